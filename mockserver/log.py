@@ -129,7 +129,12 @@ class LogHandler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.add_record(record)
+        try:
+            record.getMessage()
+        except Exception:  # noqa: BLE001 - whatever the values raise; it would end the thread that writes
+            self.handleError(record)
+        else:
+            self._log.add_record(record)
 
 
 _traceback_of = logging.Formatter().formatException

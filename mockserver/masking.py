@@ -37,7 +37,7 @@ def masked_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def _is_secret(name: str) -> bool:
     plain = _NOT_PLAIN.sub("", name.lower())
-    return plain in _SECRET_NAMES or _SECRET_PART.search(plain) is not None
+    return plain.removeprefix("x") in _SECRET_NAMES or _SECRET_PART.search(plain) is not None
 
 
 def masked_query(query: bytes, masker: Masker) -> dict[str, Any]:

@@ -220,7 +220,7 @@ class Namespaces:
 
 
 def namespace_of(scope: Scope) -> tuple[str, str]:
-    """Return the name of the namespace, and the path inside it. Raises NotFound if the name is too long."""
+    """Return the name of the namespace, and the path inside it. Raises NotFound if the name is none."""
     path: str = scope["path"]
     if path.startswith(PREFIX):
         name, slash, rest = path[len(PREFIX) :].partition("/")
@@ -228,8 +228,11 @@ def namespace_of(scope: Scope) -> tuple[str, str]:
             if len(name) > _LONGEST_NAME:
                 raise NotFound(f"The name of a namespace has {_LONGEST_NAME} characters at most")
             if "\ufffd" in name:
-                # Bytes that are not UTF-8 were decoded to U+FFFD: take the raw bytes, so that names stay distinct.
+                # Bytes that are not UTF-8 were decoded to U+FFFD: different names would be one.
                 raw = scope.get("raw_path", path.encode())[len(PREFIX) :].partition(b"/")[0]
-                name = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+                try:
+                    unquote_to_bytes(raw).decode()
+                except UnicodeDecodeError:
+                    raise NotFound("The name of a namespace is UTF-8") from None
             return name, slash + rest
     return "", path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from mockserver.setting_values import SettingError, byte_count, read_fields
 
@@ -24,7 +25,7 @@ _COUNT: _Range = (lambda value: value >= 0, "0 or more")
 _PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
 _TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1000000 at most")
 _WORKERS: _Range = (lambda value: 1 <= value <= 128, "from 1 to 128")
-_BODY: _Range = (lambda value: value >= 1, "1 or more")
+_AT_LEAST_ONE: _Range = (lambda value: value >= 1, "1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,13 @@ class Token:
         return cls(organisation or None, token)
 
 
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is a number up to 65535, or not given."""
+    with suppress(ValueError):
+        return parts.port is None or bool(parts.port)
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class StoreURL:
     """`memory`, or the URL of a server. As text it does not show a password."""
@@ -70,7 +78,7 @@ class StoreURL:
     def from_text(cls, text: str) -> StoreURL:
         """Raises ValueError, which never shows a password."""
         parts = urlsplit(text)
-        if text != "memory" and (parts.scheme not in _STORE_SCHEMES or not parts.hostname):
+        if text != "memory" and (parts.scheme not in _STORE_SCHEMES or not parts.hostname or not _has_port(parts)):
             raise ValueError("this is no store; write memory, or valkey://HOST:PORT/0?prefix=NAME:")
         return cls(text)
 
@@ -107,9 +115,9 @@ def _host_name(text: str) -> str:
     raise ValueError(f"{text!r} is no host name; write it without scheme and port, such as mock.example")
 
 
-def _limit(default: Any, unit: str, help_: str, past: str) -> Any:
+def _limit(default: Any, unit: str, help_: str, past: str, *, range_: _Range = _COUNT) -> Any:
     parse = byte_count if unit == "bytes" else None
-    return field(default=default, metadata={"unit": unit, "help": help_, "past": past, "parse": parse, "range": _COUNT})
+    return field(default=default, metadata={"unit": unit, "help": help_, "past": past, "parse": parse, "range": range_})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ class Limits:
     )
     max_nesting: int = _limit(256, "levels", "Lists and objects in one another in a JSON body.", "400")
     max_values: int = _limit(600_000, "", "Values in a JSON body.", "413")
-    max_violations: int = _limit(100, "", "Violations that one 422 lists.", "the rest is counted")
+    max_violations: int = _limit(100, "", "Violations that one 422 lists.", "the rest is counted", range_=_AT_LEAST_ONE)
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
     max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
@@ -231,7 +239,7 @@ class Settings:
         "The largest body in bytes, or as 10MiB; past it 413.",
         parse=byte_count,
         metavar="BYTES",
-        range_=_BODY,
+        range_=_AT_LEAST_ONE,
     )
     self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")
     admin: bool = _setting(True, "The control API and its page under /__admin; --no-admin turns them off.")

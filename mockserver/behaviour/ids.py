@@ -44,8 +44,11 @@ class IdRow(NamedTuple):
         return len(head) <= 8 and _HEX.issuperset(head) and (not dash or self.tail.startswith(text[len(head) :]))
 
     def place(self, id_: str) -> int | None:
-        """Return the place in the row of an id with this tail, or None if it is outside the row."""
-        place = _unmixed(int(id_[:8], 16)) - self.first
+        """Return the place in the row of a text with this tail, or None if it is no id of the row."""
+        head = id_[:8]
+        if not _HEX.issuperset(head):
+            return None
+        place = _unmixed(int(head, 16)) - self.first
         return place if 0 <= place < self.size else None
 
 

@@ -117,7 +117,8 @@ def _pattern_cost(schema: Any) -> float:
             waiting += value.values()
             pattern = value.get("pattern")
             if isinstance(pattern, str):
-                times = prod(max(1, *(int(count or 0) for count in each)) for each in _REPEATED.findall(pattern))
+                # As floats, so that a product that is too large is infinite.
+                times = prod(max(1.0, *(float(count or 0) for count in each)) for each in _REPEATED.findall(pattern))
                 cost += 0.1 + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000)
         elif isinstance(value, list):
             waiting += value

@@ -191,6 +191,11 @@ class Cut:
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
         status, headers, body = await exchange.captured()
+        if not body:
+            # Its head would be the whole answer.
+            exchange.record_no_answer()
+            connection.end()
+            return
         # Always hold back at least one byte: otherwise a short answer would be complete.
         part = body[: min(self.after_bytes, max(0, len(body) - 1))]
         exchange.record(status, headers, part)
@@ -219,10 +224,12 @@ class Slow:
 
     async def apply(self, exchange: Exchange) -> None:
         status, headers, body = await exchange.captured()
-        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         size = max(1, math.ceil(len(body) / self.pieces))
         pieces = [body[start : start + size] for start in range(0, len(body), size)]
         try:
+            if not pieces:
+                await exchange.clock.sleep(self.over_s)
+            await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
             for piece in pieces:
                 await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
                 await exchange.clock.sleep(self.over_s / len(pieces))
@@ -272,18 +279,22 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class StaleRead:
-    """Repeat the last 200 answer to the same request from the journal, else answer as of `stale_s` seconds ago."""
+    """Repeat the last 200 answer to the same read from the journal, else answer as of `stale_s` seconds ago.
+
+    Requests that write are handled as without the fault.
+    """
 
     stale_s: float
 
     async def apply(self, exchange: Exchange) -> None:
         entry: Entry | None = exchange.scope.get(JOURNAL_KEY)
-        before = await _previous_answer(entry) if entry is not None else None
-        if before is not None:
-            await exchange.answer(200, list(before.answer_headers), before.answer)
-        else:
+        if exchange.scope["method"] in ("GET", "HEAD"):
+            before = await _previous_answer(entry) if entry is not None else None
+            if before is not None:
+                await exchange.answer(200, list(before.answer_headers), before.answer)
+                return
             exchange.scope["mockserver.stale_s"] = self.stale_s
-            await exchange.handle(exchange.scope, exchange.receive, exchange.send)
+        await exchange.handle(exchange.scope, exchange.receive, exchange.send)
 
 
 async def _previous_answer(entry: Entry) -> Entry | None:

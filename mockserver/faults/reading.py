@@ -162,11 +162,15 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
 
 def _conditions(source: Mapping[str, Any]) -> Conditions:
     headers, body = source.get("headers", {}), source.get("body", {})
-    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+    if not isinstance(headers, dict) or not all(isinstance(each, str) for header in headers.items() for each in header):
         raise FaultError("headers", 'a mapping of names to values, such as {"Idempotency-Key": "abc"}')
-    if not isinstance(body, dict) or not all(pointer.startswith("/") or not pointer for pointer in body):
+    if not isinstance(body, dict) or not all(_is_pointer(name) for name in body):
         raise FaultError("body", 'a mapping of JSON pointers to values, such as {"/count": 5}')
     return Conditions({name.lower(): value for name, value in headers.items()}, body)
+
+
+def _is_pointer(name: Any) -> bool:
+    return isinstance(name, str) and (name.startswith("/") or not name)
 
 
 def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
@@ -217,7 +221,9 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     # A fault that breaks the connection accepts `after_bytes` even if unused: docs and tests set it for all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
     _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(taken))
-    return effect if "delay_s" in used else _delayed(source, effect)
+    if "delay_s" in used:  # by the effect itself: only a `delay` comes before it
+        source = {key: value for key, value in source.items() if key != "delay_s"}
+    return _delayed(source, effect)
 
 
 def _refuse_beside(source: Mapping[str, Any], what: str, names: Collection[str]) -> None:
@@ -236,7 +242,7 @@ def _answer(source: Mapping[str, Any]) -> Effect:
         raise FaultError("answer/status", f"from 200 to 599, not {_shown(status)}")
     headers = answer.get("headers", {})
     if isinstance(headers, dict):
-        framing = next((name for name in headers if name.lower() in _FRAMING_HEADERS), None)
+        framing = next((name for name in headers if str(name).lower() in _FRAMING_HEADERS), None)
         if framing is not None:
             raise FaultError("answer/headers", f"{framing} is set by the mock")
     if not isinstance(headers, dict) or not all(_is_header(*header) for header in headers.items()):
@@ -258,7 +264,8 @@ _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection
 
 def _is_header(name: Any, value: Any) -> bool:
     return (
-        isinstance(value, str)
+        isinstance(name, str)
+        and isinstance(value, str)
         and name.isascii()
         and bool(name)
         and all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name)

@@ -103,7 +103,7 @@ class Document:
             name = token.replace("~1", "/").replace("~0", "~")
             if isinstance(value, dict) and name in value:
                 value = value[name]
-            elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            elif isinstance(value, list) and len(name) < 10 and name.isdecimal() and int(name) < len(value):
                 value = value[int(name)]
             else:
                 raise self.error(referred_from, f"#{pointer} does not exist")
@@ -231,8 +231,9 @@ def _check_combination(document: Document, schema: dict[str, Any], pointer: str)
             raise document.error(step(pointer, keyword), "is not understood beside properties")
         if "integer" in kinds and keyword in _NUMBERS and not isinstance(schema[keyword], int):
             raise document.error(step(pointer, keyword), "bounds of an integer are integers")
-    for name in schema.get("required", ()):
-        if name not in schema.get("properties", ()):
+    properties = schema.get("properties", {})
+    for name in schema.get("required", ()) if isinstance(properties, dict) else ():
+        if name not in properties:
             raise document.error(step(pointer, "required"), f"{name!r} is none of the properties")
 
 

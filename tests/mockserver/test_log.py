@@ -37,6 +37,18 @@ def test_a_line_tells_method_path_and_status():
         assert [line.split(" ", 1)[1] for line in read(reader)] == ["GET /v1/runs -> 200", "POST /v1/runs -> 201"]
 
 
+def test_a_record_that_cannot_be_written_is_reported_and_the_next_lines_are_written(capsys: pytest.CaptureFixture[str]):
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=10)
+        LogHandler(log).handle(logging.LogRecord("a library", logging.ERROR, "", 1, "%d runs", ("many",), None))
+        log.close()
+        log = Log("text", fd=writer, max_lines=10)
+        log.add("GET", "/v1/runs", 200)
+        log.close()
+        assert len(read(reader)) == 1
+    assert "%d format: a real number is required" in capsys.readouterr().err
+
+
 def test_what_is_logged_elsewhere_goes_the_same_way_with_its_traceback():
     with pipe() as (reader, writer):
         log = Log("json", fd=writer, max_lines=10)

@@ -50,7 +50,19 @@ def test_a_token_is_wanted_in_every_namespace():
     assert Mock().get("/__ns/a/v1/health", token=None).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/__ns", "/__ns/", "/__ns/a", "/__ns//v1/runs", "/__ns/a/", "/__ns/a/__ns/b/v1/runs"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/__ns/%FF/v1/runs",
+        "/__ns/a%C3/v1/health",
+        "/__ns",
+        "/__ns/",
+        "/__ns/a",
+        "/__ns//v1/runs",
+        "/__ns/a/",
+        "/__ns/a/__ns/b/v1/runs",
+    ],
+)
 def test_what_is_no_namespace_is_a_404(path: str):
     assert Mock().get(path).status_code == 404
 

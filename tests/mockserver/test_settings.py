@@ -33,6 +33,8 @@ from mockserver.settings import Limits, RateLimit, Token
         ({"world": ""}, "world: should be a path, not ''"),
         ({"cors_origin": ["https://a.example", "b"]}, "cors_origin: 'b' is no origin"),
         ({"admin_token": ""}, "admin_token: a token is missing"),
+        ({"store": "valkey://h:abc"}, "store: this is no store; write memory, or valkey://HOST:PORT/0"),
+        ({"store": "valkey://h:65536"}, "store: this is no store; write memory, or valkey://HOST:PORT/0"),
         ({"limits": {"max_spaces": 3}}, "limits: should be Limits, not dict"),
     ],
 )
@@ -46,6 +48,8 @@ def test_a_wrong_value_is_refused_with_the_name_of_the_setting_and_what_would_be
 def test_a_wrong_limit_is_refused_too():
     with pytest.raises(StartError, match="max_connections: should be 0 or more, not -1"):
         Limits(max_connections=-1)
+    with pytest.raises(StartError, match="max_violations: should be 1 or more, not 0"):
+        Limits(max_violations=0)
     with pytest.raises(StartError, match="head_timeout: inf is not a valid number"):
         Limits(head_timeout=float("inf"))
 

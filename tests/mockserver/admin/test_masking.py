@@ -26,6 +26,8 @@ _SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "an api key": ("GET", "/v1/runs", {"headers": {"X-Api-Key": SECRET}}),
     "another api key": ("GET", "/v1/runs", {"headers": {"Api-Key": SECRET}}),
     "a token header": ("GET", "/v1/runs", {"headers": {"X-Auth-Token": SECRET}}),
+    "a header for authentication": ("GET", "/v1/runs", {"headers": {"X-Auth": SECRET}}),
+    "a header with a key": ("GET", "/v1/runs", {"headers": {"X-Key": SECRET}}),
     "a token of a proxy": ("GET", "/v1/runs", {"headers": {"Proxy-Authorization": f"Basic {SECRET}"}}),
     "a query": ("GET", f"/v1/runs?sensitive_input_values={SECRET}", {}),
     **{

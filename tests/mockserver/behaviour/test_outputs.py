@@ -165,7 +165,13 @@ def test_ids_of_attachments_that_are_not_there_are_refused_in_strict_and_left_ou
             return mock.patch(f"/v1/runs/{run['id']}", {"output_attachment_ids": list(ids)})
 
         assert patch(two, one).json()["output_attachment_ids"] == [two, one]
-        for wrong in (unknown_id(), "no-uuid", "", strange):
+        for wrong in (
+            unknown_id(),
+            "no-uuid",
+            "",
+            strange,
+            *(head + one[8:] for head in ("zzzzzzzz", "+1", "1_000000")),
+        ):
             answer = patch(two, wrong)
             if coercion == "strict":
                 assert answer.status_code == 404

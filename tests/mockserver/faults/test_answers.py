@@ -115,6 +115,7 @@ def test_an_answer_to_head_has_no_body():
         ({"delay": {"lognormal": [2, 0]}}, 2, 2),
         ({"delay_s": 2, "answer": {"status": 503}}, 2, 2),
         ({"delay_s": 2, "fault": "not-json"}, 2, 2),
+        ({"delay": {"uniform": [2, 2]}, "fault": "slow", "delay_s": 0}, 2, 2),
     ],
     ids=str,
 )
@@ -248,6 +249,20 @@ def test_a_stale_read_of_what_was_never_read_shows_what_was_so_long_ago():
     mock.fault(match="get_run", fault="stale-read", stale_s=1_799.9)
 
     assert mock.status(run["id"]) == "scheduling"
+
+
+def test_a_stale_read_is_no_stale_write():
+    mock = controlled_mock()
+    run = mock.create(TAKES_TWENTY_MINUTES)
+    mock.patch(f"/v1/runs/{run['id']}", {"output_data": {"a": 1}})
+    mock.turn_clock(advance="30m")
+    mock.fault(match="*", fault="stale-read", stale_s=1_000)
+
+    created = mock.create()
+    answer = mock.patch(f"/v1/runs/{run['id']}", {"output_data": {"a": 2}})
+
+    assert created["created_at"] > run["created_at"]
+    assert answer.json()["output_data"] == {"a": 2}
 
 
 def test_nobody_is_given_what_another_token_was_answered():

@@ -118,6 +118,15 @@ def test_a_client_sees_that_a_cut_answer_is_not_whole(served: Served):
     assert served.ask("GET", "/v1/runs").status_code == 200
 
 
+def test_a_cut_answer_without_a_body_has_no_head_either(served: Served):
+    (run,) = served.ask("POST", "/v1/runs/bulk", json=_BULK | {"count": 1}).json()["created_runs"]
+    served.fault(match="delete_run", times=1, fault="cut")
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        served.ask("DELETE", f"/v1/runs/{run['id']}")
+    assert served.ask("GET", f"/v1/runs/{run['id']}").status_code == 404
+
+
 # --- garbage
 
 
@@ -153,6 +162,16 @@ def test_a_slow_answer_comes_in_pieces_and_is_whole(served: Served):
 
     assert pieces >= 15
     json.loads(_head_and_body(answer)[1])
+
+
+def test_a_slow_answer_without_a_body_comes_late(served: Served):
+    (run,) = served.ask("POST", "/v1/runs/bulk", json=_BULK | {"count": 1}).json()["created_runs"]
+    served.control("POST", "/clock", {"freeze": True})
+    served.fault(match="delete_run", times=1, fault="slow", delay_s=20)
+    with served.asked("DELETE", f"/v1/runs/{run['id']}") as connection:
+        assert comes_within(connection, 0.3) is None
+        served.control("POST", "/clock", {"advance": 20})
+        assert connection.recv(100).startswith(b"HTTP/1.1 204")
 
 
 def test_a_client_that_leaves_a_slow_answer_is_noticed(served: Served):

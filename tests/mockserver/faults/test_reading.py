@@ -106,6 +106,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "answer": {"status": 500}, "how": "bad-date"}, "'how' means nothing to answer"),
     ({"match": "*", "delay_s": 1, "after_bytes": 5}, "'after_bytes' means nothing to delay"),
     ({"match": "*", "delay_s": 1, "delay": {"uniform": [1, 2]}}, "give one of them"),
+    ({"match": "*", "delay": 5, "fault": "hang"}, 'delay: {"uniform": [from, to]} or'),
     ({"match": "*", "delay": 5}, 'delay: {"uniform": [from, to]} or {"lognormal": [median, sigma]}'),
     ({"match": "*", "delay": {"uniform": [2, 1]}}, "delay: {"),
     ({"match": "*", "delay": {"uniform": [1, "2"]}}, "delay: {"),

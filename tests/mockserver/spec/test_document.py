@@ -212,6 +212,7 @@ def test_what_looks_like_a_reference_in_an_example_or_extension_is_left_alone():
         ({"type": "integer", "minimum": 0.5}, "/minimum: bounds of an integer are integers"),
         ({"type": "object", "required": "a"}, "/required: property names, not 'a'"),
         ({"type": "object", "required": ["a"]}, "/required: 'a' is none of the properties"),
+        ({"type": "object", "required": ["a"], "properties": None}, "/properties: a mapping of names to schemas"),
         (
             {"type": "object", "properties": {"a": {}}, "minProperties": 1},
             "/minProperties: is not understood beside properties",
