@@ -199,7 +199,7 @@ def _result(
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unreached or context.internal_errors or any(rule.is_missed for rule in results):
+    elif unreached or context.internal_errors or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
     if unreached:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.core.target import Target
-from contracts.engine.case_json import UnknownCase, case_from_json
+from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
@@ -106,7 +106,7 @@ def _case(recorded: Reproduction) -> ScenarioCase:
         raise CouldNotCheck(f"there is no scenario {recorded.scenario!r}: another version wrote the report")
     try:
         return scenario, case_from_json(recorded.case)
-    except UnknownCase as error:
+    except UnreadableCase as error:
         raise CouldNotCheck(f"{error}: another version wrote the report") from error
 
 

@@ -115,7 +115,7 @@ class RuleResult:
     why: str
 
     @property
-    def is_missed(self) -> bool:
+    def makes_incomplete(self) -> bool:
         """Whether this result makes the check incomplete. HTTP-LIMIT never does: a target may have no rate limit."""
         return self.status == "skipped" and self.id != "HTTP-LIMIT"
 

@@ -34,7 +34,7 @@ def reproduction_of(scenario: str, case: Any, beside: Iterable[tuple[str, Any]])
         yield Reproduction(scenario, case_to_json(case), others)
 
 
-class UnknownCase(ValueError):
+class UnreadableCase(ValueError):
     """A text that is no case of this version. The message is one line."""
 
 
@@ -43,11 +43,11 @@ def case_to_json(case: Any) -> str:
 
 
 def case_from_json(text: str) -> Any:
-    """Raises UnknownCase."""
+    """Raises UnreadableCase."""
     try:
         return _decoded(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UnknownCase(f"the case is not one of this version ({error})") from error
+        raise UnreadableCase(f"the case is not one of this version ({error})") from error
 
 
 def _encoded(value: Any) -> Any:
@@ -100,5 +100,5 @@ def _case_type(name: str) -> Any:
     found = getattr(sys.modules.get(module), qualname, None) if module.startswith("contracts.") else None
     parameters = getattr(found, "__dataclass_params__", None)
     if not isinstance(found, type) or parameters is None or not parameters.frozen or found.__module__ != module:
-        raise UnknownCase(f"there is no case {name!r}")
+        raise UnreadableCase(f"there is no case {name!r}")
     return found

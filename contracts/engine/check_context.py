@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Ids:
-    """Ids of one kind. `known` exist on the target; `invented` is true if the target also accepts made-up ids."""
+    """Ids of one kind. `known` exist on the target; `accepts_made_up`: it accepts ids that do not exist too."""
 
     known: tuple[str, ...] = ()
-    invented: bool = False
+    accepts_made_up: bool = False
 
     @property
     def available(self) -> bool:
-        return self.invented or bool(self.known)
+        return self.accepts_made_up or bool(self.known)
 
 
 @dataclass
@@ -49,14 +49,15 @@ class CheckContext:
     """operationId → reason. All other operations are offered."""
     first_run: str | None = None
     """A run that this check created before it judged anything."""
-    kept: dict[str, Any] = field(default_factory=dict)
+    first_results: dict[str, Any] = field(default_factory=dict)
     """What cases at the start of the check made, by name. Cases at its end look at it again."""
-    others_run: str | None = None
+    foreign_run: str | None = None
     """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
     canaries: Canaries = field(init=False)
-    known: set[tuple[str, str]] = field(default_factory=set)
+    known_violations: set[tuple[str, str]] = field(default_factory=set)
+    """By rule and cause. They are not reported again."""
     judged: Counter[str] = field(default_factory=Counter)
     coverage: Coverage = field(default_factory=Coverage)
     seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -89,7 +90,7 @@ class CheckContext:
     def replaceable_ids(self) -> frozenset[str]:
         """Known ids of the kinds for which the target also accepts made-up ids."""
         kinds = (self.workflows, self.machines, self.pools, self.sessions)
-        return frozenset(one for ids in kinds if ids.invented for one in ids.known)
+        return frozenset(one for ids in kinds if ids.accepts_made_up for one in ids.known)
 
     @property
     def base_request(self) -> dict[str, Any]:
@@ -126,11 +127,11 @@ class CheckContext:
         """Return whether the violation is already known. A violation by a combination of filters counts as known if a
         smaller combination of the same filters has already shown it.
         """
-        if (violation.rule, violation.cause) in self.known:
+        if (violation.rule, violation.cause) in self.known_violations:
             return True
         cause = violation.cause
         return isinstance(cause, FilterCause) and any(
-            rule == violation.rule and cause.refines(known) for rule, known in tuple(self.known)
+            rule == violation.rule and cause.refines(known) for rule, known in tuple(self.known_violations)
         )
 
     def saw(self, violation: Violation) -> None:

@@ -101,13 +101,13 @@ class CaseContext:
         match kind:
             case "workflow":
                 # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
-                return self.made_up.uuid() if check.workflows.invented else self._id_of(check.workflows, index)
+                return self.made_up.uuid() if check.workflows.accepts_made_up else self._id_of(check.workflows, index)
             case "machine":
                 return self._id_of(check.machines, index)
             case "pool":
                 return self._id_of(check.pools, index)
             case "session":
-                if check.sessions.invented:
+                if check.sessions.accepts_made_up:
                     return check.guard.new_session() if check.is_live else self.made_up.uuid()
                 return self._id_of(check.sessions, index)
             case "own-session":
@@ -146,9 +146,9 @@ class CaseContext:
         return self._last_secret
 
     def _id_of(self, ids: Ids, index: int) -> str:
-        if index < len(ids.known) and (index > 0 or not ids.invented):
+        if index < len(ids.known) and (index > 0 or not ids.accepts_made_up):
             return ids.known[index]
-        if ids.invented:
+        if ids.accepts_made_up:
             return self.made_up.uuid()
         if ids.known:
             raise Inconclusive(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
@@ -403,7 +403,7 @@ class CaseContext:
             *((check.workflows, step.get("workflow_id")) for step in steps or ()),
         ]
         return any(
-            value is not None and value not in ids.known and (not ids.invented or value in UNUSUAL_IDS)
+            value is not None and value not in ids.known and (not ids.accepts_made_up or value in UNUSUAL_IDS)
             for ids, value in named
         )
 
@@ -425,7 +425,7 @@ class CaseContext:
         written = self.create("bulk_create_runs", body)
         if len(written.runs) != count:
             raise Inconclusive("a bulk create gives too few runs to go on with")
-        if not written.clean:
+        if not written.is_right:
             raise Inconclusive("a bulk create gives runs that break a rule already")
         return written
 

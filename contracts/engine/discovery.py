@@ -193,12 +193,12 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return
-        workflow = self._made_up_values.uuid() if check.workflows.invented else check.workflows.known[0]
+        workflow = self._made_up_values.uuid() if check.workflows.accepts_made_up else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
         check.machines = self._accepted_ids(check.machines, plain, "machine_id", lambda made_up: made_up)
         check.pools = self._accepted_ids(check.pools, plain, "pool_ids", lambda made_up: [made_up])
         check.sessions = self._accepted_ids(check.sessions, plain, "session_id", lambda made_up: made_up)
-        if not check.sessions.invented:
+        if not check.sessions.accepts_made_up:
             answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
             run = None if answer is None else _first_run(answer)
             if run is not None and is_uuid(run.get("session_id")):
@@ -213,7 +213,7 @@ class _Discovery:
         """Find out whether a create accepts a made-up id, and if not, which of the known ids it accepts."""
         answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(self._made_up_values.uuid())}))
         if answer is not None and answer.status // 100 == 2:
-            return Ids(ids.known, invented=True)
+            return Ids(ids.known, accepts_made_up=True)
         good = []
         for known in ids.known[:8]:
             answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(known)}))
@@ -298,7 +298,7 @@ class _Discovery:
             ids.append(self._made_up())
         for one in ids:
             for method in documented:
-                if method == "GET" or one != self.check.others_run:
+                if method == "GET" or one != self.check.foreign_run:
                     yield self._with_own_session(_probe(method, _with_id(path, one)))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             if method not in documented and not self.check.is_live:
@@ -332,14 +332,14 @@ class _Discovery:
             return [self.first_run["id"]]
         if not path.endswith("{run_id}"):
             return []
-        self.check.others_run = next(iter(self._listed("list_runs")), None)
-        return [] if self.check.others_run is None else [self.check.others_run]
+        self.check.foreign_run = next(iter(self._listed("list_runs")), None)
+        return [] if self.check.foreign_run is None else [self.check.foreign_run]
 
     def _an_attachment(self) -> list[str]:
         check = self.check
         if not check.may_create or check.is_live:
             return list(self._listed("list_run_attachments")[:1])
-        workflow = self._made_up_values.uuid() if check.workflows.invented else check.workflows.known[0]
+        workflow = self._made_up_values.uuid() if check.workflows.accepts_made_up else check.workflows.known[0]
         body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         answer = self._send(request_for("bulk_create_runs", body=body))
         run = None if answer is None else _first_run(answer)

@@ -90,12 +90,12 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """A judged write. `clean` is true if it broke no rule, so that the case can rely on its runs."""
+    """A judged write. `is_right` is true if it broke no rule, so that the case can rely on its runs."""
 
     parsed: ParsedRequest
     result: CallResult
     runs: tuple[dict[str, Any], ...]
-    clean: bool
+    is_right: bool
 
     @property
     def ids(self) -> list[str]:

@@ -300,7 +300,7 @@ class Search:
 
     def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
         """Return whether there is nothing more to find out about it, by cases of this scenario."""
-        known = self.check.known
+        known = self.check.known_violations
         return (violated.rule, violated.cause) in known or self._is_ignored(scenario, violated.violation)
 
     def _is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
@@ -313,8 +313,8 @@ class Search:
     ) -> None:
         check = self.check
         first = (violated.rule, violated.cause)
-        if sum(rule == violated.rule for rule, _ in check.known) >= MAX_CAUSES:
-            check.known.add(first)
+        if sum(rule == violated.rule for rule, _ in check.known_violations) >= MAX_CAUSES:
+            check.known_violations.add(first)
             return
         if violated.stable_without_repeat is not None:
             self._keep_unrepeated(violated, stable=violated.stable_without_repeat)
@@ -352,7 +352,7 @@ class Search:
         intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
         self._unstable[first][origin[0].name] += not stable
         if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
-            check.known.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
+            check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
         all_exchanges = (*before, *final.all_exchanges)
@@ -395,7 +395,7 @@ class Search:
 
     def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool) -> None:
         """Keep a finding without repeating it: a repeat would leave more runs behind, or the time is over."""
-        self.check.known.add((violated.rule, violated.cause))
+        self.check.known_violations.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
         self._keep(finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent))
 

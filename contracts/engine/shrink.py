@@ -34,14 +34,14 @@ C = TypeVar("C")
 Where = tuple[str | int, ...]
 
 
-class Spent(Exception):
+class OutOfTries(Exception):
     """The budget of tries is used up."""
 
 
 def shrink(case: C, still_fails: Callable[[C], bool], *, tries: int) -> C:
     """Return the smallest case found for which `still_fails` is true; it must be true for `case`."""
     shrinker = _Shrinker(case, still_fails, tries)
-    with contextlib.suppress(Spent):
+    with contextlib.suppress(OutOfTries):
         shrinker.run()
     return shrinker.best
 
@@ -58,7 +58,7 @@ class _Shrinker(Generic[C]):
     def run(self) -> None:
         """Shrink until nothing gets smaller. Top-level lists, such as the requests of a case, come first, then whole
         fields and counts, since these cost the most; then the structure, outer parts first; then texts and numbers.
-        Raises Spent.
+        Raises OutOfTries.
         """
         before = None
         while before is not self.best:
@@ -84,7 +84,7 @@ class _Shrinker(Generic[C]):
         if key in self._tried:
             return False
         if self._left <= 0:
-            raise Spent
+            raise OutOfTries
         self._left -= 1
         self._tried.add(key)
         if not self._still_fails(candidate):

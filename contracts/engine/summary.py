@@ -109,12 +109,12 @@ def _body_in_words(request: Request) -> Iterator[str]:
     if isinstance(body, dict) and is_uuid(body.get("workflow_id")) and request.method == "POST":
         body = {name: value for name, value in body.items() if name != "workflow_id"}
     if body or not isinstance(body, dict) or request.method != "POST":
-        words = value_in_words(body)
+        words = abbreviated(body)
         shortened = shorten_ids([words])[0]
         yield f"with {words if len(shortened) <= _MAX_BODY else excerpt(shortened, _MAX_BODY)}"
 
 
-def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
+def abbreviated(value: Any, depth: int = _MAX_DEPTH) -> str:
     """Write a JSON value; long texts, lists and objects are cut, with their length, and what is nested too deeply."""
     if isinstance(value, str):
         is_long = len(value) > _MAX_TEXT
@@ -126,7 +126,7 @@ def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
         shown = [f"{_json(excerpt(key, _MAX_TEXT))}: {_member_in_words(key, one, depth - 1)}" for key, one in members]
         return _cut("{", shown, "}", "members", len(value))
     if isinstance(value, list):
-        items = [value_in_words(item, depth - 1) for item in value[: _MAX_ITEMS + 1]]
+        items = [abbreviated(item, depth - 1) for item in value[: _MAX_ITEMS + 1]]
         return _cut("[", items, "]", "items", len(value))
     words = _json(value)
     return words if len(words) <= _MAX_TEXT else f"{words[: _MAX_TEXT // 2]}… ({len(words):,} characters)"
@@ -136,7 +136,7 @@ def _member_in_words(key: str, value: Any, depth: int) -> str:
     if _SENSITIVE.fullmatch(key) and isinstance(value, dict) and value:
         names = [f"{_json(excerpt(name, _MAX_TEXT))}: …" for name in list(value)[: _MAX_ITEMS + 1]]
         return _cut("{", names, "}", "members", len(value))
-    return "…" if _SENSITIVE.fullmatch(key) and value else value_in_words(value, depth)
+    return "…" if _SENSITIVE.fullmatch(key) and value else abbreviated(value, depth)
 
 
 def _cut(start: str, shown: Sequence[str], end: str, noun: str, count: int) -> str:

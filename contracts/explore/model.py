@@ -89,7 +89,7 @@ class Model:
 
         Not judged if a rule that it needs is known to be broken: it would end each sequence at its first step.
         """
-        known = {rule for rule, _ in self.context.check.known}
+        known = {rule for rule, _ in self.context.check.known_violations}
         if not known & _INVARIANT_RULES:
             for organisation in sorted(self._to_list):
                 self._list(ListRuns(is_second=organisation == 1))
@@ -112,14 +112,14 @@ class Model:
             body["count"] = max(1, min(1000, step.count))
         more: dict[str, Any] = {"body": body, "key": self._key(step.name), "token": TOKENS[organisation]}
         written = self.context.write(operation, **more)
-        if not written.result.accepted or not written.clean:
+        if not written.result.accepted or not written.is_right:
             raise Inconclusive(f"{operation} answers {written.result.status}")
         self._add(step.name, written, organisation)
         self._keep(step.name, _KeyedWrite(lambda: self._send(operation, **more), written.result, organisation, None))
 
     def _organisation(self, is_second: bool) -> int:
         """Return 1 for the second organisation, only if it can create: it may not have the workflows of the first."""
-        return int(is_second and self.context.check.has_second and self.context.check.workflows.invented)
+        return int(is_second and self.context.check.has_second and self.context.check.workflows.accepts_made_up)
 
     def _within_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body that keeps its run within the filter by which all runs are listed."""

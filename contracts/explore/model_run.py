@@ -22,7 +22,7 @@ TOKENS: Final = (TOKEN, SECOND_TOKEN)
 
 def fail(context: CaseContext, violation: Violation, *shown: CallResult) -> NoReturn:
     """Raises RuleViolated, or Inconclusive if the cause is known, under whichever rule."""
-    if context.only is not None or all(cause != violation.cause for _, cause in context.check.known):
+    if context.only is not None or all(cause != violation.cause for _, cause in context.check.known_violations):
         context.report_violation(violation, *shown)
     raise Inconclusive(f"{violation.rule} is known to be broken")
 
@@ -106,7 +106,7 @@ class ModelRun(TrackedRun):
         if request is None or request.operation == "create_run_chain":
             return False
         written = self.context.write(request.operation, body=request.body, token=self.token)
-        if not written.runs or not written.clean:
+        if not written.runs or not written.is_right:
             return False
         run = KnownRun(written.runs[-1], written.parsed)
         read = self.context.call("get_run", run.id, token=self.token)

@@ -133,7 +133,7 @@ def _plan(check: CheckContext) -> tuple[SchemaPlan, list[Exchange]]:
     }
     plan = SchemaPlan(
         secret=check.canaries.text(0),
-        known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.invented},
+        known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.accepts_made_up},
         paths={name: list(ids.known[:3]) for name, ids in in_paths.items()}
         | {"run_id": runs, "attachment_id": attachments},
         unknown=unknown,
@@ -243,7 +243,7 @@ def _judge_exchanges(
         if (exchange.request.header("user-agent") or "").startswith("schemathesis"):
             violated = _first_wanted(check, exchange, known_resources, wanted)
             # One cause is one finding: a field that is wrong in every answer is reported by the first rule that saw it.
-            if violated is not None and all(cause != violated.cause for _, cause in check.known):
+            if violated is not None and all(cause != violated.cause for _, cause in check.known_violations):
                 search.look_into(RECORDED, record.case_at(position), violated)
         known_resources.learn(exchange)
 
@@ -259,7 +259,7 @@ def _first_wanted(
         except RuleViolated as violated:
             if violated.rule in wanted:
                 return violated
-            check.known.add((violated.rule, violated.cause))
+            check.known_violations.add((violated.rule, violated.cause))
             continue
         except (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
             return None

@@ -211,4 +211,4 @@ def explore_step_sequences(
         if violated.rule in wanted:
             search.look_into(SEQUENCES, case, violated)
         else:
-            check.known.add((violated.rule, violated.cause))
+            check.known_violations.add((violated.rule, violated.cause))

@@ -12,7 +12,7 @@ from typing import Final
 
 from contracts.core.exchange import Answer
 from contracts.guard.bounds import Bounds
-from contracts.guard.connection import Broken, Connection, Cut, OutOfTime, shown
+from contracts.guard.connection import Connection, Cut, DeadlinePassed, ExchangeFailed, shown
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
@@ -36,20 +36,20 @@ class AnswerReader:
         self.ends_connection = True
 
     def read(self, method: str) -> Answer:
-        """Raises Broken."""
+        """Raises ExchangeFailed."""
         try:
             status, headers, minor = self._read_head()
-        except (Cut, OutOfTime) as error:
+        except (Cut, DeadlinePassed) as error:
             raise type(error)(self._head_error_text(error)) from None
         body = bytearray()
         try:
             delimited = self._read_body(method, status, headers, body)
-        except (Cut, OutOfTime) as error:
+        except (Cut, DeadlinePassed) as error:
             detail = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
             verb = "was cut" if isinstance(error, Cut) else "was not whole in time: it stopped or dripped"
             length = _header_value(headers, "content-length")
             of_length = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
-            raise Broken(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
+            raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
         self.ends_connection = not delimited or _closes_connection(headers, minor)
         answer = Answer(status, headers, bytes(body))
         return self._check_json_values(self._decode_content(answer) if body else answer)
@@ -61,13 +61,13 @@ class AnswerReader:
             line = self._read_line()
             match = _STATUS_LINE.fullmatch(line)
             if match is None:
-                raise Broken(f"the answer is no HTTP: {_describe_start(line)}")
+                raise ExchangeFailed(f"the answer is no HTTP: {_describe_start(line)}")
             status, headers = int(match[2]), self._read_headers()
             if status == 101:
-                raise Broken("the answer is 101, though no other protocol was asked for")
+                raise ExchangeFailed("the answer is 101, though no other protocol was asked for")
             if status >= 200:
                 return status, headers, int(match[1])
-        raise Broken(f"more than {self._bounds.interim_answers} interim answers (1xx) came and no final one")
+        raise ExchangeFailed(f"more than {self._bounds.interim_answers} interim answers (1xx) came and no final one")
 
     def _read_headers(self) -> Headers:
         lines: list[bytes] = []
@@ -76,7 +76,7 @@ class AnswerReader:
                 lines[-1] += b" " + line.strip(b" \t")
                 continue
             if len(lines) == self._bounds.header_lines:
-                raise Broken(f"the answer has more than {self._bounds.header_lines} headers")
+                raise ExchangeFailed(f"the answer has more than {self._bounds.header_lines} headers")
             lines.append(line)
         return tuple(map(_parse_header, lines))
 
@@ -86,7 +86,7 @@ class AnswerReader:
         self._head_left -= len(line) + 1
         return line
 
-    def _head_error_text(self, error: Broken) -> str:
+    def _head_error_text(self, error: ExchangeFailed) -> str:
         if not self.has_begun and not self._connection.held:
             return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
         was_cut = isinstance(error, Cut)
@@ -102,7 +102,7 @@ class AnswerReader:
         coding = _header_value(headers, "transfer-encoding")
         if coding is not None:
             if not _is_chunked(headers):
-                raise Broken(f"the answer has Transfer-Encoding {shown(coding)!r}, which was not asked for")
+                raise ExchangeFailed(f"the answer has Transfer-Encoding {shown(coding)!r}, which was not asked for")
             self._read_chunks(body)
             return _header_value(headers, "content-length") is None
         length = _content_length(headers)
@@ -111,7 +111,9 @@ class AnswerReader:
                 self._append(body, chunk)
             return False
         if length > self._bounds.body_bytes:
-            raise Broken(f"the answer announces {length} bytes, more than the {self._bounds.body_bytes} that are read")
+            raise ExchangeFailed(
+                f"the answer announces {length} bytes, more than the {self._bounds.body_bytes} that are read"
+            )
         self._read_exactly(length, body)
         return True
 
@@ -128,25 +130,25 @@ class AnswerReader:
             line = self._connection.line(self._bounds.chunk_line_bytes, "a chunk's size")
             match = _CHUNK_LINE.fullmatch(line)
             if match is None:
-                raise Broken(f"the answer has a chunk of size {_quoted(line)}")
+                raise ExchangeFailed(f"the answer has a chunk of size {_quoted(line)}")
             size = int(match[1], 16)
             if not size:
                 break
             self._read_exactly(size, body)
             if self._connection.line(self._bounds.chunk_line_bytes, "a chunk"):
-                raise Broken("the answer has a chunk that is longer than it says")
+                raise ExchangeFailed("the answer has a chunk that is longer than it says")
         self._head_left = self._bounds.head_bytes
         self._read_headers()  # trailers: read and discarded, no check needs them
 
     def _append(self, body: bytearray, chunk: bytes) -> None:
         body += chunk
         if len(body) > self._bounds.body_bytes:
-            raise Broken(f"the answer is larger than {self._bounds.body_bytes} bytes")
+            raise ExchangeFailed(f"the answer is larger than {self._bounds.body_bytes} bytes")
 
     def _decode_content(self, answer: Answer) -> Answer:
         """Decode gzip and deflate, so that reports are readable; a server may use them though identity was requested.
 
-        An answer that cannot be decoded is returned unchanged. Raises Broken if the decoded body is too large.
+        An answer that cannot be decoded is returned unchanged. Raises ExchangeFailed if the decoded body is too large.
         """
         coding = (answer.header("content-encoding") or "").strip().lower()
         if coding not in {"gzip", "x-gzip", "deflate"}:
@@ -158,25 +160,25 @@ class AnswerReader:
             except zlib.error:
                 continue
             if inflater.unconsumed_tail:
-                raise Broken(f"the answer is larger than {self._bounds.body_bytes} bytes when unpacked")
+                raise ExchangeFailed(f"the answer is larger than {self._bounds.body_bytes} bytes when unpacked")
             kept = tuple(h for h in answer.headers if h[0].lower() not in {"content-encoding", "content-length"})
             return Answer(answer.status, (*kept, ("content-length", str(len(body)))), body)
         return answer
 
     def _check_json_values(self, answer: Answer) -> Answer:
-        """Raises Broken if parsing the body as JSON would create too many values."""
+        """Raises ExchangeFailed if parsing the body as JSON would create too many values."""
         if (
             len(answer.body) > _SMALL_BODY_BYTES
             and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values
         ):
-            raise Broken(f"the answer has more than {self._bounds.json_values} values as JSON")
+            raise ExchangeFailed(f"the answer has more than {self._bounds.json_values} values as JSON")
         return answer
 
 
 def _parse_header(line: bytes) -> tuple[str, str]:
     name, colon, value = line.partition(b":")
     if not colon or not _NAME.fullmatch(name):
-        raise Broken(f"the answer has a malformed header: {_quoted(line)}")
+        raise ExchangeFailed(f"the answer has a malformed header: {_quoted(line)}")
     return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
 
 
@@ -196,9 +198,9 @@ def _content_length(headers: Headers) -> int | None:
     lengths = _header_values(headers, "content-length")
     for length in lengths:
         if not _LENGTH.fullmatch(length):
-            raise Broken(f"the answer has Content-Length {shown(length, 30)!r}, which is no length")
+            raise ExchangeFailed(f"the answer has Content-Length {shown(length, 30)!r}, which is no length")
     if len(set(lengths)) > 1:
-        raise Broken(f"the answer has more than one Content-Length: {shown(', '.join(lengths), 60)}")
+        raise ExchangeFailed(f"the answer has more than one Content-Length: {shown(', '.join(lengths), 60)}")
     return int(lengths[0]) if lengths else None
 
 

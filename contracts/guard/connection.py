@@ -21,15 +21,15 @@ _RECEIVE_BYTES = 256 * 1024
 _SEND_BYTES = 64 * 1024
 
 
-class Broken(Exception):
+class ExchangeFailed(Exception):
     """The exchange cannot continue; the message says why."""
 
 
-class Cut(Broken):
+class Cut(ExchangeFailed):
     """The target closed or reset the connection."""
 
 
-class OutOfTime(Broken):
+class DeadlinePassed(ExchangeFailed):
     """The deadline of the exchange, or of a step of it, has passed."""
 
 
@@ -59,7 +59,7 @@ class Connection:
         self.is_spoiled = False
 
     def open(self) -> None:
-        """Connect, unless it is connected already. Raises Broken."""
+        """Connect, unless it is connected already. Raises ExchangeFailed."""
         if self.sock is not None:
             return
         try:
@@ -79,9 +79,9 @@ class Connection:
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
-            raise Broken(f"the host is not known: {error.strerror}") from None
+            raise ExchangeFailed(f"the host is not known: {error.strerror}") from None
         except UnicodeError:
-            raise Broken("the host is not known: its name is malformed") from None
+            raise ExchangeFailed("the host is not known: its name is malformed") from None
         end = self._monotonic() + self._bounds.connect_s
         problem = "the host has no address"
         for family, kind, protocol, _, address in addresses:
@@ -99,10 +99,10 @@ class Connection:
                 sock.close()
                 raise
             sock.close()
-        raise Broken(problem)
+        raise ExchangeFailed(problem)
 
     def _open_tunnel(self, tunnel: SplitResult) -> None:
-        """Open a tunnel to the target through the proxy (CONNECT). Raises Broken."""
+        """Open a tunnel to the target through the proxy (CONNECT). Raises ExchangeFailed."""
         host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
         lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
         if tunnel.username is not None:
@@ -119,7 +119,7 @@ class Connection:
             self.ends_at = previous_end
         status_text = status_line.decode("latin-1").partition(" ")[2].strip()
         if not status_text.startswith("2"):
-            raise Broken(f"the proxy refuses: {shown(status_text)}")
+            raise ExchangeFailed(f"the proxy refuses: {shown(status_text)}")
 
     def _wrap_tls(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
         end = self._monotonic() + self._bounds.connect_s
@@ -127,21 +127,24 @@ class Connection:
             sock.settimeout(self._remaining_s(end, "no TLS handshake"))
             return context.wrap_socket(sock, server_hostname=self._host, suppress_ragged_eofs=False)
         except TimeoutError:
-            raise Broken(f"the TLS handshake was not done within {self._bounds.connect_s:g} s") from None
+            raise ExchangeFailed(f"the TLS handshake was not done within {self._bounds.connect_s:g} s") from None
         except OSError as error:
-            raise Broken(_error_text(error, "the TLS handshake")) from None
+            raise ExchangeFailed(_error_text(error, "the TLS handshake")) from None
 
     def _remaining_s(self, end: float, else_words: str) -> float:
-        """Return the time left until `end` or the deadline of the exchange, whichever is earlier. Raises OutOfTime."""
+        """Return the time left until `end` or the deadline of the exchange, whichever is earlier.
+
+        Raises DeadlinePassed.
+        """
         left_s = min(end, self.ends_at) - self._monotonic()
         if left_s <= 0:
-            raise OutOfTime(f"{else_words} in time")
+            raise DeadlinePassed(f"{else_words} in time")
         return left_s
 
     # Bytes
 
     def send(self, data: bytes) -> None:
-        """Raises Cut if the target no longer reads; it may have sent an answer nevertheless. Raises OutOfTime."""
+        """Raises Cut if the target no longer reads; it may have sent an answer nevertheless. Raises DeadlinePassed."""
         sock = self._open_socket
         view = memoryview(data)
         try:
@@ -149,12 +152,12 @@ class Connection:
                 sock.settimeout(self._remaining_s(self.ends_at, "the request was not taken"))
                 sock.sendall(view[start : start + _SEND_BYTES])
         except TimeoutError:
-            raise OutOfTime("the request was not taken in time") from None
+            raise DeadlinePassed("the request was not taken in time") from None
         except (ssl.SSLError, OSError) as error:
             raise Cut(_error_text(error, "the connection")) from None
 
     def receive(self, max_bytes: int = _RECEIVE_BYTES) -> bytes:
-        """Return the next bytes, or b"" at the end of the stream. Raises OutOfTime, Cut."""
+        """Return the next bytes, or b"" at the end of the stream. Raises DeadlinePassed, Cut."""
         if self._buffer:
             data = bytes(self._buffer[:max_bytes])
             del self._buffer[:max_bytes]
@@ -167,19 +170,19 @@ class Connection:
             sock.settimeout(self._remaining_s(self.ends_at, "no answer"))
             return sock.recv(min(max_bytes, _RECEIVE_BYTES))
         except TimeoutError:
-            raise OutOfTime("no answer in time") from None
+            raise DeadlinePassed("no answer in time") from None
         except (ssl.SSLError, OSError) as error:
             raise Cut(_error_text(error, "the connection")) from None
 
     def line(self, max_bytes: int, what: str) -> bytes:
         """Return the next line without its line feed and a preceding carriage return.
 
-        Raises Broken if no line feed is within `max_bytes`; `what` names the line in the message.
+        Raises ExchangeFailed if no line feed is within `max_bytes`; `what` names the line in the message.
         """
         searched = 0
         while (end := self._buffer.find(b"\n", searched, max_bytes)) < 0:
             if len(self._buffer) >= max_bytes:
-                raise Broken(f"{what} is longer than it may be")
+                raise ExchangeFailed(f"{what} is longer than it may be")
             searched = len(self._buffer)
             if not (data := self._read_socket(65_536)):
                 raise Cut("the connection was closed")

@@ -220,7 +220,7 @@ def _is_overridden(request: Request, query: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class LenientBody:
     """A body as a lenient server might parse it: `text` if it is a JSON string or not JSON; `objects` are the key-value
     pairs of the top-level objects, including duplicate keys.
     """
@@ -241,24 +241,24 @@ class _Pairs(dict[str, Any]):
         self.pairs = pairs
 
 
-def readable_body(request: Request) -> Body:
+def readable_body(request: Request) -> LenientBody:
     if not request.body:
-        return Body()
+        return LenientBody()
     raw = request.body
     encoding = (request.header("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         inflated = _inflate(raw)
         if inflated is None:
-            return Body(unreadable=True)
+            return LenientBody(unreadable=True)
         raw = inflated
     try:
         parsed = json.loads(raw, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
-        return Body(text=raw.replace(b"\0", b"").decode("latin-1"))
+        return LenientBody(text=raw.replace(b"\0", b"").decode("latin-1"))
     if isinstance(parsed, str):
-        return Body(text=parsed)
+        return LenientBody(text=parsed)
     objects = parsed if isinstance(parsed, list) else [parsed]
-    return Body(json=parsed, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
+    return LenientBody(json=parsed, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
 
 
 def _inflate(raw: bytes) -> bytes | None:
@@ -271,7 +271,7 @@ def _inflate(raw: bytes) -> bytes | None:
     return None
 
 
-def worst_case_runs(body: Body) -> int:
+def worst_case_runs(body: LenientBody) -> int:
     """Return the maximum number of runs that a broken server could create from this body."""
     if body.unreadable:
         return UNREADABLE

@@ -26,7 +26,7 @@ from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
 from contracts.guard.check_cleanup import CheckCleanup
 from contracts.guard.concurrency import InFlight, StartBarrier, all_at_once
-from contracts.guard.connection import Broken, Connection
+from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
 from contracts.guard.effect import SAFE_METHODS, Effect, effect_of
 from contracts.guard.exchange_log import ExchangeLog
@@ -303,7 +303,7 @@ class Guard:
         if watch is not None:
             if self._seemingly_older:
                 raise NotAllowed("an answer reported runs older than this check: what creates make cannot be known")
-            look_requests = watch.check(masked)
+            look_requests = watch.requests_for_looking(masked)
         try:
             what = _describe(masked)
             charge = self._ledger.charge(effect.runs, creates=effect.creates, what=what, requests=1 + look_requests)
@@ -370,7 +370,7 @@ class Guard:
         for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
             self.log.add(exchange)
-            if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
+            if exchange.answer.status != 429 or not self._wait_to_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
             wait_s = self._rate_limiter.asked_wait_s(exchange.answer, 0)
@@ -382,7 +382,7 @@ class Guard:
     def _connect_with_group(self, barrier: StartBarrier) -> Connection:
         """Return an open connection, after all other requests of the group have one too."""
         connection = self._upstream.connection(for_write=True)
-        with contextlib.suppress(Broken):  # the exchange tries again, and reports why it fails
+        with contextlib.suppress(ExchangeFailed):  # the exchange tries again, and reports why it fails
             connection.open()
         barrier.meet()
         return connection
@@ -400,7 +400,7 @@ class Guard:
             raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
         return self._tokens.mask_answer(outcome)
 
-    def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
+    def _wait_to_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """Handle a 429: wait as it asks, and return whether to retry the request."""
         self.log.add_throttled(exchange)
         wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
@@ -458,7 +458,7 @@ class Guard:
         else:
             self._leave_open(pending)
         if pending.intent is not None:  # stays open until the watch or the clean-up has searched for more runs
-            self._journal.answered(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
+            self._journal.record_answer(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
 
     def _leave_open(self, pending: _PendingRequest) -> None:
         """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""

@@ -101,7 +101,7 @@ class JournalRecord:
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
 
-    def take(self, line: dict[str, Any]) -> None:
+    def apply(self, line: dict[str, Any]) -> None:
         if "intent" in line:
             values = {name: line[key] for key, name in _INTENT_KEYS.items() if key in line}
             self.open_intents[line["intent"]] = Intent(**values)
@@ -203,7 +203,7 @@ class Journal:
         """Close the intent: it created exactly these runs. Of the `unproven` the answer reported only the id."""
         self._write(_runs_line({"made": intent.number}, intent.identity, run_ids, unproven))
 
-    def answered(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
+    def record_answer(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
         """Add the runs that the answer reported. The intent stays open: the create may have made more runs than these.
         But the target has finished the request, so it makes no further ones.
         """
@@ -220,7 +220,7 @@ class Journal:
     def add_session(self, session_id: str) -> None:
         self._write({"session": session_id})
 
-    def gone(self, run_ids: Sequence[str]) -> None:
+    def record_gone(self, run_ids: Sequence[str]) -> None:
         self._write({"gone": list(run_ids)})
 
     def close(self, *, keep: bool) -> None:
@@ -242,7 +242,7 @@ class Journal:
                     os.fsync(self._file)
             except OSError as error:
                 raise CouldNotCheck(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
-            self.record.take(line)
+            self.record.apply(line)
 
 
 def fingerprint(token: str, salt: str) -> str:
@@ -304,7 +304,7 @@ def _read(path: Path) -> JournalRecord | None:
         return None
     record = JournalRecord(**{name: first[name] for name in _HEADER})
     for line in lines:
-        record.take(line)
+        record.apply(line)
     return record
 
 

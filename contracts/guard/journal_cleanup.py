@@ -83,7 +83,7 @@ def count_left(
     runs = _unfinished(journal.record, authorizations, known)
     left = cleaner.left(runs)
     not_gone = left.all
-    journal.gone([run for run in runs if run not in not_gone])
+    journal.record_gone([run for run in runs if run not in not_gone])
     return left
 
 

@@ -23,7 +23,7 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import is_loopback
 from contracts.guard.answer_reader import AnswerReader
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.guard.connection import Broken, Connection, Cut
+from contracts.guard.connection import Connection, Cut, ExchangeFailed
 
 _MAX_IDLE_FOR_WRITE_S = 2.0
 """The server may be about to close a connection that has been idle for longer, so writes do not use it."""
@@ -129,7 +129,7 @@ class Upstream:
             try:
                 self._take(conn)
                 conn.open()
-            except Broken as error:
+            except ExchangeFailed as error:
                 return Lost(f"cannot connect: {error}", reached=False)
             answer = self._exchange_over(conn, request, authorization)
             if isinstance(answer, Lost):
@@ -158,7 +158,7 @@ class Upstream:
             except Cut:
                 conn.is_spoiled = True  # the target may have answered nevertheless, e.g. if the body is too large
             answer = reader.read(request.method)
-        except Broken as error:
+        except ExchangeFailed as error:
             return Lost(str(error), reached=True, was_cut=isinstance(error, Cut) and not reader.has_begun)
         conn.is_spoiled = conn.is_spoiled or reader.ends_connection
         return answer
@@ -197,7 +197,7 @@ class Upstream:
     def _take(self, conn: Connection) -> None:
         with self._lock:
             if self._closed:
-                raise Broken("the guard is closed")
+                raise ExchangeFailed("the guard is closed")
             self._busy.add(conn)
 
     def _give_back(self, conn: Connection, *, usable: bool) -> None:

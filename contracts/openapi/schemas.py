@@ -121,7 +121,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 @functools.cache
-def shape(name: str) -> SchemaReader:
+def reader_of(name: str) -> SchemaReader:
     """Return the reader of a component schema."""
     return _compile(schema(name))
 
@@ -160,7 +160,7 @@ def newer_properties() -> frozenset[str]:
 def _compile(spec: dict[str, Any]) -> SchemaReader:
     if "$ref" in spec:
         name = spec["$ref"].rsplit("/", 1)[-1]
-        return lambda value, path, diagnostics: shape(name)(value, path, diagnostics)
+        return lambda value, path, diagnostics: reader_of(name)(value, path, diagnostics)
     if "anyOf" in spec:
         inner = [_compile(option) for option in spec["anyOf"] if option.get("type") != "null"]
         one = inner[0] if len(inner) == 1 else _one_of(inner)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import jsonschema
 from jsonschema.validators import extend
 
-from contracts.openapi.schemas import Diagnostics, Path, document, is_uuid, moment_of, operations, shape
+from contracts.openapi.schemas import Diagnostics, Path, document, is_uuid, moment_of, operations, reader_of
 from contracts.openapi.schemas import schema as document_schema
 
 _LEAP_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]23:59:60(\.\d+)?(Z|z|\+00:00|-00:00)")
@@ -118,7 +118,7 @@ def _reference(validator: Any, reference: str, value: Any, schema: Any) -> Itera
     """The keyword `$ref`: validates only the fields in which the reader of the component finds something."""
     component = reference.rsplit("/", 1)[-1]
     diagnostics = Diagnostics()
-    shape(component)(value, (), diagnostics)
+    reader_of(component)(value, (), diagnostics)
     if () in diagnostics.places:
         yield from jsonschema.Draft202012Validator.VALIDATORS["$ref"](validator, reference, value, schema)
         return

@@ -18,7 +18,7 @@ from contracts.openapi.schemas import (
     body_schema,
     is_uuid,
     operations,
-    shape,
+    reader_of,
 )
 
 CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"})
@@ -120,7 +120,7 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
             return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
         return ParsedRequest(operation, body, UNREAD, faults=(Fault((), "body"),))
     diagnostics = Diagnostics()
-    value = shape(name)(body, (), diagnostics)
+    value = reader_of(name)(body, (), diagnostics)
     without_place = [*_domain_ambiguities(operation, body)]
     if exceeded_limit is not None:
         without_place.append(f"body: {exceeded_limit}")

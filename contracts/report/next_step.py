@@ -31,7 +31,7 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
-    reasons = [rule.why for rule in result.rules if rule.is_missed]
+    reasons = [rule.why for rule in result.rules if rule.makes_incomplete]
     for said, step in _STEPS.items():
         if any(said in why for why in reasons):
             return step

@@ -61,7 +61,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     offers = context.check.offers
     written = _create_with_files(context, case)
     created, runs = written.result, written.runs
-    if not written.clean or not runs:
+    if not written.is_right or not runs:
         return
     for run in [runs[index] for index in sorted({0, len(runs) // 2, len(runs) - 1})]:
         ids = run.get("input_attachment_ids") or []
@@ -95,11 +95,11 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             again = context.write("retry_run", written.ids[0], body=fields)
             if not again.result.accepted or not isinstance(again.result.body, dict):
                 raise Inconclusive("a retry with files is refused")
-            return WriteResult(again.parsed, again.result, (again.result.body,), again.clean)
+            return WriteResult(again.parsed, again.result, (again.result.body,), again.is_right)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
             made = context.write("create_run_chain", body=context.fill(body))
-            if not made.result.accepted or not made.clean or not context.check.offers("get_run"):
+            if not made.result.accepted or not made.is_right or not context.check.offers("get_run"):
                 raise Inconclusive("a chain with files is refused")
             reads = [context.ask("get_run", one, after=[made.result]) for one in made.result.body["run_ids"]]
             return WriteResult(made.parsed, made.result, tuple(read.body for read in reads), True)

@@ -201,7 +201,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
 def _a_run(context: CaseContext) -> str:
     check = context.check
     if check.is_live or not check.may_create:
-        return check.first_run or check.others_run or str(context.placeholder("unknown"))
+        return check.first_run or check.foreign_run or str(context.placeholder("unknown"))
     written = context.some_runs(1)
     context.set_placeholder("run", written.ids[0])
     return written.ids[0]

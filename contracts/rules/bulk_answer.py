@@ -124,7 +124,7 @@ def run_create(context: CaseContext, case: CreateCase) -> None:
     body = context.fill(case.body)
     for _ in range(max(1, case.times)):
         written = context.write(case.operation, body=body)
-        if case.is_read and written.result.accepted and written.clean:
+        if case.is_read and written.result.accepted and written.is_right:
             read_back(context, written)
             if case.is_listed and context.check.offers("list_runs"):
                 _list_back(context, written)
@@ -148,7 +148,7 @@ def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...
     for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.available:
             del found[name]
-    if not check.pools.invented and len(check.pools.known) < 2 and "pool_ids" in found:
+    if not check.pools.accepts_made_up and len(check.pools.known) < 2 and "pool_ids" in found:
         found["pool_ids"] = found["pool_ids"][:1]
     return found
 
@@ -239,7 +239,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
         for count in limits.few(3, 101):
             yield _case("bulk_create_runs", count=count, file_inputs=some)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
-        if check.pools.invented:
+        if check.pools.accepts_made_up:
             yield _case("bulk_create_runs", pool_ids=keys, count=2, read=True)
     for size in (2, 10, 50, 100, 256, 1000):
         yield _case(

@@ -57,7 +57,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     body = context.fill(case.body)
     written = context.write("create_run_chain", body=body)
     result = written.result
-    if not result.accepted or not written.parsed.is_valid or not written.clean:
+    if not result.accepted or not written.parsed.is_valid or not written.is_right:
         return
     steps = body["steps"]
     session, ids = result.body["session_id"], result.body["run_ids"]
@@ -186,7 +186,7 @@ def _step(index: int, *names: str) -> dict[str, Any]:
 
 
 def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
-    distinct = check.workflows.invented
+    distinct = check.workflows.accepts_made_up
     names = tuple(write_bodies.STEP_FEATURES)
 
     def steps_of(*features: Sequence[str]) -> list[dict[str, Any]]:

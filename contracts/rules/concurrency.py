@@ -71,14 +71,16 @@ def _creates(context: CaseContext, width: int) -> None:
         operation = operations[number % len(operations)]
         marker = context.check.marker(context.made_up)
         body = {
-            "workflow_id": context.placeholder(f"workflow:{number}") if check.workflows.invented else "«workflow»",
+            "workflow_id": context.placeholder(f"workflow:{number}")
+            if check.workflows.accepts_made_up
+            else "«workflow»",
             "input_values": {"marker": marker, "number": number, "together": created.filter[1]},
             "session_alias": marker,
             "file_inputs": [file(f"{number}.txt", marker.encode())],
         }
         if operation == "bulk_create_runs":
             body["count"] = 1 + number % 3
-        is_second = check.has_second and check.workflows.invented and number // len(operations) % 2 == 1
+        is_second = check.has_second and check.workflows.accepts_made_up and number // len(operations) % 2 == 1
         requests.append(request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN))
     for request, result in zip(requests, _send(context, requests), strict=True):
         written = context.judge_write(read_request(result.operation or "", request.body), result)
@@ -164,7 +166,7 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
 
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
     """Each answer is about the run that was asked for, and none shows a run of the other organisation."""
-    if not (context.check.has_second and context.check.workflows.invented):
+    if not (context.check.has_second and context.check.workflows.accepts_made_up):
         raise Inconclusive("no second token was given")
     own = {TOKEN: _new_run(context), SECOND_TOKEN: _new_run(context, token=SECOND_TOKEN)}
     tokens = [TOKEN, SECOND_TOKEN] * max(1, width // 2)
@@ -207,7 +209,7 @@ def _send(context: CaseContext, requests: Sequence[Request]) -> list[CallResult]
 
 def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
     written = context.create("bulk_create_runs", {"workflow_id": "«workflow»", "count": 1}, token=token)
-    if not written.clean or len(written.runs) != 1:
+    if not written.is_right or len(written.runs) != 1:
         raise Inconclusive("a create breaks a rule already")
     return written.runs[0]
 

@@ -102,7 +102,7 @@ def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
 def _create_in_own_session(context: CaseContext) -> WriteResult:
     """Create a run that starts a session (the run's id is the session_id), and two more runs in that session."""
     first = context.create("create_run", {"workflow_id": "«workflow»", "start_session": True})
-    if not first.clean or not first.runs or not first.runs[0].get("session_id"):
+    if not first.is_right or not first.runs or not first.runs[0].get("session_id"):
         raise Inconclusive("no session can be started")
     more = context.some_runs(2, session_id=first.runs[0]["session_id"])
     return WriteResult(more.parsed, first.result, (*first.runs, *more.runs), True)
@@ -132,8 +132,8 @@ def not_listed(run: TrackedRun, *, widely: bool) -> None:
 @in_turn_by_kind
 def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
     files = [file(), file("b.txt", b"b")]
-    session = {"session_id": "«session»"} if check.sessions.invented else {"start_session": True}
-    machine = {"machine_id": "«machine»"} if check.machines.invented else {}
+    session = {"session_id": "«session»"} if check.sessions.accepts_made_up else {"start_session": True}
+    machine = {"machine_id": "«machine»"} if check.machines.accepts_made_up else {}
     may_cancel = check.offers("update_run")
     yield DeleteCase(widely=True)
     cancelled = (CANCEL, DELETE) if may_cancel else (DELETE,)

@@ -56,7 +56,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     """Create the runs and keep them for `look_at_runs`."""
     create = create_chain if case.operation == "create_run_chain" else None
     written = create(context, context.fill(case.body)) if create else context.create(case.operation, case.body)
-    if not written.clean or not written.runs:
+    if not written.is_right or not written.runs:
         return
     runs = [TrackedRun.of(context, written, index) for index in range(len(written.runs))]
     for event in case.events:
@@ -64,7 +64,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     for run in runs:
         run.known = run.known.after_no_change("READ-BACK")
     with context.check.lock:
-        context.check.kept.setdefault(f"runs {case.number}", runs)
+        context.check.first_results.setdefault(f"runs {case.number}", runs)
 
 
 _FILLED: Final[Mapping[str, Any]] = {
@@ -98,7 +98,7 @@ class LastRunsCase(Case):
 
 def look_at_runs(context: CaseContext, case: LastRunsCase) -> None:
     """Read and list the runs, read their files, and update one that has ended: nothing of them may be gone."""
-    runs: list[TrackedRun] = context.check.kept.get(f"runs {case.number}", [])
+    runs: list[TrackedRun] = context.check.first_results.get(f"runs {case.number}", [])
     for run in runs:
         run.context = context
         run.read()
@@ -107,7 +107,7 @@ def look_at_runs(context: CaseContext, case: LastRunsCase) -> None:
                 context.ask("download_run_attachment", attachment, after=run.shown)
     if runs and context.check.offers("list_runs"):
         _list_runs(runs)
-    reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known)
+    reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known_violations)
     for run in runs[-1:] if reads_right else ():
         if run.known.has_ended and context.check.offers("update_run"):
             run.update({"output_data": {"late": True}})
@@ -149,7 +149,7 @@ def use_key(context: CaseContext, case: KeyCase) -> None:
     request = keyed_request(context, case.operation, simple_body(case.operation), "«key»")
     first = send_first(context, request, case.operation)
     with context.check.lock:
-        context.check.kept.setdefault(f"key {case.operation}", (request, first))
+        context.check.first_results.setdefault(f"key {case.operation}", (request, first))
 
 
 def key_cases(check: CheckContext) -> Iterator[KeyCase]:
@@ -160,7 +160,7 @@ def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
     """Send the first keys again, once: a cache may keep a key longer that was used again."""
     with context.check.lock:
         kept: list[tuple[Request, CallResult]] = [
-            value for name, value in context.check.kept.items() if name.startswith("key ")
+            value for name, value in context.check.first_results.items() if name.startswith("key ")
         ]
     if not kept:
         raise Inconclusive("no key was sent at the start of the check")

@@ -42,11 +42,11 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
     for number in range(size):
         word = {"who": f"«marker:{number}»", "deep": {"list": [1, {"at": f"Deep«marker:{number + 20}»End"}]}}
         body: dict[str, Any] = {"count": 1 + number % 3, "input_values": word}
-        if number % 2 and check.machines.available and (check.machines.invented or number == 1):
-            body["machine_id"] = f"«machine:{number % 4}»" if check.machines.invented else "«machine»"
-        if number % 3 == 2 and check.sessions.invented and isolating_filter(check) != "session_id":
+        if number % 2 and check.machines.available and (check.machines.accepts_made_up or number == 1):
+            body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_made_up else "«machine»"
+        if number % 3 == 2 and check.sessions.accepts_made_up and isolating_filter(check) != "session_id":
             body["session_id"] = f"«session:{number % 2}»"
-        if number % 4 == 3 and check.workflows.invented:
+        if number % 4 == 3 and check.workflows.accepts_made_up:
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
     if check.pools.known:
@@ -156,7 +156,11 @@ _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "create
 
 def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield filters combined, without the one that isolates: every pair, and some larger combinations."""
-    isolates = {"search": True, "workflow_id": check.workflows.invented, "session_id": check.sessions.invented}
+    isolates = {
+        "search": True,
+        "workflow_id": check.workflows.accepts_made_up,
+        "session_id": check.sessions.accepts_made_up,
+    }
     pairs, larger = (
         [
             query
@@ -201,12 +205,12 @@ _WORD: Final = "«marker:1»"
 def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield filters over many runs: every match must be listed, and nothing else, in pages of any size."""
     few: dict[str, Any] = {"count": 2, "input_values": {"who": "«marker:2»"}}
-    if check.machines.invented:
+    if check.machines.accepts_made_up:
         few["machine_id"] = "«machine:5»"
     queries = [[Filter("search", "«marker:1»")], [Filter("search", "«marker:2»")]]
     queries += [[Filter(name, create=1)] for name in ("created_at_from", "created_at_to")]
     session = {}
-    if check.sessions.invented and isolating_filter(check) != "session_id":
+    if check.sessions.accepts_made_up and isolating_filter(check) != "session_id":
         session = {"session_id": "«session:5»"}
         queries.append([Filter("session_id", create=2)])
     for count, limits in (

@@ -143,8 +143,8 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
     """Yield the runs with each placeholder, as a workflow, session or text, that only runs of the case can have."""
     check = context.check
     fields = {"marker": "search"}
-    fields |= {"workflow": "workflow_id"} if check.workflows.invented else {}
-    fields |= {"session": "session_id"} if check.sessions.invented else {}
+    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_made_up else {}
+    fields |= {"session": "session_id"} if check.sessions.accepts_made_up else {}
     for name in names:
         field = fields.get(name.partition(":")[0])
         if field is not None and context.has_placeholder(name) and check.offers("list_runs"):

@@ -95,7 +95,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     updates = {name: values for name, values in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
     features = (write_bodies.FEATURES | {"update_run": updates}).get(operation, {})
     ids = optional_ids(check)
-    fields = {name: values[0] for name, values in features.items() if name not in ids or ids[name].invented}
+    fields = {name: values[0] for name, values in features.items() if name not in ids or ids[name].accepts_made_up}
     for start in (0, 1) if fields else ():
         yield bare | dict(itertools.islice(fields.items(), start, None, 2))
     sizes = (10_000, 2**16, 2**18) if operation == "bulk_create_runs" else (2**18,)
@@ -246,7 +246,7 @@ def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str,
     """
     bare, ids = write_bodies.minimal(operation), optional_ids(check) | {"workflow_id": check.workflows}
     names = [name for name in schema(body_schema(operation) or "")["properties"] if name in _PAIRS]
-    names = [name for name in names if name not in ids or ids[name].invented]
+    names = [name for name in names if name not in ids or ids[name].accepts_made_up]
     for name in names:
         step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 5
         for pair in _PAIRS[name][_WRITES.index(operation) % step :: step]:

@@ -110,7 +110,7 @@ def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, 
 
 def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
     workflows = check.workflows.known[:2]
-    if not workflows and check.workflows.invented:
+    if not workflows and check.workflows.accepts_made_up:
         workflows = ("«workflow»",)
     if workflows:
         yield IncludeCase(workflows)

@@ -60,7 +60,13 @@ def within(isolated: IsolatedRuns, query: Query) -> Query:
 
 
 def isolating_filter(check: CheckContext) -> str:
-    return "workflow_id" if check.workflows.invented else "session_id" if check.sessions.invented else "search"
+    return (
+        "workflow_id"
+        if check.workflows.accepts_made_up
+        else "session_id"
+        if check.sessions.accepts_made_up
+        else "search"
+    )
 
 
 def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
@@ -116,6 +122,6 @@ def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[st
 def _add_to(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
     operation = "bulk_create_runs" if "count" in body else "create_run"
     written = context.create(operation, body)
-    if not written.clean or not written.runs:
+    if not written.is_right or not written.runs:
         raise Inconclusive(f"{operation} gives runs that break a rule already")
     isolated.add(written)

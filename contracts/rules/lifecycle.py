@@ -57,9 +57,9 @@ class LifecycleCase(RunCase):
 
     chain: int = 0
     """If not 0, the number of steps of a chain, which is created instead."""
-    joined: int = 0
+    runs_before: int = 0
     """How many runs the session of the chain has before the chain is created."""
-    joining: int = 0
+    runs_after: int = 0
     """How many runs are created afterwards in the session of the first run."""
     retried: int = 0
     """How many of the runs are cancelled and retried before they are watched."""
@@ -84,7 +84,7 @@ class WatchedRuns:
         run = self.runs[0].known.view
         if self.in_session and run.get("session_id"):
             return [("session_id", run["session_id"]), ("limit", "1000")]
-        if self.context.check.workflows.invented:
+        if self.context.check.workflows.accepts_made_up:
             return [("workflow_id", run["workflow_id"]), ("limit", "1000")]
         return None
 
@@ -159,16 +159,16 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
         count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
         written = create_for(context, replace(case, count=count))
         runs = [TrackedRun.of(context, written, index) for index in range(count)]
-    if case.joining:
-        more = context.some_runs(case.joining, session_id=runs[0].known.view.get("session_id"))
-        runs += [TrackedRun.of(context, more, index) for index in range(case.joining)]
+    if case.runs_after:
+        more = context.some_runs(case.runs_after, session_id=runs[0].known.view.get("session_id"))
+        runs += [TrackedRun.of(context, more, index) for index in range(case.runs_after)]
     for run in runs[: case.retried]:
         run.cancel()
         if not run.retry({}).result.accepted:
             raise Inconclusive("a run cannot be cancelled and retried")
     sessions = {run.known.view.get("session_id") for run in runs}
     # A retried run has another position in its session, and so has a chain that joins one.
-    in_order = not case.retried and not case.joined
+    in_order = not case.retried and not case.runs_before
     return WatchedRuns(context, runs, in_session=len(sessions) == 1 and None not in sessions, in_order=in_order)
 
 
@@ -176,9 +176,9 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     """Create a chain, in a new session or in one that already has runs."""
     before: list[TrackedRun] = []
     body = context.fill({"steps": [{"workflow_id": "«workflow»"}] * case.chain})
-    if case.joined:
-        written = context.some_runs(case.joined, start_session=True)
-        before = [TrackedRun.of(context, written, index) for index in range(case.joined)]
+    if case.runs_before:
+        written = context.some_runs(case.runs_before, start_session=True)
+        before = [TrackedRun.of(context, written, index) for index in range(case.runs_before)]
         body["session_id"] = before[0].known.view.get("session_id")
     chain = create_chain(context, body)
     return [*before, *(TrackedRun.of(context, chain, index) for index in range(case.chain))]
@@ -337,15 +337,15 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield LifecycleCase(secret, 40)
     yield LifecycleCase(session, 4, change="retry ended")
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
-    if check.sessions.invented:
+    if check.sessions.accepts_made_up:
         yield LifecycleCase({"session_id": "«session»"}, 4)
     if check.machines.available:
         yield LifecycleCase({"machine_id": "«machine»"}, 3)
     if check.offers("create_run"):
         yield LifecycleCase({"session_alias": "x", "release_session_after": True}, 4, is_single=True)
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
-        yield LifecycleCase(session, is_single=True, joining=3)
-        if check.sessions.invented:
+        yield LifecycleCase(session, is_single=True, runs_after=3)
+        if check.sessions.accepts_made_up:
             yield LifecycleCase({"session_id": "«session»"}, 4, is_single=True)
     if check.offers("retry_run", "update_run"):
         yield LifecycleCase(count=4, retried=4, change="retry ended")
@@ -357,7 +357,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(chain=3)
         yield LifecycleCase(chain=5)
         yield LifecycleCase(chain=9)
-        yield LifecycleCase(chain=3, joined=2)
+        yield LifecycleCase(chain=3, runs_before=2)
     if check.offers("update_run"):
         yield LifecycleCase(session, 4, cancelled=1)
         yield LifecycleCase(session, 6, change="cancel waiting")

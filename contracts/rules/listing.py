@@ -96,7 +96,7 @@ def carries(item: dict[str, Any], name: str, value: str) -> bool:
 
 def their_workflow(context: CaseContext) -> str:
     """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
-    if context.check.workflows.invented:
+    if context.check.workflows.accepts_made_up:
         return str(context.placeholder("workflow"))
     if not context.has_placeholder("their-workflow"):
         result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)

@@ -89,7 +89,7 @@ class ReadManyCase(Case):
 
 def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
     written = context.create("bulk_create_runs", case.body)
-    if not written.clean:
+    if not written.is_right:
         return
     count = len(written.runs)
     for number in range(1, count + 1) if case.reads_all else sizes(1, count):

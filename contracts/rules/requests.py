@@ -216,7 +216,7 @@ class AmbiguousCase(Case):
 def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
     """If a server accepts the create, the answer and the reads must fit the parsed values."""
     written = context.write(case.operation, body=context.fill(case.body))
-    if written.result.accepted and written.clean:
+    if written.result.accepted and written.is_right:
         read_back(context, written)
     for body in case.parts_alone if written.result.refused else ():
         run_create(context, CreateCase(case.operation, body, is_read=True))
@@ -243,7 +243,7 @@ def _other_forms_of_ids(operation: str) -> Iterator[AmbiguousCase]:
 def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
     """Generate create bodies with any combination of fields, and mutate one value."""
     creates = [operation for operation in CREATES_OF_RUNS if check.offers(operation)]
-    available = frozenset(name for name, ids in optional_ids(check).items() if ids.invented)
+    available = frozenset(name for name, ids in optional_ids(check).items() if ids.accepts_made_up)
 
     @st.composite
     def broken(draw: st.DrawFn) -> CreateCase:

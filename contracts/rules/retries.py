@@ -114,7 +114,9 @@ def retry_features(check: CheckContext) -> dict[str, tuple[Any, ...]]:
     """Return the features of a retry that the target can have: ids of their own only where it takes made-up ones."""
     ids = {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
     return {
-        name: values for name, values in write_bodies.RETRY_FEATURES.items() if name not in ids or ids[name].invented
+        name: values
+        for name, values in write_bodies.RETRY_FEATURES.items()
+        if name not in ids or ids[name].accepts_made_up
     }
 
 
@@ -154,7 +156,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     files = [file(), file("b.txt")]
     new_file = {"file_inputs": [file("new.txt", b"new")]}
     yield retry_case(new_file, fields={"file_inputs": files}, count=2)
-    if check.sessions.invented:
+    if check.sessions.accepts_made_up:
         session = {"session_id": "«session»"}
         yield retry_case(filled=_FILLED, fields=session, count=3, index=1)
         yield retry_case({"reuse_session": False}, fields=session)

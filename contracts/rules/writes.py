@@ -117,7 +117,7 @@ def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     """Return a valid body with every field and several items in each list, so that every part can be mutated."""
     kinds = optional_ids(check)
     body = write_bodies.full(operation)
-    return {name: value for name, value in body.items() if name not in kinds or kinds[name].invented}
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_made_up}
 
 
 # Before a write
@@ -203,8 +203,8 @@ def own_run_filters(context: CaseContext) -> dict[str, str]:
     """Return list filters, by parameter name, that only runs created by this case match."""
     check = context.check
     names = {
-        "workflow_id": check.workflows.invented and "workflow",
-        "session_id": check.sessions.invented and "session",
+        "workflow_id": check.workflows.accepts_made_up and "workflow",
+        "session_id": check.sessions.accepts_made_up and "session",
     }
     return {
         field: context.placeholder(name)

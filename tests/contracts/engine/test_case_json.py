@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.engine.case_json import UnknownCase, case_from_json, case_to_json, reproduction_of
+from contracts.engine.case_json import UnreadableCase, case_from_json, case_to_json, reproduction_of
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_case import RequestCase
 from contracts.explore.steps import Create
@@ -28,8 +28,8 @@ JSON = st.recursive(
 @pytest.fixture(scope="module")
 def check() -> CheckContext:
     target = target_at("http://127.0.0.1:1", salt="a salt")
-    ids = Ids((KNOWN,), invented=True)
-    return CheckContext(target, Guard(target), 0.0, ids, ids, ids, ids, first_run=KNOWN, others_run=KNOWN)
+    ids = Ids((KNOWN,), accepts_made_up=True)
+    return CheckContext(target, Guard(target), 0.0, ids, ids, ids, ids, first_run=KNOWN, foreign_run=KNOWN)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -61,7 +61,7 @@ def test_what_json_has_not_comes_back():
         '{"$type": "os.system", "command": "true"}',
         '{"$type": "contracts.guard.guard.Guard"}',
         '{"$type": "contracts.engine.check_context.Ids"}',
-        '{"$type": "contracts.engine.case_json.UnknownCase"}',
+        '{"$type": "contracts.engine.case_json.UnreadableCase"}',
         '{"$type": "contracts.rules.http.ManyCase", "unknown": 1}',
         '{"$type": ["contracts"]}',
         '{"$tuple": 1}',
@@ -69,7 +69,7 @@ def test_what_json_has_not_comes_back():
     ],
 )
 def test_what_is_no_case_is_refused(text):
-    with pytest.raises(UnknownCase):
+    with pytest.raises(UnreadableCase):
         case_from_json(text)
 
 

@@ -41,7 +41,7 @@ def known(url: str, max_time_s: float = 15, **settings: Any) -> CheckContext:
 def test_a_healthy_server_takes_made_up_ids_and_offers_everything() -> None:
     context = found()
 
-    assert all(ids.invented for ids in (context.workflows, context.machines, context.pools, context.sessions))
+    assert all(ids.accepts_made_up for ids in (context.workflows, context.machines, context.pools, context.sessions))
     assert context.workflows.known
     assert context.machines.known
     assert not context.not_offered
@@ -73,7 +73,7 @@ class ListsForbidden(Standin):
 
 
 def test_a_token_that_may_do_something_else_is_not_refused() -> None:
-    assert found(ListsForbidden, second_token=None).workflows.invented
+    assert found(ListsForbidden, second_token=None).workflows.accepts_made_up
 
 
 class CreatesForbidden(Standin):
@@ -151,7 +151,7 @@ def test_where_no_workflow_can_be_made_up_those_that_need_no_inputs_are_used() -
 
     context = found(FirstWorkflowNeedsInputs, "unknown_workflow_refused")
 
-    assert not context.workflows.invented
+    assert not context.workflows.accepts_made_up
     assert context.workflows.known == every[1:]
 
 
@@ -187,13 +187,13 @@ def test_a_create_that_tells_no_run_is_left_to_the_rules() -> None:
     context = found(CreatesTellNothing)
 
     assert context.first_run is None
-    assert context.workflows.invented
+    assert context.workflows.accepts_made_up
 
 
 def test_where_no_id_can_be_made_up_known_ones_and_a_session_of_its_own_are_used() -> None:
     context = found(None, *NO_ID)
 
-    assert not any(ids.invented for ids in (context.machines, context.pools, context.sessions))
+    assert not any(ids.accepts_made_up for ids in (context.machines, context.pools, context.sessions))
     assert context.machines.available
     assert context.pools.available
     (session,) = context.sessions.known
@@ -263,7 +263,7 @@ def test_a_remote_target_without_leave_to_write_gets_no_create(monkeypatch: pyte
 
         assert client.get("/v1/runs").json()["total"] == 1
     assert not context.may_create
-    assert (context.first_run, context.others_run) == (None, there["id"])
+    assert (context.first_run, context.foreign_run) == (None, there["id"])
     assert [note for note in context.notes if "--allow-writes was not given" in note]
     assert not context.not_offered  # that of a path only an undocumented GET may be sent says nothing
 

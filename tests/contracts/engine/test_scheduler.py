@@ -94,7 +94,7 @@ def run_scheduler(
     deadline: float = math.inf,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[ScenarioProgress]:
-    some = Ids(invented=True)
+    some = Ids(accepts_made_up=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
     check = CheckContext(target, guard, deadline, workflows=some, machines=some, pools=some, sessions=some)

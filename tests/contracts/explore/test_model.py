@@ -338,7 +338,7 @@ def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Pat
 
 def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path) -> None:
     with serving(RetriesFail, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
-        search.check.known.add(("NO-5XX", "a 5xx from retry_run"))
+        search.check.known_violations.add(("NO-5XX", "a 5xx from retry_run"))
         with pytest.raises(Inconclusive):
             run_sequence(CaseContext(search.check), SequenceCase((MAKE, CANCEL, RETRY)))
 
@@ -347,7 +347,7 @@ def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path) -> None:
 def test_a_sequence_ends_at_a_wrong_answer_whose_cause_is_known(rule: str, tmp_path: Path) -> None:
     defect = "retry_empties_inputs"
     with serving(defect, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
-        search.check.known.add((rule, "input_values change too"))
+        search.check.known_violations.add((rule, "input_values change too"))
         context = CaseContext(search.check)
         with pytest.raises(Inconclusive, match="known to be broken"):
             run_sequence(context, SequenceCase((MAKE, CANCEL, RETRY, LIST)))

@@ -325,7 +325,7 @@ def test_a_line_that_a_crash_cut_short_is_passed_over(
     with path.open("ab") as file:
         file.write(b'{"intent": 2, "at": 17')
     found = [each for _, each in journals(journal_dir) if isinstance(each, Journal)]
-    found[0].gone([next(iter(found[0].record.runs))])
+    found[0].record_gone([next(iter(found[0].record.runs))])
     found[0].close(keep=True)
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left) == (1, 0)

@@ -20,7 +20,7 @@ from contracts.openapi.schemas import (
     is_uuid,
     is_valid_base64,
     moment_of,
-    shape,
+    reader_of,
 )
 
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -28,7 +28,7 @@ W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 def read(schema: str, **fields: Any) -> tuple[Any, Diagnostics]:
     diagnostics = Diagnostics()
-    return shape(schema)(fields, (), diagnostics), diagnostics
+    return reader_of(schema)(fields, (), diagnostics), diagnostics
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,6 @@ def test_a_wrong_combination_of_filters_is_known_if_fewer_of_them_are_wrong_in_t
 ) -> None:
     target = Target(url="http://127.0.0.1:9", token="t")
     check = CheckContext(target, Guard(target), deadline=0.0)
-    check.known.add(("LIST-FILTER", known))
+    check.known_violations.add(("LIST-FILTER", known))
     assert check.knows(Violation("LIST-FILTER", cause, "", "")) == refines
     assert not check.knows(Violation("LIST-PAGE", cause, "", ""))
