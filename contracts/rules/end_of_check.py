@@ -230,16 +230,6 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
     return [result for group in groups for result in context.send_together(group)]
 
 
-def keys_again_cases(check: CheckContext) -> Iterator[KeysAgainCase]:
-    """Yield one case for each shard, since each has first keys of its own."""
-    yield from [KeysAgainCase()] * check.target.shard[1]
-
-
-def many_keys_cases(check: CheckContext) -> Iterator[KeysAgainCase]:
-    """Yield one case for each shard: more keys than a usual cache has entries."""
-    yield from [KeysAgainCase(MANY_KEYS)] * check.target.shard[1]
-
-
 # The list of all runs
 
 
@@ -307,11 +297,7 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
     context.check.count("LIST-COMPLETE")
 
 
-def all_runs_cases(check: CheckContext) -> Iterator[AllRunsCase]:
-    """Yield one case for each shard, since each creates runs of its own."""
-    yield from [AllRunsCase()] * check.target.shard[1]
-
-
+# `shard[1]` cases are one for each shard, since each has first keys and runs of its own.
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "runs read again at the end: creation",
@@ -334,7 +320,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "all runs listed at the end",
         ("LIST-PAGE", "LIST-COMPLETE"),
         look_at_all_runs,
-        all_runs_cases,
+        lambda check: [AllRunsCase()] * check.target.shard[1],
         needs=("list_runs", "get_run"),
         creates=False,
         priority=9,
@@ -345,14 +331,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys used again after many others",
         ("IDEM-REPLAY",),
         use_keys_again,
-        many_keys_cases,
+        lambda check: [KeysAgainCase(MANY_KEYS)] * check.target.shard[1],
         priority=8,
     ),
     Scenario(
         "idempotency keys used again at the end",
         ("IDEM-REPLAY",),
         use_keys_again,
-        keys_again_cases,
+        lambda check: [KeysAgainCase()] * check.target.shard[1],
         priority=9,
         last=True,
     ),
