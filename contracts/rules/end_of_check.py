@@ -47,10 +47,6 @@ class FirstRunsCase(Case):
     body: dict[str, Any] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
 
-    @property
-    def expected_runs(self) -> int:
-        return len(self.body.get("steps", ())) or int(self.body.get("count", 1))
-
 
 def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     """Create the runs and keep them for `look_at_runs`."""
@@ -140,9 +136,9 @@ class KeyCase(Case):
 
 @dataclass(frozen=True)
 class KeysAgainCase(Case):
-    """All first keys again, after the check has sent `count` keys at least."""
+    """All first keys again, after the check has sent `keys` keys at least."""
 
-    count: int = 0
+    keys: int = 0
 
 
 def use_key(context: CaseContext, case: KeyCase) -> None:
@@ -164,7 +160,7 @@ def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
         ]
     if not kept:
         raise Inconclusive("no key was sent at the start of the check")
-    missing = case.count - len(_accepted_keys(context))
+    missing = case.keys - len(_accepted_keys(context))
     if missing > 0 and context.check.offers("update_run"):
         _send_other_keys(context, missing)
     _repeat(context, kept)

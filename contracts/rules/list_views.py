@@ -40,10 +40,6 @@ class UnfilteredCase(Case):
     count: int
     limit: int
 
-    @property
-    def expected_runs(self) -> int:
-        return self.count
-
 
 def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
     written = context.some_runs(case.count)
@@ -90,10 +86,6 @@ class ViewsCase(Case):
     queries: Sequence[Query]
     fields: Mapping[str, Any]
     count: int = 2
-
-    @property
-    def expected_runs(self) -> int:
-        return self.count
 
 
 _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at")
