@@ -26,14 +26,9 @@ from contracts.rules.idempotency import answer_difference, keyed_request, send_f
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
 from contracts.rules.reading import EVERYTHING
-from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
 from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""The rules that are judged here are defined in `reading`, `lists` and `idempotency`."""
-
 
 # Runs
 

@@ -24,11 +24,6 @@ from contracts.rules.list_check import check_list, judge_list, why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
 from contracts.rules.lists import LISTS
 from contracts.rules.reading import judge_read
-from contracts.rules.rule import Rule
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""None: the rules judged here are those of `lists`, `filters` and `reading`."""
-
 
 # Lists without filters
 
