@@ -119,6 +119,12 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
             return {}
 
 
+def runs_of(body: Any) -> int:
+    """Return the most runs that a correct server creates for a body."""
+    steps, count = (body.get("steps"), body.get("count")) if isinstance(body, dict) else (None, None)
+    return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
+
+
 def for_step(value: Json, number: int) -> Json:
     """Return a feature of a step with the step's number in place of `%d`, so that each step has its own value."""
     return json.loads(json.dumps(value).replace("%d", str(number)))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from contracts.data.limits import MAX_COUNT
+from contracts.data.write_bodies import runs_of
 
 C = TypeVar("C")
 
@@ -22,8 +23,9 @@ class Case:
 
     @property
     def expected_runs(self) -> int:
-        """The most runs that a correct server creates for the case."""
-        return 1
+        """The most runs that a correct server creates for the case: its `count`, else what its `body` asks for."""
+        count = getattr(self, "count", None)
+        return count if isinstance(count, int) else runs_of(getattr(self, "body", None))
 
     @property
     def parts(self) -> Sequence[Case]:

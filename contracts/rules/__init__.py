@@ -64,7 +64,7 @@ _MODULES = (
     answers,
 )
 
-REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in module.RULES}
+REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = tuple(scenario for module in _MODULES for scenario in module.SCENARIOS)
 
 __all__ = ["REGISTRY", "SCENARIOS", "Rule"]

@@ -17,7 +17,6 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import encode
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
-from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     WRITES_OF_RUNS,
@@ -31,9 +30,6 @@ from contracts.rules.writes import (
     send,
     with_available_ids,
 )
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""The rules that are judged here are defined in `contracts.rules.requests`."""
 
 _STEP: Final = {"workflow_id": "«workflow»"}
 

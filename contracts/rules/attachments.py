@@ -52,10 +52,6 @@ class AttachmentsCase(Case):
     listed: bool = False
     expires: bool = False
 
-    @property
-    def expected_runs(self) -> int:
-        return self.count
-
 
 def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     offers = context.check.offers

@@ -131,10 +131,6 @@ class CredentialsCase(Case):
     query: Query = ()
     repeated: bool = False
 
-    @property
-    def expected_runs(self) -> int:
-        return self.count
-
 
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     request = _valid_request(context, case)

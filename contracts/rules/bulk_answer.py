@@ -116,8 +116,7 @@ class CreateCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        count = self.body.get("count", 1) if isinstance(self.body, dict) else 1
-        return count * self.times if isinstance(count, int) else self.times
+        return write_bodies.runs_of(self.body) * self.times
 
 
 def run_create(context: CaseContext, case: CreateCase) -> None:
@@ -284,7 +283,6 @@ class PickCase(Case):
 
     pools: int = 1
     token: str = TOKEN
-    expected_runs: int = 1
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:

@@ -47,10 +47,6 @@ class ChainCase(Case):
     body: dict[str, Any]
     reads_all: bool = False
 
-    @property
-    def expected_runs(self) -> int:
-        return len(self.body["steps"])
-
 
 def run_chain(context: CaseContext, case: ChainCase) -> None:
     check = context.check

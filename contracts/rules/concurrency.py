@@ -26,10 +26,6 @@ from contracts.oracle.wording import value_in_words
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import items_of
-from contracts.rules.rule import Rule
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""None: the rules judged here are those of `bulk_answer`, `lists`, `reading`, `updates`, `deletes`, `authorization`."""
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
 _SINGLE_UPDATES: Final = (

@@ -26,14 +26,9 @@ from contracts.rules.idempotency import answer_difference, keyed_request, send_f
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
 from contracts.rules.reading import EVERYTHING
-from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
 from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""The rules that are judged here are defined in `reading`, `lists` and `idempotency`."""
-
 
 # Runs
 
@@ -46,10 +41,6 @@ class FirstRunsCase(Case):
     operation: str = "bulk_create_runs"
     body: dict[str, Any] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
-
-    @property
-    def expected_runs(self) -> int:
-        return len(self.body.get("steps", ())) or int(self.body.get("count", 1))
 
 
 def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
@@ -140,9 +131,9 @@ class KeyCase(Case):
 
 @dataclass(frozen=True)
 class KeysAgainCase(Case):
-    """All first keys again, after the check has sent `count` keys at least."""
+    """All first keys again, after the check has sent `keys` keys at least."""
 
-    count: int = 0
+    keys: int = 0
 
 
 def use_key(context: CaseContext, case: KeyCase) -> None:
@@ -164,7 +155,7 @@ def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
         ]
     if not kept:
         raise Inconclusive("no key was sent at the start of the check")
-    missing = case.count - len(_accepted_keys(context))
+    missing = case.keys - len(_accepted_keys(context))
     if missing > 0 and context.check.offers("update_run"):
         _send_other_keys(context, missing)
     _repeat(context, kept)
@@ -228,16 +219,6 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
     requests = [request_for("update_run", run_id, body=body, key=one) for one in keys]
     groups = (requests[start : start + _AT_ONCE] for start in range(0, count, _AT_ONCE))
     return [result for group in groups for result in context.send_together(group)]
-
-
-def keys_again_cases(check: CheckContext) -> Iterator[KeysAgainCase]:
-    """Yield one case for each shard, since each has first keys of its own."""
-    yield from [KeysAgainCase()] * check.target.shard[1]
-
-
-def many_keys_cases(check: CheckContext) -> Iterator[KeysAgainCase]:
-    """Yield one case for each shard: more keys than a usual cache has entries."""
-    yield from [KeysAgainCase(MANY_KEYS)] * check.target.shard[1]
 
 
 # The list of all runs
@@ -307,11 +288,7 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
     context.check.count("LIST-COMPLETE")
 
 
-def all_runs_cases(check: CheckContext) -> Iterator[AllRunsCase]:
-    """Yield one case for each shard, since each creates runs of its own."""
-    yield from [AllRunsCase()] * check.target.shard[1]
-
-
+# `shard[1]` cases are one for each shard, since each has first keys and runs of its own.
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "runs read again at the end: creation",
@@ -334,7 +311,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "all runs listed at the end",
         ("LIST-PAGE", "LIST-COMPLETE"),
         look_at_all_runs,
-        all_runs_cases,
+        lambda check: [AllRunsCase()] * check.target.shard[1],
         needs=("list_runs", "get_run"),
         creates=False,
         priority=9,
@@ -345,14 +322,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys used again after many others",
         ("IDEM-REPLAY",),
         use_keys_again,
-        many_keys_cases,
+        lambda check: [KeysAgainCase(MANY_KEYS)] * check.target.shard[1],
         priority=8,
     ),
     Scenario(
         "idempotency keys used again at the end",
         ("IDEM-REPLAY",),
         use_keys_again,
-        keys_again_cases,
+        lambda check: [KeysAgainCase()] * check.target.shard[1],
         priority=9,
         last=True,
     ),

@@ -211,10 +211,6 @@ def many_cases(check: CheckContext, cases: tuple[ManyCase, ...] = _READS) -> Ite
     yield from (case for case in cases if case.kind not in _NEEDED or check.offers(_NEEDED[case.kind]))
 
 
-def many_write_cases(check: CheckContext) -> Iterator[ManyCase]:
-    return many_cases(check, _WRITES)
-
-
 # Errors, whatever a client's headers ask for
 
 
@@ -330,7 +326,9 @@ def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
 SCENARIOS = (
     Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, alone=True, priority=1),
-    Scenario("many writes", ("HTTP-LIMIT",), run_many, many_write_cases, alone=True, priority=2),
+    Scenario(
+        "many writes", ("HTTP-LIMIT",), run_many, lambda check: many_cases(check, _WRITES), alone=True, priority=2
+    ),
     Scenario(
         "rate limits met during the check",
         ("HTTP-LIMIT",),

@@ -16,7 +16,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle.request import CREATES
-from contracts.rules.writes import Body, is_offered, optional_ids
+from contracts.rules.writes import is_offered, optional_ids
 
 KEY_HEADER: Final = "Idempotency-Key"
 
@@ -32,7 +32,7 @@ class Keyed(Case):
 
     @property
     def expected_runs(self) -> int:
-        return Body(self.body).runs * self.times
+        return write_bodies.runs_of(self.body) * self.times
 
 
 @dataclass(frozen=True)

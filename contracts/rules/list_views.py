@@ -24,11 +24,6 @@ from contracts.rules.list_check import check_list, judge_list, why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
 from contracts.rules.lists import LISTS
 from contracts.rules.reading import judge_read
-from contracts.rules.rule import Rule
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""None: the rules judged here are those of `lists`, `filters` and `reading`."""
-
 
 # Lists without filters
 
@@ -39,10 +34,6 @@ class UnfilteredCase(Case):
 
     count: int
     limit: int
-
-    @property
-    def expected_runs(self) -> int:
-        return self.count
 
 
 def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
@@ -90,10 +81,6 @@ class ViewsCase(Case):
     queries: Sequence[Query]
     fields: Mapping[str, Any]
     count: int = 2
-
-    @property
-    def expected_runs(self) -> int:
-        return self.count
 
 
 _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at")

@@ -7,13 +7,13 @@ null).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.engine.check_context import CheckContext
-from contracts.rules.answers import AnswerCase, answer_cases
+from contracts.rules.answers import answer_cases
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.bulk_answer import CreateCase
@@ -149,43 +149,15 @@ def _unknown(check: CheckContext) -> Iterator[UnknownCase]:
             yield UnknownCase(operation, "not-a-uuid", "malformed")
 
 
-def _pages(check: CheckContext) -> Iterator[PagesCase]:
-    yield PagesCase([2, 1], [1, 2, 100])
-
-
-def _single_pages(check: CheckContext) -> Iterator[WindowsCase]:
-    yield WindowsCase([1], [(None, None), (0, 1), (1, 5), (0, 1000)])
-
-
-def _existing(check: CheckContext) -> Iterator[ExistingCase]:
-    yield ExistingCase(5)
-
-
 def _updates(check: CheckContext) -> Iterator[RunCase]:
     outputs = {"output_data": {"a": {"b": [1, 2.5, None]}}}
     yield update_case({"release_session_after": True}, outputs, {"error": ["x"]}, {}, count=2, index=1)
-
-
-def _deletes(check: CheckContext) -> Iterator[DeleteCase]:
-    yield DeleteCase(count=2)
-
-
-def _retries(check: CheckContext) -> Iterator[RunCase]:
-    yield retry_case(filled={"output_data": {"a": 1}, "error": ["it failed"]})
 
 
 def _chains(check: CheckContext) -> Iterator[ChainCase]:
     if check.target.base_request is None:
         first = {"workflow_id": "«workflow»", "session_alias": "one «proof»"}
         yield ChainCase({"steps": [first, {"workflow_id": "«workflow»"}]})
-
-
-def _replays(check: CheckContext) -> Iterator[Replay]:
-    yield Replay("bulk_create_runs", body(check) or {}, times=2)
-
-
-def _together(check: CheckContext) -> Iterator[Together]:
-    yield Together("bulk_create_runs", body(check) or {})
 
 
 def _conflicts(check: CheckContext) -> Iterator[Conflict]:
@@ -216,11 +188,7 @@ def _paths(check: CheckContext) -> Iterator[MethodCase]:
         yield MethodCase("GET", path)
 
 
-def _answers(check: CheckContext) -> Iterator[AnswerCase]:
-    yield from answer_cases(check, reads=1)
-
-
-PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Any]]]] = {
+PLAN: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
@@ -229,21 +197,21 @@ PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Any]]]] = {
     "secrets in invalid requests": _secrets,
     "null, empty and absent": _nulls,
     "secrets in accepted requests": _secrets_that_work,
-    "existing runs": _existing,
-    "lists in pages": _pages,
-    "single pages": _single_pages,
+    "existing runs": lambda check: [ExistingCase(5)],
+    "lists in pages": lambda check: [PagesCase([2, 1], [1, 2, 100])],
+    "single pages": lambda check: [WindowsCase([1], [(None, None), (0, 1), (1, 5), (0, 1000)])],
     "updates": _updates,
-    "idempotency keys repeated": _replays,
+    "idempotency keys repeated": lambda check: [Replay("bulk_create_runs", body(check) or {}, times=2)],
     "idempotency keys with another body": _conflicts,
-    "idempotency keys repeated concurrently": _together,
-    "retries": _retries,
-    "deletes": _deletes,
+    "idempotency keys repeated concurrently": lambda check: [Together("bulk_create_runs", body(check) or {})],
+    "retries": lambda check: [retry_case(filled={"output_data": {"a": 1}, "error": ["it failed"]})],
+    "deletes": lambda check: [DeleteCase(count=2)],
     "chains": _chains,
     "attachments": _attachments,
     "idempotency keys of two organisations": _scopes,
     "unknown ids": _unknown,
     "undocumented methods": _methods,
     "unknown paths": _paths,
-    "answers of other reads": _answers,
+    "answers of other reads": lambda check: answer_cases(check, reads=1),
 }
 """Scenario name to the cases of it that a live check runs. Both are in order."""

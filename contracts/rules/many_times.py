@@ -11,11 +11,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
-from contracts.rules.rule import Rule
 from contracts.rules.tracked_run import TrackedRun
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""The rules that are judged here are defined in `updates` and `retries`."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
-from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     OTHER_WRITES,
@@ -31,9 +30,6 @@ from contracts.rules.writes import (
     send_all,
     workflow_filter,
 )
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""None: the rules judged here are those of `requests`."""
 
 
 def run_beyond_limits(context: CaseContext, case: Writes) -> None:

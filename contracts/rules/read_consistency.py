@@ -232,7 +232,6 @@ def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     focus.require(ids == [focus.id], "LIST-PAGE", cause, f"run {focus.id}", *page.results, got=got)
 
 
-RULES = ()
 SCENARIOS = (
     Scenario(
         "runs seen through every list and read",

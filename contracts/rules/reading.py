@@ -82,10 +82,6 @@ class ReadManyCase(Case):
     body: Mapping[str, Any]
     reads_all: bool = False
 
-    @property
-    def expected_runs(self) -> int:
-        return int(self.body.get("count", 1))
-
 
 def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
     written = context.create("bulk_create_runs", case.body)

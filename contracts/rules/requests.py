@@ -208,10 +208,6 @@ class AmbiguousCase(Case):
     body: dict[str, Any]
     parts_alone: tuple[dict[str, Any], ...] = ()
 
-    @property
-    def expected_runs(self) -> int:
-        return CreateCase(self.operation, self.body).expected_runs
-
 
 def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
     """If a server accepts the create, the answer and the reads must fit the parsed values."""

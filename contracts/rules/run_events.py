@@ -56,10 +56,6 @@ class RunCase(Case):
     reads_each: bool = False
     """Whether the run is read after each update, and not only after the last one."""
 
-    @property
-    def expected_runs(self) -> int:
-        return self.count
-
 
 def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     """Create the runs of a case. Raises Inconclusive if the answer breaks a rule."""

@@ -96,14 +96,6 @@ def _run_to_write_to(context: CaseContext, operation: str) -> tuple[str, ...]:
     return (create_changeable_run(context, operation)["id"],) if operation == "retry_run" else ()
 
 
-def _most_runs(body: Any) -> int:
-    """Return the most runs that a correct server creates for a body."""
-    if not isinstance(body, dict):
-        return 1
-    steps, count = body.get("steps"), body.get("count")
-    return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
-
-
 # One write
 
 
@@ -116,10 +108,6 @@ class SecretsCase(Case):
     reads: bool = False
     undetermined: bool = False
     """Whether the contract does not determine if the target accepts it."""
-
-    @property
-    def expected_runs(self) -> int:
-        return _most_runs(self.body)
 
 
 def run_secrets(context: CaseContext, case: SecretsCase) -> None:
@@ -295,10 +283,6 @@ class FailingCase(Case):
     failure: str
     body: Any
 
-    @property
-    def expected_runs(self) -> int:
-        return _most_runs(self.body)
-
 
 def run_failing(context: CaseContext, case: FailingCase) -> None:
     ids = _run_to_write_to(context, case.operation)
@@ -431,10 +415,6 @@ class AliasesCase(Case):
 
     operation: str
     body: dict[str, Any]
-
-    @property
-    def expected_runs(self) -> int:
-        return _most_runs(self.body)
 
 
 def run_aliases(context: CaseContext, case: AliasesCase) -> None:

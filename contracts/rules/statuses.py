@@ -15,7 +15,6 @@ from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
 from contracts.oracle.run import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
-from contracts.rules.rule import Rule
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
@@ -30,10 +29,6 @@ from contracts.rules.run_events import (
 from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""None: the rules judged here are those of `updates`, `deletes`, `retries`, `lifecycle`, `lists` and `filters`."""
-
 
 _STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
     (),

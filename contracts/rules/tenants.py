@@ -56,10 +56,6 @@ class TenantCase(Case):
     widely: bool = False
     """Whether the run is looked for with many more filters."""
 
-    @property
-    def expected_runs(self) -> int:
-        return self.count
-
 
 def run_tenant(context: CaseContext, case: TenantCase) -> None:
     check = context.check

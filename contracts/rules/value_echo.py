@@ -17,23 +17,15 @@ from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
-from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
 from contracts.rules.run_listing import check_listing
-from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, delete_created, is_offered, workflow_filter
-
-RULES: Final[tuple[Rule, ...]] = ()
-"""The rules that are judged here are those of the operations."""
+from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, delete_created, is_offered, workflow_filter
 
 
 @dataclass(frozen=True)
 class ValuesCase(Case):
     operation: str
     body: dict[str, Any]
-
-    @property
-    def expected_runs(self) -> int:
-        return Body(self.body).runs
 
 
 def run_values(context: CaseContext, case: ValuesCase) -> None:

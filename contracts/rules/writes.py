@@ -40,14 +40,6 @@ class Body:
     parts: tuple[Body, ...] = ()
     """Invalid bodies, of which this one has all faults. Those that a refusal does not name are sent too."""
 
-    @property
-    def runs(self) -> int:
-        """The most runs that a correct server creates for it."""
-        if not isinstance(self.json, dict):
-            return 1
-        steps, count = self.json.get("steps"), self.json.get("count")
-        return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
-
 
 @dataclass(frozen=True)
 class Writes(Case):
@@ -68,7 +60,7 @@ class Write(Case):
 
     @property
     def expected_runs(self) -> int:
-        return self.body.runs
+        return write_bodies.runs_of(self.body.json)
 
 
 def in_batches(operation: str, bodies: Iterable[Body], size: int) -> Iterator[Writes]:
