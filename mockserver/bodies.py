@@ -21,6 +21,7 @@ class Bodies:
 
     def __init__(self, *, most_bytes: int, most_together: int) -> None:
         self._most_bytes = most_bytes
+        self._small_bytes = min(LARGE_BODY, most_bytes)
         self._budget = ByteBudget(most_together)
 
     async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
@@ -36,7 +37,7 @@ class Bodies:
         try:
             message = await receive()
             body: bytes = message.get("body", b"")
-            if not message.get("more_body") and message["type"] == "http.request" and len(body) <= LARGE_BODY:
+            if not message.get("more_body") and message["type"] == "http.request" and len(body) <= self._small_bytes:
                 return body, taken
             parts: list[bytes] = []
             size = 0

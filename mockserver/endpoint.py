@@ -51,7 +51,7 @@ _ATTEMPTS = 100
 _READERS = 2
 _WARNING = "Mock-Warning"
 _TOO_MANY = "Too many requests change this at once; try again"
-_LONGEST_WARNING = 2_000
+_LONGEST_HEADER = 2_000
 _log = logging.getLogger("mockserver")
 
 
@@ -185,8 +185,7 @@ class Endpoint:
     def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:
         if self._warns and warnings:
             before = (extra[_WARNING],) if _WARNING in extra else ()
-            text = " | ".join((*before, *warnings)).encode("ascii", "backslashreplace").decode()
-            extra[_WARNING] = "".join(char if char.isprintable() else " " for char in text)[:_LONGEST_WARNING]
+            extra[_WARNING] = _header_text(" | ".join((*before, *warnings)))
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
         try:
@@ -219,7 +218,7 @@ class Endpoint:
             lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer"]
             preferences = read_preferences(", ".join(lines), query, operation.operation_id)
             if preferences.applied:
-                extra["Preference-Applied"] = ", ".join(preferences.applied)
+                extra["Preference-Applied"] = _header_text(", ".join(preferences.applied))
         if _FAULT_KEYS & scope.keys():
             preferences, now = _apply_fault_keys(scope, preferences, now)
         # A body that is not documented is ignored, whatever its length.
@@ -370,6 +369,12 @@ def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> t
 
 
 _FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockserver.stale_s"})
+
+
+def _header_text(text: str) -> str:
+    """Return a text that may quote the client as the value of a header: short, and without unusual characters."""
+    plain = text.encode("ascii", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else " " for char in plain)[:_LONGEST_HEADER]
 
 
 def _phrase(status: int) -> str:

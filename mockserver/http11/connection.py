@@ -66,11 +66,20 @@ class ConnectionFactory:
         if self._timer is None:
             self._timer = connection.loop.call_later(_CHECK_EVERY_S, self._check, connection.loop)
 
-    def make_room(self) -> None:
-        """Abort the connection that has been idle for the longest time, if there is an idle one."""
-        idle = min((each for each in self.connections if each.is_idle), key=lambda each: each.deadline, default=None)
-        if idle is not None:
-            idle.abort()
+    def has_room(self, most: int) -> bool:
+        """Return whether another connection may be open. At the limit, abort the one that has been idle for longest.
+
+        Refused connections do not count: they are closed soon, and no request on them is answered.
+        """
+        if len(self.connections) < most or sum(not each.is_refused for each in self.connections) < most:
+            return True
+        idle = min((each for each in self.connections if each.is_idle), key=lambda each: each.idle_since, default=None)
+        if idle is None:
+            return False
+        idle.abort()
+        # Not left to `connection_lost`, which the transport calls only in a later turn of the event loop.
+        self.connections.discard(idle)
+        return True
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -111,6 +120,9 @@ class Connection(asyncio.Protocol):
         self._is_continued = False  # `_continue` is scheduled to read the rest of the buffer
         self._writable: asyncio.Event | None = None
         self.is_write_paused = False
+        self.is_refused = False
+        self.idle_since = loop.time()
+        """When the connection was opened, or its last request was over."""
         self._read_deadline = self._write_deadline = math.inf
 
     # --- Called by the transport
@@ -121,14 +133,12 @@ class Connection(asyncio.Protocol):
         self._server = _address(transport.get_extra_info("sockname"))
         self._client = _address(transport.get_extra_info("peername"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        if len(self._factory.connections) >= self._most_connections:
-            self._factory.make_room()
-        is_one_too_many = len(self._factory.connections) >= self._most_connections
+        self.is_refused = not self._factory.has_room(self._most_connections)
         # uvicorn only calls its `shutdown`.
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._factory.add(self)
         self._read_deadline = self.loop.time() + self._limits.head_timeout
-        if is_one_too_many:
+        if self.is_refused:
             self._refuse(RequestError(503, f"{self._most_connections} connections are open, and no more are taken"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -298,7 +308,8 @@ class Connection(asyncio.Protocol):
 
     def _await_next(self) -> None:
         self._exchange = None
-        self._read_deadline = self.loop.time() + self._limits.keep_alive_timeout
+        self.idle_since = self.loop.time()
+        self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
 
     def _end(self) -> None:
         """Handle the end of the stream, after everything in the buffer has been read."""

@@ -65,6 +65,8 @@ def test_a_page_of_this_machine_may_use_the_mock(origin: str):
         "http://192.168.0.1",
         "http://[::2]",
         "file://localhost",
+        "http://[",
+        "http://",
         "",
     ],
 )

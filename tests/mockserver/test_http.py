@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mockserver import Settings, create_app
+from tests.mockserver.http11.wire import answers, exchange
 from tests.mockserver.inprocess import SUCCEEDS, Mock, violations
 
 _UNKNOWN = "e67a1534-2013-463c-800c-e6aa0d582f7f"
@@ -124,6 +125,14 @@ def test_a_body_that_grows_larger_than_allowed_is_refused_while_it_is_read():
     answer = mock.post("/v1/runs", content=chunks())
     assert answer.status_code == 413
     assert sent < 20
+
+
+@pytest.mark.parametrize(("size", "status"), [(100, 422), (101, 413)])
+def test_a_chunked_body_that_comes_at_once_is_refused_too(size: int, status: int):
+    head = "POST /v1/runs HTTP/1.1\r\nAuthorization: Bearer test\r\nTransfer-Encoding: chunked\r\n"
+    request = f"{head}Content-Type: application/json\r\n\r\n{size:x}\r\n{'x' * size}\r\n0\r\n\r\n".encode()
+    answered = answers(exchange(create_app(Settings(max_body=100)), request).written)
+    assert [each for each, _ in answered] == [status]
 
 
 def test_a_body_in_pieces_is_put_together():

@@ -211,6 +211,21 @@ def test_preferences_do_not_let_a_broken_request_through():
     assert answer.headers["preference-applied"] == "outcome=error, delay=0"
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("%E2%82%AC", "example=\\u20ac"),
+        ("%0d%0aX:1", "example=  X:1"),
+        ("%00%7f", "example=  "),
+        ("e" * 5_000, f"example={'e' * 1_992}"),
+    ],
+)
+def test_a_refusal_quotes_a_preference_only_as_a_header_can(sent: str, told: str):
+    answer = Mock().get(f"/v1/runs?limit=0&__example={sent}")
+    assert violations(answer) == [(("query", "limit"), "greater_than_equal")]
+    assert answer.headers["preference-applied"] == told
+
+
 def test_a_delayed_answer_tells_of_the_time_after_the_delay():
     mock = Mock()
     run = mock.create(prefer="outcome=success")

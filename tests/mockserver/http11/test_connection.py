@@ -594,7 +594,7 @@ def test_a_client_that_will_not_stop_sending_is_let_go_after_a_while():
 
 
 def test_past_the_last_connection_the_one_that_is_idle_for_longest_makes_room():
-    async def run() -> list[bool]:
+    async def run() -> tuple[list[bool], list[tuple[int, bytes]]]:
         server = Server(echo, max_connections=2)
         wires = []
         for name in ("/1", "/2", "/3"):
@@ -602,9 +602,50 @@ def test_past_the_last_connection_the_one_that_is_idle_for_longest_makes_room():
             wires.append(wire)
             protocol.data_received(request(name))
             await server.settle()
-        return [wire.is_closed for wire in wires]
+        return [wire.is_closed for wire in wires], answers(wires[2].written)
 
-    assert asyncio.run(run()) == [True, False, False]
+    assert asyncio.run(run()) == ([True, False, False], [(200, b"GET /3 ")])
+
+
+def test_a_connection_is_idle_from_its_last_answer_on_and_a_new_one_since_it_was_opened():
+    async def run() -> list[bool]:
+        server = Server(echo, max_connections=3)
+        (first, wire_1), (_, wire_2) = server.connect(), server.connect()
+        first.data_received(request())
+        await server.settle()
+        _, wire_3 = server.connect()
+        closed = []
+        for _ in range(2):
+            server.connect()
+            await server.settle()
+            closed += [wire.is_closed for wire in (wire_1, wire_2, wire_3)]
+        return closed
+
+    assert asyncio.run(run()) == [False, True, False, True, True, False]
+
+
+def test_a_connection_that_was_refused_takes_no_room():
+    async def run() -> tuple[list[int], list[int]]:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["path"] == "/slow":
+                await asyncio.get_running_loop().create_future()
+            await answer(send)
+
+        server = Server(app, max_connections=2)
+        busy = server.connect()[0]
+        busy.data_received(request("/slow"))
+        other, _ = server.connect()
+        other.data_received(request("/slow", body=b"12")[:-1])
+        _, refused = server.connect()
+        other.connection_lost(None)
+        server.connect()
+        last, wire = server.connect()  # one of the two before it is idle
+        last.data_received(request())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return [status for status, _ in answers(refused.written)], [status for status, _ in answers(wire.written)]
+
+    assert asyncio.run(run()) == ([503], [200])
 
 
 def test_past_the_last_connection_a_503_where_all_are_at_work():

@@ -62,8 +62,10 @@ class Wire:
         self.is_closed = True
 
     def abort(self) -> None:
-        self.is_closed = self.is_aborted = True
-        self.protocol.connection_lost(None)
+        if not self.is_aborted:
+            self.is_closed = self.is_aborted = True
+            # As real transports do, in a later turn of the loop.
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     def is_closing(self) -> bool:
         return self.is_closed
