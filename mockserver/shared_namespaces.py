@@ -17,9 +17,10 @@ from mockserver.faults import FaultReader
 from mockserver.faults.fault import Fault, Faults
 from mockserver.namespaces import MakeSpace, Namespace, Namespaces
 from mockserver.shared_journal import SharedJournal
+from mockserver.shared_store import SharedStore
 from mockserver.spec import render_json
 from mockserver.store import Write
-from mockserver.store.valkey import NO_EPOCH, Epoch, ValkeyStore
+from mockserver.store.valkey import NO_EPOCH, Epoch
 from mockserver.store.valkey_namespaces import NamespaceRecords, Record
 
 _NONE = "0"
@@ -65,15 +66,14 @@ class SharedNamespaces(Namespaces):
         make: Callable[[str, Events], Namespace],
         make_space: MakeSpace,
         seed_space: Callable[[Space], Awaitable[None]],
-        store: ValkeyStore,
-        records: NamespaceRecords,
+        shared: SharedStore,
         fault_reader: FaultReader,
         *,
         most_spaces: int,
     ) -> None:
-        super().__init__(make, make_space, seed_space, store, most_spaces=most_spaces)
-        self._shared_store = store
-        self._records = records
+        super().__init__(make, make_space, seed_space, shared.units, most_spaces=most_spaces)
+        self._shared = shared
+        self._records = shared.namespaces
         self._fault_reader = fault_reader
 
     async def get(self, name: str) -> Namespace:
@@ -135,7 +135,7 @@ class SharedNamespaces(Namespaces):
         self._set_epoch(namespace, epoch)
         # A commit is possible only in the current epoch. So the units are written in one of their own first.
         for space, writes in contents:
-            space.store = self._shared_store.space_in(NO_EPOCH._replace(id=epoch.id), name, space.organisation)
+            space.store = self._shared.space_of(space, NO_EPOCH._replace(id=epoch.id))
             for start in range(0, len(writes), _WRITES_AT_ONCE):
                 await space.store.commit(*writes[start : start + _WRITES_AT_ONCE])
             await self._records.add_organisation(name, epoch.id, space.organisation, space.key)
@@ -144,7 +144,7 @@ class SharedNamespaces(Namespaces):
         namespace.version = await self._records.save(name, None, epoch.id, self._content(namespace))
         self._put(namespace)
         for space, _ in contents:
-            space.store = self._shared_store.space_in(epoch, name, space.organisation)
+            space.store = self._shared.space_of(space, epoch)
             namespace.spaces[space.organisation] = space
         self._spaces += len(contents)
         namespace.events.publish("reset", {})
@@ -195,7 +195,6 @@ class SharedNamespaces(Namespaces):
         for each in (namespace.journal, namespace.faults):
             if isinstance(each, SharedJournal | SharedFaults):
                 each.epoch = epoch
-        self._shared_store.epochs[namespace.name] = epoch
 
     async def _seed(self, space: Space) -> None:
         try:
