@@ -104,3 +104,63 @@ def test_of_two_first_requests_of_an_organisation_each_is_served_and_one_seeds(u
         return [answer.json()["total"] for answer in (await first, second)]
 
     assert mock.run(go()) == [3, 3]
+
+
+async def _idle() -> None:
+    """Let everything go on that waits neither for the store nor for a test."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_a_change_is_not_undone_by_a_request_that_loaded_the_record_before_it(pair):
+    one, other = pair
+    fault = {"match": "list_machines", "answer": {"status": 418}}
+
+    async def go(method: str, path: str, body: Any) -> Any:
+        loaded, saved = Held(records_of(one), "load", after=True), Held(records_of(one), "save")
+        reading = asyncio.ensure_future(one.sent("GET", "/v1/health", token=None))
+        await loaded.reached.wait()
+        changing = asyncio.ensure_future(one.controlled(method, path, body))
+        await saved.reached.wait()
+        loaded.released.set()
+        await _idle()
+        saved.released.set()
+        await reading
+        return (await changing).json()
+
+    clock = one.run(go("POST", "/clock", {"advance": "20m"}))
+    assert clock == one.asked("/clock") == other.asked("/clock")
+    assert clock["now"] == "2025-03-04T09:20:02.000000Z"
+    one.run(go("POST", "/faults", fault))
+    assert [each.get("/v1/machines").status_code for each in pair] == [418, 418]
+
+
+def test_changes_at_the_same_time_on_one_server_do_not_overwrite_that_of_another(pair):
+    one, other = pair
+
+    async def go() -> None:
+        read = Held(one.app._admin._bodies, "read")
+        fault = asyncio.ensure_future(one.controlled("POST", "/faults", {"match": "list_runs", "delay_s": 0}))
+        await read.reached.wait()
+        saved = Held(records_of(one), "save")
+        clock = asyncio.ensure_future(one.controlled("POST", "/clock", {"scale": 7}))
+        await saved.reached.wait()
+        await other.controlled("POST", "/faults", {"match": "list_machines", "delay_s": 0})
+        read.released.set()
+        await _idle()
+        saved.released.set()
+        assert [(await each).status_code for each in (fault, clock)] == [201, 200]
+
+    one.run(go())
+    for each in pair:
+        assert sorted(fault["match"] for fault in each.asked("/faults")["items"]) == ["list_machines", "list_runs"]
+        assert each.asked("/clock")["scale"] == 7
+
+
+def test_a_change_that_could_not_be_saved_is_not_seen(pair):
+    one, _ = pair
+    before = one.asked("/clock")
+    fails_once(records_of(one), "save")
+    assert one.post("/__admin/clock", {"advance": "20m"}, token=None, fails=True).status_code == 503
+    assert one.asked("/clock") == before
+    assert one.turn_clock(advance="20m")["now"] == "2025-03-04T09:20:02.000000Z"
