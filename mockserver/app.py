@@ -39,7 +39,6 @@ from mockserver.faults.fault import Faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
-from mockserver.kinds import UnitCodec
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
@@ -53,7 +52,7 @@ from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
 from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Masker, Operation, compile_operations
 from mockserver.state import States, agreed_by, made_by
-from mockserver.store import MemoryStore, Store
+from mockserver.store import MemoryStore, SpaceStore, Store
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
     behaviour.__name__: behaviour
@@ -121,7 +120,7 @@ class MockApp:
         self._shared: SharedStore | None = None
         if store is None and settings.store.is_shared:
             about = agreed_by(settings, self._world, api.json(), self._first_faults)
-            self._shared = SharedStore(settings.store.url, about, self._make_codec)
+            self._shared = SharedStore(settings.store.url, about)
             store = self._shared.units
         self._store: Store = store or MemoryStore()
         making = (self._make_namespace, self._make_space, self._seed_space)
@@ -129,9 +128,7 @@ class MockApp:
         self.namespaces = (
             Namespaces(*making, self._store, most_spaces=most)
             if self._shared is None
-            else SharedNamespaces(
-                *making, self._shared.units, self._shared.namespaces, self._fault_reader, most_spaces=most
-            )
+            else SharedNamespaces(*making, self._shared, self._fault_reader, most_spaces=most)
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
@@ -297,7 +294,7 @@ class MockApp:
         """`key` determines all random draws; without it, it is derived from the seed and the names."""
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
         return Space(
-            store=self._store.space(namespace.name, organisation),
+            make_store=partial(self._make_store, namespace.epoch),
             clock=namespace.clock,
             key=key or blake2b(name, digest_size=32).digest(),
             secret=namespace.secret,
@@ -307,14 +304,10 @@ class MockApp:
             progression=self.settings.progression,
         )
 
-    def _make_codec(self, namespace: str, organisation: str) -> UnitCodec:
-        return UnitCodec(partial(self._space, namespace, organisation))
-
-    def _space(self, namespace: str, organisation: str) -> Space:
-        """Return a space that is in use."""
-        known = self.namespaces.known(namespace)
-        assert known is not None
-        return known.spaces[organisation]
+    def _make_store(self, epoch: str, space: Space) -> SpaceStore:
+        if self._shared is None:
+            return self._store.space(space.namespace, space.organisation)
+        return self._shared.space_of(space, self._shared.namespaces.epoch(space.namespace, epoch))
 
     async def check_store(self) -> None:
         """Raises StartError if the store does not answer, or was made with other settings."""

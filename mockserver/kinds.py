@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mockserver.behaviour.batch import (
@@ -58,10 +58,13 @@ ORDERED = frozenset({IDEMPOTENCY})
 
 
 class UnitCodec:
-    """Writes the value of each unit as JSON of its own: `[value, shared values]`. `space` is what they belong to."""
+    """Writes the value of each unit as JSON of its own: `[value, shared values]`.
 
-    def __init__(self, space: Callable[[], Space]) -> None:
-        self._space = space
+    `space` is what the decoded values belong to. Without one, those that refer to their space cannot be decoded.
+    """
+
+    def __init__(self, space: Space | None = None) -> None:
+        self._implied = {} if space is None else {Space: space}
 
     def encode(self, kind: str, value: Any) -> bytes:
         encoder = Encoder(TYPES)
@@ -69,4 +72,4 @@ class UnitCodec:
 
     def decode(self, kind: str, text: bytes) -> Any:
         value, table = json.loads(text)
-        return Decoder(TYPES, table, {Space: self._space()}).decode(value, KINDS[kind])
+        return Decoder(TYPES, table, self._implied).decode(value, KINDS[kind])

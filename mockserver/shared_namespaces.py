@@ -6,6 +6,7 @@ and the whole of it only if it has changed, so a change on one server applies to
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,9 +18,10 @@ from mockserver.faults import FaultReader
 from mockserver.faults.fault import Fault, Faults
 from mockserver.namespaces import MakeSpace, Namespace, Namespaces
 from mockserver.shared_journal import SharedJournal
+from mockserver.shared_store import SharedStore
 from mockserver.spec import render_json
 from mockserver.store import Write
-from mockserver.store.valkey import NO_EPOCH, Epoch, ValkeyStore
+from mockserver.store.valkey import NO_EPOCH, Epoch
 from mockserver.store.valkey_namespaces import NamespaceRecords, Record
 
 _NONE = "0"
@@ -65,30 +67,39 @@ class SharedNamespaces(Namespaces):
         make: Callable[[str, Events], Namespace],
         make_space: MakeSpace,
         seed_space: Callable[[Space], Awaitable[None]],
-        store: ValkeyStore,
-        records: NamespaceRecords,
+        shared: SharedStore,
         fault_reader: FaultReader,
         *,
         most_spaces: int,
     ) -> None:
-        super().__init__(make, make_space, seed_space, store, most_spaces=most_spaces)
-        self._shared_store = store
-        self._records = records
+        super().__init__(make, make_space, seed_space, shared.units, most_spaces=most_spaces)
+        self._shared = shared
+        self._records = shared.namespaces
         self._fault_reader = fault_reader
+        self._saves: dict[Namespace, asyncio.Future[str | None]] = {}
+        """The last save in progress of each namespace. Its result is the new version, None if it has failed."""
 
     async def get(self, name: str) -> Namespace:
+        while True:
+            namespace = await self.find(name)
+            if namespace is not None:
+                return namespace
+            await self._begin(name)
+
+    async def find(self, name: str) -> Namespace | None:
+        """Return the namespace as its record says now; None if it has none."""
         while True:
             record = await self._records.load(name)
             known = self._namespaces.get(name)
             if record is None:
-                await self._begin(name)
-            elif known is not None and known.version == record.version:
+                return None
+            if known is not None and known.version == record.version:
                 return known
-            else:
+            save = None if known is None else self._saves.get(known)
+            if save is None:
                 return self._taken(name, record)
-
-    async def find(self, name: str) -> Namespace | None:
-        return None if await self._records.load(name) is None else await self.get(name)
+            # The record may be older than the change that is being saved, and would undo it here: ask again after that.
+            await asyncio.shield(save)
 
     async def find_space(self, namespace: Namespace, organisation: str) -> Space | None:
         known = namespace.spaces.get(organisation)
@@ -103,10 +114,23 @@ class SharedNamespaces(Namespaces):
         return list(await self._records.organisations(namespace.name, namespace.epoch))
 
     async def save(self, namespace: Namespace) -> None:
-        version = namespace.version
-        namespace.version = None  # until it is known that the change is kept, the next request loads the record
-        saved = await self._records.save(namespace.name, version, namespace.epoch, self._content(namespace))
-        namespace.version = saved
+        """The change must have been made without a pause before the call."""
+        before, content = self._saves.get(namespace), self._content(namespace)
+        save = self._saves[namespace] = asyncio.get_running_loop().create_future()
+        based_on, namespace.version = namespace.version, None
+        saved = None
+        try:
+            if before is not None:
+                # The content has that change too, so it can only follow it.
+                based_on = await asyncio.shield(before)
+            if based_on is None:
+                raise Conflict(f"what this server knows of the namespace {namespace.name!r} is not what is stored")
+            saved = await self._records.save(namespace.name, based_on, namespace.epoch, content)
+        finally:
+            save.set_result(saved)
+            if self._saves[namespace] is save:
+                del self._saves[namespace]
+                namespace.version = saved  # None: it is not known what is stored, so the next request loads it
 
     async def space(self, namespace: Namespace, organisation: str) -> Space:
         space = namespace.spaces.get(organisation)
@@ -135,7 +159,7 @@ class SharedNamespaces(Namespaces):
         self._set_epoch(namespace, epoch)
         # A commit is possible only in the current epoch. So the units are written in one of their own first.
         for space, writes in contents:
-            space.store = self._shared_store.space_in(NO_EPOCH._replace(id=epoch.id), name, space.organisation)
+            space.store = self._shared.space_of(space, NO_EPOCH._replace(id=epoch.id))
             for start in range(0, len(writes), _WRITES_AT_ONCE):
                 await space.store.commit(*writes[start : start + _WRITES_AT_ONCE])
             await self._records.add_organisation(name, epoch.id, space.organisation, space.key)
@@ -144,7 +168,7 @@ class SharedNamespaces(Namespaces):
         namespace.version = await self._records.save(name, None, epoch.id, self._content(namespace))
         self._put(namespace)
         for space, _ in contents:
-            space.store = self._shared_store.space_in(epoch, name, space.organisation)
+            space.store = self._shared.space_of(space, epoch)
             namespace.spaces[space.organisation] = space
         self._spaces += len(contents)
         namespace.events.publish("reset", {})
@@ -195,7 +219,6 @@ class SharedNamespaces(Namespaces):
         for each in (namespace.journal, namespace.faults):
             if isinstance(each, SharedJournal | SharedFaults):
                 each.epoch = epoch
-        self._shared_store.epochs[namespace.name] = epoch
 
     async def _seed(self, space: Space) -> None:
         try:

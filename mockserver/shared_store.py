@@ -6,23 +6,28 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from mockserver.behaviour.context import Space
 from mockserver.errors import StartError
 from mockserver.kinds import FOLLOWED, KINDS, ORDERED, UnitCodec
-from mockserver.store.valkey import Kinds, ValkeyStore
+from mockserver.store.valkey import Epoch, Kinds, ValkeySpace, ValkeyStore
 from mockserver.store.valkey_connection import Address, Connection
 from mockserver.store.valkey_journal import JournalTexts
 from mockserver.store.valkey_namespaces import NamespaceRecords
 
 
 class SharedStore:
-    def __init__(self, url: str, about: Mapping[str, str], make_codec: Callable[[str, str], UnitCodec]) -> None:
+    def __init__(self, url: str, about: Mapping[str, str]) -> None:
         """`about` is everything that answers depend on, besides the state. Raises StartError."""
         self.connection = Connection(Address.from_url(url))
         self.connection.on_connect = self._compare
-        self.units = ValkeyStore(self.connection, Kinds(tuple(KINDS), FOLLOWED, ORDERED), make_codec)
+        self.units = ValkeyStore(self.connection, Kinds(tuple(KINDS), FOLLOWED, ORDERED), UnitCodec())
         self.namespaces = NamespaceRecords(self.units)
         self.journals = JournalTexts(self.connection)
         self._about = about
+
+    def space_of(self, space: Space, epoch: Epoch) -> ValkeySpace:
+        """Return the store of a space in an epoch of its namespace."""
+        return self.units.space_in(epoch, space.namespace, space.organisation, UnitCodec(space))
 
     async def _compare(self, execute: Callable[..., Awaitable[Any]]) -> None:
         """Compare with the servers before this one. The first of them writes what the others need.

@@ -63,7 +63,7 @@ class Space:
     def __init__(
         self,
         *,
-        store: SpaceStore,
+        make_store: Callable[[Space], SpaceStore],
         clock: Clock,
         key: bytes,
         secret: bytes,
@@ -72,7 +72,6 @@ class Space:
         world: World,
         progression: Progression,
     ) -> None:
-        self.store = store
         self.clock = clock
         self.key = key
         self.namespace = namespace
@@ -86,6 +85,7 @@ class Space:
         self.created_template: bytes | None = None
         self.requests = 0  # in flight
         self.secret = secret
+        self.store = make_store(self)
 
     @property
     def index(self) -> RunIndex:

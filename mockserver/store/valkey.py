@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
@@ -58,14 +58,12 @@ NO_EPOCH = Epoch(b"", b"", "")
 
 
 class ValkeyStore:
-    """`make_codec` makes the codec of a space from the names of its namespace and its organisation."""
+    """`codec` is that of spaces which are not given one of their own."""
 
-    def __init__(self, connection: Connection, kinds: Kinds, make_codec: Callable[[str, str], Codec]) -> None:
+    def __init__(self, connection: Connection, kinds: Kinds, codec: Codec) -> None:
         self.connection = connection
         self.kinds = kinds
-        self._make_codec = make_codec
-        self.epochs: dict[str, Epoch] = {}
-        """By namespace. A space belongs to the epoch at the time when it was made."""
+        self._codec = codec
         self.process = secrets.token_hex(8)
         self._versions = count((int(self.process, 16) << 40) + 1)
         connect = connection.script
@@ -76,11 +74,11 @@ class ValkeyStore:
         return next(self._versions)
 
     def space(self, namespace: str, organisation: str) -> ValkeySpace:
-        return self.space_in(self.epochs.get(namespace, NO_EPOCH), namespace, organisation)
+        return self.space_in(NO_EPOCH, namespace, organisation, self._codec)
 
-    def space_in(self, epoch: Epoch, namespace: str, organisation: str) -> ValkeySpace:
+    def space_in(self, epoch: Epoch, namespace: str, organisation: str, codec: Codec) -> ValkeySpace:
         prefix = self.connection.key("space", namespace, epoch.id, organisation) + b"/"
-        return ValkeySpace(self, prefix, epoch, self._make_codec(namespace, organisation))
+        return ValkeySpace(self, prefix, epoch, codec)
 
     def drop(self, namespace: str, organisation: str) -> None:
         """Does nothing: another process may use the space. Its keys are removed with its namespace."""

@@ -25,4 +25,4 @@ class _JSON:
 def valkey_store(server: Valkey, prefix: str | None = None) -> ValkeyStore:
     """With a prefix of its own, unless one is given."""
     prefix = prefix or f"store-{next(_prefixes)}:"
-    return ValkeyStore(Connection(Address.from_url(server.url(prefix))), KINDS, lambda *names: _JSON())
+    return ValkeyStore(Connection(Address.from_url(server.url(prefix))), KINDS, _JSON())

@@ -1,0 +1,166 @@
+"""Servers with one store, where one request is suspended at a chosen call, or the store fails there."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver.errors import Unavailable
+from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.inprocess import SUCCEEDS, world_file
+from tests.mockserver.valkey import Valkey
+
+_prefixes = count(1)
+_BODY = {"workflow_id": SUCCEEDS}
+
+
+@pytest.fixture
+def url(valkey_server: Valkey) -> str:
+    return valkey_server.url(f"races-{next(_prefixes)}:")
+
+
+@pytest.fixture
+def pair(url: str) -> tuple[ControlledMock, ControlledMock]:
+    return ControlledMock(store=url), ControlledMock(store=url, freezes=False)
+
+
+class Held:
+    """The next call of a method is suspended: before it is made, or `after` it, with its result.
+
+    Call it in an event loop. `reached` is set when the call is suspended; set `released` to let it go on.
+    """
+
+    def __init__(self, owner: Any, name: str, *, after: bool = False) -> None:
+        self.reached, self.released = asyncio.Event(), asyncio.Event()
+        method = getattr(owner, name)
+
+        async def held(*args: Any, **named: Any) -> Any:
+            setattr(owner, name, method)
+            result = await method(*args, **named) if after else None
+            self.reached.set()
+            await self.released.wait()
+            return result if after else await method(*args, **named)
+
+        setattr(owner, name, held)
+
+
+def fails_once(owner: Any, name: str) -> None:
+    """The next call of a method raises Unavailable, as if the store did not answer."""
+    method = getattr(owner, name)
+
+    async def fails(*args: Any, **named: Any) -> Any:
+        setattr(owner, name, method)
+        raise Unavailable("The store does not answer at the moment; try again", {"Retry-After": "1"})
+
+    setattr(owner, name, fails)
+
+
+def records_of(mock: ControlledMock) -> Any:
+    return mock.app.namespaces._records  # type: ignore[attr-defined]
+
+
+def seeding_world(directory: Path) -> Path:
+    return world_file(directory, f"runs:\n- {{workflow_id: {SUCCEEDS}, count: 3}}\n")
+
+
+@pytest.mark.parametrize("is_restored", [False, True], ids=["a reset", "a restored state"])
+def test_after_a_reset_that_has_failed_new_organisations_are_served(pair, is_restored: bool):
+    mock, _ = pair
+    run = mock.create()
+    state = mock.asked("/state")
+    fails_once(records_of(mock), "save")
+    if is_restored:
+        refused = mock.request("PUT", "/__admin/state", json=state, fails=True)
+    else:
+        refused = mock.post("/__admin/reset", fails=True)
+    assert refused.status_code == 503
+    assert mock.create(token="test-another")["status"] == "scheduling"
+    assert mock.total(token="test-another") == 1
+    assert mock.ids() == [run["id"]]
+
+
+def test_an_organisation_whose_server_was_killed_after_it_had_seeded_it_is_served(url: str, tmp_path: Path):
+    world = seeding_world(tmp_path)
+    one, other = (ControlledMock(store=url, world=world, freezes=False, token="test") for _ in range(2))
+    fails_once(records_of(one), "add_organisation")
+    assert one.get("/v1/runs", fails=True).status_code == 503
+    assert [each.total() for each in (one, other)] == [3, 3]
+    assert [each.asked("/runs")["total"] for each in (one, other)] == [3, 3]
+
+
+def test_of_two_first_requests_of_an_organisation_each_is_served_and_one_seeds(url: str, tmp_path: Path):
+    mock = ControlledMock(store=url, world=seeding_world(tmp_path), freezes=False, token="test")
+
+    async def go() -> list[int]:
+        registered = Held(records_of(mock), "add_organisation")
+        first = asyncio.ensure_future(mock.sent("GET", "/v1/runs"))
+        await registered.reached.wait()
+        second = await mock.sent("GET", "/v1/runs")
+        registered.released.set()
+        return [answer.json()["total"] for answer in (await first, second)]
+
+    assert mock.run(go()) == [3, 3]
+
+
+async def _idle() -> None:
+    """Let everything go on that waits neither for the store nor for a test."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_a_change_is_not_undone_by_a_request_that_loaded_the_record_before_it(pair):
+    one, other = pair
+    fault = {"match": "list_machines", "answer": {"status": 418}}
+
+    async def go(method: str, path: str, body: Any) -> Any:
+        loaded, saved = Held(records_of(one), "load", after=True), Held(records_of(one), "save")
+        reading = asyncio.ensure_future(one.sent("GET", "/v1/health", token=None))
+        await loaded.reached.wait()
+        changing = asyncio.ensure_future(one.controlled(method, path, body))
+        await saved.reached.wait()
+        loaded.released.set()
+        await _idle()
+        saved.released.set()
+        await reading
+        return (await changing).json()
+
+    clock = one.run(go("POST", "/clock", {"advance": "20m"}))
+    assert clock == one.asked("/clock") == other.asked("/clock")
+    assert clock["now"] == "2025-03-04T09:20:02.000000Z"
+    one.run(go("POST", "/faults", fault))
+    assert [each.get("/v1/machines").status_code for each in pair] == [418, 418]
+
+
+def test_changes_at_the_same_time_on_one_server_do_not_overwrite_that_of_another(pair):
+    one, other = pair
+
+    async def go() -> None:
+        read = Held(one.app._admin._bodies, "read")
+        fault = asyncio.ensure_future(one.controlled("POST", "/faults", {"match": "list_runs", "delay_s": 0}))
+        await read.reached.wait()
+        saved = Held(records_of(one), "save")
+        clock = asyncio.ensure_future(one.controlled("POST", "/clock", {"scale": 7}))
+        await saved.reached.wait()
+        await other.controlled("POST", "/faults", {"match": "list_machines", "delay_s": 0})
+        read.released.set()
+        await _idle()
+        saved.released.set()
+        assert [(await each).status_code for each in (fault, clock)] == [201, 200]
+
+    one.run(go())
+    for each in pair:
+        assert sorted(fault["match"] for fault in each.asked("/faults")["items"]) == ["list_machines", "list_runs"]
+        assert each.asked("/clock")["scale"] == 7
+
+
+def test_a_change_that_could_not_be_saved_is_not_seen(pair):
+    one, _ = pair
+    before = one.asked("/clock")
+    fails_once(records_of(one), "save")
+    assert one.post("/__admin/clock", {"advance": "20m"}, token=None, fails=True).status_code == 503
+    assert one.asked("/clock") == before
+    assert one.turn_clock(advance="20m")["now"] == "2025-03-04T09:20:02.000000Z"
