@@ -81,7 +81,7 @@ class Finding:
     also_seen: tuple[str, ...] = ()
     """Where else the same fault was seen: "RULE on METHOD PATH" for each finding that is part of this one."""
     part_of: str = ""
-    """The fingerprint of the finding that tells the same fault; empty if this one tells it."""
+    """The fingerprint of the main finding of the same fault; empty if this is the main one."""
     dedup_key: str = ""
     reproductions: tuple[Reproduction, ...] = ()
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""

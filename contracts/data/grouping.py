@@ -23,9 +23,10 @@ def in_turn(kinds: Iterable[Iterator[T]]) -> Iterator[T]:
 
 
 def in_turn_by_kind(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator[T]]:
-    """Decorate a function that yields cases, one kind after the other: yield them in turn by operation, and those of an
-    operation in turn by kind, so that the first few are of many kinds. The kind is which fields a case sets, beside
-    those without a default, and what its events are.
+    """Reorder the cases of the decorated function, so that the first few are of many kinds.
+
+    They come in turn by operation, and those of an operation in turn by kind. Two cases are of one kind if they set the
+    same optional fields and have the same kinds of events.
     """
 
     @functools.wraps(cases)

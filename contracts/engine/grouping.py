@@ -1,9 +1,9 @@
-"""Tells each fault once: a finding that shows the same fault as another one becomes a part of it.
+"""Groups the findings of one fault: one of them is the main finding, and the others are part of it.
 
 Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or a
 list and a read show the same wrong value in the same field; or one operation answers both with a 5xx, which NO-5XX
-tells too; or both have the same guess at the cause. Under one rule, this is enough; under two rules, both must also be
-of the same field, and have the same wrong value or a guess about values of that field. Findings of different fields
+reports too; or both have the same guess at the cause. Under one rule, this is enough; under two rules, both must also
+be of the same field, and have the same wrong value or a guess about values of that field. Findings of different fields
 always stay apart, since each may be a fault of its own.
 """
 

@@ -31,7 +31,7 @@ _MIN_WORD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Why no list may contain a run, with the causes of violations: a list contains it, or counts it in its total."""
+    """Why no list may contain a run. The causes are those of the two violations: a list contains it, or counts it."""
 
     rule: str
     cause_if_listed: str

@@ -107,8 +107,8 @@ def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:
 
 
 def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResult:
-    """Return the result with its findings ordered by severity, then by rule. A finding that is told for others too is
-    as severe as the worst of them.
+    """Return the result with its findings ordered by severity, then by rule. A main finding is as severe as the
+    worst of its parts.
     """
     ids, severities = list(rules), list(SEVERITIES)
     findings = (*result.findings, *result.unstable, *result.baselined)

@@ -77,7 +77,7 @@ _OTHER_SCHEMES: Final = tuple(
 def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
     """Return Authorization headers with empty, fixed and random tokens that are not valid.
 
-    Random words have no letter of the given tokens, where at least six other letters are left.
+    The random words avoid the letters of the given tokens, if at least six other letters remain.
     """
     mine = set(check.target.token + (check.target.second_token or ""))
     letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]

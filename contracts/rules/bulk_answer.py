@@ -54,7 +54,7 @@ RULES = (
         "BULK-ECHO",
         "doc",
         "Runs have what was asked for",
-        "workflow_id, machine_id, pool_ids and input_values stand on every run as they were sent, with the same JSON "
+        "Every run has the workflow_id, machine_id, pool_ids and input_values that were sent, with the same JSON "
         "types. A machine_id counts only without session_id, pool_ids only without either. Keys that a machine or a "
         "pool adds to input_values are fine where one was named.",
         GROUP,
@@ -79,7 +79,7 @@ RULES = (
         "BULK-FILES",
         "api",
         "One attachment an input file, for each run its own",
-        "input_attachment_ids has as many ids as the request has file_inputs, and no id stands on two runs.",
+        "input_attachment_ids has as many ids as the request has file_inputs, and no two runs share an id.",
         GROUP,
     ),
     Rule(
@@ -274,6 +274,8 @@ def generated(check: CheckContext) -> SearchStrategy[CreateCase]:
 
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
+
+
 # Machines that are picked from pools
 
 

@@ -27,8 +27,8 @@ RULES = (
         "DELETE-GONE",
         "api",
         "A deleted run is gone",
-        "After 204 it is 404 when read, updated, retried or deleted again, stands in no list, and its attachments are "
-        "gone; other runs are still there.",
+        "After 204, a read, an update, a retry and a delete of the run are answered 404, no list contains it, and its "
+        "attachments are gone. The other runs are still there.",
         GROUP,
         needs=("delete_run",),
     ),
@@ -84,7 +84,7 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
 
 
 def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
-    """Judges that the attachments of a deleted run were deleted with it."""
+    """Judge that the attachments of a deleted run were deleted with it."""
     for attachment in attachments:
         for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
             if run.context.check.offers(operation):
@@ -109,7 +109,7 @@ def _create_in_own_session(context: CaseContext) -> WriteResult:
 
 
 def not_listed(run: TrackedRun, *, widely: bool) -> None:
-    """Judges that no list shows or counts the deleted run."""
+    """Judge that no list shows or counts the deleted run."""
     if not run.context.check.offers("list_runs"):
         return
     view = run.known.view

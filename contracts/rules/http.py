@@ -29,7 +29,7 @@ RULES = (
         "api",
         "An undocumented method is refused",
         "A method that the document does not have for a path (HEAD and OPTIONS aside) is refused with a 4xx, usually "
-        "405; where another path matches too, 404 and 422 are as good.",
+        "405; where another path matches too, 404 and 422 are accepted.",
         GROUP,
     ),
     Rule(
@@ -156,7 +156,7 @@ _WRITES: Final = (
     ManyCase("equal creates", 8, 2),
     ManyCase("updates", 5, 11),
 )
-"""A tenth more than common limits: 50, 100 or 200 requests in a window; or more at once than the usual 5 to 20."""
+"""For both: a tenth more than common limits of 50, 100 or 200 requests in a window; or more than 5 to 20 at once."""
 _NEEDED: Final = {"reads": "get_run", "updates": "update_run"}
 
 

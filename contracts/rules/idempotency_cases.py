@@ -23,7 +23,7 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write under a key, which is sent `times` times more than once, or as often at the same moment."""
+    """A write under a key: sent once and then repeated `times` times. `Together` sends it `times` times at once."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)

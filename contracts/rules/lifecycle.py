@@ -185,7 +185,7 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
 
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
-    """Creates runs and reads them until all have ended or the time is over."""
+    """Create runs and read them until all have ended or the time is over."""
     watched, offers = watch(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
@@ -219,7 +219,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
 
 
 def _judge_files_by_type(watched: WatchedRuns) -> None:
-    """Judges the attachment lists of two ended runs by type: input and output."""
+    """Judge the attachment lists of two ended runs by type: input and output."""
     for run in [run for run in watched.runs if run.known.view.get("output_attachment_ids")][:2]:
         for name in ("input", "output"):
             expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
@@ -234,7 +234,7 @@ def _judge_files_by_type(watched: WatchedRuns) -> None:
 
 
 def _retry_ended(watched: WatchedRuns) -> None:
-    """Retries ended runs. The retry clears the results of the run, whatever its final status was."""
+    """Retry ended runs. The retry clears the results of the run, whatever its final status was."""
     for run in watched.runs[:4]:
         outputs = run.known.view.get("output_attachment_ids") or ()
         if run.retry({}).result.accepted and outputs and run.context.check.offers("list_run_attachments"):
@@ -247,8 +247,8 @@ def _retry_ended(watched: WatchedRuns) -> None:
 
 
 def _cancel_running(watched: WatchedRuns) -> None:
-    """Cancels a running run, which must then stay cancelled while the other runs are watched. If the run ends before
-    the cancel arrives, tries the next one.
+    """Cancel a running run, which must then stay cancelled while the other runs are watched. If the run ends before
+    the cancel arrives, try the next one.
     """
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watched.have_ended:
@@ -261,9 +261,9 @@ def _cancel_running(watched: WatchedRuns) -> None:
 
 
 def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
-    """Cancels or deletes the last run of a session that waits while another one is running. Returns what was deleted.
+    """Cancel or delete the last run of a session that waits while another one is running. Return what was deleted.
 
-    The others must go on waiting. If the running run has ended before it is read again, tries the next one.
+    The others must go on waiting. If the running run has ended before it is read again, try the next one.
     """
     deleted: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
@@ -287,8 +287,8 @@ def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
 
 
 def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
-    """Deletes a run that an update has set to running, then one that is scheduling and two that are running by
-    themselves, if they are met. Returns them.
+    """Delete a run that an update has set to running, then one that is scheduling and two that are running by
+    themselves, if they are met. Return them.
 
     None of them may reappear at the time when it would have changed its status.
     """
@@ -313,7 +313,7 @@ def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
 
 
 def _delete_ended(watched: WatchedRuns) -> None:
-    """Deletes ended runs. Their output attachments must be deleted with them."""
+    """Delete ended runs. Their output attachments must be deleted with them."""
     with_output_first = sorted(watched.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
     for run in with_output_first[:4]:
         run.read()

@@ -29,7 +29,7 @@ RULES = (
         "LIST-COMPLETE",
         "api",
         "Every created run is listed, once",
-        "A run that was created and not deleted stands in the list of runs, and stands there once.",
+        "The list of runs contains every run that was created and not deleted, exactly once.",
         GROUP,
         needs=LISTS,
     ),

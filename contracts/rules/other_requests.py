@@ -65,7 +65,7 @@ def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
 
 
 def run_other_writes(context: CaseContext, case: Writes) -> None:
-    """Judges the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
+    """Judge the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
     operation = case.operation
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
@@ -96,7 +96,7 @@ _MAX_PAGES: Final = 20
 
 
 def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
-    """Judges REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
+    """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
     if (
         not context.check.offers(listing)
         or not context.has_placeholder("marker")

@@ -160,7 +160,7 @@ def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
 
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
-    """Judges a list of one page, and each run in it by what is known of the run."""
+    """Judge a list of one page, and each run in it by what is known of the run."""
     base = viewed.isolated.filter
     found = check_listing(
         viewed.focus,
@@ -210,7 +210,7 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
 
 
 def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
-    """Yields queries that matched the run before the last event, and may no longer match it."""
+    """Yield queries that matched the run before the last event, and may no longer match it."""
     base = viewed.isolated.filter
     before = viewed.before.view if viewed.before is not None else {}
     for name in ("session_id", "machine_id", "status"):
@@ -219,7 +219,7 @@ def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
 
 
 def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
-    """Judges that the page with limit 1 at the position of the run has exactly that run."""
+    """Judge that the page with limit 1 at the position of the run has exactly that run."""
     moments = [moment_of(viewed.runs[one].known.view["created_at"]) for one in order]
     focus = viewed.focus
     if focus.id not in order or None in moments or len(set(moments)) != len(moments):

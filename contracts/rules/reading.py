@@ -46,7 +46,7 @@ Evidence = Sequence[CallResult | Exchange]
 
 
 def read_back(context: CaseContext, written: WriteResult) -> None:
-    """Reads the first, the middle and the last run of a create one by one and judges them."""
+    """Read the first, the middle and the last run of a create one by one and judge them."""
     if not context.check.offers("get_run"):
         return
     last = len(written.runs) - 1
@@ -67,7 +67,7 @@ def read_one(
 def judge_read(
     context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
 ) -> bool:
-    """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
+    """Judge READ-BACK and LIFECYCLE for a run that no request has changed."""
     context.count("LIFECYCLE", *shown)
     return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *shown)
 
@@ -186,7 +186,7 @@ def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
 
 
 def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownCase]:
-    """Yields ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
+    """Yield ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {
         "run_id": check.first_run,
         "workflow_id": next(iter(check.workflows.known), None),

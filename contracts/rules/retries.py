@@ -59,7 +59,7 @@ class EarlyRetryCase(Case):
 
 
 def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
-    """Retries a run right after its creation, or right after another retry: the retry must be refused."""
+    """Retry a run right after its creation, or right after another retry: the retry must be refused."""
     written = context.some_runs(_SIBLINGS, **context.fill(case.fields))
     runs = [TrackedRun.of(context, written, index) for index in range(_SIBLINGS)]
     run, cause = runs[case.index % _SIBLINGS], "a run that has not ended is retried"
@@ -86,7 +86,7 @@ class ConcurrentRetryCase(Case):
 
 
 def run_retry_together(context: CaseContext, case: ConcurrentRetryCase) -> None:
-    """Sends two retries of one ended run concurrently. One must be refused, since the other has restarted the run."""
+    """Send two retries of one ended run concurrently. One must be refused, since the other has restarted the run."""
     written = context.some_runs(_SIBLINGS)
     run = TrackedRun.of(context, written)
     run.cancel()

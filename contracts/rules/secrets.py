@@ -46,9 +46,9 @@ RULES = (
         "SECRET-LEAK",
         "api",
         "No answer shows a sensitive value",
-        "No value of sensitive_input_values (or a chain's sensitive_inputs), at any depth, stands in any answer: not "
-        "in a create's, a read's, a list's or an error's, where `input` repeats what was sent, and no search finds a "
-        "run by it. Judged by long random values, plain, encoded or in part.",
+        "No answer contains a value of sensitive_input_values (or a chain's sensitive_inputs), at any depth: not the "
+        "answer to a create, a read or a list, nor an error, whose `input` repeats what was sent. No search finds a "
+        "run by such a value. Judged by long random values, plain, encoded or in part.",
         GROUP,
     ),
 )

@@ -72,7 +72,7 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
 
 
 def _listed_by_status(run: TrackedRun) -> None:
-    """Judges that lists in either order contain the run, and that the status filter finds it by its own status only."""
+    """Judge that lists in either order contain the run, and that the status filter finds it by its own status only."""
     if run.context.check.offers("list_runs"):
         for mode in ("activity", "created_at_desc"):
             check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])
