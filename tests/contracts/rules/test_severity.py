@@ -1,7 +1,7 @@
 """Each rule has a severity, and the table names nothing else."""
 
 from contracts.rules import REGISTRY
-from contracts.rules.severity import SEVERITY_OF
+from contracts.rules.rule import SEVERITY_OF
 
 
 def test_each_rule_has_a_severity_and_the_table_names_nothing_else():

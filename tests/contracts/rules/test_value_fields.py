@@ -12,7 +12,7 @@ from contracts.openapi.fields import fields_of_answer
 from contracts.oracle.create import Seen, judge_create
 from contracts.oracle.request import read_body
 from contracts.rules import REGISTRY
-from contracts.rules.value_fields import EVERY_FIELD, VALUE_FIELDS
+from contracts.rules.rule import EVERY_FIELD, VALUE_FIELDS
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 WORKFLOW, MACHINE, POOL, OTHER = (f"{digit}0000000-0000-4000-8000-000000000001" for digit in range(1, 5))
