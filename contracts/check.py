@@ -16,9 +16,9 @@ from contracts.core.target import Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
-from contracts.engine.grouping import grouped
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
+from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.explore.exploration import explore, parts_for
@@ -32,7 +32,7 @@ FUZZ_EXAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedStep:
     """A planned part of a check."""
 
     name: str
@@ -43,7 +43,7 @@ class Step:
         return f"{self.name}: judges {', '.join(self.rules)}; {self.cost}"
 
 
-def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
+def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
     """Return the steps of a check in order, with the most that each could cost. Sends nothing."""
     wanted = _wanted(rules)
     steps = []
@@ -52,15 +52,17 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
         judged = tuple(
             rule for rule in REGISTRY if rule in wanted and rule in RULES_OF_EVERY_ANSWER.union(scenario.rules)
         )
-        steps.append(Step(scenario.name, judged, _cost(undiscovered, scenario)))
+        steps.append(PlannedStep(scenario.name, judged, _cost(undiscovered, scenario)))
     for name, judges in parts_for(target, wanted):
-        steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
+        steps.append(
+            PlannedStep(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs")
+        )
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
     most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard lets no more out"
-    return [*steps, Step("in all", tuple(sorted(wanted)), most)]
+    return [*steps, PlannedStep("in all", tuple(sorted(wanted)), most)]
 
 
 def _cost(context: CheckContext, scenario: Scenario[Any]) -> str:
@@ -99,7 +101,7 @@ def check(
         scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         if all(each.finished for each in scenario_progress):
             explore(search, wanted, _announcing(progress))
-        search.look_at_the_end()
+        search.judge_unreported_runs()
     finally:
         search.end()
     return _result(context, search, wanted, scenario_progress)

@@ -105,7 +105,7 @@ class Search:
                 self._waiting.remove(entry)
                 self.tried[scenario.name] += 1
                 if violated is not None:
-                    self.look_into(scenario, case, violated)
+                    self.investigate(scenario, case, violated)
 
     def _waiting_case_failed(self) -> bool:
         """Return whether a case of `begin` has ended without passing, so that `settle` has something to look into."""
@@ -147,7 +147,7 @@ class Search:
         for number, case in enumerate(failed):
             assert case.violated is not None
             try:
-                self.look_into(case.part.scenario, case.case, case.violated, beside=case.beside)
+                self.investigate(case.part.scenario, case.case, case.violated, beside=case.beside)
             except OutOfTime:
                 for other in failed[number + 1 :]:
                     if other.violated is not None and not self._is_known(other.part.scenario, other.violated):
@@ -167,7 +167,7 @@ class Search:
     def try_case(self, scenario: Scenario[Any], case: Any) -> None:
         violated = self._outcome(scenario, case)
         if violated is not None:
-            self.look_into(scenario, case, violated)
+            self.investigate(scenario, case, violated)
 
     def _outcome(
         self,
@@ -228,7 +228,7 @@ class Search:
             failing = self._explore_once(scenario, (round_number, attempt), examples, (Phase.generate,))
             if failing is None:
                 return
-            self.look_into(scenario, *failing)
+            self.investigate(scenario, *failing)
 
     def replay(self, scenario: Scenario[Any]) -> None:
         """Run the failing cases of the example database."""
@@ -236,7 +236,7 @@ class Search:
             return
         failing = self._explore_once(scenario, ("replay",), 1, (Phase.reuse,))
         if failing is not None:
-            self.look_into(scenario, *failing)
+            self.investigate(scenario, *failing)
 
     def _explore_once(
         self,
@@ -278,7 +278,7 @@ class Search:
 
     # Failing cases
 
-    def look_into(
+    def investigate(
         self, scenario: Scenario[Any], case: Any, violated: RuleViolated, *, beside: Collection[ScenarioCase] = ()
     ) -> None:
         """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid.
@@ -399,11 +399,11 @@ class Search:
         intermittent = not stable and violated.is_proof
         self._keep(finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent))
 
-    def look_at_the_end(self) -> None:
+    def judge_unreported_runs(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""
         violated = self._outcome(UNREPORTED, None)
         while violated is not None:
-            self.look_into(UNREPORTED, None, violated)
+            self.investigate(UNREPORTED, None, violated)
             violated = self._outcome(UNREPORTED, None)
 
     def _alone(self, violated: RuleViolated) -> tuple[Scenario[Any], Any, RuleViolated] | None:

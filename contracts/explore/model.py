@@ -21,10 +21,10 @@ from contracts.explore.steps import (
     CrossTenantAccess,
     ListRuns,
     Read,
-    Replay,
+    RepeatStep,
     SequenceCase,
     Step,
-    Write,
+    WriteStep,
     fixed_sequences,
 )
 from contracts.oracle.run_list import FOREIGN, Query, list_faults, missing_runs
@@ -72,11 +72,11 @@ class Model:
                 self._create(step)
             case CreateChain():
                 self._create_chain(step)
-            case Replay():
+            case RepeatStep():
                 self._replay(step)
             case ListRuns():
                 self._list(step)
-            case Write() if step.run in self.runs:
+            case WriteStep() if step.run in self.runs:
                 self._write(self.runs[step.run], step)
             case Read() if step.run in self.runs and self.context.check.offers("get_run"):
                 self.runs[step.run].read()
@@ -152,7 +152,7 @@ class Model:
 
     # Writes, and their replays
 
-    def _write(self, run: ModelRun, step: Write) -> None:
+    def _write(self, run: ModelRun, step: WriteStep) -> None:
         kind, was_deleted = step.event.kind, run.known.is_deleted
         operation = "update_run" if kind == "cancel" else f"{kind}_run"
         can_be_done = {"cancel": not run.known.has_ended, "retry": run.known.has_ended}.get(kind, True)
@@ -178,7 +178,7 @@ class Model:
             raise Inconclusive(f"{operation} answers {result.status}")
         return result
 
-    def _replay(self, step: Replay) -> None:
+    def _replay(self, step: RepeatStep) -> None:
         """Send a write again: it must get the same answer and have no effect, whatever has happened since."""
         write = self._writes.get(step.write) or self._writes.get(step.write.rpartition(".")[0])
         if write is None:

@@ -173,7 +173,7 @@ class Record:
         return dataclasses.replace(case, path=path, query=query, headers=headers, json=body)
 
 
-# Replay
+# RepeatStep
 
 
 def run_recorded(context: CaseContext, case: RecordedCase) -> None:

@@ -244,7 +244,7 @@ def _judge_exchanges(
             violated = _first_wanted(check, exchange, known_resources, wanted)
             # One cause is one finding: a field that is wrong in every answer is reported by the first rule that saw it.
             if violated is not None and all(cause != violated.cause for _, cause in check.known_violations):
-                search.look_into(RECORDED, record.case_at(position), violated)
+                search.investigate(RECORDED, record.case_at(position), violated)
         known_resources.learn(exchange)
 
 

@@ -37,10 +37,10 @@ from contracts.explore.steps import (
     CrossTenantAccess,
     ListRuns,
     Read,
-    Replay,
+    RepeatStep,
     SequenceCase,
     Step,
-    Write,
+    WriteStep,
     fixed_sequences,
 )
 from contracts.guard import NoAnswer, Refused
@@ -127,13 +127,13 @@ class Sequences(RuleBasedStateMachine):
         return self._write(run, DELETE)
 
     def _write(self, run: str, event: Event) -> str:
-        step = Write(self._name(event.kind), run, event)
+        step = WriteStep(self._name(event.kind), run, event)
         self._do(step)
         return step.name
 
     @rule(write=st.one_of(writes, runs))
     def replay(self, write: str) -> None:
-        self._do(Replay(write))
+        self._do(RepeatStep(write))
 
     @rule(run=runs)
     def read(self, run: str) -> None:
@@ -209,6 +209,6 @@ def explore_step_sequences(
             return
         case, violated = failed[-1]
         if violated.rule in wanted:
-            search.look_into(SEQUENCES, case, violated)
+            search.investigate(SEQUENCES, case, violated)
         else:
             check.known_violations.add((violated.rule, violated.cause))

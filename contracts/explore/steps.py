@@ -36,7 +36,7 @@ class CreateChain(Step):
 
 
 @dataclass(frozen=True)
-class Write(Step):
+class WriteStep(Step):
     """An event on a run. A cancel is skipped if the run has ended, a retry if it has not."""
 
     name: str
@@ -45,7 +45,7 @@ class Write(Step):
 
 
 @dataclass(frozen=True)
-class Replay(Step):
+class RepeatStep(Step):
     """A repeat of a write with its idempotency key. `write` is its name, or the name of a run that it created."""
 
     write: str
@@ -113,22 +113,22 @@ def fixed_sequences() -> list[SequenceCase]:
     """Return a few sequences that every check runs."""
     create = Create("first", CREATE_FIELDS[1], 3)
     one, two, three = "first.1", "first.2", "first.3"
-    cancel, again = Write("cancel", two, CANCEL), Write("cancel again", two, CANCEL)
-    retry, delete = Write("retry", two, RETRY), Write("delete", two, DELETE)
+    cancel, again = WriteStep("cancel", two, CANCEL), WriteStep("cancel again", two, CANCEL)
+    retry, delete = WriteStep("retry", two, RETRY), WriteStep("delete", two, DELETE)
     update = Event("update", UPDATE_BODIES[0])
     access = [CrossTenantAccess(two, operation) for operation in CROSS_TENANT_BODIES]
     updates, of_retried, of_cancelled = (
-        [Write(f"{name} {number}", two, Event("update", body)) for number, body in enumerate(UPDATE_BODIES)]
+        [WriteStep(f"{name} {number}", two, Event("update", body)) for number, body in enumerate(UPDATE_BODIES)]
         for name in ("update", "update of retried", "update of cancelled")
     )
     sequences: list[list[Step]] = [
-        [create, cancel, ListRuns(by="cancelled"), retry, Replay("cancel")],
-        [create, Write("update", three, update), Write("delete", one, DELETE), ListRuns()],
-        [create, Create("second", is_second=True), ListRuns(is_second=True), Replay("second")],
-        [create, delete, Replay("first"), Create("second", CREATE_FIELDS[1], 3), ListRuns(2)],
-        [create, delete, Write("another", one, DELETE), ListRuns(), Write("third", three, DELETE)],
+        [create, cancel, ListRuns(by="cancelled"), retry, RepeatStep("cancel")],
+        [create, WriteStep("update", three, update), WriteStep("delete", one, DELETE), ListRuns()],
+        [create, Create("second", is_second=True), ListRuns(is_second=True), RepeatStep("second")],
+        [create, delete, RepeatStep("first"), Create("second", CREATE_FIELDS[1], 3), ListRuns(2)],
+        [create, delete, WriteStep("another", one, DELETE), ListRuns(), WriteStep("third", three, DELETE)],
         [create, cancel, *updates, retry, *of_retried[::-1], again, *of_cancelled],
-        [CreateChain("chain", 3), Write("delete", "chain.2", DELETE), Create("second", is_single=True)],
-        [create, *access, cancel, *access, retry, *access, again, Write("retry again", two, RETRY)],
+        [CreateChain("chain", 3), WriteStep("delete", "chain.2", DELETE), Create("second", is_single=True)],
+        [create, *access, cancel, *access, retry, *access, again, WriteStep("retry again", two, RETRY)],
     ]
     return [SequenceCase(tuple(steps)) for steps in sequences]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import limits, write_bodies
+from contracts.data.case_order import batches, in_turn_by_kind
 from contracts.data.files import file
-from contracts.data.grouping import batches, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

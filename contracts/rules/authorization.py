@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from contracts.core.exchange import Request
 from contracts.data import write_bodies
+from contracts.data.case_order import batches, covering, in_turn, in_turn_by_kind
 from contracts.data.files import file
-from contracts.data.grouping import batches, covering, in_turn, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

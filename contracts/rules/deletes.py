@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.data.case_order import in_turn_by_kind
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

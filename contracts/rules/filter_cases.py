@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from contracts.data.case_order import batches
 from contracts.data.files import file
-from contracts.data.grouping import batches
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.scenario import Scenario

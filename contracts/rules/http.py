@@ -10,7 +10,7 @@ from typing import Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
-from contracts.data.grouping import rows
+from contracts.data.case_order import rows
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -262,11 +262,11 @@ def headers_cases(check: CheckContext) -> Iterator[HeadersCase]:
 
 
 @dataclass(frozen=True)
-class CredentialsCase(Case):
+class OddCredentialsCase(Case):
     authorization: str
 
 
-def run_odd_credentials(context: CaseContext, case: CredentialsCase) -> None:
+def run_odd_credentials(context: CaseContext, case: OddCredentialsCase) -> None:
     """Send credentials that are valid in a header, but odd for a token: errors must be JSON, and never a 5xx."""
     for operation in ("list_runs", "bulk_create_runs"):
         body = {"count": 0} if operation == "bulk_create_runs" else UNREAD
@@ -282,9 +282,9 @@ _ODD_CREDENTIALS: Final = (
 )  # fmt: skip
 
 
-def credentials_cases(check: CheckContext) -> Iterator[CredentialsCase]:
-    yield from (CredentialsCase(f"Bearer {token}") for token in _ODD_TOKENS)
-    yield from map(CredentialsCase, _ODD_CREDENTIALS)
+def credentials_cases(check: CheckContext) -> Iterator[OddCredentialsCase]:
+    yield from (OddCredentialsCase(f"Bearer {token}") for token in _ODD_TOKENS)
+    yield from map(OddCredentialsCase, _ODD_CREDENTIALS)
 
 
 # Odd ids in a path

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import limits, mutations, write_bodies
+from contracts.data.case_order import in_turn
 from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
-from contracts.data.grouping import in_turn
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle.request import ParsedRequest

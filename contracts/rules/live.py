@@ -23,7 +23,7 @@ from contracts.rules.http import MethodCase
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoOrganisations
 from contracts.rules.list_views import ExistingCase
 from contracts.rules.lists import PagesCase, WindowsCase
-from contracts.rules.reading import UnknownCase
+from contracts.rules.reading import UnknownIdCase
 from contracts.rules.retries import retry_case
 from contracts.rules.run_events import RunCase
 from contracts.rules.secrets import SecretsCase
@@ -142,11 +142,11 @@ def _tenant(check: CheckContext) -> Iterator[TenantCase]:
         yield TenantCase(("get_run", "update_run", "retry_run", "delete_run", "list_runs"))
 
 
-def _unknown(check: CheckContext) -> Iterator[UnknownCase]:
+def _unknown(check: CheckContext) -> Iterator[UnknownIdCase]:
     for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
         if check.offers(operation):
-            yield UnknownCase(operation, "«unknown»")
-            yield UnknownCase(operation, "not-a-uuid", "malformed")
+            yield UnknownIdCase(operation, "«unknown»")
+            yield UnknownIdCase(operation, "not-a-uuid", "malformed")
 
 
 def _updates(check: CheckContext) -> Iterator[RunCase]:

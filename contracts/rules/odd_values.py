@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
-from contracts.data.grouping import batches, in_turn, in_turn_by_kind
+from contracts.data.case_order import batches, in_turn, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

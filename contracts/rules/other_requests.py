@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import texts, write_bodies
-from contracts.data.grouping import in_turn_by_kind
+from contracts.data.case_order import in_turn_by_kind
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive

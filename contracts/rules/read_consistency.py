@@ -52,7 +52,7 @@ class ViewedRuns:
         ]
         self.runs = {run.id: run for run in tracked}
         """All runs that are not deleted."""
-        self.focus = tracked[index % len(tracked)]
+        self.changed_run = tracked[index % len(tracked)]
         """The run that the events change; once it is deleted, another one."""
         self.deleted: list[TrackedRun] = []
         self.rule = "READ-BACK"
@@ -69,23 +69,23 @@ class ViewedRuns:
         if event.kind == "delete":
             return self._delete(event.shift)
         filtered = {"search": {"input_values"}, "session_id": SESSION_FIELDS}.get(self.isolated.filter[0], frozenset())
-        before = self.focus.known
-        if filtered & event.body.keys() or not apply(self.focus, event):
+        before = self.changed_run.known
+        if filtered & event.body.keys() or not apply(self.changed_run, event):
             return False
-        self._note(self.focus.shown[-1], before)
+        self._note(self.changed_run.shown[-1], before)
         self.words = self.context.fill(list(event.words))
         return True
 
     def _delete(self, shift: int) -> bool:
-        """Delete the run `shift` positions after the focus; with 0, the focus."""
+        """Delete the run `shift` positions after the changed run; with 0, the changed run."""
         ids = list(self.runs)
-        run = self.runs.pop(ids[(ids.index(self.focus.id) + shift) % len(ids)])
+        run = self.runs.pop(ids[(ids.index(self.changed_run.id) + shift) % len(ids)])
         result = run.delete()
         self.deleted.append(run)
         if not self.runs:
             return False
-        if run is self.focus:
-            self.focus = next(iter(self.runs.values()))
+        if run is self.changed_run:
+            self.changed_run = next(iter(self.runs.values()))
         self.words = ()
         self._note(result, None)
         return True
@@ -93,9 +93,9 @@ class ViewedRuns:
     def _note(self, result: CallResult, before: KnownRun | None) -> None:
         """Remember the last event. If it was correct, the other runs are as before."""
         self.before = before
-        self.rule = "DELETE-GONE" if before is None else self.focus.known.rule
+        self.rule = "DELETE-GONE" if before is None else self.changed_run.known.rule
         for run in self.runs.values():
-            if run is not self.focus or before is None:
+            if run is not self.changed_run or before is None:
                 run.known = run.known.after_no_change(self.rule)
                 run.show(result)
 
@@ -143,29 +143,29 @@ def _chain_body(fields: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str,
 
 
 def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
-    context, focus = viewed.context, viewed.focus
+    context, changed_run = viewed.context, viewed.changed_run
     if context.check.offers("get_run"):
-        focus.read()
+        changed_run.read()
         if widely:
-            focus.read([("include", "workflow,machine,machine.pools")])
+            changed_run.read([("include", "workflow,machine,machine.pools")])
     if context.check.offers("list_runs"):
         for query in (*_queries(viewed, widely=widely), *_outdated_queries(viewed)):
             _check_list(viewed, query, widely=widely)
-    attachments = focus.known.view.get("input_attachment_ids") or []
+    attachments = changed_run.known.view.get("input_attachment_ids") or []
     if viewed.before is not None and context.check.offers("get_run_attachment"):
         for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]):
             result = context.call("get_run_attachment", attachment)
             there = result.status == 200
-            focus.require(there, viewed.rule, "attachments are gone too", "200 with the attachment", result)
+            changed_run.require(there, viewed.rule, "attachments are gone too", "200 with the attachment", result)
 
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
     """Judge a list of one page, and each run in it by what is known of the run."""
     base = viewed.isolated.filter
     found = check_listing(
-        viewed.focus,
+        viewed.changed_run,
         query,
-        [run for run in (*viewed.runs.values(), *viewed.deleted) if run is not viewed.focus],
+        [run for run in (*viewed.runs.values(), *viewed.deleted) if run is not viewed.changed_run],
         base=[base],
         limit=None if base in query else MAX_LIMIT,
         rule_if_gone=viewed.rule if viewed.rule == "DELETE-GONE" else "",
@@ -181,7 +181,7 @@ def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
 
 
 def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
-    isolated, run = viewed.isolated, viewed.focus.known
+    isolated, run = viewed.isolated, viewed.changed_run.known
     base, view = isolated.filter, run.view
     yield [base]
     yield [base, NEWEST_FIRST]
@@ -214,22 +214,22 @@ def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
     base = viewed.isolated.filter
     before = viewed.before.view if viewed.before is not None else {}
     for name in ("session_id", "machine_id", "status"):
-        if before.get(name) not in (None, viewed.focus.known.view.get(name)):
+        if before.get(name) not in (None, viewed.changed_run.known.view.get(name)):
             yield [base, (name, before[name])]
 
 
 def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     """Judge that the page with limit 1 at the position of the run has exactly that run."""
     moments = [moment_of(viewed.runs[one].known.view["created_at"]) for one in order]
-    focus = viewed.focus
-    if focus.id not in order or None in moments or len(set(moments)) != len(moments):
+    changed_run = viewed.changed_run
+    if changed_run.id not in order or None in moments or len(set(moments)) != len(moments):
         return
-    at, query = order.index(focus.id), [viewed.isolated.filter, NEWEST_FIRST]
-    page = read_page(viewed.context, query, skip=at, limit=1, after=focus.shown)
+    at, query = order.index(changed_run.id), [viewed.isolated.filter, NEWEST_FIRST]
+    page = read_page(viewed.context, query, skip=at, limit=1, after=changed_run.shown)
     ids = [item.get("id") for item in page.items]
     cause = "a page of one is not the run at its place"
     got = " and ".join(f"run {one}" for one in ids[:2]) or "an empty page"
-    focus.require(ids == [focus.id], "LIST-PAGE", cause, f"run {focus.id}", *page.results, got=got)
+    changed_run.require(ids == [changed_run.id], "LIST-PAGE", cause, f"run {changed_run.id}", *page.results, got=got)
 
 
 SCENARIOS = (

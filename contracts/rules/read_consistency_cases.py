@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from contracts.data import write_bodies
+from contracts.data.case_order import in_turn_by_kind, rows
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_kind, rows
 from contracts.data.json_values import SAMPLE
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
+from contracts.data.case_order import in_turn_by_kind
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_COUNT, few, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -143,7 +143,7 @@ _MALFORMED: Final = (
 
 
 @dataclass(frozen=True)
-class UnknownCase(Case):
+class UnknownIdCase(Case):
     """An operation with the id of no resource: unknown, malformed, or of another kind of resource."""
 
     operation: str
@@ -154,7 +154,7 @@ class UnknownCase(Case):
 _BODIES: Final[Mapping[str, Any]] = {"update_run": {"release_session_after": True}, "retry_run": {}}
 
 
-def run_unknown(context: CaseContext, case: UnknownCase) -> None:
+def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
     identity = str(context.fill(case.id))
     if case.kind == "unknown":
         context.check.guard.allow_unknown(identity)
@@ -169,7 +169,7 @@ def run_unknown(context: CaseContext, case: UnknownCase) -> None:
 
 
 @in_turn_by_kind
-def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
+def unknown_cases(check: CheckContext) -> Iterator[UnknownIdCase]:
     for number, (operation, (_, template)) in enumerate(operations().items()):
         if "{" not in template or not check.offers(operation) or operation == "add_machine_to_pool":
             continue
@@ -179,13 +179,13 @@ def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
             "ffffffff-ffff-ffff-ffff-ffffffffffff",
             "00000000-0000-4000-8000-000000000001",
         ):
-            yield UnknownCase(operation, identity)
+            yield UnknownIdCase(operation, identity)
         malformed = _MALFORMED if operation == "get_run" else _MALFORMED[number % 3 :: 3]
-        yield from (UnknownCase(operation, identity, "malformed") for identity in malformed)
+        yield from (UnknownIdCase(operation, identity, "malformed") for identity in malformed)
         yield from _similar_id_cases(check, operation, template)
 
 
-def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownCase]:
+def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownIdCase]:
     """Yield ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {
         "run_id": check.first_run,
@@ -196,14 +196,14 @@ def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Ite
     kind = template.partition("{")[2].partition("}")[0]
     own = by_kind.get(kind)
     if own is not None:
-        yield UnknownCase(operation, own[:-1] + ("0" if own[-1] != "0" else "1"))
-        yield UnknownCase(operation, ("0" if own[0] != "0" else "1") + own[1:])
+        yield UnknownIdCase(operation, own[:-1] + ("0" if own[-1] != "0" else "1"))
+        yield UnknownIdCase(operation, ("0" if own[0] != "0" else "1") + own[1:])
         for identity in (own[:-1], own + "0", own[:8], own[:23], own + own):
-            yield UnknownCase(operation, identity, "malformed")
+            yield UnknownIdCase(operation, identity, "malformed")
     if operations()[operation][0] == "GET":
         for other, known in by_kind.items():
             if other != kind and known is not None:
-                yield UnknownCase(operation, known, "another resource")
+                yield UnknownIdCase(operation, known, "another resource")
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.data import mutations, strategies, write_bodies
+from contracts.data.case_order import in_turn, in_turn_by_kind
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
-from contracts.data.grouping import in_turn, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

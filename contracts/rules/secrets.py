@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.grouping import in_turn, in_turn_by_kind, objects
+from contracts.data.case_order import in_turn, in_turn_by_kind, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import write_bodies
+from contracts.data.case_order import in_turn_by_kind
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

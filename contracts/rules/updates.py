@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import write_bodies
+from contracts.data.case_order import in_turn_by_kind, rows
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_kind, rows
 from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
 from contracts.engine.scenario import Scenario

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from contracts.data import value_packs
-from contracts.data.grouping import in_turn
+from contracts.data.case_order import in_turn
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext

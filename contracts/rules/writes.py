@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import write_bodies
+from contracts.data.case_order import batches
 from contracts.data.files import file
 from contracts.data.formats import SAMPLE_ID
-from contracts.data.grouping import batches
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext

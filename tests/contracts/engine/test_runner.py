@@ -22,11 +22,11 @@ from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
-from contracts.engine.grouping import grouped
 from contracts.engine.parallel import Part
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
+from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle.request import read_request

@@ -26,10 +26,10 @@ from contracts.explore.steps import (
     CrossTenantAccess,
     ListRuns,
     Read,
-    Replay,
+    RepeatStep,
     SequenceCase,
     Step,
-    Write,
+    WriteStep,
 )
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
@@ -151,12 +151,12 @@ def test_a_fault_that_only_a_row_of_steps_shows_is_found(kind: type[Standin], ru
 MAKE = Create("first", {"input_values": {"a": 1}}, 3)
 LIST = ListRuns()
 ONE, TWO, THREE = "first.1", "first.2", "first.3"
-CANCEL, DELETE = Write("cancel", TWO, Event("cancel")), Write("delete", TWO, Event("delete"))
-RETRY = Write("retry", TWO, Event("retry"))
+CANCEL, DELETE = WriteStep("cancel", TWO, Event("cancel")), WriteStep("delete", TWO, Event("delete"))
+RETRY = WriteStep("retry", TWO, Event("retry"))
 
 
-def update(body: dict[str, Any]) -> Write:
-    return Write("update", TWO, Event("update", body))
+def update(body: dict[str, Any]) -> WriteStep:
+    return WriteStep("update", TWO, Event("update", body))
 
 
 def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None = None) -> tuple[str, str] | None:
@@ -186,13 +186,16 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
         ("retried_listed_twice", "LIST-COMPLETE", "a run twice in one page", [CANCEL, RETRY, LIST]),
         (
             *("third_is_handled_again", "IDEM-REPLAY", "another answer for the same key and body"),
-            [Replay("first"), Replay("first")],
+            [RepeatStep("first"), RepeatStep("first")],
         ),
         ("cancelled_not_retried", "RETRY-RULES", "a retry of an ended run is refused", [CANCEL, RETRY]),
         ("retry_empties_inputs", "RETRY-RULES", "input_values change too", [CANCEL, RETRY]),
         (
             *("retry_with_files_is_new_run", "RETRY-RULES", "another id"),
-            [CANCEL, Write("retry", TWO, Event("retry", {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}))],
+            [
+                CANCEL,
+                WriteStep("retry", TWO, Event("retry", {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]})),
+            ],
         ),
         (
             "inputs_merged",
@@ -329,10 +332,11 @@ def test_each_comparison_sees_what_it_is_for(
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
     about_no_run = [update({}), CANCEL, RETRY, DELETE, Read(TWO), CrossTenantAccess(TWO, "update_run")]
-    early: list[Step] = [Replay("first"), Replay(TWO), *about_no_run, LIST, ListRuns(by="id", run=TWO)]
+    early: list[Step] = [RepeatStep("first"), RepeatStep(TWO), *about_no_run, LIST, ListRuns(by="id", run=TWO)]
 
     assert (
-        shown_by([*early, CreateChain("chain", 0), Write("retry", "chain.1", Event("retry")), LIST], tmp_path) is None
+        shown_by([*early, CreateChain("chain", 0), WriteStep("retry", "chain.1", Event("retry")), LIST], tmp_path)
+        is None
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding
-from contracts.engine.grouping import grouped
+from contracts.engine.same_fault import grouped
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"
 
