@@ -22,17 +22,6 @@ SEVERITIES: Final[dict[Severity, str]] = {
 """What a violation of each severity does, the most severe first."""
 
 
-class Broken(AssertionError):
-    """The target breaks a rule. `exchanges` show it, in the order in which they were sent."""
-
-    def __init__(self, rule: str, *, expected: str, got: str, exchanges: tuple[Exchange, ...]) -> None:
-        super().__init__(f"{rule}: expected {expected}, got {got}")
-        self.rule = rule
-        self.expected = expected
-        self.got = got
-        self.exchanges = exchanges
-
-
 class CouldNotCheck(Exception):
     """The check is impossible: no answer, no create that succeeds, a wrong token. The message is one line."""
 

@@ -73,14 +73,3 @@ def changed_fields(case: Any) -> dict[str, Any]:
 
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
-
-
-def as_json(value: Any) -> Any:
-    """Return a case as a JSON value: objects with the fields whose value is not the default."""
-    if dataclasses.is_dataclass(value):
-        return {name: as_json(inner) for name, inner in changed_fields(value).items()}
-    if isinstance(value, dict):
-        return {key: as_json(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(inner) for inner in value]
-    return value

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.core.exchange import Answer, Exchange
-from contracts.core.findings import Broken
 from contracts.oracle.refusal import accepts, refuses
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import answer_in_words
 
 
-class RuleViolated(Broken):
+class RuleViolated(AssertionError):
     """A case has broken a rule. `exchanges` are those that show it, `all_exchanges` all of the case. `dedup_key` stays
     the same while the case is shrunk.
     """
@@ -21,8 +20,10 @@ class RuleViolated(Broken):
     def __init__(
         self, violation: Violation, exchanges: tuple[Exchange, ...], all_exchanges: tuple[Exchange, ...] | None = None
     ) -> None:
-        super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
+        super().__init__(f"{violation.rule}: expected {violation.expected}, got {violation.got}")
         self.violation = violation
+        self.rule, self.expected, self.got = violation.rule, violation.expected, violation.got
+        self.exchanges = exchanges
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
         self.made_up: dict[str, Any] = {}
         """The placeholders of the case and their values."""

@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
@@ -292,11 +292,6 @@ def _judge_body(
         judged = result.refused and result.status not in {401, 403} and plain and (operation in CREATES or update)
     if judged:
         context.judge_write(parsed, result)
-
-
-def _items(body: Any) -> list[Any]:
-    items = body.get("items") if isinstance(body, dict) else None
-    return items if isinstance(items, list) else []
 
 
 # Lists

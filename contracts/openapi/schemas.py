@@ -154,6 +154,11 @@ def newer_properties() -> frozenset[str]:
     return frozenset(document()["x-newer-properties"])
 
 
+def selectable_fields() -> list[str]:
+    """Return the fields of a run that a list can be asked for on every release."""
+    return [name for name in schema("RunField")["enum"] if name not in newer_properties()]
+
+
 # Compiling
 
 

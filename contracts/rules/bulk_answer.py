@@ -336,11 +336,7 @@ SCENARIOS = (
     Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
     Scenario(
-        "creates with features combined",
-        (*_READ_RULES, "REQ-NULL"),
-        run_create,
-        combined_feature_cases,
-        priority=3,
+        "creates with features combined", (*_READ_RULES, "REQ-NULL"), run_create, combined_feature_cases, priority=3
     ),
     Scenario("creates with unusual ids, files and sizes", _READ_RULES, run_create, odd_value_cases, priority=3),
     Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases, priority=1),

@@ -229,38 +229,11 @@ def nonsense_cases(check: CheckContext) -> Iterator[NonsenseCase]:
     yield NonsenseCase(queries)
 
 
+_RULES: Final = ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario(
-        "lists with filters",
-        ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
-        run_filters,
-        filter_cases,
-        needs=LISTS,
-        priority=1,
-    ),
-    Scenario(
-        "pages with filters",
-        ("LIST-PAGE", "LIST-FILTER", "LIST-COMPLETE"),
-        run_filters,
-        neutral_parameter_cases,
-        needs=LISTS,
-        priority=1,
-    ),
-    Scenario(
-        "lists with filters combined",
-        ("LIST-FILTER", "LIST-COMPLETE", "LIST-PAGE"),
-        run_filters,
-        combined_filter_cases,
-        needs=LISTS,
-        priority=1,
-    ),
-    Scenario(
-        "large lists with filters",
-        ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
-        run_filters,
-        large_filter_cases,
-        needs=LISTS,
-        priority=1,
-    ),
+    Scenario("lists with filters", _RULES, run_filters, filter_cases, needs=LISTS, priority=1),
+    Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS, priority=1),
+    Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS, priority=1),
+    Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS, priority=1),
     Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
 )

@@ -35,9 +35,6 @@ class IsolatedRuns:
         self.runs.remove(run)
         self.deleted.append(run)
 
-    def has(self, run_id: str) -> bool:
-        return run_id in self._maker
-
     def maker_of(self, run: Mapping[str, Any]) -> WriteResult:
         """Return the create that made the run."""
         return self._maker[run["id"]]

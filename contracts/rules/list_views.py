@@ -15,7 +15,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
 from contracts.engine.scenario import Scenario
-from contracts.openapi.schemas import moment_of
+from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
 from contracts.oracle.run_list import Candidate, Query, missing_in_words
 from contracts.oracle.violation import Violation
@@ -84,22 +84,6 @@ class ViewsCase(Case):
 
 
 _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at")
-_SELECTABLE: Final = (
-    "user_id",
-    "organization_id",
-    "error",
-    "output_data",
-    "input_attachment_ids",
-    "output_attachment_ids",
-    "run_message_history",
-    "input_values",
-    "pool_ids",
-    "sensitive_input_aliases",
-    "session_id",
-    "session_alias",
-    "release_session_after",
-    "machine_id",
-)
 
 
 def run_views(context: CaseContext, case: ViewsCase) -> None:
@@ -142,9 +126,10 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
         "start_session": True,
     }
     included = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
-    queries: list[Query] = [[("fields", name)] for name in _SELECTABLE]
-    queries += [[("fields", one), ("fields", other)] for one, other in itertools.pairwise(_SELECTABLE)]
-    queries += [[("fields", name) for name in _SELECTABLE]]
+    selectable = selectable_fields()
+    queries: list[Query] = [[("fields", name)] for name in selectable]
+    queries += [[("fields", one), ("fields", other)] for one, other in itertools.pairwise(selectable)]
+    queries += [[("fields", name) for name in selectable]]
     queries += [[("include", text)] for text in included]
     queries += [[("include", "workflow"), ("fields", "input_values")]]
     queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]

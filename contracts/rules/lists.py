@@ -220,23 +220,10 @@ def other_page_cases(check: CheckContext) -> Iterator[OtherPageCase]:
             yield from (OtherPageCase(operation, skip, limit) for skip, limit in windows)
 
 
+_RULES: Final = ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario(
-        "lists in pages",
-        ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "READ-BACK"),
-        run_pages,
-        page_cases,
-        needs=LISTS,
-        priority=1,
-    ),
-    Scenario(
-        "lists of runs that grow",
-        ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", "DELETE-GONE"),
-        run_growing,
-        growing_cases,
-        needs=LISTS,
-        priority=1,
-    ),
+    Scenario("lists in pages", (*_RULES, "READ-BACK"), run_pages, page_cases, needs=LISTS, priority=1),
+    Scenario("lists of runs that grow", (*_RULES, "DELETE-GONE"), run_growing, growing_cases, needs=LISTS, priority=1),
     Scenario(
         "pages of other lists",
         ("LIST-PAGE",),

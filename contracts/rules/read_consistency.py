@@ -13,7 +13,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.openapi.schemas import moment_of
+from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.run_list import Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
@@ -25,20 +25,6 @@ from contracts.rules.tracked_run import TrackedRun
 
 SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})
 """Fields of a request that may change the session of a run."""
-_FIELDS: Final = (
-    "input_values",
-    "pool_ids",
-    "sensitive_input_aliases",
-    "session_id",
-    "session_alias",
-    "release_session_after",
-    "input_attachment_ids",
-    "organization_id",
-    "error",
-    "output_data",
-    "run_message_history",
-    "output_attachment_ids",
-)
 
 
 class ViewedRuns:
@@ -203,7 +189,7 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
     if view.get("machine_id"):
         yield [base, ("machine_id", view["machine_id"])]
     yield [base, ("include", "workflow,machine")]
-    yield [base, *(("fields", name) for name in _FIELDS)]
+    yield [base, *(("fields", name) for name in selectable_fields())]
     for name in ("session_id", "workflow_id"):
         if view.get(name) and base[0] != name:
             yield [base, (name, view[name])]

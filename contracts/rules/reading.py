@@ -216,12 +216,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         priority=3,
     ),
     Scenario(
-        "unknown ids",
-        ("READ-UNKNOWN",),
-        run_unknown,
-        unknown_cases,
-        needs=("get_run",),
-        creates=False,
-        priority=1,
+        "unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), creates=False, priority=1
     ),
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.engine.case import Case as TypedCase
-from contracts.engine.case import as_json
 from contracts.engine.shrink import shrink
 
 Case = dict[str, Any]
@@ -34,7 +33,6 @@ def test_the_fields_of_a_case_get_their_defaults_back_where_they_do_not_matter()
     small = shrink(case, lambda one: any(step.count >= 501 for step in one.steps), tries=200)
 
     assert small == Steps("create", (Step("b", 501),))
-    assert as_json(small) == {"kind": "create", "steps": [{"operation": "b", "count": 501}]}
 
 
 def test_a_long_text_of_one_character_is_cut_at_one_place_of_each_size() -> None:

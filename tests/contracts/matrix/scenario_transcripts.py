@@ -9,7 +9,6 @@ as many reads as there is time for, so a row of the same requests stands once.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import re
 import secrets
@@ -19,11 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from contracts.core.exchange import Exchange
-from contracts.engine.case import as_json
+from contracts.engine.case_json import case_to_json
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
@@ -66,17 +64,13 @@ def transcript(scenario: Scenario) -> list[str]:
         finally:
             search.end()
         numbers: dict[str, str] = {}
-        lines = [f"case {text}" for text in _texts(map(_json, cases), numbers)]
+        lines = [f"case {text}" for text in _texts(map(case_to_json, cases), numbers)]
         lines += [f"sent {text}" for text in _texts(map(_line, guard.exchanges[sent:]), numbers)]
         return lines
 
 
 def _texts(texts: Iterator[str], numbers: dict[str, str]) -> list[str]:
     return [text for text, _ in groupby(_PORT.sub("target", plain(text, numbers)) for text in texts)]
-
-
-def _json(value: Any) -> str:
-    return json.dumps(as_json(value), sort_keys=True, default=repr)
 
 
 def _line(exchange: Exchange) -> str:
