@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
@@ -34,7 +33,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply
+from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply, phrase
 from mockserver.request_lint import lint
 from mockserver.response import send_reply
 from mockserver.routes import Routes
@@ -325,7 +324,7 @@ class Endpoint:
             )
         except KeyError:
             if preferences.example is None and status not in operation.responses:
-                content = None if status in (204, 304) else JSONContent({"detail": _phrase(status)})
+                content = None if status in (204, 304) else JSONContent({"detail": phrase(status)})
                 return Reply(status, content, is_documented=False)
             known = ", ".join(str(each) for each in sorted(operation.responses))
             names = ", ".join(operation.example_names(status)) if status in operation.responses else ""
@@ -375,13 +374,6 @@ def _header_text(text: str) -> str:
     """Return a text that may quote the client as the value of a header: short, and without unusual characters."""
     plain = text.encode("ascii", "backslashreplace").decode()
     return "".join(char if char.isprintable() else " " for char in plain)[:_LONGEST_HEADER]
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return f"Status {status}"
 
 
 def _redirect(scope: Scope) -> Redirect:

@@ -3,7 +3,7 @@
 The reply is stored in the same commit as the effects of the request, on the condition that the key is not stored yet.
 So neither a crash nor another server that handles the same key can separate them.
 
-Of a request, only a keyed fingerprint is stored; of its reply, the references of its content; never a body. A key
+Of a request, only a keyed fingerprint is stored, never its body; of its reply, the content: for runs, references. A key
 belongs to one organisation, and expires 24 hours after its first use, by the clock of the namespace.
 """
 

@@ -1,13 +1,14 @@
 """What a behaviour returns: a status, and a content that can be rendered repeatedly.
 
-A content holds references to values of the store, never the bytes of an answer. So an idempotent repeat renders the
-same content again, and storing it costs next to nothing.
+The content of runs holds references to values of the store, not the bytes of an answer. So an idempotent repeat renders
+the same content again, and storing it costs next to nothing. Other contents hold their value, or its bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.spec import render_json
@@ -49,6 +50,14 @@ class Reply(NamedTuple):
 
     def render(self) -> bytes | Iterator[bytes]:
         return b"" if self.content is None else self.content.render()
+
+
+def phrase(status: int) -> str:
+    """Return the reason phrase of a status, such as "Not Found"."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
 
 
 def error_reply(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Reply:

@@ -142,7 +142,7 @@ class Limits:
     max_values: int = _limit(600_000, "", "Values in a JSON body.", "413")
     max_violations: int = _limit(100, "", "Violations that one 422 lists.", "the rest is counted", range_=_AT_LEAST_ONE)
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
-    max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")
+    max_files: int = _limit(10_000, "", "File inputs of a request; of a chain, times its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
     max_spaces: int = _limit(20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503")
     max_idempotency_keys: int = _limit(

@@ -1,4 +1,4 @@
-"""Machines: those of the world. Only the pools that they belong to and the sessions that hold them can change."""
+"""Machines: those of the world. Only the pools that they belong to can change; reservations are not shown."""
 
 from __future__ import annotations
 

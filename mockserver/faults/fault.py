@@ -123,9 +123,6 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self._faults[fault.id] = fault
 
-    def get(self, id_: str) -> Fault | None:
-        return self._faults.get(id_)
-
     def remove(self, id_: str) -> bool:
         """Return whether there was such a fault."""
         return self._faults.pop(id_, None) is not None

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from http import HTTPStatus
 from typing import Any, TypeGuard
 
 from mockserver.clock import SECOND, Clock
@@ -17,6 +16,7 @@ from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import PathPattern, RequestMatch
+from mockserver.reply import phrase
 from mockserver.spec import render_json
 
 _MOST_FAULTS = 1_000
@@ -34,19 +34,6 @@ _EFFECT_KEYS = (
     "share",
     "stale_s",
 )
-_FAULTS = (
-    "hang",
-    "reset",
-    "cut",
-    "garbage",
-    "slow",
-    "lost-answer",
-    "not-json",
-    "truncated-json",
-    "break-schema",
-    "partial-failure",
-    "stale-read",
-)
 
 
 class FaultError(Unprocessable):
@@ -58,6 +45,8 @@ class FaultError(Unprocessable):
         self.problem = problem
 
 
+_OF_SOME_FAULTS = ("how", "after_bytes", "failed", "share", "stale_s")
+"""Parameters that only some kinds of faults have."""
 _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
@@ -204,23 +193,23 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     if "answer" in source or "retry_after" in source:
         if name is not None:
             raise Unprocessable("a fault has one effect: answer or fault, not both")
-        _refuse_beside(source, "answer", ("how", "after_bytes", "failed", "share", "stale_s"))
+        _refuse_beside(source, "answer", _OF_SOME_FAULTS)
         return _delayed(source, _answer(source))
     if name is None:
-        _refuse_beside(source, "delay", ("how", "after_bytes", "failed", "share", "stale_s"))
+        _refuse_beside(source, "delay", _OF_SOME_FAULTS)
         delay = _delay(source)
         if delay is None:
-            raise Unprocessable(f"say what happens: answer, delay_s, delay, or fault with one of {', '.join(_FAULTS)}")
+            raise Unprocessable(f"say what happens: answer, delay_s, delay, or fault with one of {', '.join(_MAKERS)}")
         return Delayed(delay, None)
     make = _MAKERS.get(name) if isinstance(name, str) else None
     if make is None:
-        close = get_close_matches(str(name), _FAULTS, 1, 0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_FAULTS)}"
+        close = get_close_matches(str(name), _MAKERS, 1, 0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_MAKERS)}"
         raise FaultError("fault", f"{_shown(name)} is none: {hint}")
     effect, used = make(source)
     # A fault that breaks the connection accepts `after_bytes` even if unused: docs and tests set it for all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
-    _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(taken))
+    _refuse_beside(source, name, [each for each in _OF_SOME_FAULTS if each not in taken])
     if "delay_s" in used:  # by the effect itself: only a `delay` comes before it
         source = {key: value for key, value in source.items() if key != "delay_s"}
     return _delayed(source, effect)
@@ -254,7 +243,7 @@ def _answer(source: Mapping[str, Any]) -> Effect:
         if not _is_header("Retry-After", retry_after):
             raise FaultError("retry_after", "seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
         headers = {"Retry-After": retry_after, **headers}
-    body = answer.get("body", {"detail": _phrase(status)})
+    body = answer.get("body", {"detail": phrase(status)})
     content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
     return effects.Answer(status, headers, b"" if status in (204, 304) else content)
 
@@ -271,13 +260,6 @@ def _is_header(name: Any, value: Any) -> bool:
         and all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name)
         and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
     )
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return f"Status {status}"
 
 
 def _delayed(source: Mapping[str, Any], effect: Effect) -> Effect:

@@ -68,7 +68,6 @@ class Parameter:
     place: Place
     required: bool
     many: bool  # may be repeated; its value is a list
-    schema: Any
     reader: Reader = field(repr=False)
     default: Mapping[str, Any]  # {name: default}, or empty
 
@@ -76,7 +75,6 @@ class Parameter:
 @dataclass(frozen=True, slots=True)
 class Body:
     required: bool
-    schema: Any
     reader: Reader = field(repr=False)
     fields: frozenset[str]
 
@@ -84,12 +82,10 @@ class Body:
 @dataclass(frozen=True, slots=True)
 class Response:
     status: int
-    description: str
     content_type: str | None  # None: no body
     schema: Any
     pointer: str  # of the schema
     examples: Mapping[str, Any]  # an unnamed example has the name "default"
-    extensions: Mapping[str, Any]
 
 
 class Operation:
@@ -102,12 +98,10 @@ class Operation:
         operation_id: str,
         method: str,
         path: str,
-        tag: str,
         secured: bool,
         parameters: tuple[Parameter, ...],
         body: Body | None,
         responses: dict[int, Response],
-        extensions: dict[str, Any],
         coercion: Coercion,
         bounds: Bounds,
     ) -> None:
@@ -115,16 +109,12 @@ class Operation:
         self.operation_id = operation_id
         self.method = method  # upper case
         self.path = path  # the template: /v1/runs/{run_id}
-        self.path_segments = tuple(path.strip("/").split("/"))  # ("v1", "runs", "{run_id}")
-        self.tag = tag
         self.secured = secured
         self.parameters = parameters
         self.body = body
         self.has_body = body is not None
-        self.body_required = body is not None and body.required
         self.responses = responses
         self.success_status = min((status for status in responses if 200 <= status < 300), default=200)
-        self.extensions = extensions  # the x- fields
         self.query_names = frozenset(parameter.name for parameter in parameters if parameter.place == "query")
         newer = document.root.get("x-newer-properties", ())
         self.known_fields = frozenset(newer) | (body.fields if body is not None else frozenset())
@@ -310,9 +300,6 @@ class _At(NamedTuple):
             raise self.document.error(self.pointer, f"a mapping, not {self.value!r}")
         return self
 
-    def extensions(self) -> dict[str, Any]:
-        return {name: value for name, value in self.value.items() if name.startswith("x-")}
-
 
 def compile_operations(document: Document, *, coercion: Coercion, bounds: Bounds = BOUNDS) -> dict[str, Operation]:
     """Return the operations by operationId, in document order. Raises: SpecError."""
@@ -346,20 +333,15 @@ class _Compiler:
         if not isinstance(operation_id, str):
             raise self._document.error(at.pointer, "an operation needs an operationId")
         body = at.member("requestBody")
-        tags = at.value.get("tags", [])
-        if not isinstance(tags, list):
-            raise self._document.error(f"{at.pointer}/tags", "a list of names")
         return Operation(
             self._document,
             operation_id=operation_id,
             method=method.upper(),
             path=path,
-            tag=str(tags[0]) if tags else "",
             secured=self._secured(at),
             parameters=self._parameters(path, item, at),
             body=None if body.value is None else self._body(body.mapping()),
             responses=self._responses(at),
-            extensions=at.extensions(),
             coercion=self._coercion,
             bounds=self._bounds,
         )
@@ -411,7 +393,6 @@ class _Compiler:
             place=place,
             required=at.value.get("required") is True,
             many=many,
-            schema=schema,
             reader=self._reader(schema, pointer, text=True),
             default={name: schema["default"]} if "default" in schema else {},
         )
@@ -439,7 +420,6 @@ class _Compiler:
             raise self._document.error(media.pointer, "a request body needs a schema")
         return Body(
             required=at.value.get("required") is True,
-            schema=schema,
             reader=self._reader(schema, pointer, text=False),
             fields=frozenset(name for one in self._alternatives(schema, pointer) for name in one.get("properties", ())),
         )
@@ -479,10 +459,8 @@ class _Compiler:
                 examples = {"default": media.value["example"]}
         return Response(
             status=status,
-            description=str(at.value.get("description", "")),
             content_type=content_type,
             schema=schema,
             pointer=pointer,
             examples=examples,
-            extensions=at.extensions(),
         )
