@@ -190,7 +190,7 @@ class Search:
         try:
             scenario.run(context, case)
             if not context.other_violations:
-                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders())))
+                on_pass(Attempt(tuple(context.exchanges), dict(context.named)))
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:
