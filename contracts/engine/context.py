@@ -58,7 +58,8 @@ class CaseContext:
         self.exchanges: list[Exchange] = []
         self.other_violations: list[tuple[Violation, Exchange]] = []
         """Violations other than the one that `only` asks for, and the exchange that was judged."""
-        self._named: dict[str, Any] = {}
+        self.named: dict[str, Any] = {}
+        """The placeholders so far and their values."""
         self.made_up = check.made_up() if name is None else check.made_up(name)
         self._last_secret: int | None = None
 
@@ -81,18 +82,9 @@ class CaseContext:
         return _PLACEHOLDER.sub(lambda match: str(self.placeholder(match.group(1))), text)
 
     def placeholder(self, name: str) -> Any:
-        if name not in self._named:
-            self._named[name] = self._make(name)
-        return self._named[name]
-
-    def has_placeholder(self, name: str) -> bool:
-        return name in self._named
-
-    def placeholders(self) -> list[tuple[str, Any]]:
-        return list(self._named.items())
-
-    def set_placeholder(self, name: str, value: Any) -> None:
-        self._named[name] = value
+        if name not in self.named:
+            self.named[name] = self._make(name)
+        return self.named[name]
 
     def _make(self, name: str) -> Any:
         kind, _, number = name.partition(":")
@@ -229,20 +221,9 @@ class CaseContext:
             self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, result.body)
         return result
 
-    def call(
-        self,
-        operation: str,
-        *ids: str,
-        query: Query = (),
-        body: Any = UNREAD,
-        raw: bytes | None = None,
-        key: str | None = None,
-        token: str | None = TOKEN,
-        headers: Sequence[tuple[str, str]] = (),
-    ) -> CallResult:
-        return self.send(
-            request_for(operation, *ids, query=query, body=body, raw=raw, key=key, token=token, headers=headers)
-        )
+    def call(self, operation: str, *ids: str, **parts: Any) -> CallResult:
+        """Send a request; `parts` are the keywords of `request_for`."""
+        return self.send(request_for(operation, *ids, **parts))
 
     def ask(
         self,
@@ -299,7 +280,7 @@ class CaseContext:
             if self.check.knows(violation) or self._is_ignored(violation):
                 return
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof, violated.made_up = is_proof, dict(self.placeholders())
+        violated.is_proof, violated.made_up = is_proof, dict(self.named)
         others = [one for one, exchange in self.other_violations if exchange is judged]
         violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
         raise violated

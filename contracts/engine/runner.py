@@ -190,7 +190,7 @@ class Search:
         try:
             scenario.run(context, case)
             if not context.other_violations:
-                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders())))
+                on_pass(Attempt(tuple(context.exchanges), dict(context.named)))
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:
@@ -249,16 +249,7 @@ class Search:
         assert scenario.generated is not None
 
         # `settings` must be above `seed`, since `seed` removes the database from settings below it.
-        @settings(
-            max_examples=examples,
-            phases=phases,
-            database=self._database,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.quiet,
-            print_blob=False,
-        )
+        @quiet_settings(max_examples=examples, phases=phases, database=self._database)
         @seed(self.check.random(scenario.name, *attempt, *self.check.target.shard).getrandbits(64))
         @given(scenario.generated(self.check))
         def run_case(case: Any) -> None:
@@ -268,13 +259,9 @@ class Search:
                 raise violated
 
         run_case.hypothesis.inner_test.__qualname__ = f"contracts.{scenario.name}"  # type: ignore[attr-defined]
-        try:
+        with contextlib.suppress(RuleViolated, Flaky, SkipTest):  # SkipTest: the database has no example
             run_case()
-        except (RuleViolated, Flaky):
-            return last[-1] if last else None
-        except SkipTest:  # Hypothesis raises it if the database has no example
-            return None
-        return None
+        return last[-1] if last else None
 
     # Failing cases
 
@@ -449,6 +436,18 @@ class Search:
             if found is not None:
                 return found
         return None
+
+
+def quiet_settings(**more: Any) -> settings:
+    """Return settings with which Hypothesis generates cases, prints nothing, and judges neither their time nor size."""
+    return settings(
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+        **more,
+    )
 
 
 # A single request

@@ -180,7 +180,7 @@ def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
     if case.create is not None:
         _send_create(context, case.create, case.run)
-    if context.has_placeholder("run"):
+    if "run" in context.named:
         known_resources.alive.add(context.placeholder("run"))
     for each in case.requests:
         request = each.to_request(context.fill)
@@ -200,9 +200,9 @@ def _send_create(context: CaseContext, create: RequestCase, run: int) -> None:
     if not made:
         raise Inconclusive(f"the create that a case begins with answers {result.status}")
     run_id, attachments = made[min(run, len(made) - 1)]
-    context.set_placeholder("run", run_id)
+    context.named["run"] = run_id
     for number, attachment in enumerate(attachments):
-        context.set_placeholder(f"attachment:{number}", attachment)
+        context.named[f"attachment:{number}"] = attachment
 
 
 # Judging

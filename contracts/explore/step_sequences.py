@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis import Phase, seed
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 from hypothesis.stateful import (
@@ -25,7 +25,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.parallel import Part
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import INTERNAL_ERRORS, Search
+from contracts.engine.runner import INTERNAL_ERRORS, Search, quiet_settings
 from contracts.explore.model import SEQUENCES, Model
 from contracts.explore.steps import (
     CREATE_FIELDS,
@@ -186,16 +186,8 @@ def explore_step_sequences(
         search.run([Part(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
     for attempt in range(MAX_CAUSES):
         failed: list[tuple[SequenceCase, RuleViolated]] = []
-        chosen = settings(
-            max_examples=examples,
-            stateful_step_count=MAX_STEPS,
-            phases=(Phase.generate,),
-            database=None,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.quiet,
-            print_blob=False,
+        chosen = quiet_settings(
+            max_examples=examples, stateful_step_count=MAX_STEPS, phases=(Phase.generate,), database=None
         )
 
         @seed(check.random("rows", round_number, attempt, *check.target.shard).getrandbits(64))

@@ -177,7 +177,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
         )
     if "{run_id}" in template:
         run_id = _a_run(context)
-        if operation == "retry_run" and context.has_placeholder("run"):
+        if operation == "retry_run" and "run" in context.named:
             context.call("update_run", run_id, body={"status": "cancelled"})
         if operation in _CHANGES:
             return request_for(operation, run_id, body=_CHANGES[operation])
@@ -199,7 +199,7 @@ def _a_run(context: CaseContext) -> str:
     if check.is_live or not check.may_create:
         return check.first_run or check.foreign_run or str(context.placeholder("unknown"))
     written = context.some_runs(1)
-    context.set_placeholder("run", written.ids[0])
+    context.named["run"] = written.ids[0]
     return written.ids[0]
 
 
@@ -218,12 +218,12 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
         made = [item for item in items if carries(item, "search", marker)]
         cause, got = "a refused create makes runs", counted(len(made), "new run")
         context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
-    elif operation == "delete_run" and context.has_placeholder("run"):
+    elif operation == "delete_run" and "run" in context.named:
         after = context.call("get_run", context.placeholder("run"))
         cause = "a refused delete is carried out"
         expected = "the run, since the delete was refused"
         context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
-    elif operation in {"update_run", "retry_run"} and context.has_placeholder("run"):
+    elif operation in {"update_run", "retry_run"} and "run" in context.named:
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN

@@ -67,11 +67,11 @@ class MethodCase(Case):
 
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
-        context.set_placeholder("made", context.some_runs(1).ids[0])
+        context.named["made"] = context.some_runs(1).ids[0]
         context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
     elif case.made_by:
         made = context.ask(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
-        context.set_placeholder("made", made.body["id"])
+        context.named["made"] = made.body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
@@ -199,8 +199,8 @@ def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
         case "equal creates":
             return request_for("bulk_create_runs", body=create, key=context.placeholder("key"))
         case "updates":
-            if not context.has_placeholder("run"):
-                context.set_placeholder("run", context.some_runs(1).ids[0])
+            if "run" not in context.named:
+                context.named["run"] = context.some_runs(1).ids[0]
             return request_for(
                 "update_run", context.placeholder("run"), body={"usage_metadata": {"n": number}}, key=key
             )

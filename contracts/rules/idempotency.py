@@ -77,8 +77,8 @@ def keyed_request(
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
         name, create = ("run", _own_run) if token == TOKEN else ("their-run", _their_run)
-        if not context.has_placeholder(name):
-            context.set_placeholder(name, create(context, operation))
+        if name not in context.named:
+            context.named[name] = create(context, operation)
         ids = (context.placeholder(name),)
     key = str(context.fill(key))
     if operation == "delete_run":
@@ -147,7 +147,7 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
     fields |= {"session": "session_id"} if check.sessions.accepts_made_up else {}
     for name in names:
         field = fields.get(name.partition(":")[0])
-        if field is not None and context.has_placeholder(name) and check.offers("list_runs"):
+        if field is not None and name in context.named and check.offers("list_runs"):
             value = context.placeholder(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:

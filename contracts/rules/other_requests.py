@@ -97,11 +97,7 @@ _MAX_PAGES: Final = 20
 
 def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
     """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
-    if (
-        not context.check.offers(listing)
-        or not context.has_placeholder("marker")
-        or not any(result.refused for result in sent)
-    ):
+    if not context.check.offers(listing) or "marker" not in context.named or not any(result.refused for result in sent):
         return
     accepted = {result.body.get("id") for result in sent if result.accepted and isinstance(result.body, dict)}
     for page in range(_MAX_PAGES):

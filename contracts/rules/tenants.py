@@ -92,8 +92,8 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
         created = context.some_runs(case.count, **fields)
         return created.runs[-1], created.result
     if token == SECOND_TOKEN and not context.check.workflows.accepts_made_up:
-        context.set_placeholder("workflow", their_workflow(context))
-        context.set_placeholder("workflow:0", their_workflow(context))
+        context.named["workflow"] = their_workflow(context)
+        context.named["workflow:0"] = their_workflow(context)
     result = context.call(operation, body=context.fill(write_bodies.minimal(operation)) | fields, token=token)
     body = result.body if isinstance(result.body, dict) else {}
     if operation == "create_run_chain" and result.accepted:

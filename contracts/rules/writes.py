@@ -201,13 +201,13 @@ def own_run_filters(context: CaseContext) -> dict[str, str]:
     return {
         field: context.placeholder(name)
         for field, name in (names | {"search": "marker"}).items()
-        if name and context.has_placeholder(name)
+        if name and name in context.named
     }
 
 
 def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     """Return a filter by the workflow of the case, so that the cost of a list does not depend on other runs."""
-    return [("workflow_id", context.placeholder("workflow"))] if context.has_placeholder("workflow") else []
+    return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.named else []
 
 
 def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
