@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from mockserver.behaviour.ledger import BLOCK
 from mockserver.errors import Unavailable
 from mockserver.settings import Limits
 from tests.mockserver.admin.control import ControlledMock
-from tests.mockserver.inprocess import SUCCEEDS, world_file
+from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey
 
 _prefixes = count(1)
@@ -205,3 +206,42 @@ def test_an_organisation_that_comes_to_a_namespace_which_is_reset_meanwhile_take
 
     for place in range(8):
         mock.run(go(f"test-{place}"))
+
+
+def space_of(mock: ControlledMock) -> Any:
+    (space,) = mock.app.namespaces.known("").spaces.values()
+    return space
+
+
+def test_machines_that_two_servers_add_to_one_pool_are_all_in_it(pair):
+    one, other = pair
+    path = f"/v1/pools/{one.post('/v1/pools', {'name': 'New'}).json()['id']}/machines"
+
+    async def go() -> None:
+        loaded = Held(space_of(one).store, "load", after=True)
+        adding = await loaded.by(one.sent("POST", path, json={"machine_ids": [FRONT_DESK_1]}))
+        await other.sent("POST", path, json={"machine_ids": [FRONT_DESK_2]})
+        loaded.released.set()
+        assert len((await adding).json()["machines"]) == 2
+
+    one.run(go())
+    (pool,) = (each for each in other.get("/v1/pools").json()["items"] if each["name"] == "New")
+    assert pool["machine_count"] == 2
+
+
+def test_a_change_of_a_run_whose_block_is_closed_meanwhile_reaches_the_lists_of_other_servers(pair):
+    one, other = pair
+    runs = [one.create() for _ in range(BLOCK - 1)]
+    assert other.read(runs[0]["id"]) == runs[0]
+
+    async def go() -> int:
+        loaded = Held(space_of(other).store, "load_uncommitted")
+        changing = await loaded.by(other.sent("DELETE", f"/v1/runs/{runs[0]['id']}"))
+        await one.sent("POST", "/v1/runs", json=_BODY)  # it closes the block
+        await one.sent("GET", "/v1/runs")  # its list has taken that in
+        loaded.released.set()
+        return (await changing).status_code
+
+    assert one.run(go()) == 204
+    assert runs[0]["id"] not in one.ids()
+    assert other.total() == one.total() == BLOCK - 1
