@@ -80,7 +80,7 @@ _GROUPS_OF_SERVE = {
     "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "state", "self_check"),
     "Where state is kept, and by how many": ("store", "workers"),
     "How runs live": ("time_scale", "progression"),
-    "Who is let in": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
+    "Access": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
     "Control API and journal": ("admin", "admin_token", "journal_bytes", "warnings"),
     "Logs": ("log_level", "log_format"),
 }

@@ -110,9 +110,19 @@ class Namespaces:
             await self._make_room()
             space = self._make_space(namespace, organisation, None)
             await self._seed_space(space)
-            namespace.spaces[organisation] = space
-            self._spaces += 1
+            space = self._added(namespace, space)
         return space
+
+    def _added(self, namespace: Namespace, space: Space) -> Space:
+        """Add a new space to its namespace. Return the one that it has then: another request may have been faster.
+
+        Only the spaces of the namespaces that are known here are counted: one that was replaced is gone when its last
+        request is.
+        """
+        known = namespace.spaces.setdefault(space.organisation, space)
+        if known is space and self._namespaces.get(namespace.name) is namespace:
+            self._spaces += 1
+        return known
 
     async def find(self, name: str) -> Namespace | None:
         """Return a namespace if there is one of this name."""
@@ -170,9 +180,8 @@ class Namespaces:
         for space, writes in contents:
             # Not earlier: until `_put` the store returned the data of the old space.
             space.store = self._store.space(name, space.organisation)
-            namespace.spaces[space.organisation] = space
+            self._added(namespace, space)
             await space.store.commit(*writes)
-        self._spaces += len(contents)
         namespace.events.publish("reset", {})
 
     def _check_room(self, name: str, spaces: int) -> None:

@@ -56,7 +56,7 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
         elif reader is None:
             unused.append(f"the preference {name[:100]!r} is not known{_meant(name)}")
         else:
-            unused.append(f"the preference {name!r} means nothing to {operation_id}")
+            unused.append(f"the preference {name!r} does not apply to {operation_id}")
     return Preferences(**values, applied=tuple(applied), unused=tuple(unused))
 
 

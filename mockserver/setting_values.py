@@ -49,7 +49,7 @@ def byte_count(text: str) -> int:
     """Parse `4096`, `512KiB`, `10MiB`, `1GB`. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,18}) ?([kmg]i?b|)", text.strip(), re.IGNORECASE)
     if match is None:
-        raise ValueError(f"{text!r} is no number of bytes; write 4096, 512KiB or 10MiB")
+        raise ValueError(f"{text!r} is not a number of bytes; write 4096, 512KiB or 10MiB")
     return int(match[1]) * _UNITS[match[2].upper()]
 
 

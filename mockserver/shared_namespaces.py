@@ -136,13 +136,12 @@ class SharedNamespaces(Namespaces):
         space = namespace.spaces.get(organisation)
         if space is None:
             key = await self._records.organisation_key(namespace.name, namespace.epoch, organisation)
-            await self._make_room()
+            await self._make_room(namespace)
             space = self._make_space(namespace, organisation, key)
             if key is None:
                 await self._seed(space)
                 await self._records.add_organisation(namespace.name, namespace.epoch, organisation, space.key)
-            space = namespace.spaces.setdefault(organisation, space)
-            self._spaces += 1
+            space = self._added(namespace, space)
         return space
 
     async def drop(self, name: str) -> bool:
@@ -169,8 +168,7 @@ class SharedNamespaces(Namespaces):
         self._put(namespace)
         for space, _ in contents:
             space.store = self._shared.space_of(space, epoch)
-            namespace.spaces[space.organisation] = space
-        self._spaces += len(contents)
+            self._added(namespace, space)
         namespace.events.publish("reset", {})
 
     async def _begin(self, name: str) -> None:
@@ -226,8 +224,11 @@ class SharedNamespaces(Namespaces):
         except Conflict:
             return  # another server has seeded it
 
-    async def _make_room(self) -> None:
-        """Forget what this server knows of namespaces and spaces that are not in use. The store keeps them."""
+    async def _make_room(self, wanted: Namespace | None = None) -> None:
+        """Forget what this server knows of namespaces and spaces that are not in use. The store keeps them.
+
+        The namespace `wanted` is in use: a space in it is about to be made.
+        """
         if len(self._namespaces) + self._spaces < self._max_spaces:
             return
         for name, namespace in list(self._namespaces.items()):
@@ -235,7 +236,7 @@ class SharedNamespaces(Namespaces):
                 if not space.requests:
                     del namespace.spaces[organisation]
                     self._spaces -= 1
-            if name and not namespace.spaces and not namespace.events:
+            if name and namespace is not wanted and not namespace.spaces and not namespace.events:
                 self._forget(name)
         if len(self._namespaces) + self._spaces >= self._max_spaces:
             raise self._unavailable()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
+from mockserver.errors import Conflict
 from mockserver.store import SpaceStore, Unit, Write
 
 LEDGER = "ledger"
@@ -55,12 +56,16 @@ async def changed(store: SpaceStore, batch: Batch, *, removed: bool = False) -> 
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
     If the batch is `removed`, its tail leaves the block; a closed block without batches is removed too.
+    Raises Conflict if the block is closed meanwhile.
     """
     key = batch.block or str(batch.number // BLOCK)
     unit = await store.load(LEDGER, key)
     if not unit.version:
         key, unit = OPEN, await store.load_uncommitted(LEDGER, OPEN)
-    block: Block = unit.value
+    block: Block = (unit if unit.version else _EMPTY_BLOCK).value
+    if key == OPEN and batch.tail not in block.tails:
+        # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
+        raise Conflict(f"the block of the batch {batch.number} has been closed meanwhile")
     if removed:
         block = Block(block.next_number, tuple(tail for tail in block.tails if tail != batch.tail))
     return Write(LEDGER, key, block if block.tails or key == OPEN else None, unit.version)

@@ -24,7 +24,8 @@ async def list_pools(call: Call, context: Context) -> Reply:
 
 
 async def get_pool(call: Call, context: Context) -> Reply:
-    return Reply(200, BytesContent(await pool_json(context, await _find(context, call.path["pool_id"]))))
+    pool, _ = await _find(context, call.path["pool_id"])
+    return Reply(200, BytesContent(await pool_json(context, pool)))
 
 
 async def create_pool(call: Call, context: Context) -> Reply:
@@ -47,16 +48,15 @@ async def create_pool(call: Call, context: Context) -> Reply:
 async def add_machine_to_pool(call: Call, context: Context) -> Reply:
     from mockserver.behaviour.machines import machine_json
 
-    pool = await _find(context, call.path["pool_id"])
+    pool, version = await _find(context, call.path["pool_id"])
     added: list[str] = call.body["machine_ids"]
     for machine_id in added:
         check_machine(context, machine_id)
-    unit = await context.store.load(POOL, pool.id)
     machine_ids = tuple(dict.fromkeys((*pool.machine_ids, *added)))
     if len(machine_ids) > context.limits.max_pool_machines:
         raise TooLarge(f"A pool has {context.limits.max_pool_machines} machines at most here")
     pool = replace(pool, machine_ids=machine_ids, updated=context.now)
-    await context.store.commit(Write(POOL, pool.id, pool, unit.version))
+    await context.store.commit(Write(POOL, pool.id, pool, version))
     machines = [json for each in pool.machine_ids if (json := await machine_json(context, each)) is not None]
     shown = b'%b,"machines":[%b]}' % ((await pool_json(context, pool))[:-1], b",".join(machines))
     return Reply(200, BytesContent(shown))
@@ -73,14 +73,15 @@ async def pools_of_machine(context: Context, machine_id: str) -> list[PoolRecord
     return [pool for pool in await all_pools(context) if machine_id in pool.machine_ids]
 
 
-async def _find(context: Context, pool_id: str) -> PoolRecord:
-    record: PoolRecord | None = (await context.store.load(POOL, pool_id)).value
-    if record is not None:
-        return record
+async def _find(context: Context, pool_id: str) -> tuple[PoolRecord, int]:
+    """Return a pool and its version in the store, 0 for one of the world that has not been changed."""
+    unit = await context.store.load(POOL, pool_id)
+    if unit.version:
+        return unit.value, unit.version
     pool = context.world.pools.get(pool_id)
     if pool is None:
         raise NotFound(f"Pool {pool_id} not found")
-    return _record(pool)
+    return _record(pool), 0
 
 
 def _record(pool: Pool) -> PoolRecord:

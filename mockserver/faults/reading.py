@@ -218,7 +218,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
 def _refuse_beside(source: Mapping[str, Any], what: str, names: Collection[str]) -> None:
     for name in names:
         if name in source:
-            raise Unprocessable(f"{name!r} means nothing to {what}")
+            raise Unprocessable(f"{name!r} does not apply to {what}")
 
 
 def _answer(source: Mapping[str, Any]) -> Effect:

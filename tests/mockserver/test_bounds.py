@@ -13,6 +13,7 @@ import pytest
 from mockserver.byte_budget import ByteBudget
 from mockserver.settings import Limits
 from mockserver.time_slice import TimeSlice
+from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import FRONT_DESKS, NEVER_ENDS, SUCCEEDS, Mock, unknown_id, violations
 
 
@@ -72,6 +73,20 @@ def test_a_space_in_use_is_not_let_go_although_it_is_empty():
 
     assert mock.run(go()) == 503
     assert mock.get("/__ns/a/v1/runs").json()["total"] == 1
+
+
+def test_an_organisation_that_comes_to_a_namespace_which_was_reset_meanwhile_takes_no_room():
+    mock = ControlledMock(limits=Limits(max_spaces=3))
+
+    async def go(token: str) -> None:
+        await mock.controlled("POST", "/faults", {"match": "*", "delay_s": 60})
+        waiting = asyncio.ensure_future(mock.sent("GET", "/v1/machines", token=token))
+        await asyncio.sleep(0)
+        await mock.controlled("POST", "/reset")
+        assert (await waiting).status_code == 200
+
+    for place in range(5):
+        mock.run(go(f"test-{place}"))
 
 
 def test_a_name_of_a_namespace_is_utf_8_and_not_too_long():

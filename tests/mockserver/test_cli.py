@@ -118,7 +118,7 @@ def test_a_broken_world_is_told_in_one_line_that_names_file_and_pointer(tmp_path
         (["--time-scale", "nan"], "nan is not a valid number"),
         (["--time-scale", "2e6"], "1000000 at most"),
         (["--max-body", "0"], "should be 1 or more, not 0"),
-        (["--max-body", "10 cats"], "'10 cats' is no number of bytes; write 4096, 512KiB or 10MiB"),
+        (["--max-body", "10 cats"], "'10 cats' is not a number of bytes; write 4096, 512KiB or 10MiB"),
         (["--max-connections", "-1"], "should be 0 or more, not -1"),
         (["--admin-token", "a b"], "a token is missing, or has blanks"),
         (["--rate-limit", "fast"], "'fast' is no rate; write N/s or N/m"),
@@ -240,10 +240,6 @@ def test_what_is_no_http_is_answered_in_json():
         (
             "openapi: 3.1.0\nsecurity: 5\npaths: {/a: {get: {operationId: a, responses: {'204': {}}}}}",
             "#/security: a list",
-        ),
-        (
-            "openapi: 3.1.0\npaths: {/a: {get: {operationId: a, tags: 5, responses: {'204': {}}}}}",
-            "#/paths/~1a/get/tags",
         ),
         (
             "openapi: 3.1.0\npaths: {/a: {get: {operationId: a, security: 5, responses: {'204': {}}}}}",

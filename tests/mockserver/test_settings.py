@@ -24,7 +24,7 @@ from mockserver.settings import Limits, RateLimit, Token
         ({"time_scale": 0}, "time_scale: should be above 0, and 1000000 at most, not 0.0"),
         ({"time_scale": float("nan")}, "time_scale: nan is not a valid number"),
         ({"time_scale": "quick"}, "time_scale: 'quick' is not a valid number"),
-        ({"max_body": "10 cats"}, "max_body: '10 cats' is no number of bytes; write 4096, 512KiB or 10MiB"),
+        ({"max_body": "10 cats"}, "max_body: '10 cats' is not a number of bytes; write 4096, 512KiB or 10MiB"),
         ({"journal_bytes": -1}, "journal_bytes: should be 0 or more, not -1"),
         ({"known_only": "perhaps"}, "known_only: should be true or false, not 'perhaps'"),
         ({"admin": 1}, "admin: should be true or false, not 1"),

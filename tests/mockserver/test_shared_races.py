@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from mockserver.behaviour.ledger import BLOCK
 from mockserver.errors import Unavailable
+from mockserver.settings import Limits
 from tests.mockserver.admin.control import ControlledMock
-from tests.mockserver.inprocess import SUCCEEDS, world_file
+from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey
 
 _prefixes = count(1)
@@ -31,21 +35,28 @@ def pair(url: str) -> tuple[ControlledMock, ControlledMock]:
 class Held:
     """The next call of a method is suspended: before it is made, or `after` it, with its result.
 
-    Call it in an event loop. `reached` is set when the call is suspended; set `released` to let it go on.
+    Made in an event loop. Set `released` to let the call go on.
     """
 
     def __init__(self, owner: Any, name: str, *, after: bool = False) -> None:
-        self.reached, self.released = asyncio.Event(), asyncio.Event()
+        self._reached, self.released = asyncio.Event(), asyncio.Event()
         method = getattr(owner, name)
 
         async def held(*args: Any, **named: Any) -> Any:
             setattr(owner, name, method)
             result = await method(*args, **named) if after else None
-            self.reached.set()
+            self._reached.set()
             await self.released.wait()
             return result if after else await method(*args, **named)
 
         setattr(owner, name, held)
+
+    async def by(self, request: Coroutine[Any, Any, httpx.Response]) -> asyncio.Future[httpx.Response]:
+        """Send a request, and return it when its call is suspended."""
+        sent, reached = asyncio.ensure_future(request), asyncio.ensure_future(self._reached.wait())
+        await asyncio.wait((sent, reached), return_when=asyncio.FIRST_COMPLETED)
+        assert reached.done(), f"it was not called: {sent}"
+        return sent
 
 
 def fails_once(owner: Any, name: str) -> None:
@@ -97,8 +108,7 @@ def test_of_two_first_requests_of_an_organisation_each_is_served_and_one_seeds(u
 
     async def go() -> list[int]:
         registered = Held(records_of(mock), "add_organisation")
-        first = asyncio.ensure_future(mock.sent("GET", "/v1/runs"))
-        await registered.reached.wait()
+        first = await registered.by(mock.sent("GET", "/v1/runs"))
         second = await mock.sent("GET", "/v1/runs")
         registered.released.set()
         return [answer.json()["total"] for answer in (await first, second)]
@@ -118,10 +128,8 @@ def test_a_change_is_not_undone_by_a_request_that_loaded_the_record_before_it(pa
 
     async def go(method: str, path: str, body: Any) -> Any:
         loaded, saved = Held(records_of(one), "load", after=True), Held(records_of(one), "save")
-        reading = asyncio.ensure_future(one.sent("GET", "/v1/health", token=None))
-        await loaded.reached.wait()
-        changing = asyncio.ensure_future(one.controlled(method, path, body))
-        await saved.reached.wait()
+        reading = await loaded.by(one.sent("GET", "/v1/health", token=None))
+        changing = await saved.by(one.controlled(method, path, body))
         loaded.released.set()
         await _idle()
         saved.released.set()
@@ -140,11 +148,9 @@ def test_changes_at_the_same_time_on_one_server_do_not_overwrite_that_of_another
 
     async def go() -> None:
         read = Held(one.app._admin._bodies, "read")
-        fault = asyncio.ensure_future(one.controlled("POST", "/faults", {"match": "list_runs", "delay_s": 0}))
-        await read.reached.wait()
+        fault = await read.by(one.controlled("POST", "/faults", {"match": "list_runs", "delay_s": 0}))
         saved = Held(records_of(one), "save")
-        clock = asyncio.ensure_future(one.controlled("POST", "/clock", {"scale": 7}))
-        await saved.reached.wait()
+        clock = await saved.by(one.controlled("POST", "/clock", {"scale": 7}))
         await other.controlled("POST", "/faults", {"match": "list_machines", "delay_s": 0})
         read.released.set()
         await _idle()
@@ -164,3 +170,78 @@ def test_a_change_that_could_not_be_saved_is_not_seen(pair):
     assert one.post("/__admin/clock", {"advance": "20m"}, token=None, fails=True).status_code == 503
     assert one.asked("/clock") == before
     assert one.turn_clock(advance="20m")["now"] == "2025-03-04T09:20:02.000000Z"
+
+
+def test_the_request_that_finds_no_room_is_served_where_there_is_some_to_make(url: str):
+    one, other = (ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=3)) for _ in range(2))
+    run = other.post("/__ns/b/v1/runs", _BODY).json()
+    for _ in range(3):
+        assert one.get("/__ns/a/v1/runs").json()["total"] == 0
+        assert one.get(f"/__ns/b/v1/runs/{run['id']}").json() == run
+
+
+def test_first_requests_of_an_organisation_at_the_same_time_take_the_room_of_one(url: str):
+    mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=4))
+
+    async def go(token: str) -> None:
+        registered = Held(records_of(mock), "add_organisation")
+        first = await registered.by(mock.sent("GET", "/v1/runs", token=token))
+        await mock.sent("GET", "/v1/runs", token=token)
+        registered.released.set()
+        await first
+
+    for place in range(8):
+        mock.run(go(f"test-{place}"))
+
+
+def test_an_organisation_that_comes_to_a_namespace_which_is_reset_meanwhile_takes_no_room(url: str):
+    mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=4))
+
+    async def go(token: str) -> None:
+        registered = Held(records_of(mock), "add_organisation")
+        request = await registered.by(mock.sent("GET", "/v1/runs", token=token))
+        await mock.controlled("POST", "/reset")
+        registered.released.set()
+        await request
+
+    for place in range(8):
+        mock.run(go(f"test-{place}"))
+
+
+def space_of(mock: ControlledMock) -> Any:
+    (space,) = mock.app.namespaces.known("").spaces.values()
+    return space
+
+
+def test_machines_that_two_servers_add_to_one_pool_are_all_in_it(pair):
+    one, other = pair
+    path = f"/v1/pools/{one.post('/v1/pools', {'name': 'New'}).json()['id']}/machines"
+
+    async def go() -> None:
+        loaded = Held(space_of(one).store, "load", after=True)
+        adding = await loaded.by(one.sent("POST", path, json={"machine_ids": [FRONT_DESK_1]}))
+        await other.sent("POST", path, json={"machine_ids": [FRONT_DESK_2]})
+        loaded.released.set()
+        assert len((await adding).json()["machines"]) == 2
+
+    one.run(go())
+    (pool,) = (each for each in other.get("/v1/pools").json()["items"] if each["name"] == "New")
+    assert pool["machine_count"] == 2
+
+
+def test_a_change_of_a_run_whose_block_is_closed_meanwhile_reaches_the_lists_of_other_servers(pair):
+    one, other = pair
+    runs = [one.create() for _ in range(BLOCK - 1)]
+    assert other.read(runs[0]["id"]) == runs[0]
+
+    async def go() -> int:
+        loaded = Held(space_of(other).store, "load_uncommitted")
+        changing = await loaded.by(other.sent("DELETE", f"/v1/runs/{runs[0]['id']}"))
+        await one.sent("POST", "/v1/runs", json=_BODY)  # it closes the block
+        await one.sent("GET", "/v1/runs")  # its list has taken that in
+        loaded.released.set()
+        return (await changing).status_code
+
+    assert one.run(go()) == 204
+    assert runs[0]["id"] not in one.ids()
+    assert other.total() == one.total() == BLOCK - 1
