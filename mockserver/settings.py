@@ -161,7 +161,7 @@ class Limits:
         10_000, "", "Log lines that wait to be written.", "further ones are dropped and counted"
     )
     send_timeout: float = _limit(
-        60.0, "s", "How long a client may read nothing of a full buffer.", "the connection is closed"
+        60.0, "s", "How long a client may read nothing of what is kept for it.", "the connection is closed"
     )
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 A request is read only when the one before it has been answered. Pipelined data waits in the buffer, and reading is
 paused. Every wait for the client has a timeout: for a head, for the next bytes of a body, for the next request, and for
-the client to read an answer. One timer checks the deadlines of all connections.
+the client to read more of an answer. One timer checks the deadlines of all connections.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
+from mockserver.http11.unread import unread_bytes
 from mockserver.settings import Limits
 
 _log = logging.getLogger("mockserver.http")
@@ -37,7 +38,7 @@ _MAX_DISCARDED_BYTES = 262_144
 """The body of a request that was answered early is read and dropped; past this size the connection is closed."""
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
-"""How long a client that is still sending may take to read the last answer before its connection is aborted."""
+"""How long a client that has the last answer may go on sending before its connection is aborted."""
 CONNECTION_KEY = "mockserver.connection"
 """The key of the connection in the ASGI scope of a request."""
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
@@ -73,18 +74,24 @@ class ConnectionFactory:
         """
         if len(self.connections) < most or sum(not each.is_refused for each in self.connections) < most:
             return True
-        idle = min((each for each in self.connections if each.is_idle), key=lambda each: each.idle_since, default=None)
-        if idle is None:
+        unused = [each for each in self.connections if each.is_idle and each.has_sent_everything]
+        if not unused:
             return False
+        idle = min(unused, key=lambda each: each.idle_since)
         idle.abort()
         # Not left to `connection_lost`, which the transport calls only in a later turn of the event loop.
         self.connections.discard(idle)
         return True
 
+    def check(self, now: float) -> None:
+        """Handle the deadlines that have passed."""
+        for connection in list(self.connections):
+            connection.follow_reading(now)
+            if connection.deadline <= now:
+                connection.time_out(now)
+
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for connection in [each for each in self.connections if each.deadline <= now]:
-            connection.time_out(now)
+        self.check(loop.time())
         self._timer = loop.call_later(_CHECK_EVERY_S, self._check, loop) if self.connections else None
 
 
@@ -116,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._has_ended = False  # the client has closed its sending side
         self._leaves_at_eof = False
         self._is_closing = False
+        self._lingers = False
         self._is_reading = True
         self._is_continued = False  # `_continue` is scheduled to read the rest of the buffer
         self._writable: asyncio.Event | None = None
@@ -124,6 +132,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = loop.time()
         """When the connection was opened, or its last request was over."""
         self._read_deadline = self._write_deadline = math.inf
+        self._unread = 0  # what the client had not read when it was last looked at, if there is a write deadline
 
     # --- Called by the transport
 
@@ -169,11 +178,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_write_paused = True
-        self._write_deadline = self.loop.time() + self._limits.send_timeout
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
         self.is_write_paused = False
-        self._write_deadline = math.inf
+        if not self._is_closing:
+            self._write_deadline = math.inf
         if self._writable is not None:
             self._writable.set()
             self._writable = None
@@ -198,6 +208,21 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         return self._exchange is None and not self._head_reader.has_begun and not self._is_closing
+
+    @property
+    def has_sent_everything(self) -> bool:
+        """Whether closing the connection would lose nothing: the system sends what it has."""
+        return not self._transport.get_write_buffer_size()
+
+    def follow_reading(self, now: float) -> None:
+        """If the client should read an answer: give it new time if it has read something since the last call."""
+        if self._write_deadline == math.inf:
+            return
+        before, self._unread = self._unread, unread_bytes(self._transport)
+        if self._unread < before:
+            self._write_deadline = now + self._limits.send_timeout
+        if self._lingers and not self._unread and self._read_deadline == math.inf:
+            self._read_deadline = now + _LINGER_S
 
     def time_out(self, now: float) -> None:
         """Handle a deadline that has passed."""
@@ -320,11 +345,15 @@ class Connection(asyncio.Protocol):
             exchange.leave()
             self._close()
 
+    def _wait_for_reader(self) -> None:
+        self._unread = unread_bytes(self._transport)
+        self._write_deadline = self.loop.time() + self._limits.send_timeout
+
     def _set_reading(self, wanted: bool) -> None:
         if wanted != self._is_reading:
             self._is_reading = wanted
             if wanted:
-                if self._body_reader is not None:
+                if self._body_reader is not None and not self._is_closing:
                     self._wait_for_body()
                 self._transport.resume_reading()
             else:
@@ -441,8 +470,8 @@ class Connection(asyncio.Protocol):
     def _close(self, *, lingers: bool = True) -> None:
         """Close the connection after everything that was written has been sent.
 
-        If it `lingers`, it first reads and drops for a while what the client still sends. Closing a connection with
-        unread bytes resets it, and the client can lose the answer.
+        If it `lingers`, it first reads and drops what the client still sends, until a while after the client has read
+        the answer. Closing a connection with unread bytes resets it, and the client can lose the answer.
         """
         if self._is_closing:
             if not lingers:
@@ -450,10 +479,10 @@ class Connection(asyncio.Protocol):
             return
         self._is_closing = True
         self._buffer = b""
-        now = self.loop.time()
-        self._write_deadline = now + self._limits.send_timeout
+        self._read_deadline = math.inf
+        self._wait_for_reader()
         if lingers and not self._has_ended and self._transport.can_write_eof():
-            self._read_deadline = now + _LINGER_S
+            self._lingers = True
             self._transport.write_eof()
             self._set_reading(True)
         else:

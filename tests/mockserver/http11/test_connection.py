@@ -489,28 +489,6 @@ def test_a_client_that_goes_away_while_it_is_answered_ends_the_wait_for_it(caplo
     assert caplog.text == ""
 
 
-def test_a_client_that_does_not_read_is_kept_no_more_than_the_buffer_and_one_part():
-    async def run() -> int:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            while True:
-                await send({"type": "http.response.body", "body": b"a" * 1_000, "more_body": True})
-
-        server = Server(app, max_response_buffer=10_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(request())
-        for _ in range(100):
-            await asyncio.sleep(0)
-        kept = wire.unread
-        server.pass_time(61)
-        assert wire.is_aborted
-        await server.settle()
-        return kept
-
-    assert asyncio.run(run()) < 12_000
-
-
 # --- Waits
 
 

@@ -40,6 +40,15 @@ class Wire:
     def set_write_buffer_limits(self, high: int) -> None:
         self._high = high
 
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def take(self, size: int) -> None:
+        """The client of a stuck wire reads so much."""
+        self.unread -= size
+        if self.protocol.is_write_paused and self.unread <= self._high // 4:
+            self.protocol.resume_writing()
+
     def write(self, data: bytes) -> None:
         assert not self.is_closed
         assert not self.is_half_closed
@@ -83,13 +92,14 @@ class Wire:
 
 
 class Server:
-    """Connections to one application. `now` is what the loop's clock is taken for when time-outs are looked at."""
+    """Connections to one application."""
 
     def __init__(self, app: App, **limits: Any) -> None:
         self.config = uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False)
         self.config.load()
         self.state = ServerState()
         self.factory = ConnectionFactory(Limits(**limits))
+        self._ahead_s = 0.0
 
     def connect(self) -> tuple[Connection, Wire]:
         protocol = self.factory(self.config, self.state, {}, asyncio.get_running_loop())
@@ -108,11 +118,15 @@ class Server:
                 await asyncio.sleep(0)
 
     def pass_time(self, seconds: float) -> None:
-        """Looks at the time-outs as the timer would after so long."""
-        now = asyncio.get_running_loop().time() + seconds
-        for connection in list(self.factory.connections):
-            if connection.deadline <= now:
-                connection.time_out(now)
+        """Sets the clock of the loop forward, and looks at the time-outs on the way as often as the timer does."""
+        loop = asyncio.get_running_loop()
+        if not self._ahead_s:
+            real_time = loop.time
+            loop.time = lambda: real_time() + self._ahead_s  # type: ignore[method-assign]
+        end = self._ahead_s + seconds
+        while self._ahead_s < end:
+            self._ahead_s = min(self._ahead_s + 0.5, end)
+            self.factory.check(loop.time())
 
 
 def exchange(app: App, *segments: bytes, ends: bool = False, **limits: Any) -> Wire:
