@@ -27,7 +27,7 @@ from mockserver.behaviour import (
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
-from mockserver.browsers import Browsers
+from mockserver.browsers import Browsers, is_from_browser
 from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
@@ -179,8 +179,7 @@ class MockApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            headers = headers_of(scope)
-            if b"origin" in headers or b"sec-fetch-site" in headers:
+            if is_from_browser(headers_of(scope)):
                 await self._browsers(scope, receive, send)
             else:
                 await self._route(scope, receive, send)

@@ -6,12 +6,20 @@ A page that a developer visits can send requests to the developer's own machine.
   a method other than GET, HEAD and OPTIONS.
 - The host. A page can resolve its own domain to 127.0.0.1 (DNS rebinding) and then has the same origin as the mock. So
   a request from a browser must address the mock by a loopback name, an IP address, or an allowed name.
+
+Browsers send `Origin` with a request of another origin or one that changes something, and `Sec-Fetch-Site` to loopback
+names and with https. A page under a rebound name reads by plain http without either, so two more signs tell it from
+other clients. It cannot remove `Accept-Language` from its requests, nor add a header whose name begins with `Sec-`
+(Node.js sends `Accept-Language` with `Sec-Fetch-Mode`). And its name has a dot, as the public DNS resolves no others,
+unlike the names of containers, by which clients that also send `Accept-Language` (Deno, Apple's URLSession) may reach
+the mock. What remains: a browser that is set to send no `Accept-Language`, and a local network in which an attacker
+answers for names without a dot. In both cases a page could read, but not change anything, nor use the control API.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -27,6 +35,15 @@ LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3})
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORT = re.compile(r":[0-9]*\Z")
+
+
+def is_from_browser(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser may have sent a request with these headers. True for some other clients as well."""
+    return (
+        b"origin" in headers
+        or b"sec-fetch-site" in headers
+        or (b"accept-language" in headers and b"sec-fetch-mode" not in headers)
+    )
 
 
 class Browsers:
@@ -51,7 +68,8 @@ class Browsers:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         refusal = None
-        if not self.is_allowed_host(host):
+        is_certain = origin is not None or "sec-fetch-site" in headers
+        if not self.is_allowed_host(host) and (is_certain or "." in _name_of(host)):
             refusal = f"A browser may not reach this mock as {host!r}: start it with --allowed-host {_name_of(host)}"
         elif origin is not None and scope["method"] not in _SAFE_METHODS and not self._is_allowed_origin(origin, host):
             refusal = f"A page of {origin!r} may not change anything here: start the mock with --cors-origin {origin}"

@@ -117,8 +117,42 @@ def test_a_page_may_reach_the_mock_by_loopback_names_addresses_and_names_that_ar
     assert asked(mock, host=host, headers={"Origin": OWN}).status_code == 200
 
 
-def test_a_client_that_is_no_browser_may_reach_it_by_any_name():
-    assert asked(Mock(), host="mock:4010").status_code == 200
+@pytest.mark.parametrize("language", ["en-US,en;q=0.5", "*", ""])
+@pytest.mark.parametrize("path", ["/v1/runs", "/openapi.json", "/docs", "/__ns/a/v1/runs"])
+@pytest.mark.parametrize("agent", ["Mozilla/5.0 (X11; Linux x86_64)", "curl/8.0"])
+def test_a_page_cannot_read_under_its_own_name_by_plain_http(language: str, path: str, agent: str):
+    # A browser sends neither Origin nor Sec-Fetch-Site here. The page chooses the other headers, but sends them all.
+    sent = {"Accept-Language": language, "User-Agent": agent}
+    mock = Mock(allowed_host=("mock.example",))
+    for host in ("rebound.example", "rebound.example:4010", "rebound.example."):
+        answer = asked(mock, path=path, host=host, headers=sent)
+        assert answer.status_code == 403
+        assert "--allowed-host rebound.example" in answer.json()["detail"]
+    for host in ("localhost:4010", "127.0.0.1:4010", "[::1]:4010", "mock.example:4010"):
+        assert asked(mock, path=path, host=host, headers=sent, follow_redirects=True).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["mock", "mock:4010", "mock.default.svc.cluster.local:4010"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "curl/8.0"},
+        {"User-Agent": "Mozilla/5.0 (Windows NT 10.0; en-US) PowerShell/7.4.0"},
+        {"User-Agent": "node", "Accept-Language": "*", "Sec-Fetch-Mode": "cors"},
+    ],
+)
+def test_a_client_that_is_no_browser_may_reach_it_by_any_name(headers: dict[str, str], host: str):
+    assert asked(Mock(), host=host, headers=headers).status_code == 200
+    assert asked(Mock(), "POST", host=host, headers=headers, json={"workflow_id": SUCCEEDS}).status_code == 201
+
+
+def test_a_client_that_sends_a_language_may_reach_it_by_the_name_of_a_container():
+    deno = {"User-Agent": "Deno/2.0", "Accept-Language": "*"}
+    assert asked(Mock(), host="mock:4010", headers=deno).status_code == 200
+    assert asked(Mock(), host="mock.example:4010", headers=deno).status_code == 403
+
+
+def test_a_client_that_is_no_browser_gets_no_headers_for_one():
     assert not [name for name in asked(Mock()).headers if name.startswith("access-control")]
 
 
