@@ -260,3 +260,22 @@ def test_a_namespace_that_another_server_removes_ends_the_streams_of_it_and_stay
     one.run(go())
     for each in pair:
         assert [item["name"] for item in each.asked("/namespaces")["items"]] == [""]
+
+
+@pytest.mark.parametrize("call", ["add_organisation", "matched", "applied"])
+def test_a_request_in_progress_during_a_reset_leaves_nothing(pair, valkey_server: Valkey, call: str):
+    one, other = pair
+    one.fault(match="*", delay_s=0)
+    prefix = one.app.settings.store.url.partition("prefix=")[2]
+
+    async def go() -> list[bytes]:
+        called = Held(records_of(one), call)
+        reading = await called.by(one.sent("GET", "/v1/machines"))
+        await other.controlled("POST", "/reset")
+        clean = valkey_server.keys(prefix)
+        called.released.set()
+        assert (await reading).status_code == 200
+        return clean
+
+    clean = one.run(go())
+    assert valkey_server.keys(prefix) == clean
