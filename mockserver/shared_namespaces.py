@@ -40,7 +40,7 @@ class SharedFaults(Faults):
     async def meets(self, fault: Fault, now: int) -> bool:
         if fault.is_over(now):
             return False
-        where, times = (self.name, self.epoch.id, fault.id), fault.occasions.times
+        where, times = (self.name, self.epoch, fault.id), fault.occasions.times
         number = await self._records.matched(*where, times)
         if not number:
             await self.refresh()
@@ -140,7 +140,8 @@ class SharedNamespaces(Namespaces):
             space = self._make_space(namespace, organisation, key)
             if key is None:
                 await self._seed(space)
-                await self._records.add_organisation(namespace.name, namespace.epoch, organisation, space.key)
+                epoch = self._records.epoch(namespace.name, namespace.epoch)
+                await self._records.add_organisation(namespace.name, epoch, organisation, space.key)
             space = self._added(namespace, space)
         return space
 
@@ -156,12 +157,13 @@ class SharedNamespaces(Namespaces):
         self._check_room(name, len(contents))
         epoch = self._new_epoch(name)
         self._set_epoch(namespace, epoch)
-        # A commit is possible only in the current epoch. So the units are written in one of their own first.
+        # A commit is possible only in the current epoch. So the units are written without a look at it first.
+        unborn = NO_EPOCH._replace(id=epoch.id)
         for space, writes in contents:
-            space.store = self._shared.space_of(space, NO_EPOCH._replace(id=epoch.id))
+            space.store = self._shared.space_of(space, unborn)
             for start in range(0, len(writes), _WRITES_AT_ONCE):
                 await space.store.commit(*writes[start : start + _WRITES_AT_ONCE])
-            await self._records.add_organisation(name, epoch.id, space.organisation, space.key)
+            await self._records.add_organisation(name, unborn, space.organisation, space.key)
         assert isinstance(namespace.faults, SharedFaults)
         await self._records.set_fault_counts(name, epoch.id, namespace.faults.counts())
         namespace.version = await self._records.save(name, None, epoch.id, self._content(namespace))

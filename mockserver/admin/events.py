@@ -18,6 +18,7 @@ from mockserver.errors import Conflict, Unavailable
 from mockserver.events import Event
 from mockserver.faults.effects import CONNECTION_KEY
 from mockserver.journal import Entry
+from mockserver.namespaces import Namespace
 from mockserver.reply import Reply
 from mockserver.spec import Call, render_json
 
@@ -68,8 +69,13 @@ class EventStream:
                         began = real_time()
                         # While a shared store does not answer, there is nothing new; the next look asks again.
                         with suppress(Unavailable, Conflict):
-                            text += await others.changes()
-                            text += await runs.changes()
+                            # Not the namespace that the watcher began with: a reset replaces the object.
+                            namespace = await self._namespace()
+                            if namespace is None:
+                                subscription.close()
+                            else:
+                                text += await others.changes(namespace)
+                                text += await runs.changes(namespace)
                         took = real_time() - began
                     next_look = real_time() + max(_MIN_INTERVAL_S, took * len(events) / _MAX_LOAD)
                 if text:
@@ -83,6 +89,14 @@ class EventStream:
         finally:
             gone.cancel()
             events.unsubscribe(subscription)
+
+    async def _namespace(self) -> Namespace | None:
+        """Return the namespace as it is now; None if it was removed, perhaps by another server.
+
+        To make it again is for a request that uses it, not for a watcher. The default one is always there.
+        """
+        name, namespaces = self._context.namespace.name, self._context.server.namespaces
+        return await namespaces.find(name) if name else await namespaces.get(name)
 
     def _rendered(self, event: Event) -> bytes:
         content = event.content
@@ -99,10 +113,9 @@ class ServerWatch:
         self._version, self._epoch = context.namespace.version, context.namespace.epoch
         self._seq: int | None = None
 
-    async def changes(self) -> bytes:
+    async def changes(self, namespace: Namespace) -> bytes:
         """Return events, or `b""` if there is nothing new."""
         server = self._context.server
-        namespace = await server.namespaces.get(self._context.namespace.name)
         text = b""
         if namespace.epoch != self._epoch:
             self._epoch, self._seq = namespace.epoch, 0
@@ -128,11 +141,8 @@ class RunWatch:
         self._known: dict[str, tuple[str, Change]] | None = None
         self._total = 0
 
-    async def changes(self) -> bytes:
+    async def changes(self, namespace: Namespace) -> bytes:
         """Return an event, or `b""` if nothing has changed."""
-        server = self._context.server
-        # A reset replaces the namespace object that this watcher began with.
-        namespace = await server.namespaces.get(self._context.namespace.name)
         context = self._context._replace(namespace=namespace)
         overview = await Overview.of(await context.spaces(), _EVERYTHING, 0, _MAX_RUNS)
         before = self._known

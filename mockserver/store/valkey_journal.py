@@ -1,37 +1,15 @@
 """The journals of all namespaces in a Valkey server: texts in the order in which they came, up to a total size.
 
-Past it the oldest texts are evicted, of whichever namespace. Each journal is a sorted set of `NUMBER TEXT` by number.
+Past it the oldest texts are evicted, of whichever namespace. Each journal is a sorted set of `NUMBER COUNT SIZE TEXT`
+by number, where COUNT numbers the texts of all journals. `journal-oldest` orders the journals by the count of their
+oldest text. `journal-bytes` has the size of each journal, that of all of them under '', and the last count under '#'.
 """
 
 from __future__ import annotations
 
 from mockserver.store.valkey import Epoch
 from mockserver.store.valkey_connection import Connection
-
-_ADD = """
--- KEYS: the journal, the namespaces, the prefix of all keys. ARGV: field and epoch of the namespace, its place in keys,
--- the size, the most bytes of all journals, the text.
-local record = redis.call('HGET', KEYS[2], ARGV[1])
-if not record or string.match(record, '^%S+ (%S+)') ~= ARGV[2] then return 0 end
-local sizes, order = KEYS[3] .. 'journal-bytes', KEYS[3] .. 'journal-order'
-local number = redis.call('INCR', KEYS[1] .. '#')
-redis.call('ZADD', KEYS[1], number, number .. ' ' .. ARGV[6])
-redis.call('RPUSH', order, ARGV[3] .. ' ' .. number .. ' ' .. ARGV[4])
-redis.call('HINCRBY', sizes, ARGV[3], ARGV[4])
-local total = redis.call('HINCRBY', sizes, '', ARGV[4])
-while total > tonumber(ARGV[5]) do
-  local oldest = redis.call('LPOP', order)
-  if not oldest then break end
-  local place, evicted, size = string.match(oldest, '^(.*) (%d+) (%d+)$')
-  local journal = KEYS[3] .. 'journal/' .. place
-  if redis.call('ZREMRANGEBYSCORE', journal, evicted, evicted) > 0 then
-    redis.call('HINCRBY', sizes, place, -size)
-    total = redis.call('HINCRBY', sizes, '', -size)
-    redis.call('SET', journal .. '-', evicted)
-  end
-end
-return number
-"""
+from mockserver.store.valkey_scripts import LIVE
 
 CLEAR = """
 local function clear(prefix, place)
@@ -39,12 +17,52 @@ local function clear(prefix, place)
   local size = redis.call('HGET', sizes, place)
   if size then
     redis.call('HDEL', sizes, place)
-    if redis.call('HINCRBY', sizes, '', -size) == 0 then redis.call('UNLINK', prefix .. 'journal-order') end
+    redis.call('HINCRBY', sizes, '', -size)
   end
+  redis.call('ZREM', prefix .. 'journal-oldest', place)
   redis.call('UNLINK', journal, journal .. '-')
   return journal
 end
 """
+
+_ADD = (
+    LIVE
+    + CLEAR
+    + """
+-- KEYS: the journal, the namespaces, the prefix of all keys. ARGV: field and epoch of the namespace, its place in keys,
+-- the size, the most bytes of all journals, the text.
+if not is_live() then return 0 end
+local sizes, by_age = KEYS[3] .. 'journal-bytes', KEYS[3] .. 'journal-oldest'
+local number, count = redis.call('INCR', KEYS[1] .. '#'), redis.call('HINCRBY', sizes, '#', 1)
+redis.call('ZADD', KEYS[1], number, number .. ' ' .. count .. ' ' .. ARGV[4] .. ' ' .. ARGV[6])
+redis.call('ZADD', by_age, 'NX', count, ARGV[3])
+redis.call('HINCRBY', sizes, ARGV[3], ARGV[4])
+local total = redis.call('HINCRBY', sizes, '', ARGV[4])
+while total > tonumber(ARGV[5]) do
+  local place = redis.call('ZRANGE', by_age, 0, 0)[1]
+  if not place then break end
+  local journal = KEYS[3] .. 'journal/' .. place
+  local oldest, second = unpack(redis.call('ZRANGE', journal, 0, 1))
+  if oldest then
+    local evicted, size = string.match(oldest, '^(%d+) %d+ (%d+)')
+    redis.call('ZREMRANGEBYRANK', journal, 0, 0)
+    redis.call('SET', journal .. '-', evicted)
+    redis.call('HINCRBY', sizes, place, -size)
+    total = redis.call('HINCRBY', sizes, '', -size)
+    if second then
+      redis.call('ZADD', by_age, string.match(second, '^%d+ (%d+)'), place)
+    else
+      redis.call('ZREM', by_age, place)
+    end
+  else
+    -- Somebody has removed the key of the journal.
+    clear(KEYS[3], place)
+    total = tonumber(redis.call('HGET', sizes, ''))
+  end
+end
+return number
+"""
+)
 
 _CLEAR = CLEAR + "clear(KEYS[1], ARGV[1])"
 
@@ -66,8 +84,8 @@ class JournalTexts:
         """Return the texts between two numbers, with their own."""
         end = "+inf" if before is None else f"({before}"
         found = await self._connection.read("ZRANGE", self._key(name, epoch), f"({since}", end, "BYSCORE")
-        split = (each.split(b" ", 1) for each in found)
-        return [(int(number), text) for number, text in split]
+        split = (each.split(b" ", 3) for each in found)
+        return [(int(number), text) for number, _, _, text in split]
 
     async def count(self, name: str, epoch: Epoch) -> int:
         number: int = await self._connection.read("ZCARD", self._key(name, epoch))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mockserver.errors import Conflict
 from mockserver.store.valkey import Epoch, ValkeyStore
 from mockserver.store.valkey_journal import CLEAR
+from mockserver.store.valkey_scripts import LIVE
 
 _SAVE = (
     CLEAR
@@ -41,20 +42,26 @@ return 1
 """
 )
 
-_MATCHED = """
--- ARGV: id of a fault, how often it applies at most ("": no limit). Count a matching request if the fault is not over.
-if ARGV[2] ~= '' and tonumber(redis.call('HGET', KEYS[1], ARGV[1] .. ' applied') or 0) >= tonumber(ARGV[2]) then
-  return 0
-end
-return redis.call('HINCRBY', KEYS[1], ARGV[1] .. ' matched', 1)
+_ADD_ORGANISATION = (
+    LIVE
+    + """
+-- KEYS[1]: the organisations. ARGV[3], ARGV[4]: one of them, and the key of its space.
+if is_live() then redis.call('HSETNX', KEYS[1], ARGV[3], ARGV[4]) end
 """
+)
 
-_APPLIED = """
-if ARGV[2] ~= '' and tonumber(redis.call('HGET', KEYS[1], ARGV[1] .. ' applied') or 0) >= tonumber(ARGV[2]) then
+_COUNT = (
+    LIVE
+    + """
+-- KEYS[1]: the counts. ARGV[3], ARGV[4], ARGV[5]: id of a fault, what is counted, and how often the fault applies at
+-- most ("": no limit). Count a request if the fault is not over.
+if not is_live() then return 0 end
+if ARGV[5] ~= '' and tonumber(redis.call('HGET', KEYS[1], ARGV[3] .. ' applied') or 0) >= tonumber(ARGV[5]) then
   return 0
 end
-return redis.call('HINCRBY', KEYS[1], ARGV[1] .. ' applied', 1)
+return redis.call('HINCRBY', KEYS[1], ARGV[3] .. ' ' .. ARGV[4], 1)
 """
+)
 
 
 class Record(NamedTuple):
@@ -68,7 +75,7 @@ class NamespaceRecords:
         self._store = store
         self._connection = connection = store.connection
         self._all = connection.key("namespaces")
-        self._save, self._matched, self._applied = map(connection.script, (_SAVE, _MATCHED, _APPLIED))
+        self._save, self._add, self._count = map(connection.script, (_SAVE, _ADD_ORGANISATION, _COUNT))
 
     def epoch(self, name: str, id_: str) -> Epoch:
         return Epoch(self._all, _field(name), id_)
@@ -111,11 +118,10 @@ class NamespaceRecords:
         )
         return key
 
-    async def add_organisation(self, name: str, epoch: str, organisation: str, key: bytes) -> None:
-        """Does nothing if it is known."""
-        await self._connection.call(
-            "HSETNX", self._connection.key("organizations", name, epoch), _field(organisation), key
-        )
+    async def add_organisation(self, name: str, epoch: Epoch, organisation: str, key: bytes) -> None:
+        """Does nothing if it is known, or the namespace was reset or removed meanwhile."""
+        keys = (self._connection.key("organizations", name, epoch.id), epoch.namespaces)
+        await self._connection.evaluate(self._add, keys, epoch.field, epoch.id, _field(organisation), key)
 
     async def organisations(self, name: str, epoch: str) -> dict[str, bytes]:
         found = await self._connection.read("HGETALL", self._connection.key("organizations", name, epoch))
@@ -123,17 +129,18 @@ class NamespaceRecords:
 
     # --- Counts of faults
 
-    async def matched(self, name: str, epoch: str, fault_id: str, times: int | None) -> int:
+    async def matched(self, name: str, epoch: Epoch, fault_id: str, times: int | None) -> int:
         """Count a matching request, and return its number; 0 if the fault is over."""
-        return await self._count(self._matched, name, epoch, fault_id, times)
+        return await self._counted("matched", name, epoch, fault_id, times)
 
-    async def applied(self, name: str, epoch: str, fault_id: str, times: int | None) -> int:
+    async def applied(self, name: str, epoch: Epoch, fault_id: str, times: int | None) -> int:
         """Count a request to which the fault applies, and return its number; 0 if the fault is over."""
-        return await self._count(self._applied, name, epoch, fault_id, times)
+        return await self._counted("applied", name, epoch, fault_id, times)
 
-    async def _count(self, script: str, name: str, epoch: str, fault_id: str, times: int | None) -> int:
-        key = self._connection.key("faults", name, epoch)
-        number: int = await self._connection.evaluate(script, (key,), fault_id, "" if times is None else times)
+    async def _counted(self, what: str, name: str, epoch: Epoch, fault_id: str, times: int | None) -> int:
+        keys = (self._connection.key("faults", name, epoch.id), epoch.namespaces)
+        args = (epoch.field, epoch.id, fault_id, what, "" if times is None else times)
+        number: int = await self._connection.evaluate(self._count, keys, *args)
         return number
 
     async def fault_counts(self, name: str, epoch: str) -> dict[str, int]:

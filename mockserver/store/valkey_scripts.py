@@ -6,12 +6,14 @@ for a moment, the process whose commit has conflicted last. `KIND~` orders the k
 write, `KIND!` those of an ordered kind by their creation.
 
 A commit also gets the hash of the namespaces, and there the field and the epoch of its namespace: a commit to one that
-was reset or removed meanwhile must not leave anything behind.
+was reset or removed meanwhile must not leave anything behind. `LIVE` is for all scripts that write to a namespace.
 """
 
 from __future__ import annotations
 
-_LIVE = """
+LIVE = """
+-- KEYS[2]: the namespaces, '' to write to an epoch that has not begun. ARGV[1], ARGV[2]: field and epoch of the
+-- namespace.
 local function is_live()
   if KEYS[2] == '' then return true end
   local record = redis.call('HGET', KEYS[2], ARGV[1])
@@ -20,7 +22,7 @@ end
 """
 
 COMMIT = (
-    _LIVE
+    LIVE
     + """
 -- ARGV[3]: the version of what is written. ARGV[4]: the process. Then for each write: kind, flags, key, version before,
 -- until, value.

@@ -15,6 +15,7 @@ from mockserver.behaviour.ledger import BLOCK
 from mockserver.errors import Unavailable
 from mockserver.settings import Limits
 from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.test_events import Stream
 from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey
 
@@ -245,3 +246,36 @@ def test_a_change_of_a_run_whose_block_is_closed_meanwhile_reaches_the_lists_of_
     assert one.run(go()) == 204
     assert runs[0]["id"] not in one.ids()
     assert other.total() == one.total() == BLOCK - 1
+
+
+def test_a_namespace_that_another_server_removes_ends_the_streams_of_it_and_stays_removed(pair):
+    one, other = pair
+
+    async def go() -> None:
+        stream = Stream(one, "a")
+        await stream.next("runs")
+        await other.controlled("DELETE", "/namespaces/a")
+        await asyncio.wait_for(stream.task, 20)
+
+    one.run(go())
+    for each in pair:
+        assert [item["name"] for item in each.asked("/namespaces")["items"]] == [""]
+
+
+@pytest.mark.parametrize("call", ["add_organisation", "matched", "applied"])
+def test_a_request_in_progress_during_a_reset_leaves_nothing(pair, valkey_server: Valkey, call: str):
+    one, other = pair
+    one.fault(match="*", delay_s=0)
+    prefix = one.app.settings.store.url.partition("prefix=")[2]
+
+    async def go() -> list[bytes]:
+        called = Held(records_of(one), call)
+        reading = await called.by(one.sent("GET", "/v1/machines"))
+        await other.controlled("POST", "/reset")
+        clean = valkey_server.keys(prefix)
+        called.released.set()
+        assert (await reading).status_code == 200
+        return clean
+
+    clean = one.run(go())
+    assert valkey_server.keys(prefix) == clean

@@ -127,7 +127,9 @@ def test_the_journal_of_all_namespaces_is_limited_and_says_what_is_gone(url: str
     for place in range(30):
         mock.get(f"/__ns/n{place % 3}/v1/health", token=None)
     kept = [mock.asked("/requests", namespace=f"n{place}") for place in range(3)]
-    assert 5 < sum(page["total"] for page in kept) < 15
+    totals = [page["total"] for page in kept]
+    assert 5 < sum(totals) < 15
+    assert max(totals) - min(totals) <= 1  # the oldest were evicted, of whichever namespace
     assert not any(page["complete"] for page in kept)
     assert mock.asked("/requests?since=9", namespace="n0")["complete"]
 
@@ -381,3 +383,14 @@ def test_where_the_socket_was_closed_meanwhile_the_answer_is_503_and_the_next_on
     refused = mock.get("/v1/runs", fails=True)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert mock.get("/v1/runs").json()["total"] == 1
+
+
+def test_the_journal_takes_no_more_room_for_namespaces_that_were_removed(url: str, valkey_server: Valkey):
+    mock = ControlledMock(store=url)
+    mock.get("/v1/health", token=None)
+    taken = []
+    for place in range(10):
+        mock.get(f"/__ns/n{place}/v1/health", token=None)
+        mock.control("DELETE", f"/namespaces/n{place}")
+        taken.append(len(valkey_server.everything(url.partition("prefix=")[2]).splitlines()))
+    assert taken == taken[:1] * 10

@@ -354,7 +354,7 @@ def test_many_watchers_look_at_the_runs_one_after_the_other(monkeypatch):
     mock = controlled_mock()
     looking: list[int] = [0]
 
-    async def changes(self: RunWatch) -> bytes:
+    async def changes(self: RunWatch, namespace: object) -> bytes:
         looking[0] += 1
         together = looking[0]
         await asyncio.sleep(0)
