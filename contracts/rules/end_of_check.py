@@ -24,9 +24,9 @@ from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
+from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
-from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 
 # Runs

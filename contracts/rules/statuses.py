@@ -15,6 +15,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
 from contracts.oracle.run import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
+from contracts.rules.list_check import check_listing
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
@@ -26,7 +27,6 @@ from contracts.rules.run_events import (
     create_for,
     updates,
 )
-from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 
