@@ -90,6 +90,20 @@ UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     "output_attachment_ids": (["«uuid:1»"],),
 }
 
+EVERYTHING: Final[dict[str, Any]] = {
+    "input_values": INPUTS,
+    "sensitive_input_values": SECRETS,
+    "file_inputs": [file()],
+    "start_session": True,
+}
+"""Every optional field of a create that needs no id."""
+SOME_RESULTS: Final[dict[str, Any]] = {
+    "output_data": INPUTS,
+    "error": ["first", "second"],
+    "run_message_history": [{"role": "user", "content": "hello"}],
+    "usage_metadata": {"tokens": 10, "cost": 0.25},
+}
+"""Results of a run, for an update."""
 
 OBJECT_FIELDS: Final = {
     "bulk_create_runs": "input_values",

@@ -15,10 +15,10 @@ from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
 from contracts.oracle.run_list import Query
 from contracts.oracle.wording import counted
+from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
-from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import GROUP, UPDATES
 

@@ -6,7 +6,7 @@ the last of, is gone by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,10 +24,9 @@ from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
+from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
-from contracts.rules.reading import EVERYTHING
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
-from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 
 # Runs
@@ -58,15 +57,8 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
         context.check.first_results.setdefault(f"runs {case.number}", runs)
 
 
-_FILLED: Final[Mapping[str, Any]] = {
-    "output_data": write_bodies.INPUTS,
-    "error": ["first", "second"],
-    "run_message_history": [{"role": "user", "content": "hello"}],
-}
-
-
 def first_runs_cases(check: CheckContext) -> Iterator[FirstRunsCase]:
-    body = {"workflow_id": "«workflow»", **EVERYTHING}
+    body = {"workflow_id": "«workflow»", **write_bodies.EVERYTHING}
     yield FirstRunsCase(0, body=body | {"count": 3})
     if check.offers("create_run"):
         yield FirstRunsCase(1, "create_run", body | {"session_alias": "kept"})
@@ -74,7 +66,7 @@ def first_runs_cases(check: CheckContext) -> Iterator[FirstRunsCase]:
         steps = [{"workflow_id": "«workflow»", "inputs": {"step": index}} for index in range(2)]
         yield FirstRunsCase(2, "create_run_chain", {"steps": steps})
     if check.offers("update_run"):
-        ended = (CANCEL, Event("update", dict(_FILLED)))
+        ended = (CANCEL, Event("update", write_bodies.SOME_RESULTS))
         yield FirstRunsCase(3, body=body | {"count": 1}, events=ended)
         if check.offers("retry_run"):
             yield FirstRunsCase(4, body=body | {"count": 1}, events=(CANCEL, RETRY))

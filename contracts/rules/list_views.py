@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import write_bodies
-from contracts.data.files import file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -119,12 +118,6 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
 
 
 def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
-    fields: dict[str, Any] = {
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [file()],
-        "start_session": True,
-    }
     included = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
     selectable = selectable_fields()
     queries: list[Query] = [[("fields", name)] for name in selectable]
@@ -133,9 +126,9 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     queries += [[("include", text)] for text in included]
     queries += [[("include", "workflow"), ("fields", "input_values")]]
     queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]
-    yield ViewsCase(queries, fields)
+    yield ViewsCase(queries, write_bodies.EVERYTHING)
     few: list[Query] = [[("fields", "input_values")], [("fields", "session_id")], [("include", "workflow")]]
-    yield ViewsCase(few, fields, count=DEFAULT_LIMIT + 1)
+    yield ViewsCase(few, write_bodies.EVERYTHING, count=DEFAULT_LIMIT + 1)
 
 
 # Runs that exist already

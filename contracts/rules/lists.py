@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
-from contracts.data.files import file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, above, around, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -83,12 +82,7 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     yield PagesCase([more], sizes(10, more + 1))
     yield PagesCase([2 * DEFAULT_LIMIT + 50, 7], [*above(50, MAX_LIMIT), DEFAULT_LIMIT])
     yield PagesCase([MAX_LIMIT, 5], [*above(100, MAX_LIMIT), DEFAULT_LIMIT])
-    for name, value in (
-        ("input_values", write_bodies.INPUTS),
-        ("file_inputs", [file()]),
-        ("sensitive_input_values", write_bodies.SECRETS),
-        ("start_session", True),
-    ):
+    for name, value in write_bodies.EVERYTHING.items():
         yield PagesCase([3, 50], [MAX_LIMIT, 50], {name: value})
     # Runs of one session run one by one, so most are still active when they are listed. In the order by activity, a run
     # moves when it ends, so only a list of one page is sure to have all.

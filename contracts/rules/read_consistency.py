@@ -17,10 +17,10 @@ from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.run_list import Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
+from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, read_page
 from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
 from contracts.rules.run_events import Event, apply, create_chain
-from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 
 SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})

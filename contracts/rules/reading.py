@@ -9,7 +9,6 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind
-from contracts.data.files import file
 from contracts.data.limits import MAX_COUNT, few, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -94,19 +93,10 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
     bare = write_bodies.minimal("bulk_create_runs")
-    yield ReadManyCase(bare | {"count": MAX_COUNT} | EVERYTHING)
-    for name, value in EVERYTHING.items():
+    yield ReadManyCase(bare | {"count": MAX_COUNT} | write_bodies.EVERYTHING)
+    for name, value in write_bodies.EVERYTHING.items():
         for count in few(2, MAX_COUNT // 2)[:-1]:
             yield ReadManyCase(bare | {"count": count, name: value}, reads_all=count < 20)
-
-
-EVERYTHING: Final[dict[str, Any]] = {
-    "input_values": write_bodies.INPUTS,
-    "sensitive_input_values": write_bodies.SECRETS,
-    "file_inputs": [file()],
-    "start_session": True,
-}
-"""Every optional field of a create that needs no id."""
 
 
 # Unknown ids

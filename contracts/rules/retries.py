@@ -103,13 +103,6 @@ def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:
     yield ConcurrentRetryCase(({"input_values": {"a": 1}}, {"input_values": {"b": 2}}))
 
 
-_FILLED: Final[dict[str, Any]] = {
-    "output_data": {"result": 1},
-    "error": ["it failed"],
-    "run_message_history": [{"role": "user", "content": "hello"}],
-}
-
-
 def retry_features(check: CheckContext) -> dict[str, tuple[Any, ...]]:
     """Return the features of a retry that the target can have: ids of their own only where it takes made-up ones."""
     ids = {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
@@ -132,33 +125,34 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         "sensitive_input_values": {"pin": "«secret:5»"},
         "file_inputs": [file("old.txt", b"old")],
     }
+    filled = write_bodies.SOME_RESULTS
     features = retry_features(check)
-    yield retry_case(filled=_FILLED)
-    yield retry_case(filled=_FILLED, fields=rich)
-    for name, value in _FILLED.items():
+    yield retry_case(filled=filled)
+    yield retry_case(filled=filled, fields=rich)
+    for name, value in filled.items():
         yield retry_case(filled={name: value})
-    yield retry_case({"input_values": {"new": 1}}, filled=_FILLED)
+    yield retry_case({"input_values": {"new": 1}}, filled=filled)
     for name, values in features.items():
         yield from (retry_case({name: value}) for value in values)
     for row in rows(features):
-        yield retry_case(row, fields=rich | {"start_session": True}, filled=_FILLED)
+        yield retry_case(row, fields=rich | {"start_session": True}, filled=filled)
     on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
     for row in write_bodies.pairs(on_off):
         yield retry_case(write_bodies.without_absent(row), fields=rich)
     nulls = {name: None for name in features if None in write_bodies.EMPTY.get(name, ())}
     yield retry_case(nulls, fields=rich | {"start_session": True})
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
-    yield RunCase(events=retry_case(filled=_FILLED).events * 3)
+    yield RunCase(events=retry_case(filled=filled).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
     for count, index in ((2, 0), (3, 2), (101, 100)):
         inputs = {"input_values": write_bodies.INPUTS}
-        yield retry_case(filled=_FILLED, fields=inputs, count=count, index=index)
+        yield retry_case(filled=filled, fields=inputs, count=count, index=index)
     files = [file(), file("b.txt")]
     new_file = {"file_inputs": [file("new.txt", b"new")]}
     yield retry_case(new_file, fields={"file_inputs": files}, count=2)
     if check.sessions.accepts_made_up:
         session = {"session_id": "«session»"}
-        yield retry_case(filled=_FILLED, fields=session, count=3, index=1)
+        yield retry_case(filled=filled, fields=session, count=3, index=1)
         yield retry_case({"reuse_session": False}, fields=session)
         yield retry_case({"session_id": "«session:2»"}, fields=session)
 

@@ -15,6 +15,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
 from contracts.oracle.run import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
+from contracts.rules.list_check import check_listing
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
@@ -26,7 +27,6 @@ from contracts.rules.run_events import (
     create_for,
     updates,
 )
-from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 
@@ -80,22 +80,9 @@ def _listed_by_status(run: TrackedRun) -> None:
             check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
 
 
-_FILLED: Final[dict[str, Any]] = {
-    "output_data": {"a": 1},
-    "error": ["x"],
-    "run_message_history": [{"b": 2}],
-    "usage_metadata": {"n": 1},
-}
-
-
 @in_turn_by_kind
 def status_cases(check: CheckContext) -> Iterator[StatusCase]:
-    rich = {
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": {"pin": "«secret:5»"},
-        "file_inputs": [file()],
-        "start_session": True,
-    }
+    rich = write_bodies.EVERYTHING
     new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
     retries: tuple[dict[str, Any], ...] = (
         {},
@@ -104,7 +91,7 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
         new | {"file_inputs": [file("new.txt")]},
     )
     some_filled = updates({"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
-    filled = Event("update", _FILLED)
+    filled = Event("update", write_bodies.SOME_RESULTS)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
         yield StatusCase(events=events, is_listed=True)

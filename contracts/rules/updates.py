@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind, rows
-from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
 from contracts.engine.scenario import Scenario
@@ -60,12 +59,7 @@ def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any)
 def update_cases(check: CheckContext) -> Iterator[RunCase]:
     singles = [{name: value} for name, options in UPDATES.items() for value in options]
     firsts = {name: options[0] for name, options in UPDATES.items()}
-    rich = {
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [file()],
-        "start_session": True,
-    }
+    rich = write_bodies.EVERYTHING
     for update in singles:
         yield update_case(update, is_cancelled=False)
     for name, value in firsts.items():

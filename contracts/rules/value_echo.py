@@ -17,8 +17,8 @@ from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
+from contracts.rules.list_check import check_listing
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
-from contracts.rules.run_listing import check_listing
 from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, delete_created, is_offered, workflow_filter
 
 
