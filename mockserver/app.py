@@ -15,7 +15,6 @@ from mockserver.api_document import APIDocument, api_document
 from mockserver.behaviour import (
     attachments,
     chains,
-    health,
     machines,
     pools,
     run_creation,
@@ -78,7 +77,6 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         workflows.list_workflows,
         workflows.create_workflow,
         workflows.get_workflow,
-        health.health_check,
     )
 }
 

@@ -128,7 +128,7 @@ class Endpoint:
                 organisation = ""
                 if operation.secured:
                     organisation = self._organisations.from_header(headers.get(b"authorization"))
-                space = namespace.spaces.get(organisation) or await self._namespaces.space(namespace, organisation)
+                space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
                 space.requests += 1
                 try:
                     reply = await self._answer(operation, parameters, space, now, scope, headers, receive, entry, extra)
@@ -149,6 +149,13 @@ class Endpoint:
             reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
         self._access_log.add(scope["method"], scope["path"], reply.status, extra.get(_WARNING))
         await send_reply(reply, body, extra, scope, send)
+
+    async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
+        """Return a space for an organisation that has none. Raises Unavailable."""
+        if not organisation and operation.method == "GET" and operation.operation_id not in self._behaviours:
+            # Without a token, and answered from the document, such as the health check: nothing is kept of it.
+            return self._namespaces.passing_space(namespace)
+        return await self._namespaces.space(namespace, organisation)
 
     def _error_reply(self, error: Exception, scope: Scope) -> Reply:
         """Turn an error into an answer. Unexpected errors are logged with their traceback."""

@@ -46,7 +46,7 @@ class EventStream:
         return b""
 
     async def send(self, reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the client disconnects or the server ends."""
+        """Send events until the client disconnects, or the namespace is deleted, or the server ends."""
         headers = [(b"content-type", reply.media_type.encode())]
         headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
         connection = scope.get(CONNECTION_KEY)
@@ -86,6 +86,9 @@ class EventStream:
                 now = real_time()
                 if not text and now >= next_heartbeat:
                     text = b":\n\n"
+            if not gone.done():
+                # The namespace was deleted: without its last part, the answer would be cut off.
+                await send({"type": "http.response.body", "body": text})
         finally:
             gone.cancel()
             events.unsubscribe(subscription)

@@ -333,6 +333,7 @@ class Connection(asyncio.Protocol):
 
     def _await_next(self) -> None:
         self._exchange = None
+        self._leaves_at_eof = False
         self.idle_since = self.loop.time()
         self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
 

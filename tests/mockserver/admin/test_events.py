@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from mockserver.admin.events import RunWatch
@@ -29,6 +30,7 @@ class Stream:
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.is_stuck = False
+        self.is_whole = False
         self._events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._is_left = asyncio.Event()
         self._takes = asyncio.Event()
@@ -58,6 +60,7 @@ class Stream:
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             return
+        self.is_whole = not message.get("more_body", False)
         for block in message["body"].decode().split("\n\n")[:-1]:
             if block.startswith("event: "):
                 type_, content = block.split("\n")
@@ -287,6 +290,7 @@ def test_a_namespace_that_is_deleted_ends_the_streams_of_it():
         await stream.next("runs")
         await mock.controlled("DELETE", "/namespaces/a")
         await asyncio.wait_for(stream.task, _PATIENCE_S)
+        assert stream.is_whole
 
     mock.run(go())
     assert [each["name"] for each in mock.asked("/namespaces")["items"]] == [""]
@@ -299,17 +303,36 @@ def test_head_is_answered_without_a_stream():
 # --- On the wire
 
 
-def _open(url: str) -> socket.socket:
+def _open(url: str, namespace: str = "") -> socket.socket:
     address = urlsplit(url)
     assert address.hostname is not None
     assert address.port is not None
     connection = socket.create_connection((address.hostname, address.port), _PATIENCE_S)
-    connection.sendall(b"GET /__admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    connection.sendall(f"GET {namespace}/__admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     seen = b""
     while b"event: runs" not in seen:
         seen += connection.recv(65_536)
     assert seen.startswith(b"HTTP/1.1 200")
     return connection
+
+
+def test_a_stream_of_a_deleted_namespace_is_whole_and_the_connection_goes_on():
+    with serving("--log-level", "warning") as (process, url):
+        with _open(url, "/__ns/a") as stream:
+            assert httpx.delete(f"{url}/__admin/namespaces/a").status_code == 204
+            seen = b""
+            while not seen.endswith(b"0\r\n\r\n"):
+                part = stream.recv(65_536)
+                assert part, "the stream was cut off"
+                seen += part
+            stream.sendall(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert stream.recv(65_536).startswith(b"HTTP/1.1 200")
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(_PATIENCE_S) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -42,6 +42,19 @@ def test_the_namespaces_in_use_are_listed():
     assert {each["name"]: each["clock"]["frozen"] for each in listed["items"]} == {"": True, "a": False, "b": False}
 
 
+def test_the_health_check_belongs_to_no_organisation():
+    mock = controlled_mock()
+    for token in (None, "test-one"):
+        for how in ({}, {"prefer": "delay=0, example=up"}, {"headers": {"Idempotency-Key": "k"}}):
+            answer = mock.get("/v1/health", token=token, **how)
+            assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
+    assert mock.get("/__ns/a/v1/health", token=None).status_code == 200
+
+    listed = {each["name"]: each["organizations"] for each in mock.asked("/namespaces")["items"]}
+    assert listed == {"": [], "a": []}
+    assert mock.asked("/state")["organizations"] == {}
+
+
 def test_a_namespace_that_is_deleted_is_as_if_it_had_never_been():
     mock = controlled_mock()
     first = mock.post("/__ns/a/v1/runs", _BODY).json()["id"]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mockserver.http11.connection import CONNECTION_KEY
 from tests.mockserver.http11.wire import Server, Wire, answer, answers, echo, exchange, request, unread, whole_body
 
 
@@ -445,6 +446,25 @@ def test_after_a_half_close_what_was_asked_is_answered():
     wire = exchange(echo, request("/a") + request("/b"), request("/c", body=b"12"), ends=True)
     assert answers(wire.written) == [(200, b"GET /a "), (200, b"GET /b "), (200, b"POST /c 12")]
     assert wire.is_closed
+
+
+def test_what_is_said_of_one_exchange_does_not_hold_for_the_next():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/stream":
+            scope[CONNECTION_KEY].leave_at_eof()
+        await echo(scope, receive, send)
+
+    async def run() -> list[tuple[int, bytes]]:
+        server = Server(app)
+        protocol, wire = server.connect()
+        protocol.data_received(request("/stream"))
+        await server.settle()
+        protocol.data_received(request("/next"))
+        assert protocol.eof_received()
+        await server.settle()
+        return answers(wire.written)
+
+    assert asyncio.run(run()) == [(200, b"GET /stream "), (200, b"GET /next ")]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", request("/", body=b"12")[:-1]])
