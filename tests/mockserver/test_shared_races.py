@@ -304,3 +304,23 @@ def test_a_run_of_a_long_session_is_read_in_as_many_round_trips_as_one_of_a_shor
         taken.append(len(round_trips))
         round_trips.clear()
     assert taken == taken[:1] * 2
+
+
+def test_seeds_of_two_organisations_are_made_once_where_another_server_is_faster_with_those_of_the_second(pair):
+    one, other = pair
+    seeds = [{"workflow_id": SUCCEEDS, "organization": each} for each in ("org_a", "org_b")]
+    one.seed(*seeds)
+    second = one.app.namespaces.known("").spaces["org_b"].store
+
+    async def go() -> list[str]:
+        committing = Held(second, "commit")
+        seeding = await committing.by(one.controlled("POST", "/runs", seeds))
+        await other.controlled("POST", "/runs", seeds[1:])
+        committing.released.set()
+        return (await seeding).json()["ids"]
+
+    ids = one.run(go())
+    for organisation, total in (("org_a", 2), ("org_b", 3)):
+        page = other.asked(f"/runs?organization={organisation}")
+        assert page["total"] == total
+        assert len({run["id"] for run in page["items"]} & set(ids)) == 1
