@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -36,11 +37,19 @@ class Workers:
         self._report = report
         self._places: dict[int, int] = {}  # by process id
         self._ready: set[int] = set()
+        """The places whose worker answers."""
+        self._all_were_ready = False
+        self._failed: set[int] = set()
+        """The places whose last worker has ended by itself before it was ready."""
+        self._started: dict[int, float] = {}  # when, by place
+        self._due: dict[int, float] = {}
+        """When to start a worker, by place, for those that have none."""
         self._is_ending = False
         self._exit_code = 0
         self._news, self._tell = os.pipe()  # a byte from each worker that is ready, and one for each signal
         self._alive, self._keep_alive = os.pipe()  # at its end when this process has gone
-        os.set_blocking(self._tell, False)
+        for end in (self._news, self._tell):
+            os.set_blocking(end, False)
 
     def run(self, on_ready: Callable[[], None]) -> int:
         """Return the exit code, once a signal has ended all workers. `on_ready` is called once all of them answer."""
@@ -50,14 +59,17 @@ class Workers:
             signal.signal(signum, self._end)
         for place in range(len(self._listeners)):
             self._start(place)
-        while self._places:
-            select.select([self._news], [], [])
-            news = os.read(self._news, 4_096)
-            before = len(self._ready)
-            self._ready.update(each - _FIRST_PLACE for each in news if each >= _FIRST_PLACE)
-            if before < len(self._ready) == len(self._listeners):
+        while self._places or self._due:
+            timeout_s = min(self._due.values()) - time.monotonic() if self._due else None
+            select.select([self._news], [], [], None if timeout_s is None else max(0.0, timeout_s))
+            dead = self._dead()
+            self._read_news()  # after that: what the dead have told is there by now
+            if not self._all_were_ready and len(self._ready) == len(self._listeners):
+                self._all_were_ready = True
                 on_ready()
-            self._replace_dead()
+            for process_id, code in dead:
+                self._replace(process_id, code)
+            self._start_due()
         return self._exit_code
 
     def _end(self, signum: int, frame: Any) -> None:
@@ -66,26 +78,52 @@ class Workers:
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(process_id, signal.SIGTERM)
 
-    def _replace_dead(self) -> None:
-        while self._places:
+    def _dead(self) -> list[tuple[int, int]]:
+        """Return the processes that have ended, with their exit codes, or the negative numbers of their signals."""
+        dead: list[tuple[int, int]] = []
+        while len(dead) < len(self._places):
             process_id, status = os.waitpid(-1, os.WNOHANG)
             if not process_id:
-                return
-            place = self._places.pop(process_id)
-            code = os.waitstatus_to_exitcode(status)
-            if self._is_ending:
-                self._exit_code = self._exit_code or max(0, code)
-                continue
-            how = f"was ended by signal {-code}" if code < 0 else f"has ended with exit code {code}"
-            if place in self._ready:
-                self._report(f"worker {process_id} {how}; another one takes its place")
-                self._start(place)
-            else:
-                self._report(f"worker {process_id} {how} before it was ready")
-                self._exit_code = 1
-                self._end(signal.SIGTERM, None)
+                break
+            dead.append((process_id, os.waitstatus_to_exitcode(status)))
+        return dead
+
+    def _read_news(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                ready = {each - _FIRST_PLACE for each in os.read(self._news, 4_096) if each >= _FIRST_PLACE}
+                self._ready |= ready
+                self._failed -= ready
+
+    def _replace(self, process_id: int, code: int) -> None:
+        """Have another worker started, or end if that seems hopeless: connections to this place would wait forever."""
+        place = self._places.pop(process_id)
+        was_ready = place in self._ready
+        self._ready.discard(place)
+        if self._is_ending:
+            self._exit_code = self._exit_code or max(0, code)
+            return
+        how = f"was ended by signal {-code}" if code < 0 else f"has ended with exit code {code}"
+        if not was_ready:
+            how += " before it was ready"
+        if not was_ready and (place in self._failed or not self._all_were_ready):
+            self._report(f"worker {process_id} {how}")
+            self._exit_code = 1
+            self._end(signal.SIGTERM, None)
+            return
+        self._report(f"worker {process_id} {how}; another one takes its place")
+        if not was_ready and code >= 0:
+            self._failed.add(place)
+        self._due[place] = self._started[place] + _SHORTEST_LIFE_S
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for place in [place for place, due in self._due.items() if due <= now or self._is_ending]:
+            del self._due[place]
+            self._start(place)
 
     def _start(self, place: int) -> None:
+        self._started[place] = time.monotonic()
         # A signal must not arrive between the fork and the moment when its process is known.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         process_id = 0 if self._is_ending else os.fork()
@@ -111,6 +149,8 @@ class Workers:
                 os.write(self._tell, bytes([_FIRST_PLACE + place]))
 
             code = self._serve(self._listeners[place], be_ready)
+        except StartError as error:
+            print(f"mockserver: {error}", file=sys.stderr)
         except Exception:  # noqa: BLE001 - the process ends here, whatever it is
             traceback.print_exc()
         finally:
@@ -123,5 +163,7 @@ class Workers:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+_SHORTEST_LIFE_S = 0.5
+"""The next worker of a place is started no earlier after the last: one that dies at once must not take all the time."""
 _FIRST_PLACE = signal.NSIG
 """Smaller bytes in the pipe are the numbers of signals. With at most 128 workers, the places fit above them."""

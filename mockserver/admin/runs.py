@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,11 +21,12 @@ from mockserver.behaviour.run_overview import Overview
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
-from mockserver.errors import NotFound, Refused
+from mockserver.errors import Conflict, NotFound, Refused
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
 
+_ATTEMPTS = 100
 _MAX_COUNTED = 10_000
 _URL_LIFETIME_S = 3_600
 _TIMESTAMPS = ("started_at", "ended_at")
@@ -137,20 +139,41 @@ async def seed_runs(call: Call, context: AdminContext) -> Reply:
 
 
 async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
-    """Seed all runs or none, and return their ids. Raises Unprocessable, TooLarge or Refused."""
+    """Seed all runs or none, and return their ids. Raises Unprocessable, TooLarge or Refused.
+
+    In a store that several servers share, only the runs of one organisation are all or none: if the store fails, or
+    another server takes the same ids meanwhile, those of other organisations may have been seeded.
+    """
     default = context.server.default_organisation
     seeds = [replace(seed, organisation=seed.organisation or default) for seed in seeds]
     check_seeds(seeds)
     check_moments(seeds, context.namespace.clock.now())
     organisations = {seed.organisation or default for seed in seeds}
     planted: dict[int, Sequence[str]] = {}
-    commits: list[tuple[Context, list[Write]]] = []
+    prepared: list[tuple[Context, list[int], list[Write]]] = []
     for organisation in sorted(organisations):
         places = [place for place, seed in enumerate(seeds) if (seed.organisation or default) == organisation]
         space = await context.space(organisation)
         ids, writes = await prepare(space, [seeds[place] for place in places])
         planted |= zip(places, ids, strict=True)
-        commits.append((space, writes))
-    for space, writes in commits:
-        await space.store.commit(*writes)
+        prepared.append((space, places, writes))
+    for space, places, writes in prepared:
+        try:
+            await space.store.commit(*writes)
+        except Conflict:
+            # Not all over again: what was committed for other organisations would be seeded twice.
+            ids = await _seeded_again(space, [seeds[place] for place in places])
+            planted |= zip(places, ids, strict=True)
     return [id_ for place in range(len(seeds)) for id_ in planted[place]]
+
+
+async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
+    for _ in range(_ATTEMPTS):
+        await asyncio.sleep(0)
+        ids, writes = await prepare(space, seeds)
+        try:
+            await space.store.commit(*writes)
+        except Conflict:
+            continue
+        return ids
+    raise Refused("Too many requests change this at once; try again")

@@ -143,8 +143,9 @@ class RunIndex:
     async def _take_session(self, store: SpaceStore, timelines_of: SessionTimelines, session_id: str) -> None:
         session: Session | None = (await store.load(SESSION, session_id)).value
         batches: list[Batch] = []
-        for tail in dict.fromkeys(slot.batch_tail for slot in session.slots) if session is not None else ():
-            batch: Batch | None = (await store.load(BATCH, tail)).value
+        tails = list(dict.fromkeys(slot.batch_tail for slot in session.slots)) if session is not None else []
+        for tail, unit in zip(tails, await store.load_many(*((BATCH, tail) for tail in tails)), strict=True):
+            batch: Batch | None = unit.value
             if batch is not None and tail in self._versions:
                 await self._take_changes(store, timelines_of, batch, is_new=False)
                 batches.append(batch)

@@ -71,6 +71,7 @@ _BATCHES_CACHED = 2_048
 _STRETCHES_CACHED = 64
 _MAX_STRETCH_RUNS = 200
 _NO_STRETCH = (0, b"")
+_SLOTS_AT_ONCE = 100
 _TIMELINES_CACHED = 200_000
 _BYTES_CACHED = 32 * MEBIBYTE
 _MAX_CACHED_RUN_BYTES = 16_384
@@ -153,15 +154,20 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Ma
     space = context.space
     timeline = SessionTimeline(space.schedules, space.profiles)
     time_slice = TimeSlice()
-    for slot in session.slots:
-        batch: Batch | None = (await context.store.load(BATCH, slot.batch_tail)).value
-        if batch is None:
-            raise Conflict(f"a run of session {session_id} has gone while it was read")
-        timeline.add(slot, batch, (await context.store.load(CHANGES, slot.batch_tail)).value or NO_CHANGES)
-        if time_slice.is_over:
-            await time_slice.give_way()
-            if (await context.store.load(SESSION, session_id)).version != unit.version:
-                raise Conflict(f"session {session_id} has moved on while it was read")
+    for start in range(0, len(session.slots), _SLOTS_AT_ONCE):
+        slots = session.slots[start : start + _SLOTS_AT_ONCE]
+        places = [(kind, slot.batch_tail) for slot in slots for kind in (BATCH, CHANGES)]
+        # The session as the last of them: if it has not changed, none of the others had changed when it was loaded.
+        *units, seen = await context.store.load_many(*places, (SESSION, session_id))
+        if seen.version != unit.version:
+            raise Conflict(f"session {session_id} has moved on while it was read")
+        for slot, stored, changes in zip(slots, units[::2], units[1::2], strict=True):
+            batch: Batch | None = stored.value
+            if batch is None:
+                raise Conflict(f"a run of session {session_id} has gone while it was read")
+            timeline.add(slot, batch, changes.value or NO_CHANGES)
+            if time_slice.is_over:
+                await time_slice.give_way()
     timelines = timeline.timelines
     space.cached.timeline_count += len(timelines) - (len(known[1]) if known is not None else 0)
     if space.cached.timeline_count > _TIMELINES_CACHED:

@@ -14,6 +14,7 @@ import pytest
 from mockserver.behaviour.ledger import BLOCK
 from mockserver.errors import Unavailable
 from mockserver.settings import Limits
+from mockserver.store import valkey_client
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.admin.test_events import Stream
 from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
@@ -279,3 +280,47 @@ def test_a_request_in_progress_during_a_reset_leaves_nothing(pair, valkey_server
 
     clean = one.run(go())
     assert valkey_server.keys(prefix) == clean
+
+
+def test_a_run_of_a_long_session_is_read_in_as_many_round_trips_as_one_of_a_short_one(
+    pair, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = pair
+    other.total()
+    executed = valkey_client.executed
+    round_trips: list[int] = []
+
+    async def counted(connection: Any, commands: Any) -> list[Any]:
+        round_trips.append(len(commands))
+        return await executed(connection, commands)
+
+    taken = []
+    for length in (3, 30):
+        session = [one.create(start_session=True)]
+        session += [one.create(session_id=session[0]["session_id"]) for _ in range(length)]
+        monkeypatch.setattr(valkey_client, "executed", counted)
+        other.read(session[-1]["id"])
+        monkeypatch.setattr(valkey_client, "executed", executed)
+        taken.append(len(round_trips))
+        round_trips.clear()
+    assert taken == taken[:1] * 2
+
+
+def test_seeds_of_two_organisations_are_made_once_where_another_server_is_faster_with_those_of_the_second(pair):
+    one, other = pair
+    seeds = [{"workflow_id": SUCCEEDS, "organization": each} for each in ("org_a", "org_b")]
+    one.seed(*seeds)
+    second = one.app.namespaces.known("").spaces["org_b"].store
+
+    async def go() -> list[str]:
+        committing = Held(second, "commit")
+        seeding = await committing.by(one.controlled("POST", "/runs", seeds))
+        await other.controlled("POST", "/runs", seeds[1:])
+        committing.released.set()
+        return (await seeding).json()["ids"]
+
+    ids = one.run(go())
+    for organisation, total in (("org_a", 2), ("org_b", 3)):
+        page = other.asked(f"/runs?organization={organisation}")
+        assert page["total"] == total
+        assert len({run["id"] for run in page["items"]} & set(ids)) == 1

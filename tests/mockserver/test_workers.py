@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import processes
-from tests.mockserver.inprocess import SUCCEEDS
+from tests.mockserver.inprocess import SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey, serving
 from tests.mockserver.workers import Workers, serving_workers
 
@@ -71,6 +71,22 @@ def test_a_worker_that_cannot_start_ends_the_server(valkey_server: Valkey, tmp_p
     with processes.started(command=command, stderr=str(log)) as process:
         assert process.wait(processes.PATIENCE_S) == 1
     assert "before it was ready" in log.read_text()
+
+
+def test_a_replacement_that_cannot_start_ends_the_server(valkey_server: Valkey, tmp_path: Path):
+    log, ready_file = tmp_path / "log", tmp_path / "ready"
+    world = world_file(tmp_path, "builtin: false\n")
+    flags = ("--store", valkey_server.url("workers-7:"), "--workers", "2", "--log-level", "error")
+    files = ("--world", str(world), "--ready-file", str(ready_file))
+    with processes.serving(*flags, *files, stderr=str(log)) as (process, url):
+        processes.wait_until(ready_file.exists)
+        world.unlink()
+        Workers(process, url).kill_one()
+        assert process.wait(processes.PATIENCE_S) == 1
+    killed, again, given_up = (line for line in log.read_text().splitlines() if line.startswith("mockserver: worker"))
+    assert killed.endswith("was ended by signal 9; another one takes its place")
+    assert again.endswith("has ended with exit code 1 before it was ready; another one takes its place")
+    assert given_up.endswith("has ended with exit code 1 before it was ready")
 
 
 @pytest.mark.parametrize(
