@@ -22,6 +22,7 @@ from mockserver.masking import masked_content, masked_headers, masked_query
 from mockserver.spec import Masker, render_json
 from mockserver.store.valkey import NO_EPOCH, Epoch
 from mockserver.store.valkey_journal import JournalTexts
+from mockserver.time_slice import in_slices
 
 _log = logging.getLogger("mockserver")
 _PLAIN = (
@@ -75,7 +76,7 @@ class SharedJournal(Journal):
 
     async def entries(self, since: int = 0, before: int | None = None) -> Sequence[Entry]:
         found = await self._texts.texts(self.name, self.epoch, since, before)
-        return [_Recorded(self, number, text) for number, text in found]
+        return await in_slices(lambda each: _Recorded(self, *each), found)
 
     async def last_seq(self) -> int:
         return await self._texts.last_number(self.name, self.epoch)

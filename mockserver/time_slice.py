@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import TypeVar
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 _SLICE_S = 0.001
 """Work is not divided finely: with the last piece, others wait for at most 5 ms."""
@@ -23,3 +28,14 @@ class TimeSlice:
     async def give_way(self) -> None:
         await asyncio.sleep(0)
         self._end = monotonic() + _SLICE_S
+
+
+async def in_slices(make: Callable[[_T], _U], values: Iterable[_T]) -> list[_U]:
+    """As `list(map(make, values))`, but lets other tasks run in between."""
+    made: list[_U] = []
+    time_slice = TimeSlice()
+    for value in values:
+        made.append(make(value))
+        if time_slice.is_over:
+            await time_slice.give_way()
+    return made

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,8 +14,9 @@ from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
 from mockserver.masking import masked_content, masked_headers, masked_query
 from mockserver.matching import PathPattern, RequestMatch
-from mockserver.reply import JSONContent, Reply
-from mockserver.spec import Call
+from mockserver.reply import BytesContent, JSONContent, Reply
+from mockserver.spec import Call, render_json
+from mockserver.time_slice import in_slices
 
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
@@ -39,7 +41,7 @@ async def get_request(call: Call, context: AdminContext) -> Reply:
     entry = await context.namespace.journal.find(seq)
     if entry is None:
         raise NotFound(f"There is no request {seq} in the journal of this namespace; it may have been dropped")
-    return Reply(200, JSONContent(request_json(entry, context.server)))
+    return Reply(200, BytesContent(await _rendered([entry], context, request_json)))
 
 
 async def clear_requests(call: Call, context: AdminContext) -> Reply:
@@ -48,15 +50,26 @@ async def clear_requests(call: Call, context: AdminContext) -> Reply:
 
 
 async def export_requests(call: Call, context: AdminContext) -> Reply:
-    entries = [_har_entry(request_json(entry, context.server)) for entry in await context.namespace.journal.entries()]
-    creator = {"name": "cyberdesk-mockserver", "version": "1"}
-    return Reply(200, JSONContent({"log": {"version": "1.2", "creator": creator, "entries": entries}}))
+    entries = await _rendered(await context.namespace.journal.entries(), context, _har_entry)
+    creator = render_json({"name": "cyberdesk-mockserver", "version": "1"})
+    return Reply(200, BytesContent(b'{"log":{"version":"1.2","creator":%b,"entries":[%b]}}' % (creator, entries)))
 
 
 async def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, Any]) -> Reply:
-    items = [request_json(entry, context.server) for entry in found[-query.get("limit", 1_000) :]]
+    items = await _rendered(found[-query.get("limit", 1_000) :], context, request_json)
     complete = await context.namespace.journal.is_complete_after(query.get("since", 0))
-    return Reply(200, JSONContent({"items": items, "total": len(found), "complete": complete}))
+    content = b'{"items":[%b],"total":%d,"complete":%b}'
+    return Reply(200, BytesContent(content % (items, len(found), render_json(complete))))
+
+
+async def _rendered(entries: Sequence[Entry], context: AdminContext, show: Callable[[Entry, Server], Any]) -> bytes:
+    """Return the entries as items of a JSON array. They may be large, so each is rendered by itself."""
+
+    def render(entry: Entry) -> bytes:
+        rendered: bytes = render_json(show(entry, context.server))
+        return rendered
+
+    return b",".join(await in_slices(render, entries))
 
 
 async def _between(context: AdminContext, filters: dict[str, Any]) -> Sequence[Entry]:
@@ -74,16 +87,19 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
     if "path" in filters:
         path = PathPattern(filters["path"])
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
-    return [
-        entry
-        for entry in await _between(context, filters)
-        if (operation is None or entry.operation_id == operation)
-        and (method is None or entry.method == method.upper())
-        and (status is None or entry.status == status)
-        and (valid is None or entry.is_valid is valid)
-        and (path is None or path.matches(path_in_namespace(entry.path)))
-        and (match is None or match.matches(entry.method, path_in_namespace(entry.path), entry.operation_id))
-    ]
+
+    def is_wanted(entry: Entry) -> bool:
+        return (
+            (operation is None or entry.operation_id == operation)
+            and (method is None or entry.method == method.upper())
+            and (status is None or entry.status == status)
+            and (valid is None or entry.is_valid is valid)
+            and (path is None or path.matches(path_in_namespace(entry.path)))
+            and (match is None or match.matches(entry.method, path_in_namespace(entry.path), entry.operation_id))
+        )
+
+    entries = await _between(context, filters)
+    return list(compress(entries, await in_slices(is_wanted, entries)))
 
 
 def path_in_namespace(path: str) -> str:
@@ -128,7 +144,9 @@ def _escaped(path: str) -> str:
     return quote(path.encode("utf-8", "surrogateescape"), safe="/:@!$&'()*+,;=~")
 
 
-def _har_entry(shown: dict[str, Any]) -> dict[str, Any]:
+def _har_entry(entry: Entry, server: Server) -> dict[str, Any]:
+    shown = request_json(entry, server)
+
     def text_of_content(value: Any) -> str:
         return value if isinstance(value, str) else json.dumps(value)
 

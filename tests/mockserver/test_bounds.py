@@ -8,6 +8,7 @@ import json
 import sys
 from typing import Any
 
+import httpx
 import pytest
 
 from mockserver.byte_budget import ByteBudget
@@ -320,6 +321,35 @@ def test_a_session_of_many_runs_is_worked_out_again_where_it_moves_on_meanwhile(
         return (await reading).json()
 
     assert mock.run(go())["total"] in (50, 51)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "how"),
+    [
+        ("GET", "/requests.har", {}),
+        ("GET", "/requests", {}),
+        ("GET", "/requests?status=404", {}),
+        ("GET", "/requests/unmatched", {}),
+        ("POST", "/requests/count", {"json": {"match": "get_run"}}),
+    ],
+)
+def test_what_is_shown_of_a_long_journal_gives_way(
+    method: str, path: str, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    mock = Mock()
+    for _ in range(100):
+        mock.get("/v1/none")
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def go() -> httpx.Response:
+        shown = asyncio.ensure_future(mock.sent(method, f"/__admin{path}", headers={"Host": "localhost"}, **how))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (await mock.sent("GET", "/v1/health")).status_code == 200
+        assert not shown.done()
+        return await shown
+
+    assert mock.run(go()).status_code == 200
 
 
 # --- The budget of bodies
