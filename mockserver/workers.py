@@ -12,12 +12,12 @@ import select
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from mockserver.clock import real_time
 from mockserver.errors import StartError
 
 Serve = Callable[[socket.socket, Callable[[], None]], int]
@@ -60,7 +60,7 @@ class Workers:
         for place in range(len(self._listeners)):
             self._start(place)
         while self._places or self._due:
-            timeout_s = min(self._due.values()) - time.monotonic() if self._due else None
+            timeout_s = min(self._due.values()) - real_time() if self._due else None
             select.select([self._news], [], [], None if timeout_s is None else max(0.0, timeout_s))
             dead = self._dead()
             self._read_news()  # after that: what the dead have told is there by now
@@ -117,13 +117,13 @@ class Workers:
         self._due[place] = self._started[place] + _SHORTEST_LIFE_S
 
     def _start_due(self) -> None:
-        now = time.monotonic()
+        now = real_time()
         for place in [place for place, due in self._due.items() if due <= now or self._is_ending]:
             del self._due[place]
             self._start(place)
 
     def _start(self, place: int) -> None:
-        self._started[place] = time.monotonic()
+        self._started[place] = real_time()
         # A signal must not arrive between the fork and the moment when its process is known.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         process_id = 0 if self._is_ending else os.fork()
