@@ -31,11 +31,13 @@ class RunProfiles(dict[str, RunProfile]):
 class Rendered(NamedTuple):
     """A cached run's JSON and what it was rendered from.
 
-    Valid while `change` and `timelines` are the same objects and the simulated time is before `until`.
+    Valid while `change` and `timelines` are the same objects, from the simulated time `since` to before `until`: a list
+    may be of an earlier time than an answer to another request.
     """
 
     change: Change
     timelines: Mapping[tuple[str, int], Timeline] | None
+    since: int
     until: int
     text: bytes
 
@@ -45,7 +47,8 @@ class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
     `timelines`: by session id, with the version of the session. `rendered`: by batch tail and run index. `stretches`:
-    the JSON of several runs of a batch, by batch tail and places, with the simulated time until which it is valid.
+    the JSON of several runs of a batch, by batch tail and places, with the simulated times since and until which it is
+    valid.
     `index`: it follows the versions of the store; None until the first list.
     """
 
@@ -53,7 +56,7 @@ class Cache:
     timeline_count: int = 0  # of all sessions together
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     rendered_bytes: int = 0
-    stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
+    stretches: dict[tuple[str, range], tuple[int, int, bytes]] = field(default_factory=dict)
     index: RunIndex | None = None
 
 

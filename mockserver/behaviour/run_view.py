@@ -70,7 +70,7 @@ _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_CACHED = 2_048
 _STRETCHES_CACHED = 64
 _MAX_STRETCH_RUNS = 200
-_NO_STRETCH = (0, b"")
+_NO_STRETCH = (0, 0, b"")
 _SLOTS_AT_ONCE = 100
 _TIMELINES_CACHED = 200_000
 _BYTES_CACHED = 32 * MEBIBYTE
@@ -252,15 +252,15 @@ def shown_untouched(space: Space, batch: Batch, places: Sequence[int], sim_time:
     stretches = space.cached.stretches
     key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_STRETCH_RUNS else None
     if key is not None:
-        until, text = stretches.get(key, _NO_STRETCH)
-        if sim_time < until:
+        since, until, text = stretches.get(key, _NO_STRETCH)
+        if since <= sim_time < until:
             return text
     each = [_rendered(space, batch, place, UNCHANGED, None, sim_time) for place in places]
     text = b",".join([one.text for one in each])
     if key is not None and len(text) <= LARGE_BYTES:
         if len(stretches) >= _STRETCHES_CACHED:
             stretches.clear()
-        stretches[key] = (min(one.until for one in each), text)
+        stretches[key] = (max(one.since for one in each), min(one.until for one in each), text)
     return text
 
 
@@ -281,11 +281,16 @@ def _rendered(
             cached.rendered_bytes = 0
         of_batch = rendered[batch.tail] = {}
     known = of_batch.get(index)
-    if known is not None and sim_time < known.until and known.change is change and known.timelines is timelines:
+    if (
+        known is not None
+        and known.since <= sim_time < known.until
+        and known.change is change
+        and known.timelines is timelines
+    ):
         return known
     timeline = single_timeline(space, batch, index, change) if timelines is None else timelines[batch.tail, index]
     text = run_json(space, Run(batch, index, change, timeline), sim_time)
-    known = Rendered(change, timelines, timeline.next_turn(sim_time), text)
+    known = Rendered(change, timelines, sim_time, timeline.next_turn(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
         of_batch[index] = known
         cached.rendered_bytes += len(text)

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from mockserver.behaviour.batch import BATCH
+from mockserver.behaviour.run_view import shown_untouched
 from mockserver.clock import text_of
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
@@ -20,6 +22,7 @@ from tests.mockserver.inprocess import (
     SUCCEEDS,
     TASK_FAILED,
     TERMINAL,
+    Mock,
     new_organisation,
     unknown_id,
     violations,
@@ -483,3 +486,17 @@ def test_a_bulk_of_which_some_have_ended_is_listed_the_active_first():
             ]
             assert [run for page in pages for run in page] == expected
     assert mixed
+
+
+def test_a_list_of_an_earlier_moment_does_not_show_what_a_later_one_has_shown():
+    mock = Mock()
+    mock.create_many(3, SUCCEEDS)
+    (space,) = mock.app.namespaces.default.spaces.values()
+    ((_, unit),) = mock.run(space.store.items(BATCH)).items()
+    began = mock.clock.read().sim_time
+    mock.clock.advance(3600)
+    mock.listed()
+
+    text = shown_untouched(space, unit.value, range(3), began)
+
+    assert {run["status"] for run in json.loads(b"[%b]" % text)} == {"scheduling"}
