@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -57,6 +57,15 @@ INTERNAL_ERRORS: Final = (
 )
 
 
+class _WaitingCase(NamedTuple):
+    """A case of a scenario that waits. `is_repeat`: it runs again, since a known violation may have hidden others."""
+
+    scenario: Scenario[Any]
+    case: Any
+    outcome: Future[RuleViolated | None]
+    is_repeat: bool
+
+
 class Search:
     """Runs the scenarios of one check and keeps their findings."""
 
@@ -75,7 +84,7 @@ class Search:
         self._database = database
         self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How many unstable findings each scenario has, by rule and cause."""
-        self._waiting: list[tuple[Scenario[Any], Any, Future[RuleViolated | None]]] = []
+        self._waiting: list[_WaitingCase] = []
         self._waiting_pool: ThreadPoolExecutor | None = None
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
@@ -89,33 +98,43 @@ class Search:
         waiting = list(cases)
         if not waiting:
             return
-        self._waiting_pool = pool = ThreadPoolExecutor(len(waiting))
-        self._waiting = [(scenario, case, pool.submit(self._outcome, scenario, case)) for scenario, case in waiting]
+        self._waiting_pool = ThreadPoolExecutor(len(waiting))
+        for scenario, case in waiting:
+            self._begin(scenario, case)
+
+    def _begin(self, scenario: Scenario[Any], case: Any, *, is_repeat: bool = False) -> None:
+        assert self._waiting_pool is not None
+        outcome = self._waiting_pool.submit(self._outcome, scenario, case)
+        self._waiting.append(_WaitingCase(scenario, case, outcome, is_repeat))
 
     def settle(self, *, until: float = 0.0) -> None:
         """Evaluate the cases of `begin` that have ended, or end before `until` (monotonic). Raises OutOfTime."""
-        futures.wait([outcome for _, _, outcome in self._waiting], timeout=max(0.0, until - time.monotonic()))
-        for entry in list(self._waiting):
-            scenario, case, outcome = entry
-            if outcome.done():
+        futures.wait([one.outcome for one in self._waiting], timeout=max(0.0, until - time.monotonic()))
+        for waiting in list(self._waiting):
+            if waiting.outcome.done():
                 try:
-                    violated = outcome.result()
+                    violated = waiting.outcome.result()
                 except OutOfTime:
                     continue  # the case did not end
-                self._waiting.remove(entry)
-                self.tried[scenario.name] += 1
-                if violated is not None:
-                    self.investigate(scenario, case, violated)
+                self._waiting.remove(waiting)
+                scenario, case = waiting.scenario, waiting.case
+                self.tried[scenario.name] += not waiting.is_repeat
+                if violated is None:
+                    continue
+                self._conclude_if_new(scenario, case, violated, ())
+                if not waiting.is_repeat and self._is_known(scenario, violated):
+                    # For violations that this one hid. Beside the other cases, which would all wait for it here.
+                    self._begin(scenario, case, is_repeat=True)
 
     def _waiting_case_failed(self) -> bool:
         """Return whether a case of `begin` has ended without passing, so that `settle` has something to look into."""
-        ended = [outcome for _, _, outcome in self._waiting if outcome.done()]
+        ended = [one.outcome for one in self._waiting if one.outcome.done()]
         return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
 
     @property
     def unsettled(self) -> Collection[Scenario[Any]]:
         """The scenarios of `begin` with cases that have not ended."""
-        return dict.fromkeys(scenario for scenario, _, _ in self._waiting)
+        return dict.fromkeys(one.scenario for one in self._waiting)
 
     def end(self) -> None:
         """Stop. Nothing is sent afterwards."""
@@ -272,18 +291,23 @@ class Search:
         `beside` are cases that ran at the same time.
         """
         for _ in range(2 * MAX_CAUSES):
-            if not self._is_known(scenario, violated):
-                try:
-                    self._conclude(scenario, case, violated, beside)
-                except OutOfTime:
-                    self._keep_unrepeated(violated, stable=False)
-                    raise
+            self._conclude_if_new(scenario, case, violated, beside)
             if not self._is_known(scenario, violated):
                 return
             again = self._outcome(scenario, case)
             if again is None or self._is_known(scenario, again):
                 return
             violated = again
+
+    def _conclude_if_new(
+        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
+    ) -> None:
+        if not self._is_known(scenario, violated):
+            try:
+                self._conclude(scenario, case, violated, beside)
+            except OutOfTime:
+                self._keep_unrepeated(violated, stable=False)
+                raise
 
     def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
         """Return whether there is nothing more to find out about it, by cases of this scenario."""

@@ -40,6 +40,7 @@ RULES = (
 AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
+_MAX_UNREAD_LOOKS = 10
 _DELETE_RUN_COUNT = 8
 """How many runs a case creates whose ended runs are deleted: only some end in the way that it looks for. It is not part
 of the case, so that shrinking does not reduce it.
@@ -76,6 +77,7 @@ class WatchedRuns:
         self.runs = list(runs)
         self.in_session, self.in_order = in_session, in_order
         self._looks = 0
+        self._unread = 0
         self._last: CallResult | None = None
         self._query = self._list_query() if context.check.offers("list_runs") else None
 
@@ -93,8 +95,14 @@ class WatchedRuns:
         return all(run.known.has_ended for run in self.runs)
 
     def look(self) -> None:
-        """Read the runs by a list, or some of them one by one, and judge what has changed."""
+        """Read the runs by a list, or some of them one by one, and judge what has changed.
+
+        Raises Inconclusive if none of them was read for several looks: other scenarios judge that, without waiting.
+        """
         self._looks += 1
+        self._unread += 1
+        if self._unread > _MAX_UNREAD_LOOKS:
+            raise Inconclusive("the runs cannot be read")
         if self._query is not None and (self.in_session or self._looks % 2 == 0):
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
@@ -116,6 +124,7 @@ class WatchedRuns:
         before = [run.known.status for run in self.runs]
         for run in self.runs:
             if run.id in views:
+                self._unread = 0
                 run.compare(views[run.id], result)
         if self.in_session and len(self.runs) > 1 and len(views) > 1:
             after = [run.known.status if run.id in views else None for run in self.runs]

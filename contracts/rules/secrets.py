@@ -358,6 +358,7 @@ _RUNS: Final = 12
 """Enough that some run probably ends with a status that shows a leak."""
 _POLLS: Final = 20
 _POLL_INTERVAL_S: Final = 0.5
+_MAX_UNREAD_POLLS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -372,11 +373,16 @@ class EndedRunsCase(Case):
 def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
     written = context.create("bulk_create_runs", case.body | {"count": 1 if case.one else _RUNS})
     ended: dict[str, Any] = {}
+    unread = 0
     for _ in range(_POLLS):
+        unread += 1
+        if unread > _MAX_UNREAD_POLLS:
+            raise Inconclusive("the runs cannot be read")
         for run_id in [one for one in written.ids if one not in ended]:
             result = context.call("get_run", run_id)
-            if not isinstance(result.body, dict):
+            if not result.accepted or not isinstance(result.body, dict):
                 continue
+            unread = 0
             if result.body.get("status") in TERMINAL:
                 ended[run_id] = result.body
             elif case.cancelled and result.body.get("status") == "running":

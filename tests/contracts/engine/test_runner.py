@@ -24,13 +24,14 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.parallel import Part
 from contracts.engine.request_case import RequestCase
-from contracts.engine.results import CallResult, Inconclusive, OutOfTime
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle.request import read_request
 from contracts.oracle.violation import Violation
+from contracts.rules.lifecycle import LifecycleCase, run_lifecycle
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)
@@ -590,6 +591,34 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
     search.end()
 
 
+def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing() -> None:
+    check = world_of(lambda request: (500, {"detail": "x"}))
+    check.known_violations.add(("NO-5XX", "a 5xx from list_runs"))
+    search, tries, may_end = Search(check), 0, threading.Event()
+
+    def run(context: CaseContext, case: Case) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuleViolated(Violation("NO-5XX", "a 5xx from list_runs", "", ""), ())
+        assert may_end.wait(30)
+        context.judge("READ-BACK", [Violation("READ-BACK", "it was hidden", "", "")], context.call("get_run", W))
+
+    waiting = scenario(run, waits=True)
+    check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
+    search.begin([(waiting, {})])
+    while not search._waiting_case_failed():
+        time.sleep(0.01)
+    search.settle()
+    assert list(search.unsettled) == [waiting]
+
+    may_end.set()
+    search.settle(until=time.monotonic() + 60)
+    search.end()
+    assert [finding.rule for finding in search.findings] == ["READ-BACK"]
+    assert search.tried["a scenario"] == 1
+
+
 def new_runs(request: Request) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat()
     runs = [RUN | {"id": str(uuid.uuid4()), "created_at": now, "workflow_id": W} for _ in range(count_in(request))]
@@ -636,3 +665,17 @@ def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_f
     assert found["READ-BACK"].same_answer == (("SECRET-LEAK", "a cause"),)
     assert found["LIST-PAGE"].same_answer == found["SECRET-LEAK"].same_answer == ()
     assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]
+
+
+def test_runs_that_cannot_be_read_are_not_waited_for() -> None:
+    def reply(request: Request) -> tuple[int, Any]:
+        if request.method == "POST":
+            created = new_runs(request)
+            workflow = {"workflow_id": request.json()["workflow_id"]}
+            return 201, created | {"created_runs": [run | workflow for run in created["created_runs"]]}
+        return (200, PAGE) if "?" in request.path else (404, {"detail": "x"})
+
+    check = world_of(reply)
+
+    with pytest.raises(Inconclusive, match="the runs cannot be read"):
+        run_lifecycle(CaseContext(check), LifecycleCase(count=2))
