@@ -36,6 +36,7 @@ DEPEND_ON_WHAT_WAS_DONE = frozenset(
         "rate limits met during the check",
         "runs read again at the end",
         "all runs listed at the end",
+        "idempotency keys used again after many others",
         "idempotency keys used again at the end",
     }
 )
