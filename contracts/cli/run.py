@@ -113,7 +113,7 @@ def check_target(
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     report = Report(worst_first(result, rules), rules, exchanges, failed_by, started_at).masked(mask_of(target))
-    shown_problem = None if problem is None else mask_of(target).text(problem)
+    shown_problem = None if problem is None else mask_of(target).words(problem)
     return Checked(report, shown_problem, interrupted or cut_short)
 
 
@@ -146,7 +146,7 @@ def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -
 
 def mask_of(target: Target) -> Mask:
     tokens = {target.token: "$TOKEN", target.second_token: "$SECOND_TOKEN"}
-    mask = Mask({token: placeholder for token, placeholder in tokens.items() if token})
+    mask = Mask({token: placeholder for token, placeholder in tokens.items() if token}, url=target.url)
     mask.learn_body(target.base_request)
     return mask
 

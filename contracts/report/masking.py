@@ -3,6 +3,9 @@
 A masked request can still be sent: apart from the values, it is the same byte for byte, and the values keep their type
 and, if possible, their length. A value in an answer gets the same placeholder as in the request, so that a report shows
 where a secret leaked without showing the secret.
+
+The suite's own words, numbers and commands are not masked, though an ordinary word or number may have been sent as a
+sensitive value: in a text, a short secret is masked only in an excerpt of a request or an answer.
 """
 
 from __future__ import annotations
@@ -30,29 +33,51 @@ _TEXT_OR_WORD = re.compile(
 _COLON = re.compile(r"\s*:")
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
+# What a text of the suite quotes of a request or an answer: a text in quotes, JSON, the rest of what follows a status.
+# A word of the suite after a status, as in `201 with 3 created runs`, begins no excerpt.
+_EXCERPT = re.compile(
+    r"""
+    (?P<path>(?<=\s)/[^\s?]*\?\S*)
+    | "(?:[^"\\]|\\.)*(?:"|$) | (?<!\w)'(?:[^'\\]|\\.)*(?:'|$)
+    | [\[{](?:.*[\]}]|.*…|.*)
+    | (?<=\b[1-5]\d\d)\ (?!(?:with|without|for|after|before|in|on|at|again|and|or|of|to|as|is|was|if|when|but)\b)
+      (?:.*?(?=;\ expected\ )|.*)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+# A query parameter that takes any text; the values of all others are those of the API or of the suite.
+_SEARCH = re.compile(r"(?<=[?&]search=)[^&]*")
+
 # Shorter values are masked under sensitive keys only, not anywhere else: an "a" in an answer is not a leak.
 _MIN_SECRET_LENGTH = 4
 _MIN_TOKEN_LENGTH = 5
 # In a JSON key, only secrets of at least this length are masked: a short one may equal an ordinary name.
 _MIN_LENGTH_IN_KEY = 12
+# In a text of the suite and in the path of a request, a shorter one may equal an ordinary word or number.
+_MIN_LENGTH_IN_WORDS = 8
 _MAX_LENGTH_KEPT = 200
 _CUT = "(cut: a sensitive value stood here)"
 
 
 class Mask:
-    """Learns secret values from requests and replaces them by placeholders. `tokens` maps tokens to placeholders."""
+    """Learns secret values from requests and replaces them by placeholders. `tokens` maps tokens to placeholders. `url`
+    is that of the target, which is never masked in a text of the suite.
+    """
 
-    def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
+    def __init__(self, tokens: Mapping[str, str] | None = None, *, url: str = "") -> None:
+        self._url = url
+        self._tokens = SecretMatcher()
         self._placeholders: dict[str, str] = {}
         self._all_placeholders: set[str] = set()
         self._secrets = SecretMatcher()
         self._json_strings: dict[tuple[str, bool], str] = {}
         """Short strings that were masked already, as written, by whether they are keys: most occur many times."""
         for token, placeholder in (tokens or {}).items():
-            if len(token) >= _MIN_TOKEN_LENGTH:
-                self._secrets.add(token, placeholder)
-            else:  # it may be part of any word
-                self._secrets.add(f"Bearer {token}", f"Bearer {placeholder}")
+            for matcher in (self._tokens, self._secrets):
+                if len(token) >= _MIN_TOKEN_LENGTH:
+                    matcher.add(token, placeholder)
+                else:  # it may be part of any word
+                    matcher.add(f"Bearer {token}", f"Bearer {placeholder}")
 
     def learn(self, requests: Iterable[Request]) -> None:
         self._json_strings.clear()
@@ -70,13 +95,32 @@ class Mask:
         return bool(self._placeholders)
 
     def text(self, text: str) -> str:
+        """Mask a text of the target."""
         return self._secrets.replace(text)
+
+    def words(self, text: str) -> str:
+        """Mask a text of the suite: tokens and long secrets anywhere, all others in excerpts."""
+        return self._url.join(map(self._words, text.split(self._url) if self._url else [text]))
+
+    def _words(self, text: str) -> str:
+        def masked(excerpt: re.Match[str]) -> str:
+            return self._path(excerpt[0]) if excerpt["path"] else self.text(excerpt[0])
+
+        return self._long(_EXCERPT.sub(masked, text))
+
+    def _path(self, path: str) -> str:
+        return self._long(_SEARCH.sub(lambda searched: self.text(searched[0]), path))
+
+    def _long(self, text: str) -> str:
+        """Mask the tokens and the long secrets."""
+        text = self._tokens.replace(text)
+        return self._secrets.candidates(text).of_length(_MIN_LENGTH_IN_WORDS).replace(text)
 
     def request(self, request: Request) -> Request:
         return dataclasses.replace(
             request,
-            path=self.text(request.path),
-            headers=tuple((name, self.text(value)) for name, value in request.headers),
+            path=self._path(request.path),
+            headers=tuple((name, self._long(value)) for name, value in request.headers),
             body=None if request.body is None else self._body(request.body, sent=True),
         )
 
@@ -112,9 +156,9 @@ class Mask:
         def masked(node: Any, *, is_sensitive: bool) -> Any:
             if isinstance(node, dict):
                 return {
-                    self.text(key) if len(key) >= _MIN_LENGTH_IN_KEY else key: masked(
-                        inner, is_sensitive=is_sensitive or _KEY_NAME.fullmatch(key) is not None
-                    )
+                    self.text(key) if len(key) >= _MIN_LENGTH_IN_KEY else key: inner
+                    if key == "$type"
+                    else masked(inner, is_sensitive=is_sensitive or _KEY_NAME.fullmatch(key) is not None)
                     for key, inner in node.items()
                 }
             if isinstance(node, list):
@@ -123,7 +167,9 @@ class Mask:
                 return node
             if is_sensitive:
                 return self._masked_value(node, sent=True)
-            return self.text(node) if isinstance(node, str) else node
+            if isinstance(node, str):
+                return self._path(node) if node.startswith("/v1/") else self.text(node)
+            return node
 
         return json.dumps(masked(json.loads(text), is_sensitive=False))
 
@@ -133,16 +179,16 @@ class Mask:
         self.learn(exchange.request for finding in findings for exchange in finding.exchanges)
         return dataclasses.replace(
             result,
-            rules=tuple(dataclasses.replace(rule, why=self.text(rule.why)) for rule in result.rules),
+            rules=tuple(dataclasses.replace(rule, why=self.words(rule.why)) for rule in result.rules),
             findings=tuple(map(self.finding, result.findings)),
             unstable=tuple(map(self.finding, result.unstable)),
             baselined=tuple(map(self.finding, result.baselined)),
-            notes=tuple(map(self.text, result.notes)),
+            notes=tuple(map(self.words, result.notes)),
         )
 
     def _with_excerpts(self, text: str) -> str:
         """Mask a text with excerpts, which end with "…": each may have cut off a secret."""
-        *excerpts, rest = self.text(text).split("…")
+        *excerpts, rest = self.words(text).split("…")
         return "…".join([*map(self._secrets.replace_beginning, excerpts), rest])
 
     def _body(self, body: bytes, *, sent: bool) -> bytes:

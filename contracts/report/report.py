@@ -91,14 +91,15 @@ class Report:
         return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
 
     def masked(self, mask: Mask) -> Report:
-        """Return the report with all secrets masked. The mask first learns the secrets of all exchanges."""
-        mask.learn(exchange.request for exchange in self.exchanges)
+        """Return the report with all secrets masked. The secrets of all exchanges are masked in the exchanges only: in
+        the findings and texts, those of the findings.
+        """
         result = mask.result(self.result)
+        failed_by = tuple(map(mask.words, self.failed_by))
+        has_masked = mask.has_masked
+        mask.learn(exchange.request for exchange in self.exchanges)
         exchanges = tuple(map(mask.exchange, self.exchanges))
-        failed_by = tuple(map(mask.text, self.failed_by))
-        return dataclasses.replace(
-            self, result=result, exchanges=exchanges, failed_by=failed_by, has_masked=mask.has_masked
-        )
+        return dataclasses.replace(self, result=result, exchanges=exchanges, failed_by=failed_by, has_masked=has_masked)
 
 
 def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:

@@ -356,3 +356,70 @@ def test_the_cases_of_a_finding_are_masked_and_keep_their_placeholders():
     sensitive, plain = shown["json"]["sensitive_input_values"], shown["json"]["input_values"]
     assert sensitive == {"a": plain["copied"], "b": "«secret:1»", "c": 0, "d": None, "$e": {"$unread": True}}
     assert plain == {"copied": "masked-1xxxxxxxxxxxx", "masked-1xxxxxxxxxxxx": "other", "b": "«secret:1»"}
+
+
+ORDINARY = {"a": "null", "b": 8000, "c": "runs", "d": "alias", "e": 1234, "f": "localhost", "g": "json"}
+
+
+def test_the_words_numbers_and_commands_of_the_suite_are_not_masked_though_they_were_sent_as_secrets_too():
+    url = "http://localhost:8000"
+    body = {"workflow_id": "x", "sensitive_input_values": ORDINARY}
+    headers = (("Content-Type", "application/json"), ("Authorization", TOKEN))
+    create_it = Exchange(
+        Request("POST", "/v1/runs?limit=8000", headers, json.dumps(body).encode()), Answer(201, (), b"{}")
+    )
+    notes = (
+        "Not tried: null, empty and absent (0 of 1234 cases)",
+        f"1234 runs are left: `contracts cleanup {url}` deletes them.",
+        "GET /v1/runs?limit=8000&search=null was refused",
+    )
+    words = "201 with 1234 runs, not null"
+    finding = Finding("R", "c", words, words, (create_it,), summary=f"GET /v1/runs?limit=8000: {words}")
+    rules = (RuleResult("R", "failed", f"expected {words}, got {words}"),)
+    result = CheckResult(url, 0, "failed", rules, (finding,), Spent(1, 1, 0, 0.1), notes=notes)
+    shown = Report(result=result, exchanges=(create_it,), failed_by=notes).masked(Mask(url=url))
+    searched = notes[2].replace("search=null", "search=masked-1")
+    assert shown.result.notes == shown.failed_by == (*notes[:2], searched)
+    assert shown.result.rules == rules
+    assert shown.result.target == url
+    [one] = shown.result.findings
+    assert (one.expected, one.got, one.summary) == (finding.expected, finding.got, finding.summary)
+    assert one.exchanges[0].request.path == "/v1/runs?limit=8000"
+    assert one.exchanges[0].request.headers == headers
+    assert "null" not in one.exchanges[0].request.body.decode()
+
+
+@pytest.mark.parametrize(
+    "excerpt",
+    ['422 {"detail": "pin 482913 of runs"}', '"482913" for runs', "{'a': 482913", "500 wrong pin 482913", "[482913, …"],
+)
+def test_a_short_secret_is_masked_in_what_a_text_quotes(excerpt):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"pin": 482913, "pet": "rex7"}})])
+    shown = mask.words(f"expected 201, got {excerpt}")
+    assert "482913" not in shown
+    assert "masked-1" in shown
+    assert "rex7" not in mask.words(f"expected 201, got {excerpt.replace('482913', 'rex7')}")
+
+
+def test_the_secrets_of_other_exchanges_do_not_change_what_is_said_of_a_finding():
+    other = Exchange(
+        create({"sensitive_input_values": {"a": "a word of the answer", "b": 1001}}), Answer(201, (), b"{}")
+    )
+    found = Exchange(create({"count": 1001}), Answer(201, (), b'{"detail": "a word of the answer"}'))
+    finding = Finding("R", "c", "422", '201 {"detail": "a word of the answer"}', (found,))
+    result = CheckResult("http://x", 0, "failed", (), (finding,), Spent(1, 1, 0, 0.1))
+    shown = Report(result=result, exchanges=(other, found)).masked(Mask())
+    assert shown.result.findings == (finding,)
+    assert not shown.has_masked
+    assert "a word of" not in FORMATS["har"](shown)
+
+
+def test_the_type_and_the_path_of_a_case_are_not_masked():
+    request = create({"sensitive_input_values": {"a": "case", "b": "runs"}})
+    case = {"$type": "a.case", "path": "/v1/runs", "json": {"a": "case"}}
+    finding = Finding("R", "c", "e", "g", (), reproductions=(Reproduction("alone", json.dumps(case)),))
+    mask = Mask()
+    mask.learn([request])
+    [masked] = mask.finding(finding).reproductions
+    assert json.loads(masked.case) == {"$type": "a.case", "path": "/v1/runs", "json": {"a": "masked-1"}}
