@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import re
 import secrets
 import ssl
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
 from contracts.core.target import Budget, Profile, Target, is_loopback
 from contracts.report import FORMATS
 
@@ -121,7 +121,7 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=False,
-        help="Needed off loopback: else only what creates nothing is checked.",
+        help="Needed off loopback: else only what creates nothing is checked. Live: also name the workflow.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
@@ -251,10 +251,10 @@ def target_from(flags: dict[str, Any]) -> Target:
     if ca_bundle is not None:
         readable_ca_bundle(ca_bundle)
     base_request = flags["base_request"]
-    vary = tuple(name for given in flags["vary"] for name in given.split(",") if name)
+    vary = fields_to_vary(flags["vary"])
     if vary and base_request is None:
         raise click.UsageError("--vary names fields of a base request: give that with --base-request FILE.")
-    return Target(
+    target = Target(
         url=url,
         token=token,
         second_token=second_token,
@@ -264,7 +264,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         profile=profile,
         budget=dataclasses.replace(Budget.of(profile), **limits),
         allow_writes=flags["allow_writes"] or is_loopback(url),
-        base_request=None if base_request is None else _json_object(base_request),
+        base_request=None if base_request is None else base_request_from(base_request),
         vary=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),
         leave_runs=flags["leave_runs"],
@@ -274,6 +274,8 @@ def target_from(flags: dict[str, Any]) -> Target:
         salt=secrets.token_hex(4) if flags.get("salt") is None else flags["salt"],
         shard=flags.get("shard") or (1, 1),
     )
+    require_named_workflow(target)
+    return target
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
@@ -361,18 +363,6 @@ def readable_ca_bundle(path: str) -> None:
         ssl.create_default_context(cafile=path)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be used for --ca-bundle ({error}): name a PEM file.") from error
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be read ({error.strerror}): name a JSON file.") from error
-    except ValueError as error:
-        raise click.UsageError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise click.UsageError(f"{path} holds no JSON object: write the body of a request to /v1/runs/bulk in it.")
-    return document
 
 
 def writable(reports: Sequence[tuple[str, Path]]) -> None:

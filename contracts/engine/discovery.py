@@ -162,6 +162,8 @@ class _Discovery:
     def _create_live_run(self) -> None:
         """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
         check, target = self.check, self.target
+        if target.needs_named_workflow and target.named_workflow is None:
+            raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
         try:
             if not target.leave_runs and not check.guard.offers_delete():
                 raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")

@@ -14,6 +14,8 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
 from tests.contracts.cli import fakes
 
+W, M, P = (f"{number}0000000-0000-4000-8000-000000000004" for number in (1, 2, 3))
+
 
 def test_a_healthy_server_passes_with_exit_code_0(check):
     status, out, _ = check()
@@ -291,18 +293,18 @@ def test_any_other_address_is_checked_live_without_writes_and_cleaned_up(check, 
 
 def test_every_flag_reaches_the_engine(check, engine, tmp_path):
     base = tmp_path / "base.json"
-    base.write_text('{"workflow_id": "w", "sensitive_input_values": {"password": "tr0ub4dor&3"}}')
+    base.write_text(f'{{"workflow_id": "{W}", "sensitive_input_values": {{"password": "tr0ub4dor&3"}}}}')
     check(
-        *("--second-token", "test-b", "--workflow-id", "w", "--machine-id", "m", "--pool-id", "p"),
+        *("--second-token", "test-b", "--workflow-id", W, "--machine-id", M, "--pool-id", P),
         *("--profile", "live", "--max-runs", 5, "--max-requests", 50, "--rate", 0.5, "--allow-writes"),
         *("--base-request", base, "--vary", "count", "--vary", "input_values,pool_ids", "--leave-runs"),
         *("--max-time", "2m", "--seed", 9, "--rule", "bulk-echo", "--rule", "REQ-COUNT", "--skip-rule", "REQ-COUNT"),
     )
     (target,) = engine.targets
     assert target.second_token == "test-b"
-    assert (target.workflow_id, target.machine_id, target.pool_id) == ("w", "m", "p")
+    assert (target.workflow_id, target.machine_id, target.pool_id) == (W, M, P)
     assert target.budget == Budget(max_runs=5, max_requests=50, rate=0.5)
-    assert target.base_request["workflow_id"] == "w"
+    assert target.base_request["workflow_id"] == W
     assert target.vary == ("count", "input_values", "pool_ids")
     assert target.leave_runs
     assert (target.max_time_s, target.seed) == (120.0, 9)

@@ -302,3 +302,16 @@ def test_a_live_check_whose_budget_bears_no_run_creates_none() -> None:
 def test_a_live_check_whose_create_is_refused_says_what_would_help() -> None:
     with pytest.raises(CouldNotCheck, match=r"422 .*; give --workflow-id or --base-request"):
         found(CreatesRefused, **LIVE)
+
+
+def test_a_live_check_of_a_deployment_starts_no_run_of_a_workflow_that_nobody_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Target, "is_loopback", False)
+    with serving() as url:
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+
+        with pytest.raises(CouldNotCheck, match=r"no workflow is named .*: give --workflow-id"):
+            known(url, **LIVE)
+
+        assert client.get("/v1/runs").json()["total"] == 0
