@@ -18,6 +18,7 @@ import click
 
 from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
 from contracts.core.target import Budget, Profile, Target, is_loopback
+from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -71,9 +72,16 @@ def _shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _id(text: str) -> str:
+    if not is_uuid(text.lower()):
+        raise ValueError(f"{text!r} is no UUID: write an id such as 10000000-0000-4000-8000-000000000001")
+    return text.lower()
+
+
 DURATION = Parsed("duration", _seconds)
 _RATE = Parsed("rate", _per_second)
 _SHARD = Parsed("shard", _shard)
+_ID = Parsed("uuid", _id)
 _REPORT = Parsed("format=path", _report)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -107,9 +115,25 @@ _TARGET_FLAGS = (
         "--second-token",
         help="Bearer token of a second organisation; without it access across organisations is not checked.",
     ),
-    option("--workflow-id", help="A workflow of the target. Else: looked up, else made up."),
-    option("--machine-id", help="A machine of the target. Else: looked up, else made up."),
-    option("--pool-id", help="A pool of the target. Else: looked up, else made up."),
+    option(
+        "--workflow-id",
+        type=_ID,
+        metavar="ID",
+        help="The workflow that runs are created of. Default: made up, or looked up where the target refuses that; "
+        "live: that of --base-request.",
+    ),
+    option(
+        "--machine-id",
+        type=_ID,
+        metavar="ID",
+        help="The machine that runs ask for. Default: made up, or looked up where the target refuses that; live: none.",
+    ),
+    option(
+        "--pool-id",
+        type=_ID,
+        metavar="ID",
+        help="The pool that runs ask for. Default: made up, or looked up where the target refuses that; live: none.",
+    ),
     option(
         "--profile",
         type=click.Choice(["full", "live"]),

@@ -132,6 +132,13 @@ def test_a_base_request_that_is_none(check, tmp_path, text, told):
     assert told in refused(check, "--base-request", path)
 
 
+@pytest.mark.parametrize("flag", ["--workflow-id", "--machine-id", "--pool-id"])
+@pytest.mark.parametrize("text", ["foo", "", W[:-1], f"{{{W}}}", W.replace("-", "")])
+def test_an_id_that_is_no_uuid(check, engine, flag, text):
+    assert f"{text!r} is no UUID: write an id such as 1" in refused(check, flag, text)
+    assert engine.targets == []
+
+
 def test_fields_to_vary_without_a_base_request(check):
     assert "give that with --base-request FILE" in refused(check, "--vary", "count")
 
