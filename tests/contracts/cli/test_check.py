@@ -12,6 +12,7 @@ import yaml
 
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
+from contracts.guard.identity import PossibleRun
 from tests.contracts.cli import fakes
 
 W, M, P = (f"{number}0000000-0000-4000-8000-000000000004" for number in (1, 2, 3))
@@ -365,8 +366,14 @@ def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
 
 
 def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
-    engine.possibly_left = ("11111111-2222-4333-8444-555555555555",)
-    assert "That is not proven" in check("--clean-up")[1]
+    engine.possibly_left = (
+        PossibleRun(W, workflow_id=M, created_at="2026-11-28T12:00:00Z", unlikely=1.5),
+        PossibleRun(P, workflow_id=None, created_at=None, unlikely=2),
+    )
+    out = check("--clean-up")[1]
+    assert "That is not proven" in out
+    told = f"likely ones first: {W} (workflow {M}, created at 2026-11-28T12:00:00Z); {P} (no workflow)"
+    assert told in " ".join(out.split())
 
 
 def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
