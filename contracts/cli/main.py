@@ -262,11 +262,12 @@ def cleanup(
         click.echo(f"Not done: {printable(problem)}", err=True)
     if done.possibly_left:
         click.echo(
-            "These runs may belong to a check. That is not proven, so they were not deleted. Look at them yourself:",
+            "These runs may belong to a check. That is not proven, so they were not deleted. Look at them yourself,"
+            " likely ones first:",
             err=True,
         )
-        for run_id in done.possibly_left:
-            click.echo(f"  {printable(run_id)}", err=True)
+        for run in done.possibly_left:
+            click.echo(f"  {printable(str(run))}", err=True)
     context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import re
 import secrets
 import ssl
@@ -17,7 +16,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
 from contracts.core.target import Budget, Profile, Target, is_loopback
+from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -71,9 +72,16 @@ def _shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _id(text: str) -> str:
+    if not is_uuid(text.lower()):
+        raise ValueError(f"{text!r} is no UUID: write an id such as 10000000-0000-4000-8000-000000000001")
+    return text.lower()
+
+
 DURATION = Parsed("duration", _seconds)
 _RATE = Parsed("rate", _per_second)
 _SHARD = Parsed("shard", _shard)
+_ID = Parsed("uuid", _id)
 _REPORT = Parsed("format=path", _report)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -107,9 +115,25 @@ _TARGET_FLAGS = (
         "--second-token",
         help="Bearer token of a second organisation; without it access across organisations is not checked.",
     ),
-    option("--workflow-id", help="A workflow of the target. Else: looked up, else made up."),
-    option("--machine-id", help="A machine of the target. Else: looked up, else made up."),
-    option("--pool-id", help="A pool of the target. Else: looked up, else made up."),
+    option(
+        "--workflow-id",
+        type=_ID,
+        metavar="ID",
+        help="The workflow that runs are created of. Default: made up, or looked up where the target refuses that; "
+        "live: that of --base-request.",
+    ),
+    option(
+        "--machine-id",
+        type=_ID,
+        metavar="ID",
+        help="The machine that runs ask for. Default: made up, or looked up where the target refuses that; live: none.",
+    ),
+    option(
+        "--pool-id",
+        type=_ID,
+        metavar="ID",
+        help="The pool that runs ask for. Default: made up, or looked up where the target refuses that; live: none.",
+    ),
     option(
         "--profile",
         type=click.Choice(["full", "live"]),
@@ -121,7 +145,7 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=False,
-        help="Needed off loopback: else only what creates nothing is checked.",
+        help="Needed off loopback: else only what creates nothing is checked. Live: also name the workflow.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
@@ -251,10 +275,10 @@ def target_from(flags: dict[str, Any]) -> Target:
     if ca_bundle is not None:
         readable_ca_bundle(ca_bundle)
     base_request = flags["base_request"]
-    vary = tuple(name for given in flags["vary"] for name in given.split(",") if name)
+    vary = fields_to_vary(flags["vary"])
     if vary and base_request is None:
         raise click.UsageError("--vary names fields of a base request: give that with --base-request FILE.")
-    return Target(
+    target = Target(
         url=url,
         token=token,
         second_token=second_token,
@@ -264,7 +288,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         profile=profile,
         budget=dataclasses.replace(Budget.of(profile), **limits),
         allow_writes=flags["allow_writes"] or is_loopback(url),
-        base_request=None if base_request is None else _json_object(base_request),
+        base_request=None if base_request is None else base_request_from(base_request),
         vary=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),
         leave_runs=flags["leave_runs"],
@@ -274,6 +298,8 @@ def target_from(flags: dict[str, Any]) -> Target:
         salt=secrets.token_hex(4) if flags.get("salt") is None else flags["salt"],
         shard=flags.get("shard") or (1, 1),
     )
+    require_named_workflow(target)
+    return target
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
@@ -361,18 +387,6 @@ def readable_ca_bundle(path: str) -> None:
         ssl.create_default_context(cafile=path)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be used for --ca-bundle ({error}): name a PEM file.") from error
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be read ({error.strerror}): name a JSON file.") from error
-    except ValueError as error:
-        raise click.UsageError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise click.UsageError(f"{path} holds no JSON object: write the body of a request to /v1/runs/bulk in it.")
-    return document
 
 
 def writable(reports: Sequence[tuple[str, Path]]) -> None:

@@ -180,7 +180,8 @@ def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool)
     if guard.possibly_left:
         yield (
             "Some runs may belong to this check. That is not proven, so it did not delete them. How many of its runs"
-            f" are left is unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
+            " are left is unknown. Look at these yourself, likely ones first: "
+            + "; ".join(map(str, guard.possibly_left))
         )
 
 

@@ -54,6 +54,16 @@ class Target:
         return is_loopback(self.url)
 
     @property
+    def named_workflow(self) -> str | None:
+        """The workflow that the user has named."""
+        return self.workflow_id or (self.base_request or {}).get("workflow_id")
+
+    @property
+    def needs_named_workflow(self) -> bool:
+        """Whether runs may be created only of a workflow that the user has named: on a deployment, they cost money."""
+        return self.profile == "live" and self.allow_writes and not self.is_loopback
+
+    @property
     def origin(self) -> str:
         """Scheme, host and port. A token is sent only to the origin that it was used with."""
         parts = urlsplit(self.url)

@@ -128,7 +128,8 @@ class _Discovery:
             self._create_live_run()
             return
         answers: list[Answer] = []
-        for workflow in (self._made_up_values.uuid(), *check.workflows.known[:3]):
+        made_up = () if self.target.workflow_id else (self._made_up_values.uuid(),)
+        for workflow in (*made_up, *check.workflows.known[:3]):
             for body in self._plain_bodies(workflow):
                 answer = self._send(request_for("bulk_create_runs", body=body))
                 if answer is None:
@@ -162,6 +163,8 @@ class _Discovery:
     def _create_live_run(self) -> None:
         """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
         check, target = self.check, self.target
+        if target.needs_named_workflow and target.named_workflow is None:
+            raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
         try:
             if not target.leave_runs and not check.guard.offers_delete():
                 raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")
@@ -210,7 +213,12 @@ class _Discovery:
                 )
 
     def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
-        """Find out whether a create accepts a made-up id, and if not, which of the known ids it accepts."""
+        """Return the id that the options name. If they name none, find out whether a create accepts a made-up id, and
+        if not, which of the known ids it accepts.
+        """
+        given = (self.target.machine_id, self.target.pool_id)
+        if any(known in given for known in ids.known):
+            return ids
         answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(self._made_up_values.uuid())}))
         if answer is not None and answer.status // 100 == 2:
             return Ids(ids.known, accepts_made_up=True)
@@ -221,8 +229,7 @@ class _Discovery:
                 good.append(known)
             if len(good) == 3:
                 break
-        given = (self.target.machine_id, self.target.pool_id)
-        return Ids(tuple(good) or tuple(known for known in ids.known if known in given))
+        return Ids(tuple(good))
 
     # Operations that are not offered
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from contracts.guard.cleaner import Cleaner, DeleteSupport, delete_support
 from contracts.guard.exchange_log import ExchangeLog
+from contracts.guard.identity import PossibleRun
 from contracts.guard.journal import Journal
 from contracts.guard.journal_cleanup import clean_up, count_left
 from contracts.guard.ownership import Ownership
@@ -30,7 +31,7 @@ class CheckCleanup:
     ) -> None:
         self.unclear: dict[str, None] = {}
         """The reasons why it is not known how many runs of the check are left."""
-        self.possible: set[str] = set()
+        self.possible: list[PossibleRun] = []
         """Runs that may belong to the check, without proof."""
         self._journal = journal
         self._ownership = ownership
@@ -54,7 +55,7 @@ class CheckCleanup:
             support = self.delete_support()
             self._look_at_the_end()
             done = clean_up(self._cleaner(), self._journal, self._authorizations, self._ownership.runs, support)
-            self.possible |= done.found.possible - self._ownership.runs.keys()
+            self.possible += [run for run in done.found.possible if run.id not in self._ownership.runs]
             if done.unclear is not None:
                 self._add_unclear(done.unclear)
             if done.left.unknown:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -31,6 +32,7 @@ from contracts.guard.created import CreatedRun, created_by
 from contracts.guard.effect import SAFE_METHODS, Effect, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
+from contracts.guard.identity import PossibleRun, likely_first
 from contracts.guard.journal import Intent, Journal, default_directory, drop_stale_loopback_journals
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
@@ -95,7 +97,7 @@ class Guard:
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
         self.log: Final = ExchangeLog(bounds)
-        self._seemingly_older: set[str] = set()
+        self._seemingly_older: list[PossibleRun] = []
         """Runs that an answer reported though they seem older than the check."""
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
@@ -231,14 +233,14 @@ class Guard:
         return tuple(self._cleanup.unclear)
 
     @property
-    def possibly_left(self) -> Sequence[str]:
-        """The ids of runs that this check may have created, without proof; they are not changed.
+    def possibly_left(self) -> Sequence[PossibleRun]:
+        """The runs that this check may have created, without proof, likely ones first; they are not changed.
 
         They match a request of the check that did not report them, or an answer reported them though they seem older
         than the check.
         """
-        noticed = set() if self._watch is None else self._watch.possible
-        return tuple(sorted(noticed | self._cleanup.possible | self._seemingly_older))
+        noticed = () if self._watch is None else self._watch.possible
+        return likely_first((*noticed, *self._cleanup.possible, *self._seemingly_older))
 
     def _grace_s(self) -> float:
         """Return the time for cleaning up, or only for counting what is left, after the check's time is over.
@@ -440,7 +442,8 @@ class Guard:
             if self._is_ours(run, exchange.answer):
                 ours.append(run)
             else:
-                self._seemingly_older.add(run.id)
+                shown = {**(run.body or {}), "id": run.id}
+                self._seemingly_older.append(PossibleRun.of(shown, apart_s=inf, names_workflow=True))
         run_ids = pending.reported = tuple(run.id for run in ours)
         unproven = [run.id for run in ours if run.body is None]
         new = sum(run_id not in self._ownership.runs for run_id in run_ids)  # a replay creates none

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -15,6 +15,7 @@ CREATION_WINDOW_S: Final = 300.0
 """How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
 LATE_CREATE_S: Final = 60.0
 """How long after it was sent an unanswered create may still be carried out."""
+_NAMES_NO_WORKFLOW: Final = 1e6
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)
 _ZONE_TOLERANCE: Final = timedelta(hours=26)
 """The tolerance for a `created_at` without a time zone."""
@@ -48,6 +49,38 @@ class CheckIdentity:
             return self.marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])
         except RecursionError:  # the check never sends values that are nested so deeply
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class PossibleRun:
+    """A run that may belong to the check, without proof, as a list shows it.
+
+    `unlikely` orders such runs: the seconds between the request and the run, and many more if the request names no
+    workflow.
+    """
+
+    id: str
+    workflow_id: str | None
+    created_at: str | None
+    unlikely: float
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any], *, apart_s: float, names_workflow: bool) -> PossibleRun:
+        unlikely = abs(apart_s) + (0.0 if names_workflow else _NAMES_NO_WORKFLOW)
+        return cls(str(run["id"]), text_of(run, "workflow_id"), text_of(run, "created_at"), unlikely)
+
+    def __str__(self) -> str:
+        workflow = "no workflow" if self.workflow_id is None else f"workflow {self.workflow_id[:64]}"
+        time = "" if self.created_at is None else f", created at {self.created_at[:40]}"
+        return f"{self.id} ({workflow}{time})"
+
+
+def likely_first(runs: Iterable[PossibleRun]) -> tuple[PossibleRun, ...]:
+    """Return each run once."""
+    best: dict[str, PossibleRun] = {}
+    for run in sorted(runs, key=lambda run: (run.unlikely, run.id)):
+        best.setdefault(run.id, run)
+    return tuple(best.values())
 
 
 def text_of(run: Mapping[str, Any], name: str) -> str | None:

@@ -35,6 +35,8 @@ _VERSION = 1
 _SUFFIX = ".jsonl"
 _LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
+_LONGEST_LISTED: Final = 64
+"""A hostile target must not fill the disk with the ids of its list."""
 _SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
 
@@ -100,11 +102,25 @@ class JournalRecord:
     """Runs of which an answer reported only the id: they may be older than the check and belong to someone else."""
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
+    last_intent: int = 0
+    workflows: set[str] = field(default_factory=set)
+    """The workflows that any create named. One that names none cannot have created a run of another workflow."""
+    listed: dict[str, int] = field(default_factory=dict)
+    """The runs that lists showed, each with the last intent before: a later one cannot have created it."""
+    oldest_listed: dict[str, float] = field(default_factory=dict)
+    """Per identity, if the first list was not the whole one: the creation of its oldest run, by the target's clock."""
 
     def apply(self, line: dict[str, Any]) -> None:
         if "intent" in line:
             values = {name: line[key] for key, name in _INTENT_KEYS.items() if key in line}
             self.open_intents[line["intent"]] = Intent(**values)
+            self.last_intent = max(self.last_intent, line["intent"])
+            self.workflows.update(line.get("workflows", ()))
+        elif "listed" in line:
+            for run in line["listed"]:
+                self.listed.setdefault(run, self.last_intent)
+            if "oldest" in line:
+                self.oldest_listed[line["as"]] = line["oldest"]
         elif "gone" in line:
             self.gone.update(line["gone"])
         elif "ids" in line:
@@ -145,7 +161,7 @@ class Journal:
         self._file_lock = lock
         self._written_through = not is_loopback(record.url)
         self._lock = threading.RLock()
-        self._last_number = max(record.open_intents, default=_NO_INTENT)
+        self._last_number = record.last_intent
         self._file = os.open(path, os.O_APPEND | os.O_WRONLY)
 
     @classmethod
@@ -181,8 +197,8 @@ class Journal:
         """Write the intent of a create to the file. `request` is masked."""
         body = effect.body if isinstance(effect.body, dict) else None
         inputs = None
-        if keeps_digest and body is not None and "steps" not in body:
-            inputs = digest(body.get("input_values") or None, self.record.salt)
+        if keeps_digest and (_names_no_inputs(request) if body is None else "steps" not in body):
+            inputs = digest((body or {}).get("input_values") or None, self.record.salt)
         with self._lock:
             self._last_number += 1
             intent = Intent(
@@ -217,6 +233,11 @@ class Journal:
         """Add runs of this check without closing an intent."""
         self._write(_runs_line({"made": _NO_INTENT}, identity, run_ids))
 
+    def add_listed(self, identity: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
+        """Record runs that a list showed. `oldest` is the creation of its oldest run, if it does not show all runs."""
+        line = {"listed": [run for run in run_ids if len(run) <= _LONGEST_LISTED], "as": identity}
+        self._write(line if oldest is None else line | {"oldest": oldest})
+
     def add_session(self, session_id: str) -> None:
         self._write({"session": session_id})
 
@@ -243,6 +264,11 @@ class Journal:
             except OSError as error:
                 raise CouldNotCheck(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
             self.record.apply(line)
+
+
+def _names_no_inputs(request: Request) -> bool:
+    """Return whether a body that is no JSON object has no input values, however a server may read it."""
+    return b"input_values" not in (request.body or b"") and request.header("content-encoding") is None
 
 
 def fingerprint(token: str, salt: str) -> str:

@@ -7,13 +7,13 @@ user of the same workflow: it is reported as possibly left, and not changed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from contracts.guard.cleaner import Authorizations, Cleaner, DeleteSupport, Left, delete_support
-from contracts.guard.identity import CREATION_WINDOW_S, LATE_CREATE_S, created_at, text_of
+from contracts.guard.identity import CREATION_WINDOW_S, LATE_CREATE_S, PossibleRun, created_at, likely_first, text_of
 from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Intent, Journal, JournalRecord, digest
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient
@@ -25,11 +25,11 @@ _CLOCK_TOLERANCE_S: Final = 3.0
 @dataclass(frozen=True, slots=True)
 class UnknownRuns:
     """Runs that the journal does not contain. `proven` belong to the check: a map of ids to the authorization that
-    found them. `possible` may belong to it.
+    found them. `possible` may belong to it, likely ones first.
     """
 
     proven: dict[str, str]
-    possible: frozenset[str]
+    possible: tuple[PossibleRun, ...]
     all_seen: bool
     """False if a list that may contain runs of the open intents could not be read to its end."""
 
@@ -104,7 +104,7 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
     """Find the runs that the open intents of a journal may have created and that the journal does not contain."""
     identity = record.identity
     proven: dict[str, str] = {}
-    possible: set[str] = set()
+    possible: list[PossibleRun] = []
     all_seen = True
     intents = tuple(record.open_intents.values())
     searches = [{"search": record.marker}]
@@ -121,11 +121,29 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
             for run in listed:
                 if identity.proves(run):
                     ours[run["id"]] = authorization
-                elif any(_may_have_created(intent, run, client.ahead, record.salt) for intent in intents):
-                    possible.add(run["id"])
+                else:
+                    possible += _possible(run, intents, record, client.ahead, authorization)
         proven |= ours
     new = {run: authorization for run, authorization in proven.items() if run not in record.runs}
-    return UnknownRuns(new, frozenset(possible - proven.keys() - record.runs.keys()), all_seen)
+    others = (run for run in possible if run.id not in proven and run.id not in record.runs)
+    return UnknownRuns(new, likely_first(others), all_seen)
+
+
+def _possible(
+    run: Run, intents: Sequence[Intent], record: JournalRecord, ahead: timedelta, authorization: str
+) -> Iterator[PossibleRun]:
+    """Yield the run once for each intent that may have created it."""
+    created, by_target = created_at(run, ahead), created_at(run, timedelta())
+    if created is None or by_target is None:
+        return
+    if by_target.timestamp() < record.oldest_listed.get(IDENTITIES[authorization], by_target.timestamp()):
+        return  # it is older than the runs that existed before the first create
+    for intent in intents:
+        if intent.number <= record.listed.get(run["id"], intent.number) and _may_have_created(
+            intent, run, created, record
+        ):
+            apart_s = created.timestamp() - intent.at
+            yield PossibleRun.of(run, apart_s=apart_s, names_workflow=bool(intent.workflow_ids))
 
 
 def _read_all(client: RunsClient, authorization: str, **query: str | None) -> tuple[list[Run], bool]:
@@ -141,11 +159,9 @@ def _read_all(client: RunsClient, authorization: str, **query: str | None) -> tu
     return runs, True
 
 
-def _may_have_created(intent: Intent, run: Run, ahead: timedelta, salt: str) -> bool:
-    if intent.workflow_ids and text_of(run, "workflow_id") not in intent.workflow_ids:
-        return False
-    created = created_at(run, ahead)
-    if created is None:
+def _may_have_created(intent: Intent, run: Run, created: datetime, record: JournalRecord) -> bool:
+    named = intent.workflow_ids or record.workflows
+    if named and text_of(run, "workflow_id") not in named:
         return False
     if intent.answered_at is not None:  # the run was created between the request and its answer
         first, last = intent.at - _CLOCK_TOLERANCE_S, intent.answered_at + _CLOCK_TOLERANCE_S
@@ -153,7 +169,7 @@ def _may_have_created(intent: Intent, run: Run, ahead: timedelta, salt: str) -> 
         first, last = intent.at - CREATION_WINDOW_S, intent.at + CREATION_WINDOW_S
     if not first <= created.timestamp() <= last:
         return False
-    return intent.digest is None or digest(run.get("input_values") or None, salt) == intent.digest
+    return intent.digest is None or digest(run.get("input_values") or None, record.salt) == intent.digest
 
 
 def _settled(record: JournalRecord, found: int, now: datetime) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts.core.target import Target, is_loopback
 from contracts.guard.cleaner import Cleaner
+from contracts.guard.identity import PossibleRun, likely_first
 from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
 from contracts.guard.journal_cleanup import clean_up
 from contracts.guard.rate_limiter import Clock, RateLimiter
@@ -28,7 +29,8 @@ class CleanUpReport:
     """How many of the runs in `left` may already be gone: the target does not say."""
     unclear: int = 0
     """For how many journals more runs may be left than those counted; `problems` explains why."""
-    possibly_left: list[str] = field(default_factory=list)
+    possibly_left: list[PossibleRun] = field(default_factory=list)
+    """Runs that may belong to a check, without proof, likely ones first."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -111,7 +113,7 @@ def _clean_up_journal(
     report.unknown += len(done.left.unknown)
     report.cleaned += unfinished + len(done.found.proven) - left
     report.left += left
-    report.possibly_left.extend(sorted(done.found.possible))
+    report.possibly_left[:] = likely_first((*report.possibly_left, *done.found.possible))
     if done.unclear is not None:
         report.unclear += 1
         report.problems.append(f"{journal.path.name}: {done.unclear}")

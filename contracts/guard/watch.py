@@ -28,7 +28,7 @@ from typing import Final
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import Ledger
 from contracts.guard.effect import Effect
-from contracts.guard.identity import LATE_CREATE_S, created_at, text_of
+from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, text_of
 from contracts.guard.journal import IDENTITIES, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed
@@ -136,7 +136,7 @@ class Watch:
         authorizations: tuple[str, ...],
     ) -> None:
         self.kind_of: Callable[[Request], Kind] = _by_path
-        self.possible: set[str] = set()
+        self.possible: list[PossibleRun] = []
         """Unreported runs that may belong to the check, without proof."""
         self.lists_are_reliable = True
         """False after a list could not be read or did not show the runs that an answer reported."""
@@ -207,6 +207,10 @@ class Watch:
                     self._note_foreign(run)
                 self._known[each] = {run["id"] for run in runs}
                 self._since[each] = self._clock.now()
+                if runs:
+                    times = [at for run in runs if (at := created_at(run, timedelta())) is not None]
+                    oldest = min(times).timestamp() if times and len(runs) >= NEWEST else None
+                    self._journal.add_listed(IDENTITIES[each], sorted(self._known[each]), oldest)
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: all, if it has neither token."""
@@ -303,7 +307,10 @@ class Watch:
                 self._ownership.add_run(new.run["id"], new.authorization)
                 self._journal.add_runs(IDENTITIES[new.authorization], [new.run["id"]])
             else:
-                self.possible.add(new.run["id"])
+                at = created_at(new.run, self._client.ahead) or new.origin.at
+                apart_s = (at - new.origin.at).total_seconds()
+                names_workflow = bool(new.origin.effect.workflow_ids)
+                self.possible.append(PossibleRun.of(new.run, apart_s=apart_s, names_workflow=names_workflow))
         self._ledger.add_unreported(len({new.run["id"] for new in found}))
 
     def _page_with_reported(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[Run]] | None:
@@ -332,6 +339,8 @@ class Watch:
         known = self._known[authorization]
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
         known.update(run["id"] for run in runs)
+        if new:
+            self._journal.add_listed(IDENTITIES[authorization], [run["id"] for run in new])
         earliest = self._since[authorization] - _TOLERANCE_BEFORE
         proves = self._journal.record.identity.proves
         return [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]

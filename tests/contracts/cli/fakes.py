@@ -71,7 +71,7 @@ class Engine:
     cleaned_up: int = 0
     journals: list = field(default_factory=list)
     runs_left: int = 0
-    possibly_left: tuple[str, ...] = ()
+    possibly_left: tuple[object, ...] = ()
     left_unknown: tuple[str, ...] = ()
     interrupts_cleaning: bool = False
     cleaned: object = None

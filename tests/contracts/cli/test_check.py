@@ -12,7 +12,10 @@ import yaml
 
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
+from contracts.guard.identity import PossibleRun
 from tests.contracts.cli import fakes
+
+W, M, P = (f"{number}0000000-0000-4000-8000-000000000004" for number in (1, 2, 3))
 
 
 def test_a_healthy_server_passes_with_exit_code_0(check):
@@ -291,18 +294,18 @@ def test_any_other_address_is_checked_live_without_writes_and_cleaned_up(check, 
 
 def test_every_flag_reaches_the_engine(check, engine, tmp_path):
     base = tmp_path / "base.json"
-    base.write_text('{"workflow_id": "w", "sensitive_input_values": {"password": "tr0ub4dor&3"}}')
+    base.write_text(f'{{"workflow_id": "{W}", "sensitive_input_values": {{"password": "tr0ub4dor&3"}}}}')
     check(
-        *("--second-token", "test-b", "--workflow-id", "w", "--machine-id", "m", "--pool-id", "p"),
+        *("--second-token", "test-b", "--workflow-id", W, "--machine-id", M, "--pool-id", P),
         *("--profile", "live", "--max-runs", 5, "--max-requests", 50, "--rate", 0.5, "--allow-writes"),
         *("--base-request", base, "--vary", "count", "--vary", "input_values,pool_ids", "--leave-runs"),
         *("--max-time", "2m", "--seed", 9, "--rule", "bulk-echo", "--rule", "REQ-COUNT", "--skip-rule", "REQ-COUNT"),
     )
     (target,) = engine.targets
     assert target.second_token == "test-b"
-    assert (target.workflow_id, target.machine_id, target.pool_id) == ("w", "m", "p")
+    assert (target.workflow_id, target.machine_id, target.pool_id) == (W, M, P)
     assert target.budget == Budget(max_runs=5, max_requests=50, rate=0.5)
-    assert target.base_request["workflow_id"] == "w"
+    assert target.base_request["workflow_id"] == W
     assert target.vary == ("count", "input_values", "pool_ids")
     assert target.leave_runs
     assert (target.max_time_s, target.seed) == (120.0, 9)
@@ -363,8 +366,14 @@ def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
 
 
 def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
-    engine.possibly_left = ("11111111-2222-4333-8444-555555555555",)
-    assert "That is not proven" in check("--clean-up")[1]
+    engine.possibly_left = (
+        PossibleRun(W, workflow_id=M, created_at="2026-11-28T12:00:00Z", unlikely=1.5),
+        PossibleRun(P, workflow_id=None, created_at=None, unlikely=2),
+    )
+    out = check("--clean-up")[1]
+    assert "That is not proven" in out
+    told = f"likely ones first: {W} (workflow {M}, created at 2026-11-28T12:00:00Z); {P} (no workflow)"
+    assert told in " ".join(out.split())
 
 
 def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):

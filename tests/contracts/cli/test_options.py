@@ -1,5 +1,6 @@
 """What cannot be used is told in one line that says what to do, before anything is sent."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,14 @@ import pytest
 
 from contracts.cli.main import _EXTRA
 from tests.contracts.cli.fakes import RULES
+
+W = "10000000-0000-4000-8000-000000000004"
+
+
+def written(folder, fields):
+    path = folder / "base.json"
+    path.write_text(json.dumps(fields))
+    return path
 
 
 def refused(check, *args, **where) -> str:
@@ -123,8 +132,78 @@ def test_a_base_request_that_is_none(check, tmp_path, text, told):
     assert told in refused(check, "--base-request", path)
 
 
+@pytest.mark.parametrize("flag", ["--workflow-id", "--machine-id", "--pool-id"])
+@pytest.mark.parametrize("text", ["foo", "", W[:-1], f"{{{W}}}", W.replace("-", "")])
+def test_an_id_that_is_no_uuid(check, engine, flag, text):
+    assert f"{text!r} is no UUID: write an id such as 1" in refused(check, flag, text)
+    assert engine.targets == []
+
+
 def test_fields_to_vary_without_a_base_request(check):
     assert "give that with --base-request FILE" in refused(check, "--vary", "count")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"workflow": W}, "has no field 'workflow': did you mean workflow_id?"),
+        ({"workflow_id": W, "input_vals": {}}, "has no field 'input_vals': did you mean input_values"),
+        ({"workflow_id": W, "zzz": 1}, "has no field 'zzz': the fields are workflow_id, count, "),
+        ({"workflow_id": "Ada's"}, "workflow_id is no UUID"),
+        ({"workflow_id": None}, "workflow_id is no UUID"),
+    ],
+)
+def test_a_base_request_that_is_misspelt(check, engine, tmp_path, fields, told):
+    assert told in refused(check, "--base-request", written(tmp_path, fields))
+    assert engine.targets == []
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("inputs", "there is no field 'inputs': did you mean file_inputs or input_values?"),
+        ("count,Pool-ID", "there is no field 'Pool-ID': did you mean pool_ids?"),
+        ("zzz", "there is no field 'zzz': the fields are count, "),
+        ("workflow_id", "the workflow is never varied"),
+    ],
+)
+def test_a_field_to_vary_that_there_is_not(check, tmp_path, names, told):
+    assert told in refused(check, "--vary", names, "--base-request", written(tmp_path, {"workflow_id": W}))
+
+
+# The workflow of the runs on a deployment
+
+
+@pytest.mark.parametrize("fields", [None, {}, {"input_values": {"name": "Ada"}}])
+def test_writes_on_a_deployment_need_a_workflow_that_is_named(check, engine, tmp_path, fields):
+    base = () if fields is None else ("--base-request", written(tmp_path, fields))
+    told = refused(check, "--allow-writes", *base, url="https://api.example.com")
+    assert "no workflow is named: give --workflow-id ID, or" in told
+    assert engine.targets == []
+
+
+def test_a_workflow_is_named_by_a_flag_or_in_the_base_request(check, engine, tmp_path):
+    for named in (("--workflow-id", W), ("--base-request", written(tmp_path, {"workflow_id": W.upper()}))):
+        assert check("--allow-writes", *named, url="https://api.example.com")[0] == 0
+    assert [target.named_workflow for target in engine.targets] == [W, W]
+
+
+@pytest.mark.parametrize(
+    ("url", "flags"),
+    [
+        ("https://api.example.com", ()),
+        ("https://api.example.com", ("--profile", "full", "--allow-writes")),
+        ("http://127.0.0.1:4010", ("--profile", "live", "--allow-writes")),
+    ],
+)
+def test_what_starts_no_runs_on_a_deployment_needs_no_workflow(check, url, flags):
+    assert check(*flags, url=url)[0] == 0
+
+
+def test_two_workflows(check, tmp_path):
+    base = written(tmp_path, {"workflow_id": W})
+    other = W.replace("1", "2")
+    assert "leave one of them out" in refused(check, "--base-request", base, "--workflow-id", other)
 
 
 @pytest.mark.parametrize("text", [None, "no certificate"])

@@ -139,6 +139,17 @@ def test_ids_of_the_options_come_before_those_of_lists() -> None:
     assert found(base_request={"workflow_id": W}).workflows.known == (W,)
 
 
+def test_ids_of_the_options_are_used_though_made_up_ones_are_accepted() -> None:
+    with serving() as url:
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+
+        context = known(url, workflow_id=W, machine_id=M, pool_id=UNKNOWN)
+
+        assert {run["workflow_id"] for run in client.get("/v1/runs?limit=1000").json()["items"]} == {W}
+    assert not any(ids.accepts_made_up for ids in (context.workflows, context.machines, context.pools))
+    assert context.sessions.accepts_made_up
+
+
 class FirstWorkflowNeedsInputs(Standin):
     def bulk_create_runs(self, call: Any, body: Any) -> Any:
         if str(body.workflow_id) == next(iter(call.org.workflows)) and not body.input_values:
@@ -302,3 +313,16 @@ def test_a_live_check_whose_budget_bears_no_run_creates_none() -> None:
 def test_a_live_check_whose_create_is_refused_says_what_would_help() -> None:
     with pytest.raises(CouldNotCheck, match=r"422 .*; give --workflow-id or --base-request"):
         found(CreatesRefused, **LIVE)
+
+
+def test_a_live_check_of_a_deployment_starts_no_run_of_a_workflow_that_nobody_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Target, "is_loopback", False)
+    with serving() as url:
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+
+        with pytest.raises(CouldNotCheck, match=r"no workflow is named .*: give --workflow-id"):
+            known(url, **LIVE)
+
+        assert client.get("/v1/runs").json()["total"] == 0

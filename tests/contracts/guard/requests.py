@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from contracts.core.exchange import TOKEN, Request
+from contracts.guard.identity import PossibleRun
 from tests.contracts.guard.standin import WORKFLOW
 
 
@@ -24,3 +26,7 @@ def get(path: str, *, authorization: str | None = TOKEN, method: str = "GET") ->
 
 def of(authorization: str | None) -> tuple[tuple[str, str], ...]:
     return () if authorization is None else (("Authorization", authorization),)
+
+
+def ids_of(runs: Iterable[PossibleRun]) -> set[str]:
+    return {run.id for run in runs}

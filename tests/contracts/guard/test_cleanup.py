@@ -14,7 +14,7 @@ from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.target import Budget
 from contracts.guard import Guard, NoAnswer, clean_up_journals, cleaner, concurrency, runs_client
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
-from tests.contracts.guard.requests import bulk, get, post
+from tests.contracts.guard.requests import bulk, get, ids_of, post
 from tests.contracts.guard.standin import CUT, FIRST, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
 
 
@@ -236,10 +236,58 @@ def test_what_only_looks_like_the_checks_own_is_told_and_not_touched(live_guard:
     before = json.dumps(server.runs)
     assert live_guard.clean_up() == 0
     assert json.dumps(server.runs) == before
-    told = set(live_guard.possibly_left)
+    told = ids_of(live_guard.possibly_left)
     assert {lookalike, naive} < told
     assert len(told) == 4
     assert not told & {other_values, other_workflow, older, undated}
+
+
+def test_a_run_that_a_list_showed_before_a_create_was_sent_is_not_of_that_create(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    same = {"workflow_id": WORKFLOW, "input_values": {"customer": "someone"}}
+    theirs = {server.add_run(**same), *(server.add_run(workflow_id=str(uuid.uuid4())) for _ in range(150))}
+    theirs |= {server.add_run(**same) for _ in range(20)}
+    live_guard = open_guard(profile="live", budget=Budget(max_runs=25), clean_up=True)
+    live_guard.send(bulk(1, input_values={"customer": "other"}))
+    theirs |= {server.add_run(**same)}
+    live_guard.send(bulk(1, input_values={"customer": "other"}))  # the look after it shows the run of someone else
+    cut_after_creating(server)
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(2, input_values={"customer": "someone"}))
+    live_guard.clean_up()
+    assert len(server.runs) == len(theirs) + 2
+    assert ids_of(live_guard.possibly_left) == server.runs.keys() - theirs
+
+
+def test_an_unanswered_body_that_is_no_json_may_only_have_created_a_run_without_inputs_of_a_workflow_of_the_check(
+    live_guard: Guard, server: StandIn
+) -> None:
+    server.meddle = lambda received: CUT if received.method == "POST" else None
+    for request in (post("/v1/runs/bulk", b'{"workflow_id": "'), bulk(1, input_values={"customer": "someone"})):
+        with pytest.raises(NoAnswer):
+            live_guard.send(request)
+    plain = server.add_run()
+    server.add_run(input_values={"patient": "someone else"})
+    server.add_run(workflow_id=str(uuid.uuid4()))
+    same = server.add_run(input_values={"customer": "someone"})
+    live_guard.clean_up()
+    likely, unlikely = live_guard.possibly_left
+    assert (likely.id, unlikely.id) == (same, plain)
+    created = server.runs[same]["created_at"]
+    assert str(likely) == f"{same} (workflow {WORKFLOW}, created at {created})"
+
+
+def test_an_unanswered_body_that_is_no_json_but_has_input_values_may_have_created_a_run_with_any(
+    live_guard: Guard, server: StandIn
+) -> None:
+    server.meddle = lambda received: CUT if received.method == "POST" else None
+    for request in (post("/v1/runs/bulk", b'{"input_values": {"patient": '), bulk(1)):
+        with pytest.raises(NoAnswer):
+            live_guard.send(request)
+    run = server.add_run(input_values={"patient": "someone"})
+    live_guard.clean_up()
+    assert ids_of(live_guard.possibly_left) == {run}
 
 
 def test_a_run_at_the_end_of_time_in_a_list_does_not_stop_the_clean_up(live_guard: Guard, server: StandIn) -> None:
@@ -259,7 +307,7 @@ def test_a_run_at_the_end_of_time_in_a_list_does_not_stop_the_clean_up(live_guar
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(1))
     live_guard.clean_up()
-    assert late not in live_guard.possibly_left
+    assert late not in ids_of(live_guard.possibly_left)
 
 
 @pytest.mark.usefixtures("small_numbers")

@@ -26,7 +26,7 @@ from contracts.guard import Guard, NoAnswer, clean_up_journals
 from contracts.guard.journal import Journal, default_directory, journals
 from contracts.guard.rate_limiter import Clock
 from tests.contracts.guard.conftest import OpenGuard
-from tests.contracts.guard.requests import bulk, post
+from tests.contracts.guard.requests import bulk, ids_of, post
 from tests.contracts.guard.standin import CUT, FIRST, SECOND, WORKFLOW, Received, Reply, StandIn
 
 LATER = Clock(now=lambda: datetime.now(UTC) + timedelta(minutes=2))
@@ -122,11 +122,19 @@ def test_after_a_kill_what_is_not_proven_to_be_ours_is_told_and_stays(server: St
     for _ in range(2):  # nothing is forgotten after the first try
         report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
         assert (report.left, len(report.possibly_left)) == (0, 3)
-        assert set(report.possibly_left) == set(server.runs)
+        assert ids_of(report.possibly_left) == set(server.runs)
     assert {run["status"] for run in server.runs.values()} == {"scheduling"}
     server.runs.clear()
     clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, clock=LATER)
     assert list(journal_dir.iterdir()) == []
+
+
+def test_after_a_kill_runs_that_were_there_before_the_create_are_not_told(server: StandIn, journal_dir: Path) -> None:
+    theirs = server.add_run(input_values={"same": "for all"})
+    killed_at(server, journal_dir, second_create, marked="unmarked")
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert len(server.runs) == 4
+    assert ids_of(report.possibly_left) == server.runs.keys() - {theirs}
 
 
 def test_after_a_kill_while_cleaning_up_the_rest_is_cleaned_up(server: StandIn, journal_dir: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_run_without_a_proof_is_reported_and_not_touched(watched: Guard, serve
     watched.clean_up()
     assert list(server.runs) == made
     assert server.runs[made[0]]["status"] == "scheduling"
-    assert list(watched.possibly_left) == made
+    assert [run.id for run in watched.possibly_left] == made
 
 
 @pytest.mark.parametrize("proof", ["marker", "session"])
