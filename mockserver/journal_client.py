@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from mockserver.errors import MockServerError
 
@@ -38,8 +38,8 @@ class JournalClient:
         is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
         if not is_url or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no URL of a mock; write http://127.0.0.1:4010, or …/__ns/NAME")
-        self._url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
-        self._base = quote(urlsplit(self._url).path, safe="/%:@!$&'()*+,;=~")
+        self.url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
+        self._base = quote(urlsplit(self.url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = make(parts.hostname or "", port, timeout=_TIMEOUT_S)
         self._headers = {"Accept": "application/json"}
@@ -52,9 +52,9 @@ class JournalClient:
         """Raises NotReadable if the server is not a mock of this kind, or keeps no journal."""
         version = self._ask("GET", "/version")
         if version.get("name") != "cyberdesk-mockserver":
-            raise NotReadable(f"{self._url} is no mock of this kind")
+            raise NotReadable(f"{self.url} is no mock of this kind")
         if not self._ask("GET", "/settings").get("journal_bytes"):
-            raise NotReadable(f"the mock at {self._url} keeps no journal: start it without --journal-bytes 0")
+            raise NotReadable(f"the mock at {self.url} keeps no journal: start it without --journal-bytes 0")
 
     def requests(self, **filters: str) -> Iterator[Mapping[str, Any]]:
         """Yield the matching requests, the latest first."""
@@ -72,6 +72,16 @@ class JournalClient:
         answer = self._ask("POST", "/requests/count", {"match": match})
         return Count(answer["count"], answer["complete"])
 
+    def other_journals(self) -> list[tuple[str, int]]:
+        """Return the URLs of the mock's other namespaces that have requests, and how many; the most first."""
+        server, _, name = self.url.partition("/__ns/")
+        found = [
+            (f"{server}/__ns/{each['name']}" if each["name"] else server, int(each["requests"]))
+            for each in self._ask("GET", "/namespaces")["items"]
+            if each["requests"] and each["name"] not in (name, unquote(name))
+        ]
+        return sorted(found, key=lambda each: -each[1])
+
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         content, headers = None, self._headers
         if body is not None:
@@ -82,7 +92,7 @@ class JournalClient:
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotReadable(f"no answer from {self._url}: {reason}; is the mock running there?") from error
+            raise NotReadable(f"no answer from {self.url}: {reason}; is the mock running there?") from error
         try:
             value = json.loads(text)
         except ValueError:
@@ -95,5 +105,5 @@ class JournalClient:
         if answer.status == 422 and isinstance(detail, str):
             raise NotReadable(detail)
         raise NotReadable(
-            f"{self._url} has no control API ({answer.status}): it is no mock, or was started with --no-admin"
+            f"{self.url} has no control API ({answer.status}): it is no mock, or was started with --no-admin"
         )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _INI = "cyberdesk_mock_settings"
 _NOT_SETTINGS = (StartError, TypeError, ValueError)
 """What Settings raises for invalid values and unknown names."""
-_MOCK = pytest.StashKey["CyberdeskMock"]()
+_MOCK = pytest.StashKey["tuple[CyberdeskMock, int]"]()
+"""The mock of a test, and the last request outside of any namespace before the test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,7 +86,7 @@ def cyberdesk_mock(
     except _NOT_SETTINGS as error:
         pytest.fail(f"The mock cannot start: {error}", pytrace=False)
     with server.namespace(_namespace_of(node.nodeid)) as mock:
-        node.stash[_MOCK] = mock
+        node.stash[_MOCK] = mock, mock.last_seq_outside()
         yield mock
         del node.stash[_MOCK]
 
@@ -111,9 +112,8 @@ def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    mock = item.stash.get(_MOCK, None)
-    if mock is not None and report.failed:
+    if report.failed and _MOCK in item.stash:
         from mockserver.testing.failure_report import requests_text
 
-        report.sections.append(("Requests to the mock", requests_text(mock)))
+        report.sections.append(("Requests to the mock", requests_text(*item.stash[_MOCK])))
     return report

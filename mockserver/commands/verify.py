@@ -13,6 +13,7 @@ from mockserver.journal_client import JournalClient, NotReadable
 from mockserver.settings import environment_variable
 
 _COULD_NOT_CHECK = 2
+_MOST_SHOWN = 5
 _INCOMPLETE = (
     "The journal is not complete: older requests were dropped, and cannot be checked. "
     "Start the mock with a larger --journal-bytes, or reset it before the tests (POST /__admin/reset)."
@@ -36,7 +37,10 @@ class _AtLeastType(click.ParamType[_AtLeast]):
 
 @click.command(
     cls=Command,
-    groups={"Checks": ("no_warnings", "no_violations", "at_least"), "Control API": ("admin_token",)},
+    groups={
+        "Checks": ("no_warnings", "no_violations", "at_least", "allow_empty"),
+        "Control API": ("admin_token",),
+    },
     examples="""\
 mockserver verify http://127.0.0.1:4010 --no-warnings --no-violations
 mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/bulk=1' --at-least list_runs=2
@@ -60,6 +64,7 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
     metavar="MATCH=N",
     help="At least N requests match 'METHOD /path' (* and ** in it), an operationId, or *; repeatable.",
 )
+@click.option("--allow-empty", is_flag=True, help="A journal without any request is in order too; else it fails.")
 @click.option(
     "--admin-token",
     envvar=environment_variable("admin_token"),
@@ -68,7 +73,13 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
     help="The token of the control API, if the mock was started with one.",
 )
 def verify(
-    url: str, *, no_warnings: bool, no_violations: bool, at_least: Sequence[_AtLeast], admin_token: str | None
+    url: str,
+    *,
+    no_warnings: bool,
+    no_violations: bool,
+    at_least: Sequence[_AtLeast],
+    allow_empty: bool,
+    admin_token: str | None,
 ) -> None:
     """Check what clients have sent to the mock at URL, or to a namespace of it, by its journal.
 
@@ -82,26 +93,41 @@ def verify(
         raise click.UsageError(f"{error}.") from error
     try:
         client.check_mock()
+        empty = _nothing_came(client)
         wrong = [
+            *([] if empty is None or allow_empty else [empty]),
             *_check_requests(client, warnings=no_warnings, violations=no_violations),
             *_check_counts(client, at_least),
         ]
     except NotReadable as error:
         click.echo(f"mockserver: {error}", err=True)
         sys.exit(_COULD_NOT_CHECK)
+    if empty is not None and allow_empty:
+        click.echo(f"mockserver: {empty}", err=True)
     for line in wrong:
         click.echo(line)
     click.echo("FAILED" if wrong else "OK")
     sys.exit(1 if wrong else 0)
 
 
+def _nothing_came(client: JournalClient) -> str | None:
+    """Return a line that says so if no request came, and where requests came instead."""
+    every = client.count("*")
+    if every.count or not every.complete:
+        return None
+    others = client.other_journals()
+    if not others:
+        return f"No request came to {_line(client.url)}; --allow-empty accepts that"
+    shown = ", ".join(f"{_line(url)} ({count})" for url, count in others[:_MOST_SHOWN])
+    more = f", and to {len(others) - _MOST_SHOWN} more namespaces" if len(others) > _MOST_SHOWN else ""
+    return f"No request came to {_line(client.url)}, but requests came to {shown}{more}; --allow-empty accepts that"
+
+
 def _check_requests(client: JournalClient, *, warnings: bool, violations: bool) -> Iterator[str]:
     if not warnings and not violations:
         return
     found: list[Mapping[str, Any]] = []
-    total = 0
     for request in client.requests(**({} if warnings else {"valid": "false"})):
-        total += 1
         if (violations and not request["valid"]) or (warnings and request["warnings"]):
             found.append(request)
     for request in reversed(found):
@@ -112,8 +138,6 @@ def _check_requests(client: JournalClient, *, warnings: bool, violations: bool) 
             yield from (_line(f"  warning: {warning}") for warning in request["warnings"])
     if not found and not client.complete:
         yield _INCOMPLETE
-    if warnings and not total and client.complete:
-        click.echo("mockserver: the journal is empty: nothing was sent here; --at-least makes that fail", err=True)
 
 
 def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:

@@ -13,11 +13,14 @@ _MOST_REQUESTS = 50
 _LONGEST_BODY = 500
 
 
-def requests_text(mock: CyberdeskMock) -> str:
-    """Return the last requests and their answers, a few lines each. Secrets are masked, as in the journal."""
+def requests_text(mock: CyberdeskMock, outside_before: int) -> str:
+    """Return the last requests and their answers, a few lines each. Secrets are masked, as in the journal.
+
+    `outside_before` is the `seq` of the last request outside of any namespace that came before the test.
+    """
     try:
         shown, total = mock.last_requests(_MOST_REQUESTS)
-        strays = 0 if total else mock.count_outside()
+        strays = [] if total else mock.requests_outside(outside_before)
     except ControlError as error:
         return f"They cannot be told: {error}"
     lines = [f"Base URL {mock.url}"]
@@ -28,8 +31,10 @@ def requests_text(mock: CyberdeskMock) -> str:
     if not total:
         lines.append("None.")
     if strays:
+        what = _short(f"{strays[-1].method} {strays[-1].path}")
         lines.append(
-            f"But {strays} came to the server outside of any namespace: does the client keep the path of its base URL?"
+            f"But {len(strays)} came to the server outside of any namespace, the last one {what}: "
+            "does the client keep the path of its base URL?"
         )
     return "\n".join(lines)
 

@@ -94,9 +94,14 @@ class CyberdeskMock:
         page = self._call("GET", "/requests", query={"limit": limit})
         return self._read(page), page["total"]
 
-    def count_outside(self) -> int:
-        """Return how many requests were sent to this server outside of any named namespace."""
-        return int(self._control().call("GET", "/requests", query={"limit": 1})["total"])
+    def requests_outside(self, since: int) -> list[Request]:
+        """Return requests that were sent to this server outside of any named namespace after the `seq` `since`."""
+        return self._read(self._control().call("GET", "/requests", query={"since": since, "limit": _MOST_REQUESTS}))
+
+    def last_seq_outside(self) -> int:
+        """Return the `seq` of the last request that was sent to this server outside of any named namespace, else 0."""
+        items = self._control().call("GET", "/requests", query={"limit": 1})["items"]
+        return int(items[0]["seq"]) if items else 0
 
     def clear_requests(self) -> None:
         self._call("DELETE", "/requests")

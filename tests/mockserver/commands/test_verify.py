@@ -99,10 +99,33 @@ def test_all_pages_of_the_journal_are_read(url: str, monkeypatch: pytest.MonkeyP
     assert result.stdout.count("(request ") == 2
 
 
-def test_an_empty_journal_passes_with_a_word(url: str):
-    result = verify(url, "--no-warnings")
+@pytest.mark.parametrize("check", [("--no-violations",), ("--no-warnings",), ("--at-least", "*=1")])
+def test_an_empty_journal_fails_whatever_is_checked(url: str, check: tuple[str, ...]):
+    result = verify(url, *check)
+    assert result.exit_code == 1
+    assert f"No request came to {url}" in result.stdout
+    assert result.stdout.endswith("FAILED\n")
+
+
+def test_an_empty_journal_passes_if_that_is_allowed(url: str):
+    result = verify(url, "--no-warnings", "--allow-empty")
     assert (result.exit_code, result.stdout) == (0, "OK\n")
-    assert "the journal is empty" in result.stderr
+    assert f"No request came to {url}" in result.stderr
+
+
+def test_with_an_empty_journal_it_is_told_where_requests_came():
+    with serving() as (_, url):
+        assert verify(url, "--no-violations").stdout.splitlines() == [
+            f"No request came to {url}; --allow-empty accepts that",
+            "FAILED",
+        ]
+        httpx.get(f"{url}/v1/machines", headers=AUTH)
+        for _ in range(2):
+            httpx.get(f"{url}/__ns/checkout/v1/machines", headers=AUTH)
+        told = verify(f"{url}/__ns/chekout", "--no-violations").stdout.splitlines()[0]
+        assert told.startswith(
+            f"No request came to {url}/__ns/chekout, but requests came to {url}/__ns/checkout (2), {url} (1);"
+        )
 
 
 def test_what_had_to_go_cannot_be_checked_and_fails():
@@ -148,6 +171,7 @@ def test_a_match_that_is_none_is_told_with_the_one_that_may_be_meant(url: str):
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/__admin", "/__admin/"])
 def test_any_url_of_the_mock_will_do(url: str, end: str):
+    httpx.get(f"{url}/v1/machines", headers=AUTH)
     assert verify(f"{url}{end}", "--no-violations").exit_code == 0
 
 
@@ -176,6 +200,7 @@ def test_the_token_of_the_control_api_is_given_by_flag_or_variable():
             result = verify(url, "--no-warnings", *token)
             assert result.exit_code == 2
             assert "give it with --admin-token or MOCKSERVER_ADMIN_TOKEN" in result.output
+        httpx.get(f"{url}/v1/machines", headers=AUTH)
         assert verify(url, "--no-warnings", "--admin-token", "sesame").exit_code == 0
         told = CliRunner().invoke(main, ["verify", url, "--no-warnings"], env={"MOCKSERVER_ADMIN_TOKEN": "sesame"})
         assert told.exit_code == 0

@@ -180,7 +180,22 @@ def test_a_client_that_loses_the_path_of_its_base_url_is_told(run):
         assert cyberdesk_mock.requests()
     """)
     outcome.assert_outcomes(failed=1)
-    outcome.stdout.fnmatch_lines(["None.", "But 1 came to the server outside of any namespace: *base URL[?]"])
+    outcome.stdout.fnmatch_lines(
+        ["None.", "But 1 came to * outside of any namespace, the last one GET /v1/runs: *"]
+    )
+
+
+def test_a_failure_does_not_tell_of_strays_of_an_earlier_test(run):
+    outcome = run("""
+    def test_stray(cyberdesk_mock):
+        httpx.get(cyberdesk_mock.url.split("/__ns/")[0] + "/v1/health", trust_env=False)
+
+    def test_nothing(cyberdesk_mock):
+        assert False
+    """)
+    outcome.assert_outcomes(passed=1, failed=1)
+    outcome.stdout.fnmatch_lines(["None."])
+    outcome.stdout.no_fnmatch_line("*outside of any namespace*")
 
 
 def test_a_failure_with_workers_shows_it_too(run):
