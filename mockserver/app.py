@@ -40,6 +40,7 @@ from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
+from mockserver.near_paths import NearPaths
 from mockserver.organisations import Organisations
 from mockserver.reference import Reference
 from mockserver.reply import error_reply
@@ -170,7 +171,7 @@ class MockApp:
         routes = Routes(self.operations, first_path_only=strict)
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
-        self._injector = Injector(routes, max_body=settings.max_body)
+        self._injector = Injector(routes, max_body=settings.max_body, access_log=access_log or NoAccessLog())
         made = made_by(settings, self._world)
         self.states = States(self.namespaces, self._fault_reader, made, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
@@ -261,6 +262,7 @@ class MockApp:
         about = Server(
             settings=settings,
             operations=self.operations,
+            near_paths=NearPaths(operation.path for operation in self.operations.values()),
             namespaces=self.namespaces,
             masker=self._masker,
             fault_reader=self._fault_reader,

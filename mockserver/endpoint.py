@@ -27,7 +27,7 @@ from mockserver.errors import (
 )
 from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
-from mockserver.journal import JOURNAL_KEY, Entry
+from mockserver.journal import FAULT_KEY, JOURNAL_KEY, Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
@@ -141,13 +141,14 @@ class Endpoint:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)
-            self._record_refusal(error, reply, entry, extra)
+            self._record_refusal(error, reply, path, entry, extra)
             if reply.status >= 500:
                 operation = None  # the document does not describe failures of the mock: no self-check
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
             reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
-        self._access_log.add(scope["method"], scope["path"], reply.status, extra.get(_WARNING))
+        note, fault = extra.get(_WARNING), scope.get(FAULT_KEY)
+        self._access_log.add(scope["method"], scope["path"], reply.status, note, fault)
         await send_reply(reply, body, extra, scope, send)
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
@@ -169,13 +170,17 @@ class Endpoint:
         _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
         return error_reply(500, "Internal Server Error")
 
-    def _record_refusal(self, error: Exception, reply: Reply, entry: Entry | None, extra: dict[str, str]) -> None:
+    def _record_refusal(
+        self, error: Exception, reply: Reply, path: str, entry: Entry | None, extra: dict[str, str]
+    ) -> None:
         """Record in the journal and in the header Mock-Warning why a request was refused."""
         if isinstance(error, BadRequest):
             extra.pop("Preference-Applied", None)
         reason = "an error of the mock: see its log"
         if isinstance(error, Invalid):
             reason = error.reason
+        elif isinstance(error, NoRoute):
+            reason = self._routes.why_not_found(path)
         elif isinstance(error, HTTPError):
             reason = error.detail
         if entry is not None:

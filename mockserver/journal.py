@@ -186,3 +186,5 @@ class Journal:
 
 JOURNAL_KEY = "mockserver.entry"
 """The key of a request's entry in its scope; absent if nothing is recorded."""
+FAULT_KEY = "mockserver.fault"
+"""The key of the id of the fault that was applied to a request in its scope; absent if none was."""

@@ -28,12 +28,18 @@ _CLOSE_TIMEOUT_S = 1.0
 
 
 class AccessLog(Protocol):
-    def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
-        """`note` is a detail, such as why the request was refused."""
+    def add(
+        self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
+    ) -> None:
+        """`status` is None if no answer was sent. `note` is a detail, such as why the request was refused; `fault` is
+        the id of the fault that was applied.
+        """
 
 
 class NoAccessLog:
-    def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
+    def add(
+        self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
+    ) -> None:
         pass
 
 
@@ -41,8 +47,9 @@ class _Access(NamedTuple):
     at: float
     method: str
     path: str
-    status: int
+    status: int | None
     note: str | None = None
+    fault: str | None = None
 
 
 class Log:
@@ -62,8 +69,10 @@ class Log:
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
-    def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
-        self._put(_Access(time.time(), method, path, status, note if self._notes else None))
+    def add(
+        self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
+    ) -> None:
+        self._put(_Access(time.time(), method, path, status, note if self._notes else None, fault))
 
     def add_record(self, record: logging.LogRecord) -> None:
         self._put(record)
@@ -143,7 +152,9 @@ _traceback_of = logging.Formatter().formatException
 def _as_text(line: _Access | logging.LogRecord) -> str:
     if isinstance(line, _Access):
         note = f" ({_printable(line.note)})" if line.note else ""
-        return f"{_local(int(line.at))} {line.method} {_printable(line.path)} -> {line.status}{note}\n"
+        fault = f" (fault {line.fault})" if line.fault else ""
+        answer = "no answer" if line.status is None else line.status
+        return f"{_local(int(line.at))} {line.method} {_printable(line.path)} -> {answer}{fault}{note}\n"
     text = f"{_local(int(line.created))} {line.levelname} {_printable(line.getMessage())}\n"
     return text + _traceback_of(line.exc_info) + "\n" if line.exc_info else text
 
@@ -152,8 +163,9 @@ def _as_json(line: _Access | logging.LogRecord) -> str:
     if isinstance(line, _Access):
         members: dict[str, Any] = {"time": _local(int(line.at)), "level": "info", **line._asdict()}
         del members["at"]
-        if line.note is None:
-            del members["note"]
+        for name in ("note", "fault"):
+            if members[name] is None:
+                del members[name]
     else:
         members = {"time": _local(int(line.created)), "level": line.levelname.lower(), "message": line.getMessage()}
         if line.exc_info:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 _METHOD = re.compile(r"[A-Z]+|\*")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "*")
 _LONGEST = 1_000
 
 
@@ -35,6 +36,7 @@ class RequestMatch:
         method, blank, path = text.partition(" ")
         path = path.strip()
         if blank and path.startswith("/") and _METHOD.fullmatch(method.upper()):
+            _check_method(method.upper())
             return cls(text, method=None if method == "*" else method.upper(), path=PathPattern(path))
         close = get_close_matches(text, operation_ids, 1, 0.6)
         hint = f"did you mean {close[0]!r}?" if close else "write 'METHOD /path', an operationId, or *"
@@ -44,6 +46,14 @@ class RequestMatch:
         if self.operation_id is not None:
             return operation_id == self.operation_id
         return (self.method is None or method == self.method) and (self.path is None or self.path.matches(path))
+
+
+def _check_method(method: str) -> None:
+    """Raises ValueError for a method that HTTP does not have."""
+    if method not in _METHODS:
+        close = get_close_matches(method, _METHODS, 1, 0.6)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_METHODS)}"
+        raise ValueError(f"{method[:200]!r} is no method: {hint}")
 
 
 class PathPattern:

@@ -178,3 +178,4 @@ _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "failed": ("failed", _whole_number),
     "delay": ("delay_s", _delay),
 }
+QUERY_PREFERENCES = frozenset(QUERY_PREFIX + name for name in _READERS)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from mockserver.headers import Headers
-from mockserver.prefer import QUERY_PREFIX
+from mockserver.prefer import QUERY_PREFERENCES, QUERY_PREFIX
 from mockserver.spec import Operation
 
 _READ_HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"prefer"})
@@ -73,8 +73,13 @@ def lint(
         found += [warning for header in headers if (warning := _lookalike(header)) is not None]
     if query:
         names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
-        names = [name for name in names if name and not name.startswith(QUERY_PREFIX)]
-        found += _unknown(names, operation.query_names, f"{operation.operation_id} has no query parameter")
+        names = [name for name in names if name and name not in QUERY_PREFERENCES]
+        # Only a name that begins as a preference does is taken for a misspelt one.
+        preferences = [name for name in names if name.startswith(QUERY_PREFIX)]
+        names = [name for name in names if not name.startswith(QUERY_PREFIX)]
+        words = f"{operation.operation_id} has no query parameter"
+        found += _unknown(preferences, operation.query_names | QUERY_PREFERENCES, words)
+        found += _unknown(names, operation.query_names, words)
     found += unused_preferences
     if is_object and not sent.keys() <= operation.known_fields:
         found += _unknown(sent, operation.known_fields, f"{operation.operation_id} has no body field")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import ModuleType
+from urllib.parse import unquote_plus
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +18,7 @@ from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import Bodies, Disconnected
-from mockserver.errors import Conflict, HTTPError, MethodNotAllowed, NoRoute, NotFound, Refused
+from mockserver.errors import Conflict, HTTPError, MethodNotAllowed, NoRoute, NotFound, Refused, Unprocessable
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
 from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
@@ -71,6 +73,7 @@ class Admin:
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
         try:
             query = scope["query_string"].decode("latin-1")
+            _check_query_names(operation, query)
             # Read as JSON whatever the Content-Type: `curl -d` sends another one. The guard has checked the Origin.
             call: Call = operation.decode(RawRequest(parameters, query, headers.text, "application/json", body))
             handler = self._handlers[operation.operation_id]
@@ -92,6 +95,20 @@ class Admin:
         except MethodNotAllowed as error:
             what = f"{method} is not allowed here; allowed: {error.headers['Allow']}"
             raise MethodNotAllowed(what, error.headers) from None
+
+
+def _check_query_names(operation: Operation, query: str) -> None:
+    """Raises Unprocessable: a filter that is ignored would show what was not asked for. Operations without query
+    parameters ignore all.
+    """
+    if not operation.query_names:
+        return
+    for name in dict.fromkeys(unquote_plus(part.partition("=")[0]) for part in query.split("&")):
+        if name and name not in operation.query_names:
+            known = sorted(operation.query_names)
+            close = get_close_matches(name[:200], known, 1, 0.6)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            raise Unprocessable(f"{operation.operation_id} has no query parameter {name[:200]!r}: {hint}")
 
 
 def _handler(name: str) -> Handler:

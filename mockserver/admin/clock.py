@@ -23,6 +23,9 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
     if not call.given:
         raise Unprocessable("Say what the clock should do: freeze, advance, scale or resume")
     change: dict[str, Any] = call.body
+    for name, opposite in (("freeze", "resume"), ("resume", "freeze")):
+        if change.get(name) is False:
+            raise Unprocessable(f'"{name}": false changes nothing: write "{opposite}": true, or leave it out')
     clock = context.namespace.clock
     # Validate the whole change before applying any of it.
     freeze = change.get("freeze", False)

@@ -13,6 +13,7 @@ from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, S
 from mockserver.clock import Clock, Instant, text_of
 from mockserver.faults import FaultReader
 from mockserver.namespaces import Namespace, Namespaces
+from mockserver.near_paths import NearPaths
 from mockserver.reply import Reply
 from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
@@ -25,6 +26,7 @@ class Server:
 
     settings: Settings
     operations: Mapping[str, Operation]
+    near_paths: NearPaths
     namespaces: Namespaces
     masker: Masker
     fault_reader: FaultReader

@@ -13,7 +13,8 @@ from mockserver.errors import HTTPError
 from mockserver.faults.effects import Exchange
 from mockserver.faults.fault import Conditions, Fault
 from mockserver.headers import headers_of
-from mockserver.journal import JOURNAL_KEY, Entry
+from mockserver.journal import FAULT_KEY, JOURNAL_KEY, Entry
+from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
@@ -23,8 +24,9 @@ Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Injector:
-    def __init__(self, routes: Routes, *, max_body: int) -> None:
+    def __init__(self, routes: Routes, *, max_body: int, access_log: AccessLog) -> None:
         self._routes = routes
+        self._access_log = access_log
         self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
 
     async def __call__(
@@ -33,6 +35,8 @@ class Injector:
         """`path` is the path inside the namespace; `handle` answers if no fault applies."""
         entry: Entry | None = scope.get(JOURNAL_KEY)
         body = _Body(self._bodies, scope, receive)
+        sent = _Sent(send)
+        is_logged = True
         try:
             operation_id = self._routes.operation_id(scope["method"], path)
             fault = await self._fault_for(namespace, path, operation_id, scope, body)
@@ -44,7 +48,15 @@ class Injector:
                 # Fill in the journal entry here, because the application may never see the request.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
             namespace.events.publish("fault", fault.shown(namespace.clock.now()))
-            exchange = Exchange(scope, body.receive, send, handle, namespace.clock, fault.effect_random())
+            scope[FAULT_KEY] = fault.id
+            is_logged = False
+
+            def handle_logged(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+                nonlocal is_logged
+                is_logged = True
+                return handle(scope, receive, send)
+
+            exchange = Exchange(scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random())
             await fault.effect.apply(exchange)
         except Disconnected:
             if entry is not None:
@@ -53,9 +65,12 @@ class Injector:
             if entry is not None:
                 entry.reason = error.detail
             reply = error_reply(error.status, error.detail, error.headers)
-            await send_reply(reply, reply.render(), {}, scope, send)
+            is_logged = False
+            await send_reply(reply, reply.render(), {}, scope, sent.send)
         finally:
             body.give_back()
+            if not is_logged:
+                self._access_log.add(scope["method"], scope["path"], sent.status, fault=scope.get(FAULT_KEY))
 
     async def _fault_for(
         self, namespace: Namespace, path: str, operation_id: str | None, scope: Scope, body: _Body
@@ -69,6 +84,19 @@ class Injector:
             if _fits(fault.conditions, scope, sent) and await namespace.faults.meets(fault, now):
                 return fault
         return None
+
+
+class _Sent:
+    """Passes an answer on, and keeps its status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
 
 
 class _Body:

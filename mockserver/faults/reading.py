@@ -15,12 +15,14 @@ from mockserver.faults.effects import Asked, Delay, Delayed, Effect
 from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
-from mockserver.matching import PathPattern, RequestMatch
+from mockserver.matching import RequestMatch
+from mockserver.near_paths import NearPaths
 from mockserver.reply import phrase
 from mockserver.spec import render_json
 
 _MOST_FAULTS = 1_000
 _LONGEST_S = 1_000_000.0
+_BULK = "bulk_create_runs"
 _MATCH_KEYS = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
 _EFFECT_KEYS = (
     "answer",
@@ -55,7 +57,7 @@ class FaultReader:
 
     def __init__(self, paths: Mapping[str, str], seed: int) -> None:
         self._paths = paths
-        self._patterns = {path: PathPattern(path) for path in paths.values()}
+        self._near_paths = NearPaths(paths.values())
         self._seed = seed
 
     def add(self, faults: Faults, source: Mapping[str, Any], clock: Clock) -> list[Fault]:
@@ -116,6 +118,7 @@ class FaultReader:
             raise FaultError("match", f"{error}") from None
         if match.path is not None:
             self._refuse_misspelt(match.path.text)
+        self._refuse_partial_elsewhere(source, match)
         now = clock.now()
         return Fault(
             id=id_,
@@ -131,16 +134,24 @@ class FaultReader:
         """Raises FaultError if no operation has the path, but one has a similar path. Other unknown paths are accepted:
         the fault may be for `/docs`, or for a path that a client should not use.
         """
-        if "*" in path or "{" in path or any(pattern.matches(path.rstrip("/")) for pattern in self._patterns.values()):
-            return
-        close = get_close_matches(path, self._patterns, 1, 0.8)
-        if close:
-            raise FaultError("match", f"no operation has the path {path[:200]!r}: did you mean {close[0]!r}?")
+        near = self._near_paths.near(path.rstrip("/"))
+        if near is not None:
+            raise FaultError("match", f"no operation has the path {path[:200]!r}: did you mean {near!r}?")
+
+    def _refuse_partial_elsewhere(self, source: Mapping[str, Any], match: RequestMatch) -> None:
+        """Raises FaultError if `partial-failure` can apply to no request that matches."""
+        bulk = self._paths.get(_BULK)
+        if source.get("fault") == "partial-failure" and bulk and not match.matches("POST", bulk, _BULK):
+            raise FaultError("match", f"partial-failure applies to bulk creates only: write 'POST {bulk}'")
 
 
 def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> None:
     for name in source:
         if name not in known:
+            if name == "status" and "answer" in known:
+                raise Unprocessable(
+                    f'\'status\' belongs into the answer: "answer": {{"status": {_shown(source[name])}}}'
+                )
             close = get_close_matches(name, known, 1, 0.6)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             raise Unprocessable(f"{name[:100]!r} means nothing {where}: {hint}")

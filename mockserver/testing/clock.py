@@ -38,23 +38,25 @@ class MockClock:
 
     def advance(
         self,
-        by: timedelta | str | float = 0,
+        by: timedelta | str | float | None = None,
         *,
-        days: float = 0,
-        hours: float = 0,
-        minutes: float = 0,
-        seconds: float = 0,
+        days: float | None = None,
+        hours: float | None = None,
+        minutes: float | None = None,
+        seconds: float | None = None,
     ) -> datetime:
         """Move the clock forward by exactly this amount, and return the new moment.
 
         `by` may be a number of seconds, or text such as `20m`, `1h30m` or `250ms`.
         """
-        beside = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if by is None and days is None and hours is None and minutes is None and seconds is None:
+            raise TypeError("advance() needs an amount, such as advance(minutes=20) or advance('1h30m')")
+        beside = timedelta(days=days or 0, hours=hours or 0, minutes=minutes or 0, seconds=seconds or 0)
         if isinstance(by, str):
             if beside:
                 raise TypeError("advance() takes a text or amounts by name, not both")
             return self._change(advance=by)
-        length = by if isinstance(by, timedelta) else timedelta(seconds=by)
+        length = by if isinstance(by, timedelta) else timedelta(seconds=by or 0)
         return self._change(advance=(length + beside).total_seconds())
 
     def resume(self) -> datetime:

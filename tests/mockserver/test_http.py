@@ -59,6 +59,25 @@ def test_an_unknown_path_is_a_404_in_json(method: str, path: str):
     assert answer.json() == {"detail": "Not Found"}
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/runs", "; did you mean /v1/runs?"),
+        ("/v1/run", "; did you mean /v1/runs?"),
+        ("/v1/runs/", "; did you mean /v1/runs?"),
+        ("/v1/v1/runs/bulk", "; did you mean /v1/runs/bulk?"),
+        ("/v1/run/3c90c3cc-0d44-4b50-8888-8dd25736052a", "; did you mean /v1/runs/{run_id}?"),
+        ("/runs/3c90c3cc-0d44-4b50-8888-8dd25736052a/retry", "; did you mean /v1/runs/{run_id}/retry?"),
+        ("/nothing/like/it", ""),
+        (f"/v1/{'run' * 400}", ""),
+    ],
+)
+def test_an_unknown_path_is_told_with_the_one_that_may_be_meant(path: str, hint: str):
+    answer = Mock().get(path)
+    assert answer.json() == {"detail": "Not Found"}
+    assert answer.headers["mock-warning"] == f"404: no operation has the path {path[:200]}{hint}"
+
+
 def test_strictly_a_path_that_is_written_out_is_never_taken_for_an_id():
     answer = Mock().get("/v1/runs/bulk")
     assert answer.status_code == 405

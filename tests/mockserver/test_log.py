@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -9,8 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import pytest
 
+from mockserver import Settings, create_app
 from mockserver.log import Log, LogHandler, NoAccessLog
 
 
@@ -108,3 +111,53 @@ def test_where_nothing_can_be_written_lines_are_counted(fd: str | None):
 
 def test_no_log_takes_what_a_log_takes():
     NoAccessLog().add("GET", "/", 200)
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, int | None, str | None]] = []
+
+    def add(
+        self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
+    ) -> None:
+        self.lines.append((method, path, status, fault))
+
+
+async def _logged(*faults: dict[str, object]) -> list[tuple[str, str, int | None, str | None]]:
+    log = _Lines()
+    app = create_app(Settings(), access_log=log)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:4010") as client:
+        for fault in faults:
+            assert (await client.post("/__admin/faults", json=fault)).status_code == 201
+        await client.get("/v1/machines", headers={"Authorization": "Bearer test"})
+    return log.lines
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ({"match": "*", "answer": {"status": 500}}, 500),
+        ({"match": "*", "fault": "break-schema"}, 200),
+        ({"match": "*", "delay_s": 0}, 200),
+        ({"match": "*", "fault": "reset"}, 501),
+    ],
+)
+def test_a_request_that_a_fault_applies_to_has_one_line_with_the_fault(fault: dict[str, object], status: int):
+    assert asyncio.run(_logged(fault)) == [("GET", "/v1/machines", status, "f1")]
+
+
+def test_a_request_that_no_fault_applies_to_has_one_line():
+    other = {"match": "list_runs", "answer": {"status": 500}}
+    assert asyncio.run(_logged(other)) == [("GET", "/v1/machines", 200, None)]
+
+
+def test_a_line_tells_the_fault_and_that_there_was_no_answer():
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=10)
+        log.add("GET", "/v1/runs", 500, fault="f1")
+        log.add("GET", "/v1/runs", None, fault="f2")
+        log.close()
+        assert [line.split(" ", 1)[1] for line in read(reader)] == [
+            "GET /v1/runs -> 500 (fault f1)",
+            "GET /v1/runs -> no answer (fault f2)",
+        ]

@@ -113,6 +113,15 @@ def test_the_code_can_be_asked_for_in_the_query():
     assert mock.get("/v1/runs?__code=").status_code == 400
 
 
+def test_a_preference_in_the_query_that_is_not_known_is_warned_of():
+    mock = Mock()
+    answer = mock.get("/v1/runs?__cod=422&__x=1")
+    assert answer.status_code == 200
+    assert answer.headers["mock-warning"] == (
+        "list_runs has no query parameter '__cod'; did you mean '__code'? | list_runs has no query parameter '__x'"
+    )
+
+
 def test_any_status_can_be_asked_for_and_an_undocumented_one_has_a_detail():
     answer = Mock().get("/v1/health", prefer="code=418")
     assert (answer.status_code, answer.json()) == (418, {"detail": "I'm a Teapot"})

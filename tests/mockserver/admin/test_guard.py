@@ -222,6 +222,8 @@ def test_no_admin_answers_as_for_any_path_that_is_not_there():
     for method, path in [("GET", "/__admin/health"), ("POST", "/__admin/reset"), ("GET", "/__ns/a/__admin/clock")]:
         there = mock.request(method, path)
         nowhere = mock.request(method, "/nothing")
+        for answer in (there, nowhere):
+            assert answer.headers.pop("mock-warning").startswith("404: no operation has the path /")
         assert (there.status_code, there.content, there.headers) == (404, nowhere.content, nowhere.headers)
 
 

@@ -26,7 +26,9 @@ def _told() -> ControlledMock:
 _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({}, [1, 2, 3, 4, 5, 6, 7]),
     ({"operation": "get_run"}, [3, 4]),
-    ({"operation": "nothing"}, []),
+    ({"operation": "list_pools"}, []),
+    ({"path": "/v1/rnus"}, [7]),
+    ({"match": "GET /nothing/like/it"}, []),
     ({"method": "POST"}, [1, 2, 6]),
     ({"method": "post"}, [1, 2, 6]),
     ({"path": "/v1/runs"}, [1, 5]),
@@ -43,6 +45,41 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({"match": "*"}, [1, 2, 3, 4, 5, 6, 7]),
     ({"match": "POST /v1/runs/bulk", "status": 422, "valid": False, "since": 2}, [6]),
 ]
+
+
+_MATCH_NOTHING: list[tuple[dict[str, Any], str]] = [
+    ({"match": "POST /v1/rums"}, "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
+    ({"match": "PSOT /v1/runs"}, "match: 'PSOT' is no method: did you mean POST?"),
+    ({"operation": "list_rnus"}, "operation: 'list_rnus' is no operationId: did you mean 'list_runs'?"),
+    ({"operation": "foo"}, "operation: 'foo' is no operationId"),
+]
+
+
+@pytest.mark.parametrize(("filters", "words"), _MATCH_NOTHING, ids=lambda each: str(each))
+def test_a_filter_that_no_request_can_match_is_refused(filters, words):
+    mock = controlled_mock()
+    listed = mock.control("GET", "/requests", params=filters)
+    counted = mock.control("POST", "/requests/count", filters)
+    for answer in (listed, counted):
+        assert answer.status_code == 422
+        assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/requests?statuss=200", "list_requests has no query parameter 'statuss': did you mean 'status'?"),
+        ("/runs?stauts=running", "list_runs has no query parameter 'stauts': did you mean 'status'?"),
+        (
+            "/runs?zzz=1",
+            "list_runs has no query parameter 'zzz': there are fields, limit, organization, skip, status, ",
+        ),
+    ],
+)
+def test_a_query_parameter_that_is_not_known_is_refused(path, words):
+    answer = controlled_mock().control("GET", path)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(words)
 
 
 @pytest.fixture(scope="module")

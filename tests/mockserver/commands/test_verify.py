@@ -61,7 +61,7 @@ def test_violations_are_told_with_request_and_reason(url: str):
         == "  violation: answered 422: body.workflow_id: Field required; body.count: Input should be greater than 0"
     )
     assert "/v1/none (request 4, 20" in none
-    assert why_none == "  violation: answered 404: Not Found"
+    assert why_none == "  violation: answered 404: no operation has the path /v1/none"
     assert verdict == "FAILED"
 
 
@@ -167,6 +167,9 @@ def test_a_match_that_is_none_is_told_with_the_one_that_may_be_meant(url: str):
     result = verify(url, "--at-least", "list_machnes=1")
     assert result.exit_code == 2
     assert "did you mean 'list_machines'?" in result.output
+    result = verify(url, "--at-least", "POST /v1/run/bulk=1")
+    assert result.exit_code == 2
+    assert "no operation has the path '/v1/run/bulk': did you mean '/v1/runs/bulk'?" in result.output
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/__admin", "/__admin/"])

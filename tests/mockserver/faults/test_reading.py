@@ -46,6 +46,14 @@ _WRONG: list[tuple[Any, str]] = [
         "match: no operation has the path '/v1/run/bulk': did you mean '/v1/runs/bulk'?",
     ),
     ({"match": "GET /v1/Runs", **_500}, "did you mean '/v1/runs'?"),
+    ({"match": "POST /runs", **_500}, "match: no operation has the path '/runs': did you mean '/v1/runs'?"),
+    ({"match": "GET /v1/run/*", **_500}, "no operation has the path '/v1/run/*': did you mean '/v1/runs/{run_id}'?"),
+    ({"match": "PSOT /v1/runs", **_500}, "match: 'PSOT' is no method: did you mean POST?"),
+    (
+        {"match": "GET /v1/runs", "fault": "partial-failure"},
+        "match: partial-failure applies to bulk creates only: write 'POST /v1/runs/bulk'",
+    ),
+    ({"match": "*", "status": 500}, """'status' belongs into the answer: "answer": {"status": 500}"""),
     ({"match": "*"}, "say what happens: answer, delay_s, delay, or fault with one of hang, reset"),
     ({"match": "*", "time": 2, **_500}, "'time' means nothing in a fault: did you mean 'times'?"),
     ({"match": "*", "zzz": 2, **_500}, "there are match, headers"),
@@ -138,7 +146,7 @@ def test_a_wrong_fault_is_refused_with_what_would_be_right_and_none_is_added(sou
     assert mock.fault(match="*", **_500) == "f1"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/v1/runs/", "/v1/runs/no-id", "/v2/*", "/v1/run/{id}", "/nothing/like/it"])
+@pytest.mark.parametrize("path", ["/docs", "/v1/runs/", "/v1/runs/no-id", "/v2/*", "/v1/{id}/x/y", "/nothing/like/it"])
 def test_a_path_of_no_operation_may_be_meant(path):
     assert controlled_mock().fault(match=f"GET {path}", **_500) == "f1"
 

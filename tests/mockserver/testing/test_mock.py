@@ -111,6 +111,13 @@ def test_requests_that_had_to_go_are_not_silently_missing(server):
 # --- Clock
 
 
+def test_a_clock_that_is_to_advance_by_nothing_says_what_to_give(mock):
+    with pytest.raises(TypeError, match=r"advance\(\) needs an amount, such as advance\(minutes=20\)"):
+        mock.clock.advance()
+    before = mock.clock.freeze()
+    assert mock.clock.advance(minutes=0) == mock.clock.advance(0) == before
+
+
 def test_the_clock_is_frozen_advanced_scaled_and_goes_on(mock, client, create):
     assert mock.clock.freeze(NINE) == NINE == mock.clock.now
     assert mock.clock.frozen

@@ -180,9 +180,7 @@ def test_a_client_that_loses_the_path_of_its_base_url_is_told(run):
         assert cyberdesk_mock.requests()
     """)
     outcome.assert_outcomes(failed=1)
-    outcome.stdout.fnmatch_lines(
-        ["None.", "But 1 came to * outside of any namespace, the last one GET /v1/runs: *"]
-    )
+    outcome.stdout.fnmatch_lines(["None.", "But 1 came to * outside of any namespace, the last one GET /v1/runs: *"])
 
 
 def test_a_failure_does_not_tell_of_strays_of_an_earlier_test(run):
