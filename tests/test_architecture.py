@@ -109,7 +109,7 @@ BELOW = {
     "explore": {"core", "openapi", "oracle", "data", "guard", "engine", "rules"},
     "check": {"core", "openapi", "guard", "engine", "rules", "explore"},
     "replay": {"core", "guard", "engine", "rules", "explore"},
-    "cli": {"core", "guard", "report", "rules", "check", "replay"},
+    "cli": {"core", "openapi", "guard", "report", "rules", "check", "replay"},
 }
 
 
