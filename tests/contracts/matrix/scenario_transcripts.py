@@ -2,7 +2,7 @@
 
 `python -m tests.contracts.matrix.scenario_transcripts FOLDER` writes them: of each scenario the cases that it makes for
 a fresh stand-in and the requests that they send, in one thread and with seeded ids and markers. Made before and after
-a change that should change nothing, two folders are compared with `diff -r`. Moments differ between two runs of the same
+a change that should change nothing, two folders are compared with `diff -r`. Moments differ between two runs of one
 code, and some markers. Scenarios that wait for time to pass send as many reads as there is time for, so a row of the
 same requests stands once.
 """
