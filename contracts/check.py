@@ -14,7 +14,7 @@ from hypothesis.database import ExampleDatabase
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
 from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
+from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
@@ -27,6 +27,7 @@ from contracts.rules import REGISTRY, SCENARIOS, live
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
+RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
 FUZZ_EXAMPLES = 100
 """Number of generated cases per scenario in one round of a fuzz."""
 
@@ -46,39 +47,47 @@ class PlannedStep:
 def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
     """Return the steps of a check in order, with the most that each could cost. Sends nothing."""
     wanted = _wanted(rules)
+    if target.second_token is None:
+        wanted -= RULES_OF_TWO_ORGANISATIONS
     steps = []
     undiscovered = CheckContext(target, Guard(target), deadline=0.0)
+    undiscovered.machines, undiscovered.pools = (
+        Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
+    )
     for scenario in _ordered(target, wanted):
-        judged = tuple(
-            rule for rule in REGISTRY if rule in wanted and rule in RULES_OF_EVERY_ANSWER.union(scenario.rules)
-        )
-        steps.append(PlannedStep(scenario.name, judged, _cost(undiscovered, scenario)))
+        fixed = live.PLAN[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
+        cases = [part for case in fixed for part in case.parts]
+        if not cases and (undiscovered.is_live or wanted.isdisjoint(scenario.rules)):
+            continue
+        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
-        steps.append(
-            PlannedStep(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs")
-        )
+        steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
+    judged = {rule for step in steps for rule in step.rules} | (wanted & {"HTTP-LIMIT"})
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
     most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard lets no more out"
-    return [*steps, PlannedStep("in all", tuple(sorted(wanted)), most)]
+    return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
-def _cost(context: CheckContext, scenario: Scenario[Any]) -> str:
+def _in_order(rules: Collection[str]) -> tuple[str, ...]:
+    return tuple(rule for rule in REGISTRY if rule in rules)
+
+
+def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str:
     """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    cases: list[Case] = []
-    for case in live.PLAN[scenario.name](context) if context.is_live else scenario.cases(context):
-        cases += case.parts
+    creates = scenario.creates and (target.allow_writes or target.is_loopback)
+    if not cases:
+        sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
+        return f"{sent}, creates {'runs' if creates else 'none'}"
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    may_create = context.target.allow_writes or context.target.is_loopback
-    runs = sum(max(1, case.expected_runs) for case in cases) if scenario.creates and may_create else 0
-    if not runs:
-        return f"{sent}, creates none"
-    return f"{sent}, creates runs: {runs} at most"
+    runs = sum(max(1, case.expected_runs) for case in cases) if creates else 0
+    return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
 
 
 def check(
@@ -265,7 +274,7 @@ def _status(
 def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[ScenarioProgress]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
-    if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not context.has_second:
+    if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
         return "no second token was given"
     names = {each.scenario for each in unreached}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):

@@ -75,6 +75,34 @@ def test_a_plan_without_writes_has_no_step_that_creates() -> None:
     assert "at most no run" in str(steps[-1])
 
 
+def test_a_plan_names_in_all_only_rules_that_can_be_judged() -> None:
+    *steps, in_all = plan(Target("https://api.example.com", "token", profile="live"))
+
+    assert set(in_all.rules) == {rule for step in steps for rule in step.rules} | {"HTTP-LIMIT"}
+    assert "LIST-PAGE" in in_all.rules
+    assert not {"ATTACHMENTS", "AUTH-REQUIRED", "BULK-COUNT", "IDEM-REPLAY"}.intersection(in_all.rules)
+
+
+@pytest.mark.parametrize(("second_token", "is_judged"), [(None, False), ("other", True)])
+def test_a_plan_names_rules_of_two_organisations_only_with_a_second_token(
+    second_token: str | None, is_judged: bool
+) -> None:
+    for url, more in (("http://127.0.0.1:9", {}), ("https://api.example.com", {"profile": "live"})):
+        *steps, in_all = plan(Target(url, "token", second_token, allow_writes=True, **more))  # type: ignore[arg-type]
+
+        assert ({"AUTH-TENANT", "IDEM-SCOPE"} <= set(in_all.rules)) is is_judged
+        assert ("access by another organisation" in {step.name for step in steps}) is is_judged
+
+
+def test_a_plan_has_no_step_of_no_cases() -> None:
+    base = {"workflow_id": "10000000-0000-4000-8000-000000000004"}
+    live = Target("https://api.example.com", "token", profile="live", allow_writes=True, base_request=base)
+    costs = [step.cost for target in (live, Target("http://127.0.0.1:9", "token")) for step in plan(target)]
+
+    assert not [cost for cost in costs if cost.startswith("0 cases")]
+    assert "generated cases, creates runs" in costs
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["AUTH-SCHEME", "DELETE-GONE"])
 def test_a_healthy_server_keeps_the_rule(rule: str) -> None:
