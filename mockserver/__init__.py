@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from mockserver.app import MockApp, create_app
     from mockserver.clock import Clock, ManualClock
     from mockserver.errors import ControlError, StartError
-    from mockserver.settings import Settings
+    from mockserver.settings import Limits, Settings
     from mockserver.testing import CyberdeskMock, MockServer
 
 __all__ = [
     "Clock",
     "ControlError",
     "CyberdeskMock",
+    "Limits",
     "ManualClock",
     "MockApp",
     "MockServer",
@@ -28,6 +29,7 @@ _MODULES = {
     "Clock": "clock",
     "ControlError": "errors",
     "CyberdeskMock": "testing",
+    "Limits": "settings",
     "ManualClock": "clock",
     "MockApp": "app",
     "MockServer": "testing",

@@ -54,7 +54,8 @@ class Routes:
     def why_not_found(self, path: str) -> str:
         """Return what is wrong with a path that no operation has, and which path may be meant."""
         near = self._near_paths.near(path)
-        return f"no operation has the path {path[:200]}" + (f"; did you mean {near}?" if near else "")
+        shown = path[:200] if path.isprintable() else repr(path[:200])
+        return f"no operation has the path {shown}" + (f"; did you mean {near}?" if near else "")
 
     def operation_id(self, method: str, path: str) -> str | None:
         """Return None if no operation has this method and path."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +26,19 @@ class SettingError(StartError, ValueError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
         self.problem = problem
+
+
+def check_names(settings: type[Any], given: Iterable[str], inner: Iterable[str] = ()) -> None:
+    """Raises TypeError with a hint for a name that is no field. `inner` are the names of the field `limits`."""
+    known, limits = tuple(settings.__dataclass_fields__), tuple(inner)
+    for name in given:
+        if name in known:
+            continue
+        if name in limits:
+            raise TypeError(f"{name!r} is one of the limits: write limits=Limits({name}=...)")
+        close = get_close_matches(name, (*known, *limits), 1, 0.6)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+        raise TypeError(f"{settings.__name__} has no {name!r}: {hint}")
 
 
 def read_fields(settings: Any) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from mockserver.setting_values import SettingError, byte_count, read_fields
+from mockserver.setting_values import SettingError, byte_count, check_names, read_fields
 
 Coercion = Literal["strict", "lax"]
 Progression = Literal["time", "immediate", "manual"]
@@ -18,6 +19,7 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 MEBIBYTE = 1024 * 1024
+_T = TypeVar("_T")
 
 # A condition on a value, and its text for error messages.
 _Range = tuple[Callable[[Any], bool], str]
@@ -120,6 +122,24 @@ def _limit(default: Any, unit: str, help_: str, past: str, *, range_: _Range = _
     return field(default=default, metadata={"unit": unit, "help": help_, "past": past, "parse": parse, "range": range_})
 
 
+def _checks_names(inner: Iterable[str] = ()) -> Callable[[type[_T]], type[_T]]:
+    """Let a dataclass say which name may be meant by an unknown one."""
+
+    def checking(settings: type[_T]) -> type[_T]:
+        init: Callable[..., None] = settings.__init__
+
+        @wraps(init)
+        def checked_init(self: _T, *args: Any, **given: Any) -> None:
+            check_names(settings, given, inner)
+            init(self, *args, **given)
+
+        type.__setattr__(settings, "__init__", checked_init)
+        return settings
+
+    return checking
+
+
+@_checks_names()
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much the server accepts, keeps and waits for: each limit, its unit, and what happens past it.
@@ -180,6 +200,7 @@ def _setting(
     return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar, "range": range_})
 
 
+@_checks_names([limit.name for limit in fields(Limits)])
 @dataclass(frozen=True, slots=True)
 class Settings:
     host: str = _setting("127.0.0.1", "The address to listen on.")
@@ -280,6 +301,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Read text as the command line does. Raises SettingError, which is a StartError and a ValueError."""
+        if isinstance(self.limits, Mapping):
+            object.__setattr__(self, "limits", Limits(**self.limits))
         read_fields(self)
         if self.workers > 1 and not self.store.is_shared:
             raise SettingError(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from mockserver.settings import LIMITS, SETTINGS
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")))
 
 
 def rows(text: str) -> list[list[str]]:
@@ -34,6 +37,24 @@ def test_the_table_of_limits_is_that_of_the_settings():
         expected.append([flag, amount, limit.metadata["help"], limit.metadata["past"]])
 
     assert rows((ROOT / "docs" / "limits.md").read_text(encoding="utf-8")) == expected
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_can_be_pasted_into_an_interactive_zsh(document: Path):
+    """By default, it takes the words after a # as arguments, and expands ? and [ outside of quotes."""
+    text = document.read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
+    for session in re.findall(r"^```console\n(.*?)^```", text, re.M | re.S):
+        lines += [line[2:] for line in session.splitlines() if line.startswith(("$ ", "> "))]
+    commands = []
+    for line in lines:
+        if line.startswith("#"):
+            assert not re.search(r"""['"`?*()\[\]{}&|<>$!\\]""", line), line
+        else:
+            commands.append(line)
+    # A quoted text may take several lines.
+    unquoted = re.sub(r"""'[^']*'|"[^"]*\"""", "", "\n".join(commands))
+    assert not re.search(r"\s#.*|\S[?\[]\S", unquoted)
 
 
 def test_every_relative_link_of_the_documents_leads_somewhere():

@@ -69,3 +69,11 @@ def test_where_ours_come_first_the_commands_run(name: str):
     )
     assert done.returncode == 0, done.stderr
     assert "version" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["tests.contracts.matrix.coverage", "tests.mockserver.admin.page.smoothness"])
+def test_a_tool_that_measures_for_minutes_shows_its_help_and_does_nothing(module: str):
+    shown = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert shown.stdout.startswith(f"usage: python -m {module}")

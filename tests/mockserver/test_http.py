@@ -78,6 +78,11 @@ def test_an_unknown_path_is_told_with_the_one_that_may_be_meant(path: str, hint:
     assert answer.headers["mock-warning"] == f"404: no operation has the path {path[:200]}{hint}"
 
 
+def test_an_unknown_path_cannot_begin_a_line_of_its_own_where_it_is_told():
+    warning = Mock().get("/v1/a%0D%0Ab").headers["mock-warning"]
+    assert warning == r"404: no operation has the path '/v1/a\r\nb'"
+
+
 def test_strictly_a_path_that_is_written_out_is_never_taken_for_an_id():
     answer = Mock().get("/v1/runs/bulk")
     assert answer.status_code == 405

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mockserver import Settings, StartError
-from mockserver.settings import Limits, RateLimit, Token
+from mockserver import Limits, MockServer, Settings, StartError
+from mockserver.settings import RateLimit, Token
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ from mockserver.settings import Limits, RateLimit, Token
         ({"admin_token": ""}, "admin_token: a token is missing"),
         ({"store": "valkey://h:abc"}, "store: this is no store; write memory, or valkey://HOST:PORT/0"),
         ({"store": "valkey://h:65536"}, "store: this is no store; write memory, or valkey://HOST:PORT/0"),
-        ({"limits": {"max_spaces": 3}}, "limits: should be Limits, not dict"),
+        ({"limits": 3}, "limits: should be Limits, not int"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_name_of_the_setting_and_what_would_be_right(given: dict, said: str):
@@ -87,3 +90,27 @@ def test_what_the_command_line_takes_is_taken_as_text(given: dict, read: object)
 
 def test_the_defaults_are_what_they_say():
     assert Settings() == Settings(port="4010", max_body="32MiB", time_scale="1", token=[])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Settings(**{"progresion": "manual"}), "Settings has no 'progresion': did you mean 'progression'?"),
+        (
+            lambda: Settings(**{"max_connections": 3}),
+            "'max_connections' is one of the limits: write limits=Limits(max_connections=...)",
+        ),
+        (lambda: Settings(**{"zzz": 3}), "Settings has no 'zzz': there are host, port, "),
+        (lambda: Limits(**{"max_conections": 3}), "Limits has no 'max_conections': did you mean 'max_connections'?"),
+        (lambda: MockServer(progresion="manual"), "did you mean 'progression'?"),
+        (lambda: MockServer(Settings(), progresion="manual"), "did you mean 'progression'?"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_may_be_meant(make: Callable[[], object], words: str):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        make()
+
+
+def test_limits_may_be_a_mapping_as_in_an_ini_file():
+    given: dict[str, Any] = {"limits": {"max_connections": 3}}
+    assert Settings(**given) == Settings(limits=Limits(max_connections=3))

@@ -3,6 +3,7 @@
 Run it after a change of the rules: python -m tests.contracts.matrix.coverage
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ SEED = 1
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, prog="python -m tests.contracts.matrix.coverage").parse_args()
     with serving() as url:
         result = checked(url, seed=SEED, max_time_s=1500.0)
     assert not result.findings, result.findings

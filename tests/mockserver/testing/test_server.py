@@ -136,7 +136,7 @@ def test_the_report_of_a_mock_that_is_gone_says_so():
     with MockServer() as server, server.namespace("a") as mock:
         pass
 
-    assert "not running" in requests_text(mock)
+    assert "not running" in requests_text(mock, 0)
 
 
 def test_a_token_of_the_settings_and_one_of_the_control_api_are_used():

@@ -3,6 +3,7 @@
 `python -m tests.mockserver.admin.page.smoothness`
 """
 
+import argparse
 import sys
 import threading
 import time
@@ -43,6 +44,7 @@ def send_requests(url: str, stop: threading.Event) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, prog="python -m tests.mockserver.admin.page.smoothness").parse_args()
     path = find_browser()
     if path is None:
         sys.exit("there is no Chromium here; install it, or name it with CHROMIUM=/path/to/it")
