@@ -290,10 +290,9 @@ def _check(
     *,
     shows_findings: bool = False,
 ) -> int:
-    """Run a check, write and print its report, and return the exit code."""
+    """Run a check, print its report, write the others, and return the exit code."""
     from contracts.cli.run import check_target, prepare, write_reports
-    from contracts.report.github import annotation_lines
-    from contracts.report.text import render_finding, render_text
+    from contracts.report.text import render_finding
 
     prepare(check_options)
     with ProgressDisplay(target.url, target.max_time_s) as progress:
@@ -304,8 +303,16 @@ def _check(
 
         on_finding = show if shows_findings else None
         checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
+    if checked.problem is None:
+        _print(checked, check_options)
     write_reports(checked, check_options)
-    exit_code = _exit_code(checked)
+    return _exit_code(checked)
+
+
+def _print(checked: Checked, check_options: CheckOptions) -> None:
+    from contracts.report.github import annotation_lines
+    from contracts.report.text import render_text
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     json_path = next((path for name, path in check_options.reports if name == "json"), None)
     text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
@@ -313,7 +320,6 @@ def _check(
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotation_lines(checked.report):
             click.echo(line)
-    return exit_code
 
 
 def _exit_code(checked: Checked) -> int:
