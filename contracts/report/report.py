@@ -18,6 +18,11 @@ from contracts.report.masking import Mask
 
 UNSTABLE: Final = "Unstable, did not repeat when sent again alone"
 
+
+def unstable_heading(finding: Finding) -> str:
+    return f"Unstable, not sent again: {finding.not_sent_again}" if finding.not_sent_again else UNSTABLE
+
+
 Headers = tuple[tuple[str, str], ...]
 
 
