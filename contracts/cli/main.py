@@ -57,6 +57,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. An error is one line on stderr and exit code 2; an interruption exits with 130."""
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help_text:
+        help_text.show()
+        status = 2
     except click.ClickException as error:
         message = printable(" ".join(error.format_message().split()))
         click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
