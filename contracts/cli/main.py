@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from contracts.cli.environment import warn_of_unknown_variables
 from contracts.cli.options import (
@@ -138,6 +139,9 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 @click.pass_context
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
+    # The environment variable may be set for `contracts check`.
+    if context.get_parameter_source("max_time") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("fuzz takes --for in place of --max-time.")
     rules = load_rules()
     target = dataclasses.replace(target_from(flags), max_time_s=for_s)
     from contracts.check import fuzz as fuzz_rules

@@ -534,3 +534,12 @@ def test_only_har_has_the_exchanges_of_the_whole_check(check, engine, tmp_path):
     [entry] = json.loads((tmp_path / "out.har").read_text())["log"]["entries"]
     assert entry["request"]["url"] == "http://127.0.0.1:4010/v1/runs"
     assert json.loads(entry["response"]["content"]["text"]) == {"a": "masked-1xxx", "b": "masked-2"}
+
+
+def test_fuzz_takes_for_in_place_of_max_time(fuzz, engine, monkeypatch):
+    status, _, err = fuzz("--max-time", "5s")
+    assert (status, engine.targets) == (2, [])
+    assert err.endswith("Error: fuzz takes --for in place of --max-time.\n")
+    monkeypatch.setenv("CONTRACTS_MAX_TIME", "5s")
+    assert fuzz("--for", "1m")[0] == 0
+    assert engine.for_s == 60
