@@ -301,7 +301,7 @@ def _check(
     from contracts.cli.run import check_target, prepare, write_reports
     from contracts.report.text import render_finding
 
-    prepare(check_options)
+    prepare(check_options, rules)
     with ProgressDisplay(target.url, target.max_time_s) as progress:
 
         def show(finding: Finding) -> None:

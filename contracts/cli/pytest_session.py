@@ -231,7 +231,7 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
         flags = check_command.make_context("pytest", args).params
         rules = load_rules()
         target, check_options = target_from(flags), options_from(flags, rules)
-        prepare(check_options)
+        prepare(check_options, rules)
         return ContractSession(target, check_options, rules)
     except click.ClickException as error:
         raise pytest.UsageError(" ".join(error.format_message().split())) from error

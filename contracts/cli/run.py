@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from contracts.cli.baseline import Baseline, BaselineError
 from contracts.cli.example_database import use_example_database
-from contracts.cli.options import CheckOptions, selected_rules, writable
+from contracts.cli.options import CheckOptions, known_rule, selected_rules, writable
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
@@ -223,7 +224,7 @@ def _unfinished(
     )
 
 
-def prepare(check_options: CheckOptions) -> None:
+def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
     """Check the report paths and the baseline, and open the example database, before the first request.
 
     Raises:
@@ -231,12 +232,24 @@ def prepare(check_options: CheckOptions) -> None:
     """
     writable(check_options.reports)
     if check_options.baseline is not None:
-        try:
-            Baseline.from_path(check_options.baseline)
-        except BaselineError as error:
-            raise click.UsageError(f"{error}.") from error
+        _check_baseline(check_options.baseline, rules, may_be_missing=check_options.update_baseline)
     if check_options.example_database is not None:
         use_example_database(check_options.example_database)
+
+
+def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool) -> None:
+    """Raises click.UsageError if the file cannot be used, or names a rule that does not exist."""
+    if not may_be_missing and not path.exists():
+        raise click.UsageError(f"{path} is not there: correct --baseline, or write the file with --update-baseline.")
+    try:
+        baseline = Baseline.from_path(path)
+    except BaselineError as error:
+        raise click.UsageError(f"{error}.") from error
+    for entry in baseline.accepted:
+        try:
+            known_rule(entry.rule, rules)
+        except click.UsageError as error:
+            raise click.UsageError(f"{path}: {error.message}") from error
 
 
 def write_reports(checked: Checked, check_options: CheckOptions) -> None:

@@ -543,3 +543,20 @@ def test_fuzz_takes_for_in_place_of_max_time(fuzz, engine, monkeypatch):
     monkeypatch.setenv("CONTRACTS_MAX_TIME", "5s")
     assert fuzz("--for", "1m")[0] == 0
     assert engine.for_s == 60
+
+
+def test_a_baseline_that_is_not_there_is_refused_unless_it_is_to_be_written(check, engine, tmp_path):
+    path = tmp_path / "none.yaml"
+    status, _, err = check("--baseline", path)
+    assert (status, engine.targets) == (2, [])
+    assert f"{path} is not there: correct --baseline, or write the file with --update-baseline." in err
+    assert check("--baseline", path, "--update-baseline")[0] == 0
+    assert check("--baseline", path)[0] == 0
+
+
+def test_a_baseline_with_a_rule_that_does_not_exist_is_refused(check, engine, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("accepted: [{fingerprint: a, rule: REQ-COUN, reason: c, expires: 2130-01-01}]")
+    status, _, err = check("--baseline", path)
+    assert (status, engine.targets) == (2, [])
+    assert f"{path}: There is no rule 'REQ-COUN': did you mean REQ-COUNT?" in err
