@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema", "ahocorasick")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
 
+_HELP: tuple[type[click.ClickException], ...] = tuple(
+    error for error in (getattr(click.exceptions, "NoArgsIsHelpError", None),) if error is not None
+)
+"""The error of a command without arguments, whose message is the help; click 8.1 prints the help itself."""
+
 
 class Unusable(click.ClickException):
     """Nothing could be checked. The message gives the reason in one line."""
@@ -58,12 +63,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. An error is one line on stderr and exit code 2; an interruption exits with 130."""
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as help_text:
-        help_text.show()
-        status = 2
     except click.ClickException as error:
-        message = printable(" ".join(error.format_message().split()))
-        click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+        if isinstance(error, _HELP):
+            error.show()
+        else:
+            message = printable(" ".join(error.format_message().split()))
+            click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
         status = 2
     except CouldNotCheck as error:
         click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
