@@ -64,7 +64,7 @@ def replay(
             progress(f"{finding.rule}: {cases[0][0].name}")
         violated = replaying.violation(cases)
         if violated is not None:
-            found = finding_of(violated, violated.exchanges, stable=finding.stable, intermittent=finding.intermittent)
+            found = finding_of(violated, violated.exchanges, stable=True, intermittent=False)
             if on_finding is not None:
                 on_finding(found)
             return _result(replaying.check, found, shows=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from contracts.cli.environment import warn_of_unknown_variables
 from contracts.cli.options import (
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema", "ahocorasick")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
 
+_HELP: tuple[type[click.ClickException], ...] = tuple(
+    error for error in (getattr(click.exceptions, "NoArgsIsHelpError", None),) if error is not None
+)
+"""The error of a command without arguments, whose message is the help; click 8.1 prints the help itself."""
+
 
 class Unusable(click.ClickException):
     """Nothing could be checked. The message gives the reason in one line."""
@@ -58,8 +64,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False)
     except click.ClickException as error:
-        message = printable(" ".join(error.format_message().split()))
-        click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+        if isinstance(error, _HELP):
+            error.show()
+        else:
+            message = printable(" ".join(error.format_message().split()))
+            click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
         status = 2
     except CouldNotCheck as error:
         click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
@@ -135,6 +144,9 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 @click.pass_context
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
+    # The environment variable may be set for `contracts check`.
+    if context.get_parameter_source("max_time") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("fuzz takes --for in place of --max-time.")
     rules = load_rules()
     target = dataclasses.replace(target_from(flags), max_time_s=for_s)
     from contracts.check import fuzz as fuzz_rules
@@ -291,12 +303,11 @@ def _check(
     *,
     shows_findings: bool = False,
 ) -> int:
-    """Run a check, write and print its report, and return the exit code."""
+    """Run a check, print its report, write the others, and return the exit code."""
     from contracts.cli.run import check_target, prepare, write_reports
-    from contracts.report.github import annotation_lines
-    from contracts.report.text import render_finding, render_text
+    from contracts.report.text import render_finding
 
-    prepare(check_options)
+    prepare(check_options, rules)
     with ProgressDisplay(target.url, target.max_time_s) as progress:
 
         def show(finding: Finding) -> None:
@@ -305,8 +316,16 @@ def _check(
 
         on_finding = show if shows_findings else None
         checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
+    if checked.problem is None:
+        _print(checked, check_options)
     write_reports(checked, check_options)
-    exit_code = _exit_code(checked)
+    return _exit_code(checked)
+
+
+def _print(checked: Checked, check_options: CheckOptions) -> None:
+    from contracts.report.github import annotation_lines
+    from contracts.report.text import render_text
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     json_path = next((path for name, path in check_options.reports if name == "json"), None)
     text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
@@ -314,7 +333,6 @@ def _check(
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotation_lines(checked.report):
             click.echo(line)
-    return exit_code
 
 
 def _exit_code(checked: Checked) -> int:

@@ -28,7 +28,7 @@ from contracts.cli.options import CheckOptions, options_from, selected_rules, ta
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.printable import printable
 from contracts.core.target import Target
-from contracts.report.report import UNSTABLE
+from contracts.report.report import unstable_heading
 from contracts.report.text import render_finding
 
 NO_TARGET = "no server to check: give its URL, as in  pytest --pyargs contracts --target http://127.0.0.1:4010"
@@ -97,7 +97,7 @@ class ContractSession:
         spent = result.spent
         terminalreporter.section(f"contract of {result.target}")
         for finding in result.unstable:
-            terminalreporter.line(printable(f"{UNSTABLE}: {finding.rule}: {finding.got}"))
+            terminalreporter.line(printable(f"{unstable_heading(finding)}: {finding.rule}: {finding.got}"))
         for note in (*self._checked.report.failed_by, *result.notes):
             terminalreporter.line(printable(note))
         terminalreporter.line(
@@ -231,7 +231,7 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
         flags = check_command.make_context("pytest", args).params
         rules = load_rules()
         target, check_options = target_from(flags), options_from(flags, rules)
-        prepare(check_options)
+        prepare(check_options, rules)
         return ContractSession(target, check_options, rules)
     except click.ClickException as error:
         raise pytest.UsageError(" ".join(error.format_message().split())) from error

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from contracts.cli.baseline import Baseline, BaselineError
 from contracts.cli.example_database import use_example_database
-from contracts.cli.options import CheckOptions, selected_rules, writable
+from contracts.cli.options import CheckOptions, known_rule, selected_rules, writable
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
+from contracts.core.exchange import Exchange
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult, VerdictName
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
@@ -38,11 +40,21 @@ JudgeRules = Callable[..., CheckResult]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked."""
+    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked.
+
+    `exchanges` are those of the whole check if a report needs them, not masked: `with_exchanges` masks them, which may
+    take long.
+    """
 
     report: Report
     problem: str | None = None
     interrupted: bool = False
+    exchanges: tuple[Exchange, ...] = field(default=(), repr=False)
+    mask: Mask = field(default_factory=Mask, repr=False)
+
+    def with_exchanges(self) -> Report:
+        """Return the report with all exchanges, masked."""
+        return self.report.with_exchanges(self.exchanges, self.mask)
 
     @property
     def exit_code(self) -> int:
@@ -108,13 +120,12 @@ def check_target(
         spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
         verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
-        if progress is not None:
-            progress.show_step("writing the reports")
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
     result, failed_by = conclude(result, check_options, today=date.today())
-    report = Report(worst_first(result, rules), rules, exchanges, failed_by, started_at).masked(mask_of(target))
-    shown_problem = None if problem is None else mask_of(target).words(problem)
-    return Checked(report, shown_problem, interrupted or cut_short)
+    mask = mask_of(target)
+    report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
+    shown_problem = None if problem is None else mask.words(problem)
+    return Checked(report, shown_problem, interrupted or cut_short, exchanges, mask)
 
 
 @contextmanager
@@ -214,7 +225,7 @@ def _unfinished(
     )
 
 
-def prepare(check_options: CheckOptions) -> None:
+def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
     """Check the report paths and the baseline, and open the example database, before the first request.
 
     Raises:
@@ -222,14 +233,28 @@ def prepare(check_options: CheckOptions) -> None:
     """
     writable(check_options.reports)
     if check_options.baseline is not None:
-        try:
-            Baseline.from_path(check_options.baseline)
-        except BaselineError as error:
-            raise click.UsageError(f"{error}.") from error
+        _check_baseline(check_options.baseline, rules, may_be_missing=check_options.update_baseline)
     if check_options.example_database is not None:
         use_example_database(check_options.example_database)
 
 
+def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool) -> None:
+    """Raises click.UsageError if the file cannot be used, or names a rule that does not exist."""
+    if not may_be_missing and not path.exists():
+        raise click.UsageError(f"{path} is not there: correct --baseline, or write the file with --update-baseline.")
+    try:
+        baseline = Baseline.from_path(path)
+    except BaselineError as error:
+        raise click.UsageError(f"{error}.") from error
+    for entry in baseline.accepted:
+        try:
+            known_rule(entry.rule, rules)
+        except click.UsageError as error:
+            raise click.UsageError(f"{path}: {error.message}") from error
+
+
 def write_reports(checked: Checked, check_options: CheckOptions) -> None:
-    for name, path in check_options.reports:
-        path.write_text(FORMATS[name](checked.report), encoding="utf-8", newline="\n")
+    """Write the reports, those with all exchanges last: to mask and to write these may take long."""
+    for name, path in sorted(check_options.reports, key=lambda report: report[0] == "har"):
+        report = checked.with_exchanges() if name == "har" else checked.report
+        path.write_text(FORMATS[name](report), encoding="utf-8", newline="\n")

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from contracts.core.exchange import Exchange
 
+_NOT_SEEN_AGAIN: Final = "not seen when it was sent again alone"
+
 RuleStatus = Literal["passed", "failed", "skipped", "not_offered"]
 VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
 Severity = Literal["critical", "major", "moderate", "minor"]
@@ -55,6 +57,8 @@ class Finding:
     """Whether it fails the check though it did not repeat alone: a single answer proves it, or it repeated when other
     requests were sent at the same time.
     """
+    not_sent_again: str = ""
+    """Why it was not sent again alone; empty if it was."""
     seen: int = 1
     judged: int = 0
     summary: str = ""
@@ -84,7 +88,9 @@ class Finding:
         """How often an intermittent violation was seen, in words; empty for others."""
         if not self.intermittent:
             return ""
-        return f"seen {self.seen:,} of {self.judged:,} times; not seen when it was sent again alone"
+        times = f"{self.seen:,} of {self.judged:,}" if self.judged >= self.seen else f"{self.seen:,}"
+        again = f"not sent again: {self.not_sent_again}" if self.not_sent_again else _NOT_SEEN_AGAIN
+        return f"seen {times} {'time' if times == '1' else 'times'}; {again}"
 
     @property
     def fails(self) -> bool:

@@ -104,8 +104,24 @@ class _Form:
     def _rows(self) -> list[str]:
         return _ALPHANUMERIC.findall(self.text)
 
+    def may_be_in(self, text: str) -> bool:
+        """Return whether it may stand in a text that contains its literal."""
+        return self.literal == self.text or self.may_be_escaped_in(text)
+
     def may_be_escaped_in(self, text: str) -> bool:
-        return self.literal in text and self.literal != self.text and all(row in text for row in self._rows)
+        if not self._rows:
+            return any(character in text for character in self._beginnings)
+        if self.literal == self.text:
+            return False
+        return all(row in text for row in self._rows)
+
+    @cached_property
+    def _beginnings(self) -> str:
+        """One of these is in a text that contains the form, which has no letters or digits: its first character, or
+        what any way of writing it begins with.
+        """
+        first = self.text[0]
+        return f"{first}\\%&" + (" +" if first == " " or not first.isprintable() else "")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -144,6 +160,7 @@ class Candidates:
         return bool(self.forms or self.numbers or self.blocks)
 
     def of_length(self, least: int) -> Candidates:
+        """Return those of at least that length, and no numbers."""
         return Candidates(tuple(form for form in self.forms if len(form.text) >= least), {}, self.blocks)
 
     def replace(self, text: str) -> str:
@@ -179,7 +196,9 @@ class SecretMatcher:
         """Placeholders by the digits of numbers."""
         self._added: set[str] = set()
         self._automaton: Any = None
-        """Finds the keys of these mappings in a text. It is made for the first text that is searched after a change."""
+        """Finds the keys of `_forms` and `_blocks` in a text. It is made for the first text that is searched after a
+        change.
+        """
 
     def add(self, secret: str, placeholder: str, *, changed: bool = True) -> None:
         """Add a secret; if it is long enough and `changed` is set, also its changed forms and its parts."""
@@ -216,31 +235,35 @@ class SecretMatcher:
 
     def add_number(self, digits: str, placeholder: str) -> None:
         self.numbers.setdefault(digits, placeholder)
-        self._automaton = None
 
     def may_be_in(self, text: str) -> bool:
         """Return whether the text may contain a secret."""
-        return "" in self._forms or next(self._words_in(text), None) is not None
+        return (
+            "" in self._forms
+            or next(self._words_in(text), None) is not None
+            or any(found[0] in self.numbers for found in _NUMBER.finditer(text))
+        )
 
-    def _words_in(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the keys of the mappings that the text contains, once for each place, each with its number in the
-        order in which the keys were added.
+    def _words_in(self, text: str) -> Iterator[tuple[int, tuple[int, str]]]:
+        """Yield the keys of `_forms` and `_blocks` that the text contains: for each place, where the key ends, and the
+        key after its number in the order in which the keys were added.
         """
         if self._automaton is None:
             # A library of the extra: without it, the commands still start and say what is missing.
             from ahocorasick import Automaton
 
             self._automaton = Automaton()
-            for index, word in enumerate((*self._forms, *self.numbers, *self._blocks)):
+            for index, word in enumerate((*self._forms, *self._blocks)):
                 if word and word not in self._automaton:
                     self._automaton.add_word(word, (index, word))
             self._automaton.make_automaton()
-        return (match for _, match in self._automaton.iter(text)) if self._automaton else iter(())
+        return self._automaton.iter(text) if self._automaton else iter(())
 
     def candidates(self, text: str) -> Candidates:
-        words = ["", *(word for _, word in sorted(set(self._words_in(text))))]  # a form without a literal: in any text
-        near = [form for word in words if word in self._forms for form in self._forms[word]]
-        numbers = [word for word in words if word in self.numbers]
+        found_words = sorted({match for _, match in self._words_in(text)})
+        words = ["", *(word for _, word in found_words)]  # a form without a literal: in any text
+        near = [form for word in words for form in self._forms.get(word, ()) if form.may_be_in(text)]
+        numbers = {digits for digits in _NUMBER.findall(text) if digits in self.numbers} if self.numbers else ()
         blocks = [word for word in words if word in self._blocks]
         if not near and not numbers and not blocks:
             return _NO_CANDIDATES

@@ -42,6 +42,7 @@ MAX_SHRINK_REQUESTS: Final = 800
 """Requests to shrink one case: a case of many requests gets fewer tries."""
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
+TIME_WAS_OVER: Final = "the time was over"
 MAX_UNSTABLE: Final = 2
 MAX_UNSTABLE_IN_ALL: Final = 8
 """After so many unstable findings of one cause in a scenario, the scenario ignores the cause; after so many in the
@@ -328,7 +329,8 @@ class Search:
             check.known_violations.add(first)
             return
         if violated.stable_without_repeat is not None:
-            self._keep_unrepeated(violated, stable=violated.stable_without_repeat)
+            why = "that would leave more runs behind"
+            self._keep_unrepeated(violated, stable=violated.stable_without_repeat, why=why)
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
@@ -379,7 +381,8 @@ class Search:
             for by, one in shown_by
             for each in reproduction_of(by.name, one, () if stable else ((other.name, of) for other, of in beside))
         ]
-        self._keep(dataclasses.replace(finding, reproductions=tuple(reproductions)))
+        why = "" if stable or check.time_left > 0 else TIME_WAS_OVER
+        self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=tuple(reproductions)))
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause, one that repeats alone if there is any."""
@@ -404,11 +407,12 @@ class Search:
         if source is not None and source not in final.exchanges:
             yield source
 
-    def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool) -> None:
-        """Keep a finding without repeating it: a repeat would leave more runs behind, or the time is over."""
+    def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = TIME_WAS_OVER) -> None:
+        """Keep a finding without repeating it, with the reason."""
         self.check.known_violations.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
-        self._keep(finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent))
+        finding = finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent)
+        self._keep(dataclasses.replace(finding, not_sent_again=why))
 
     def judge_unreported_runs(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""

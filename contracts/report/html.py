@@ -45,12 +45,16 @@ def render_html(report: Report) -> str:
         *_groups(report),
         _SEARCH,
         *_findings("Findings", report.faults, report, explains=True),
-        *_findings(UNSTABLE, report.result.unstable, report, explains=not report.result.findings),
+        *_findings(_unstable(report), report.result.unstable, report, explains=not report.result.findings),
         *_findings("Accepted by the baseline", report.result.baselined, report),
         *_rules(report.result.rules, report),
         f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
     ]
     return "\n".join(parts)
+
+
+def _unstable(report: Report) -> str:
+    return "Unstable" if any(finding.not_sent_again for finding in report.result.unstable) else UNSTABLE
 
 
 def _header(report: Report, verdict: str) -> Iterator[str]:

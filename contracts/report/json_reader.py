@@ -51,6 +51,7 @@ def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
         tuple(_exchange(exchange) for exchange in finding["exchanges"]),
         stable=stable,
         intermittent=finding["intermittent"],
+        not_sent_again=finding.get("not_sent_again", ""),
         summary=finding["summary"],
         neighbour=finding["neighbour"],
         guess=finding["guess"],

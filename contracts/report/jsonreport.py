@@ -50,6 +50,7 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "also_seen": list(finding.also_seen),
         "part_of": finding.part_of,
         "intermittent": finding.intermittent,
+        "not_sent_again": finding.not_sent_again,
         "seen": finding.seen,
         "judged": finding.judged,
         "dedup_key": finding.dedup_key,

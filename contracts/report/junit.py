@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import click
 
 from contracts.core.findings import Finding
-from contracts.report.report import UNSTABLE, Report
+from contracts.report.report import Report, unstable_heading
 from contracts.report.text import render_finding
 
 
@@ -48,7 +48,7 @@ def render_junit(report: Report) -> str:
         kind = "error" if result.verdict == "could_not_check" else "failure"
         why = " ".join(report.failed_by or result.notes)
         ElementTree.SubElement(case, kind, type=result.verdict, message=_xml(why)).text = _xml(why)
-    output = [f"{UNSTABLE}:\n{_finding(each, report)}" for each in result.unstable] + report.accepted
+    output = [f"{unstable_heading(each)}:\n{_finding(each, report)}" for each in result.unstable] + report.accepted
     output += result.notes
     if output:
         ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(output))

@@ -11,7 +11,7 @@ import click
 
 from contracts.core.findings import Finding
 from contracts.core.printable import printable
-from contracts.report.report import UNSTABLE, Report
+from contracts.report.report import Report, unstable_heading
 from contracts.report.text import render_finding
 
 _MAX_FINDING_LENGTH: Final = 20_000
@@ -40,7 +40,7 @@ def _lines(report: Report) -> Iterator[str]:
     for number, finding in enumerate(report.faults, 1):
         yield from _finding(f"{number}. {finding.rule} ({report.severity_of(finding.rule)})", finding, report)
     for finding in result.unstable:
-        yield from _finding(f"{UNSTABLE}: {finding.rule}", finding, report)
+        yield from _finding(f"{unstable_heading(finding)}: {finding.rule}", finding, report)
     if result.findings or result.unstable:
         yield from ("", *report.hints)
     yield from _not_passed(report)

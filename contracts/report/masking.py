@@ -55,7 +55,8 @@ _MIN_TOKEN_LENGTH = 5
 _MIN_LENGTH_IN_KEY = 12
 # In a text of the suite and in the path of a request, a shorter one may equal an ordinary word or number.
 _MIN_LENGTH_IN_WORDS = 8
-_MAX_LENGTH_KEPT = 200
+# So many characters of texts and bodies are kept with their masked form: most occur many times.
+_MAX_CHARACTERS_KEPT = 50_000_000
 _CUT = "(cut: a sensitive value stood here)"
 
 
@@ -71,7 +72,10 @@ class Mask:
         self._all_placeholders: set[str] = set()
         self._secrets = SecretMatcher()
         self._json_strings: dict[tuple[str, bool], str] = {}
-        """Short strings that were masked already, as written, by whether they are keys: most occur many times."""
+        """Strings that were masked already, as written, by whether they are keys."""
+        self._bodies: dict[tuple[bytes, bool], bytes] = {}
+        """Bodies that were masked already, by whether they were sent."""
+        self._characters_kept = 0
         for token, placeholder in (tokens or {}).items():
             for matcher in (self._tokens, self._secrets):
                 if len(token) >= _MIN_TOKEN_LENGTH:
@@ -80,14 +84,23 @@ class Mask:
                     matcher.add(f"Bearer {token}", f"Bearer {placeholder}")
 
     def learn(self, requests: Iterable[Request]) -> None:
-        self._json_strings.clear()
+        self._forget_masked()
         for request in requests:
             self._learn_values(_sensitive_values(request.body))
 
     def learn_body(self, body: Any) -> None:
         """Learn the sensitive values of a decoded request body."""
-        self._json_strings.clear()
+        self._forget_masked()
         self._learn_values(_under_sensitive_keys(body))
+
+    def _forget_masked(self) -> None:
+        self._json_strings.clear()
+        self._bodies.clear()
+        self._characters_kept = 0
+
+    def _may_keep(self, length: int) -> bool:
+        self._characters_kept += length
+        return self._characters_kept <= _MAX_CHARACTERS_KEPT
 
     @property
     def has_masked(self) -> bool:
@@ -192,6 +205,15 @@ class Mask:
         return "…".join([*map(self._secrets.replace_beginning, excerpts), rest])
 
     def _body(self, body: bytes, *, sent: bool) -> bytes:
+        known = self._bodies.get((body, sent))
+        if known is not None:
+            return known
+        masked = self._masked_body(body, sent=sent)
+        if self._may_keep(len(body)):
+            self._bodies[body, sent] = masked
+        return masked
+
+    def _masked_body(self, body: bytes, *, sent: bool) -> bytes:
         text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
         if self._secrets.may_be_in(text) and _is_json(text):
             return self._json_text(text, sent=sent).encode("utf-8", "surrogateescape")
@@ -217,7 +239,7 @@ class Mask:
             candidates = candidates.of_length(_MIN_LENGTH_IN_KEY)
         replaced = candidates.replace(plain)
         masked = written if replaced == plain else _json(replaced)
-        if len(written) < _MAX_LENGTH_KEPT:
+        if self._may_keep(len(written)):
             self._json_strings[written, is_key] = masked
         return masked
 

@@ -18,6 +18,11 @@ from contracts.report.masking import Mask
 
 UNSTABLE: Final = "Unstable, did not repeat when sent again alone"
 
+
+def unstable_heading(finding: Finding) -> str:
+    return f"Unstable, not sent again: {finding.not_sent_again}" if finding.not_sent_again else UNSTABLE
+
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -96,10 +101,13 @@ class Report:
         """
         result = mask.result(self.result)
         failed_by = tuple(map(mask.words, self.failed_by))
-        has_masked = mask.has_masked
-        mask.learn(exchange.request for exchange in self.exchanges)
-        exchanges = tuple(map(mask.exchange, self.exchanges))
-        return dataclasses.replace(self, result=result, exchanges=exchanges, failed_by=failed_by, has_masked=has_masked)
+        masked = dataclasses.replace(self, result=result, failed_by=failed_by, has_masked=mask.has_masked)
+        return masked.with_exchanges(self.exchanges, mask)
+
+    def with_exchanges(self, exchanges: Sequence[Exchange], mask: Mask) -> Report:
+        """Return the report with these exchanges, masked after learning the secrets of all of them."""
+        mask.learn(exchange.request for exchange in exchanges)
+        return dataclasses.replace(self, exchanges=tuple(map(mask.exchange, exchanges)))
 
 
 def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:

@@ -13,7 +13,7 @@ from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.next_step import next_step
-from contracts.report.report import UNSTABLE, Report, RuleText
+from contracts.report.report import Report, RuleText, unstable_heading
 
 _COLOURS: dict[RuleStatus, str] = {
     "passed": "green",
@@ -50,7 +50,9 @@ def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | N
     for number, finding in enumerate(report.faults, 1):
         yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
     for finding in result.unstable:
-        yield from _finding(finding, result.target, report.rules, f"{UNSTABLE}: {finding.rule}", "yellow")
+        yield from _finding(
+            finding, result.target, report.rules, f"{unstable_heading(finding)}: {finding.rule}", "yellow"
+        )
     if result.findings or result.unstable:
         yield from (*report.hints, "")
     yield from map(printable, report.accepted)

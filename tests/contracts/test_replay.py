@@ -84,6 +84,10 @@ def test_the_requests_alone_show_what_other_cases_have_caused(healthy, tmp_path)
     alone = dataclasses.replace(saved(found, tmp_path), reproductions=())
     with serving("infinity_stored_breaks_lists") as url:
         assert shows(url, alone)
+        intermittent = dataclasses.replace(alone, stable=False, intermittent=True)
+        with guarded(url) as guard:
+            [again] = replay(guard.target, guard, finding=intermittent).findings
+        assert (again.fails, again.frequency) == (True, "")
     assert "POST /v1/runs/bulk was accepted, and is now 422" in refusal(healthy, alone)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
 from contracts.guard.identity import PossibleRun
@@ -506,3 +507,65 @@ def test_what_fuzz_tells_as_it_comes_is_masked(fuzz, engine):
     exchange = fakes.replace(fakes.finding().exchanges[0], request=request)
     engine.found_before = (fakes.finding(got="tr0ub4dor&3", exchanges=(exchange,)),)
     assert "tr0ub4dor" not in fuzz()[1]
+
+
+def test_the_verdict_is_printed_before_the_reports_are_written_and_har_is_written_last(
+    check, engine, monkeypatch, capfd
+):
+    from contracts import report
+
+    written = []
+
+    def rendering(name):
+        def render(_):
+            printed = capfd.readouterr().out
+            written.append((name, "PASSED" in printed))
+            return ""
+
+        return render
+
+    for name in ("har", "json"):
+        monkeypatch.setitem(report.FORMATS, name, rendering(name))
+    check("--report", "har=/dev/null", "--report", "json=/dev/null")
+    assert written == [("json", True), ("har", False)]
+
+
+def test_only_har_has_the_exchanges_of_the_whole_check(check, engine, tmp_path):
+    body = b'{"sensitive_input_values": {"a": "tr0ub4dor&3", "b": "null", "c": 4010}}'
+    create = Request("POST", "/v1/runs", (), body)
+    engine.exchanges = (Exchange(create, Answer(201, (), b'{"a": "tr0ub4dor&3", "b": "null"}')),)
+    engine.answer = fakes.result(notes=("null, empty and absent",))
+    engine.runs_left = 2
+    _, out, _ = check("--report", f"har={tmp_path / 'out.har'}")
+    assert "null, empty and absent" in out
+    assert "`contracts cleanup http://127.0.0.1:4010`" in out
+    assert "masked" not in out
+    [entry] = json.loads((tmp_path / "out.har").read_text())["log"]["entries"]
+    assert entry["request"]["url"] == "http://127.0.0.1:4010/v1/runs"
+    assert json.loads(entry["response"]["content"]["text"]) == {"a": "masked-1xxx", "b": "masked-2"}
+
+
+def test_fuzz_takes_for_in_place_of_max_time(fuzz, engine, monkeypatch):
+    status, _, err = fuzz("--max-time", "5s")
+    assert (status, engine.targets) == (2, [])
+    assert err.endswith("Error: fuzz takes --for in place of --max-time.\n")
+    monkeypatch.setenv("CONTRACTS_MAX_TIME", "5s")
+    assert fuzz("--for", "1m")[0] == 0
+    assert engine.for_s == 60
+
+
+def test_a_baseline_that_is_not_there_is_refused_unless_it_is_to_be_written(check, engine, tmp_path):
+    path = tmp_path / "none.yaml"
+    status, _, err = check("--baseline", path)
+    assert (status, engine.targets) == (2, [])
+    assert f"{path} is not there: correct --baseline, or write the file with --update-baseline." in err
+    assert check("--baseline", path, "--update-baseline")[0] == 0
+    assert check("--baseline", path)[0] == 0
+
+
+def test_a_baseline_with_a_rule_that_does_not_exist_is_refused(check, engine, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("accepted: [{fingerprint: a, rule: REQ-COUN, reason: c, expires: 2130-01-01}]")
+    status, _, err = check("--baseline", path)
+    assert (status, engine.targets) == (2, [])
+    assert f"{path}: There is no rule 'REQ-COUN': did you mean REQ-COUNT?" in err

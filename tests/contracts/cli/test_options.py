@@ -268,3 +268,10 @@ def test_no_library_of_the_extra_is_imported_before_it_is_looked_for():
 
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "pip install 'cyberdesk-mockserver[contracts]'" in done.stderr
+
+
+def test_the_command_alone_prints_its_help_as_it_is_written(contracts):
+    status, out, err = contracts()
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: contracts [OPTIONS] COMMAND [ARGS]...\n\n")
+    assert "Error" not in err

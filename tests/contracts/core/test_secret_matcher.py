@@ -154,3 +154,20 @@ def test_a_hostile_text_takes_no_long_time(secret: str, text: str) -> None:
     matcher(secret).replace(text + "!")
 
     assert time.process_time() - started < 2
+
+
+def test_a_secret_without_letters_and_digits_is_looked_for_only_where_it_can_be():
+    matcher = SecretMatcher()
+    matcher.add("😀😀😀😀", "hidden")
+    assert not matcher.candidates("a plain text of a thousand words")
+    for written in ("😀😀😀😀", json.dumps("😀😀😀😀"), quote("😀😀😀😀"), "&#x1f600;" * 4):
+        assert "hidden" in matcher.replace(f"text {written} text")
+
+
+def test_a_number_is_looked_for_only_where_the_text_has_it_as_a_whole_number():
+    matcher = SecretMatcher()
+    matcher.add_number("4010", "hidden")
+    assert not matcher.candidates("34010 and 4010.5 and a4010")
+    assert not matcher.may_be_in("34010")
+    assert matcher.may_be_in("is 4010")
+    assert matcher.replace("34010, 4010") == "34010, hidden"

@@ -135,6 +135,7 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
 
     (finding,) = search.findings
     assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
+    assert finding.not_sent_again == ""
     assert search.check.seen_violations["NO-5XX", finding.cause] == 1
     assert not search.unstable
 
@@ -551,6 +552,7 @@ def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
     assert [(finding.rule, finding.stable, finding.intermittent) for finding in search.findings] == [
         ("NO-5XX", False, True)
     ]
+    assert search.findings[0].not_sent_again == "the time was over"
 
 
 def test_all_that_fails_as_the_time_ends_is_kept() -> None:

@@ -14,6 +14,7 @@ from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding, RuleResult, Spent
 from contracts.report import FORMATS
 from contracts.report.operation_line import place_of
+from contracts.report.text import render_text
 from tests.contracts.report import samples
 
 SCHEMA = json.loads(files("contracts.report").joinpath("report.schema.json").read_text())
@@ -279,3 +280,27 @@ def test_a_long_finding_is_cut_in_the_summary():
     result = samples.without_findings(findings=(long,), rules=(RuleResult("REQ-COUNT", "failed", ""),))
 
     assert len(FORMATS["markdown"](samples.report(result))) < 25_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"seen": 2, "judged": 9}, "seen 2 of 9 times; not seen when it was sent again alone"),
+        ({"seen": 2, "judged": 0}, "seen 2 times; not seen when it was sent again alone"),
+        ({"seen": 1, "judged": 0}, "seen 1 time; not seen when it was sent again alone"),
+        (
+            {"seen": 6, "judged": 818, "not_sent_again": "the time was over"},
+            "seen 6 of 818 times; not sent again: the time was over",
+        ),
+    ],
+)
+def test_the_frequency_says_only_what_is_known(fields, words):
+    assert Finding("R", "c", "e", "g", (), stable=False, intermittent=True, **fields).frequency == words
+
+
+def test_what_was_not_sent_again_is_not_said_to_have_been():
+    finding = Finding("BULK-ECHO", "a cause", "this", "that", (), stable=False, not_sent_again="the time was over")
+    report = samples.report(samples.without_findings(unstable=(finding,)))
+    for name in ("junit", "html", "markdown"):
+        assert "did not repeat when sent again" not in FORMATS[name](report)
+    assert "Unstable, not sent again: the time was over: BULK-ECHO" in render_text(report)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Reproduction, RuleResult, Spent
+from contracts.core.secret_matcher import SecretMatcher
 from contracts.oracle.violation import excerpt
 from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
@@ -423,3 +424,17 @@ def test_the_type_and_the_path_of_a_case_are_not_masked():
     mask.learn([request])
     [masked] = mask.finding(finding).reproductions
     assert json.loads(masked.case) == {"$type": "a.case", "path": "/v1/runs", "json": {"a": "masked-1"}}
+
+
+def test_a_body_and_a_long_text_that_occur_many_times_are_masked_once(monkeypatch):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"a": SECRET}})])
+    searched = []
+    original = SecretMatcher.candidates
+    monkeypatch.setattr(SecretMatcher, "candidates", lambda self, text: searched.append(text) or original(self, text))
+    long = "a text " * 100 + SECRET
+    for number in range(20):
+        body = json.dumps({"a": long, "number": number % 2}).encode()
+        assert b"masked-1" in mask.answer(Answer(200, (), body)).body
+    assert searched.count(long) == 1
+    assert len(searched) < 10
