@@ -28,7 +28,7 @@ def judge(
         if rule not in by_id or by_id[rule].status in {"skipped", "not_offered"}
     ]
     verdict: VerdictName = "passed"
-    if result.verdict == "incomplete" or any(rule.makes_incomplete for rule in result.rules):
+    if result.verdict == "incomplete" or any(rule.makes_incomplete for rule in result.rules) or result.judged_nothing:
         verdict = "incomplete"
         if fail_on_incomplete:
             failed_by.append("The check is incomplete, which --fail-on-incomplete does not let pass.")

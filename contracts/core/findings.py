@@ -160,3 +160,8 @@ class CheckResult:
     scenarios: tuple[ScenarioProgress, ...] = ()
     coverage: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     """How often each rule was judged: operationId → part of the request or answer → rule → count."""
+
+    @property
+    def judged_nothing(self) -> bool:
+        """Whether there are rules, and none was judged."""
+        return bool(self.rules) and all(rule.status in {"skipped", "not_offered"} for rule in self.rules)

@@ -32,6 +32,8 @@ _STATUSES: Final[tuple[RuleStatus, ...]] = ("failed", "skipped", "not_offered", 
 
 def render_html(report: Report) -> str:
     verdict = _VERDICTS[report.result.verdict]
+    if report.result.verdict == "passed" and report.result.baselined:
+        verdict = "Passed: nothing new"
     style, script = _file("page.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     parts = [

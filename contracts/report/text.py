@@ -132,12 +132,18 @@ def _verdict(report: Report) -> Iterator[str]:
         case "passed":
             unstable = len(result.unstable)
             but = f" that showed again; {unstable} unstable, see above" if unstable else ""
-            yield click.style(f"PASSED: nothing found{but}.", fg="yellow" if unstable else "green", bold=True)
+            found = f"nothing found{but}"
+            if accepted := len(result.baselined):
+                findings = "1 finding is" if accepted == 1 else f"{accepted} findings are"
+                found = f"nothing new{but}; {findings} accepted by the baseline"
+            yield click.style(f"PASSED: {found}.", fg="yellow" if unstable else "green", bold=True)
         case "failed":
             yield click.style(f"FAILED{report.count_in_words}.", fg="red", bold=True)
         case "incomplete":
-            skipped = count["skipped"]
+            skipped = sum(rule.makes_incomplete for rule in result.rules)
             not_judged = f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
+            if result.judged_nothing:
+                not_judged, skipped = "nothing was judged (see above)", 1
             missing = not_judged if skipped else "not everything was tried"
             if spent.runs_left is None:
                 left = "it is not known what is left on the target"

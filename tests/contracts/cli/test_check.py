@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.core.findings import CouldNotCheck
+from contracts.core.findings import CouldNotCheck, RuleResult
 from contracts.core.target import Budget
 from contracts.guard.identity import PossibleRun
 from tests.contracts.cli import fakes
@@ -569,3 +569,13 @@ def test_a_baseline_with_a_rule_that_does_not_exist_is_refused(check, engine, tm
     status, _, err = check("--baseline", path)
     assert (status, engine.targets) == (2, [])
     assert f"{path}: There is no rule 'REQ-COUN': did you mean REQ-COUNT?" in err
+
+
+def test_a_check_that_judged_nothing_is_incomplete(check, engine):
+    engine.answer = fakes.result(rules=(RuleResult("HTTP-LIMIT", "skipped", "the target never answered 429"),))
+    status, out, _ = check()
+    assert status == 0
+    assert "INCOMPLETE: nothing found, but nothing was judged (see above)." in out
+    assert check("--fail-on-incomplete")[0] == 1
+    engine.answer = fakes.result(rules=(RuleResult("HTTP-LIMIT", "skipped", ""), RuleResult("A", "passed", "")))
+    assert "PASSED: nothing found." in check()[1]

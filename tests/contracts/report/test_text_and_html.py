@@ -102,7 +102,7 @@ def test_a_long_value_is_cut_in_the_middle():
     ],
 )
 def test_the_verdict_comes_last_and_is_bold(verdict, said):
-    rules = (RuleResult("REQ-COUNT", "skipped", "it could not be judged"),)
+    rules = (RuleResult("REQ-COUNT", "skipped", "it could not be judged"), RuleResult("BULK-ECHO", "passed", ""))
     shown = render_text(samples.report(samples.without_findings(verdict=verdict, rules=rules)))
     last = shown.splitlines()[-1]
     assert click.unstyle(last).startswith(said)
@@ -300,3 +300,25 @@ def test_a_page_without_findings_has_the_table_of_rules_only():
     page = html(samples.report(samples.without_findings(), rules={}))
     assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rules by group", "Rules"]
     assert "Passed: nothing found" in page
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((("HTTP-LIMIT", "skipped"), ("REQ-COUNT", "passed")), "not everything was tried"),
+        ((("HTTP-LIMIT", "skipped"), ("REQ-COUNT", "skipped"), ("A", "passed")), "1 rule was not judged (see above)"),
+        ((("HTTP-LIMIT", "skipped"),), "nothing was judged (see above)"),
+        ((("CHAIN-RULES", "not_offered"),), "nothing was judged (see above)"),
+    ],
+)
+def test_an_incomplete_check_says_why(rules, said):
+    results = tuple(RuleResult(rule, status, "") for rule, status in rules)
+    shown = text(samples.report(samples.without_findings(verdict="incomplete", rules=results)))
+    assert f"INCOMPLETE: nothing found, but {said}." in shown
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 finding is"), (2, "2 findings are")])
+def test_a_check_that_finds_only_what_the_baseline_accepts_says_so(count, said):
+    report = samples.report(samples.without_findings(baselined=(samples.COUNT,) * count))
+    assert f"PASSED: nothing new; {said} accepted by the baseline." in text(report)
+    assert "Passed: nothing new" in FORMATS["html"](report)
