@@ -57,7 +57,8 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     for scenario in _ordered(target, wanted):
         fixed = live.PLAN[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
         cases = [part for case in fixed for part in case.parts]
-        if not cases and (undiscovered.is_live or wanted.isdisjoint(scenario.rules)):
+        needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
+        if not cases and (undiscovered.is_live or needs_second):
             continue
         judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))

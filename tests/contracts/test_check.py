@@ -44,7 +44,8 @@ def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> Non
 
 
 def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first() -> None:
-    steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"SECRET-LEAK"})
+    target = Target("http://127.0.0.1:9", "token", second_token="other", allow_writes=True)
+    steps = plan(target, {"SECRET-LEAK"})
     names = [step.name for step in steps]
 
     assert {scenario.name for scenario in SCENARIOS} <= set(names)
