@@ -86,7 +86,7 @@ class Idempotency:
         """Remove some of the oldest keys: expired ones, and others if there are too many.
 
         Most uses of many keys remove none. To find the oldest key, a dict passes all places of keys that were removed
-        before, which takes as long as a whole request. So one use removes many.
+        before, which takes up to 40 µs. So one use removes many.
         """
         _, total = await store.oldest(KEY, 0)
         if _EVICTED_AT_ONCE < total <= self._most_keys + _EVICTED_AT_ONCE and fingerprint[0] >= _EVICTS:
