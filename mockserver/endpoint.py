@@ -291,7 +291,7 @@ class Endpoint:
                     request = await request.again()
                     reply = await keys.reply(store, key, fingerprint, request.now.moment)
                 else:
-                    await keys.evict(store, fingerprint, request.now.moment)
+                    await keys.evict(store, key, fingerprint, request.now.moment)
                     return reply
         raise Refused(_TOO_MANY)
 

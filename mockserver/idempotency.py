@@ -23,7 +23,7 @@ KEY = "idempotency"
 KEPT_US = 24 * 3600 * SECOND
 _EVICTED_AT_ONCE = 256
 _EVICTS = 256 // 32
-"""One use of 32 evicts, by the first byte of its fingerprint, which no client can predict."""
+"""One use of 32 evicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,14 @@ class Idempotency:
         until = now + KEPT_US
         return Write(KEY, key, Use(fingerprint, until, reply), 0, until)
 
-    async def evict(self, store: SpaceStore, fingerprint: bytes, now: int) -> None:
+    async def evict(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> None:
         """Remove some of the oldest keys: expired ones, and others if there are too many.
 
         Most uses of many keys remove none. To find the oldest key, a dict passes all places of keys that were removed
         before, which takes up to 40 µs. So one use removes many.
         """
         _, total = await store.oldest(KEY, 0)
-        if _EVICTED_AT_ONCE < total <= self._most_keys + _EVICTED_AT_ONCE and fingerprint[0] >= _EVICTS:
+        if _EVICTED_AT_ONCE < total <= self._most_keys + _EVICTED_AT_ONCE and not evicts(key, fingerprint):
             return
         uses, total = await store.oldest(KEY, _EVICTED_AT_ONCE)
         old = [
@@ -100,6 +100,11 @@ class Idempotency:
         if old:
             with suppress(Conflict):  # another request has removed one of them
                 await store.commit(*old)
+
+
+def evicts(key: str, fingerprint: bytes) -> bool:
+    """Whether this use evicts. No client can predict it, since the fingerprint is keyed."""
+    return blake2b(key.encode("utf-8", "surrogateescape"), key=fingerprint, digest_size=1).digest()[0] < _EVICTS
 
 
 def _check(known: bytes, fingerprint: bytes) -> None:

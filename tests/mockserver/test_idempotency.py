@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.clock import Clock
 from mockserver.errors import Conflict
-from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use
+from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use, evicts
 from mockserver.reply import Reply
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.memory import MemorySpace
@@ -239,7 +239,7 @@ def test_an_oldest_key_that_another_has_removed_is_no_error():
         keys, space = Idempotency(most_keys=0), _Suspending()
         await space.commit(keys.settled("k", b"print", 0, Reply(204)))
         space.faster = Write(KEY, "k", None, 1)
-        await keys.evict(space, b"print", 0)
+        await keys.evict(space, "k", b"print", 0)
         assert await space.items(KEY) == {}
 
     asyncio.run(told())
@@ -254,7 +254,9 @@ class _Counting(MemorySpace):
         return found, total
 
 
-_EVICTS, _EVICTS_NOT = b"\x00", b"\xff"
+_KEYS = [f"use-{number}" for number in range(1_000)]
+_EVICTS = next(key for key in _KEYS if evicts(key, b"print"))
+_EVICTS_NOT = next(key for key in _KEYS if not evicts(key, b"print"))
 
 
 def _with_keys(count: int) -> _Counting:
@@ -271,20 +273,33 @@ def test_of_many_keys_most_uses_look_at_none():
     space = _with_keys(1_000)
     keys = Idempotency(most_keys=900)
     for now in (0, KEPT_US):
-        asyncio.run(keys.evict(space, _EVICTS_NOT, now))
+        asyncio.run(keys.evict(space, _EVICTS_NOT, b"print", now))
     assert space.looked_at == 0
 
 
 def test_a_use_that_evicts_removes_many_keys_but_none_too_many():
     for most_keys, now, left in ((900, 0, 900), (1_000, 0, 1_000), (900, KEPT_US, 744), (10, 0, 744)):
         space = _with_keys(1_000)
-        asyncio.run(Idempotency(most_keys=most_keys).evict(space, _EVICTS, now))
+        asyncio.run(Idempotency(most_keys=most_keys).evict(space, _EVICTS, b"print", now))
         assert list(asyncio.run(space.items(KEY))) == [f"{number}" for number in range(1_000 - left, 1_000)]
+
+
+def test_of_equal_requests_with_other_keys_some_evict():
+    mock = Mock()
+    path = f"/v1/runs/{mock.create()['id']}"
+    for number in range(300):
+        mock.request("PATCH", path, json={"error": None}, key=f"old-{number}")
+    mock.clock.advance(25 * 3600)
+    for number in range(3_000):
+        mock.request("PATCH", path, json={"error": None}, key=f"new-{number}")
+        if "old-0" not in _kept(mock):
+            return
+    raise AssertionError("no use of 3,000 has removed an expired key")
 
 
 def test_far_too_many_keys_are_removed_by_any_use():
     space = _with_keys(1_000)
-    asyncio.run(Idempotency(most_keys=700).evict(space, _EVICTS_NOT, 0))
+    asyncio.run(Idempotency(most_keys=700).evict(space, _EVICTS_NOT, b"print", 0))
     assert len(asyncio.run(space.items(KEY))) == 744
 
 
