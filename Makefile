@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 N ?= 40
-# Half as many processes again as cores, since tests also wait; not for make matrix, whose checks are limited in time.
-JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')
 
 .PHONY: serve test matrix full-matrix mutants hostile check bench clean
 
@@ -13,7 +11,7 @@ serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n $(JOBS) -m "not matrix" --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not matrix" --durations=10 $(ARGS)
 
 # whole checks, long searches and comparisons: what make test has no time for
 matrix: $(VENV)/dev.stamp

@@ -74,7 +74,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _id(text: str) -> str:
     if not is_uuid(text.lower()):
-        raise ValueError(f"{text!r} is no UUID: write an id such as 10000000-0000-4000-8000-000000000001")
+        raise ValueError(f"{text!r} is not a UUID: write an id such as 10000000-0000-4000-8000-000000000001")
     return text.lower()
 
 

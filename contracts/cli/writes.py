@@ -35,7 +35,7 @@ def base_request_from(path: Path) -> dict[str, Any]:
     if isinstance(workflow_id, str):
         document["workflow_id"] = workflow_id = workflow_id.lower()
     if "workflow_id" in document and not is_uuid(workflow_id):
-        raise click.UsageError(f"{path}: workflow_id is no UUID: write the id of a workflow of the target.")
+        raise click.UsageError(f"{path}: workflow_id is not a UUID: write the id of a workflow of the target.")
     return document
 
 

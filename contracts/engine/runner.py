@@ -118,9 +118,10 @@ class Search:
                 self._waiting.remove(waiting)
                 scenario, case = waiting.scenario, waiting.case
                 self.tried[scenario.name] += not waiting.is_repeat
-                if violated is not None:
-                    self._conclude_if_new(scenario, case, violated, ())
-                if violated is not None and not waiting.is_repeat and self._is_known(scenario, violated):
+                if violated is None:
+                    continue
+                self._conclude_if_new(scenario, case, violated, ())
+                if not waiting.is_repeat and self._is_known(scenario, violated):
                     # For violations that this one hid. Beside the other cases, which would all wait for it here.
                     self._begin(scenario, case, is_repeat=True)
 

@@ -41,6 +41,7 @@ AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_UNREAD_LOOKS = 10
+"""A second or two: a server may fail some reads, or list a new run late."""
 _DELETE_RUN_COUNT = 8
 """How many runs a case creates whose ended runs are deleted: only some end in the way that it looks for. It is not part
 of the case, so that shrinking does not reduce it.

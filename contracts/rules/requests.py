@@ -56,7 +56,7 @@ RULES = (
         "REQ-WORKFLOW",
         "doc",
         "workflow_id is required and a UUID",
-        "A create without workflow_id, or with one that is no UUID, is refused, whatever else is in the request.",
+        "A create without workflow_id, or with one that is not a UUID, is refused, whatever else is in the request.",
         GROUP,
     ),
     Rule(

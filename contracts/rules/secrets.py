@@ -359,6 +359,7 @@ _RUNS: Final = 12
 _POLLS: Final = 20
 _POLL_INTERVAL_S: Final = 0.5
 _MAX_UNREAD_POLLS: Final = 4
+"""A server may fail some reads."""
 
 
 @dataclass(frozen=True)

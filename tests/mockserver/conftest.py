@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.mockserver import inprocess, valkey
+from tests.mockserver.admin.control import ControlledMock
 
 _HERE = Path(__file__).parent
 _BOTH = {
@@ -74,3 +75,15 @@ def _new_prefix(server: valkey.Valkey) -> str:
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Valkey]:
     with valkey.serving(tmp_path_factory.mktemp("valkey")) as server:
         yield server
+
+
+@pytest.fixture
+def url(valkey_server: valkey.Valkey) -> str:
+    """A store that no other test uses."""
+    return valkey_server.url(f"test-{next(_prefixes)}:")
+
+
+@pytest.fixture
+def pair(url: str) -> tuple[ControlledMock, ControlledMock]:
+    """Two servers on one store, with one clock."""
+    return ControlledMock(store=url), ControlledMock(store=url, freezes=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,7 @@ from tests.mockserver.admin.test_events import Stream
 from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey
 
-_prefixes = count(1)
 _BODY = {"workflow_id": SUCCEEDS}
-
-
-@pytest.fixture
-def url(valkey_server: Valkey) -> str:
-    return valkey_server.url(f"races-{next(_prefixes)}:")
-
-
-@pytest.fixture
-def pair(url: str) -> tuple[ControlledMock, ControlledMock]:
-    return ControlledMock(store=url), ControlledMock(store=url, freezes=False)
 
 
 class Held:

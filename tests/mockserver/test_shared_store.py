@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,7 @@ from tests.mockserver.admin.test_events import watching
 from tests.mockserver.inprocess import HAS_OUTPUT_FILES, SUCCEEDS, Mock, world_file
 from tests.mockserver.valkey import Valkey
 
-_prefixes = count(1)
 _BODY = {"workflow_id": SUCCEEDS}
-
-
-@pytest.fixture
-def url(valkey_server: Valkey) -> str:
-    return valkey_server.url(f"shared-{next(_prefixes)}:")
-
-
-@pytest.fixture
-def pair(url: str) -> tuple[ControlledMock, ControlledMock]:
-    return ControlledMock(store=url), ControlledMock(store=url, freezes=False)
 
 
 def test_what_one_server_has_created_changed_or_deleted_the_other_shows(pair):

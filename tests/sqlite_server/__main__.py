@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 given_id = reading.uuid(given_id, ("path",))
             except Refused:
-                raise Refused(400, "The id in the path is no UUID") from None
+                raise Refused(400, "The id in the path is not a UUID") from None
         key = "" if self.command == "GET" else self.headers.get("Idempotency-Key", "")
         base_url = f"http://{self.headers.get('Host', '')}"
         scope = f"{self.command} {path}"

@@ -135,7 +135,7 @@ def test_a_base_request_that_is_none(check, tmp_path, text, told):
 @pytest.mark.parametrize("flag", ["--workflow-id", "--machine-id", "--pool-id"])
 @pytest.mark.parametrize("text", ["foo", "", W[:-1], f"{{{W}}}", W.replace("-", "")])
 def test_an_id_that_is_no_uuid(check, engine, flag, text):
-    assert f"{text!r} is no UUID: write an id such as 1" in refused(check, flag, text)
+    assert f"{text!r} is not a UUID: write an id such as 1" in refused(check, flag, text)
     assert engine.targets == []
 
 
@@ -149,8 +149,8 @@ def test_fields_to_vary_without_a_base_request(check):
         ({"workflow": W}, "has no field 'workflow': did you mean workflow_id?"),
         ({"workflow_id": W, "input_vals": {}}, "has no field 'input_vals': did you mean input_values"),
         ({"workflow_id": W, "zzz": 1}, "has no field 'zzz': the fields are workflow_id, count, "),
-        ({"workflow_id": "Ada's"}, "workflow_id is no UUID"),
-        ({"workflow_id": None}, "workflow_id is no UUID"),
+        ({"workflow_id": "Ada's"}, "workflow_id is not a UUID"),
+        ({"workflow_id": None}, "workflow_id is not a UUID"),
     ],
 )
 def test_a_base_request_that_is_misspelt(check, engine, tmp_path, fields, told):

@@ -33,6 +33,7 @@ from contracts.oracle.request import read_request
 from contracts.oracle.violation import Violation
 from contracts.rules.lifecycle import LifecycleCase, run_lifecycle
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
+from contracts.rules.secrets import EndedRunsCase, run_ended
 
 JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -669,7 +670,14 @@ def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_f
     assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]
 
 
-def test_runs_that_cannot_be_read_are_not_waited_for() -> None:
+@pytest.mark.parametrize(
+    ("run", "case"),
+    [
+        (run_lifecycle, LifecycleCase(count=2)),
+        (run_ended, EndedRunsCase({"workflow_id": "«workflow»"})),
+    ],
+)
+def test_runs_that_cannot_be_read_are_not_waited_for(run: Callable[[CaseContext, Any], None], case: Any) -> None:
     def reply(request: Request) -> tuple[int, Any]:
         if request.method == "POST":
             created = new_runs(request)
@@ -680,4 +688,4 @@ def test_runs_that_cannot_be_read_are_not_waited_for() -> None:
     check = world_of(reply)
 
     with pytest.raises(Inconclusive, match="the runs cannot be read"):
-        run_lifecycle(CaseContext(check), LifecycleCase(count=2))
+        run(CaseContext(check), case)

@@ -494,13 +494,11 @@ def test_a_client_that_goes_away_while_it_is_answered_ends_the_wait_for_it(caplo
                 await send({"type": "http.response.body", "body": b"a" * 1_000, "more_body": True})
 
         server = Server(app, max_response_buffer=2_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(request())
+        wire = server.connect_stuck(request())
         for _ in range(5):
             await asyncio.sleep(0)
         assert len(server.state.tasks) == 1
-        protocol.connection_lost(ConnectionResetError())
+        wire.protocol.connection_lost(ConnectionResetError())
         await server.settle()
         return len(server.state.tasks)
 

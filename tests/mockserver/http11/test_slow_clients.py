@@ -26,9 +26,7 @@ async def _long(scope: Any, receive: Any, send: Any) -> None:
 def test_a_client_that_does_not_read_is_kept_no_more_than_the_buffer_and_one_part():
     async def run() -> int:
         server = Server(_endless, max_response_buffer=10_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(request())
+        wire = server.connect_stuck(request())
         for _ in range(100):
             await asyncio.sleep(0)
         kept = wire.unread
@@ -43,9 +41,7 @@ def test_a_client_that_does_not_read_is_kept_no_more_than_the_buffer_and_one_par
 def test_a_client_that_reads_slowly_is_waited_for_from_what_it_read_last():
     async def run() -> list[bool]:
         server = Server(_endless, max_response_buffer=10_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(request())
+        wire = server.connect_stuck(request())
         for _ in range(100):
             await asyncio.sleep(0)
         seen = []
@@ -70,9 +66,7 @@ _LAST = request(headers="Connection: close\r\n")
 def test_the_last_answer_is_kept_for_a_client_that_reads_it_slowly(sent: bytes, left: int):
     async def run() -> list[bool]:
         server = Server(_long, max_response_buffer=1_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(sent)
+        wire = server.connect_stuck(sent)
         await server.settle()
         assert wire.is_half_closed
         server.pass_time(30)
@@ -92,9 +86,7 @@ def test_the_last_answer_is_kept_for_a_client_that_reads_it_slowly(sent: bytes, 
 def test_the_last_answer_is_not_kept_for_a_client_that_reads_no_more(read: int):
     async def run() -> list[bool]:
         server = Server(_long, max_response_buffer=1_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(_LAST)
+        wire = server.connect_stuck(_LAST)
         await server.settle()
         wire.take(read)
         server.pass_time(59)
@@ -108,9 +100,7 @@ def test_the_last_answer_is_not_kept_for_a_client_that_reads_no_more(read: int):
 def test_a_client_that_sends_no_further_request_still_gets_its_answer():
     async def run() -> list[bool]:
         server = Server(_long, max_response_buffer=30_000)
-        protocol, wire = server.connect()
-        wire.is_stuck = True
-        protocol.data_received(request())
+        wire = server.connect_stuck(request())
         await server.settle()
         server.pass_time(76)
         seen = [wire.is_closed, wire.is_aborted]

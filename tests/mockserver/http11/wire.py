@@ -108,6 +108,13 @@ class Server:
         protocol.connection_made(wire)  # type: ignore[arg-type]
         return protocol, wire
 
+    def connect_stuck(self, sent: bytes) -> Wire:
+        """A client that has sent a request and does not read."""
+        protocol, wire = self.connect()
+        wire.is_stuck = True
+        protocol.data_received(sent)
+        return wire
+
     async def settle(self) -> None:
         """Until there is nothing left to do: no task of the application runs, and the loop has turned once more."""
         for _ in range(3):

@@ -190,7 +190,7 @@ class SameRequestSameIds(Standin):
         assert c.bulk(start_session=True)[0]["id"] != c.bulk(start_session=True)[0]["id"]
 
 
-@plants("BULK-IDS", what="The second of two runs has an id that is no UUID.", rarity="a digit too many, counts of 2")
+@plants("BULK-IDS", what="The second of two runs has an id that is not a UUID.", rarity="a digit too many, counts of 2")
 class SecondOfTwoIsNoUuid(Standin):
     def new_id(self, org, index, of):
         made = super().new_id(org, index, of)
