@@ -32,7 +32,10 @@ _EMPTY_BLOCK = Unit(Block(0, ()), 0)
 
 async def open_block(store: SpaceStore) -> Unit:
     """Return it as after the creates in progress: for a commit that writes it."""
-    unit = await store.load_uncommitted(LEDGER, OPEN)
+    return _block(await store.load_uncommitted(LEDGER, OPEN))
+
+
+def _block(unit: Unit) -> Unit:
     return unit if unit.version else _EMPTY_BLOCK
 
 
@@ -61,11 +64,14 @@ async def changed(store: SpaceStore, batch: Batch, *, removed: bool = False) -> 
     key = batch.block or str(batch.number // BLOCK)
     unit = await store.load(LEDGER, key)
     if not unit.version:
-        key, unit = OPEN, await store.load_uncommitted(LEDGER, OPEN)
-    block: Block = (unit if unit.version else _EMPTY_BLOCK).value
-    if key == OPEN and batch.tail not in block.tails:
-        # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
-        raise Conflict(f"the block of the batch {batch.number} has been closed meanwhile")
+        key, unit = OPEN, await open_block(store)
+        if batch.tail not in unit.value.tails:
+            # Another server may have added the batch since this one has last loaded the open block.
+            unit = _block(await store.load(LEDGER, OPEN))
+        if batch.tail not in unit.value.tails:
+            # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
+            raise Conflict(f"the block of the batch {batch.number} has been closed meanwhile")
+    block: Block = unit.value
     if removed:
         block = Block(block.next_number, tuple(tail for tail in block.tails if tail != batch.tail))
     return Write(LEDGER, key, block if block.tails or key == OPEN else None, unit.version)

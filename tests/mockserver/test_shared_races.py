@@ -237,6 +237,37 @@ def test_a_change_of_a_run_whose_block_is_closed_meanwhile_reaches_the_lists_of_
     assert other.total() == one.total() == BLOCK - 1
 
 
+def test_a_run_that_another_server_has_created_since_the_last_write_of_this_one_can_be_changed(pair):
+    one, other = pair
+    other.create()
+    run = one.create()
+    assert other.request("PATCH", f"/v1/runs/{run['id']}", json={"status": "cancelled"}).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("is_retried", [False, True], ids=["created", "retried"])
+def test_a_session_whose_block_is_closed_while_a_list_reads_it_is_listed(pair, is_retried: bool):
+    one, other = pair
+    runs = [one.create() for _ in range(BLOCK - 2)]
+    assert other.total() == BLOCK - 2
+
+    async def go() -> str:
+        session = await one.sent("POST", "/v1/runs", json={**_BODY, "start_session": True})
+        session_id = session.json()["session_id"]
+        if is_retried:
+            await one.sent("DELETE", f"/v1/runs/{session.json()['id']}")
+            await one.sent("PATCH", f"/v1/runs/{runs[0]['id']}", json={"status": "cancelled"})
+            await one.sent("POST", f"/v1/runs/{runs[0]['id']}/retry", json={"session_id": session_id})
+        looked = Held(space_of(other).store, "written_since", after=True)
+        listing = await looked.by(other.sent("GET", "/v1/runs"))
+        await one.sent("POST", "/v1/runs", json=_BODY)  # it closes the block
+        looked.released.set()
+        await listing
+        return session_id
+
+    session_id = one.run(go())
+    assert other.get("/v1/runs", params={"session_id": session_id}).json()["total"] == 1
+
+
 def test_a_namespace_that_another_server_removes_ends_the_streams_of_it_and_stays_removed(pair):
     one, other = pair
 
