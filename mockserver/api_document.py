@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,4 +36,9 @@ class APIDocument:
 
 def api_document(path: Path | None) -> APIDocument:
     """Load the document; the built-in one if `path` is None. Raises SpecError."""
-    return APIDocument(load(path or files("openapi") / "cyberdesk.yaml"))
+    return _built_in() if path is None else APIDocument(load(path))
+
+
+@cache  # nothing changes it, and a test suite may start a mock for each of its tests
+def _built_in() -> APIDocument:
+    return APIDocument(load(files("openapi") / "cyberdesk.yaml"))

@@ -26,6 +26,7 @@ _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
 _MAX_LITERAL_LENGTH: Final = 64
 _MIN_LITERAL_LENGTH: Final = 2  # a shorter one stands in almost every text
+_FEW_WORDS: Final = 8
 _MAX_FORMS_OF_LITERAL: Final = 8  # then other forms that contain it get another literal, if they have one
 
 _NUMBER: Final = re.compile(r"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
@@ -199,6 +200,8 @@ class SecretMatcher:
         """Finds the keys of `_forms` and `_blocks` in a text. It is made for the first text that is searched after a
         change.
         """
+        self._few_words: tuple[str, ...] = ()
+        """These keys, if they are so few that it is faster to look for each of them first."""
 
     def add(self, secret: str, placeholder: str, *, changed: bool = True) -> None:
         """Add a secret; if it is long enough and `changed` is set, also its changed forms and its parts."""
@@ -253,10 +256,14 @@ class SecretMatcher:
             from ahocorasick import Automaton
 
             self._automaton = Automaton()
-            for index, word in enumerate((*self._forms, *self._blocks)):
+            words = (*self._forms, *self._blocks)
+            for index, word in enumerate(words):
                 if word and word not in self._automaton:
                     self._automaton.add_word(word, (index, word))
             self._automaton.make_automaton()
+            self._few_words = words if len(words) <= _FEW_WORDS else ()
+        if self._few_words and not any(word in text for word in self._few_words):
+            return iter(())
         return self._automaton.iter(text) if self._automaton else iter(())
 
     def candidates(self, text: str) -> Candidates:

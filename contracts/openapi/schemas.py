@@ -91,6 +91,11 @@ def moment_of(value: Any) -> datetime | None:
     """Parse an RFC 3339 date-time with a time zone; None for anything else, and for a leap second."""
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         return None
+    return _parsed_moment(value)
+
+
+@functools.lru_cache(maxsize=4_096)  # runs of one create have the same moments, and are read again and again
+def _parsed_moment(value: str) -> datetime | None:
     text = re.sub(r"(\.\d{6})\d+", r"\1", value.upper().replace("Z", "+00:00").replace(" ", "T"))
     try:
         return datetime.fromisoformat(text)

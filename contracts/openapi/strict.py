@@ -1,7 +1,7 @@
-"""Judges answers strictly by the document: jsonschema, with the formats that answers must have.
+"""Judges answers strictly by the document: by its schemas, with the formats that answers must have.
 
-The readers of `schemas` also accept what a lenient server reads; an answer has no lenient forms. They are much faster
-than jsonschema, though: a field that a reader finds valid without a doubt is not validated again.
+The readers of `schemas` also accept what a lenient server reads; an answer has no lenient forms. Most answers are
+valid: jsonschema-rs says so, some twenty times as fast as jsonschema, which then says what is wrong with the others.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import jsonschema
+import jsonschema_rs
 from jsonschema.validators import extend
 
 from contracts.openapi.schemas import Diagnostics, Path, document, is_uuid, moment_of, operations, reader_of
 from contracts.openapi.schemas import schema as document_schema
 
 _LEAP_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]23:59:60(\.\d+)?(Z|z|\+00:00|-00:00)")
-_FORMATS: Final = jsonschema.FormatChecker(formats=())
 
 
-@_FORMATS.checks("uuid")
-def _is_uuid(value: Any) -> bool:
-    return not isinstance(value, str) or is_uuid(value)
+def _is_date_time(text: str) -> bool:
+    return moment_of(text) is not None or _LEAP_SECOND.fullmatch(text) is not None
 
 
-@_FORMATS.checks("date-time")
-def _is_date_time(value: Any) -> bool:
-    return not isinstance(value, str) or moment_of(value) is not None or _LEAP_SECOND.fullmatch(value) is not None
+_FORMATS: Final = {"uuid": is_uuid, "date-time": _is_date_time}
 
 
 @functools.cache
@@ -57,7 +54,7 @@ def differences(component: str, value: Any) -> Iterator[Path]:
 
 
 def matches(component: str, value: Any) -> bool:
-    return bool(_component_validator(component).is_valid(value))
+    return _component_validator(component).is_valid(value)
 
 
 def success_differences(operation: str, body: Any) -> Iterator[Path]:
@@ -67,7 +64,7 @@ def success_differences(operation: str, body: Any) -> Iterator[Path]:
 
 def success_requirements(operation: str, body: Any) -> dict[Path, str]:
     """Return what the schema requires of each part that `success_differences` yields, in words."""
-    return {tuple(error.absolute_path): _in_words(error) for error in _success_validator(operation).iter_errors(body)}
+    return {tuple(error.absolute_path): _in_words(error) for error in _success_validator(operation).errors(body)}
 
 
 def _in_words(error: jsonschema.ValidationError) -> str:
@@ -109,9 +106,35 @@ _TYPES: Final = {
 }
 
 
-def _paths(validator: Any, value: Any) -> Iterator[Path]:
-    for error in validator.iter_errors(value):
+class _Validator:
+    """A schema of the document."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        schema = schema | {"components": document()["components"]}
+        self._quick = jsonschema_rs.Draft202012Validator(schema, formats=_FORMATS, validate_formats=True)
+        self._thorough = _Thorough(schema, format_checker=_format_checker())
+
+    def is_valid(self, value: Any) -> bool:
+        try:
+            return self._quick.is_valid(value)
+        except ValueError:  # of JSON that Rust cannot represent
+            return bool(self._thorough.is_valid(value))
+
+    def errors(self, value: Any) -> Iterator[jsonschema.ValidationError]:
+        if not self.is_valid(value):
+            yield from self._thorough.iter_errors(value)
+
+
+def _paths(validator: _Validator, value: Any) -> Iterator[Path]:
+    for error in validator.errors(value):
         yield tuple(error.absolute_path)
+
+
+def _format_checker() -> jsonschema.FormatChecker:
+    checker = jsonschema.FormatChecker(formats=())
+    for name, is_right in _FORMATS.items():
+        checker.checks(name)(lambda value, is_right=is_right: not isinstance(value, str) or is_right(value))
+    return checker
 
 
 def _reference(validator: Any, reference: str, value: Any, schema: Any) -> Iterator[Any]:
@@ -129,19 +152,15 @@ def _reference(validator: Any, reference: str, value: Any, schema: Any) -> Itera
             yield jsonschema.ValidationError(f"{name} is missing", path=[name])
 
 
-_Validator: Final[Any] = extend(jsonschema.Draft202012Validator, {"$ref": _reference})  # type: ignore[no-untyped-call]
+_Thorough: Final[Any] = extend(jsonschema.Draft202012Validator, {"$ref": _reference})  # type: ignore[no-untyped-call]
 
 
 @functools.cache
-def _component_validator(component: str) -> Any:
-    return _compiled({"$ref": f"#/components/schemas/{component}"})
+def _component_validator(component: str) -> _Validator:
+    return _Validator({"$ref": f"#/components/schemas/{component}"})
 
 
 @functools.cache
-def _success_validator(operation: str) -> Any:
+def _success_validator(operation: str) -> _Validator:
     content = responses(operation)[success_status(operation)]["content"]
-    return _compiled(content["application/json"]["schema"])
-
-
-def _compiled(schema: dict[str, Any]) -> Any:
-    return _Validator(schema | {"components": document()["components"]}, format_checker=_FORMATS)
+    return _Validator(content["application/json"]["schema"])

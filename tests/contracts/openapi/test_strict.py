@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from contracts.openapi import strict
 from contracts.openapi.schemas import document
 from contracts.openapi.strict import differences, matches, success_requirements
 
@@ -24,6 +25,11 @@ RUN: dict[str, Any] = dict.fromkeys(document()["components"]["schemas"]["RunResp
     "created_at": "2026-01-02T03:04:05Z",
 }
 
+UNUSUAL_VALUES: tuple[Any, ...] = (
+    float("nan"), float("inf"), 1e300, 2**70, -(10**400), "\ud800", "3C90C3CC-0D44-4B50-8888-8DD25736052A",
+    "2026-01-02 03:04:05Z", "2026-01-02T03:04:05", "2026-02-30T03:04:05Z", "2026-06-30T23:59:60Z",
+    "2026-01-02T03:04:05.1234567890123Z", {"": None}, {"id": []}, [1.0, "\x00"],
+)  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1.0, 1.5, "", "x", "2026-01-02T03:04:05Z", "3c90c3cc-0d44-4b50-8888-8dd25736052a", [], [None],
     ["x"], [{}], {}, {"a": 1},
@@ -55,6 +61,14 @@ def test_a_value_is_judged_as_jsonschema_alone_judges_it(component: str) -> None
         for name in schema.get("properties", {}):
             refused = not alone.is_valid({name: value}) and not _only_misses_fields(alone, {name: value})
             assert not (refused and _accepts_field(component, name, value)), (name, value)
+
+
+@pytest.mark.parametrize("component", document()["components"]["schemas"])
+def test_both_validators_agree(component: str) -> None:
+    for schema in schemas_in(document()["components"]["schemas"][component]):
+        validator = strict._Validator(schema)
+        for value in (*VALUES, *UNUSUAL_VALUES):
+            assert validator.is_valid(value) == validator._thorough.is_valid(value), (schema, value)
 
 
 def _only_misses_fields(alone: Any, value: Any) -> bool:

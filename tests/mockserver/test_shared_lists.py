@@ -1,0 +1,134 @@
+"""Two servers with one store answer requests at the same moment: afterwards the lists of both show what reads show.
+
+The order of these requests is left to chance. Whatever it is, no request fails, and the lists are complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from mockserver.behaviour import ledger, run_index
+from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.inprocess import ENDS_AT_ONCE, FRONT_DESK_1, SUCCEEDS
+from tests.mockserver.valkey import Valkey
+
+_STATUSES = ("scheduling", "running", "success", "cancelled")
+_servers = st.sampled_from([0, 1])
+_picks = st.integers(0, 1_000_000)
+_creates = st.tuples(
+    st.just("create"), st.sampled_from(["", "start", "join"]), st.sampled_from([1, 1, 3]), st.booleans(), _picks
+)
+_updates = st.tuples(st.just("update"), _picks, st.sampled_from(["cancelled", "running", "success"]))
+_retries = st.tuples(st.just("retry"), _picks, st.sampled_from(["", "start", "join"]), _picks)
+_deletes = st.tuples(st.just("delete"), _picks)
+_lists = st.tuples(st.just("list"), st.sampled_from([{}, {"status": "running"}, {"workflow_id": SUCCEEDS}]))
+_requests = st.one_of(_creates, _creates, _updates, _retries, _deletes, _lists)
+
+
+class SharedLists(RuleBasedStateMachine):
+    servers: tuple[ControlledMock, ControlledMock]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = f"test-{uuid4()}"
+        self.ids: list[str] = []
+        self.sessions: list[str] = []
+
+    @rule(requests=st.lists(st.tuples(_servers, st.integers(0, 3), _requests), min_size=1, max_size=8))
+    def send_together(self, requests: list[tuple[int, int, tuple[Any, ...]]]) -> None:
+        async def go() -> None:
+            await asyncio.gather(*(self._send(server, turns, request) for server, turns, request in requests))
+
+        self.servers[0].run(go())
+        self._check_lists()
+
+    async def _send(self, server: int, turns: int, request: tuple[Any, ...]) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        kind, *values = request
+        if kind == "create":
+            await self._create(server, *values)
+        elif kind == "list":
+            await self._sent(server, "GET", "/v1/runs", {200}, params=values[0])
+        elif self.ids:
+            path = f"/v1/runs/{self.ids[values[0] % len(self.ids)]}"
+            if kind == "update":
+                await self._sent(server, "PATCH", path, {200, 404, 409}, json={"status": values[1]})
+            elif kind == "retry":
+                await self._sent(server, "POST", f"{path}/retry", {200, 404, 409}, json=self._session(*values[1:]))
+            elif (await self._sent(server, "DELETE", path, {204, 404})).status_code == 204:
+                self.ids.remove(path.rpartition("/")[2])
+
+    async def _create(self, server: int, session: str, count: int, ends: bool, pick: int) -> None:
+        body = {"workflow_id": ENDS_AT_ONCE if ends else SUCCEEDS, "count": count, "machine_id": FRONT_DESK_1}
+        answer = await self._sent(server, "POST", "/v1/runs/bulk", {201}, json=body | self._session(session, pick))
+        for run in answer.json()["created_runs"]:
+            self.ids.append(run["id"])
+            if run["session_id"] not in (None, *self.sessions):
+                self.sessions.append(run["session_id"])
+
+    def _session(self, session: str, pick: int) -> dict[str, Any]:
+        if session == "join" and self.sessions:
+            return {"session_id": self.sessions[pick % len(self.sessions)]}
+        return {"start_session": True} if session == "start" else {}
+
+    async def _sent(self, server: int, method: str, path: str, expected: set[int], **how: Any) -> httpx.Response:
+        answer = await self.servers[server].sent(method, path, token=self.token, **how)
+        assert answer.status_code in expected, f"{method} {path}: {answer.status_code} {answer.text}"
+        assert "Too many requests" not in answer.text
+        return answer
+
+    def _check_lists(self) -> None:
+        async def go() -> None:
+            reads = [await self._sent(0, "GET", f"/v1/runs/{run_id}", {200}) for run_id in self.ids]
+            runs = [answer.json() for answer in reads]
+            for query in self._queries():
+                expected = {run["id"] for run in runs if all(run[name] == value for name, value in query.items())}
+                for server in (0, 1):
+                    answer = await self._sent(server, "GET", "/v1/runs", {200}, params={**query, "limit": 1000})
+                    page = answer.json()
+                    assert {run["id"] for run in page["items"]} == expected, f"server {server}, {query}"
+                    assert page["total"] == len(page["items"]) == len(expected), f"server {server}, {query}"
+
+        self.servers[0].run(go())
+
+    def _queries(self) -> Iterator[dict[str, str]]:
+        yield {}
+        yield from ({"status": status} for status in _STATUSES)
+        yield {"workflow_id": ENDS_AT_ONCE}
+        yield {"machine_id": FRONT_DESK_1, "status": "running"}
+        yield from ({"session_id": each} for each in self.sessions)
+
+
+@lru_cache
+def _servers_of(url: str) -> tuple[ControlledMock, ControlledMock]:
+    return ControlledMock(store=url), ControlledMock(store=url, freezes=False)
+
+
+def test_lists_of_both_servers_are_complete_after_requests_at_the_same_moment(
+    valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (ledger, run_index):
+        monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(SharedLists, "servers", _servers_of(valkey_server.url("test-lists:")), raising=False)
+    run_state_machine_as_test(
+        SharedLists,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=8,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.generate,),  # what depends on chance cannot be shrunk
+            database=None,
+        ),
+    )
