@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.ids import one_id
-from mockserver.behaviour.lifecycle import Progression, Schedules, Timeline
+from mockserver.behaviour.lifecycle import Progression, Schedules
 from mockserver.behaviour.run_index import RunIndex
+from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import Clock
 from mockserver.settings import Limits
@@ -36,7 +37,7 @@ class Rendered(NamedTuple):
     """
 
     change: Change
-    timelines: Mapping[tuple[str, int], Timeline] | None
+    timelines: SessionTimelines | None
     since: int
     until: int
     text: bytes
@@ -46,13 +47,13 @@ class Rendered(NamedTuple):
 class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
-    `timelines`: by session id, with the version of the session. `rendered`: by batch tail and run index. `stretches`:
-    the JSON of several runs of a batch, by batch tail and places, with the simulated times since and until which it is
-    valid.
+    `sessions`: the timelines by session id, with the version of the session. `rendered`: by batch tail and run index.
+    `stretches`: the JSON of several runs of a batch, by batch tail and places, with the simulated times since and until
+    which it is valid.
     `index`: it follows the versions of the store; None until the first list.
     """
 
-    timelines: dict[str, tuple[int, Mapping[tuple[str, int], Timeline]]] = field(default_factory=dict)
+    sessions: dict[str, tuple[int, SessionTimelines]] = field(default_factory=dict)
     timeline_count: int = 0  # of all sessions together
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     rendered_bytes: int = 0

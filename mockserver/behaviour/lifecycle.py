@@ -14,14 +14,13 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import shake_128
 from typing import Literal, NamedTuple
 
-from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change, Changes, Session, Slot
+from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
-from mockserver.errors import Conflict
 
 _LARGEST_NUMBER = 0xFFFFFFFF
 
@@ -245,40 +244,3 @@ def _end(schedule: Schedule, running_since: int) -> tuple[int, int]:
     """Return when the checks of a run begin (FOREVER without checks) and when it ends."""
     done = min(FOREVER, running_since + schedule.running)
     return (done if schedule.checks else FOREVER), min(FOREVER, done + schedule.checks)
-
-
-class Timelines(dict[tuple[str, int], Timeline]):
-    """The timelines of a session's runs in their latest attempt, by batch tail and index."""
-
-    def __missing__(self, run: tuple[str, int]) -> Timeline:
-        raise Conflict(f"run {run[1]} of {run[0]} has left its session while that was read")
-
-
-class SessionTimeline:
-    """Computes the timelines of all runs of a session, slot by slot in order. `profile_of` is by workflow id."""
-
-    def __init__(self, schedules: Schedules, profile_of: Mapping[str, RunProfile]) -> None:
-        self.timelines = Timelines()
-        self._schedules = schedules
-        self._profile_of = profile_of
-        self._free = 0
-
-    def add(self, slot: Slot, batch: Batch, changes: Changes) -> None:
-        free = max(self._free, slot.after)
-        profile = self._profile_of[batch.workflow_id]
-        for index in range(slot.first, slot.stop):
-            change = changes.get(index, UNCHANGED)
-            if change.attempt != slot.attempt:
-                continue  # the session and the changes were read at different versions
-            schedule = self._schedules.schedule(profile, batch, index, change)
-            timeline = timeline_of(schedule, change, batch.born, free=free)
-            self.timelines[batch.tail, index] = timeline
-            free = max(free, timeline.ended)
-        self._free = free
-
-
-def members(session: Session) -> Iterator[tuple[str, int]]:
-    """Yield the batch tail and index of each run, in order of execution."""
-    for slot in session.slots:
-        for index in range(slot.first, slot.stop):
-            yield slot.batch_tail, index

@@ -21,6 +21,7 @@ from mockserver.behaviour.ledger import BLOCK, LEDGER, OPEN, Block
 from mockserver.behaviour.lifecycle import Schedules, Timeline
 from mockserver.behaviour.run_sequence import RunSequence
 from mockserver.behaviour.run_states import NO_RUNS, RunState, RunStates, StatesByPlace
+from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
 from mockserver.store import ABSENT, SpaceStore
@@ -29,7 +30,7 @@ from mockserver.time_slice import TimeSlice
 _MAX_LOOKS = 50
 """So often at most a list looks again for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
-SessionTimelines = Callable[[str], Awaitable[Mapping[tuple[str, int], Timeline]]]
+ReadSession = Callable[[str], Awaitable[SessionTimelines]]
 """Returns the timelines of a session by its id. Raises Conflict if the session changes meanwhile."""
 
 
@@ -79,7 +80,7 @@ class RunIndex:
 
     # --- Following the store
 
-    async def catch_up(self, store: SpaceStore, timelines_of: SessionTimelines) -> None:
+    async def catch_up(self, store: SpaceStore, timelines_of: ReadSession) -> None:
         """Take in what was written since the last time. Raises Conflict if a session changes meanwhile."""
         while self._catching_up is not None:
             await asyncio.wait((self._catching_up,))
@@ -110,7 +111,7 @@ class RunIndex:
         self._due_sessions |= dict.fromkeys(reversed(written[SESSION]))
         return bool(self._due_blocks or self._due_sessions)
 
-    async def _take_block(self, store: SpaceStore, timelines_of: SessionTimelines, key: str) -> None:
+    async def _take_block(self, store: SpaceStore, timelines_of: ReadSession, key: str) -> None:
         block: Block = (await store.load(LEDGER, key)).value or Block(0, ())
         name = str(block.next_number // BLOCK) if key == OPEN else key
         known = self._blocks.setdefault(name, {})
@@ -140,7 +141,7 @@ class RunIndex:
         if not known:
             self._blocks.pop(name, None)
 
-    async def _take_session(self, store: SpaceStore, timelines_of: SessionTimelines, session_id: str) -> None:
+    async def _take_session(self, store: SpaceStore, timelines_of: ReadSession, session_id: str) -> None:
         session: Session | None = (await store.load(SESSION, session_id)).value
         batches: list[Batch] = []
         tails = list(dict.fromkeys(slot.batch_tail for slot in session.slots)) if session is not None else []
@@ -151,9 +152,7 @@ class RunIndex:
                 batches.append(batch)
         self._sessions[session_id] = batches
 
-    async def _take_changes(
-        self, store: SpaceStore, timelines_of: SessionTimelines, batch: Batch, *, is_new: bool
-    ) -> None:
+    async def _take_changes(self, store: SpaceStore, timelines_of: ReadSession, batch: Batch, *, is_new: bool) -> None:
         """Take in a batch that has changes or a session: compare its runs with what is known of them."""
         unit = await store.load(CHANGES, batch.tail)
         changes: Changes = unit.value or NO_CHANGES

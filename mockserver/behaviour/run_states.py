@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, Batch, Change, Changes, Script
 from mockserver.behaviour.batch_lives import LivesCache
 from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline, timeline_of
+from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, matches
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
@@ -21,11 +22,11 @@ _FEW = 16
 
 
 class RunState(NamedTuple):
-    """`session` is the timelines of all runs of its session, by batch tail and place, if it has one."""
+    """`session` is the timelines of all runs of its session, if it has one."""
 
     machine_id: str | None
     timeline: Timeline
-    session: Mapping[tuple[str, int], Timeline] | None = None
+    session: SessionTimelines | None = None
 
 
 _IF_ALL_ARE_ACTIVE: Final[Mapping[str, bool]] = {ACTIVE: True, ENDED: False, **dict.fromkeys(TERMINAL, False)}

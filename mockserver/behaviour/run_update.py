@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from mockserver.behaviour.attachments import find_attachment
-from mockserver.behaviour.batch import TERMINAL, Move, Session
+from mockserver.behaviour.batch import TERMINAL, Move
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.lifecycle import EDGES, Timeline, members
+from mockserver.behaviour.lifecycle import EDGES
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_view import Found, Run, find_run, session_timelines, shown_start
@@ -69,15 +69,9 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
         )
     if found.session is None or status == "cancelled" or current != "scheduling":
         return
-    session: Session = found.session.value
     timelines = await session_timelines(context, run.placement.session_id or "", found.session)
-    here = (run.batch.tail, run.place)
-    for member in members(session):
-        if member == here:
-            return
-        before: Timeline | None = timelines.get(member)
-        if before is not None and before.ended > sim_time:
-            raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
+    if timelines.free_before(run.batch.tail, run.place) > sim_time:
+        raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
 
 
 def _moment(value: datetime | None) -> int | None:

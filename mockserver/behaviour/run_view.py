@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from mockserver.behaviour.batch import (
 from mockserver.behaviour.context import Context, Rendered, Space
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.ledger import changed
-from mockserver.behaviour.lifecycle import SessionTimeline, Timeline, timeline_of
+from mockserver.behaviour.lifecycle import Timeline, timeline_of
 from mockserver.behaviour.run_files import (
     Attachment,
     ids_of,
@@ -33,6 +33,7 @@ from mockserver.behaviour.run_files import (
 )
 from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_results import NOTHING_YET, NULL, results
+from mockserver.behaviour.session_timelines import Part, SessionTimelines
 from mockserver.clock import FOREVER, Clock, moment_from, text_of
 from mockserver.errors import Conflict, NotFound
 from mockserver.reply import LARGE_BYTES, Reply
@@ -141,18 +142,19 @@ def single_timeline(space: Space, batch: Batch, index: int, change: Change) -> T
     return timeline_of(schedule, change, batch.born)
 
 
-async def session_timelines(context: Context, session_id: str, unit: Unit) -> Mapping[tuple[str, int], Timeline]:
+async def session_timelines(context: Context, session_id: str, unit: Unit) -> SessionTimelines:
     """The timelines of all runs of a session, cached by its version: every change of a run commits its session too.
 
     Raises Conflict if the session changes while it is read.
     """
-    cached = context.space.cached.timelines
+    space = context.space
+    cached = space.cached.sessions
     known = cached.get(session_id)
     if known is not None and known[0] == unit.version:
         return known[1]
+    before = None if known is None else known[1]
     session: Session = unit.value
-    space = context.space
-    timeline = SessionTimeline(space.schedules, space.profiles)
+    parts: list[Part] = []
     time_slice = TimeSlice()
     for start in range(0, len(session.slots), _SLOTS_AT_ONCE):
         slots = session.slots[start : start + _SLOTS_AT_ONCE]
@@ -165,11 +167,11 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Ma
             batch: Batch | None = stored.value
             if batch is None:
                 raise Conflict(f"a run of session {session_id} has gone while it was read")
-            timeline.add(slot, batch, changes.value or NO_CHANGES)
+            parts.append(Part(slot, batch, changes.value or NO_CHANGES))
             if time_slice.is_over:
                 await time_slice.give_way()
-    timelines = timeline.timelines
-    space.cached.timeline_count += len(timelines) - (len(known[1]) if known is not None else 0)
+    timelines = SessionTimelines(space.schedules, space.profiles, parts, before)
+    space.cached.timeline_count += len(timelines) - (len(before) if before is not None else 0)
     if space.cached.timeline_count > _TIMELINES_CACHED:
         cached.clear()
         space.cached.timeline_count = len(timelines)
@@ -180,7 +182,7 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Ma
 async def index_of(context: Context) -> RunIndex:
     """Return the index of the space, with all that is in the store. Raises Conflict as `session_timelines` does."""
 
-    async def timelines_of(session_id: str) -> Mapping[tuple[str, int], Timeline]:
+    async def timelines_of(session_id: str) -> SessionTimelines:
         return await session_timelines(context, session_id, await context.store.load(SESSION, session_id))
 
     index = context.space.index
@@ -240,7 +242,7 @@ def shown(
     batch: Batch,
     index: int,
     change: Change,
-    timelines: Mapping[tuple[str, int], Timeline] | None,
+    timelines: SessionTimelines | None,
     sim_time: int,
 ) -> bytes:
     """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
@@ -269,7 +271,7 @@ def _rendered(
     batch: Batch,
     index: int,
     change: Change,
-    timelines: Mapping[tuple[str, int], Timeline] | None,
+    timelines: SessionTimelines | None,
     sim_time: int,
 ) -> Rendered:
     cached = space.cached

@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from mockserver.behaviour import session_timelines
 from mockserver.behaviour.batch import Batch, Change, Move, Placement, Script, Session, Slot
 from mockserver.behaviour.ids import id_row
-from mockserver.behaviour.lifecycle import EDGES, Schedule, Schedules, SessionTimeline, Timeline, timeline_of
+from mockserver.behaviour.lifecycle import EDGES, Schedule, Schedules, Timeline, timeline_of
+from mockserver.behaviour.session_timelines import Part, SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import FOREVER, SECOND
 from mockserver.errors import Conflict
@@ -25,6 +27,7 @@ from tests.mockserver.inprocess import (
     TASK_FAILED,
     TERMINAL,
     Mock,
+    new_organisation,
     unknown_id,
 )
 
@@ -570,12 +573,81 @@ def test_a_move_to_running_starts_the_course_from_there():
 def test_a_session_is_read_again_when_a_run_has_left_it_meanwhile():
     batch = _batch(0, 1)
     profiles = dict.fromkeys([SUCCEEDS], World.built_in().default_profile)
-    timeline = SessionTimeline(Schedules(b"key", "time"), profiles)
 
-    timeline.add(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})
+    timelines = SessionTimelines(
+        Schedules(b"key", "time"), profiles, [Part(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})]
+    )
 
     with pytest.raises(Conflict):
-        timeline.timelines[batch.tail, 0]
+        timelines[batch.tail, 0]
+    with pytest.raises(Conflict):
+        timelines[batch.tail, 1]
+
+
+_MOVES = st.builds(Move, st.sampled_from(["running", "success", "cancelled"]), st.integers(0, 60 * SECOND))
+_CHANGES = st.dictionaries(
+    st.integers(0, 5),
+    st.builds(
+        Change,
+        moves=st.lists(_MOVES, max_size=2).map(lambda moves: tuple(sorted(moves, key=lambda move: move.at))),
+        deleted=st.none() | st.integers(0, 60 * SECOND),
+        attempt=st.sampled_from([0, 0, 0, 1]),
+    ),
+    max_size=4,
+)
+
+
+_READS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), max_size=3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3), _CHANGES, _READS), min_size=1, max_size=12))
+def test_timelines_that_follow_from_those_before_are_those_that_are_computed_anew(steps):
+    schedules, profiles = Schedules(b"key", "time"), {SUCCEEDS: PROFILE}
+    batches = [_batch(number, 6, created=number * SECOND) for number in range(3)]
+    slots = [
+        Slot(batches[0].tail, 1, 6, 0),
+        Slot(batches[1].tail, 0, 3, 0),
+        Slot(batches[2].tail, 2, 4, 0, 70 * SECOND),
+    ]
+    changes: list[dict[int, Change]] = [{}, {}, {}]
+    versions = []
+    count = 1
+    for number, more, changed, reads in steps:
+        changes[number] = changes[number] | changed if len(changed) < 3 else changed
+        count = max(count, more)  # runs may join a session
+        parts = [Part(*each) for each in zip(slots, batches, changes.copy(), strict=True)][:count]
+        before = versions[-1][0] if versions else None
+        timelines = SessionTimelines(schedules, profiles, parts, before)
+        anew = SessionTimelines(schedules, profiles, parts)
+        for batch, place in reads:
+            assert _timeline(timelines, batches[batch], place) == _timeline(anew, batches[batch], place)
+        versions.append((timelines, anew))
+    for timelines, anew in versions:
+        for batch, place in itertools.product(batches, range(6)):
+            assert _timeline(timelines, batch, place) == _timeline(anew, batch, place)
+
+
+def _timeline(timelines: SessionTimelines, batch: Batch, place: int) -> tuple[Timeline, int] | None:
+    try:
+        return timelines[batch.tail, place], timelines.free_before(batch.tail, place)
+    except Conflict:
+        return None
+
+
+@pytest.mark.parametrize("in_order", [1, -1], ids=["the first first", "the last first"])
+@pytest.mark.parametrize("seconds", [0, 5_000], ids=["before most have run", "after all have run"])
+def test_deleting_the_runs_of_a_session_computes_few_timelines_for_each(monkeypatch, in_order, seconds):
+    mock = new_organisation()
+    runs = mock.create_many(200, start_session=True)
+    mock.clock.advance(seconds)
+    computed = []
+    monkeypatch.setattr(
+        session_timelines, "timeline_of", lambda *args, **how: computed.append(1) or timeline_of(*args, **how)
+    )
+    for run in runs[::in_order]:
+        mock.delete(f"/v1/runs/{run['id']}")
+    assert mock.total() == 0
+    assert len(computed) <= 5 * len(runs)
 
 
 def test_what_comes_behind_a_run_that_has_left_a_session_still_comes_after_its_end():
