@@ -35,7 +35,7 @@ from contracts.cli.options import (
     token_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
-from contracts.cli.progress import ProgressDisplay
+from contracts.cli.progress import CleaningProgress, ProgressDisplay
 from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding
 from contracts.core.printable import printable
 from contracts.core.target import Target
@@ -262,7 +262,7 @@ def cleanup(
         token=token,
         second_token=second_token,
         ca_bundle=ca_bundle,
-        on_begin=lambda origin, runs: click.echo(f"Cleaning up {_runs(runs)} at {printable(origin)} ...", err=True),
+        on_begin=lambda origin, runs: CleaningProgress(origin, runs).count,
     )
     if not done.journals and not done.problems:
         click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")

@@ -1,4 +1,4 @@
-"""Shows the progress of a check on stderr: a block that is redrawn in place on a terminal, else a line now and then."""
+"""Shows on stderr how far a check is, in a block that is redrawn in place on a terminal, else in a line now and then."""
 
 from __future__ import annotations
 
@@ -126,6 +126,25 @@ class ProgressDisplay:
     def _findings(self) -> str:
         counts = Counter(list(self._rules.values()))
         return ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "nothing"
+
+
+class CleaningProgress:
+    """A line for each journal that is cleaned up, and one now and then while that goes on."""
+
+    def __init__(self, origin: str, runs: int, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._runs = runs
+        self._now = now
+        self._line_at = now()
+        self._cleaned = 0
+        self._lock = threading.Lock()
+        click.echo(f"Cleaning up {runs:,} run{'' if runs == 1 else 's'} at {printable(origin)} ...", err=True)
+
+    def count(self) -> None:
+        with self._lock:
+            self._cleaned += 1
+            if self._now() - self._line_at >= LINE_S:
+                self._line_at = self._now()
+                click.echo(f"  {self._cleaned:,} of {self._runs:,} done", err=True)
 
 
 def _is_terminal() -> bool:

@@ -10,7 +10,7 @@ A run is deleted only if it is proven to belong to the check:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -78,9 +78,17 @@ class Cleaner:
     no desktop keeps working on it.
     """
 
-    def __init__(self, client: RunsClient, identity: CheckIdentity, *, lists_lag: bool = False) -> None:
-        """`lists_lag`: the lists did not show created runs."""
+    def __init__(
+        self,
+        client: RunsClient,
+        identity: CheckIdentity,
+        *,
+        lists_lag: bool = False,
+        on_cleaned: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`lists_lag`: the lists did not show created runs. `on_cleaned` is called after each run, from any thread."""
         self.client = client
+        self._on_cleaned = on_cleaned
         self._identity = identity
         self._lists_lag = lists_lag
         self._support = DeleteSupport(offered=False)
@@ -112,9 +120,10 @@ class Cleaner:
         for authorization in authorizations:
             try:
                 if self._clean_as(run_id, path, authorization, proven=proven):
-                    return
+                    break
             except NoAnswer:
                 continue
+        self._on_cleaned()
 
     def _clean_as(self, run_id: str, path: str, authorization: str | None, *, proven: bool) -> bool:
         """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""

@@ -42,12 +42,12 @@ def clean_up_journals(
     journal_dir: Path | None = None,
     ca_bundle: str | None = None,
     clock: Clock | None = None,
-    on_begin: Callable[[str, int], None] = lambda origin, runs: None,
+    on_begin: Callable[[str, int], Callable[[], None]] = lambda origin, runs: lambda: None,
 ) -> CleanUpReport:
     """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
     journals that were written with one of the tokens. A journal in use is skipped. A token is sent only to the origin
     that it was used for before. `on_begin` is called before a journal is cleaned up, with the origin and how many runs
-    it has left.
+    it has left; what it returns is called after each of them, from any thread.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
@@ -71,7 +71,7 @@ def _clean_up_journal(
     ca_bundle: str | None,
     clock: Clock,
     report: CleanUpReport,
-    on_begin: Callable[[str, int], None],
+    on_begin: Callable[[str, int], Callable[[], None]],
 ) -> bool:
     """Clean up one journal; return whether it must be kept, because runs are left or may be left."""
     record = journal.record
@@ -87,7 +87,7 @@ def _clean_up_journal(
         report.left += unfinished
         report.problems.append(f"{journal.path.name} was written with another token on {record.origin}")
         return True
-    on_begin(record.origin, unfinished)
+    on_cleaned = on_begin(record.origin, unfinished)
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
         client = RunsClient(
@@ -98,7 +98,7 @@ def _clean_up_journal(
             is_shared=record.profile == "live" or not is_loopback(record.url),
         )
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
-        done = clean_up(Cleaner(client, record.identity), journal, authorizations)
+        done = clean_up(Cleaner(client, record.identity, on_cleaned=on_cleaned), journal, authorizations)
     except (NoAnswer, OutOfBudget) as error:
         report.left += unfinished
         report.problems.append(f"{journal.path.name}: {error}")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from contracts.cli.progress import LINE_S, ProgressDisplay
+from contracts.cli.progress import LINE_S, CleaningProgress, ProgressDisplay
 from contracts.core.findings import Spent
 from tests.contracts.cli import fakes
 
@@ -146,4 +146,17 @@ def test_without_a_terminal_a_line_is_written_now_and_then_and_its_numbers_only_
         if second < 60
         else f"1:00 of at most 1:30:00: {100 * n} requests, 0 runs created; found: nothing; now: part {second}"
         for n, second in enumerate(range(int(LINE_S), 61, int(LINE_S)), 1)
+    ]
+
+
+def test_cleaning_up_tells_now_and_then_how_far_it_is(capfd):
+    clock = Clock()
+    progress = CleaningProgress("http://127.0.0.1:4010", 25_000, now=clock)
+    for _ in range(480):
+        clock.now_s += 0.0625
+        progress.count()
+    assert capfd.readouterr().err.splitlines() == [
+        "Cleaning up 25,000 runs at http://127.0.0.1:4010 ...",
+        "  240 of 25,000 done",
+        "  480 of 25,000 done",
     ]

@@ -107,10 +107,15 @@ def test_after_a_kill_between_create_and_answer_everything_is_cleaned_up(
     assert len(server.runs) == 7
     monkeypatch.chdir(tmp_path)
     begun: list[tuple[str, int]] = []
-    report = clean_up_journals(
-        server.url, token=FIRST, journal_dir=journal_dir, on_begin=lambda *each: begun.append(each)
-    )
+    cleaned: list[None] = []
+
+    def begin(origin: str, runs: int) -> Callable[[], None]:
+        begun.append((origin, runs))
+        return lambda: cleaned.append(None)
+
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, on_begin=begin)
     assert begun == [(server.url, 2)]  # those of the first create, which was answered
+    assert len(cleaned) == 5
     assert (report.journals, report.cleaned, report.left, report.possibly_left, report.problems) == (1, 5, 0, [], [])
     assert set(server.runs) == theirs
     assert json.dumps(server.runs) == before
@@ -265,7 +270,10 @@ def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
         assert (report.journals, other.received) == (0, [])
     begun: list[tuple[str, int]] = []
     report = clean_up_journals(
-        None, token="another-token-0123456789", journal_dir=journal_dir, on_begin=lambda *each: begun.append(each)
+        None,
+        token="another-token-0123456789",
+        journal_dir=journal_dir,
+        on_begin=lambda *each: begun.append(each),  # type: ignore
     )
     assert (report.journals, report.left) == (1, 3)
     assert "another token" in report.problems[0]
