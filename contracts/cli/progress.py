@@ -1,4 +1,4 @@
-"""Shows on stderr how far a check is, in a block that is redrawn in place on a terminal, else in a line now and then."""
+"""Shows on stderr how far a check is: a block that is redrawn in place on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
