@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 
 from starlette.types import Message, Receive, Scope, Send
@@ -50,7 +50,7 @@ from mockserver.settings import Settings
 from mockserver.shared_journal import SharedJournal
 from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
 from mockserver.shared_store import SharedStore
-from mockserver.spec import Bounds, Masker, Operation, compile_operations
+from mockserver.spec import Bounds, Coercion, Masker, Operation, compile_operations
 from mockserver.state import States, agreed_by, made_by
 from mockserver.store import MemoryStore, SpaceStore, Store
 
@@ -337,13 +337,16 @@ def create_app(
 
 
 def _operations(settings: Settings, api: APIDocument) -> dict[str, Operation]:
-    operations = compile_operations(
-        api.document,
-        coercion=settings.coercion,
-        bounds=Bounds(settings.limits.max_nesting, settings.limits.max_values, settings.limits.max_violations),
-    )
-    if settings.spec is None:
-        missing = BEHAVIOURS.keys() - operations.keys()
-        if missing:
-            raise StartError(f"the built-in spec lacks operations that have a behaviour: {', '.join(sorted(missing))}")
-    return operations
+    bounds = Bounds(settings.limits.max_nesting, settings.limits.max_values, settings.limits.max_violations)
+    if settings.spec is not None:
+        return compile_operations(api.document, coercion=settings.coercion, bounds=bounds)
+    operations = _built_in_operations(settings.coercion, bounds)
+    missing = BEHAVIOURS.keys() - operations.keys()
+    if missing:
+        raise StartError(f"the built-in spec lacks operations that have a behaviour: {', '.join(sorted(missing))}")
+    return dict(operations)
+
+
+@lru_cache(maxsize=8)  # operations are immutable, and a test suite may start a mock for each of its tests
+def _built_in_operations(coercion: Coercion, bounds: Bounds) -> Mapping[str, Operation]:
+    return compile_operations(api_document(None).document, coercion=coercion, bounds=bounds)

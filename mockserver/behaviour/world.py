@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -139,10 +139,8 @@ class World:
     @classmethod
     def from_files(cls, path: str | Path | None) -> World:
         """The built-in world, with the file merged over it. Raises WorldError with file and JSON pointer."""
-        built_in = files("mockserver") / "world.yaml"
-        world = _read(built_in.read_text(encoding="utf-8"), "world.yaml", None)
         if path is None:
-            return world
+            return _built_in_world()
         try:
             size = Path(path).stat().st_size
             if size > _LARGEST_FILE:
@@ -151,7 +149,12 @@ class World:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise WorldError(f"{path}: cannot read the world file: {reason}") from error
-        return _read(text, str(path), world)
+        return _read(text, str(path), _built_in_world())
+
+
+@cache
+def _built_in_world() -> World:
+    return _read((files("mockserver") / "world.yaml").read_text(encoding="utf-8"), "world.yaml", None)
 
 
 def _read(text: str, name: str, under: World | None) -> World:
