@@ -40,7 +40,6 @@ from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
-from mockserver.near_paths import NearPaths
 from mockserver.organisations import Organisations
 from mockserver.reference import Reference
 from mockserver.reply import error_reply
@@ -53,6 +52,7 @@ from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Masker, Operation, compile_operations
 from mockserver.state import States, agreed_by, made_by
 from mockserver.store import MemoryStore, SpaceStore, Store
+from mockserver.suggestions import NearPaths
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
     behaviour.__name__: behaviour

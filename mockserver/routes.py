@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from mockserver.errors import MethodNotAllowed, NoRoute
-from mockserver.near_paths import NearPaths
 from mockserver.spec import Operation
+from mockserver.suggestions import NearPaths
 
 
 class Routes:

@@ -49,7 +49,7 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 _MATCH_NOTHING: list[tuple[dict[str, Any], str]] = [
     ({"match": "POST /v1/rums"}, "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
-    ({"match": "PSOT /v1/runs"}, "match: 'PSOT' is no method: did you mean POST?"),
+    ({"match": "PSOT /v1/runs"}, "match: 'PSOT' is no method: did you mean 'POST'?"),
     ({"operation": "list_rnus"}, "operation: 'list_rnus' is no operationId: did you mean 'list_runs'?"),
     ({"operation": "foo"}, "operation: 'foo' is no operationId"),
 ]
