@@ -42,6 +42,12 @@ class NearPaths:
         similar, or if a template has the path.
         """
 
+    def why_not_found(self, path: str) -> str:
+        """Return what is wrong with a path that no operation has, and which path may be meant."""
+        near = self.near(path)
+        shown = path[:200] if path.isprintable() else repr(path[:200])
+        return f"no operation has the path {shown}" + (f"; did you mean {near}?" if near else "")
+
     def problem(self, pattern: str) -> str | None:
         """Say which path a pattern probably means. None if an operation has such a path, or if none is similar."""
         near = self.near(pattern.rstrip("/"))

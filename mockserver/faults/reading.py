@@ -54,9 +54,9 @@ _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 class FaultReader:
     """`paths` are the templates of the API's paths by operationId; `seed` determines the random draws."""
 
-    def __init__(self, paths: Mapping[str, str], seed: int) -> None:
+    def __init__(self, paths: Mapping[str, str], near_paths: NearPaths, seed: int) -> None:
         self._paths = paths
-        self._near_paths = NearPaths(paths.values())
+        self._near_paths = near_paths
         self._seed = seed
 
     def add(self, faults: Faults, source: Mapping[str, Any], clock: Clock) -> list[Fault]:
