@@ -98,16 +98,12 @@ class Admin:
 
 
 def _check_query_names(operation: Operation, query: str) -> None:
-    """Raises Unprocessable: a filter that is ignored would show what was not asked for. Operations without query
-    parameters ignore all.
-    """
-    if not operation.query_names:
-        return
+    """Raises Unprocessable: a filter that is ignored would show, or delete, what was not asked for."""
     for name in dict.fromkeys(unquote_plus(part.partition("=")[0]) for part in query.split("&")):
         if name and name not in operation.query_names:
             known = sorted(operation.query_names)
             what = f"{operation.operation_id} has no query parameter {name[:200]!r}"
-            raise Unprocessable(f"{what}: {suggestion(name, known)}")
+            raise Unprocessable(f"{what}: {suggestion(name, known, None if known else 'it has none')}")
 
 
 def _handler(name: str) -> Handler:
