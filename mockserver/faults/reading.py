@@ -115,6 +115,9 @@ class FaultReader:
             match = RequestMatch.from_text(source["match"], self._paths)
         except ValueError as error:
             raise FaultError("match", f"{error}") from None
+        if match.method == "OPTIONS":
+            what = "no fault applies to OPTIONS: match the request that a browser sends after its preflight"
+            raise FaultError("match", what)
         # A path that resembles none is accepted: the fault may be for `/docs`, or a path that clients should not use.
         problem = None if match.path is None else self._near_paths.problem(match.path.text)
         if problem is not None:
