@@ -40,7 +40,6 @@ from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
-from mockserver.near_paths import NearPaths
 from mockserver.organisations import Organisations
 from mockserver.reference import Reference
 from mockserver.reply import error_reply
@@ -53,6 +52,7 @@ from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Coercion, Masker, Operation, compile_operations
 from mockserver.state import States, agreed_by, made_by
 from mockserver.store import MemoryStore, SpaceStore, Store
+from mockserver.suggestions import NearPaths
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
     behaviour.__name__: behaviour
@@ -109,7 +109,8 @@ class MockApp:
         api = api_document(settings.spec)
         self.operations = _operations(settings, api)
         paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
-        self._fault_reader = FaultReader(paths, settings.seed)
+        self._near_paths = NearPaths(paths.values())
+        self._fault_reader = FaultReader(paths, self._near_paths, settings.seed)
         self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_reader)
         self._clock = clock
         self._world = World.from_files(settings.world)
@@ -145,8 +146,10 @@ class MockApp:
         if self._world.runs and settings.world is not None:
             for seed in seeds_of_world(self._world.runs, settings.world):
                 self._seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
+        routes = Routes(self.operations, first_path_only=strict)
         self._endpoint = Endpoint(
-            operations=self.operations,
+            routes=routes,
+            near_paths=self._near_paths,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
             organisations=self._organisations,
             namespaces=self.namespaces,
@@ -168,7 +171,6 @@ class MockApp:
             exposed_headers=EXPOSED_HEADERS,
         )
         self._records = settings.journal_bytes > 0
-        routes = Routes(self.operations, first_path_only=strict)
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
         self._injector = Injector(routes, max_body=settings.max_body, access_log=access_log or NoAccessLog())
@@ -262,7 +264,7 @@ class MockApp:
         about = Server(
             settings=settings,
             operations=self.operations,
-            near_paths=NearPaths(operation.path for operation in self.operations.values()),
+            near_paths=self._near_paths,
             namespaces=self.namespaces,
             masker=self._masker,
             fault_reader=self._fault_reader,

@@ -41,6 +41,7 @@ from mockserver.settings import RateLimit
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
 from mockserver.store import Transaction
+from mockserver.suggestions import NearPaths
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
 MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
@@ -80,7 +81,8 @@ class Endpoint:
     def __init__(
         self,
         *,
-        operations: Mapping[str, Operation],
+        routes: Routes,
+        near_paths: NearPaths,
         behaviours: Mapping[str, Behaviour],
         organisations: Organisations,
         namespaces: Namespaces,
@@ -95,7 +97,8 @@ class Endpoint:
         seed: int,
         access_log: AccessLog,
     ) -> None:
-        self._routes = Routes(operations, first_path_only=strict)
+        self._routes = routes
+        self._near_paths = near_paths
         self._behaviours = behaviours
         self._organisations = organisations
         self._namespaces = namespaces
@@ -180,7 +183,7 @@ class Endpoint:
         if isinstance(error, Invalid):
             reason = error.reason
         elif isinstance(error, NoRoute):
-            reason = self._routes.why_not_found(path)
+            reason = self._near_paths.why_not_found(path)
         elif isinstance(error, HTTPError):
             reason = error.detail
         if entry is not None:

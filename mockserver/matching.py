@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from mockserver.suggestions import suggestion
 
 _METHOD = re.compile(r"[A-Z]+|\*")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "*")
@@ -38,9 +39,8 @@ class RequestMatch:
         if blank and path.startswith("/") and _METHOD.fullmatch(method.upper()):
             _check_method(method.upper())
             return cls(text, method=None if method == "*" else method.upper(), path=PathPattern(path))
-        close = get_close_matches(text, operation_ids, 1, 0.6)
-        hint = f"did you mean {close[0]!r}?" if close else "write 'METHOD /path', an operationId, or *"
-        raise ValueError(f"{text[:200]!r} matches no request: {hint}")
+        instead = suggestion(text, operation_ids, "write 'METHOD /path', an operationId, or *")
+        raise ValueError(f"{text[:200]!r} matches no request: {instead}")
 
     def matches(self, method: str, path: str, operation_id: str | None) -> bool:
         if self.operation_id is not None:
@@ -51,9 +51,7 @@ class RequestMatch:
 def _check_method(method: str) -> None:
     """Raises ValueError for a method that HTTP does not have."""
     if method not in _METHODS:
-        close = get_close_matches(method, _METHODS, 1, 0.6)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_METHODS)}"
-        raise ValueError(f"{method[:200]!r} is no method: {hint}")
+        raise ValueError(f"{method[:200]!r} is no method: {suggestion(method, _METHODS)}")
 
 
 class PathPattern:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockserver.behaviour.context import NO_PREFERENCES, Preferences
 from mockserver.errors import BadRequest
+from mockserver.suggestions import did_you_mean
 
 _BLANKS = re.compile(r"[ \t]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -54,15 +54,10 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
         elif len(unused) >= _MAX_REPORTED:
             continue
         elif reader is None:
-            unused.append(f"the preference {name[:100]!r} is not known{_meant(name)}")
+            unused.append(f"the preference {name[:100]!r} is not known{did_you_mean(name, _READERS)}")
         else:
             unused.append(f"the preference {name!r} does not apply to {operation_id}")
     return Preferences(**values, applied=tuple(applied), unused=tuple(unused))
-
-
-def _meant(name: str) -> str:
-    close = get_close_matches(name[:100], _READERS, 1, 0.7)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _parse(prefer: str) -> dict[str, str]:

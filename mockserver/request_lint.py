@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
@@ -11,6 +10,7 @@ from urllib.parse import unquote_plus
 from mockserver.headers import Headers
 from mockserver.prefer import QUERY_PREFERENCES, QUERY_PREFIX
 from mockserver.spec import Operation
+from mockserver.suggestions import closest, did_you_mean
 
 _READ_HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"prefer"})
 _USUAL_HEADERS = _READ_HEADERS | {
@@ -88,7 +88,7 @@ def lint(
 
 def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[str]:
     unknown = [name for name in dict.fromkeys(names) if name not in known]
-    told = [f"{words} {name[:100]!r}{_meant(name, known)}" for name in unknown[:_MOST_NAMES]]
+    told = [f"{words} {name[:100]!r}{did_you_mean(name, known)}" for name in unknown[:_MOST_NAMES]]
     if len(unknown) > _MOST_NAMES:
         told.append(f"{words} of {len(unknown) - _MOST_NAMES} other names")
     return told
@@ -102,10 +102,5 @@ def _lookalike(header: bytes) -> str | None:
     name = header.decode("latin-1")
     plain = name.replace("_", "-").removeprefix("x-")
     names = [each.decode("latin-1") for each in sorted(_READ_HEADERS)]
-    close = [plain] if plain in names else get_close_matches(plain, names, 1, 0.85)
-    return f"the header {name!r} is not read; did you mean {close[0]!r}?" if close else None
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name[:100], list(known), 1, 0.7)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    near = closest(plain, names, 0.85)
+    return None if near is None else f"the header {name!r} is not read; did you mean {near!r}?"

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 
 from mockserver.errors import MethodNotAllowed, NoRoute
-from mockserver.near_paths import NearPaths
 from mockserver.spec import Operation
 
 
@@ -21,7 +20,6 @@ class Routes:
         for operation in operations.values():
             paths = templates if "{" in operation.path else self._concrete
             paths.setdefault(operation.path, {})[operation.method] = operation
-        self._near_paths = NearPaths(operation.path for operation in operations.values())
         self._templates = [
             (_pattern(path), by_method)
             for path, by_method in sorted(templates.items(), key=lambda item: _order(item[0]))
@@ -50,12 +48,6 @@ class Routes:
         if allowed:
             raise _not_allowed(allowed)
         raise NoRoute("Not Found")
-
-    def why_not_found(self, path: str) -> str:
-        """Return what is wrong with a path that no operation has, and which path may be meant."""
-        near = self._near_paths.near(path)
-        shown = path[:200] if path.isprintable() else repr(path[:200])
-        return f"no operation has the path {shown}" + (f"; did you mean {near}?" if near else "")
 
     def operation_id(self, method: str, path: str) -> str | None:
         """Return None if no operation has this method and path."""

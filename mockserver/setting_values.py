@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mockserver.errors import StartError
+from mockserver.suggestions import did_you_mean, suggestion
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _BOOLEANS = {
@@ -36,9 +36,8 @@ def check_names(settings: type[Any], given: Iterable[str], inner: Iterable[str] 
             continue
         if name in limits:
             raise TypeError(f"{name!r} is one of the limits: write limits=Limits({name}=...)")
-        close = get_close_matches(name, (*known, *limits), 1, 0.6)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-        raise TypeError(f"{settings.__name__} has no {name!r}: {hint}")
+        instead = suggestion(name, (*known, *limits), f"there are {', '.join(known)}")
+        raise TypeError(f"{settings.__name__} has no {name!r}: {instead}")
 
 
 def read_fields(settings: Any) -> None:
@@ -99,9 +98,7 @@ def _read_one(type_: Any, metadata: Mapping[str, Any], value: Any) -> Any:
 def _choice(choices: tuple[str, ...], value: Any) -> str:
     if value in choices:
         return str(value)
-    close = get_close_matches(str(value), choices, 1, 0.6)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"{value!r} is not one of {', '.join(map(repr, choices))}{hint}")
+    raise ValueError(f"{value!r} is not one of {', '.join(map(repr, choices))}{did_you_mean(str(value), choices)}")
 
 
 def _boolean(value: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import ModuleType
 from urllib.parse import unquote_plus
 
@@ -25,6 +24,7 @@ from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
 from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
+from mockserver.suggestions import suggestion
 
 PREFIX = "/__admin"
 _ATTEMPTS = 100
@@ -98,17 +98,12 @@ class Admin:
 
 
 def _check_query_names(operation: Operation, query: str) -> None:
-    """Raises Unprocessable: a filter that is ignored would show what was not asked for. Operations without query
-    parameters ignore all.
-    """
-    if not operation.query_names:
-        return
+    """Raises Unprocessable: a filter that is ignored would show, or delete, what was not asked for."""
     for name in dict.fromkeys(unquote_plus(part.partition("=")[0]) for part in query.split("&")):
         if name and name not in operation.query_names:
             known = sorted(operation.query_names)
-            close = get_close_matches(name[:200], known, 1, 0.6)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-            raise Unprocessable(f"{operation.operation_id} has no query parameter {name[:200]!r}: {hint}")
+            what = f"{operation.operation_id} has no query parameter {name[:200]!r}"
+            raise Unprocessable(f"{what}: {suggestion(name, known, None if known else 'it has none')}")
 
 
 def _handler(name: str) -> Handler:

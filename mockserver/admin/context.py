@@ -13,11 +13,11 @@ from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, S
 from mockserver.clock import Clock, Instant, text_of
 from mockserver.faults import FaultReader
 from mockserver.namespaces import Namespace, Namespaces
-from mockserver.near_paths import NearPaths
 from mockserver.reply import Reply
 from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
 from mockserver.state import States
+from mockserver.suggestions import NearPaths
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,6 +16,7 @@ from mockserver.masking import masked_content, masked_headers, masked_query
 from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
+from mockserver.suggestions import suggestion
 from mockserver.time_slice import in_slices
 
 
@@ -85,12 +85,12 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
             match = RequestMatch.from_text(filters["match"], context.server.operations)
         except ValueError as error:
             raise Unprocessable(f"match: {error}") from None
-        if match.path is not None:
-            _refuse_misspelt(match.path.text, context)
+        problem = None if match.path is None else context.server.near_paths.problem(match.path.text)
+        if problem is not None:
+            raise Unprocessable(f"match: {problem} The filter 'path' takes any path")
     if "operation" in filters and filters["operation"] not in context.server.operations:
-        close = get_close_matches(filters["operation"][:200], context.server.operations, 1, 0.6)
-        hint = f": did you mean {close[0]!r}?" if close else ""
-        raise Unprocessable(f"operation: {filters['operation'][:200]!r} is no operationId{hint}")
+        instead = suggestion(filters["operation"], context.server.operations)
+        raise Unprocessable(f"operation: {filters['operation'][:200]!r} is no operationId: {instead}")
     if "path" in filters:
         path = PathPattern(filters["path"])
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
@@ -107,15 +107,6 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
 
     entries = await _between(context, filters)
     return list(compress(entries, await in_slices(is_wanted, entries)))
-
-
-def _refuse_misspelt(path: str, context: AdminContext) -> None:
-    """Raises Unprocessable if no operation has the path, but one has a similar path."""
-    near = context.server.near_paths.near(path.rstrip("/"))
-    if near is not None:
-        raise Unprocessable(
-            f"match: no operation has the path {path[:200]!r}: did you mean {near!r}? The filter 'path' takes any path"
-        )
 
 
 def path_in_namespace(path: str) -> str:

@@ -87,7 +87,8 @@ async def change_run(call: Call, context: AdminContext) -> Reply:
     change = run.change
     if "outcome" in body or "duration_s" in body:
         duration_s = body.get("duration_s")
-        change = scripted(space, run, body.get("outcome"), None if duration_s is None else round(duration_s * SECOND))
+        running_us = None if duration_s is None else round(duration_s * SECOND)
+        change = scripted(space, run, body.get("outcome"), running_us, moved_to=body.get("status"))
     if "status" in body:
         change = _moved(space, run, change, body["status"])
     fields = {name: json_or_null(body[name]) for name in _JSON_FIELDS if name in body}

@@ -96,10 +96,10 @@ class LivesCache:
         return found
 
     def places(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
-        lives = self.of(batch)
-        before = lives.sorts
-        found = lives.places(wanted, sim_time)
-        self.computed += lives.sorts - before
+        batch_lives = self.of(batch)
+        before = batch_lives.sorts
+        found = batch_lives.places(wanted, sim_time)
+        self.computed += batch_lives.sorts - before
         return found
 
     def of_one(self, batch: Batch) -> Timeline:

@@ -139,6 +139,7 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
         inputs = {**shared.inputs, **(step.get("inputs") or {})}
         sensitive = {**shared.sensitive, **(step.get("sensitive_inputs") or {})}
         at = ("body", "steps", place)
-        check_inputs(known, Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True))
+        given = Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
+        check_inputs(known, given, most=context.limits.max_violations)
         if time_slice.is_over:
             await time_slice.give_way()

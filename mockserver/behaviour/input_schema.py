@@ -35,8 +35,10 @@ class Inputs(NamedTuple):
         return cls(body.get("input_values"), body.get("sensitive_input_values") or {})
 
 
-def check_inputs(workflow: HasInputSchema | None, inputs: Inputs) -> None:
-    """Raises Invalid with every violation. Sensitive inputs are checked under their name with a `$` prefix.
+def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int) -> None:
+    """Raises Invalid, which lists `most` violations at most and counts the others.
+
+    Sensitive inputs are checked under their name with a `$` prefix.
 
     A schema that is not understood is not applied: only the real server can tell how it reads such a schema.
     """
@@ -46,7 +48,7 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs) -> None:
     if reader is None:
         return
     merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
-    violations = Violations()
+    violations = Violations(most)
     violations.add(*_relocated(reader.violations(merged, violations), inputs))
     if violations:
         raise Invalid(422, violations=violations.listed())

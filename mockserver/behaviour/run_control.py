@@ -40,15 +40,21 @@ def next_status(context: Context, run: Run) -> str:
     return "running_checks" if status == "running" and schedule.checks else schedule.outcome
 
 
-def scripted(context: Context, run: Run, outcome: str | None, running_us: int | None) -> Change:
+def scripted(
+    context: Context, run: Run, outcome: str | None, running_us: int | None, *, moved_to: str | None
+) -> Change:
     """Return the change that sets the run's outcome and its total time in `running`.
+
+    `moved_to` is the status that the same request sets. If it is active, the time counts from now.
 
     Raises Refused if it is too late: for the outcome once the run has ended, for the time once it is in its checks.
     """
     status = run.timeline.status_at(context.sim_time)
-    if status in TERMINAL:
-        raise Refused(f"This run has ended in {status}: how it will end cannot be decided any more; PATCH its status")
-    if running_us is not None and status != "scheduling":
+    will_be_active = moved_to is not None and moved_to not in TERMINAL
+    if status in TERMINAL and not will_be_active:
+        needed = "outcome and duration_s need a status of scheduling, running or running_checks in the same request"
+        raise Refused(f"This run has ended in {status}: {needed}")
+    if running_us is not None and status != "scheduling" and not will_be_active:
         if status == "running_checks":
             raise Refused("This run is in running_checks: how long it is running cannot be decided any more")
         since = max((move.at for move in run.change.moves if move.status == "running"), default=run.timeline.started)

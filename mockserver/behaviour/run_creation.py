@@ -40,7 +40,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     count: int = body["count"]
     known = await workflow(context, body["workflow_id"])
     if known is not None:
-        check_inputs(known, Inputs.of_create(body))
+        check_inputs(known, Inputs.of_create(body), most=context.limits.max_violations)
         await check_availability(context, known)
     failed = _failures(context, known, count)
     errors: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ async def create_run(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     known = await workflow(context, body["workflow_id"])
     if known is not None:
-        check_inputs(known, Inputs.of_create(body))
+        check_inputs(known, Inputs.of_create(body), most=context.limits.max_violations)
         await check_availability(context, known)
     places = await load_places(context, body, body.get("session_id"))
     block = await open_block(context.store)

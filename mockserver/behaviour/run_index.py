@@ -173,14 +173,14 @@ class RunIndex:
         if is_new:
             before = dict.fromkeys(range(batch.ids.size))
         else:
-            before = {place: states.state(batch, place) for place in {*after, *(states.kept(batch) or ())}}
+            before = {place: states.state(batch, place) for place in {*after, *(states.overrides(batch) or ())}}
         if batch.tail not in self._versions:
             # A session that was taken in before this batch was known lacks it: so it may be if a block is closed
             # between the look that finds the open block and its load.
             sessions = ((changes.get(place, UNCHANGED).placement or batch.placement).session_id for place in places)
             self._due_sessions |= dict.fromkeys(each for each in sessions if each is not None)
         self._versions[batch.tail] = unit.version
-        states.keep(batch, changes, after)
+        states.override(batch, changes, after)
         self._replace(batch, before, {place: states.state(batch, place) for place in before})
 
     def _add(self, batches: Sequence[Batch]) -> None:

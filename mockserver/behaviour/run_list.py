@@ -39,11 +39,11 @@ _MAX_RESTARTS = 100
 
 
 class Row(NamedTuple):
-    """Some runs of one batch: their places, in list order. `kept` is as of `RunStates`."""
+    """Some runs of one batch: their places, in list order. `overrides` are those of `RunStates`."""
 
     batch: Batch
     changes: Changes
-    kept: StatesByPlace | None
+    overrides: StatesByPlace | None
     places: Sequence[int]
 
 
@@ -78,9 +78,9 @@ class RunPage(NamedTuple):
 
     def _items(self, row: Row) -> Iterator[bytes]:
         """Yield JSON items; consecutive unchanged runs may come as one comma-separated item."""
-        batch, changes, kept, places = row
+        batch, changes, overrides, places = row
         listing = self.listing
-        untouched = kept is None
+        untouched = overrides is None
         if untouched and self.wanted is None and len(places) * shown_size(batch, changes) <= LARGE_BYTES:
             yield shown_untouched(listing.space, batch, places, listing.sim_time)
             return
@@ -88,15 +88,15 @@ class RunPage(NamedTuple):
             if self.wanted is not None:
                 yield projected(listing.space, listing.run(row, place), self.wanted, listing.sim_time)
                 continue
-            state = kept.get(place) if kept is not None else None
+            state = overrides.get(place) if overrides is not None else None
             session = None if state is None else state.session
             yield shown(listing.space, batch, place, changes.get(place, UNCHANGED), session, listing.sim_time)
 
 
 def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> bytes:
-    kept = ALWAYS_SHOWN.union(wanted)
+    names = ALWAYS_SHOWN.union(wanted)
     fields = zip(FIELDS, run_fields(space, run, sim_time), strict=True)
-    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in kept)
+    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in names)
 
 
 class Listing:
@@ -151,7 +151,8 @@ class Listing:
                 self._restarts += 1
                 await self._time_slice.give_way()
         states = self._states
-        return [Row(batch, states.changes(batch), states.kept(batch), places) for batch, places in page.rows], total
+        rows = [Row(batch, states.changes(batch), states.overrides(batch), places) for batch, places in page.rows]
+        return rows, total
 
     def _select(self, page: Page, sequence: RunSequence, *, by_activity: bool) -> int | None:
         """Fill the page and return the number of matching runs; None if it takes too long, and should begin again."""
@@ -258,8 +259,8 @@ class Listing:
 
     def run(self, row: Row, place: int) -> Run:
         """A run of a row."""
-        batch, changes, kept, _ = row
-        state = kept.get(place) if kept is not None else None
+        batch, changes, overrides, _ = row
+        state = overrides.get(place) if overrides is not None else None
         change = changes.get(place, UNCHANGED)
         timeline = single_timeline(self.space, batch, place, change) if state is None else state.timeline
         return Run(batch, place, change, timeline)

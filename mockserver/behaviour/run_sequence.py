@@ -191,11 +191,11 @@ class RunSequence:
         if not self._spans:
             return
         span, chunk = self._around(batch)
-        place = bisect_left(chunk.batches, self._order_key(batch), key=self._order_key)
-        if place < len(chunk.batches) and chunk.batches[place].tail == batch.tail:
+        index = bisect_left(chunk.batches, self._order_key(batch), key=self._order_key)
+        if index < len(chunk.batches) and chunk.batches[index].tail == batch.tail:
             chunk.rows.clear()
             chunk.texts = None
-            del chunk.batches[place]
+            del chunk.batches[index]
             if not chunk.batches:
                 span.chunks.remove(chunk)
             if not span.chunks:
@@ -230,24 +230,24 @@ class RunSequence:
             chunk.texts = None
             return span, chunk
         span, chunk = self._around(batch)
-        place = bisect_left(chunk.batches, key, key=order_key)
-        if place == len(chunk.batches) or chunk.batches[place].tail != batch.tail:
+        index = bisect_left(chunk.batches, key, key=order_key)
+        if index == len(chunk.batches) or chunk.batches[index].tail != batch.tail:
             if len(chunk.batches) >= 2 * _BATCHES_IN_CHUNK:
                 self._split(span, chunk)
                 return self._entered(batch)
-            chunk.batches.insert(place, batch)
+            chunk.batches.insert(index, batch)
             chunk.texts = None
         return span, chunk
 
     def _split(self, span: _Span, chunk: _Chunk) -> None:
         """Divide a chunk, and the span if it has too many chunks then."""
-        place = span.chunks.index(chunk)
+        index = span.chunks.index(chunk)
         half = len(chunk.batches) // 2
-        span.chunks[place : place + 1] = [self._chunk(chunk.batches[:half]), self._chunk(chunk.batches[half:])]
+        span.chunks[index : index + 1] = [self._chunk(chunk.batches[:half]), self._chunk(chunk.batches[half:])]
         if len(span.chunks) > 2 * _CHUNKS_IN_SPAN:
-            place = self._spans.index(span)
+            index = self._spans.index(span)
             half = len(span.chunks) // 2
-            self._spans[place : place + 1] = [_span(span.chunks[:half]), _span(span.chunks[half:])]
+            self._spans[index : index + 1] = [_span(span.chunks[:half]), _span(span.chunks[half:])]
 
     def _chunk(self, batches: list[Batch]) -> _Chunk:
         chunk = _Chunk()
@@ -365,7 +365,7 @@ class RunSequence:
         Returns False if it stopped where it had to compute much. The next time it finds that computed, unless time has
         passed.
         """
-        computed = self._states.lives.computed
+        computed = self._states.lives_cache.computed
         for span in reversed(self._spans):
             if page.is_full():
                 break
@@ -380,7 +380,7 @@ class RunSequence:
                     page.add(batch, places)
                     if page.is_full():
                         break
-                    if self._states.lives.computed != computed and must_stop():
+                    if self._states.lives_cache.computed != computed and must_stop():
                         return False
         return True
 

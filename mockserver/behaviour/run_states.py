@@ -1,6 +1,6 @@
 """What the run index knows of each run now: its machine, its timeline, and whether it is deleted.
 
-An unchanged run without a session follows from its batch. Only for the others something is kept here.
+An unchanged run without a session follows from its batch. The states of the others, which override that, are held here.
 """
 
 from __future__ import annotations
@@ -61,44 +61,46 @@ class RunStates:
     def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:
         self._schedules = schedules
         self._profiles = profiles
-        self._kept: dict[str, tuple[Changes, StatesByPlace]] = {}  # by batch tail
-        self.lives = LivesCache(schedules, profiles)
+        self._overrides: dict[str, tuple[Changes, StatesByPlace]] = {}  # by batch tail
+        self.lives_cache = LivesCache(schedules, profiles)
         self._bounds: dict[tuple[str, Script | None], tuple[int, int]] = {}
 
     # --- What is known
 
     def changes(self, batch: Batch) -> Changes:
-        kept = self._kept.get(batch.tail)
-        return NO_CHANGES if kept is None else kept[0]
+        known = self._overrides.get(batch.tail)
+        return NO_CHANGES if known is None else known[0]
 
-    def kept(self, batch: Batch) -> StatesByPlace | None:
+    def overrides(self, batch: Batch) -> StatesByPlace | None:
         """Never changed, only replaced. None if all runs of the batch are unchanged, and have no session."""
-        kept = self._kept.get(batch.tail)
-        return None if kept is None else kept[1]
+        known = self._overrides.get(batch.tail)
+        return None if known is None else known[1]
 
-    def keep(self, batch: Batch, changes: Changes, states: StatesByPlace) -> None:
-        self._kept[batch.tail] = changes, states
+    def override(self, batch: Batch, changes: Changes, states: StatesByPlace) -> None:
+        self._overrides[batch.tail] = changes, states
 
     def forget(self, batch: Batch) -> None:
-        self._kept.pop(batch.tail, None)
+        self._overrides.pop(batch.tail, None)
 
     def copy(self) -> RunStates:
         """A snapshot."""
         other = RunStates(self._schedules, self._profiles)
-        other._kept = dict(self._kept)
-        other.lives = self.lives
+        other._overrides = dict(self._overrides)
+        other.lives_cache = self.lives_cache
         return other
 
     # --- What follows
 
     def state(self, batch: Batch, place: int) -> RunState | None:
-        kept = self.kept(batch)
-        if kept is not None and place in kept:
-            return kept[place]
+        overrides = self.overrides(batch)
+        if overrides is not None and place in overrides:
+            return overrides[place]
         return RunState(batch.placement.machine_id, self._unchanged(batch, place))
 
     def _unchanged(self, batch: Batch, place: int) -> Timeline:
-        return self.lives.of_one(batch) if batch.ids.size == 1 else self.lives.of(batch).lives.timeline(place)
+        if batch.ids.size == 1:
+            return self.lives_cache.of_one(batch)
+        return self.lives_cache.of(batch).lives.timeline(place)
 
     def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
         """The timeline of a run without a session."""
@@ -107,7 +109,7 @@ class RunStates:
 
     def bounds(self, batch: Batch) -> Bounds:
         """UNKNOWN if a run of the batch has changed, or has a session."""
-        if batch.tail in self._kept:
+        if batch.tail in self._overrides:
             return UNKNOWN
         kind = batch.workflow_id, batch.script
         bounds = self._bounds.get(kind)
@@ -125,16 +127,16 @@ class RunStates:
 
         Runs of one moment are listed in reverse, so a chain begins with its last step. `wanted` may be ACTIVE or ENDED.
         """
-        kept = self.kept(batch)
+        overrides = self.overrides(batch)
         own: Sequence[int] = ()
-        if (kept is None or len(kept) < batch.ids.size) and machine_id in (None, batch.placement.machine_id):
+        if (overrides is None or len(overrides) < batch.ids.size) and machine_id in (None, batch.placement.machine_id):
             own = _every_place(batch) if wanted is None else self._places_unchanged(batch, wanted, sim_time)
-        if kept is None:
+        if overrides is None:
             return own
-        found = [place for place in own if place not in kept]
+        found = [place for place in own if place not in overrides]
         found += [
             place
-            for place, state in kept.items()
+            for place, state in overrides.items()
             if state is not None
             and machine_id in (None, state.machine_id)
             and (wanted is None or matches(state.timeline, wanted, sim_time))
@@ -147,8 +149,8 @@ class RunStates:
         if are_in is not None:
             return _every_place(batch) if are_in else ()
         if batch.ids.size == 1:
-            return (0,) if matches(self.lives.of_one(batch), wanted, sim_time) else ()
-        return self.lives.places(batch, wanted, sim_time)
+            return (0,) if matches(self.lives_cache.of_one(batch), wanted, sim_time) else ()
+        return self.lives_cache.places(batch, wanted, sim_time)
 
     def timelines(self, batch: Batch, machine_id: str | None) -> Iterator[Timeline]:
         for place in range(batch.ids.size):
@@ -158,8 +160,8 @@ class RunStates:
 
     def compute_lives(self, batch: Batch, sim_time: int) -> None:
         """Compute what `add_to` needs of a batch of many runs, which takes up to a millisecond, and keep it."""
-        if batch.ids.size > 1 and batch.tail not in self._kept and sim_time < self.ended_from(batch):
-            self.lives.of(batch)
+        if batch.ids.size > 1 and batch.tail not in self._overrides and sim_time < self.ended_from(batch):
+            self.lives_cache.of(batch)
 
     def add_to(self, steps: StatusSteps, batches: Iterable[Batch], machine_id: str | None, sim_time: int) -> None:
         """Add the runs of batches that are on a machine (None: on any)."""
@@ -167,14 +169,14 @@ class RunStates:
         timelines: list[Timeline] = []
         lives: list[Lives] = []
         for batch in batches:
-            if batch.tail in self._kept:
+            if batch.tail in self._overrides:
                 timelines += self.timelines(batch, machine_id)
             elif sim_time >= self.ended_from(batch):
                 ended.update(self._schedules.outcome_counts(self._profiles[batch.workflow_id], batch))
             elif batch.ids.size == 1:
-                timelines.append(self.lives.of_one(batch))
+                timelines.append(self.lives_cache.of_one(batch))
             else:
-                lives.append(self.lives.of(batch).lives)
+                lives.append(self.lives_cache.of(batch).lives)
         steps.add_ended(ended)
         if lives or len(timelines) > _FEW:
             steps.add_all(timelines, lives)

@@ -89,12 +89,9 @@ async def retry_run(call: Call, context: Context) -> Reply:
     known = await workflow(context, run.batch.workflow_id)
     if body.get("input_values") is not None or body.get("sensitive_input_values") is not None:
         values = body.get("input_values")
-        check_inputs(
-            known,
-            Inputs(
-                json.loads(bytes(run.input_values)) if values is None else values, body.get("sensitive_input_values")
-            ),
-        )
+        values = json.loads(bytes(run.input_values)) if values is None else values
+        inputs = Inputs(values, body.get("sensitive_input_values"))
+        check_inputs(known, inputs, most=context.limits.max_violations)
 
     attempt = run.change.attempt + 1
     placement, session_write = await _retry_placement(context, found, body, attempt)

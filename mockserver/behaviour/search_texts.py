@@ -41,7 +41,7 @@ class SearchTexts(NamedTuple):
                     are_all = False
                 elif text != b"null":
                     values += values_of(bytes(text))
-            if states.kept(batch) is not None:
+            if states.overrides(batch) is not None:
                 are_all = False
         sizes = [batch.ids.size for batch in every]
         ids = [batch.ids.id(0) if batch.ids.size == 1 else batch.ids.tail for batch in every]

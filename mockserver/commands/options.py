@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import Field
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -14,6 +13,7 @@ import click
 
 from mockserver.setting_values import SettingError, read_field
 from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
+from mockserver.suggestions import closest
 
 _PREFIX = environment_variable("")
 _KUBERNETES_VARIABLE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
@@ -105,5 +105,5 @@ def warn_of_unknown_variables(group: click.Group) -> None:
 
 
 def _meant(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], 1, 0.7)
-    return f": did you mean {_PREFIX}{close[0]}?" if close else "; mockserver serve --help names them all"
+    near = closest(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known])
+    return "; mockserver serve --help names them all" if near is None else f": did you mean {_PREFIX}{near}?"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from mockserver.clock import SECOND, Clock
@@ -16,9 +15,9 @@ from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
-from mockserver.near_paths import NearPaths
 from mockserver.reply import phrase
 from mockserver.spec import render_json
+from mockserver.suggestions import NearPaths, suggestion
 
 _MOST_FAULTS = 1_000
 _LONGEST_S = 1_000_000.0
@@ -55,9 +54,9 @@ _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 class FaultReader:
     """`paths` are the templates of the API's paths by operationId; `seed` determines the random draws."""
 
-    def __init__(self, paths: Mapping[str, str], seed: int) -> None:
+    def __init__(self, paths: Mapping[str, str], near_paths: NearPaths, seed: int) -> None:
         self._paths = paths
-        self._near_paths = NearPaths(paths.values())
+        self._near_paths = near_paths
         self._seed = seed
 
     def add(self, faults: Faults, source: Mapping[str, Any], clock: Clock) -> list[Fault]:
@@ -116,8 +115,13 @@ class FaultReader:
             match = RequestMatch.from_text(source["match"], self._paths)
         except ValueError as error:
             raise FaultError("match", f"{error}") from None
-        if match.path is not None:
-            self._refuse_misspelt(match.path.text)
+        if match.method == "OPTIONS":
+            what = "no fault applies to OPTIONS: match the request that a browser sends after its preflight"
+            raise FaultError("match", what)
+        # A path that resembles none is accepted: the fault may be for `/docs`, or a path that clients should not use.
+        problem = None if match.path is None else self._near_paths.problem(match.path.text)
+        if problem is not None:
+            raise FaultError("match", problem)
         self._refuse_partial_elsewhere(source, match)
         now = clock.now()
         return Fault(
@@ -129,14 +133,6 @@ class FaultReader:
             source=dict(source),
             seed=f"{self._seed} {id_}",
         )
-
-    def _refuse_misspelt(self, path: str) -> None:
-        """Raises FaultError if no operation has the path, but one has a similar path. Other unknown paths are accepted:
-        the fault may be for `/docs`, or for a path that a client should not use.
-        """
-        near = self._near_paths.near(path.rstrip("/"))
-        if near is not None:
-            raise FaultError("match", f"no operation has the path {path[:200]!r}: did you mean {near!r}?")
 
     def _refuse_partial_elsewhere(self, source: Mapping[str, Any], match: RequestMatch) -> None:
         """Raises FaultError if `partial-failure` can apply to no request that matches."""
@@ -152,9 +148,7 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
                 raise Unprocessable(
                     f'\'status\' belongs into the answer: "answer": {{"status": {_shown(source[name])}}}'
                 )
-            close = get_close_matches(name, known, 1, 0.6)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-            raise Unprocessable(f"{name[:100]!r} means nothing {where}: {hint}")
+            raise Unprocessable(f"{name[:100]!r} means nothing {where}: {suggestion(name, known)}")
 
 
 # --- Matching
@@ -214,9 +208,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
         return Delayed(delay, None)
     make = _MAKERS.get(name) if isinstance(name, str) else None
     if make is None:
-        close = get_close_matches(str(name), _MAKERS, 1, 0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_MAKERS)}"
-        raise FaultError("fault", f"{_shown(name)} is none: {hint}")
+        raise FaultError("fault", f"{_shown(name)} is none: {suggestion(str(name), _MAKERS)}")
     effect, used = make(source)
     # A fault that breaks the connection accepts `after_bytes` even if unused: docs and tests set it for all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used

@@ -403,6 +403,27 @@ def with_schema(mock: Mock, schema: Any) -> str:
     return mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": text}).json()["id"]
 
 
+def test_the_violations_of_a_workflows_schema_are_limited_and_the_rest_is_counted():
+    mock = Mock(limits=Limits(max_violations=2), progression="immediate")
+    names = ["a", "b", "c", "d", "e"]
+    schema = {"type": "object", "properties": {name: {"type": "integer"} for name in names}}
+    workflow = {"workflow_id": with_schema(mock, schema)}
+    wrong = dict.fromkeys(names, "x")
+    run_id = mock.create(**workflow)["id"]
+
+    refused = (
+        mock.post("/v1/runs", {**workflow, "input_values": wrong}),
+        mock.post("/v1/runs/bulk", {**workflow, "count": 2, "input_values": wrong}),
+        mock.post("/v1/runs/chain", {"steps": [{**workflow, "inputs": wrong}]}),
+        mock.post(f"/v1/runs/{run_id}/retry", {"input_values": wrong}),
+    )
+
+    for answer in refused:
+        *listed, rest = answer.json()["detail"]
+        assert [(each["type"], each["loc"][-1]) for each in listed] == [("int_parsing", "a"), ("int_parsing", "b")]
+        assert (rest["type"], rest["ctx"]) == ("too_many_violations", {"omitted": 3})
+
+
 @pytest.mark.parametrize("keyword", ["minimum", "maximum", "exclusiveMinimum", "multipleOf", "minLength", "const"])
 def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
     mock = Mock()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.mockserver.admin.control import ControlledMock, controlled_mock
+from tests.mockserver.admin.control import ControlledMock, controlled_mock, document
 from tests.mockserver.inprocess import SUCCEEDS, unknown_id
 
 
@@ -49,7 +50,7 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 _MATCH_NOTHING: list[tuple[dict[str, Any], str]] = [
     ({"match": "POST /v1/rums"}, "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
-    ({"match": "PSOT /v1/runs"}, "match: 'PSOT' is no method: did you mean POST?"),
+    ({"match": "PSOT /v1/runs"}, "match: 'PSOT' is no method: did you mean 'POST'?"),
     ({"operation": "list_rnus"}, "operation: 'list_rnus' is no operationId: did you mean 'list_runs'?"),
     ({"operation": "foo"}, "operation: 'foo' is no operationId"),
 ]
@@ -80,6 +81,34 @@ def test_a_query_parameter_that_is_not_known_is_refused(path, words):
     answer = controlled_mock().control("GET", path)
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (method.upper(), re.sub(r"\{\w+\}", "x", path.removeprefix("/__admin")))
+        for path, item in document()["paths"].items()
+        for method in item
+        if method != "parameters"
+    ],
+)
+def test_every_operation_refuses_a_query_parameter_that_it_does_not_have(method, path):
+    answer = controlled_mock().control(method, f"{path}?zzz=1")
+
+    assert answer.status_code == 422
+    assert " has no query parameter 'zzz': " in answer.json()["detail"]
+
+
+def test_a_filter_that_an_operation_does_not_have_deletes_nothing():
+    mock = _told()
+    before = mock.requests()
+    fault_id = mock.fault(match="*", answer={"status": 500})
+
+    for path in ("/requests?status=200", "/faults?match=list_runs"):
+        assert mock.control("DELETE", path).status_code == 422
+
+    assert mock.requests() == before
+    assert [each["id"] for each in mock.asked("/faults")["items"]] == [fault_id]
 
 
 @pytest.fixture(scope="module")

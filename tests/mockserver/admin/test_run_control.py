@@ -157,15 +157,46 @@ def test_one_of_outcome_and_duration_leaves_the_other():
     assert mock.status(run_id) == "error"
 
 
-def test_how_a_run_has_ended_is_decided():
+@pytest.mark.parametrize("change", [{"outcome": "error"}, {"duration_s": 60}, {"status": "error", "outcome": "error"}])
+def test_how_a_run_has_ended_is_decided(change):
     mock = controlled_mock()
     run_id = mock.create()["id"]
-    _changed(mock, run_id, status="success")
+    before = _changed(mock, run_id, status="success")
 
-    answer = mock.control("PATCH", f"/runs/{run_id}", {"outcome": "error"})
+    answer = mock.control("PATCH", f"/runs/{run_id}", change)
 
     assert answer.status_code == 409
-    assert "PATCH its status" in answer.json()["detail"]
+    needed = "outcome and duration_s need a status of scheduling, running or running_checks in the same request"
+    assert answer.json() == {"detail": f"This run has ended in success: {needed}"}
+    assert mock.read(run_id) == before
+
+
+@pytest.mark.parametrize("status", ["scheduling", "running", "running_checks"])
+@pytest.mark.parametrize("before", ["success", "cancelled"])
+def test_a_change_that_takes_a_run_back_decides_how_it_will_end(before, status):
+    mock = controlled_mock()
+    run_id = mock.create()["id"]
+    _changed(mock, run_id, status=before)
+
+    assert _changed(mock, run_id, status=status, outcome="error")["status"] == status
+    mock.turn_clock(advance="1h")
+
+    assert mock.status(run_id) == "error"
+
+
+@pytest.mark.parametrize("before", ["running", "running_checks", "success"])
+def test_a_change_that_takes_a_run_back_decides_how_long_it_runs_from_then(before):
+    mock = controlled_mock()
+    run_id = mock.create(TAKES_TWENTY_MINUTES)["id"]
+    _changed(mock, run_id, status=before)
+    mock.turn_clock(advance="10m")
+
+    _changed(mock, run_id, status="running", duration_s=60)
+
+    mock.turn_clock(advance=59.999999)
+    assert mock.status(run_id) == "running"
+    mock.turn_clock(advance=0.000001)
+    assert mock.status(run_id) == "success"
 
 
 # --- Fields

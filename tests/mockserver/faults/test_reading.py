@@ -48,7 +48,9 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "GET /v1/Runs", **_500}, "did you mean '/v1/runs'?"),
     ({"match": "POST /runs", **_500}, "match: no operation has the path '/runs': did you mean '/v1/runs'?"),
     ({"match": "GET /v1/run/*", **_500}, "no operation has the path '/v1/run/*': did you mean '/v1/runs/{run_id}'?"),
-    ({"match": "PSOT /v1/runs", **_500}, "match: 'PSOT' is no method: did you mean POST?"),
+    ({"match": "PSOT /v1/runs", **_500}, "match: 'PSOT' is no method: did you mean 'POST'?"),
+    ({"match": "OPTIONS /v1/runs", **_500}, "match: no fault applies to OPTIONS"),
+    ({"preset": "outage", "match": "options /v1/**"}, "match: no fault applies to OPTIONS"),
     (
         {"match": "GET /v1/runs", "fault": "partial-failure"},
         "match: partial-failure applies to bulk creates only: write 'POST /v1/runs/bulk'",

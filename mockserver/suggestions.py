@@ -1,14 +1,32 @@
-"""Finds the path of an operation that is probably meant by a path that no operation has."""
+"""Suggests what a misspelled name, or a path that no operation has, probably stands for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from difflib import SequenceMatcher
+from collections.abc import Collection, Iterable, Iterator
+from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 from os.path import commonpath
 
 _LONGEST = 200
 _LIKE_ENOUGH = 0.8
+
+
+def closest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
+    """Return the most similar of the names; None if no similarity (the ratio of `difflib`) is `least` or more."""
+    found = get_close_matches(name[:_LONGEST], names, 1, least)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name; empty if none of the names is similar."""
+    near = closest(name, names)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def suggestion(name: str, names: Collection[str], otherwise: str | None = None) -> str:
+    """Return what to write in place of an unknown name: a similar one, else `otherwise`, by default any of them."""
+    near = closest(name, names)
+    return otherwise or f"there are {', '.join(names)}" if near is None else f"did you mean {near!r}?"
 
 
 class NearPaths:
@@ -23,6 +41,17 @@ class NearPaths:
         """Return the nearest template for a path, or for a pattern of paths with `*` in it. None if no template is
         similar, or if a template has the path.
         """
+
+    def why_not_found(self, path: str) -> str:
+        """Return what is wrong with a path that no operation has, and which path may be meant."""
+        near = self.near(path)
+        shown = path[:200] if path.isprintable() else repr(path[:200])
+        return f"no operation has the path {shown}" + (f"; did you mean {near}?" if near else "")
+
+    def problem(self, pattern: str) -> str | None:
+        """Say which path a pattern probably means. None if an operation has such a path, or if none is similar."""
+        near = self.near(pattern.rstrip("/"))
+        return None if near is None else f"no operation has the path {pattern[:200]!r}: did you mean {near!r}?"
 
     def _near(self, path: str) -> str | None:
         if len(path) > _LONGEST or "**" in path or self._template_of(path):
