@@ -6,6 +6,8 @@ commits the block of its batch, with its value unchanged: the new version tells 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
@@ -55,26 +57,58 @@ def entered(unit: Unit, *tails: str) -> list[Write]:
     return writes
 
 
-async def changed(store: SpaceStore, batch: Batch, *, removed: bool = False) -> Write:
+async def changed(store: SpaceStore, batch: Batch) -> Write:
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
-    If the batch is `removed`, its tail leaves the block; a closed block without batches is removed too.
     Raises Conflict if the block is closed meanwhile.
     """
-    key = batch.block or str(batch.number // BLOCK)
+    key, unit = await _block_of(store, batch)
+    return Write(LEDGER, key, unit.value, unit.version)
+
+
+async def removed(store: SpaceStore, batches: Iterable[Batch]) -> list[Write]:
+    """Return the writes that take batches out of their blocks; a closed block without batches is removed too.
+
+    Raises Conflict if a block is closed meanwhile.
+    """
+    by_block: defaultdict[str, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        by_block[_key(batch)].append(batch)
+    units: dict[str, Unit] = {}
+    gone: set[str] = set()
+    for in_block in by_block.values():
+        key, units[key] = await _block_of(store, *in_block)
+        gone.update(batch.tail for batch in in_block)
+    writes: list[Write] = []
+    for key, unit in units.items():
+        tails = tuple(tail for tail in unit.value.tails if tail not in gone)
+        block = Block(unit.value.next_number, tails) if tails or key == OPEN else None
+        writes.append(Write(LEDGER, key, block, unit.version))
+    return writes
+
+
+def _key(batch: Batch) -> str:
+    """The key that the batch's block has once it is closed."""
+    return batch.block or str(batch.number // BLOCK)
+
+
+async def _block_of(store: SpaceStore, *batches: Batch) -> tuple[str, Unit]:
+    """Return the block of batches that belong to the same one, and its key. Raises Conflict if it is closed
+    meanwhile.
+    """
+    key = _key(batches[0])
     unit = await store.load(LEDGER, key)
-    if not unit.version:
-        key, unit = OPEN, await open_block(store)
-        if batch.tail not in unit.value.tails:
-            # Another server may have added the batch since this one has last loaded the open block.
-            unit = _block(await store.load(LEDGER, OPEN))
-        if batch.tail not in unit.value.tails:
-            # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
-            raise Conflict(f"the block of the batch {batch.number} has been closed meanwhile")
-    block: Block = unit.value
-    if removed:
-        block = Block(block.next_number, tuple(tail for tail in block.tails if tail != batch.tail))
-    return Write(LEDGER, key, block if block.tails or key == OPEN else None, unit.version)
+    if unit.version:
+        return key, unit
+    tails = {batch.tail for batch in batches}
+    unit = await open_block(store)
+    if not tails.issubset(unit.value.tails):
+        # Another server may have added a batch since this one has last loaded the open block.
+        unit = _block(await store.load(LEDGER, OPEN))
+    if not tails.issubset(unit.value.tails):
+        # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
+        raise Conflict(f"the block of the batch {batches[0].number} has been closed meanwhile")
+    return OPEN, unit
 
 
 async def block_of_its_own(store: SpaceStore, key: str, tails: tuple[str, ...]) -> Write:

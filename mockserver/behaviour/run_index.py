@@ -150,7 +150,10 @@ class RunIndex:
             if batch is not None and tail in self._versions:
                 await self._take_changes(store, timelines_of, batch, is_new=False)
                 batches.append(batch)
-        self._sessions[session_id] = batches
+        if batches:
+            self._sessions[session_id] = batches
+        else:
+            self._sessions.pop(session_id, None)
 
     async def _take_changes(self, store: SpaceStore, timelines_of: ReadSession, batch: Batch, *, is_new: bool) -> None:
         """Take in a batch that has changes or a session: compare its runs with what is known of them."""

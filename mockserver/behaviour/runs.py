@@ -10,10 +10,13 @@ from mockserver.behaviour.batch import (
     BATCH,
     CHANGES,
     FILES,
+    NO_CHANGES,
     NO_FIELDS,
     SESSION,
     TERMINAL,
+    Batch,
     Change,
+    Changes,
     File,
     Placement,
     Session,
@@ -23,17 +26,17 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
-from mockserver.behaviour.ledger import changed
+from mockserver.behaviour.ledger import changed, removed
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_places, script
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, committed, find_run
 from mockserver.behaviour.secrets import aliases
-from mockserver.errors import Refused
+from mockserver.errors import Conflict, Refused
 from mockserver.reply import Reply
 from mockserver.spec import Call
-from mockserver.store import Write
+from mockserver.store import Unit, Write
 
 
 async def get_run(call: Call, context: Context) -> Reply:
@@ -56,22 +59,56 @@ async def delete_run(call: Call, context: Context) -> Reply:
         deleted=context.sim_time, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script
     )
     changes = changes_with(found.changes, run.place, change)
+    session: Session | None = None if found.session is None else found.session.value
+    removable = await _removable(context, found, changes, session)
     writes: list[Write] = []
-    if found.session is not None and session_id is not None:
-        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
+    if found.session is not None and session is not None and session_id is not None:
+        session = session._replace(slots=()) if removable else session  # it still has its machine
+        writes.append(Write(SESSION, session_id, session, found.session.version))
     writes += await _without_owners(context, (*(gone.files or ()), *gone.outputs))
-    all_deleted = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
-    removed = all_deleted and session_id is None and not any(each.attempt for each in changes.values())
-    if removed:
-        # No session depends on the timelines of these runs, so the whole batch can be removed.
-        batch = await context.store.load(BATCH, run.batch.tail)
-        writes.append(Write(BATCH, run.batch.tail, None, batch.version))
-        writes.append(Write(CHANGES, run.batch.tail, None, found.changes.version))
-        writes += await _without_owners(context, (*run.batch.files, *run.batch.outputs, *run.batch.given))
+    for batch, its_changes in removable:
+        tail = batch.value.tail
+        writes += [Write(BATCH, tail, None, batch.version), Write(CHANGES, tail, None, its_changes.version)]
+        writes += await _without_owners(context, (*batch.value.files, *batch.value.outputs, *batch.value.given))
+    if removable:
+        writes += await removed(context.store, [batch.value for batch, _ in removable])
     else:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
-    await context.store.commit(*writes, await changed(context.store, run.batch, removed=removed))
+        writes.append(await changed(context.store, run.batch))
+    await context.store.commit(*writes)
     return Reply(204)
+
+
+async def _removable(
+    context: Context, found: Found, changes: Changes, session: Session | None
+) -> list[tuple[Unit, Unit]]:
+    """Return the batches, with their changes, that nothing needs after these changes of the batch that was found.
+
+    Batches of one session are removed together, once all their runs are deleted: the timelines of a session depend on
+    all runs before. Raises Conflict if one of them has gone meanwhile.
+    """
+    own = found.run.batch
+    if not _all_are_deleted(own, changes):
+        return []
+    tails = [own.tail] if session is None else [slot.batch_tail for slot in session.slots]
+    removable: list[tuple[Unit, Unit]] = []
+    for tail in dict.fromkeys((tails[0], tails[-1], *tails)):  # runs are mostly deleted from one end to the other
+        batch, its_changes = await context.store.load_many((BATCH, tail), (CHANGES, tail))
+        if batch.value is None:
+            raise Conflict(f"batch {tail} has gone while its session was read")
+        if tail == own.tail:
+            its_changes = found.changes
+        elif not _all_are_deleted(batch.value, its_changes.value or NO_CHANGES):
+            return []
+        removable.append((batch, its_changes))
+    return removable
+
+
+def _all_are_deleted(batch: Batch, changes: Changes) -> bool:
+    """Whether all runs of a batch are deleted, in their first attempt: a later one may have been in another session."""
+    return len(changes) == batch.ids.size and all(
+        each.deleted is not None and not each.attempt for each in changes.values()
+    )
 
 
 async def _without_owners(context: Context, files: Iterable[File]) -> list[Write]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mockserver.behaviour import ledger, run_index, run_sequence
-from mockserver.behaviour.batch import BATCH, TERMINAL
+from mockserver.behaviour.batch import BATCH, TERMINAL, Session
 from mockserver.behaviour.batch_lives import BatchLives
 from mockserver.behaviour.context import NO_PREFERENCES, Context
 from mockserver.behaviour.lifecycle import Schedules
@@ -344,6 +344,30 @@ def test_a_batch_without_runs_leaves_the_ledger():
     assert mock.ids() == runs[:64:-1]
     blocks = mock.run(context_of(mock).store.items("ledger"))
     assert {key: len(unit.value.tails) for key, unit in blocks.items()} == {"open": 5}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["the first first", "the last first"])
+def test_of_a_session_only_its_machine_is_kept_once_all_its_runs_are_deleted(order):
+    mock = Mock()
+    files = [{"filename": "a.txt", "content": "YQ=="}]
+    first = mock.create(start_session=True, file_inputs=files)
+    joining = mock.create_many(3, session_id=first["session_id"])
+    chain = mock.post("/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}] * 3}).json()["run_ids"]
+    alive = mock.create(start_session=True)
+    ids = [first["id"], *(run["id"] for run in joining), *chain]
+    context = context_of(mock)
+    assert mock.total() == 8
+    for number, run_id in enumerate(ids[::order]):
+        assert mock.delete(f"/v1/runs/{run_id}").status_code == 204
+        assert mock.total() == 7 - number
+    assert mock.ids() == mock.ids(session_id=alive["session_id"]) == [alive["id"]]
+    assert mock.total(session_id=first["session_id"]) == 0
+    kept = {kind: mock.run(context.store.items(kind)) for kind in ("batch", "changes", "files", "session")}
+    assert [len(units) for units in kept.values()] == [1, 0, 0, 3]
+    assert kept["session"][first["session_id"]].value == Session((), first["machine_id"])
+    assert list(context.space.index._sessions) == [alive["session_id"]]
+    assert mock.create(session_id=first["session_id"])["machine_id"] == first["machine_id"]
+    assert mock.total() == 2
 
 
 # --- What a list costs
