@@ -179,6 +179,12 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Se
     return timelines
 
 
+def forget_session(space: Space, session_id: str) -> None:
+    """Drop what is cached of a session that has no runs any more."""
+    _, timelines = space.cached.sessions.pop(session_id, (0, ()))
+    space.cached.timeline_count -= len(timelines)
+
+
 async def index_of(context: Context) -> RunIndex:
     """Return the index of the space, with all that is in the store. Raises Conflict as `session_timelines` does."""
 

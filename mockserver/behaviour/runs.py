@@ -31,7 +31,7 @@ from mockserver.behaviour.new_files import attachments, check_file_count, decode
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_places, script
 from mockserver.behaviour.run_results import NULL
-from mockserver.behaviour.run_view import Found, RunContent, changes_with, committed, find_run
+from mockserver.behaviour.run_view import Found, RunContent, changes_with, committed, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
 from mockserver.errors import Conflict, Refused
 from mockserver.reply import Reply
@@ -76,6 +76,8 @@ async def delete_run(call: Call, context: Context) -> Reply:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
         writes.append(await changed(context.store, run.batch))
     await context.store.commit(*writes)
+    if removable and session_id is not None:
+        forget_session(context.space, session_id)
     return Reply(204)
 
 

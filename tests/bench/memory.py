@@ -25,12 +25,17 @@ _FILLS_THE_JOURNAL = 60_000
 _AUTHORIZED = ("Authorization", "Bearer test")
 
 
-def runs(server: Pipeline, url: str, numbers: range) -> None:
+def runs(server: Pipeline, url: str, numbers: range, *, of: bytes = body(1000)) -> None:
     """Bulk creates of 1000 runs, each of which is deleted by a request of its own."""
     for _ in numbers[::1000]:
-        ((_, answer),) = server.call(bulk(url, 1000))
+        ((_, answer),) = server.call(Call(f"{url}/v1/runs/bulk", "POST", of))
         ids = [run["id"] for run in json.loads(answer)["created_runs"]]
         _each(server, ids, lambda run: [Call(f"{url}/v1/runs/{run}", "DELETE")])
+
+
+def runs_in_sessions(server: Pipeline, url: str, numbers: range) -> None:
+    """The same, with a session for each create."""
+    runs(server, url, numbers, of=body(1000)[:-1] + b', "start_session": true}')
 
 
 def namespaces(server: Pipeline, url: str, numbers: range) -> None:
@@ -62,6 +67,7 @@ def idempotency_keys(server: Pipeline, url: str, numbers: range) -> None:
 
 KINDS: dict[Callable[[Pipeline, str, range], None], int] = {
     runs: 10_000_000,
+    runs_in_sessions: 1_000_000,
     namespaces: 100_000,
     tokens: 100_000,
     idempotency_keys: 1_000_000,

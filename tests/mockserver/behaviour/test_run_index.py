@@ -365,7 +365,8 @@ def test_of_a_session_only_its_machine_is_kept_once_all_its_runs_are_deleted(ord
     kept = {kind: mock.run(context.store.items(kind)) for kind in ("batch", "changes", "files", "session")}
     assert [len(units) for units in kept.values()] == [1, 0, 0, 3]
     assert kept["session"][first["session_id"]].value == Session((), first["machine_id"])
-    assert list(context.space.index._sessions) == [alive["session_id"]]
+    assert list(context.space.index._sessions) == list(context.space.cached.sessions) == [alive["session_id"]]
+    assert context.space.cached.timeline_count == 1
     assert mock.create(session_id=first["session_id"])["machine_id"] == first["machine_id"]
     assert mock.total() == 2
 
