@@ -93,8 +93,8 @@ async def is_seeded(store: SpaceStore) -> bool:
 async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:
     """Return the ids of the runs of each seed, and the writes that create them in the space of the context.
 
-    Raises Refused for ids that are in use, and NotFound for an unknown workflow or machine if the server accepts only
-    known ones.
+    Raises Refused for given ids that are in use, and NotFound for an unknown workflow or machine if the server accepts
+    only known ones.
     """
     counter = await context.store.load(COUNTER, _COUNTER)
     number: int = counter.value or 0
@@ -109,8 +109,12 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
         created = context.now if seed.created is None else seed.created
         ids: list[str] = []
         for row in _rows(context, seed, number):
-            if (await context.store.load(BATCH, row.tail)).version:
-                raise Refused(_too_like(row.id(0)))
+            while (await context.store.load(BATCH, row.tail)).version:
+                if seed.ids:
+                    raise Refused(_too_like(row.id(0)))
+                # Another server has used the number meanwhile, or a seed has given these ids.
+                number += 1
+                row = _generated(context, seed, number)
             number += 1
             tails.append(row.tail)
             batch, owners = _batch(context, seed, row, number, created, block)
@@ -130,13 +134,17 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
 
 def _rows(context: Context, seed: Seed, number: int) -> Iterator[Ids]:
     if not seed.ids:
-        yield id_row(context.space.key, f"seeds {number}", seed.count)
+        yield _generated(context, seed, number)
         return
     heads: dict[str, list[str]] = {}
     for id_ in seed.ids:
         heads.setdefault(tail_of(id_), []).append(id_[: -len(tail_of(id_))])
     for tail, given in heads.items():
         yield GivenIds(tail, tuple(given))
+
+
+def _generated(context: Context, seed: Seed, number: int) -> Ids:
+    return id_row(context.space.key, f"seeds {number}", seed.count)
 
 
 def _batch(

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from mockserver.behaviour import ledger, run_index
 from tests.mockserver.admin.control import ControlledMock
@@ -31,8 +31,15 @@ _creates = st.tuples(
 _updates = st.tuples(st.just("update"), _picks, st.sampled_from(["cancelled", "running", "success"]))
 _retries = st.tuples(st.just("retry"), _picks, st.sampled_from(["", "start", "join"]), _picks)
 _deletes = st.tuples(st.just("delete"), _picks)
+_chains = st.tuples(st.just("chain"), st.integers(1, 3))
+_keyed = st.tuples(st.just("keyed"), st.sampled_from("abc"))
+_seeds = st.tuples(st.just("seed"), st.sampled_from(_STATUSES))
+_controls = st.tuples(st.just("control"), _picks, st.sampled_from(_STATUSES))
+_clocks = st.tuples(st.just("clock"), st.sampled_from(["1s", "5s", "1m"]))
 _lists = st.tuples(st.just("list"), st.sampled_from([{}, {"status": "running"}, {"workflow_id": SUCCEEDS}]))
-_requests = st.one_of(_creates, _creates, _updates, _retries, _deletes, _lists)
+_requests = st.one_of(
+    _creates, _creates, _chains, _keyed, _seeds, _updates, _controls, _retries, _deletes, _deletes, _lists, _clocks
+)
 
 
 class SharedLists(RuleBasedStateMachine):
@@ -41,8 +48,18 @@ class SharedLists(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.token = f"test-{uuid4()}"
+        self.organisation = ""
         self.ids: list[str] = []
+        self.keyed: dict[str, set[str]] = {}
+        """The ids that creates with the same key have answered."""
+        self.deleted: set[str] = set()
         self.sessions: list[str] = []
+
+    @initialize()
+    def begin(self) -> None:
+        run = self.servers[0].create(token=self.token)
+        self.organisation = run["organization_id"]
+        self.ids.append(run["id"])
 
     @rule(requests=st.lists(st.tuples(_servers, st.integers(0, 3), _requests), min_size=1, max_size=8))
     def send_together(self, requests: list[tuple[int, int, tuple[Any, ...]]]) -> None:
@@ -50,6 +67,8 @@ class SharedLists(RuleBasedStateMachine):
             await asyncio.gather(*(self._send(server, turns, request) for server, turns, request in requests))
 
         self.servers[0].run(go())
+        assert all(len(ids) == 1 for ids in self.keyed.values()), self.keyed
+        self.ids = [run_id for run_id in dict.fromkeys(self.ids) if run_id not in self.deleted]
         self._check_lists()
 
     async def _send(self, server: int, turns: int, request: tuple[Any, ...]) -> None:
@@ -58,16 +77,39 @@ class SharedLists(RuleBasedStateMachine):
         kind, *values = request
         if kind == "create":
             await self._create(server, *values)
+        elif kind == "chain":
+            steps = [{"workflow_id": SUCCEEDS}] * values[0]
+            answer = await self._sent(server, "POST", "/v1/runs/chain", {201}, json={"steps": steps})
+            self.ids += answer.json()["run_ids"]
+            self.sessions.append(answer.json()["session_id"])
+        elif kind == "keyed":
+            await self._create_once(server, *values)
+        elif kind == "seed":
+            seed = {"workflow_id": SUCCEEDS, "organization": self.organisation, "status": values[0]}
+            self.ids += (await self._controlled(server, "POST", "/runs", {201}, [seed])).json()["ids"]
+        elif kind == "clock":
+            await self._controlled(server, "POST", "/clock", {200}, {"advance": values[0]})
         elif kind == "list":
             await self._sent(server, "GET", "/v1/runs", {200}, params=values[0])
         elif self.ids:
-            path = f"/v1/runs/{self.ids[values[0] % len(self.ids)]}"
-            if kind == "update":
+            run_id = self.ids[values[0] % len(self.ids)]
+            path = f"/v1/runs/{run_id}"
+            if kind == "control":
+                await self._controlled(server, "PATCH", f"/runs/{run_id}", {200, 404}, {"status": values[1]})
+            elif kind == "update":
                 await self._sent(server, "PATCH", path, {200, 404, 409}, json={"status": values[1]})
             elif kind == "retry":
                 await self._sent(server, "POST", f"{path}/retry", {200, 404, 409}, json=self._session(*values[1:]))
             elif (await self._sent(server, "DELETE", path, {204, 404})).status_code == 204:
-                self.ids.remove(path.rpartition("/")[2])
+                self.deleted.add(run_id)
+
+    async def _create_once(self, server: int, key: str) -> None:
+        body = {"workflow_id": SUCCEEDS}
+        answer = await self._sent(server, "POST", "/v1/runs", {201, 409}, json=body, key=key)
+        if answer.status_code == 409:  # another one with this key is still being handled
+            return
+        self.keyed.setdefault(key, set()).add(answer.json()["id"])
+        self.ids.append(answer.json()["id"])
 
     async def _create(self, server: int, session: str, count: int, ends: bool, pick: int) -> None:
         body = {"workflow_id": ENDS_AT_ONCE if ends else SUCCEEDS, "count": count, "machine_id": FRONT_DESK_1}
@@ -81,6 +123,11 @@ class SharedLists(RuleBasedStateMachine):
         if session == "join" and self.sessions:
             return {"session_id": self.sessions[pick % len(self.sessions)]}
         return {"start_session": True} if session == "start" else {}
+
+    async def _controlled(self, server: int, method: str, path: str, expected: set[int], body: Any) -> httpx.Response:
+        answer = await self.servers[server].controlled(method, path, body)
+        assert answer.status_code in expected, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer
 
     async def _sent(self, server: int, method: str, path: str, expected: set[int], **how: Any) -> httpx.Response:
         answer = await self.servers[server].sent(method, path, token=self.token, **how)

@@ -268,6 +268,26 @@ def test_a_session_whose_block_is_closed_while_a_list_reads_it_is_listed(pair, i
     assert other.get("/v1/runs", params={"session_id": session_id}).json()["total"] == 1
 
 
+@pytest.mark.parametrize("call", ["load", "commit"])
+def test_seeds_that_two_servers_make_at_the_same_moment_are_all_made(pair, call: str):
+    one, other = pair
+    organisation = one.create()["organization_id"]
+    other.total()
+    seeds = [{"workflow_id": SUCCEEDS, "organization": organisation}]
+
+    async def go() -> list[httpx.Response]:
+        called = Held(space_of(one).store, call, after=call == "load")
+        seeding = await called.by(one.controlled("POST", "/runs", seeds))
+        meanwhile = await other.controlled("POST", "/runs", seeds)
+        called.released.set()
+        return [await seeding, meanwhile]
+
+    answers = one.run(go())
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert len({answer.json()["ids"][0] for answer in answers}) == 2
+    assert one.total() == other.total() == 3
+
+
 def test_a_namespace_that_another_server_removes_ends_the_streams_of_it_and_stays_removed(pair):
     one, other = pair
 
