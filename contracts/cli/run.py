@@ -40,7 +40,8 @@ JudgeRules = Callable[..., CheckResult]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked.
+    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked, and
+    what to do about it.
 
     `exchanges` are those of the whole check if a report needs them, not masked: `with_exchanges` masks them, which may
     take long.
@@ -124,8 +125,20 @@ def check_target(
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
     report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
-    shown_problem = None if problem is None else mask.words(problem)
+    shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
     return Checked(report, shown_problem, interrupted or cut_short, exchanges, mask)
+
+
+def _next_step(problem: str) -> str:
+    """What the user can do about a problem, if the message of the engine does not say it."""
+    for said, step in (
+        ("no answer", "start the server, or correct the URL"),
+        ("second token is refused", "give a valid one with --second-token, or none"),
+        ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
+    ):
+        if problem.startswith(f"the {said}") or problem.startswith(said):
+            return f": {step}"
+    return ""
 
 
 @contextmanager
