@@ -84,11 +84,12 @@ def check_target(
     problem: str | None = None
     interrupted = False
     verdict: VerdictName
+    shown = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
 
     def keep(finding: Finding) -> None:
         found.append(finding)
-        if finding.fails and progress is not None:
-            progress.show_finding(finding)
+        if finding.fails:
+            shown.show_finding(finding)
         if finding.fails and on_finding is not None:
             mask = mask_of(target)
             mask.learn(exchange.request for exchange in finding.exchanges)
@@ -100,8 +101,7 @@ def check_target(
                 wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
             if progress is not None:
                 progress.begin(lambda: guard.spent)
-            show_step = None if progress is None else progress.show_step
-            result = judge_rules(target, guard, rules=selected, progress=show_step, on_finding=keep)
+            result = judge_rules(target, guard, rules=selected, progress=shown.show_step, on_finding=keep)
         except CouldNotCheck as error:
             problem = " ".join(str(error).split())
             result = _unfinished(target, selected or tuple(rules), guard, (), verdict="could_not_check", why=problem)
@@ -113,8 +113,7 @@ def check_target(
             # An internal error is raised unchanged, after the cleanup.
             _clean_up(target, guard)
             raise
-        if progress is not None:
-            progress.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
+        shown.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
         left, cut_short = _clean_up(target, guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))

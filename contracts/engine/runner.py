@@ -74,14 +74,14 @@ class Search:
         self,
         check: CheckContext,
         *,
-        on_finding: Callable[[Finding], None] | None = None,
+        on_finding: Callable[[Finding], None] = lambda finding: None,
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
         self.findings: list[Finding] = []
         self.unstable: list[Finding] = []
         self.skipped: dict[str, str] = {}
-        self._on_finding = on_finding or (lambda finding: None)
+        self._on_finding = on_finding
         self._database = database
         self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How many unstable findings each scenario has, by rule and cause."""
