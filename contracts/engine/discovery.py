@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from contracts.core.exchange import TOKEN, Answer, Request
@@ -18,6 +19,7 @@ from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import is_uuid, operations
+from contracts.oracle.refusal import accepts
 from contracts.oracle.request import CREATES
 from contracts.oracle.violation import excerpt
 
@@ -135,7 +137,7 @@ class _Discovery:
                 if answer is None:
                     continue
                 answers.append(answer)
-                if answer.status // 100 == 2:
+                if accepts(answer):
                     invented = workflow not in check.workflows.known
                     self.first_run = _first_run(answer)
                     check.workflows = Ids(check.workflows.known if invented else self._plain_workflows(), invented)
@@ -153,12 +155,13 @@ class _Discovery:
 
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""
-        good = []
-        for known in self.check.workflows.known[:8]:
-            answer = self._send(request_for("bulk_create_runs", body={"workflow_id": known, "count": 1}))
-            if answer is not None and answer.status // 100 == 2:
-                good.append(known)
-        return tuple(good) or self.check.workflows.known
+        known = self.check.workflows.known
+        good = tuple(one for one in known[:8] if self._accepts({"workflow_id": one, "count": 1}))
+        return good or known
+
+    def _accepts(self, body: dict[str, Any]) -> bool:
+        answer = self._send(request_for("bulk_create_runs", body=body))
+        return answer is not None and accepts(answer)
 
     def _create_live_run(self) -> None:
         """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
@@ -219,17 +222,10 @@ class _Discovery:
         given = (self.target.machine_id, self.target.pool_id)
         if any(known in given for known in ids.known):
             return ids
-        answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(self._made_up_values.uuid())}))
-        if answer is not None and answer.status // 100 == 2:
+        if self._accepts(plain | {field: value(self._made_up_values.uuid())}):
             return Ids(ids.known, accepts_made_up=True)
-        good = []
-        for known in ids.known[:8]:
-            answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(known)}))
-            if answer is not None and answer.status // 100 == 2:
-                good.append(known)
-            if len(good) == 3:
-                break
-        return Ids(tuple(good))
+        good = (one for one in ids.known[:8] if self._accepts(plain | {field: value(one)}))
+        return Ids(tuple(islice(good, 3)))
 
     # Operations that are not offered
 
