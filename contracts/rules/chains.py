@@ -24,6 +24,7 @@ from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
+from contracts.rules.writes import with_available_ids
 
 GROUP = "Reading and changing"
 RULES = (
@@ -174,11 +175,8 @@ def _judge_files(
 
 
 def _step(index: int, *names: str) -> dict[str, Any]:
-    step: dict[str, Any] = {"workflow_id": f"«workflow:{index}»"}
-    for name in names:
-        value = write_bodies.STEP_FEATURES[name][0]
-        step[name] = json.loads(json.dumps(value).replace("%d", str(index)))
-    return step
+    features = {name: write_bodies.for_step(write_bodies.STEP_FEATURES[name][0], index) for name in names}
+    return {"workflow_id": f"«workflow:{index}»"} | features
 
 
 def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
@@ -191,10 +189,7 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     for number, size in enumerate(limits.above(1, 101)):
         yield ChainCase({"steps": steps_of(*[names if number % 2 else ()] * size)}, reads_all=size <= 11)
     yield ChainCase({"steps": steps_of(names)})
-    features = dict(write_bodies.CHAIN_FEATURES)
-    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
-        if not ids.available:
-            del features[name]
+    features = with_available_ids(check, write_bodies.CHAIN_FEATURES)
     plain = steps_of((), ())
     for number, subset in enumerate(write_bodies.powerset(features)):
         if len(subset) <= 2 or len(subset) == len(features):
