@@ -15,7 +15,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
-from contracts.engine.results import Inconclusive
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
@@ -77,9 +77,13 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
         result = context.send(Request(case.method, path, headers, body))
         if case.template:
-            cause = f"{case.method} is answered on {case.template}"
-            expected = "a 4xx, since the method is not documented"
-            context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
+            judge_undocumented_method(context, case.template, result)
+
+
+def judge_undocumented_method(context: CaseContext, template: str, result: CallResult) -> None:
+    cause = f"{result.exchange.request.method} is answered on {template}"
+    expected = "a 4xx, since the method is not documented"
+    context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
 
 
 def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None]:

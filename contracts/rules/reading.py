@@ -149,13 +149,16 @@ def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
     if case.kind == "unknown":
         context.check.guard.allow_unknown(identity)
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
-    if case.kind == "malformed":
-        cause = f"a malformed id is taken by {case.operation}"
-        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx, since the id is malformed", result.words, result)
+    judge_absent_id(context, case.operation, result, is_malformed=case.kind == "malformed")
+
+
+def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *, is_malformed: bool) -> None:
+    if is_malformed:
+        cause, expected = f"a malformed id is taken by {operation}", "a 4xx, since the id is malformed"
     else:
-        cause = f"an unknown id is not 404 with {case.operation}"
-        expected = "404, since the id is unknown"
-        context.require(result.status == 404, "READ-UNKNOWN", cause, expected, result.words, result)
+        cause, expected = f"an unknown id is not 404 with {operation}", "404, since the id is unknown"
+    holds = result.refused if is_malformed else result.status == 404
+    context.require(holds, "READ-UNKNOWN", cause, expected, result.words, result)
 
 
 @in_turn_by_kind
