@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import settings
-from hypothesis.database import ExampleDatabase
 
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
@@ -133,7 +132,7 @@ def fuzz(
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
     context = discover(target, guard, deadline=time.monotonic() + for_s)
-    search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
+    search = Search(context, on_finding=_only(wanted, on_finding), database=settings().database)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
     scenario_progress: Sequence[ScenarioProgress] = [ScenarioProgress(s.name, 0, 0, False) for s in scenarios]
@@ -185,10 +184,6 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], None]) -> Callable[[Finding], None]:
     """Limit `on_finding` to the selected rules, since a scenario may judge others too."""
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
-
-
-def _example_database() -> ExampleDatabase | None:
-    return settings.default.database if settings.default is not None else None
 
 
 def _result(

@@ -7,13 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import (
-    Fault,
-    Path,
-    body_schema,
-    newer_properties,
-    schema,
-)
+from contracts.openapi.schemas import Fault, Path, body_schema, newer_properties, schema
 from contracts.openapi.strict import matches
 from contracts.oracle.request import CREATES, ParsedRequest
 from contracts.oracle.violation import Violation, excerpt

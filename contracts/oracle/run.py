@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from contracts.openapi.schemas import (
-    moment_of,
-)
+from contracts.openapi.schemas import moment_of
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import counted, keys_in_words, value_in_words
