@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts.cli.baseline import Baseline, BaselineError
+from contracts.cli.baseline import Baseline
 from contracts.cli.example_database import use_example_database
 from contracts.cli.options import CheckOptions, known_rule, selected_rules, writable
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
@@ -254,11 +254,7 @@ def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool)
     """Raises click.UsageError if the file cannot be used, or names a rule that does not exist."""
     if not may_be_missing and not path.exists():
         raise click.UsageError(f"{path} is not there: correct --baseline, or write the file with --update-baseline.")
-    try:
-        baseline = Baseline.from_path(path)
-    except BaselineError as error:
-        raise click.UsageError(f"{error}.") from error
-    for entry in baseline.accepted:
+    for entry in Baseline.from_path(path).accepted:
         try:
             known_rule(entry.rule, rules)
         except click.UsageError as error:
