@@ -322,15 +322,11 @@ class _Discovery:
         return made_up
 
     def _real_ids(self, path: str) -> list[str]:
-        check = self.check
-        if "{machine_id}" in path:
-            return list(check.machines.known[:1])
-        if "{pool_id}" in path:
-            return list(check.pools.known[:1])
-        if "{workflow_id}" in path:
-            return list(check.workflows.known[:1])
-        if "{attachment_id}" in path:
+        parameter = path.partition("{")[2].partition("}")[0]
+        if parameter == "attachment_id":
             return self._an_attachment()
+        if parameter != "run_id":
+            return list(self.check.known_ids[parameter][:1])
         if self.first_run is not None:
             return [self.first_run["id"]]
         if not path.endswith("{run_id}"):

@@ -101,12 +101,7 @@ def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None
 def method_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield each undocumented method of each path, with an unknown id, existing ids and the id of an ended run."""
     documented = {(method, path) for method, path in operations().values()}
-    existing = {
-        "{run_id}": check.first_run,
-        "{machine_id}": next(iter(check.machines.known), None),
-        "{pool_id}": next(iter(check.pools.known), None),
-        "{workflow_id}": next(iter(check.workflows.known), None),
-    }
+    existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
     makers = {"{run_id}": "update_run", "{pool_id}": "create_pool", "{workflow_id}": "create_workflow"}
     for template in dict.fromkeys(path for _, path in operations().values()):
         parameter = template[template.find("{") : template.find("}") + 1]
@@ -117,8 +112,7 @@ def method_cases(check: CheckContext) -> Iterator[MethodCase]:
             maker = makers.get(parameter)
             if maker is not None and check.may_create and not check.is_live and check.offers(maker):
                 yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
-            one = existing.get(parameter)
-            if one is not None and (method == "GET" or parameter == "{run_id}"):
+            for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
                 yield MethodCase(method, template.replace(parameter, one), template)
 
 

@@ -180,12 +180,7 @@ def unknown_cases(check: CheckContext) -> Iterator[UnknownIdCase]:
 
 def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownIdCase]:
     """Yield ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
-    by_kind = {
-        "run_id": check.first_run,
-        "workflow_id": next(iter(check.workflows.known), None),
-        "machine_id": next(iter(check.machines.known), None),
-        "pool_id": next(iter(check.pools.known), None),
-    }
+    by_kind = {name: next(iter(ids), None) for name, ids in check.known_ids.items()}
     kind = template.partition("{")[2].partition("}")[0]
     own = by_kind.get(kind)
     if own is not None:
