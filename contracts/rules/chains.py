@@ -129,21 +129,17 @@ def _judge_step(
         fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
     if run.get("session_id") != session:
         fail("another session", f"session_id {session}", run.get("session_id"))
-    if (run.get("session_alias") or None) != (step.get("session_alias") or None):
-        fail(
-            "another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias")
-        )
+    alias, wanted_alias = run.get("session_alias"), step.get("session_alias")
+    if (alias or None) != (wanted_alias or None):
+        fail("another session_alias", f"session_alias {json.dumps(wanted_alias)}", alias)
     shared, own = body.get("shared_inputs") or {}, step.get("inputs") or {}
     wanted = {**shared, **own}
     read_inputs = run.get("input_values") or {}
     named = body.get("machine_id") or body.get("pool_ids")
     has = {key: value for key, value in read_inputs.items() if key in wanted} if named else read_inputs
     clash = shared.keys() & own.keys()
-    problem = difference(
-        {k: v for k, v in wanted.items() if k not in clash},
-        {k: v for k, v in has.items() if k not in clash},
-        "input_values",
-    )
+    sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, has))
+    problem = difference(sent, read_back, "input_values")
     if problem is not None:
         fail("other inputs", "the step's and the shared inputs", problem)
     secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
