@@ -86,16 +86,8 @@ _SHORT: Final = 60
 
 
 STABLE: Final = (
-    "id",
-    "workflow_id",
-    "user_id",
-    "organization_id",
-    "input_attachment_ids",
-    "sensitive_input_aliases",
-    "session_id",
-    "session_alias",
-    "release_session_after",
-    "created_at",
+    *("id", "workflow_id", "user_id", "organization_id", "input_attachment_ids", "sensitive_input_aliases"),
+    *("session_id", "session_alias", "release_session_after", "created_at"),
 )
 """Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})

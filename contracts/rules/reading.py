@@ -103,32 +103,9 @@ def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
 
 
 _MALFORMED: Final = (
-    "not-a-uuid",
-    "0",
-    "1",
-    "-1",
-    "abc",
-    "null",
-    "undefined",
-    "not-a-uuid.json",
-    "3c90c3cc-0d44-4b50-8888",
-    "3c90c3cc-0d44-4b50-8888-8dd25736052a0",
-    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz",
-    "é",
-    "😀",
-    "\x00",
-    " ",
-    "%",
-    "'",
-    '"',
-    "*",
-    "a b",
-    "..%2f",
-    "x" * 300,
-    "true",
-    "[]",
-    "{id}",
-    "$ref",
+    *("not-a-uuid", "0", "1", "-1", "abc", "null", "undefined", "not-a-uuid.json", "3c90c3cc-0d44-4b50-8888"),
+    *("3c90c3cc-0d44-4b50-8888-8dd25736052a0", "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "é", "😀", "\x00", " ", "%"),
+    *("'", '"', "*", "a b", "..%2f", "x" * 300, "true", "[]", "{id}", "$ref"),
 )
 
 
