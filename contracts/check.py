@@ -33,8 +33,6 @@ FUZZ_EXAMPLES = 100
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A planned part of a check."""
-
     name: str
     rules: tuple[str, ...]
     cost: str

@@ -146,12 +146,9 @@ class _Discovery:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
         said = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
-        if last is not None and last.status == 404 and not self.check.workflows.known:
-            raise CouldNotCheck(
-                f"no create succeeds ({said}); correct the URL, which is the part before /v1, or give --workflow-id a "
-                "workflow that the target knows"
-            )
-        raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
+        is_404 = last is not None and last.status == 404 and not self.check.workflows.known
+        url = "correct the URL, which is the part before /v1, or " if is_404 else ""
+        raise CouldNotCheck(f"no create succeeds ({said}); {url}give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""
@@ -201,9 +198,9 @@ class _Discovery:
             return
         workflow = self._made_up_values.uuid() if check.workflows.accepts_made_up else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
-        check.machines = self._accepted_ids(check.machines, plain, "machine_id", lambda made_up: made_up)
-        check.pools = self._accepted_ids(check.pools, plain, "pool_ids", lambda made_up: [made_up])
-        check.sessions = self._accepted_ids(check.sessions, plain, "session_id", lambda made_up: made_up)
+        check.machines = self._accepted_ids(check.machines, plain, "machine_id")
+        check.pools = self._accepted_ids(check.pools, plain, "pool_ids")
+        check.sessions = self._accepted_ids(check.sessions, plain, "session_id")
         if not check.sessions.accepts_made_up:
             answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
             run = None if answer is None else _first_run(answer)
@@ -215,16 +212,20 @@ class _Discovery:
                     f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
                 )
 
-    def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
+    def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str) -> Ids:
         """Return the id that the options name. If they name none, find out whether a create accepts a made-up id, and
         if not, which of the known ids it accepts.
         """
         given = (self.target.machine_id, self.target.pool_id)
         if any(known in given for known in ids.known):
             return ids
-        if self._accepts(plain | {field: value(self._made_up_values.uuid())}):
+
+        def accepts_id(one: str) -> bool:
+            return self._accepts(plain | {field: [one] if field == "pool_ids" else one})
+
+        if accepts_id(self._made_up_values.uuid()):
             return Ids(ids.known, accepts_made_up=True)
-        good = (one for one in ids.known[:8] if self._accepts(plain | {field: value(one)}))
+        good = filter(accepts_id, ids.known[:8])
         return Ids(tuple(islice(good, 3)))
 
     # Operations that are not offered
