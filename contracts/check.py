@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import settings
-from hypothesis.database import ExampleDatabase
 
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
@@ -34,8 +33,6 @@ FUZZ_EXAMPLES = 100
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A planned part of a check."""
-
     name: str
     rules: tuple[str, ...]
     cost: str
@@ -96,8 +93,8 @@ def check(
     guard: Guard,
     *,
     rules: Collection[str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    on_finding: Callable[[Finding], None] | None = None,
+    progress: Callable[[Progress], None] = lambda step: None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> CheckResult:
     """Check a target. `rules` are the ids to judge; None means all. An exception from `on_finding` ends the check.
 
@@ -110,7 +107,7 @@ def check(
     try:
         scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         if all(each.finished for each in scenario_progress):
-            explore(search, wanted, _announcing(progress))
+            explore(search, wanted, lambda name: progress(Progress(name)))
         search.judge_unreported_runs()
     finally:
         search.end()
@@ -123,8 +120,8 @@ def fuzz(
     *,
     for_s: float,
     rules: Collection[str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    on_finding: Callable[[Finding], None] | None = None,
+    progress: Callable[[Progress], None] = lambda step: None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> CheckResult:
     """Search until the time is over: replay the example database, run the fixed cases, then generate cases in rounds.
 
@@ -133,7 +130,7 @@ def fuzz(
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
     context = discover(target, guard, deadline=time.monotonic() + for_s)
-    search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
+    search = Search(context, on_finding=_only(wanted, on_finding), database=settings().database)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
     scenario_progress: Sequence[ScenarioProgress] = [ScenarioProgress(s.name, 0, 0, False) for s in scenarios]
@@ -146,11 +143,10 @@ def fuzz(
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
             for scenario in generating:
-                if progress is not None:
-                    progress(Progress(f"round {round_number}, {scenario.name}"))
+                progress(Progress(f"round {round_number}, {scenario.name}"))
                 if context.offers(*scenario.needs):
                     search.explore(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
-            has_begun = explore(search, wanted, _announcing(progress), round_number=round_number)
+            has_begun = explore(search, wanted, lambda name: progress(Progress(name)), round_number=round_number)
             if not generating and not has_begun:
                 break
             if not guard.affords(runs=1, requests=1):
@@ -161,14 +157,6 @@ def fuzz(
     finally:
         search.end()
     return _result(context, search, wanted, scenario_progress)
-
-
-def _announcing(progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
-    def announce(name: str) -> None:
-        if progress is not None:
-            progress(Progress(name))
-
-    return announce
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
@@ -191,15 +179,9 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 
-def _only(wanted: Collection[str], on_finding: Callable[[Finding], None] | None) -> Callable[[Finding], None] | None:
+def _only(wanted: Collection[str], on_finding: Callable[[Finding], None]) -> Callable[[Finding], None]:
     """Limit `on_finding` to the selected rules, since a scenario may judge others too."""
-    if on_finding is None:
-        return None
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
-
-
-def _example_database() -> ExampleDatabase | None:
-    return settings.default.database if settings.default is not None else None
 
 
 def _result(

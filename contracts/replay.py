@@ -46,8 +46,8 @@ def replay(
     *,
     finding: Finding,
     rules: object = None,
-    progress: Callable[[object], None] | None = None,
-    on_finding: Callable[[Finding], None] | None = None,
+    progress: Callable[[object], None] = lambda step: None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> CheckResult:
     """Return a result that is failed if the finding still shows, else passed. It is of the same form as that of a
     check; `rules` has no meaning.
@@ -60,13 +60,11 @@ def replay(
     attempts = list(_attempts(finding))
     replaying = _Replay(discover(target, guard, deadline=time.monotonic() + target.max_time_s), finding)
     for cases in attempts:
-        if progress is not None:
-            progress(f"{finding.rule}: {cases[0][0].name}")
+        progress(f"{finding.rule}: {cases[0][0].name}")
         violated = replaying.violation(cases)
         if violated is not None:
             found = finding_of(violated, violated.exchanges, stable=True, intermittent=False)
-            if on_finding is not None:
-                on_finding(found)
+            on_finding(found)
             return _result(replaying.check, found, shows=True)
     if not replaying.judged:
         raise CouldNotCheck("; ".join(replaying.problems) or f"nothing that was sent could be judged by {finding.rule}")

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from contracts.core.findings import CheckResult, Finding, RuleResult
@@ -19,10 +20,6 @@ _HEADER = """\
 # Findings of `contracts check` that are accepted for now. Each has a reason, and counts until the day it expires.
 # Written by --update-baseline, which keeps the entries and their reasons, but no comments.
 """
-
-
-class BaselineError(Exception):
-    """The baseline file cannot be used. The message is one line and names the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +42,20 @@ class Baseline:
         """Read a baseline file. A missing file is an empty baseline; the first --update-baseline creates it.
 
         Raises:
-            BaselineError: the file cannot be read, is not YAML, or has an invalid entry.
+            click.UsageError: the file cannot be read, is not YAML, or has an invalid entry.
         """
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls()
         except (OSError, UnicodeDecodeError) as error:
-            raise BaselineError(f"{path} cannot be read: {error}") from error
+            raise click.UsageError(f"{path} cannot be read: {error}.") from error
         except yaml.YAMLError as error:
-            raise BaselineError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+            raise click.UsageError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
         if document is None:
             return cls()
         if not isinstance(document, dict) or not isinstance(document.get("accepted"), list):
-            raise BaselineError(f"{path} needs a list under `accepted:`")
+            raise click.UsageError(f"{path} needs a list under `accepted:`.")
         return cls(tuple(_parse_entry(entry, f"{path}: entry {n}") for n, entry in enumerate(document["accepted"], 1)))
 
     def apply(self, result: CheckResult, today: date) -> CheckResult:
@@ -108,14 +105,14 @@ class Baseline:
 
 def _parse_entry(entry: Any, where: str) -> Accepted:
     if not isinstance(entry, dict):
-        raise BaselineError(f"{where} is no mapping with fingerprint, rule, cause, reason, expires")
+        raise click.UsageError(f"{where} is no mapping with fingerprint, rule, cause, reason, expires.")
     for name in ("fingerprint", "rule", "reason"):
         value = entry.get(name)
         # YAML reads a fingerprint that consists of digits as a number.
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-            raise BaselineError(f"{where} needs a {name}")
+            raise click.UsageError(f"{where} needs a {name}.")
     if type(entry.get("expires")) is not date:
-        raise BaselineError(f"{where} needs the day it expires, as in `expires: 2030-01-31`")
+        raise click.UsageError(f"{where} needs the day it expires, as in `expires: 2030-01-31`.")
     return Accepted(
         fingerprint=str(entry["fingerprint"]),
         rule=str(entry["rule"]),

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from contracts.report.coverage import Recorded, coverage_as_json, coverage_of, render_coverage
-from contracts.report.json_reader import UnreadableReport, read_report
+from contracts.report.json_reader import read_report
 from contracts.report.report import json_text
 
 
@@ -21,7 +21,7 @@ def print_coverage(path: Path | None, rules: Mapping[str, Any], *, as_json: bool
     Raises:
         click.UsageError: the report cannot be used.
     """
-    recorded = _recorded(path) if path is not None else recorded_of_a_whole_check()
+    recorded = read_report(path).coverage if path is not None else recorded_of_a_whole_check()
     coverage = list(coverage_of(recorded, {rule.id: rule.value_fields for rule in rules.values()}))
     if as_json:
         click.echo(json_text(coverage_as_json(coverage)), nl=False)
@@ -38,10 +38,3 @@ def recorded_of_a_whole_check() -> Recorded:
         operation: {part: dict.fromkeys(rules, 1) for part, rules in parts.items()}
         for operation, parts in found.items()
     }
-
-
-def _recorded(path: Path) -> Recorded:
-    try:
-        return read_report(path).coverage
-    except UnreadableReport as error:
-        raise click.UsageError(f"{error}.") from error

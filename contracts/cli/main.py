@@ -338,20 +338,8 @@ def _print(checked: Checked, check_options: CheckOptions) -> None:
 def _exit_code(checked: Checked) -> int:
     """Raises Unusable if the target could not be checked."""
     if checked.problem is not None:
-        raise Unusable(checked.problem + _next_step(checked.problem))
+        raise Unusable(checked.problem)
     return checked.exit_code
-
-
-def _next_step(problem: str) -> str:
-    """What the user can do about a problem, if the message of the engine does not say it."""
-    for said, step in (
-        ("no answer", "start the server, or correct the URL"),
-        ("second token is refused", "give a valid one with --second-token, or none"),
-        ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
-    ):
-        if problem.startswith(f"the {said}") or problem.startswith(said):
-            return f": {step}"
-    return ""
 
 
 def _runs(count: int) -> str:

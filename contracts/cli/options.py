@@ -223,13 +223,8 @@ GROUPS_OF_CHECK = {
     "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
     "Which rules, and what fails": (
-        "rules",
-        "skip_rules",
-        "required",
-        "fail_on_incomplete",
-        "allow_intermittent",
-        "baseline",
-        "update_baseline",
+        *("rules", "skip_rules", "required", "fail_on_incomplete", "allow_intermittent"),
+        *("baseline", "update_baseline"),
     ),
     "Output": ("reports", "verbose", "example_database"),
 }

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import pytest
@@ -26,6 +26,7 @@ from contracts.cli.main import check as check_command
 from contracts.cli.main import load_rules
 from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
+from contracts.core.findings import CouldNotCheck
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report.report import unstable_heading
@@ -91,7 +92,7 @@ class ContractSession:
         return self._verdicts(_tested_rules(item.nodeid for item in session.items))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self._checked is None:
+        if self._checked is None or self._checked.problem is not None:
             return
         result = self._checked.report.result
         spent = result.spent
@@ -133,9 +134,13 @@ class ContractSession:
         if self._checked is None:
             try:
                 self._checked = self._check(tested)
+            except CouldNotCheck as error:
+                _end_session(str(error))
             except Exception as fault:
                 self._error = fault  # raised for every test, so that the check is not repeated
                 raise
+            if self._checked.problem is not None:
+                _end_session(self._checked.problem)
             if self._checked.interrupted:
                 raise KeyboardInterrupt
         return _verdicts_by_rule(self._checked, self._options.required)
@@ -161,15 +166,18 @@ class ContractWorker:
         return {rule: RuleVerdict(**verdict) for rule, verdict in found.items()}
 
 
+def _end_session(problem: str) -> NoReturn:
+    """Say once, and not for every rule, why nothing could be checked; the exit code is that of a wrong flag."""
+    pytest.exit(f"could not check: {printable(problem)}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
 def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, RuleVerdict]:
     """The verdicts from the masked report, since the messages of tests may be logged."""
     report = checked.report
     verdicts = {}
     for rule in report.result.rules:
         findings = [finding for finding in report.result.findings if finding.rule == rule.id]
-        if checked.problem is not None:
-            verdict = RuleVerdict("failed", rule.why, f"could not check: {checked.problem}")
-        elif findings:
+        if findings:
             text = "\n\n".join(render_finding(finding, report.result.target, report.rules) for finding in findings)
             verdict = RuleVerdict("failed", rule.why, text)
         elif rule.id in required and rule.status in {"skipped", "not_offered"}:

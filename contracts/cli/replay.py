@@ -14,7 +14,7 @@ from contracts.cli.progress import ProgressDisplay
 from contracts.cli.run import Checked, check_target
 from contracts.core.findings import Finding
 from contracts.core.printable import printable
-from contracts.report.json_reader import SavedReport, UnreadableReport, read_report
+from contracts.report.json_reader import SavedReport, read_report
 from contracts.report.report import RuleText
 from contracts.report.text import render_finding
 
@@ -25,7 +25,7 @@ def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: M
     Raises:
         click.UsageError: the report or a flag cannot be used, or the fingerprint is not that of one finding.
     """
-    report = _readable(path)
+    report = read_report(path)
     finding = _finding_of(report, fingerprint, path)
     target = target_from(flags | {"url": flags["url"] or report.target})
     check_options = CheckOptions(rules=(finding.rule,), wait_s=flags["wait"])
@@ -55,13 +55,6 @@ def _print(checked: Checked, finding: Finding, rules: Mapping[str, RuleText]) ->
             click.style(f"GONE: {name} does not show at {printable(result.target)}", fg="green", bold=True)
             + f" ({cost})."
         )
-
-
-def _readable(path: Path) -> SavedReport:
-    try:
-        return read_report(path)
-    except UnreadableReport as error:
-        raise click.UsageError(f"{error}.") from error
 
 
 def _finding_of(report: SavedReport, fingerprint: str, path: Path) -> Finding:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts.cli.baseline import Baseline, BaselineError
+from contracts.cli.baseline import Baseline
 from contracts.cli.example_database import use_example_database
 from contracts.cli.options import CheckOptions, known_rule, selected_rules, writable
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
@@ -40,7 +40,8 @@ JudgeRules = Callable[..., CheckResult]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked.
+    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked, and
+    what to do about it.
 
     `exchanges` are those of the whole check if a report needs them, not masked: `with_exchanges` masks them, which may
     take long.
@@ -83,11 +84,12 @@ def check_target(
     problem: str | None = None
     interrupted = False
     verdict: VerdictName
+    shown = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
 
     def keep(finding: Finding) -> None:
         found.append(finding)
-        if finding.fails and progress is not None:
-            progress.show_finding(finding)
+        if finding.fails:
+            shown.show_finding(finding)
         if finding.fails and on_finding is not None:
             mask = mask_of(target)
             mask.learn(exchange.request for exchange in finding.exchanges)
@@ -99,8 +101,7 @@ def check_target(
                 wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
             if progress is not None:
                 progress.begin(lambda: guard.spent)
-            show_step = None if progress is None else progress.show_step
-            result = judge_rules(target, guard, rules=selected, progress=show_step, on_finding=keep)
+            result = judge_rules(target, guard, rules=selected, progress=shown.show_step, on_finding=keep)
         except CouldNotCheck as error:
             problem = " ".join(str(error).split())
             result = _unfinished(target, selected or tuple(rules), guard, (), verdict="could_not_check", why=problem)
@@ -112,8 +113,7 @@ def check_target(
             # An internal error is raised unchanged, after the cleanup.
             _clean_up(target, guard)
             raise
-        if progress is not None:
-            progress.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
+        shown.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
         left, cut_short = _clean_up(target, guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
@@ -124,8 +124,20 @@ def check_target(
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
     report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
-    shown_problem = None if problem is None else mask.words(problem)
+    shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
     return Checked(report, shown_problem, interrupted or cut_short, exchanges, mask)
+
+
+def _next_step(problem: str) -> str:
+    """What the user can do about a problem, if the message of the engine does not say it."""
+    for said, step in (
+        ("no answer", "start the server, or correct the URL"),
+        ("second token is refused", "give a valid one with --second-token, or none"),
+        ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
+    ):
+        if problem.startswith(f"the {said}") or problem.startswith(said):
+            return f": {step}"
+    return ""
 
 
 @contextmanager
@@ -242,11 +254,7 @@ def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool)
     """Raises click.UsageError if the file cannot be used, or names a rule that does not exist."""
     if not may_be_missing and not path.exists():
         raise click.UsageError(f"{path} is not there: correct --baseline, or write the file with --update-baseline.")
-    try:
-        baseline = Baseline.from_path(path)
-    except BaselineError as error:
-        raise click.UsageError(f"{error}.") from error
-    for entry in baseline.accepted:
+    for entry in Baseline.from_path(path).accepted:
         try:
             known_rule(entry.rule, rules)
         except click.UsageError as error:

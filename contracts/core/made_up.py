@@ -26,5 +26,5 @@ class MadeUp:
         """Return an integer from `least` up to, but not including, `above`."""
         return self._random.randrange(least, above)
 
-    def digits(self, length: int, of: str = "0123456789") -> str:
+    def digits(self, length: int, of: str) -> str:
         return "".join(self._random.choice(of) for _ in range(length))

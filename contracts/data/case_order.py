@@ -85,7 +85,7 @@ def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Itera
         yield batch
 
 
-def objects(items: Iterable[Any], size: int, *, max_bytes: int = 400_000) -> Iterator[dict[str, Any]]:
+def objects(items: Iterable[Any], size: int) -> Iterator[dict[str, Any]]:
     """Yield the batches of the items as objects with made-up keys."""
-    for batch in batches(items, size, max_bytes=max_bytes):
+    for batch in batches(items, size):
         yield {f"v{index}": item for index, item in enumerate(batch)}

@@ -87,6 +87,16 @@ class CheckContext:
         return not any(name in self.not_offered for name in names)
 
     @property
+    def known_ids(self) -> dict[str, tuple[str, ...]]:
+        """The ids that exist, by the path parameter that they are for."""
+        return {
+            "run_id": () if self.first_run is None else (self.first_run,),
+            "workflow_id": self.workflows.known,
+            "machine_id": self.machines.known,
+            "pool_id": self.pools.known,
+        }
+
+    @property
     def replaceable_ids(self) -> frozenset[str]:
         """Known ids of the kinds for which the target also accepts made-up ids."""
         kinds = (self.workflows, self.machines, self.pools, self.sessions)

@@ -412,14 +412,8 @@ class CaseContext:
 
 
 _CREATE_RULES: Final = (
-    "BULK-STATUS",
-    "BULK-COUNT",
-    "BULK-IDS",
-    "BULK-ECHO",
-    "BULK-INITIAL",
-    "BULK-SESSION",
-    "BULK-FILES",
-    "BULK-ALIASES",
+    *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO"),
+    *("BULK-INITIAL", "BULK-SESSION", "BULK-FILES", "BULK-ALIASES"),
 )
 
 

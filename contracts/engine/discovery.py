@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from contracts.core.exchange import TOKEN, Answer, Request
@@ -18,6 +19,7 @@ from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import is_uuid, operations
+from contracts.oracle.refusal import accepts
 from contracts.oracle.request import CREATES
 from contracts.oracle.violation import excerpt
 
@@ -135,7 +137,7 @@ class _Discovery:
                 if answer is None:
                     continue
                 answers.append(answer)
-                if answer.status // 100 == 2:
+                if accepts(answer):
                     invented = workflow not in check.workflows.known
                     self.first_run = _first_run(answer)
                     check.workflows = Ids(check.workflows.known if invented else self._plain_workflows(), invented)
@@ -144,21 +146,19 @@ class _Discovery:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
         said = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
-        if last is not None and last.status == 404 and not self.check.workflows.known:
-            raise CouldNotCheck(
-                f"no create succeeds ({said}); correct the URL, which is the part before /v1, or give --workflow-id a "
-                "workflow that the target knows"
-            )
-        raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
+        is_404 = last is not None and last.status == 404 and not self.check.workflows.known
+        url = "correct the URL, which is the part before /v1, or " if is_404 else ""
+        raise CouldNotCheck(f"no create succeeds ({said}); {url}give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""
-        good = []
-        for known in self.check.workflows.known[:8]:
-            answer = self._send(request_for("bulk_create_runs", body={"workflow_id": known, "count": 1}))
-            if answer is not None and answer.status // 100 == 2:
-                good.append(known)
-        return tuple(good) or self.check.workflows.known
+        known = self.check.workflows.known
+        good = tuple(one for one in known[:8] if self._accepts({"workflow_id": one, "count": 1}))
+        return good or known
+
+    def _accepts(self, body: dict[str, Any]) -> bool:
+        answer = self._send(request_for("bulk_create_runs", body=body))
+        return answer is not None and accepts(answer)
 
     def _create_live_run(self) -> None:
         """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
@@ -198,9 +198,9 @@ class _Discovery:
             return
         workflow = self._made_up_values.uuid() if check.workflows.accepts_made_up else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
-        check.machines = self._accepted_ids(check.machines, plain, "machine_id", lambda made_up: made_up)
-        check.pools = self._accepted_ids(check.pools, plain, "pool_ids", lambda made_up: [made_up])
-        check.sessions = self._accepted_ids(check.sessions, plain, "session_id", lambda made_up: made_up)
+        check.machines = self._accepted_ids(check.machines, plain, "machine_id")
+        check.pools = self._accepted_ids(check.pools, plain, "pool_ids")
+        check.sessions = self._accepted_ids(check.sessions, plain, "session_id")
         if not check.sessions.accepts_made_up:
             answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
             run = None if answer is None else _first_run(answer)
@@ -212,24 +212,21 @@ class _Discovery:
                     f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
                 )
 
-    def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
+    def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str) -> Ids:
         """Return the id that the options name. If they name none, find out whether a create accepts a made-up id, and
         if not, which of the known ids it accepts.
         """
         given = (self.target.machine_id, self.target.pool_id)
         if any(known in given for known in ids.known):
             return ids
-        answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(self._made_up_values.uuid())}))
-        if answer is not None and answer.status // 100 == 2:
+
+        def accepts_id(one: str) -> bool:
+            return self._accepts(plain | {field: [one] if field == "pool_ids" else one})
+
+        if accepts_id(self._made_up_values.uuid()):
             return Ids(ids.known, accepts_made_up=True)
-        good = []
-        for known in ids.known[:8]:
-            answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(known)}))
-            if answer is not None and answer.status // 100 == 2:
-                good.append(known)
-            if len(good) == 3:
-                break
-        return Ids(tuple(good))
+        good = filter(accepts_id, ids.known[:8])
+        return Ids(tuple(islice(good, 3)))
 
     # Operations that are not offered
 
@@ -326,15 +323,11 @@ class _Discovery:
         return made_up
 
     def _real_ids(self, path: str) -> list[str]:
-        check = self.check
-        if "{machine_id}" in path:
-            return list(check.machines.known[:1])
-        if "{pool_id}" in path:
-            return list(check.pools.known[:1])
-        if "{workflow_id}" in path:
-            return list(check.workflows.known[:1])
-        if "{attachment_id}" in path:
+        parameter = path.partition("{")[2].partition("}")[0]
+        if parameter == "attachment_id":
             return self._an_attachment()
+        if parameter != "run_id":
+            return list(self.check.known_ids[parameter][:1])
         if self.first_run is not None:
             return [self.first_run["id"]]
         if not path.endswith("{run_id}"):

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.engine.check_context import CheckContext
-from contracts.engine.results import Inconclusive
+from contracts.core.exchange import TOKEN, Request
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import Query
 
@@ -27,25 +25,15 @@ def request_for(
     headers: Sequence[tuple[str, str]] = (),
 ) -> Request:
     method, template = operations()[operation]
-    return Request(
-        method,
-        path_for(template, *ids) + (f"?{urlencode(list(query), quote_via=quote)}" if query else ""),
-        (
-            *((("Authorization", token),) if token is not None else ()),
-            *(
-                ((JSON_HEADER,))
-                if (body is not UNREAD or raw is not None) and not _names(headers, "content-type")
-                else ()
-            ),
-            *((("Idempotency-Key", key),) if key is not None else ()),
-            *headers,
-        ),
-        raw if raw is not None else (encode(body) if body is not UNREAD else None),
-    )
-
-
-def _names(headers: Sequence[tuple[str, str]], name: str) -> bool:
-    return any(key.lower() == name for key, _ in headers)
+    path = path_for(template, *ids) + (f"?{urlencode(list(query), quote_via=quote)}" if query else "")
+    sent = raw if raw is not None or body is UNREAD else encode(body)
+    is_json = sent is not None and not any(name.lower() == "content-type" for name, _ in headers)
+    usual = [
+        *([("Authorization", token)] if token is not None else []),
+        *([JSON_HEADER] if is_json else []),
+        *([("Idempotency-Key", key)] if key is not None else []),
+    ]
+    return Request(method, path, (*usual, *headers), sent)
 
 
 def path_for(template: str, *ids: str) -> str:
@@ -62,9 +50,3 @@ def encode(body: Any) -> bytes:
         return json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         return json.dumps(body).encode("ascii")
-
-
-def second(check: CheckContext) -> str:
-    if not check.has_second:
-        raise Inconclusive("no second token was given")
-    return SECOND_TOKEN

@@ -65,7 +65,7 @@ class CallResult:
     def of(cls, operation: str | None, exchange: Exchange) -> CallResult:
         try:
             return cls(operation, exchange, exchange.answer.json() if exchange.answer.body else None)
-        except (ValueError, RecursionError):
+        except ValueError:
             return cls(operation, exchange)
 
     @property

@@ -74,14 +74,14 @@ class Search:
         self,
         check: CheckContext,
         *,
-        on_finding: Callable[[Finding], None] | None = None,
+        on_finding: Callable[[Finding], None] = lambda finding: None,
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
         self.findings: list[Finding] = []
         self.unstable: list[Finding] = []
         self.skipped: dict[str, str] = {}
-        self._on_finding = on_finding or (lambda finding: None)
+        self._on_finding = on_finding
         self._database = database
         self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How many unstable findings each scenario has, by rule and cause."""
@@ -348,17 +348,18 @@ class Search:
                 return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
             return False
 
-        confirmed = self._reproduce(scenario, case, key)
+        confirmed = self._reproduce([(scenario, case)], key)
         # A write has broken the target, and it stays broken: any smaller case would seem to fail as well. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
             smaller = shrink(case, still_fails, tries=MAX_TRIES)
-            again = None if smaller == case else self._reproduce(scenario, smaller, key)
+            again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
             if again is not None:  # else it was shrunk so far that it fails only by chance
                 case, confirmed = smaller, again
         stable = confirmed is not None
-        under_load = () if stable or self._requests_for_findings >= enough else (origin, *beside)
-        repeated_under_load = self._reproduce_under_load(under_load, first_key)
+        repeated_under_load = None
+        if beside and not stable and self._requests_for_findings < enough:
+            repeated_under_load = self._reproduce([origin, *beside], first_key)
         final = confirmed or repeated_under_load or violated
         intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
         self._unstable[first][origin[0].name] += not stable
@@ -441,25 +442,16 @@ class Search:
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
 
-    def _reproduce_under_load(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
-        """Run the cases at the same time again: the one that has shown the violation, and those beside it."""
-        for _ in range(cases[0][0].attempts if len(cases) > 1 else 0):
+    def _reproduce(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
+        """Run the cases at the same time until one of them shows the violation, or all attempts are over."""
+        for _ in range(cases[0][0].attempts):
             with ThreadPoolExecutor(THREADS) as pool:
+                run_all = pool.map if len(cases) > 1 else map
                 try:
-                    outcomes = list(pool.map(lambda case: self._outcome(*case, only=dedup_key), cases))
+                    outcomes = list(run_all(lambda case: self._outcome(*case, only=dedup_key), cases))
                 except OutOfTime:
                     return None
-            if found := next((violated for violated in outcomes if violated is not None), None):
-                return found
-        return None
-
-    def _reproduce(self, scenario: Scenario[Any], case: Any, dedup_key: str) -> RuleViolated | None:
-        for _ in range(scenario.attempts):
-            try:
-                found = self._outcome(scenario, case, only=dedup_key)
-            except OutOfTime:
-                return None
-            if found is not None:
+            if found := next(filter(None, outcomes), None):
                 return found
         return None
 

@@ -63,13 +63,13 @@ class Scheduler:
         check: CheckContext,
         search: Search,
         scenarios: Sequence[Scenario[Any]],
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[Progress], None],
         live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
     ) -> None:
         """`live_cases` are the cases of a live check, by the name of their scenario."""
         self._check = check
         self._search = search
-        self._progress = progress or (lambda _: None)
+        self._progress = progress
         self._live_cases = live_cases
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
         self._early, self._slow, self._large, self._last = self._parts()

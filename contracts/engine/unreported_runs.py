@@ -38,17 +38,8 @@ def violation_of(found: UnreportedRuns) -> Violation:
         got = f"{found.status}, and {created} created all the same"
         return Violation("NO-5XX", f"a 5xx from {operation}", "no 5xx, whatever is sent", got)
     if found.status >= 300:
-        return Violation(
-            "REQ-ATOMIC",
-            f"a refused {operation} makes runs",
-            "nothing created by a refused request",
-            f"{found.status}, and {counted(found.runs, 'new run')}",
-        )
+        cause, got = f"a refused {operation} makes runs", f"{found.status}, and {counted(found.runs, 'new run')}"
+        return Violation("REQ-ATOMIC", cause, "nothing created by a refused request", got)
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE.get(operation, "REQ-ATOMIC")
-    reported = f"{counted(found.reported, 'run')} reported"
-    return Violation(
-        rule,
-        f"{operation} makes runs that it does not tell",
-        "every created run to be reported",
-        f"{reported}, {found.runs} more created",
-    )
+    got = f"{counted(found.reported, 'run')} reported, {found.runs} more created"
+    return Violation(rule, f"{operation} makes runs that it does not tell", "every created run to be reported", got)

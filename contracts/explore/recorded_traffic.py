@@ -24,15 +24,18 @@ from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
+from contracts.guard.created import created_by
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
+from contracts.oracle.known_run import KnownRun
 from contracts.oracle.refusal import accepts
 from contracts.oracle.request import CREATES, read_request
 from contracts.oracle.run import STATUSES
-from contracts.oracle.violation import Violation
 from contracts.rules.authorization import rule_of_credentials
+from contracts.rules.http import judge_undocumented_method
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import page_of
+from contracts.rules.reading import judge_absent_id
 
 MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
@@ -71,18 +74,8 @@ def _resource_id(request: Request) -> str:
 
 def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
     """Yield (run id, attachment ids) for each run in the answer to a create."""
-    try:
-        body = exchange.answer.json()
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(body, dict):
-        return
-    for run_id in body.get("run_ids") or ():
-        yield str(run_id), []
-    runs = body.get("created_runs") if "created_runs" in body else [body]
-    for run in runs if isinstance(runs, list) else ():
-        if isinstance(run, dict) and is_uuid(run.get("id")):
-            yield run["id"], [str(one) for one in run.get("input_attachment_ids") or ()]
+    for run in created_by(exchange.answer).runs:
+        yield run.id, [str(one) for one in (run.body or {}).get("input_attachment_ids") or ()]
 
 
 @dataclass(frozen=True)
@@ -173,7 +166,7 @@ class Record:
         return dataclasses.replace(case, path=path, query=query, headers=headers, json=body)
 
 
-# RepeatStep
+# Sending a case
 
 
 def run_recorded(context: CaseContext, case: RecordedCase) -> None:
@@ -235,9 +228,7 @@ def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
     request = result.exchange.request
     route = route_of(request.method, request.path)
     if route is not None and request.method not in {"HEAD", "OPTIONS"}:
-        cause = f"{request.method} is answered on {route.template}"
-        expected = "a 4xx, since the method is not documented"
-        context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
+        judge_undocumented_method(context, route.template, result)
 
 
 def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
@@ -254,17 +245,12 @@ def _judge_presence(
 ) -> None:
     if result.accepted:
         if resource_id in known_resources.gone:
-            cause = f"{operation} after the delete is not 404"
-            expected = "404, since it was deleted"
-            context.report_violation(Violation("DELETE-GONE", cause, expected, result.words), result)
+            wrong = KnownRun.gone_violations(operation, result.status, result.words)
+            context.judge("DELETE-GONE", wrong, result)
         elif resource_id in known_resources.unknown:
-            cause = f"an unknown id is not 404 with {operation}"
-            expected = "404, since the id is unknown"
-            context.report_violation(Violation("READ-UNKNOWN", cause, expected, result.words), result)
+            judge_absent_id(context, operation, result, is_malformed=False)
         elif not _may_be_read_as_uuid(resource_id):
-            cause = f"a malformed id is taken by {operation}"
-            expected = "a 4xx, since the id is malformed"
-            context.report_violation(Violation("READ-UNKNOWN", cause, expected, result.words), result)
+            judge_absent_id(context, operation, result, is_malformed=True)
     elif operation == "get_run" and resource_id in known_resources.alive and "?" not in result.exchange.request.path:
         context.expect_success(result)
 

@@ -92,9 +92,6 @@ def exploring_schema(
     judging what it sent. Raises OutOfTime if the time of the check ends meanwhile.
     """
     check = search.check
-    if not JUDGES.intersection(wanted) or not check.may_create or check.is_live:
-        yield
-        return
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
         plan, prepared = _plan(check)
@@ -124,7 +121,6 @@ def _plan(check: CheckContext) -> tuple[SchemaPlan, list[Exchange]]:
     unknown = [str(CaseContext(check).placeholder("unknown")) for _ in range(20)]
     context = CaseContext(check)
     runs, attachments = _runs_for_schemathesis(context)
-    in_paths = {"machine_id": check.machines, "pool_id": check.pools, "workflow_id": check.workflows}
     in_bodies = {
         "workflow_id": check.workflows,
         "machine_id": check.machines,
@@ -134,7 +130,7 @@ def _plan(check: CheckContext) -> tuple[SchemaPlan, list[Exchange]]:
     plan = SchemaPlan(
         secret=check.canaries.text(0),
         known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.accepts_made_up},
-        paths={name: list(ids.known[:3]) for name, ids in in_paths.items()}
+        paths={name: list(ids[:3]) for name, ids in check.known_ids.items()}
         | {"run_id": runs, "attachment_id": attachments},
         unknown=unknown,
     )

@@ -172,16 +172,7 @@ def exploring_step_sequences(
     """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached: all of them
     when the `with` block is entered.
     """
-    explore_step_sequences(search, wanted, examples=examples, until=until, round_number=round_number)
-    yield
-
-
-def explore_step_sequences(
-    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
-) -> None:
     check = search.check
-    if not set(SEQUENCES.rules).intersection(wanted) or not check.may_create or check.is_live:
-        return
     if not round_number:
         search.run([Part(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
     for attempt in range(MAX_CAUSES):
@@ -198,9 +189,10 @@ def explore_step_sequences(
         with contextlib.suppress(RuleViolated, Flaky):  # kept in `failed`
             run_state_machine_as_test(SeededSequences, settings=chosen)
         if not failed:
-            return
+            break
         case, violated = failed[-1]
         if violated.rule in wanted:
             search.investigate(SEQUENCES, case, violated)
         else:
             check.known_violations.add((violated.rule, violated.cause))
+    yield

@@ -57,9 +57,6 @@ OTHER: Final = "other"
 AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
 IDENTITIES: Final = {TOKEN: "first", SECOND_TOKEN: "second"}
 
-_NO_INTENT = 0
-"""The number in a line that adds runs without closing an intent."""
-
 
 def default_directory() -> Path:
     """Return `CONTRACTS_JOURNAL_DIR` or a folder in the user's state directory, whatever the working directory."""
@@ -231,7 +228,7 @@ class Journal:
 
     def add_runs(self, identity: str, run_ids: Sequence[str]) -> None:
         """Add runs of this check without closing an intent."""
-        self._write(_runs_line({"made": _NO_INTENT}, identity, run_ids))
+        self._write(_runs_line({}, identity, run_ids))
 
     def add_listed(self, identity: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
         """Record runs that a list showed. `oldest` is the creation of its oldest run, if it does not show all runs."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.openapi.schemas import body_schema, document, operations, schema
+from contracts.openapi.schemas import body_schema, description_of, document, operations, schema
 
 _MAX_DEPTH: Final = 6
 
@@ -19,7 +19,7 @@ _MAX_DEPTH: Final = 6
 @functools.cache
 def parts_of(operation: str) -> tuple[str, ...]:
     """Return all parts of an operation, in the order of the document."""
-    statuses = (f"status {status}" for status in _description(operation)["responses"] if status.isdigit())
+    statuses = (f"status {status}" for status in description_of(operation)["responses"] if status.isdigit())
     parameters = (f"{kind} {name}" for kind, name in _parameters(operation) if kind in {"query", "header"})
     return (*statuses, *parameters, *fields_of_body(operation), *fields_of_answer(operation))
 
@@ -33,7 +33,7 @@ def fields_of_body(operation: str) -> tuple[str, ...]:
 @functools.cache
 def fields_of_answer(operation: str) -> tuple[str, ...]:
     """Return the fields of the documented success."""
-    for status, response in _description(operation)["responses"].items():
+    for status, response in description_of(operation)["responses"].items():
         content = response.get("content", {}).get("application/json")
         if status.startswith("2") and content is not None:
             return tuple(f"answer {path}" for path in _paths(content.get("schema", {}), ()))
@@ -79,15 +79,9 @@ def _present(fields: dict[str, _Field], values: list[Any]) -> Iterator[str]:
                 yield from _present(found.within, inner)
 
 
-def _description(operation: str) -> dict[str, Any]:
-    method, path = operations()[operation]
-    described: dict[str, Any] = document()["paths"][path][method.lower()]
-    return described
-
-
 def _parameters(operation: str) -> Iterator[tuple[str, str]]:
-    _, path = operations()[operation]
-    for parameter in (*document()["paths"][path].get("parameters", ()), *_description(operation).get("parameters", ())):
+    of_path = document()["paths"][operations()[operation][1]].get("parameters", ())
+    for parameter in (*of_path, *description_of(operation).get("parameters", ())):
         found = _resolved(parameter)
         yield found["in"], found["name"]
 

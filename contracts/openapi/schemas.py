@@ -142,11 +142,17 @@ def operations() -> dict[str, tuple[str, str]]:
     }
 
 
+def description_of(operation: str) -> dict[str, Any]:
+    """Return what the document says of an operation."""
+    method, path = operations()[operation]
+    found: dict[str, Any] = document()["paths"][path][method.lower()]
+    return found
+
+
 @functools.cache
 def body_schema(operation: str) -> str | None:
     """Return the name of the component schema of an operation's JSON body; None if it has no body."""
-    method, path = operations()[operation]
-    body = document()["paths"][path][method.lower()].get("requestBody")
+    body = description_of(operation).get("requestBody")
     if body is None:
         return None
     reference: str = body["content"]["application/json"]["schema"]["$ref"]
@@ -272,17 +278,12 @@ def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, (int, float)):
         return diagnostics.ambiguity(path, "a number for a moment")
     moment = moment_of(value)
+    if moment is not None and _MIN_YEAR < moment.year < _MAX_YEAR:
+        return value
     if moment is not None:
-        return (
-            value
-            if _MIN_YEAR < moment.year < _MAX_YEAR
-            else diagnostics.ambiguity(path, "a moment at the end of the calendar")
-        )
-    return (
-        diagnostics.ambiguity(path, "a moment in another form")
-        if any(c.isdigit() for c in value)
-        else diagnostics.fault(path, "form")
-    )
+        return diagnostics.ambiguity(path, "a moment at the end of the calendar")
+    has_digits = any(c.isdigit() for c in value)
+    return diagnostics.ambiguity(path, "a moment in another form") if has_digits else diagnostics.fault(path, "form")
 
 
 def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:

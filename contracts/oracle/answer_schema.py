@@ -104,15 +104,10 @@ def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterat
         rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
         if value is not _MISSING:
             rule = _FIELD_RULE.get((operation, str(path[-1])), rule)
-        about = _part(body, (*path[:2], "id")) if path[0] == "items" else None
-        yield Violation(
-            rule,
-            f"{where} of {operation} is not of its schema",
-            _wanted(where, requirements.get(path)),
-            _in_words(value, path),
-            about=about if isinstance(about, str) else "",
-            field=field_at(path),
-        )
+        item = _part(body, (*path[:2], "id")) if path[0] == "items" else None
+        about = item if isinstance(item, str) else ""
+        cause, expected = f"{where} of {operation} is not of its schema", _wanted(where, requirements.get(path))
+        yield Violation(rule, cause, expected, _in_words(value, path), about=about, field=field_at(path))
 
 
 def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violation]:
@@ -125,12 +120,9 @@ def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violati
     elif operation is not None and answer.status in responses(operation):
         body = answer.json()
         for path in differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
-            rule = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON"
-            cause, expected = (
-                f"{_where(path)} of a {answer.status} is not of its schema",
-                _wanted(_where(path)),
-            )
-            yield Violation(rule, cause, expected, _in_words(_part(body, path), path))
+            rule, where = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON", _where(path)
+            cause = f"{where} of a {answer.status} is not of its schema"
+            yield Violation(rule, cause, _wanted(where), _in_words(_part(body, path), path))
 
 
 _OBJECT: Final = "application/json with an object"

@@ -126,12 +126,9 @@ class _CreatedRuns:
     def _others(self, rule: str, cause: str, name: str, wanted: Any) -> Iterator[Violation]:
         """Yield a violation if some runs have another value in a field. Null may be empty or absent."""
         values = ((index, run.get(name)) for index, run in self._each(name))
-        others = [(index, got) for index, got in values if got != wanted and (got or wanted not in (None, []))]
-        if others:
-            got = (
-                f"{name} {value_in_words(others[0][1])}{place_in_words([index for index, _ in others], len(self.runs))}"
-            )
-            yield Violation(rule, cause, f"{name} {value_in_words(wanted)}", got, field=name)
+        others = ((index, got) for index, got in values if got != wanted and (got or wanted not in (None, [])))
+        each = ((index, f"{name} {value_in_words(got)}") for index, got in others)
+        yield from self._problems(rule, cause, f"{name} {value_in_words(wanted)}", name, each)
 
     def _ids(self) -> Iterator[Violation]:
         indexes: dict[str, int] = {}

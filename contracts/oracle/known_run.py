@@ -194,8 +194,9 @@ class KnownRun:
 
     # Deletes, and what must change nothing
 
-    def gone_violations(self, operation: str, status: int, got: str) -> Iterator[Violation]:
-        """Judge the answer to an operation on the deleted run."""
+    @staticmethod
+    def gone_violations(operation: str, status: int, got: str) -> Iterator[Violation]:
+        """Judge the answer to an operation on a deleted run."""
         if status != 404:
             expected = "404, since the run was deleted"
             yield Violation("DELETE-GONE", f"{operation} after the delete is not 404", expected, got)

@@ -7,13 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import (
-    Fault,
-    Path,
-    body_schema,
-    newer_properties,
-    schema,
-)
+from contracts.openapi.schemas import Fault, Path, body_schema, newer_properties, schema
 from contracts.openapi.strict import matches
 from contracts.oracle.request import CREATES, ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
@@ -103,14 +97,9 @@ def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | 
     fault = next((fault for fault in parsed.faults if not ignored.intersection(fault.path[:1])), None)
     if fault is None:
         return None
-    problem = f"{fault.where} {_FAULT_WORDS[fault.kind]}"
-    return Violation(
-        rule_of_fault(fault),
-        f"accepted although {problem}",
-        f"a refusal with 4xx, since {problem}",
-        answer_in_words(answer),
-        family=f"accepted: {rule_of_fault(fault)}",
-    )
+    rule, problem = rule_of_fault(fault), f"{fault.where} {_FAULT_WORDS[fault.kind]}"
+    cause, expected = f"accepted although {problem}", f"a refusal with 4xx, since {problem}"
+    return Violation(rule, cause, expected, answer_in_words(answer), family=f"accepted: {rule}")
 
 
 def ignored_properties(answer: Answer) -> frozenset[str]:

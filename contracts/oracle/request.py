@@ -64,10 +64,14 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
     """Parse and judge a body as it is sent over the wire."""
+
+    def undetermined(why: str) -> ParsedRequest:
+        return ParsedRequest(operation, None, UNREAD, ambiguities=(f"body: {why}",))
+
     if raw and len(raw) > MAX_BODY_BYTES:
-        return ParsedRequest(operation, None, UNREAD, ambiguities=("body: larger than every server must accept",))
+        return undetermined("larger than every server must accept")
     if content_type is None or content_type.split(";")[0].strip().lower() != "application/json":
-        return ParsedRequest(operation, None, UNREAD, ambiguities=("body: another content type",))
+        return undetermined("another content type")
     if not raw or not raw.strip():
         if operation == "retry_run":
             return ParsedRequest(operation, None, {}, ambiguities=("body: none",))
@@ -75,16 +79,14 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys)
     except _DuplicateKeyError:
-        return ParsedRequest(operation, None, UNREAD, ambiguities=("body: duplicate keys",))
+        return undetermined("duplicate keys")
     except RecursionError:
-        return ParsedRequest(
-            operation, None, UNREAD, ambiguities=("body: deeper nesting than every server must accept",)
-        )
+        return undetermined("deeper nesting than every server must accept")
     except ValueError as error:
         if "integer string conversion" in str(error):
-            return ParsedRequest(operation, None, UNREAD, ambiguities=("body: an integer with too many digits",))
+            return undetermined("an integer with too many digits")
         if raw.startswith(b"\xef\xbb\xbf") or _is_json_in_another_encoding(raw):
-            return ParsedRequest(operation, None, UNREAD, ambiguities=("body: another encoding",))
+            return undetermined("another encoding")
         return ParsedRequest(operation, None, UNREAD, faults=(Fault((), "body"),))
     return read_body(operation, body)
 

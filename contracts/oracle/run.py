@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from contracts.openapi.schemas import (
-    moment_of,
-)
+from contracts.openapi.schemas import moment_of
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import counted, keys_in_words, value_in_words
@@ -88,16 +86,8 @@ _SHORT: Final = 60
 
 
 STABLE: Final = (
-    "id",
-    "workflow_id",
-    "user_id",
-    "organization_id",
-    "input_attachment_ids",
-    "sensitive_input_aliases",
-    "session_id",
-    "session_alias",
-    "release_session_after",
-    "created_at",
+    *("id", "workflow_id", "user_id", "organization_id", "input_attachment_ids", "sensitive_input_aliases"),
+    *("session_id", "session_alias", "release_session_after", "created_at"),
 )
 """Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})

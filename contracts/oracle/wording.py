@@ -43,11 +43,8 @@ def place_in_words(wrong: Sequence[int], of: int) -> str:
     if len(wrong) == of:
         return f" in all {of} runs"
     if len(wrong) == 1:
-        return (
-            f" only in the {'first' if first == 1 else 'last'} of {of} runs"
-            if first in {1, of}
-            else (f" only in run {first} of {of}")
-        )
+        place = {1: f"the first of {of} runs", of: f"the last of {of} runs"}.get(first, f"run {first} of {of}")
+        return f" only in {place}"
     if last - first + 1 == len(wrong):
         return f" in runs {first} to {last} of {of}"
     return f" in {len(wrong)} of {of} runs, the first of them run {first}"

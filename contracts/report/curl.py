@@ -30,10 +30,6 @@ _LITERAL_MAX = 2_000
 _MADE_UP_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
-def curl(request: Request, base_url: str) -> str:
-    return _command(request, base_url, {}, show_head=True)
-
-
 def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
     """One command per exchange, to be run in order in the same shell."""
     carried: dict[str, str] = {}  # value in the finding → shell variable

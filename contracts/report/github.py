@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from contracts.core.findings import Finding
 from contracts.core.printable import printable
 from contracts.report.report import Report
 
@@ -18,16 +17,12 @@ def annotation_lines(report: Report) -> Iterator[str]:
     findings = report.faults
     for finding in findings[:MAX_ANNOTATIONS]:
         title = f"{finding.rule} ({report.severity_of(finding.rule)}): {report.title_of(finding.rule)}"
-        yield f"::error title={_property(title)}::{_message(_text(finding))}"
+        text = f"{finding.sentence} (fingerprint {finding.fingerprint})"
+        yield f"::error title={_property(title)}::{_message(text)}"
     more = len(findings) - MAX_ANNOTATIONS
     if more > 0:
         found = "1 more finding is" if more == 1 else f"{more} more findings are"
         yield f"::notice title=contracts::{found} in the log and the reports"
-
-
-def _text(finding: Finding) -> str:
-    text = finding.sentence
-    return f"{text} (fingerprint {finding.fingerprint})"
 
 
 def _message(text: str) -> str:

@@ -85,9 +85,7 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
 
 def _groups(report: Report) -> Iterator[str]:
     """A bar for each group of rules, with the same in words."""
-    counts: dict[str, Counter[RuleStatus]] = {}
-    for rule in report.result.rules:
-        counts.setdefault(report.group_of(rule.id), Counter())[rule.status] += 1
+    counts = report.counts_by_group
     if not counts:
         return
     yield '<section>\n<h2>Rules by group</h2>\n<ul class="groups">'

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding, Reproduction
-
-
-class UnreadableReport(Exception):
-    """The file is no JSON report of this version. The message is one line and names the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +24,20 @@ class SavedReport:
 
 
 def read_report(path: Path) -> SavedReport:
-    """Raises UnreadableReport."""
+    """Raises click.UsageError, with one line that names the file, if it is no JSON report of this version."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UnreadableReport(f"{path} cannot be read: {error.strerror}") from error
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise UnreadableReport(f"{path} is not JSON: write the report with --report json={path}") from error
+        raise click.UsageError(f"{path} is not JSON: write the report with --report json={path}.") from error
     try:
         findings = [*document["findings"], *document["baselined"]]
         found = [_finding(each, stable=not each["intermittent"]) for each in findings]
         found += [_finding(each, stable=False) for each in document["unstable"]]
         return SavedReport(str(document["target"]), tuple(found), document["coverage"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableReport(f"{path} is no report of this version ({error!r}): check the target again") from error
+        raise click.UsageError(f"{path} is no report of this version ({error!r}): check the target again.") from error
 
 
 def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:

@@ -88,7 +88,6 @@ def _body(body: bytes, *, at_most: int | None) -> dict[str, Any]:
 
     A body that is cut is always `text`, with replacement characters for what is not UTF-8.
     """
-    left_out = 0
     if at_most is not None and len(body) > at_most:
         left_out = len(body) - at_most
         tail = body[-_ANSWER_TAIL:].decode("utf-8", "replace")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-import click
-
-from contracts.core.findings import Finding
 from contracts.report.report import Report, unstable_heading
-from contracts.report.text import render_finding
+from contracts.report.text import plain_finding
 
 
 def render_junit(report: Report) -> str:
@@ -37,7 +34,7 @@ def render_junit(report: Report) -> str:
             message = "; ".join(each.sentence for each in findings) or rule.why
             message = f"{report.severity_of(rule.id)}: {message}"
             failure = ElementTree.SubElement(case, "failure", type=rule.id, message=_xml(message))
-            failure.text = _xml("\n".join(_finding(each, report) for each in findings))
+            failure.text = _xml("\n".join(plain_finding(each, report) for each in findings))
         elif rule.status != "passed":
             why = rule.why if rule.status == "skipped" else f"not offered: {rule.why}"
             ElementTree.SubElement(case, "skipped", message=_xml(why))
@@ -48,7 +45,7 @@ def render_junit(report: Report) -> str:
         kind = "error" if result.verdict == "could_not_check" else "failure"
         why = " ".join(report.failed_by or result.notes)
         ElementTree.SubElement(case, kind, type=result.verdict, message=_xml(why)).text = _xml(why)
-    output = [f"{unstable_heading(each)}:\n{_finding(each, report)}" for each in result.unstable] + report.accepted
+    output = [f"{unstable_heading(each)}:\n{plain_finding(each, report)}" for each in result.unstable] + report.accepted
     output += result.notes
     if output:
         ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(output))
@@ -60,10 +57,6 @@ def render_junit(report: Report) -> str:
     root.append(suite)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def _finding(finding: Finding, report: Report) -> str:
-    return click.unstyle(render_finding(finding, report.result.target, report.rules))
 
 
 def _xml(text: str) -> str:

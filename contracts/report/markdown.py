@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-import click
-
 from contracts.core.findings import Finding
 from contracts.core.printable import printable
 from contracts.report.report import Report, unstable_heading
-from contracts.report.text import render_finding
+from contracts.report.text import plain_finding
 
 _MAX_FINDING_LENGTH: Final = 20_000
 """Pages of CI jobs take 1 MiB in all."""
@@ -51,7 +49,7 @@ def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
     said += [f"works: {finding.neighbour}"] if finding.neighbour else []
     said += [f"also seen: {', '.join(finding.also_seen)}"] if finding.also_seen else []
     yield from ("", f"### {heading}", "", *(line for one in said for line in (_code(one), "")))
-    text = click.unstyle(render_finding(finding, report.result.target, report.rules)).strip("\n")
+    text = plain_finding(finding, report).strip("\n")
     if len(text) > _MAX_FINDING_LENGTH:
         text = text[:_MAX_FINDING_LENGTH] + "\n… (the JSON report has all of it)"
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))

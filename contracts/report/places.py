@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts.core.findings import Finding
+from contracts.report.report import shortened
 
 _MAX_LINES: Final = 120
 """Lines of a body that are shown; of a longer one, the ends and what is near the marked lines."""
@@ -61,7 +62,7 @@ def body_lines(body: bytes, places: Places | None) -> list[tuple[str, bool]]:
     for index in kept:
         if index != before + 1:
             shown.append((f"… {index - before - 1} lines left out …", False))
-        shown.append((_cut(lines[index]), index in marked))
+        shown.append((shortened(lines[index], _MAX_LINE), index in marked))
         before = index
     return shown
 
@@ -74,10 +75,3 @@ def _kept(count: int, marked: Sequence[int]) -> list[int]:
     for index in marked:
         kept |= {near for near in range(index - _NEAR, index + _NEAR + 1) if 0 <= near < count}
     return sorted(kept)
-
-
-def _cut(line: str) -> str:
-    if len(line) <= _MAX_LINE:
-        return line
-    half = _MAX_LINE // 2
-    return f"{line[:half]} … {len(line) - 2 * half} characters left out … {line[-half:]}"

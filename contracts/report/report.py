@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Protocol
 
 from contracts.core.exchange import Exchange
-from contracts.core.findings import SEVERITIES, CheckResult, Finding, Severity
+from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleStatus, Severity
 from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.masking import Mask
@@ -62,6 +63,14 @@ class Report:
 
     def severity_of(self, rule: str) -> Severity:
         return severity_of(rule, self.rules)
+
+    @property
+    def counts_by_group(self) -> dict[str, Counter[RuleStatus]]:
+        """The number of rules of each status, by group."""
+        counts: dict[str, Counter[RuleStatus]] = {}
+        for rule in self.result.rules:
+            counts.setdefault(self.group_of(rule.id), Counter())[rule.status] += 1
+        return counts
 
     def commands(self, finding: Finding) -> list[str]:
         """Return the shell commands that repeat the finding, one per exchange."""
@@ -133,6 +142,14 @@ def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResu
         unstable=tuple(sorted(result.unstable, key=rank)),
         baselined=tuple(sorted(result.baselined, key=rank)),
     )
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the text, or its two ends if it has more than so many characters."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters left out … {text[-half:]}"
 
 
 def json_text(document: Any, *, indent: int = 2) -> str:

@@ -13,7 +13,7 @@ from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.next_step import next_step
-from contracts.report.report import Report, RuleText, unstable_heading
+from contracts.report.report import Report, RuleText, shortened, unstable_heading
 
 _COLOURS: dict[RuleStatus, str] = {
     "passed": "green",
@@ -37,6 +37,11 @@ def render_text(
 def render_finding(finding: Finding, target: str, rules: Mapping[str, RuleText]) -> str:
     """Render one finding, as `contracts fuzz` prints it when it is found."""
     return "\n".join(_finding(finding, target, rules, finding.rule, "red"))
+
+
+def plain_finding(finding: Finding, report: Report) -> str:
+    """Render one finding of a report, without colours."""
+    return click.unstyle(render_finding(finding, report.result.target, report.rules))
 
 
 def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | None) -> Iterator[str]:
@@ -65,9 +70,7 @@ def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | N
 
 def _counts(report: Report) -> Iterator[str]:
     """A table with the number of rules of each status, by group."""
-    counts: dict[str, Counter[RuleStatus]] = {}
-    for rule in report.result.rules:
-        counts.setdefault(report.group_of(rule.id), Counter())[rule.status] += 1
+    counts = report.counts_by_group
     if len(counts) > 1:
         counts["All rules"] = sum(counts.values(), Counter())
     width = max(map(len, counts))
@@ -154,8 +157,4 @@ def _verdict(report: Report) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    shown = printable(text)
-    if len(shown) <= _MAX_VALUE_LENGTH:
-        return shown
-    half = _MAX_VALUE_LENGTH // 2
-    return f"{shown[:half]} … {len(shown) - 2 * half} characters left out … {shown[-half:]}"
+    return shortened(printable(text), _MAX_VALUE_LENGTH)

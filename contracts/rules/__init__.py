@@ -36,32 +36,9 @@ from contracts.rules import (
 from contracts.rules.rule import Rule
 
 _MODULES = (
-    requests,
-    accepted,
-    odd_values,
-    authorization,
-    bulk_answer,
-    secrets,
-    reading,
-    included,
-    read_consistency,
-    lists,
-    list_views,
-    filter_cases,
-    updates,
-    statuses,
-    deletes,
-    retries,
-    many_times,
-    chains,
-    value_echo,
-    lifecycle,
-    attachments,
-    idempotency,
-    end_of_check,
-    concurrency,
-    http,
-    answers,
+    *(requests, accepted, odd_values, authorization, bulk_answer, secrets, reading, included, read_consistency),
+    *(lists, list_views, filter_cases, updates, statuses, deletes, retries, many_times, chains, value_echo),
+    *(lifecycle, attachments, idempotency, end_of_check, concurrency, http, answers),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

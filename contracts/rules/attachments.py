@@ -21,6 +21,7 @@ from contracts.engine.scenario import Scenario
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
+from contracts.rules.run_events import create_chain
 
 GROUP = "Reading and changing"
 RULES = (
@@ -94,11 +95,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return WriteResult(again.parsed, again.result, (again.result.body,), again.is_right)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
-            made = context.write("create_run_chain", body=context.fill(body))
-            if not made.result.accepted or not made.is_right or not context.check.offers("get_run"):
-                raise Inconclusive("a chain with files is refused")
-            reads = [context.ask("get_run", one, after=[made.result]) for one in made.result.body["run_ids"]]
-            return WriteResult(made.parsed, made.result, tuple(read.body for read in reads), True)
+            return create_chain(context, context.fill(body))
         case _:
             return context.some_runs(case.count, **fields)
 
@@ -129,16 +126,10 @@ def _judge_description(context: CaseContext, sent: Mapping[str, Any], result: Ca
     for name, value in documented.items():
         if name not in result.body and not value:
             continue
-        got = result.body.get(name)
-        context.require(
-            got == value or (not got and not value and name in optional),
-            "ATTACHMENTS",
-            f"another {name}",
-            f"{name} {value_in_words(value)}",
-            f"{name} {value_in_words(got)}",
-            created,
-            result,
-        )
+        found = result.body.get(name)
+        same = found == value or (not found and not value and name in optional)
+        expected, got = (f"{name} {value_in_words(one)}" for one in (value, found))
+        context.require(same, "ATTACHMENTS", f"another {name}", expected, got, created, result)
 
 
 def _judge_content(
@@ -232,9 +223,8 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
             _follow(context, body["url"], raw, [created, *results])
     for wrong in ("9", "3601", "x") if expires else ():
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
-        context.require(
-            result.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", result.words, result
-        )
+        cause = "expires_in out of range is taken"
+        context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
 
 
 def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResult]) -> None:

@@ -185,8 +185,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(context))
     if "{" in template:
-        ids = {"{machine_id}": check.machines, "{pool_id}": check.pools, "{workflow_id}": check.workflows}
-        known = next(ids[name].known for name in ids if name in template)
+        known = next(ids for name, ids in check.known_ids.items() if f"{{{name}}}" in template)
         resource_id = known[0] if known else context.placeholder("uuid")
         return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
     if method == "POST":

@@ -23,6 +23,7 @@ from contracts.oracle.run import TERMINAL
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
+from contracts.rules.writes import with_available_ids
 
 GROUP = "The answer of a create"
 RULES = (
@@ -143,10 +144,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
 
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
     """Return the features of a create, without those that need ids of a kind that the target does not have."""
-    found = dict(write_bodies.CREATE_FEATURES[operation])
-    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
-        if not ids.available:
-            del found[name]
+    found = with_available_ids(check, write_bodies.CREATE_FEATURES[operation])
     if not check.pools.accepts_made_up and len(check.pools.known) < 2 and "pool_ids" in found:
         found["pool_ids"] = found["pool_ids"][:1]
     return found

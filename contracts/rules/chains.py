@@ -24,6 +24,7 @@ from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
+from contracts.rules.writes import with_available_ids
 
 GROUP = "Reading and changing"
 RULES = (
@@ -128,21 +129,17 @@ def _judge_step(
         fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
     if run.get("session_id") != session:
         fail("another session", f"session_id {session}", run.get("session_id"))
-    if (run.get("session_alias") or None) != (step.get("session_alias") or None):
-        fail(
-            "another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias")
-        )
+    alias, wanted_alias = run.get("session_alias"), step.get("session_alias")
+    if (alias or None) != (wanted_alias or None):
+        fail("another session_alias", f"session_alias {json.dumps(wanted_alias)}", alias)
     shared, own = body.get("shared_inputs") or {}, step.get("inputs") or {}
     wanted = {**shared, **own}
     read_inputs = run.get("input_values") or {}
     named = body.get("machine_id") or body.get("pool_ids")
     has = {key: value for key, value in read_inputs.items() if key in wanted} if named else read_inputs
     clash = shared.keys() & own.keys()
-    problem = difference(
-        {k: v for k, v in wanted.items() if k not in clash},
-        {k: v for k, v in has.items() if k not in clash},
-        "input_values",
-    )
+    sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, has))
+    problem = difference(sent, read_back, "input_values")
     if problem is not None:
         fail("other inputs", "the step's and the shared inputs", problem)
     secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
@@ -174,11 +171,8 @@ def _judge_files(
 
 
 def _step(index: int, *names: str) -> dict[str, Any]:
-    step: dict[str, Any] = {"workflow_id": f"«workflow:{index}»"}
-    for name in names:
-        value = write_bodies.STEP_FEATURES[name][0]
-        step[name] = json.loads(json.dumps(value).replace("%d", str(index)))
-    return step
+    features = {name: write_bodies.for_step(write_bodies.STEP_FEATURES[name][0], index) for name in names}
+    return {"workflow_id": f"«workflow:{index}»"} | features
 
 
 def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
@@ -191,10 +185,7 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     for number, size in enumerate(limits.above(1, 101)):
         yield ChainCase({"steps": steps_of(*[names if number % 2 else ()] * size)}, reads_all=size <= 11)
     yield ChainCase({"steps": steps_of(names)})
-    features = dict(write_bodies.CHAIN_FEATURES)
-    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
-        if not ids.available:
-            del features[name]
+    features = with_available_ids(check, write_bodies.CHAIN_FEATURES)
     plain = steps_of((), ())
     for number, subset in enumerate(write_bodies.powerset(features)):
         if len(subset) <= 2 or len(subset) == len(features):

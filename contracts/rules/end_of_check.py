@@ -102,8 +102,10 @@ def _list_runs(runs: list[TrackedRun]) -> None:
     query: Query = [("session_id", session)] if session else [("search", runs[0].id)]
     found = check_listing(runs[0], query, runs[1:], limit=MAX_LIMIT)
     by_id = {run.id: run for run in runs}
-    for item in found.items if found is not None else ():
-        if found is not None and item.get("id") in by_id:
+    if found is None:
+        return
+    for item in found.items:
+        if item.get("id") in by_id:
             by_id[item["id"]].compare(item, found.results[0])
 
 

@@ -15,7 +15,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
-from contracts.engine.results import Inconclusive
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
@@ -77,9 +77,13 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
         result = context.send(Request(case.method, path, headers, body))
         if case.template:
-            cause = f"{case.method} is answered on {case.template}"
-            expected = "a 4xx, since the method is not documented"
-            context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
+            judge_undocumented_method(context, case.template, result)
+
+
+def judge_undocumented_method(context: CaseContext, template: str, result: CallResult) -> None:
+    cause = f"{result.exchange.request.method} is answered on {template}"
+    expected = "a 4xx, since the method is not documented"
+    context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
 
 
 def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None]:
@@ -97,12 +101,7 @@ def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None
 def method_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield each undocumented method of each path, with an unknown id, existing ids and the id of an ended run."""
     documented = {(method, path) for method, path in operations().values()}
-    existing = {
-        "{run_id}": check.first_run,
-        "{machine_id}": next(iter(check.machines.known), None),
-        "{pool_id}": next(iter(check.pools.known), None),
-        "{workflow_id}": next(iter(check.workflows.known), None),
-    }
+    existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
     makers = {"{run_id}": "update_run", "{pool_id}": "create_pool", "{workflow_id}": "create_workflow"}
     for template in dict.fromkeys(path for _, path in operations().values()):
         parameter = template[template.find("{") : template.find("}") + 1]
@@ -113,8 +112,7 @@ def method_cases(check: CheckContext) -> Iterator[MethodCase]:
             maker = makers.get(parameter)
             if maker is not None and check.may_create and not check.is_live and check.offers(maker):
                 yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
-            one = existing.get(parameter)
-            if one is not None and (method == "GET" or parameter == "{run_id}"):
+            for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
                 yield MethodCase(method, template.replace(parameter, one), template)
 
 

@@ -16,7 +16,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle.request import CREATES
-from contracts.rules.writes import is_offered, optional_ids
+from contracts.rules.writes import is_offered, optional_ids, with_made_up_ids
 
 KEY_HEADER: Final = "Idempotency-Key"
 
@@ -94,8 +94,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     yield simple_body(operation)
     updates = {name: values for name, values in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
     features = (write_bodies.FEATURES | {"update_run": updates}).get(operation, {})
-    ids = optional_ids(check)
-    fields = {name: values[0] for name, values in features.items() if name not in ids or ids[name].accepts_made_up}
+    fields = {name: values[0] for name, values in with_made_up_ids(check, features).items()}
     for start in (0, 1) if fields else ():
         yield bare | dict(itertools.islice(fields.items(), start, None, 2))
     sizes = (10_000, 2**16, 2**18) if operation == "bulk_create_runs" else (2**18,)

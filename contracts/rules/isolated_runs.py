@@ -57,13 +57,9 @@ def within(isolated: IsolatedRuns, query: Query) -> Query:
 
 
 def isolating_filter(check: CheckContext) -> str:
-    return (
-        "workflow_id"
-        if check.workflows.accepts_made_up
-        else "session_id"
-        if check.sessions.accepts_made_up
-        else "search"
-    )
+    if check.workflows.accepts_made_up:
+        return "workflow_id"
+    return "session_id" if check.sessions.accepts_made_up else "search"
 
 
 def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
@@ -73,13 +69,11 @@ def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, A
         case "workflow_id":
             return ("workflow_id", fields["workflow_id"]), fields
         case "session_id":
-            return ("session_id", context.placeholder("session")), fields | {
-                "session_id": context.placeholder("session")
-            }
+            session = context.placeholder("session")
+            return ("session_id", session), fields | {"session_id": session}
         case _:
-            return ("search", context.placeholder("marker")), fields | {
-                "input_values": {"marker": context.placeholder("marker")}
-            }
+            marker = context.placeholder("marker")
+            return ("search", marker), fields | {"input_values": {"marker": marker}}
 
 
 def create_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:

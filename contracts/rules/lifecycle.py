@@ -144,13 +144,9 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
     waiting = next((index for index, status in enumerate(after) if status is not None and status not in TERMINAL), None)
     for later in before[waiting + 1 :] if waiting is not None else ():
         if later not in {"scheduling", "cancelled"}:
-            cause = "a session's later run overtakes an earlier one"
-            return Violation(
-                "LIFECYCLE",
-                cause,
-                "one run of a session after the other",
-                f"a run with status {later} before an earlier run of the session has ended",
-            )
+            cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
+            got = f"a run with status {later} before an earlier run of the session has ended"
+            return Violation("LIFECYCLE", cause, expected, got)
     running = [status for status in after if status in {"running", "running_checks"}]
     if len(running) > 1:
         cause = "two runs of a session run at a time"

@@ -221,15 +221,7 @@ def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
 SCENARIOS = (
     Scenario(
         "runs seen through every list and read",
-        (
-            "READ-BACK",
-            "LIST-COMPLETE",
-            "LIST-FILTER",
-            "LIST-PAGE",
-            "UPDATE-PARTIAL",
-            "RETRY-RULES",
-            "DELETE-GONE",
-        ),
+        ("READ-BACK", "LIST-COMPLETE", "LIST-FILTER", "LIST-PAGE", "UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE"),
         run_read_consistency,
         consistency_cases,
         needs=("get_run",),

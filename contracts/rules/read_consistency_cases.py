@@ -13,9 +13,9 @@ from contracts.data.json_values import SAMPLE
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.rules.bulk_answer import features_of
-from contracts.rules.retries import retry_features
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 from contracts.rules.updates import UPDATES
+from contracts.rules.writes import with_made_up_ids
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
     for row in rows({name: write_bodies.UPDATE_VALUES[name] for name in UPDATES if name != "output_attachment_ids"}):
         yield rich.with_events(Event("update", row), widely=True)
         yield rich.with_events(CANCEL, Event("update", row))
-    for row in rows(retry_features(check)):
+    for row in rows(with_made_up_ids(check, write_bodies.RETRY_FEATURES)):
         yield rich.with_events(CANCEL, Event("retry", row))
     machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
     bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})

@@ -103,32 +103,9 @@ def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
 
 
 _MALFORMED: Final = (
-    "not-a-uuid",
-    "0",
-    "1",
-    "-1",
-    "abc",
-    "null",
-    "undefined",
-    "not-a-uuid.json",
-    "3c90c3cc-0d44-4b50-8888",
-    "3c90c3cc-0d44-4b50-8888-8dd25736052a0",
-    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz",
-    "é",
-    "😀",
-    "\x00",
-    " ",
-    "%",
-    "'",
-    '"',
-    "*",
-    "a b",
-    "..%2f",
-    "x" * 300,
-    "true",
-    "[]",
-    "{id}",
-    "$ref",
+    *("not-a-uuid", "0", "1", "-1", "abc", "null", "undefined", "not-a-uuid.json", "3c90c3cc-0d44-4b50-8888"),
+    *("3c90c3cc-0d44-4b50-8888-8dd25736052a0", "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "é", "😀", "\x00", " ", "%"),
+    *("'", '"', "*", "a b", "..%2f", "x" * 300, "true", "[]", "{id}", "$ref"),
 )
 
 
@@ -149,13 +126,16 @@ def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
     if case.kind == "unknown":
         context.check.guard.allow_unknown(identity)
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
-    if case.kind == "malformed":
-        cause = f"a malformed id is taken by {case.operation}"
-        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx, since the id is malformed", result.words, result)
+    judge_absent_id(context, case.operation, result, is_malformed=case.kind == "malformed")
+
+
+def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *, is_malformed: bool) -> None:
+    if is_malformed:
+        cause, expected = f"a malformed id is taken by {operation}", "a 4xx, since the id is malformed"
     else:
-        cause = f"an unknown id is not 404 with {case.operation}"
-        expected = "404, since the id is unknown"
-        context.require(result.status == 404, "READ-UNKNOWN", cause, expected, result.words, result)
+        cause, expected = f"an unknown id is not 404 with {operation}", "404, since the id is unknown"
+    holds = result.refused if is_malformed else result.status == 404
+    context.require(holds, "READ-UNKNOWN", cause, expected, result.words, result)
 
 
 @in_turn_by_kind
@@ -177,12 +157,7 @@ def unknown_cases(check: CheckContext) -> Iterator[UnknownIdCase]:
 
 def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownIdCase]:
     """Yield ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
-    by_kind = {
-        "run_id": check.first_run,
-        "workflow_id": next(iter(check.workflows.known), None),
-        "machine_id": next(iter(check.machines.known), None),
-        "pool_id": next(iter(check.pools.known), None),
-    }
+    by_kind = {name: next(iter(ids), None) for name, ids in check.known_ids.items()}
     kind = template.partition("{")[2].partition("}")[0]
     own = by_kind.get(kind)
     if own is not None:

@@ -20,6 +20,7 @@ from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import GROUP
+from contracts.rules.writes import with_made_up_ids
 
 RULES = (
     Rule(
@@ -103,16 +104,6 @@ def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:
     yield ConcurrentRetryCase(({"input_values": {"a": 1}}, {"input_values": {"b": 2}}))
 
 
-def retry_features(check: CheckContext) -> dict[str, tuple[Any, ...]]:
-    """Return the features of a retry that the target can have: ids of their own only where it takes made-up ones."""
-    ids = {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
-    return {
-        name: values
-        for name, values in write_bodies.RETRY_FEATURES.items()
-        if name not in ids or ids[name].accepts_made_up
-    }
-
-
 def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] | None = None, **more: Any) -> RunCase:
     """A retry of a cancelled run. `filled` are updates of fields that the retry clears."""
     return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
@@ -126,7 +117,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         "file_inputs": [file("old.txt", b"old")],
     }
     filled = write_bodies.SOME_RESULTS
-    features = retry_features(check)
+    features = with_made_up_ids(check, write_bodies.RETRY_FEATURES)
     yield retry_case(filled=filled)
     yield retry_case(filled=filled, fields=rich)
     for name, value in filled.items():

@@ -32,9 +32,9 @@ from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     Body,
     Writes,
-    create_changeable_run,
     created_ids,
     full_body,
+    ids_for,
     in_batches,
     send_all,
     workflow_filter,
@@ -92,10 +92,6 @@ def _offered_writes(check: CheckContext, *others: str) -> Iterator[tuple[str, st
             yield operation, field
 
 
-def _run_to_write_to(context: CaseContext, operation: str) -> tuple[str, ...]:
-    return (create_changeable_run(context, operation)["id"],) if operation == "retry_run" else ()
-
-
 # One write
 
 
@@ -111,7 +107,7 @@ class SecretsCase(Case):
 
 
 def run_secrets(context: CaseContext, case: SecretsCase) -> None:
-    ids = _run_to_write_to(context, case.operation)
+    ids = ids_for(context, case.operation)
     if case.undetermined:
         result = context.call(case.operation, *ids, body=context.fill(case.body))
     else:
@@ -215,7 +211,7 @@ def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str,
 
 
 def run_invalid(context: CaseContext, case: Writes) -> None:
-    send_all(context, case.operation, _run_to_write_to(context, case.operation), case.bodies)
+    send_all(context, case.operation, ids_for(context, case.operation), case.bodies)
 
 
 @in_turn_by_kind
@@ -284,7 +280,7 @@ class FailingCase(Case):
 
 
 def run_failing(context: CaseContext, case: FailingCase) -> None:
-    ids = _run_to_write_to(context, case.operation)
+    ids = ids_for(context, case.operation)
     valid = request_for(case.operation, *ids, body=context.fill(case.body))
     for request in _failing_requests(context, case, valid):
         context.send(request)
@@ -425,7 +421,7 @@ class AliasesCase(Case):
 
 def run_aliases(context: CaseContext, case: AliasesCase) -> None:
     """`CaseContext.write` judges the aliases in the answer to a create; those of a retry are judged here."""
-    ids = _run_to_write_to(context, case.operation)
+    ids = ids_for(context, case.operation)
     written = context.write(case.operation, *ids, body=context.fill(case.body))
     result, run_ids = written.result, ids or (written.ids if written.is_right else ())
     secrets = context.fill(case.body).get("sensitive_input_values")

@@ -100,16 +100,20 @@ def optional_ids(check: CheckContext) -> dict[str, Ids]:
 
 
 def with_available_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body without the ids of kinds that the target does not have. Null and empty values stay."""
+    """Return a body or features without the ids of kinds that the target does not have. Null and empty values stay."""
     kinds = optional_ids(check)
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].available or not value}
 
 
+def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body or features without the ids of kinds of which the target accepts only existing ones."""
+    kinds = optional_ids(check)
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_made_up}
+
+
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     """Return a valid body with every field and several items in each list, so that every part can be mutated."""
-    kinds = optional_ids(check)
-    body = write_bodies.full(operation)
-    return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_made_up}
+    return with_made_up_ids(check, write_bodies.full(operation))
 
 
 # Before a write

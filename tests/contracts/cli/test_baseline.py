@@ -3,10 +3,11 @@
 import dataclasses
 from datetime import date, timedelta
 
+import click
 import pytest
 import yaml
 
-from contracts.cli.baseline import Accepted, Baseline, BaselineError
+from contracts.cli.baseline import Accepted, Baseline
 from tests.contracts.cli import fakes
 
 TODAY = date(2030, 6, 15)
@@ -50,7 +51,7 @@ GOOD = {"fingerprint": "0123456789abcdef", "rule": "REQ-COUNT", "reason": "becau
 def test_what_cannot_be_used_is_told_with_the_file_and_the_entry(tmp_path, document, told):
     path = tmp_path / "b.yaml"
     path.write_text(document)
-    with pytest.raises(BaselineError) as raised:
+    with pytest.raises(click.UsageError) as raised:
         Baseline.from_path(path)
     assert told in str(raised.value)
     assert str(path) in str(raised.value)
@@ -60,7 +61,7 @@ def test_what_cannot_be_used_is_told_with_the_file_and_the_entry(tmp_path, docum
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"\xff")])
 def test_what_cannot_be_read_is_told(tmp_path, make):
     make(tmp_path / "b.yaml")
-    with pytest.raises(BaselineError, match="cannot be read"):
+    with pytest.raises(click.UsageError, match="cannot be read"):
         Baseline.from_path(tmp_path / "b.yaml")
 
 

@@ -135,11 +135,30 @@ def test_without_a_target_there_is_one_skipped_test_that_says_so(run, engine):
     assert engine.targets == []
 
 
-def test_a_check_that_cannot_be_made_fails_every_rule_with_the_reason(run, engine):
-    engine.answer = CouldNotCheck("no answer")
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("the token is refused: 401", "the token is refused: 401: give a valid one with --token or CONTRACTS_TOKEN"),
+        (f"no answer from {URL}: refused", f"no answer from {URL}: refused: start the server, or correct the URL"),
+    ],
+)
+def test_a_check_that_cannot_be_made_ends_the_session_with_one_message(run, engine, reason, message, workers):
+    engine.answer = CouldNotCheck(reason)
+    outcome = run("-n", workers)
+    outcome.assert_outcomes()
+    assert outcome.stdout.str().count("could not check") == 1
+    assert f"could not check: {message}" in outcome.stdout.str()
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    assert len(engine.targets) == 1
+
+
+def test_a_journal_that_cannot_be_written_ends_the_session_with_one_message(run, engine):
+    engine.opening_fails = PermissionError("no")
     outcome = run()
-    outcome.assert_outcomes(failed=3)
-    outcome.stdout.fnmatch_lines(["could not check: no answer"])
+    outcome.assert_outcomes()
+    outcome.stdout.fnmatch_lines(["*could not check: the journal *cannot be written (no): set CONTRACTS_JOURNAL_DIR*"])
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_a_fault_of_the_engine_is_shown_by_every_rule_and_the_check_not_made_again(run, engine):

@@ -92,7 +92,7 @@ def run_scheduler(
     *scenarios: Scenario[Any],
     shard: tuple[int, int] = (1, 1),
     deadline: float = math.inf,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] = lambda step: None,
 ) -> list[ScenarioProgress]:
     some = Ids(accepts_made_up=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))

@@ -100,6 +100,7 @@ def test_who_asks_for_one_rule_waits_less(tmp_path: Path, monkeypatch: pytest.Mo
     ("rules", "more"),
     [
         ({"IDEM-CONFLICT"}, {}),
+        (set(), {}),
         (REGISTRY, {"max_time_s": 5.0}),
         (REGISTRY, {"profile": "live", "allow_writes": True}),
     ],

@@ -58,9 +58,10 @@ def searching(target: Target, folder: Path) -> Iterator[Search]:
 def explored(target: Target, folder: Path, *, examples: int, round_number: int = 0) -> Search:
     with searching(target, folder) as search:
         until = time.monotonic() + LONG_S
-        step_sequences.explore_step_sequences(
+        with step_sequences.exploring_step_sequences(
             search, REGISTRY, examples=examples, until=until, round_number=round_number
-        )
+        ):
+            pass
     return search
 
 

@@ -138,16 +138,6 @@ def test_what_only_a_row_of_requests_shows_is_sent_again_as_a_row(
     assert [one.request.method for one in finding.exchanges] == ["POST", "DELETE", "GET"]
 
 
-@pytest.mark.parametrize("rules", [{"IDEM-CONFLICT"}, set()])
-def test_it_is_not_started_where_it_can_judge_nothing(
-    rules: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving() as url, searching(target_at(url), tmp_path) as search:
-        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
-
-        explore_schema(search, rules, examples=1, until=time.monotonic() + LONG_S)
-
-
 def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() -> None:
     def planned(target: Target, rules: set[str] | None = None) -> set[str]:
         return {step.name for step in plan(target, rules)}

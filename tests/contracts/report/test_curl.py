@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
-from contracts.report.curl import curl, curls
+from contracts.report.curl import curls
 from tests.contracts.report.shell import recorder
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the commands need curl")
@@ -21,6 +21,10 @@ JSON = ("Content-Type", "application/json")
 def server():
     with recorder() as kept:
         yield kept
+
+
+def curl(request: Request, base_url: str) -> str:
+    return curls([Exchange(request, Answer(200, (), b""))], base_url)[0]
 
 
 def sent_by_shell(server, request: Request, shell: str = "bash"):
