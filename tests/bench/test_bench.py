@@ -57,5 +57,5 @@ def test_the_bench_of_memory_prints_its_table() -> None:
         check=True,
     )
     assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == [
-        *("2,000 runs", "20 namespaces", "20 tokens", "200 idempotency keys"),
+        *("2,000 runs", "200 runs in sessions", "20 namespaces", "20 tokens", "200 idempotency keys"),
     ]

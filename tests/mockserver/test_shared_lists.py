@@ -171,7 +171,7 @@ def test_lists_of_both_servers_are_complete_after_requests_at_the_same_moment(
     run_state_machine_as_test(
         SharedLists,
         settings=settings(
-            max_examples=25,
+            max_examples=10,
             stateful_step_count=8,
             deadline=None,
             suppress_health_check=list(HealthCheck),
