@@ -1,8 +1,8 @@
 """Judges answers strictly by the document: by its schemas, with the formats that answers must have.
 
 The readers of `schemas` also accept what a lenient server reads; an answer has no lenient forms. Most answers are
-valid: jsonschema-rs says so, fifty times as fast as jsonschema, which then says what is wrong with the others. Of these,
-it validates only the fields that the readers do not find valid without a doubt.
+valid: jsonschema-rs says so, fifty times as fast as jsonschema, which then says what is wrong with the others. It
+validates only those of their fields in which the readers find a doubt.
 """
 
 from __future__ import annotations
