@@ -63,7 +63,6 @@ class Workers:
             timeout_s = min(self._due.values()) - real_time() if self._due else None
             select.select([self._news], [], [], None if timeout_s is None else max(0.0, timeout_s))
             dead = self._dead()
-            self._read_news()  # after that: what the dead have told is there by now
             if not self._all_were_ready and len(self._ready) == len(self._listeners):
                 self._all_were_ready = True
                 on_ready()
@@ -79,14 +78,22 @@ class Workers:
                 os.kill(process_id, signal.SIGTERM)
 
     def _dead(self) -> list[tuple[int, int]]:
-        """Return the processes that have ended, with their exit codes, or the negative numbers of their signals."""
+        """Return the processes that have ended, with their exit codes, or the negative numbers of their signals.
+
+        Reads the pipe too, until no process has ended since: what the dead have told is read by then, and the signal of
+        the next one is not, so that it wakes this process.
+        """
         dead: list[tuple[int, int]] = []
-        while len(dead) < len(self._places):
-            process_id, status = os.waitpid(-1, os.WNOHANG)
-            if not process_id:
-                break
-            dead.append((process_id, os.waitstatus_to_exitcode(status)))
-        return dead
+        while True:
+            self._read_news()
+            known = len(dead)
+            while len(dead) < len(self._places):
+                process_id, status = os.waitpid(-1, os.WNOHANG)
+                if not process_id:
+                    break
+                dead.append((process_id, os.waitstatus_to_exitcode(status)))
+            if len(dead) == known:
+                return dead
 
     def _read_news(self) -> None:
         with suppress(BlockingIOError):

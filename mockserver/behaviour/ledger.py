@@ -77,7 +77,8 @@ async def removed(store: SpaceStore, batches: Iterable[Batch]) -> list[Write]:
     units: dict[str, Unit] = {}
     gone: set[str] = set()
     for in_block in by_block.values():
-        key, units[key] = await _block_of(store, *in_block)
+        key, unit = await _block_of(store, *in_block)
+        units[key] = unit
         gone.update(batch.tail for batch in in_block)
     writes: list[Write] = []
     for key, unit in units.items():

@@ -178,8 +178,8 @@ class RunIndex:
         else:
             before = {place: states.state(batch, place) for place in {*after, *(states.overrides(batch) or ())}}
         if batch.tail not in self._versions:
-            # A session that was taken in before this batch was known lacks it: so it may be if a block is closed
-            # between the look that finds the open block and its load.
+            # Its sessions may have been taken in before this batch was known, and lack it. That happens if a block is
+            # closed after the look that found the open block, and before the open block is loaded.
             sessions = ((changes.get(place, UNCHANGED).placement or batch.placement).session_id for place in places)
             self._due_sessions |= dict.fromkeys(each for each in sessions if each is not None)
         self._versions[batch.tail] = unit.version

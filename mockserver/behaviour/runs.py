@@ -59,10 +59,10 @@ async def delete_run(call: Call, context: Context) -> Reply:
         deleted=context.sim_time, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script
     )
     changes = changes_with(found.changes, run.place, change)
-    session: Session | None = None if found.session is None else found.session.value
-    removable = await _removable(context, found, changes, session)
+    removable = await _removable(context, found, changes)
     writes: list[Write] = []
-    if found.session is not None and session is not None and session_id is not None:
+    if found.session is not None and session_id is not None:
+        session: Session = found.session.value
         session = session._replace(slots=()) if removable else session  # it still has its machine
         writes.append(Write(SESSION, session_id, session, found.session.version))
     writes += await _without_owners(context, (*(gone.files or ()), *gone.outputs))
@@ -81,9 +81,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
     return Reply(204)
 
 
-async def _removable(
-    context: Context, found: Found, changes: Changes, session: Session | None
-) -> list[tuple[Unit, Unit]]:
+async def _removable(context: Context, found: Found, changes: Changes) -> list[tuple[Unit, Unit]]:
     """Return the batches, with their changes, that nothing needs after these changes of the batch that was found.
 
     Batches of one session are removed together, once all their runs are deleted: the timelines of a session depend on
@@ -92,7 +90,7 @@ async def _removable(
     own = found.run.batch
     if not _all_are_deleted(own, changes):
         return []
-    tails = [own.tail] if session is None else [slot.batch_tail for slot in session.slots]
+    tails = [own.tail] if found.session is None else [slot.batch_tail for slot in found.session.value.slots]
     removable: list[tuple[Unit, Unit]] = []
     for tail in dict.fromkeys((tails[0], tails[-1], *tails)):  # runs are mostly deleted from one end to the other
         batch, its_changes = await context.store.load_many((BATCH, tail), (CHANGES, tail))

@@ -96,7 +96,7 @@ class SessionTimelines:
         changed = list(self._changed_since(before))
         first, last = min(changed, default=self._size), max(changed, default=self._size)
         self._timelines, self._free = before._timelines[:first], before._free[: first + 1]
-        if first <= len(before._timelines) and last < len(before._timelines) and last - first < _COMPUTED_AT_ONCE:
+        if last < len(before._timelines) and last - first < _COMPUTED_AT_ONCE:
             self._compute_to(last)
             if self._free[last + 1] == before._free[last + 1]:
                 self._timelines += before._timelines[last + 1 :]

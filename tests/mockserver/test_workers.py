@@ -64,6 +64,17 @@ def test_a_signal_ends_all_workers(valkey_server: Valkey, signum: signal.Signals
         assert process.wait(processes.PATIENCE_S) == 0
 
 
+def test_workers_that_end_at_the_same_moment_end_the_server(valkey_server: Valkey, tmp_path: Path):
+    ready_file = tmp_path / "ready"
+    flags = ("--store", valkey_server.url("workers-8:"), "--workers", "3", "--ready-file", str(ready_file))
+    with processes.started(
+        command=("tests.mockserver.workers_that_end_together", *flags), stderr=os.devnull
+    ) as process:
+        processes.wait_until(ready_file.exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(processes.PATIENCE_S) == 0
+
+
 def test_a_worker_that_cannot_start_ends_the_server(valkey_server: Valkey, tmp_path: Path):
     log = tmp_path / "log"
     flags = ("--store", valkey_server.url("workers-5:"), "--workers", "2")
