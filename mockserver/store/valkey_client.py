@@ -5,7 +5,8 @@ Imported only where a Valkey server is used: the library is an extra, and takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hiredis
@@ -20,6 +21,15 @@ ERRORS = (RedisError, OSError)
 LostScript = NoScriptError
 
 
+@contextmanager
+def _closed_sockets_reported() -> Iterator[None]:
+    """Raise ConnectionError where uvloop raises RuntimeError: the socket was closed before something was sent."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConnectionError(str(error)) from error
+
+
 async def connected(url: str, timeout_s: float) -> Any:
     """Return a connection. Nothing is retried: a commit that is sent twice would be refused for what it has written."""
     pool: Any = redis.ConnectionPool.from_url(
@@ -31,7 +41,8 @@ async def connected(url: str, timeout_s: float) -> Any:
     )
     connection = pool.make_connection()
     try:
-        await connection.connect()
+        with _closed_sockets_reported():
+            await connection.connect()
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
@@ -41,10 +52,8 @@ async def connected(url: str, timeout_s: float) -> Any:
 async def executed(connection: Any, commands: Sequence[tuple[Arg, ...]]) -> list[Any]:
     """Return the answers; an error of a single command is an answer too."""
     pack: Callable[[Any], bytes] = hiredis.pack_command
-    try:
+    with _closed_sockets_reported():
         await connection.send_packed_command(b"".join([pack(command) for command in commands]))
-    except RuntimeError as error:  # uvloop raises it if the socket was closed meanwhile
-        raise ConnectionError(str(error)) from error
     answers: list[Any] = []
     for _ in commands:
         try:

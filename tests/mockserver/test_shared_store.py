@@ -353,11 +353,14 @@ def test_the_client_library_is_not_loaded_for_the_memory_store():
     assert subprocess.run([sys.executable, "-c", text]).returncode == 0
 
 
+@pytest.mark.parametrize("is_connected", [True, False], ids=["a connection", "a new connection"])
 def test_where_the_socket_was_closed_meanwhile_the_answer_is_503_and_the_next_one_is_right(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch, is_connected: bool
 ):
     mock = Mock(store=url)
     mock.create()
+    if not is_connected:
+        mock.run(mock.app.close_store())
     send = AbstractConnection.send_packed_command
     errors = iter([RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")])
 
