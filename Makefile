@@ -1,17 +1,21 @@
-# make serve · make test · make matrix · make full-matrix · make mutants · make hostile · make check · make bench · make clean
+# make serve · make test · make coverage · make matrix · make full-matrix · make mutants · make hostile · make check · make bench · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 N ?= 40
 
-.PHONY: serve test matrix full-matrix mutants hostile check bench clean
+.PHONY: serve test coverage matrix full-matrix mutants hostile check bench clean
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto -m "not matrix" --durations=10 $(ARGS)
+
+# the same tests, and which lines and branches they execute; they take nearly twice as long
+coverage: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n auto -m "not matrix" --cov --cov-report=term:skip-covered $(ARGS)
 
 # whole checks, long searches and comparisons: what make test has no time for
 matrix: $(VENV)/dev.stamp

@@ -22,11 +22,11 @@ def included_violations(
     pools of a machine that are not known may be any.
     """
     shown = answer.get("included") or []
-    if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
+    if not isinstance(shown, list) or not all(isinstance(one, dict) and {"id", "type"} <= one.keys() for one in shown):
         return  # judged by the schema
     runs = items_in(answer) if "items" in answer else [answer]
     kinds = _referenced(runs, asked, known)
-    ids = [str(one.get("id")) for one in shown]
+    ids = [str(one["id"]) for one in shown]
     for resource, kind in kinds.items():
         if resource in known and resource not in ids:
             expected = f"{kind} {resource} in included"
@@ -36,10 +36,11 @@ def included_violations(
             yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
         kind = kinds.get(resource, "")
         if not kind and not _may_be_more(runs, resource, asked, known):
-            cause, expected = "a resource is included that was not asked for", f"only {' and '.join(sorted(asked))}"
-            yield Violation(INCLUDE_RULE, cause, f"{expected} of the runs in the answer", _in_words(shown))
-        if kind in {"workflow", "machine"} and one.get("type") != kind:
-            cause, got = "an included resource has another type", f"type {one.get('type')!r} of {kind} {resource}"
+            cause = "a resource is included that was not asked for"
+            expected = [{"type": kind, "id": asked_for} for asked_for, kind in kinds.items()]
+            yield Violation(INCLUDE_RULE, cause, _in_words(expected), _in_words(shown))
+        if kind in {"workflow", "machine"} and one["type"] != kind:
+            cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
             yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
         read = known.get(resource, {})
         if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
@@ -82,5 +83,5 @@ def _may_be_more(
 
 
 def _in_words(shown: Collection[Mapping[str, Any]]) -> str:
-    each = [f"{one.get('type')} {one.get('id')}" for one in shown]
+    each = [f"{one['type']} {one['id']}" for one in shown]
     return f"included: {', '.join(each) or 'nothing'}"

@@ -1,7 +1,7 @@
 """Renders a request as a shell command that sends the same bytes again, with `$TOKEN` in place of the token.
 
-The commands for the requests of one finding must run in order in one shell. If a request uses an id or timestamp from
-an earlier answer, its command takes the value from the new answer, since the server returns other values each time.
+The commands for the requests of one finding must run in order in one shell. If a request uses an id, a timestamp or a
+URL from an earlier answer, its command takes it from the new answer, since the server returns other values each time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MADE_UP_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
     """One command per exchange, to be run in order in the same shell."""
     carried: dict[str, str] = {}  # value in the finding → shell variable
-    captures = _captures(exchanges)
+    captures = _captures(exchanges, base_url)
     commands = []
     for index, exchange in enumerate(exchanges):
         lines = []
@@ -47,9 +47,10 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
             answer = f"ANSWER_{index + 1}"
             lines.append(f"{answer}=$({command}\n)\nprintf '%s\\n' \"${answer}\"")
             for value, path in captured.items():
-                carried[value] = f"ID_{sum(name.startswith('ID_') for name in carried.values()) + 1}"
+                kind = "URL" if value.startswith(base_url) else "ID"
+                carried[value] = f"{kind}_{sum(name.startswith(f'{kind}_') for name in carried.values()) + 1}"
                 program = f"import json, sys; print(json.load(sys.stdin){path})"
-                if "%" in value:
+                if kind == "ID" and "%" in value:
                     program = (
                         f"import json, sys, urllib.parse as u; print(u.quote(json.load(sys.stdin){path}, safe=''))"
                     )
@@ -60,15 +61,15 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
     return commands
 
 
-def _captures(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
-    """For each exchange, the ids and timestamps of its answer that a later request uses, as written in that request,
-    each with its path in the JSON of the answer.
+def _captures(exchanges: Sequence[Exchange], base_url: str) -> list[dict[str, str]]:
+    """For each exchange, the ids, timestamps and URLs of its answer that a later request uses, as written in that
+    request, each with its path in the JSON of the answer.
     """
     known: set[str] = set()
     captures: list[dict[str, str]] = []
     for index, exchange in enumerate(exchanges):
-        known |= _ids_and_moments(exchange.request)
-        wanted = set().union(*(_ids_and_moments(later.request) for later in exchanges[index + 1 :])) - known
+        known |= _values(exchange.request, base_url)
+        wanted = set().union(*(_values(later.request, base_url) for later in exchanges[index + 1 :])) - known
         try:
             found = dict(_paths(exchange.answer.json(), "")) if wanted else {}
         except (ValueError, RecursionError):
@@ -78,22 +79,23 @@ def _captures(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
     return captures
 
 
-def _ids_and_moments(request: Request) -> set[str]:
+def _values(request: Request, base_url: str) -> set[str]:
+    """The ids, timestamps and the URL of a request."""
     body = request.body or b""
-    return {*_UUID.findall(request.path), *_MOMENT_IN_QUERY.findall(request.path)} | (
+    return {base_url + request.path, *_UUID.findall(request.path), *_MOMENT_IN_QUERY.findall(request.path)} | (
         {*_UUID.findall(body.decode("latin-1"))} if len(body) <= _LITERAL_MAX else set()
     )
 
 
 def _paths(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield each id and timestamp with its path. A value may occur several times; any of its paths will do."""
+    """Yield each id, timestamp and URL with its path. A value may occur several times; any of its paths will do."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from _paths(value, f"{path}[{json.dumps(key)}]")
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from _paths(value, f"{path}[{index}]")
-    elif isinstance(node, str) and _UUID.fullmatch(node):
+    elif isinstance(node, str) and (_UUID.fullmatch(node) or node.startswith(("http://", "https://"))):
         yield node, path
     elif isinstance(node, str) and _MOMENT.fullmatch(node):
         yield quote(node, safe=""), path

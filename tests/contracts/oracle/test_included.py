@@ -34,6 +34,7 @@ def causes(asked: str, included: Any, *, answer: dict[str, Any] | None = None, k
         ("workflow,machine,machine.pools", [POOL, MACHINE | {"status": "connected"}, WORKFLOW]),
         ("workflow", [{"type": "workflow", "id": "w1"}]),
         ("workflow", "judged by the schema"),
+        ("workflow", [{"type": "workflow", "name": "judged by the schema, which requires the id"}]),
     ],
 )
 def test_what_was_asked_for_may_be_included(asked, included):

@@ -172,6 +172,23 @@ def test_a_moment_of_an_earlier_answer_is_carried_to_a_later_query(server, momen
     assert listed.path == "/v1/runs?created_at_from=2031-12-30T00%3A00%3A00%2B01%3A00&limit=1"
 
 
+def test_a_url_of_an_earlier_answer_is_followed(server):
+    attachment = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+    exchanges = [
+        Exchange(
+            Request("GET", f"/v1/run-attachments/{attachment}/download-url"),
+            Answer(200, (), json.dumps({"url": f"{server.url}/signed/old?a=%20{attachment}"}).encode()),
+        ),
+        Exchange(Request("GET", f"/signed/old?a=%20{attachment}"), Answer(200, (), b"x")),
+    ]
+    server.answers.append(json.dumps({"url": f"{server.url}/signed/new?a=%25"}).encode())
+
+    server.run("\n".join(curls(exchanges, server.url)))
+
+    _, followed = server.arrived.pop(-2), server.arrived.pop()
+    assert followed.path == "/signed/new?a=%25"
+
+
 def test_a_known_id_is_not_taken_from_an_answer_that_repeats_it():
     workflow = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
     body = json.dumps({"workflow_id": workflow}).encode()
