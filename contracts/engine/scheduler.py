@@ -72,6 +72,7 @@ class Scheduler:
         self._progress = progress
         self._live_cases = live_cases
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
+        self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
         self._early, self._slow, self._large, self._last = self._parts()
         self._all = (*self._early, *self._slow, *self._large, *self._last)
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
@@ -149,12 +150,16 @@ class Scheduler:
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
         """Return the cases that create few runs and those that create many. Of priority 0, all count as the former."""
         most = math.inf if scenario.priority == 0 else MANY_RUNS
-        cases = itertools.tee(self._cases(scenario))  # to make them takes seconds
-        few = (case for case in cases[0] if case.expected_runs < most)
-        many = (case for case in cases[1] if case.expected_runs >= most)
+        few = (case for case in self._cases(scenario) if case.expected_runs < most)
+        many = (case for case in self._cases(scenario) if case.expected_runs >= most)
         return few, many
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
+        """Return all cases of a scenario. Each is made once, since to make all takes seconds."""
+        self._cases_of[scenario], cases = itertools.tee(self._cases_of[scenario])
+        return cases
+
+    def _make_cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         cases = self._live_cases[scenario.name] if self._check.is_live else scenario.cases
         return self._check.in_shard(cases(self._check))
 

@@ -37,8 +37,8 @@ def included_violations(
         kind = kinds.get(resource, "")
         if not kind and not _may_be_more(runs, resource, asked, known):
             cause = "a resource is included that was not asked for"
-            expected = [{"type": kind, "id": asked_for} for asked_for, kind in kinds.items()]
-            yield Violation(INCLUDE_RULE, cause, _in_words(expected), _in_words(shown))
+            referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
+            yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
         if kind in {"workflow", "machine"} and one["type"] != kind:
             cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
             yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")

@@ -34,19 +34,20 @@ class Absence:
     """Why no list may contain a run. The causes are those of the two violations: a list contains it, or counts it."""
 
     rule: str
-    cause_if_listed: str
-    cause_if_counted: str
     expected: str
+    cause_if_listed: str
+    cause_if_counted: str | None
+    """None if a total alone does not tell which run it counts."""
 
 
 DELETED: Final = Absence(
-    "DELETE-GONE", "a deleted run is listed", "a deleted run is counted", "no deleted run in a list"
+    "DELETE-GONE", "no deleted run in a list", "a deleted run is listed", "a deleted run is counted"
 )
 FOREIGN: Final = Absence(
     "AUTH-TENANT",
-    "another organisation finds a run with list_runs",
-    "another organisation finds a run with list_runs",
     "no run of another organisation in a list",
+    "another organisation finds a run with list_runs",
+    None,
 )
 
 
@@ -296,11 +297,13 @@ def _wrong_filter(run: Candidate | None, item: Mapping[str, Any], query: Query) 
 
 def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
     """Yield a fault if the total of a list of one page is too large, and a run that must not be listed would match."""
+    if len(pages) > 1 or pages[0].lacks <= 0:
+        return
     for run in runs:
-        if len(pages) == 1 and pages[0].lacks > 0 and run.absence is not None and matches(run, query) is not False:
+        cause = None if run.absence is None else run.absence.cause_if_counted
+        if run.absence is not None and cause is not None and matches(run, query) is not False:
             got = f"total {pages[0].total} with {counted(len(pages[0].items), 'item')}"
-            violation = Violation(run.absence.rule, run.absence.cause_if_counted, run.absence.expected, got)
-            yield ListFault(violation, (0,), run.id)
+            yield ListFault(Violation(run.absence.rule, cause, run.absence.expected, got), (0,), run.id)
             return
 
 

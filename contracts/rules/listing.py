@@ -81,6 +81,11 @@ def items_of(result: CallResult) -> list[dict[str, Any]]:
     return items_in(result.body)
 
 
+def total_of(result: CallResult) -> int | None:
+    total = result.body.get("total") if isinstance(result.body, dict) else None
+    return total if isinstance(total, int) else None
+
+
 def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
     """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
     result = context.ask("list_runs", query=[(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST])

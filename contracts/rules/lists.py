@@ -17,7 +17,7 @@ from contracts.engine.scenario import Scenario
 from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
-from contracts.rules.listing import NEWEST_FIRST, read_page
+from contracts.rules.listing import NEWEST_FIRST, read_page, total_of
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
 
@@ -193,8 +193,7 @@ def run_other_page(context: CaseContext, case: OtherPageCase) -> None:
     before = context.call(case.operation)
     skip = case.skip
     if skip is not None and skip < 0:
-        total = before.body.get("total") if isinstance(before.body, dict) else None
-        skip = max(0, total + skip) if isinstance(total, int) else 0
+        skip = max(0, (total_of(before) or 0) + skip)
     asked = [("skip", skip), ("limit", case.limit)]
     query = [(name, str(value)) for name, value in asked if value is not None]
     page, after = (context.call(case.operation, query=one) for one in (query, []))

@@ -20,7 +20,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, Candidate, Query
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.list_check import judge_list
-from contracts.rules.listing import items_of, page_of, their_workflow
+from contracts.rules.listing import items_of, page_of, their_workflow, total_of
 
 STOLEN: Final = "stolen-by-another"
 
@@ -168,6 +168,7 @@ def _list_as_another(
     for query in queries:
         result = context.call("list_runs", query=[*query, ("limit", str(MAX_LIMIT))], token=token)
         if result.accepted:
+            _require_not_counted(context, "list_runs", run, query, created, result, token)
             judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [created])
 
 
@@ -178,15 +179,43 @@ def _list_attachments_as_another(
     for query in _attachment_filters(run):
         result = context.call(operation, query=[*query, ("limit", str(MAX_LIMIT))], token=token)
         if result.accepted:
-            items, total = items_of(result), result.body.get("total") if isinstance(result.body, dict) else 0
-            seen = [item for item in items if item.get("run_id") == run["id"]]
-            is_counted = bool(total) and not items and ("run_id", run["id"]) in query
+            _require_not_counted(context, operation, run, query, created, result, token)
+            seen = [item for item in items_of(result) if item.get("run_id") == run["id"]]
             cause = f"another organisation finds a run with {operation}"
             expected = "no attachment of another organisation's run"
-            got = f"{counted(len(seen), 'attachment')} of run {run['id']}, total {total}"
-            context.require(not seen and not is_counted, "AUTH-TENANT", cause, expected, got, created, result)
+            got = f"{counted(len(seen), 'attachment')} of run {run['id']}"
+            context.require(not seen, "AUTH-TENANT", cause, expected, got, created, result)
     if widely:
         _list_foreign_attachments(context, created, token)
+
+
+def _require_not_counted(
+    context: CaseContext,
+    operation: str,
+    run: dict[str, Any],
+    query: Query,
+    created: CallResult,
+    result: CallResult,
+    token: str,
+) -> None:
+    """Require that an empty list does not count another organisation's run that its query names.
+
+    If a list that names an id of no run has a total too, the total is wrong for another reason.
+    """
+    total = total_of(result)
+    names_none = [(name, context.made_up.uuid() if value in _names_of(run) else value) for name, value in query]
+    if not total or items_of(result) or names_none == query:
+        return
+    of_none = context.call(operation, query=[*names_none, ("limit", str(MAX_LIMIT))], token=token)
+    if of_none.accepted and total_of(of_none) == 0:
+        cause = f"another organisation counts a run with {operation}"
+        context.require(False, "AUTH-TENANT", cause, "total 0", f"total {total}", created, of_none, result)
+
+
+def _names_of(run: dict[str, Any]) -> set[str]:
+    """Return the values that only lists of this run are asked for: its ids, its workflow and its session."""
+    marker = (run.get("input_values") or {}).get("marker")
+    return {str(value) for value in (run["id"], run["workflow_id"], run.get("session_id"), marker) if value}
 
 
 def _attachment_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
@@ -235,8 +264,8 @@ def _list_foreign_attachments(context: CaseContext, created: CallResult, token: 
     for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
         query = [*query, ("limit", "1")]
         ends = [context.call("list_run_attachments", query=query, token=token)]
-        total = ends[0].body.get("total") if ends[0].accepted and isinstance(ends[0].body, dict) else None
-        if isinstance(total, int) and total > 1:
+        total = total_of(ends[0])
+        if ends[0].accepted and total is not None and total > 1:
             last = [*query, ("skip", str(total - 1))]
             ends.append(context.call("list_run_attachments", query=last, token=token))
         for end in ends:

@@ -175,6 +175,20 @@ def test_scenarios_of_the_lowest_priority_come_before_the_cases_with_many_runs_a
     assert done == [*["finds much"] * LAST_ROUND, "finds little", "finds much", "the last"]
 
 
+def test_each_case_is_made_once_also_to_count_those_that_were_not_reached() -> None:
+    made: list[int] = []
+
+    def cases(check: CheckContext) -> Iterator[Count]:
+        for number in range(5):
+            made.append(number)
+            yield MANY if number % 2 else FEW
+
+    slow: Scenario[Any] = Scenario("slow", ("NO-5XX",), lambda context, case: None, cases)
+    progress, _ = run_scheduler(OneCaseEach(out_of_time_at="over"), slow, scenario("over", FEW))
+    assert progress == ScenarioProgress("slow", 1, 5, False)
+    assert made == [0, 1, 2, 3, 4]
+
+
 def test_progress_counts_the_parts_that_have_ended() -> None:
     told: list[Progress] = []
     run_scheduler(

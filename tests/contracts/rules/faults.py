@@ -491,6 +491,32 @@ class DeletedCountedBySession(Standin):
         return len(found) + (query.session_id is not None and getattr(self, "gone", []).count(str(query.session_id)))
 
 
+class SessionsOfAllCounted(Standin):
+    def total(self, call, found, query):
+        if query.session_id is None:
+            return super().total(call, found, query)
+        return sum(self.matches(run, query) for org in self.organisations.values() for run in org.runs.values())
+
+
+class AttachmentsOfAllCounted(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.run_id is not None:
+            every = [one for org in self.organisations.values() for one in org.attachments.values()]
+            answer.content["total"] = sum(self.attachment_matches(one, self.ids_in(query)) for one in every)
+        return answer
+
+    def ids_in(self, query):
+        return query.model_copy(update=self.ids_as_texts(query))
+
+
+class TotalIsOneMore(Standin):
+    """Of every list with a filter by workflow or session: the total says nothing of organisations."""
+
+    def total(self, call, found, query):
+        return len(found) + (query.workflow_id is not None or query.session_id is not None)
+
+
 class WrongSecretsShownInTheBody(Standin):
     """Where a field is missing, the error shows the body, and secrets in it that are no object."""
 

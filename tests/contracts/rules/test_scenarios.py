@@ -25,6 +25,7 @@ STATUSES = "runs in every status"
 KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again after many others"
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
+TENANTS = "access by another organisation"
 VALUES = "values of every class"
 SLOW = {WINDOWS, "lists with filters", "lists with filters combined", KEYS, MANY}
 """Scenarios that need seconds to come to the fault."""
@@ -45,6 +46,9 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.UpdateOfRetriedLost, WINDOWS, "UPDATE-PARTIAL"),
     (faults.RetriedUnlistedByActivity, WINDOWS, "LIST-COMPLETE"),
     (faults.DeletedCountedBySession, "deletes", "DELETE-GONE"),
+    (faults.SessionsOfAllCounted, TENANTS, "AUTH-TENANT"),
+    (faults.AttachmentsOfAllCounted, TENANTS, "AUTH-TENANT"),
+    (faults.TotalIsOneMore, TENANTS, "LIST-PAGE"),
     (faults.CancelOfAWaitingRunStartsTheNext, "lifecycles of runs", "LIFECYCLE"),
     (faults.DeleteOfAWaitingRunStartsTheNext, "lifecycles of runs", "LIFECYCLE"),
     (faults.SessionWaitsNotForItsFirstRun, "lifecycles of runs", "LIFECYCLE"),
