@@ -70,8 +70,9 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             sent = _file_of(case.files, described.body, index)
             is_last = run is runs[-1] and index == len(ids) - 1
             _judge_description(context, sent, described, created)
-            _judge_content(context, sent, ids[index], created, repeated=is_last)
-            if index < 2 and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
+            is_right = _judge_content(context, sent, ids[index], created, repeated=is_last)
+            has_url = is_right and offers("get_run_attachment_download_url")
+            if has_url and index < 2 and case.listed and run is runs[0]:
                 _judge_url(context, ids[index], base64.b64decode(sent["content"]), created, expires=case.expires)
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             _judge_list(context, run, ids, created)
@@ -134,18 +135,20 @@ def _judge_description(context: CaseContext, sent: Mapping[str, Any], result: Ca
 
 def _judge_content(
     context: CaseContext, sent: Mapping[str, Any], attachment: str, created: CallResult, *, repeated: bool
-) -> None:
+) -> bool:
+    """Return whether the bytes are those that were sent. If not, further downloads would show nothing new."""
     content = base64.b64decode(sent["content"])
     read = context.ask("download_run_attachment", attachment, after=[created])
     got = read.answer.body
     expected = f"the {counted(len(content), 'byte')} that were sent"
     difference = partial(_difference, content, got)
-    context.require(got == content, "ATTACHMENTS", "other bytes", expected, difference, created, read)
-    if repeated:
+    is_right = context.require(got == content, "ATTACHMENTS", "other bytes", expected, difference, created, read)
+    if is_right and repeated:
         again = context.ask("download_run_attachment", attachment, after=[created, read])
         same, cause = again.answer.body == content, "other bytes the second time"
         difference = partial(_difference, content, again.answer.body)
         context.require(same, "ATTACHMENTS", cause, "the same bytes again", difference, created, read, again)
+    return is_right
 
 
 def _difference(sent: bytes, got: bytes) -> str:
