@@ -22,7 +22,7 @@ DEFAULT_LIMIT: Final = 100
 MAX_KEY_LENGTH: Final = 255
 """The length of an Idempotency-Key. The limits of texts, depths and numbers are in `contracts.openapi.schemas`."""
 
-POWERS_OF_TWO: Final = tuple(2**exponent for exponent in range(25))
+POWERS_OF_TWO: Final[tuple[int, ...]] = tuple(2**exponent for exponent in range(25))
 """Sizes of buffers, columns and counters, up to 16 MiB."""
 ROUND_NUMBERS: Final = (*(digit * 10**zeros for zeros in range(8) for digit in (1, 2, 5)), 25, 250, 2500)
 """Sizes of pages and other limits that a person chose."""
@@ -51,6 +51,13 @@ def sizes(low: int, high: int) -> tuple[int, ...]:
 def above(low: int, high: int) -> tuple[int, ...]:
     """Return the number after each usual limit in the range, and `high`."""
     return (*(limit + 1 for limit in USUAL if low <= limit < high - 1), high)
+
+
+def multiple(high: int) -> int:
+    """Return the largest power of two up to `high`: it is a multiple of all smaller ones. Where values are handled in
+    chunks, the last one is then full.
+    """
+    return max(power for power in POWERS_OF_TWO if power <= high)
 
 
 def few(low: int, high: int) -> tuple[int, ...]:

@@ -95,9 +95,13 @@ def _session_violations(
     elif new != old:
         expected = f"session_id {value_in_words(old)} as before"
         yield Violation(RULE, "the session is not kept", expected, _named("session_id", after))
+    keeps_session = given is None and not starts and request.given("reuse_session") is not False
     for name in ("session_alias", "release_session_after"):
         if request.given(name) is not None:
             yield from _as_given(name, request.given(name), after)
+        elif keeps_session and before.get(name) and after.get(name) != before[name]:
+            expected = f"{name} {value_in_words(before[name])} as before the retry"
+            yield Violation(RULE, f"{name} changes too", expected, _named(name, after))
 
 
 def _placement_violations(

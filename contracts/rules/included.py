@@ -33,10 +33,10 @@ _INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", 
 
 @dataclass(frozen=True)
 class IncludeCase(Case):
-    """Runs of existing workflows, two of the first and one of each other, in one session of the machine, if any."""
+    """Runs of existing workflows, two of the first and one of each other, on the machines in turn, if any."""
 
     workflows: tuple[str, ...]
-    machine: str | None = None
+    machines: tuple[str, ...] = ()
     includes: tuple[str, ...] = _INCLUDES
     pages: int = 0
     """How many pages of one run are read too."""
@@ -51,18 +51,19 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     meanwhile.
     """
     workflows = [str(context.fill(one)) for one in case.workflows]
-    ids = {"get_workflow": workflows, "get_machine": [case.machine] if case.machine else []}
+    ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
-    machine = {"machine_id": case.machine} if case.machine else {}
-    first = context.some_runs(2, workflow_id=workflows[0], start_session=True, **machine)
-    run = first.runs[0]
-    for workflow in workflows[1:]:
-        context.some_runs(1, workflow_id=workflow, session_id=run["session_id"])
+    marker = context.placeholder("marker")
+    creates = []
+    for number, workflow in enumerate((workflows[0], *workflows)):
+        machine = {"machine_id": case.machines[number % len(case.machines)]} if case.machines else {}
+        creates.append(context.some_runs(1, workflow_id=workflow, input_values={"marker": marker}, **machine))
+    run = creates[0].runs[0]
     found: list[tuple[str, CallResult]] = []
     for include in case.includes:
         found.append((include, context.ask("get_run", run["id"], query=[("include", include)])))
         if context.check.offers("list_runs"):
-            query = [("session_id", run["session_id"]), ("include", include), NEWEST_FIRST]
+            query = [("search", marker), ("include", include), NEWEST_FIRST]
             pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.expected_runs)]
             found += [(include, context.ask("list_runs", query=query + page)) for page in ([], *pages[: case.pages])]
     after = _read_each(context, ids)
@@ -72,7 +73,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
             runs = items_of(result) or [result.body]
             shown = [read for one, read in after.items() if any(one in each.values() for each in runs)]
             violations = included_violations(result.body, include.split(","), known)
-            context.judge(INCLUDE_RULE, violations, first.result, *shown, result)
+            context.judge(INCLUDE_RULE, violations, *(created.result for created in creates), *shown, result)
 
 
 def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:
@@ -115,8 +116,9 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
     if workflows:
         yield IncludeCase(workflows)
         yield IncludeCase(workflows, includes=("workflow",), pages=3)
-        for machine in check.machines.known[:2]:
-            yield IncludeCase(workflows, machine)
+        if check.machines.known:
+            yield IncludeCase(workflows, check.machines.known[:1])
+            yield IncludeCase(workflows, check.machines.known[:2])
 
 
 SCENARIOS = (

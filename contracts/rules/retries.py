@@ -28,8 +28,8 @@ RULES = (
         "api",
         "A retry starts an ended run again, in place",
         "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, "
-        "run_message_history and output attachments are cleared, the status is scheduling again, and what the request "
-        "gives replaces what was there.",
+        "run_message_history and output attachments are cleared, the status is scheduling again, what the request gives "
+        "replaces what was there, and the rest stays.",
         GROUP,
         needs=("retry_run", "get_run"),
     ),
@@ -135,6 +135,12 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
     yield RunCase(events=retry_case(filled=filled).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
+    if check.offers("create_run"):
+        named = {"session_alias": "Front Desk", "release_session_after": True}
+        for body in ({}, {"input_values": {"new": 1}}):
+            yield retry_case(body, fields=named, is_single=True)
+        for reuse in (True, False):  # the id of the session may be that of the run
+            yield retry_case({"reuse_session": reuse}, fields={"start_session": True}, is_single=True)
     for count, index in ((2, 0), (3, 2), (101, 100)):
         inputs = {"input_values": write_bodies.INPUTS}
         yield retry_case(filled=filled, fields=inputs, count=count, index=index)

@@ -90,6 +90,10 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)
     for name, value in firsts.items():
         yield update_case({"status": "cancelled", name: value}, is_cancelled=False, count=2)
+    # A status that cannot be set: if the update is refused, the other fields that it names must not change either.
+    for status in ("running", "success"):
+        for is_cancelled in (True, False):
+            yield update_case({"status": status} | known_ids, is_cancelled=is_cancelled, fields=rich)
     for fields in (
         {"machine_id": "«machine»"} if check.machines.available else {},
         {"pool_ids": ["«pool:0»"]} if check.pools.available else {},

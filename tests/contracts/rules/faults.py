@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from tests.standin.behaviour import SECRETS, Answer, Standin
+from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
 from tests.standin.models import Status
 from tests.standin.store import TERMINAL, Lifecycle
 
@@ -54,6 +54,48 @@ class IncludedPoolsHaveTheMachinesName(Standin):
     def included(self, org, runs, include):
         found = super().included(org, runs, include)
         return [one | ({"name": found[0]["name"]} if one["type"] == "pool" else {}) for one in found]
+
+
+class PoolIncludedForEachMachine(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        machines = {run.machine_id for run in runs if run.machine_id}
+        pools = [one for one in found if one["type"] == "pool"]
+        twice = [pool for pool in pools if all(pool["id"] in org.machines[one]["pools"] for one in machines)]
+        return found + (twice if len(machines) > 1 else [])
+
+
+class LastOfFullChunkLost(Standin):
+    """Runs are made in chunks of 256. If the last chunk is full, its last run is not made."""
+
+    def bulk_made(self, call, body):
+        runs = super().bulk_made(call, body)
+        if len(runs) % 256 == 0:
+            call.org.runs.pop(runs.pop().id)
+        return runs
+
+
+class RefusedStatusChangesTheRest(Standin):
+    def check_edge(self, org, run, status):
+        try:
+            super().check_edge(org, run, status)
+        except Problem:
+            run.output_data = {"changed": True}
+            raise
+
+
+class RetryKeepsSessionOfStarter(Standin):
+    def take_over(self, org, run, body):
+        old = run.session_id
+        super().take_over(org, run, body)
+        if old == run.id and run.session_id is None:
+            run.session_id = old
+
+
+class RetryLosesAlias(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        run.session_alias = body.session_alias
 
 
 class OneRunIsUnlisted(Standin):
