@@ -43,6 +43,7 @@ def finding_of(
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
         field=violated.violation.field,
+        change=violated.violation.change,
         same_answer=violated.same_answer,
         dedup_key=violated.dedup_key,
     )

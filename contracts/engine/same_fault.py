@@ -1,10 +1,10 @@
 """Groups the findings of one fault: one of them is the main finding, and the others are part of it.
 
-Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or a
-list and a read show the same wrong value in the same field; or one operation answers both with a 5xx, which NO-5XX
-reports too; or both have the same guess at the cause. Under one rule, this is enough; under two rules, both must also
-be of the same field, and have the same wrong value or a guess about values of that field. Findings of different fields
-always stay apart, since each may be a fault of its own.
+Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or both
+show the same change within one field; or a list and a read show the same wrong value in the same field; or one
+operation answers both with a 5xx, which NO-5XX reports too; or both have the same guess at the cause. Under one rule, a
+guess is enough; under two rules, both must also be of the same field, and have the same wrong value or a guess about
+values of that field. Findings of different fields always stay apart, since each may be a fault of its own.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
 def _is_same_fault(one: Finding, other: Finding) -> bool:
     same_field = bool(one.field) and one.field == other.field
     if same_field and ((one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer):
+        return True
+    if same_field and one.change and _ID.sub("id", one.change) == _ID.sub("id", other.change):
         return True
     is_list_and_read = one.rule == other.rule and same_field and _is_list_and_read(one, other)
     if is_list_and_read and _as_in_a_read(one) == _as_in_a_read(other):

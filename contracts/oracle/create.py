@@ -252,7 +252,7 @@ class _CreatedRuns:
         """Yield a violation if some runs have a problem. `each` are the index and the problem in words of each run."""
         problems = [(index, problem) for index, problem in each if problem is not None]
         if problems:
-            got = f"{problems[0][1]}{place_in_words([index for index, _ in problems], len(self.runs))}"
+            got = problems[0][1] + place_in_words([index for index, _ in problems], len(self.runs))
             yield Violation(rule, cause, expected, got, field=name)
 
     def _options(self) -> Iterator[Violation]:

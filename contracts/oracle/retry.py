@@ -56,10 +56,11 @@ def _input_violations(
     places = request.given("machine_id"), request.given("pool_ids"), before.get("machine_id"), before.get("pool_ids")
     expected = before.get("input_values") if given is None else given
     changed = changed_field({"input_values": expected}, after, ("input_values",), may_gain=any(places))
-    if changed is not None and given is None:
-        yield Violation(RULE, "input_values change too", "input_values as before the retry", changed[1])
-    elif changed is not None:
-        yield Violation(RULE, "input_values are not replaced", "input_values as the retry gives", changed[1])
+    if changed is not None:
+        cause, expected = "input_values are not replaced", "input_values as the retry gives"
+        if given is None:
+            cause, expected = "input_values change too", "input_values as before the retry"
+        yield Violation(RULE, cause, expected, changed[1], field="input_values")
 
 
 def _alias_violations(

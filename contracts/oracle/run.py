@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from contracts.openapi.schemas import moment_of
 from contracts.oracle.request import ParsedRequest
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import Difference, Violation, excerpt
 from contracts.oracle.wording import counted, keys_in_words, value_in_words
 
 TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
@@ -25,18 +25,19 @@ _STAGE: Final = dict.fromkeys(("running", "running_checks"), "at work") | dict.f
 )
 
 
-def input_difference(sent: Any, read: Any, *, may_gain: bool) -> str | None:
+def input_difference(sent: Any, read: Any, *, may_gain: bool) -> Difference | None:
     """Describe how input_values differ from those sent; None if they are equal. `may_gain` allows further keys."""
     if not sent and not read:
         return None
     if not isinstance(read, dict):
-        return f"input_values {value_in_words(read)} instead of {value_in_words(sent)}"
+        change = f"{value_in_words(read)} instead of {value_in_words(sent)}"
+        return Difference("input_values", change, is_part=False)
     if may_gain:
         read = {key: value for key, value in read.items() if key in (sent or {})}
     return difference(sent or {}, read, "input_values")
 
 
-def difference(expected: Any, got: Any, path: str) -> str | None:
+def difference(expected: Any, got: Any, path: str) -> Difference | None:
     """Describe the first difference between two JSON values, types included; None if they are equal. `path` is the name
     of the whole value.
     """
@@ -45,20 +46,25 @@ def difference(expected: Any, got: Any, path: str) -> str | None:
         one, other, at = todo.pop()
         if one is other:
             continue
+        change = ""
         if type(one) is not type(other):
-            return f"{at} {value_in_words(other)} instead of {value_in_words(one)}"
-        if isinstance(one, dict):
+            change = f"{value_in_words(other)} instead of {value_in_words(one)}"
+        elif isinstance(one, dict):
             if one.keys() != other.keys():
                 lost = [key for key in one if key not in other]
                 new = [key for key in other if key not in one]
-                return f"{at} without {keys_in_words(lost)}" if lost else f"{at} with {keys_in_words(new)}, too"
-            todo.extend((one[key], other[key], f"{at}.{excerpt(key, 20)}") for key in one)
+                change = f"without {keys_in_words(lost)}" if lost else f"with {keys_in_words(new)}, too"
+            else:
+                todo.extend((one[key], other[key], f"{at}.{excerpt(key, 20)}") for key in one)
         elif isinstance(one, list):
             if len(one) != len(other):
-                return f"{at} with {counted(len(other), 'item')} instead of {len(one):,}"
-            todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
+                change = f"with {counted(len(other), 'item')} instead of {len(one):,}"
+            else:
+                todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
         elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
-            return f"{at} {_instead(one, other)}"
+            change = _instead(one, other)
+        if change:
+            return Difference(at, change, is_part=at != path)
     return None
 
 

@@ -35,6 +35,25 @@ def gives_others_too(filters: Iterable[str]) -> FilterCause:
     return FilterCause(filters, "gives others too")
 
 
+class Difference(str):
+    """How a value differs from the expected one, in words: where, and what changed there.
+
+    It compares as its text. `change` is the text without the place, if only a part of the value changed; else empty.
+    """
+
+    change: str
+
+    def __new__(cls, place: str, change: str, *, is_part: bool) -> Self:
+        text = super().__new__(cls, f"{place} {change}")
+        text.change = change if is_part else ""
+        return text
+
+    def __add__(self, more: str) -> Difference:
+        text = Difference(str(self), more.lstrip(), is_part=False)
+        text.change = self.change
+        return text
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking.
@@ -54,6 +73,11 @@ class Violation:
     @property
     def dedup_key(self) -> str:
         return self.family or f"{self.rule}: {self.cause}"
+
+    @property
+    def change(self) -> str:
+        """What changed in a part of the field; empty if it is not known, or the whole field is another."""
+        return self.got.change if isinstance(self.got, Difference) else ""
 
 
 def excerpt(content: bytes | str, length: int = 120) -> str:

@@ -118,10 +118,10 @@ def _judge_step(
 ) -> None:
     run = read.body
 
-    def fail(cause: str, expected: str, got: Any) -> None:
+    def fail(cause: str, expected: str, got: Any, field: str = "") -> None:
         said = got if isinstance(got, str) else value_in_words(got)
         at = f" in the run of step {index + 1} of {len(body['steps'])}"
-        context.report_violation(Violation("CHAIN-RULES", cause, expected, f"{said}{at}"), result, read)
+        context.report_violation(Violation("CHAIN-RULES", cause, expected, said + at, field=field), result, read)
 
     if not is_run(run):
         return
@@ -141,7 +141,7 @@ def _judge_step(
     sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, has))
     problem = difference(sent, read_back, "input_values")
     if problem is not None:
-        fail("other inputs", "the step's and the shared inputs", problem)
+        fail("other inputs", "the step's and the shared inputs", problem, "input_values")
     secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
     aliases = run.get("sensitive_input_aliases") or {}
     if aliases.keys() != secrets.keys():

@@ -28,8 +28,8 @@ RULES = (
         "api",
         "A retry starts an ended run again, in place",
         "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, "
-        "run_message_history and output attachments are cleared, the status is scheduling again, what the request gives "
-        "replaces what was there, and the rest stays.",
+        "run_message_history and output attachments are cleared, the status is scheduling again, what the request "
+        "gives replaces what was there, and the rest stays.",
         GROUP,
         needs=("retry_run", "get_run"),
     ),

@@ -74,6 +74,20 @@ def test_a_list_and_a_read_with_the_same_wrong_value_are_told_once() -> None:
         assert [bool(one.part_of) for one in grouped([listed, changed])] == [False, False]
 
 
+def test_the_same_change_within_a_field_is_told_once_whatever_operation_shows_it() -> None:
+    created = finding("BULK-ECHO", got="input_values.list null instead of []", field="input_values")
+    created = dataclasses.replace(created, change="null instead of []")
+    step = dataclasses.replace(
+        created, rule="CHAIN-RULES", cause="other inputs", got="input_values.a null instead of []"
+    )
+
+    assert [bool(one.part_of) for one in grouped([created, step])] == [False, True]
+    for other in ({"field": "error"}, {"change": "null instead of {}"}, {"change": ""}):
+        assert grouped([created, dataclasses.replace(step, **other)])[1].part_of == ""
+    whole = [dataclasses.replace(one, change="") for one in (created, step)]
+    assert grouped(whole)[1].part_of == ""
+
+
 def test_a_5xx_that_two_rules_see_is_told_once() -> None:
     def failed(rule: str, path: str, status: int = 500) -> Finding:
         return Finding(rule, rule, "a success", f"{status}", (Exchange(Request("GET", path), Answer(status, (), b"")),))
