@@ -30,8 +30,7 @@ def input_difference(sent: Any, read: Any, *, may_gain: bool) -> Difference | No
     if not sent and not read:
         return None
     if not isinstance(read, dict):
-        change = f"{value_in_words(read)} instead of {value_in_words(sent)}"
-        return Difference("input_values", change, is_part=False)
+        return Difference(f"input_values {value_in_words(read)} instead of {value_in_words(sent)}")
     if may_gain:
         read = {key: value for key, value in read.items() if key in (sent or {})}
     return difference(sent or {}, read, "input_values")
@@ -64,7 +63,7 @@ def difference(expected: Any, got: Any, path: str) -> Difference | None:
         elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
             change = _instead(one, other)
         if change:
-            return Difference(at, change, is_part=at != path)
+            return Difference(f"{at} {change}", change if at != path else "")
     return None
 
 

@@ -43,15 +43,13 @@ class Difference(str):
 
     change: str
 
-    def __new__(cls, place: str, change: str, *, is_part: bool) -> Self:
-        text = super().__new__(cls, f"{place} {change}")
-        text.change = change if is_part else ""
-        return text
+    def __new__(cls, text: str, change: str = "") -> Self:
+        difference = super().__new__(cls, text)
+        difference.change = change
+        return difference
 
     def __add__(self, more: str) -> Difference:
-        text = Difference(str(self), more.lstrip(), is_part=False)
-        text.change = self.change
-        return text
+        return Difference(super().__add__(more), self.change)
 
 
 @dataclass(frozen=True, slots=True)
