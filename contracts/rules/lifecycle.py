@@ -352,7 +352,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
         yield LifecycleCase(session, is_single=True, runs_after=3)
         if check.sessions.accepts_made_up:
-            yield LifecycleCase({"session_id": "«session»"}, 4, is_single=True)
+            # Enough that some wait, also if the first ones end while the last ones are created.
+            yield LifecycleCase({"session_id": "«session»"}, 8, is_single=True)
     if check.offers("retry_run", "update_run"):
         yield LifecycleCase(count=4, retried=4, change="retry ended")
         yield LifecycleCase(session, 3, retried=3)
