@@ -18,7 +18,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
-from contracts.oracle.wording import counted, value_in_words
+from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import create_chain
@@ -241,6 +241,12 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words
         context.require(same, "ATTACHMENTS", cause, expected, got, *shown, read)
+        # Judged by its status only: a file server may refuse it, whose errors need not be JSON.
+        altered = Request("GET", path[:-1] + ("1" if path[-1] == "0" else "0"), read.exchange.request.headers)
+        answer = context.check.guard.send(altered)
+        fails, cause = answer.answer.status >= 500, "a 5xx from a download url that was altered"
+        got = answer_in_words(answer.answer)
+        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *shown, answer)
 
 
 def _odd_files() -> list[dict[str, Any]]:

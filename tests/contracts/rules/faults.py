@@ -92,6 +92,13 @@ class RetryKeepsSessionOfStarter(Standin):
             run.session_id = old
 
 
+class UnknownSignaturesFail(Standin):
+    def signed_download(self, signature):
+        if signature not in self.signed:
+            raise KeyError(signature)
+        return super().signed_download(signature)
+
+
 class RetryLosesAlias(Standin):
     def take_over(self, org, run, body):
         super().take_over(org, run, body)

@@ -82,6 +82,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.SharedFilesOnFirstStep, "chains", "CHAIN-RULES"),
     (faults.AttachmentTotalOfPage, "attachments", "ATTACHMENTS"),
     (faults.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
+    (faults.UnknownSignaturesFail, "attachments", "NO-5XX"),
     (faults.EndsBeforeItStarts, "lifecycles of runs", "LIFECYCLE"),
     (faults.ListShowsOldStatus, "lifecycles of runs", "LIFECYCLE"),
     (faults.CancelledAtWorkGoesOn, "lifecycles of runs", "LIFECYCLE"),
