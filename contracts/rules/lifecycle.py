@@ -173,9 +173,8 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
         if not run.retry({}).result.accepted:
             raise Inconclusive("a run cannot be cancelled and retried")
     sessions = {run.known.view.get("session_id") for run in runs}
-    # A retried run has another position in its session, and so has a chain that joins one.
-    in_order = not case.retried and not case.runs_before
-    return WatchedRuns(context, runs, in_session=len(sessions) == 1 and None not in sessions, in_order=in_order)
+    in_session = len(sessions) == 1 and None not in sessions
+    return WatchedRuns(context, runs, in_session=in_session, in_order=not case.retried)  # a retried run is the last
 
 
 def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:

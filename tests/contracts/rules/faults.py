@@ -1,5 +1,6 @@
 """Servers with one fault each, for the scenarios that were made to find such: beside the table of planted defects."""
 
+import heapq
 from datetime import timedelta
 from typing import Any
 
@@ -203,6 +204,16 @@ class SessionWaitsNotForItsFirstRun(Standin):
             super().start(org, run, when)
             if run.session_id == run.id:
                 start_next(self, org, org.sessions[run.session_id], when)
+
+
+class ChainJoinsInFront(Standin):
+    def create_run_chain(self, call, body):
+        answer = super().create_run_chain(call, body)
+        session = call.org.sessions[answer.content["session_id"]]
+        ids = answer.content["run_ids"]
+        session.waiting = [(number - 10**9 * (run.id in ids), epoch, run) for number, epoch, run in session.waiting]
+        heapq.heapify(session.waiting)
+        return answer
 
 
 class MachinesOfAllOrganisationsPicked(Standin):

@@ -72,6 +72,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.SuccessCancelled, STATUSES, "LIFECYCLE"),
     (faults.RunningRunsStay, STATUSES, "DELETE-GONE"),
     (faults.ErrorMeansFailedToo, STATUSES, "LIST-FILTER"),
+    (faults.ChainJoinsInFront, "lifecycles of runs", "LIFECYCLE"),
     (faults.SecondRetryKeepsOutput, "retries", "RETRY-RULES"),
     (faults.RetryKeepsPools, "retries", "RETRY-RULES"),
     (faults.RetryLosesAlias, "retries", "RETRY-RULES"),
