@@ -24,7 +24,7 @@ from contracts.oracle.request import read_request
 from contracts.oracle.run import difference
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import value_in_words
-from contracts.rules.isolated_runs import IsolatedRuns
+from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import items_of
 
@@ -50,7 +50,8 @@ class ConcurrentCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        return self.rounds * (3 * self.width if self.group == "creates" else 2)
+        each = {"creates": 3 * self.width, "writes to neighbours": 2 * self.width}
+        return self.rounds * each.get(self.group, 2)
 
 
 def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
@@ -148,6 +149,28 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
     _require_gone(context, run["id"], [*others, deleted])
 
 
+def _writes_to_neighbours(context: CaseContext, width: int) -> None:
+    """Updates and deletes of different runs of one create each have their effect, and on their own run only."""
+    isolated = create_isolated_runs(context, [{"count": 2 * width}])
+    updated, deleted = isolated.runs[::2], isolated.runs[1::2]
+    bodies = [{"input_values": {**(run.get("input_values") or {}), "part": run["id"]}} for run in updated]
+    updates = [request_for("update_run", run["id"], body=body) for run, body in zip(updated, bodies, strict=True)]
+    deletes = [request_for("delete_run", run["id"]) for run in deleted]
+    results = _send(context, [one for pair in zip(updates, deletes, strict=True) for one in pair])
+    if not all(result.accepted for result in results):
+        raise Inconclusive("an update or a delete is refused")
+    for run in deleted:
+        isolated.delete(run)
+    sent = [result.exchange for result in results]
+    items = check_list(context, isolated, [isolated.filter], before=sent)
+    for run, body in zip(updated, bodies, strict=True):
+        read = context.ask("get_run", run["id"], after=results)
+        for shown in (read.body, *([] if items is None else [items.get(run["id"], read.body)])):
+            problem = difference(body["input_values"], shown.get("input_values"), "input_values")
+            cause, expected = "of two updates at the same moment one is lost", "input_values as updated"
+            context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
+
+
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
     """Each answer is about the run that was asked for, and none shows a run of the other organisation."""
     if not (context.check.has_second and context.check.workflows.accepts_made_up):
@@ -173,6 +196,7 @@ _GROUPS: Final[Mapping[str, Callable[[CaseContext, int], None]]] = {
     "different updates": _different_updates,
     "deletes": _deletes,
     "updates and a delete": _update_and_delete,
+    "writes to neighbours": _writes_to_neighbours,
     "reads of two organisations": _reads_of_two_organisations,
 }
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -180,6 +204,7 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "different updates": ("update_run", "get_run"),
     "deletes": ("delete_run", "get_run"),
     "updates and a delete": ("update_run", "delete_run", "get_run"),
+    "writes to neighbours": ("update_run", "delete_run", "get_run", "list_runs"),
     "reads of two organisations": ("get_run",),
 }
 

@@ -1,5 +1,6 @@
 """Servers with one fault each, for the scenarios that were made to find such: beside the table of planted defects."""
 
+import asyncio
 import heapq
 from datetime import timedelta
 from typing import Any
@@ -98,6 +99,28 @@ class UnknownSignaturesFail(Standin):
         if signature not in self.signed:
             raise KeyError(signature)
         return super().signed_download(signature)
+
+
+class DeletesAtOnceUnlistAnother(Standin):
+    """A delete takes a run off the list by the position that the run had when the delete arrived."""
+
+    unlisted: frozenset[str] = frozenset()
+
+    async def once(self, call, handle):
+        if call.operation == "delete_run":
+            self.before = {**getattr(self, "before", {}), id(call): list(call.org.runs)}
+            await asyncio.sleep(0.005)
+        return await super().once(call, handle)
+
+    def delete_run(self, call, run_id):
+        run = self.find(call, run_id)
+        now = list(call.org.runs)
+        position = self.before.pop(id(call)).index(run.id)
+        self.unlisted |= {now[position]} if position < len(now) else set()
+        return super().delete_run(call, run_id)
+
+    def listed(self, call):
+        return [run for run in super().listed(call) if run.id not in self.unlisted]
 
 
 class RetryLosesAlias(Standin):

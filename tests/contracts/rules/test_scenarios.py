@@ -73,6 +73,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.RunningRunsStay, STATUSES, "DELETE-GONE"),
     (faults.ErrorMeansFailedToo, STATUSES, "LIST-FILTER"),
     (faults.ChainJoinsInFront, "lifecycles of runs", "LIFECYCLE"),
+    (faults.DeletesAtOnceUnlistAnother, "requests at the same moment", "LIST-COMPLETE"),
     (faults.SecondRetryKeepsOutput, "retries", "RETRY-RULES"),
     (faults.RetryKeepsPools, "retries", "RETRY-RULES"),
     (faults.RetryLosesAlias, "retries", "RETRY-RULES"),
