@@ -42,7 +42,7 @@ class PlannedStep:
 
 
 def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
-    """Return the steps of a check in order, with the most that each could cost. Sends nothing."""
+    """Return the steps of a check in order, with the maximum cost of each. Sends nothing."""
     wanted = _wanted(rules)
     if target.second_token is None:
         wanted -= RULES_OF_TWO_ORGANISATIONS
@@ -52,7 +52,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
     )
     for scenario in _ordered(target, wanted):
-        fixed = live.PLAN[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
+        fixed = live.LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
         cases = [part for case in fixed for part in case.parts]
         needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
         if not cases and (undiscovered.is_live or needs_second):
@@ -66,7 +66,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard lets no more out"
+    most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard sends nothing beyond that"
     return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
@@ -105,7 +105,7 @@ def check(
     search = Search(context, on_finding=_only(wanted, on_finding))
     scenarios = _ordered(target, wanted)
     try:
-        scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
+        scenario_progress = Scheduler(context, search, scenarios, progress, live.LIVE_CASES).run()
         if all(each.finished for each in scenario_progress):
             explore(search, wanted, lambda name: progress(Progress(name)))
         search.judge_unreported_runs()
@@ -138,18 +138,18 @@ def fuzz(
         for scenario in generating:
             if context.offers(*scenario.needs):
                 search.replay(scenario)
-        scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
+        scenario_progress = Scheduler(context, search, scenarios, progress, live.LIVE_CASES).run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
             for scenario in generating:
                 progress(Progress(f"round {round_number}, {scenario.name}"))
                 if context.offers(*scenario.needs):
-                    search.explore(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
+                    search.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
             has_begun = explore(search, wanted, lambda name: progress(Progress(name)), round_number=round_number)
             if not generating and not has_begun:
                 break
-            if not guard.affords(runs=1, requests=1):
+            if not guard.can_afford(runs=1, requests=1):
                 context.note("The budget was spent before the time was over.")
                 break
     except OutOfTime:
@@ -164,9 +164,10 @@ def _wanted(rules: Collection[str] | None) -> frozenset[str]:
 
 
 def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
+    """Return the scenarios that can judge a wanted rule, in the order in which they start."""
     if target.profile == "live":
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
-        scenarios = [by_name[name] for name in live.PLAN]
+        scenarios = [by_name[name] for name in live.LIVE_CASES]
     else:
         scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
     chosen = [scenario for scenario in scenarios if set(wanted).intersection(scenario.rules)]
@@ -187,17 +188,17 @@ def _only(wanted: Collection[str], on_finding: Callable[[Finding], None]) -> Cal
 def _result(
     context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
 ) -> CheckResult:
-    unreached = [each for each in scenario_progress if not each.finished]
+    unfinished = [each for each in scenario_progress if not each.finished]
     findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
-    results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
+    results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unreached or context.internal_errors or any(rule.makes_incomplete for rule in results):
+    elif unfinished or context.internal_errors or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
-    if unreached:
-        names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unreached)
+    if unfinished:
+        names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
         notes.append(
             f"Not done within {context.target.max_time_s:g} s: {names}. "
             "A longer --max-time (of fuzz: --for) tries the rest."
@@ -237,7 +238,7 @@ def _not_sent(skipped: Sequence[str]) -> str:
 
 
 def _status(
-    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[ScenarioProgress]
+    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unfinished: list[ScenarioProgress]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
@@ -251,15 +252,15 @@ def _status(
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])
-    return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unreached))
+    return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unfinished))
 
 
-def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[ScenarioProgress]) -> str:
+def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: list[ScenarioProgress]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
         return "no second token was given"
-    names = {each.scenario for each in unreached}
+    names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         return "not reached in time"
     if not context.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):

@@ -23,7 +23,7 @@ from contracts.engine.explain import finding_of
 from contracts.engine.repro import is_read
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import ALONE, INTERNAL_ERRORS
+from contracts.engine.runner import INTERNAL_ERRORS, SINGLE_REQUEST
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
@@ -36,7 +36,7 @@ INTERMITTENT_ATTEMPTS: Final = 12
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _SCENARIOS: Final[dict[str, Scenario[Any]]] = {
-    scenario.name: scenario for scenario in (*SCENARIOS, ALONE, RECORDED, SEQUENCES)
+    scenario.name: scenario for scenario in (*SCENARIOS, SINGLE_REQUEST, RECORDED, SEQUENCES)
 }
 
 

@@ -153,10 +153,10 @@ class Limits:
     max_target_bytes: int = _limit(65_536, "bytes", "The target of a request: path and query.", "414")
     max_header_bytes: int = _limit(65_536, "bytes", "The headers of a request, and its trailers.", "431")
     max_response_buffer: int = _limit(
-        262_144, "bytes", "What is kept of answers for a client that does not read.", "the answer waits"
+        262_144, "bytes", "Unsent answer bytes, kept for each client.", "the answer waits"
     )
     max_bodies_bytes: int = _limit(
-        256 * MEBIBYTE, "bytes", "All large bodies together that are being handled.", "the next one waits to be read"
+        256 * MEBIBYTE, "bytes", "The large bodies in progress together.", "the next one waits to be read"
     )
     max_nesting: int = _limit(256, "levels", "Lists and objects in one another in a JSON body.", "400")
     max_values: int = _limit(600_000, "", "Values in a JSON body.", "413")
@@ -175,7 +175,7 @@ class Limits:
     body_timeout: float = _limit(30.0, "s", "Longest pause while a body arrives.", "408")
     keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")
     shutdown_grace: int = _limit(
-        2, "s", "Answers that are being given, from the signal to end on.", "their connections are closed"
+        2, "s", "Time for answers in progress after the signal to end.", "their connections are closed"
     )
     max_log_lines: int = _limit(
         10_000, "", "Log lines that wait to be written.", "further ones are dropped and counted"

@@ -1,6 +1,7 @@
 """Sends the requests of a check, judges every answer, and records what was seen.
 
-`CheckContext` holds what the whole check knows. `CaseContext` is one attempt at one case, with the exchanges it made.
+`CheckContext` (`check_context.py`) holds what the whole check knows. `CaseContext` is one attempt at one case, with the
+exchanges it made.
 Every answer is judged by the rules that hold for all answers; `CaseContext.write` also applies the rules about request
 bodies and creates.
 """
@@ -40,8 +41,9 @@ _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 class CaseContext:
     """One attempt at one case. What it makes up follows from the seed, the salt and `name`.
 
-    `only` is set while a case is shrunk or reproduced: the dedup key of the violation to find. All others are then
-    ignored. Otherwise those that the check knows are ignored, and those of `is_ignored`.
+    `only` is the dedup key of the one violation to look for while a case is shrunk or reproduced; others go to
+    `other_violations`. Without it, violations that are already known are not raised, nor those for which `is_ignored`
+    is true.
     """
 
     def __init__(
@@ -87,6 +89,16 @@ class CaseContext:
         return self.named[name]
 
     def _make(self, name: str) -> Any:
+        """Return a value for a placeholder.
+
+        - `workflow`, `machine`, `pool`, `session`: an id that the target accepts; `own-session`: a session of this
+          check; `uuid`: any id; `unknown`: an id of nothing, which may be in the path of a write
+        - `check-marker`: a text of this check, by which its runs are known; `marker`: a text to search for
+        - `secret`, `secret-int`, `secret-real`, `secret-large`: sensitive values, which no answer may show
+        - `number`, `key` (an idempotency key), `short` (a few letters)
+
+        `name` may end with a number (`workflow:2`), for several values of a kind.
+        """
         kind, _, number = name.partition(":")
         index = int(number) if number.isdigit() else 0
         check = self.check
@@ -104,7 +116,7 @@ class CaseContext:
                 return self._id_of(check.sessions, index)
             case "own-session":
                 return check.guard.new_session()
-            case "proof":
+            case "check-marker":
                 return check.guard.marker
             case "uuid":
                 return self.made_up.uuid()
@@ -225,7 +237,7 @@ class CaseContext:
         """Send a request; `parts` are the keywords of `request_for`."""
         return self.send(request_for(operation, *ids, **parts))
 
-    def ask(
+    def call_valid(
         self,
         operation: str,
         *ids: str,
@@ -267,7 +279,8 @@ class CaseContext:
 
     def report_violation(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
-        are the exchanges that show it, by default all of the case. `is_proof` says that it need not happen again.
+        are the exchanges that show it, by default all of the case. `is_proof`: this one answer proves it, so it
+        counts even if it does not repeat.
         """
         exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
         judged = (exchanges or self.exchanges)[-1]
@@ -305,6 +318,7 @@ class CaseContext:
         got: str | Callable[[], str],
         *shown: CallResult | Exchange,
     ) -> bool:
+        """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds."""
         self.count(rule, *shown)
         if not holds:
             self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)

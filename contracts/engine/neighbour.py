@@ -42,7 +42,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Difference:
+class RequestDifference:
     """A part in which two requests differ. Either value may be absent. `request` is the passing request."""
 
     place: str
@@ -68,7 +68,7 @@ class Neighbour:
     """
 
     exchange: Exchange
-    differences: tuple[Difference, ...]
+    differences: tuple[RequestDifference, ...]
 
     @property
     def distance(self) -> tuple[int, float]:
@@ -86,7 +86,7 @@ def guess(nearest: Sequence[Neighbour]) -> str:
 
     Only neighbours that differ in one place count.
     """
-    by_place: dict[str, list[Difference]] = {}
+    by_place: dict[str, list[RequestDifference]] = {}
     for neighbour in nearest:
         if len(neighbour.differences) == 1:
             by_place.setdefault(neighbour.differences[0].place, []).append(neighbour.differences[0])
@@ -113,15 +113,17 @@ def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
     if _has_json(failing.exchanges[-1].request) and not _has_json(passing.exchanges[judged].request):
         return None  # how a body of another type is read is not determined, so nothing was judged
     lost = [request for index, request in enumerate(one) if index not in dict(pairs)]
-    differences = [Difference(f"after {request.name}", request, _ABSENT, passing.exchanges[judged]) for request in lost]
+    differences = [
+        RequestDifference(f"after {request.name}", request, _ABSENT, passing.exchanges[judged]) for request in lost
+    ]
     matched = {other for _, other in pairs}
     more = [request for index, request in enumerate(other[: judged + 1]) if index not in matched]
     differences += [
-        Difference(f"without {request.name}", _ABSENT, request, passing.exchanges[judged]) for request in more
+        RequestDifference(f"without {request.name}", _ABSENT, request, passing.exchanges[judged]) for request in more
     ]
     for left, right in pairs:
         for place, here, there in _differences(one[left].parts, other[right].parts):
-            differences.append(Difference(place, here, there, passing.exchanges[right]))
+            differences.append(RequestDifference(place, here, there, passing.exchanges[right]))
     if not differences:
         return None
     return Neighbour(differences[-1].request, tuple(differences))
@@ -212,7 +214,7 @@ def _differences(failing: Any, passing: Any, place: str = "") -> Iterator[tuple[
 # Guesses
 
 
-def _guess_at(place: str, found: Sequence[Difference]) -> str:
+def _guess_at(place: str, found: Sequence[RequestDifference]) -> str:
     """Say what tells the failing value of a place from the passing ones."""
     failing, passing = found[0].failing, [one.passing for one in found if one.passing is not _ABSENT]
     if "sensitive" in place and not isinstance(failing, list | dict | str):

@@ -37,7 +37,7 @@ class Part:
 
     scenario: Scenario[Any]
     cases: Iterator[Any]
-    explores: bool = False
+    has_generated: bool = False
     """Whether the generated cases of the scenario follow."""
     limit: float = math.inf
     """No batch begins after its cases have spent so much."""
@@ -58,7 +58,7 @@ class Part:
     def next_case(self, *, together: bool) -> Any | None:
         """Return the case to begin, None if none may begin now."""
         if not self._batch and not self._running and not self.is_done:
-            size = self._batch_size() if together and self.scenario.together and not self.scenario.alone else 1
+            size = self._batch_size() if together and self.scenario.in_parallel and not self.scenario.exclusive else 1
             self._batch.extend(next_batch(self.cases, size, self.limit - self.spent))
             self._cost_of_runs = sum(map(cost_of_runs, self._batch))
             self.has_ended = not self._batch
@@ -91,7 +91,7 @@ class PartQueue:
 
     def __init__(self, parts: Iterable[Part], *, width: int, on_begin: Callable[[Part], None]) -> None:
         """`width` is how many cases run at the same time."""
-        self._coming = deque(sorted(parts, key=lambda part: part.scenario.alone))
+        self._coming = deque(sorted(parts, key=lambda part: part.scenario.exclusive))
         self._begun: list[Part] = []
         self._width = width
         self._on_begin = on_begin
@@ -110,7 +110,7 @@ class PartQueue:
         yield from list(self._begun)
         while self._coming:
             self._begun = [part for part in self._begun if not part.is_done]
-            if self._begun and self._coming[0].scenario.alone:
+            if self._begun and self._coming[0].scenario.exclusive:
                 return
             part = self._coming.popleft()
             self._begun.append(part)

@@ -50,7 +50,7 @@ def run_resent(context: CaseContext, case: ResentCase) -> None:
         now.update(_given_instead(exchange.answer, result.answer))
 
 
-RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: (), together=False)
+RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: (), in_parallel=False)
 
 
 def _renewed(request: Request, now: dict[str, str], context: CaseContext) -> Request:

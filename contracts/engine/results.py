@@ -30,7 +30,7 @@ class RuleViolated(AssertionError):
         self.same_answer: tuple[tuple[str, str], ...] = ()
         """The rules and causes of other violations that the last exchange shows in the same field."""
         self.is_proof = False
-        """Whether what was seen once shows that the rule is broken, whether or not it happens again."""
+        """Whether one answer proves the violation, so that it counts even if it does not repeat."""
         self.stable_without_repeat: bool | None = None
         """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
         leave runs behind: this says whether the finding is stable without a repeat.

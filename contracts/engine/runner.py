@@ -95,7 +95,7 @@ class Search:
     # Scenarios that wait more than they send
 
     def begin(self, cases: Iterable[ScenarioCase]) -> None:
-        """Start all these cases at once, of scenarios that wait; `settle` evaluates their outcomes."""
+        """Start all these cases at once, of scenarios that wait; `collect_waiting` evaluates their outcomes."""
         waiting = list(cases)
         self._waiting_pool = ThreadPoolExecutor(max(1, len(waiting)))
         for scenario, case in waiting:
@@ -106,7 +106,7 @@ class Search:
         outcome = self._waiting_pool.submit(self._outcome, scenario, case)
         self._waiting.append(_WaitingCase(scenario, case, outcome, is_repeat))
 
-    def settle(self, *, until: float = 0.0) -> None:
+    def collect_waiting(self, *, until: float = 0.0) -> None:
         """Evaluate the cases of `begin` that have ended, or end before `until` (monotonic). Raises OutOfTime."""
         futures.wait([one.outcome for one in self._waiting], timeout=max(0.0, until - time.monotonic()))
         for waiting in list(self._waiting):
@@ -120,18 +120,18 @@ class Search:
                 self.tried[scenario.name] += not waiting.is_repeat
                 if violated is None:
                     continue
-                self._conclude_if_new(scenario, case, violated, ())
+                self._confirm_if_new(scenario, case, violated, ())
                 if not waiting.is_repeat and self._is_known(scenario, violated):
                     # For violations that this one hid. Beside the other cases, which would all wait for it here.
                     self._begin(scenario, case, is_repeat=True)
 
     def _waiting_case_failed(self) -> bool:
-        """Return whether a case of `begin` has ended without passing, so that `settle` has something to look into."""
+        """Return whether a case of `begin` has failed, so that `collect_waiting` has something to investigate."""
         ended = [one.outcome for one in self._waiting if one.outcome.done()]
         return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
 
     @property
-    def unsettled(self) -> Collection[Scenario[Any]]:
+    def still_waiting(self) -> Collection[Scenario[Any]]:
         """The scenarios of `begin` with cases that have not ended."""
         return dict.fromkeys(one.scenario for one in self._waiting)
 
@@ -158,10 +158,10 @@ class Search:
         for failed in run_in_parallel(
             queue, self._run_case, until=until, must_pause=self._waiting_case_failed, stop=self.check.over.set
         ):
-            self._look_into_all(failed)
-            self.settle()
+            self._investigate_all(failed)
+            self.collect_waiting()
 
-    def _look_into_all(self, failed: Sequence[RunningCase]) -> None:
+    def _investigate_all(self, failed: Sequence[RunningCase]) -> None:
         for number, case in enumerate(failed):
             assert case.violated is not None
             try:
@@ -238,12 +238,12 @@ class Search:
 
     # Generated cases
 
-    def explore(self, scenario: Scenario[Any], *, examples: int, round_number: int = 0) -> None:
+    def run_generated(self, scenario: Scenario[Any], *, examples: int, round_number: int = 0) -> None:
         """Run that many generated cases. Raises OutOfTime."""
         if scenario.generated is None or not examples:
             return
         for attempt in range(1 + 2 * MAX_CAUSES):
-            failing = self._explore_once(scenario, (round_number, attempt), examples, (Phase.generate,))
+            failing = self._run_generated_once(scenario, (round_number, attempt), examples, (Phase.generate,))
             if failing is None:
                 return
             self.investigate(scenario, *failing)
@@ -252,11 +252,11 @@ class Search:
         """Run the failing cases of the example database."""
         if scenario.generated is None or self._database is None:
             return
-        failing = self._explore_once(scenario, ("replay",), 1, (Phase.reuse,))
+        failing = self._run_generated_once(scenario, ("replay",), 1, (Phase.reuse,))
         if failing is not None:
             self.investigate(scenario, *failing)
 
-    def _explore_once(
+    def _run_generated_once(
         self,
         scenario: Scenario[Any],
         attempt: tuple[object, ...],
@@ -290,7 +290,7 @@ class Search:
         `beside` are cases that ran at the same time.
         """
         for _ in range(2 * MAX_CAUSES):
-            self._conclude_if_new(scenario, case, violated, beside)
+            self._confirm_if_new(scenario, case, violated, beside)
             if not self._is_known(scenario, violated):
                 return
             again = self._outcome(scenario, case)
@@ -298,12 +298,12 @@ class Search:
                 return
             violated = again
 
-    def _conclude_if_new(
+    def _confirm_if_new(
         self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
     ) -> None:
         if not self._is_known(scenario, violated):
             try:
-                self._conclude(scenario, case, violated, beside)
+                self._confirm(scenario, case, violated, beside)
             except OutOfTime:
                 self._keep_unrepeated(violated, stable=False)
                 raise
@@ -318,9 +318,10 @@ class Search:
         unstable = self._unstable.get((violation.rule, violation.cause))
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
-    def _conclude(
+    def _confirm(
         self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
     ) -> None:
+        """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable."""
         check = self.check
         first = (violated.rule, violated.cause)
         if sum(rule == violated.rule for rule, _ in check.known_violations) >= MAX_CAUSES:
@@ -429,8 +430,8 @@ class Search:
         if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
-        found = self._outcome(ALONE, case, only=violated.dedup_key)
-        return None if found is None else (ALONE, case, found)
+        found = self._outcome(SINGLE_REQUEST, case, only=violated.dedup_key)
+        return None if found is None else (SINGLE_REQUEST, case, found)
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read gets a 5xx that succeeded before: then a write in between has broken the target."""
@@ -485,7 +486,7 @@ def judge_alone(context: CaseContext, result: CallResult) -> None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 
 
-ALONE: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), together=False)
+SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), in_parallel=False)
 UNREPORTED: Final[Scenario[Any]] = Scenario(
     "unreported runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
 )

@@ -30,9 +30,9 @@ class Scenario(Generic[C]):
     creates: bool = True
     attempts: int = 2
     """How often a failing case is sent again before it counts as unstable: more than 2 where chance decides."""
-    together: bool = True
-    """Whether its cases may run beside each other. Those of other scenarios may in any case, unless it is `alone`."""
-    alone: bool = False
+    in_parallel: bool = True
+    """Whether its cases may run beside each other. Those of other scenarios may, unless it is `exclusive`."""
+    exclusive: bool = False
     """Whether its cases run one at a time, without those of other scenarios (except the ones that wait)."""
     weight: float = 1
     """Its part of a round, as a multiple of what other scenarios have."""

@@ -84,12 +84,12 @@ class Scheduler:
             self._search.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
         left = self._rounds()
         try:
-            self._search.settle(until=self._end)
+            self._search.collect_waiting(until=self._end)
             self._run_parts(self._last, until=self._check.deadline)
         except OutOfTime:
             pass
-        unfinished = {part.scenario.name for part in (*left, *self._last) if not part.has_ended or part.explores}
-        unfinished |= {scenario.name for scenario in self._search.unsettled}
+        unfinished = {part.scenario.name for part in (*left, *self._last) if not part.has_ended or part.has_generated}
+        unfinished |= {scenario.name for scenario in self._search.still_waiting}
         return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
 
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
@@ -109,7 +109,7 @@ class Scheduler:
                     part.limit += _share(part.scenario, number)
                 self._run_parts([part for part in parts if part.spent < part.limit], until=self._end)
                 parts = [part for part in parts if not part.has_ended]
-                self._search.settle()
+                self._search.collect_waiting()
         except OutOfTime:
             return [*parts, *self._slow, *self._large]
         return parts
@@ -118,11 +118,11 @@ class Scheduler:
         """Run parts until they have spent their limits. Raises OutOfTime at `until`."""
         self._search.run(parts, until=until, on_begin=self._announce)
         for part in parts:
-            if part.has_ended and part.explores:
+            if part.has_ended and part.has_generated:
                 if time.monotonic() >= until:
                     raise OutOfTime
-                self._search.explore(part.scenario, examples=part.scenario.examples)
-                part.explores = False
+                self._search.run_generated(part.scenario, examples=part.scenario.examples)
+                part.has_generated = False
 
     def _announce(self, part: Part) -> None:
         ended = sum(each.has_ended for each in self._all)
@@ -144,7 +144,7 @@ class Scheduler:
             elif not scenario.waits:
                 few, many = self._by_runs(scenario)
                 (early if scenario.priority < LOWEST_PRIORITY else slow).append(Part(scenario, few, limit=0))
-                large.append(Part(scenario, many, explores=True, limit=0))
+                large.append(Part(scenario, many, has_generated=True, limit=0))
         return early, slow, large, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
@@ -166,7 +166,7 @@ class Scheduler:
     def _affordable(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Yield the cases of a live check that its budget allows."""
         for case in self._cases(scenario):
-            if self._check.guard.affords(runs=case.expected_runs if scenario.creates else 0, requests=3):
+            if self._check.guard.can_afford(runs=case.expected_runs if scenario.creates else 0, requests=3):
                 yield case
             else:
                 self._check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")

@@ -287,6 +287,6 @@ SEQUENCES: Final = Scenario(
     ),
     run_sequence,
     lambda check: fixed_sequences(),
-    together=False,  # a sequence must not be blamed for the effects of another
+    in_parallel=False,  # a sequence must not be blamed for the effects of another
     priority=6,
 )

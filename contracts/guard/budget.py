@@ -23,7 +23,7 @@ class Charge:
     creates: bool
 
 
-class Ledger:
+class BudgetAccount:
     """Thread-safe: `charge` either reserves the whole cost atomically or refuses it."""
 
     def __init__(self, budget: Budget, *, keeps_reserve: bool) -> None:
@@ -84,7 +84,7 @@ class Ledger:
             self._requests += 1
             return True
 
-    def affords(self, *, runs: int, requests: int) -> bool:
+    def can_afford(self, *, runs: int, requests: int) -> bool:
         with self._lock:
             return self._refusal(runs, creates=runs > 0, requests=requests) is None
 

@@ -49,13 +49,13 @@ def delete_support(client: RunsClient, authorization: str = TOKEN) -> DeleteSupp
     An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
     certainly does not exist tell the two apart.
     """
-    unknown = client.ask("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
+    unknown = client.request("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
     if unknown.status != 404:
         return DeleteSupport(unknown.status not in {401, 403, 405, 501})
-    malformed = client.ask("DELETE", "/v1/runs/not-a-uuid", authorization)
+    malformed = client.request("DELETE", "/v1/runs/not-a-uuid", authorization)
     if malformed.status not in {404, 405}:
         return DeleteSupport(offered=True, unknown_is_404=True)
-    nowhere = client.ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", authorization)
+    nowhere = client.request("DELETE", "/v1/contracts-not-a-uuid/nowhere", authorization)
     return DeleteSupport(offered=nowhere.body != unknown.body, unknown_is_404=True)
 
 
@@ -127,10 +127,10 @@ class Cleaner:
 
     def _clean_as(self, run_id: str, path: str, authorization: str | None, *, proven: bool) -> bool:
         """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""
-        ask = self.client.ask
+        request = self.client.request
         cancelled = False
         if self.client.is_shared:
-            answer = ask("GET", path, authorization)
+            answer = request("GET", path, authorization)
             if answer.status in {200, 404}:
                 (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
             run = json_object(answer) or self._listed_before.get(run_id)
@@ -140,14 +140,14 @@ class Cleaner:
                 return True
             cancelled = run is not None and text_of(run, "status") in _TERMINAL
         if not cancelled and (self.client.is_shared or not self._support.offered):
-            ask("PATCH", path, authorization, _CANCEL)
+            request("PATCH", path, authorization, _CANCEL)
             cancelled = True
         if not self._support.offered:
             return True
-        status = ask("DELETE", path, authorization).status
+        status = request("DELETE", path, authorization).status
         if status in {400, 409, 422} and not cancelled:  # some servers delete only what has ended
-            ask("PATCH", path, authorization, _CANCEL)
-            status = ask("DELETE", path, authorization).status
+            request("PATCH", path, authorization, _CANCEL)
+            status = request("DELETE", path, authorization).status
         if status < 300:
             self._deleted.add(run_id)
             if self._support.unknown_is_404:
@@ -230,7 +230,7 @@ class Cleaner:
             return None
         is_gone = True
         for authorization in authorizations:
-            status = self.client.ask("GET", path, authorization).status
+            status = self.client.request("GET", path, authorization).status
             if 200 <= status < 300:
                 return True
             # Without a valid token, a read after the delete may not get a 404.

@@ -116,12 +116,12 @@ class Gate:
     def _is_unknown(self, text: str) -> bool:
         """Return whether none of the organisations that the check has a token for sees the run."""
         client, path = self._client(), f"/v1/runs/{quote(text, safe='')}"
-        return all(client.ask("GET", path, each).status == 404 for each in self._authorizations)
+        return all(client.request("GET", path, each).status == 404 for each in self._authorizations)
 
     def _is_ours(self, run_id: str) -> bool:
         """Return whether the run is new, or no longer exists."""
         client, path = self._client(), path_of_run(run_id) or "/v1/runs/not-a-uuid"
-        answer = client.ask("GET", path, self._ownership.runs[run_id])
+        answer = client.request("GET", path, self._ownership.runs[run_id])
         run = json_object(answer)
         if run is None:
             return answer.status == 404

@@ -1,6 +1,6 @@
 """The guard: every request of a check goes through `Guard.send`, which refuses what the check must not do.
 
-The steps for each request: check its effect (gate), charge its maximum cost (ledger), wait for the rate limit, write
+The steps for each request: check its effect (gate), charge its maximum cost (account), wait for the rate limit, write
 the intent of a create (journal), send it (upstream; again after a 429), log the exchange with the tokens masked, settle
 the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
 """
@@ -24,7 +24,7 @@ from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
+from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, BudgetAccount, Charge
 from contracts.guard.check_cleanup import CheckCleanup
 from contracts.guard.concurrency import InFlight, StartBarrier, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
@@ -91,7 +91,7 @@ class Guard:
         self._ownership = Ownership()
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
-        self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
+        self._account = BudgetAccount(target.budget, keeps_reserve=target.clean_up)
         self._rate_limiter = RateLimiter(target.budget.rate, self._clock, bounds)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
@@ -121,7 +121,7 @@ class Guard:
         )
         if self.target.profile == "live":
             self._watch = Watch(
-                self._client(), self._ownership, self._journal, self._ledger, authorizations=self._authorizations
+                self._client(), self._ownership, self._journal, self._account, authorizations=self._authorizations
             )
         self._cleanup = CheckCleanup(
             self._journal,
@@ -160,7 +160,7 @@ class Guard:
     @property
     def spent(self) -> Spent:
         seconds = self._clock.monotonic() - self._started
-        return Spent(self._ledger.requests, len(self._ownership.runs), self._runs_left, round(seconds, 3))
+        return Spent(self._account.requests, len(self._ownership.runs), self._runs_left, round(seconds, 3))
 
     @property
     def proxy(self) -> Proxy:
@@ -170,8 +170,8 @@ class Guard:
                 self._proxy = Proxy(self.send)
             return self._proxy
 
-    def affords(self, *, runs: int, requests: int = 1) -> bool:
-        return self._ledger.affords(runs=runs, requests=requests)
+    def can_afford(self, *, runs: int, requests: int = 1) -> bool:
+        return self._account.can_afford(runs=runs, requests=requests)
 
     def allow_unknown(self, run_id: str) -> None:
         """Allow writes to a made-up id, which belongs to nobody.
@@ -308,12 +308,12 @@ class Guard:
             look_requests = watch.requests_for_looking(masked)
         try:
             what = _describe(masked)
-            charge = self._ledger.charge(effect.runs, creates=effect.creates, what=what, requests=1 + look_requests)
+            charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
             self.log.add_skipped(str(error))
             raise
         if watch is not None:
-            self._ledger.refund_request(look_requests)  # they are charged one by one when they are sent
+            self._account.refund_request(look_requests)  # they are charged one by one when they are sent
             watch.remember_existing_runs(authorization)
         return _PendingRequest(request, masked, effect, charge)
 
@@ -328,8 +328,8 @@ class Guard:
             raise
 
     def _refund(self, pending: _PendingRequest) -> None:
-        self._ledger.settle(pending.charge, 0)
-        self._ledger.refund_request()
+        self._account.settle(pending.charge, 0)
+        self._account.refund_request()
 
     def _execute(self, pending: _PendingRequest, barrier: StartBarrier | None = None) -> Exchange:
         """Send an admitted request. The first Ctrl-C during a create waits for its answer, which reports the runs."""
@@ -339,7 +339,7 @@ class Guard:
             return self._send_and_settle(pending, barrier)
 
     def _send_and_settle(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
-        """Send the request. Whatever happens, ledger and journal afterwards cover what it may have created."""
+        """Send the request. Whatever happens, account and journal afterwards cover what it may have created."""
         creates = pending.effect.creates
         sent_at = self._clock.now()
         try:
@@ -348,12 +348,12 @@ class Guard:
             self._note_for_watch(pending, sent_at, exchange)
             return exchange
         except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing
-            self._ledger.settle(pending.charge, 0)
+            self._account.settle(pending.charge, 0)
             if pending.intent is not None:
                 self._journal.close_intent(pending.intent, ())
             raise
         except BaseException:
-            self._leave_open(pending)
+            self._assume_worst(pending)
             self._note_for_watch(pending, sent_at, None)
             raise
 
@@ -409,12 +409,12 @@ class Guard:
         self._rate_limiter.pause(wait_s)
         if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
             return False
-        if not self._ledger.charge_request(cleaning=False):
+        if not self._account.charge_request(cleaning=False):
             return False
         try:
             self._rate_limiter.wait(left_s=self._schedule.left_s)
         except OutOfBudget:
-            self._ledger.refund_request()
+            self._account.refund_request()
             return False
         return True
 
@@ -431,7 +431,7 @@ class Guard:
         refused = 400 <= status < 500 or status in {307, 308}
         if not pending.effect.creates:
             if pending.charge.runs and refused:
-                self._ledger.settle(pending.charge, 0)
+                self._account.settle(pending.charge, 0)
             if pending.effect.collections and 200 <= status < 300:
                 for resource in created_by(exchange.answer).runs:
                     self._ownership.others.add(resource.id)
@@ -454,18 +454,18 @@ class Guard:
         # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
         only_read = exchange.request.method in SAFE_METHODS and not created.runs
         if refused or only_read or (status < 300 and len(run_ids) + created.failed == pending.charge.runs):
-            self._ledger.settle(pending.charge, new)
+            self._account.settle(pending.charge, new)
             if pending.intent is not None and self._watch is None:
                 self._journal.close_intent(pending.intent, run_ids, unproven)
                 return
         else:
-            self._leave_open(pending)
+            self._assume_worst(pending)
         if pending.intent is not None:  # stays open until the watch or the clean-up has searched for more runs
             self._journal.record_answer(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
 
-    def _leave_open(self, pending: _PendingRequest) -> None:
+    def _assume_worst(self, pending: _PendingRequest) -> None:
         """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""
-        self._ledger.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
+        self._account.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
 
     def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
         """Return whether a reported run belongs to the check: a broken server may report older runs of someone else."""
@@ -481,7 +481,7 @@ class Guard:
             self._rate_limiter,
             self._clock,
             is_shared=self._is_shared,
-            pay=lambda: self._ledger.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
+            pay=lambda: self._account.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
             left_s=self._schedule.left_to_ask_s,
             record=self.log.add,
             bounds=self._bounds,

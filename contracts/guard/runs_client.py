@@ -68,7 +68,7 @@ class RunsClient:
         """How far the target's clock is ahead of ours, by the Date of its answers."""
         return self._ahead or timedelta()
 
-    def ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
+    def request(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
         """Send a request; wait and retry after 429. Returns the 429 if the retries are used up or the wait is too long.
 
         Raises NoAnswer, also without sending if the target seems dead, and OutOfBudget.
@@ -123,7 +123,7 @@ class RunsClient:
         """Return the newest runs, with the exchange that read them; None if the list cannot be read."""
         path = f"/v1/runs?{urlencode({'sort_mode': 'created_at_desc', 'limit': NEWEST})}"
         try:
-            answer = self.ask("GET", path, authorization)
+            answer = self.request("GET", path, authorization)
         except (NoAnswer, OutOfBudget):
             return None
         items = _items(answer)
@@ -135,7 +135,7 @@ class RunsClient:
         max_pages = _MAX_SHARED_PAGES if self.is_shared else _MAX_PAGES
         for page in range(max_pages):
             parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
-            answer = self.ask("GET", f"/v1/runs?{urlencode(parameters)}", authorization)
+            answer = self.request("GET", f"/v1/runs?{urlencode(parameters)}", authorization)
             items = _items(answer)
             if items is None:
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")

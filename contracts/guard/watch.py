@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from contracts.core.exchange import Exchange, Request
-from contracts.guard.budget import Ledger
+from contracts.guard.budget import BudgetAccount
 from contracts.guard.effect import Effect
 from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, text_of
 from contracts.guard.journal import IDENTITIES, Journal
@@ -131,7 +131,7 @@ class Watch:
         client: RunsClient,
         ownership: Ownership,
         journal: Journal,
-        ledger: Ledger,
+        account: BudgetAccount,
         *,
         authorizations: tuple[str, ...],
     ) -> None:
@@ -145,7 +145,7 @@ class Watch:
         self._clock = client.clock
         self._ownership = ownership
         self._journal = journal
-        self._ledger = ledger
+        self._account = account
         self._authorizations = authorizations
         self._unreported: list[UnreportedRuns] = []
         self._checked_refusals = 0
@@ -311,7 +311,7 @@ class Watch:
                 apart_s = (at - new.origin.at).total_seconds()
                 names_workflow = bool(new.origin.effect.workflow_ids)
                 self.possible.append(PossibleRun.of(new.run, apart_s=apart_s, names_workflow=names_workflow))
-        self._ledger.add_unreported(len({new.run["id"] for new in found}))
+        self._account.add_unreported(len({new.run["id"] for new in found}))
 
     def _page_with_reported(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[Run]] | None:
         """Return the newest runs, once they include all that the pending requests' answers reported or fill a page.

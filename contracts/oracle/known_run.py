@@ -75,13 +75,13 @@ class KnownRun:
         return self.status in TERMINAL
 
     @property
-    def is_active(self) -> bool:
+    def is_running(self) -> bool:
         return self.status in {"running", "running_checks"}
 
     def candidate(self, absence: Absence | None = None) -> Candidate:
         """The run as a list may contain it. `absence` tells why it may not, apart from a delete."""
         run = Candidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
-        return replace(run, settled=run.settled | (self.changed - {"status", *RESULTS}))
+        return replace(run, fixed=run.fixed | (self.changed - {"status", *RESULTS}))
 
     # Reads
 
@@ -136,7 +136,7 @@ class KnownRun:
         may_have_moved = self.may_have_moved(after, body)
         named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
         for name, asked in named.items():
-            may_have_ended = self.has_ended or (self.is_active and after["status"] in TERMINAL)
+            may_have_ended = self.has_ended or (self.is_running and after["status"] in TERMINAL)
             if name == "status" and (asked != "cancelled" or may_have_ended):
                 continue  # whether another status can be set is not determined
             if name in newer_properties() and name not in after:

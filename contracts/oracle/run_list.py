@@ -55,11 +55,11 @@ FOREIGN: Final = Absence(
 class Candidate:
     """A run that a list may contain, as the last answer about it showed it.
 
-    `settled` are the fields that only a request can still change. `absence` tells why no list may contain the run.
+    `fixed` are the fields that only a request can still change. `absence` tells why no list may contain the run.
     """
 
     view: Mapping[str, Any]
-    settled: frozenset[str]
+    fixed: frozenset[str]
     absence: Absence | None = None
 
     @classmethod
@@ -87,7 +87,7 @@ def _matches_one(run: Candidate, name: str, value: str, query: Query) -> bool | 
             return _is_in_order(run.view.get("created_at"), value)
         case "search":
             return _has_word(run, value, query)
-        case "workflow_id" | "session_id" | "machine_id" | "status" if name in run.settled:
+        case "workflow_id" | "session_id" | "machine_id" | "status" if name in run.fixed:
             return bool(own == value)
         case "status":
             may_be_now = value != "cancelled" and can_follow(str(own), value)  # only a request cancels a run
@@ -107,7 +107,7 @@ def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
     if len(word) < _MIN_WORD:
         return None
     found = [name for name in fields if any(word.lower() in text for text in _texts(run.view.get(name)))]
-    if not run.settled.isdisjoint(found):
+    if not run.fixed.isdisjoint(found):
         return True
     hidden = any(name == "fields" for name, _ in query) and not run.view.keys() >= set(fields)
     return None if found or hidden else False

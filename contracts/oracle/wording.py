@@ -60,11 +60,11 @@ def answer_in_words(answer: Answer) -> str:
         body = answer.json()
     except ValueError:
         body = None
-    told = _told(body) if isinstance(body, dict) else ""
+    told = _body_in_words(body) if isinstance(body, dict) else ""
     return f"{answer.status} {told or excerpt(answer.body)}"
 
 
-def _told(body: Mapping[str, Any]) -> str:
+def _body_in_words(body: Mapping[str, Any]) -> str:
     match body:
         case {"detail": str(text)}:
             return value_in_words(text)

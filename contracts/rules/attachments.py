@@ -102,7 +102,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
 
 
 def _described(context: CaseContext, run: Mapping[str, Any], attachment: str, created: CallResult) -> CallResult:
-    result = context.ask("get_run_attachment", attachment, after=[created])
+    result = context.call_valid("get_run_attachment", attachment, after=[created])
     same = result.body.get("id") == attachment and result.body.get("run_id") == run["id"]
     expected = f"id {attachment} of run {run['id']}"
     got = f"id {result.body.get('id')} of run {result.body.get('run_id')}"
@@ -138,13 +138,13 @@ def _judge_content(
 ) -> bool:
     """Return whether the bytes are those that were sent. If not, further downloads would show nothing new."""
     content = base64.b64decode(sent["content"])
-    read = context.ask("download_run_attachment", attachment, after=[created])
+    read = context.call_valid("download_run_attachment", attachment, after=[created])
     got = read.answer.body
     expected = f"the {counted(len(content), 'byte')} that were sent"
     difference = partial(_difference, content, got)
     is_right = context.require(got == content, "ATTACHMENTS", "other bytes", expected, difference, created, read)
     if is_right and repeated:
-        again = context.ask("download_run_attachment", attachment, after=[created, read])
+        again = context.call_valid("download_run_attachment", attachment, after=[created, read])
         same, cause = again.answer.body == content, "other bytes the second time"
         difference = partial(_difference, content, again.answer.body)
         context.require(same, "ATTACHMENTS", cause, "the same bytes again", difference, created, read, again)
@@ -167,7 +167,7 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
     of_run, of_inputs = ("run_id", run["id"]), ("attachment_type", "input")
 
     def listed(*query: tuple[str, str]) -> CallResult:
-        return context.ask("list_run_attachments", query=query, after=[created])
+        return context.call_valid("list_run_attachments", query=query, after=[created])
 
     def require_all(found: Sequence[Any], results: Sequence[CallResult]) -> None:
         cause, expected = "the list has others", f"the {counted(len(mine), 'input attachment')} of the run"
@@ -217,7 +217,7 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
     results: list[CallResult] = []
     for seconds in (None, 10, 3600) if expires else (None,):
         query = [] if seconds is None else [("expires_in", str(seconds))]
-        result = context.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
+        result = context.call_valid("get_run_attachment_download_url", attachment, query=query, after=[created])
         results.append(result)
         body = result.body
         right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)

@@ -135,7 +135,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
     first = written.runs[0]
     query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
     query += [("sort_mode", "created_at_desc"), ("limit", "20")]
-    result = context.ask("list_runs", query=query, after=[written.result])
+    result = context.call_valid("list_runs", query=query, after=[written.result])
     items = {item.get("id"): item for item in items_of(result)}
     for run in written.runs:
         if run["id"] in items:
@@ -302,7 +302,7 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
         if run.get("machine_id") or run.get("status") in TERMINAL:
             break
         context.wait(0.1)
-        run = context.ask("get_run", run["id"], token=case.token).body
+        run = context.call_valid("get_run", run["id"], token=case.token).body
     if not run.get("machine_id"):
         raise Inconclusive("no machine is picked")
     machine = context.call("get_machine", run["machine_id"], token=case.token)

@@ -81,7 +81,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     last = len(ids) - 1
     some = sorted({0, 1, len(ids) // 2, last - 1, last} & set(range(len(ids))))
     picked = range(len(ids)) if case.reads_all else some
-    reads = [context.ask("get_run", ids[index], after=[result]) for index in picked]
+    reads = [context.call_valid("get_run", ids[index], after=[result]) for index in picked]
     by_step = [*zip(picked, reads, strict=True)]
     for index, read in by_step:
         _judge_step(context, body, steps[index], index, session, result, read)
@@ -95,7 +95,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
         for index, read in (*by_step[:2], *by_step[2:][-1:]):
             _judge_files(context, body["shared_file_inputs"], index, result, read)
     if check.offers("list_runs"):
-        listed = context.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
+        listed = context.call_valid("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
         items = {item.get("id"): item for item in items_of(listed)}
         found = items.keys() & set(ids)
         is_listed, cause = len(found) == len(ids) or joins is not None, "a run of a chain is not listed"
@@ -160,7 +160,7 @@ def _judge_files(
         return
     left = sorted(base64.b64decode(file["content"]) for file in files)
     for attachment in attachments if context.check.offers("download_run_attachment") else ():
-        content = context.ask("download_run_attachment", attachment, after=[result])
+        content = context.call_valid("download_run_attachment", attachment, after=[result])
         raw = content.answer.body
         got = f"{counted(len(raw), 'byte')} that are in none of the files"
         if not context.require(

@@ -114,7 +114,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
     run = _new_run(context)
     bodies: Sequence[Mapping[str, Any]] = _SINGLE_UPDATES[: max(2, width)]
     results = _send(context, [request_for("update_run", run["id"], body=body) for body in bodies])
-    read = context.ask("get_run", run["id"], after=results)
+    read = context.call_valid("get_run", run["id"], after=results)
     if read.body.get("status") != run.get("status"):
         return  # a run that has ended meanwhile has output of its own
     for result, body in zip(results, bodies, strict=True):
@@ -164,7 +164,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     sent = [result.exchange for result in results]
     items = check_list(context, isolated, [isolated.filter], before=sent)
     for run, body in zip(updated, bodies, strict=True):
-        read = context.ask("get_run", run["id"], after=results)
+        read = context.call_valid("get_run", run["id"], after=results)
         for shown in (read.body, *([] if items is None else [items.get(run["id"], read.body)])):
             problem = difference(body["input_values"], shown.get("input_values"), "input_values")
             cause, expected = "of two updates at the same moment one is lost", "input_values as updated"
@@ -256,7 +256,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_concurrent,
         concurrent_cases,
         attempts=4,
-        alone=True,  # else the requests are further apart
+        exclusive=True,  # else the requests are further apart
         priority=2,
     ),
 )

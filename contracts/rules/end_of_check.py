@@ -87,7 +87,7 @@ def look_at_runs(context: CaseContext, case: LastRunsCase) -> None:
         run.read()
         for attachment in run.known.view.get("input_attachment_ids") or ():
             if context.check.offers("download_run_attachment"):
-                context.ask("download_run_attachment", attachment, after=run.shown)
+                context.call_valid("download_run_attachment", attachment, after=run.shown)
     if runs and context.check.offers("list_runs"):
         _list_runs(runs)
     reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known_violations)
@@ -309,7 +309,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         needs=("list_runs", "get_run"),
         creates=False,
         priority=9,
-        alone=True,
+        exclusive=True,
         last=True,
     ),
     Scenario(

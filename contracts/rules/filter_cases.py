@@ -176,7 +176,7 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
-        yield FilterCase(_different_creates(check, 6), some, changes=CHANGES, alone=True)
+        yield FilterCase(_different_creates(check, 6), some, changes=CHANGES, without_isolating_filter=True)
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:

@@ -82,15 +82,15 @@ def _written_time(text: str, way: str, shift: int) -> str | None:
 class FilterCase(Case):
     """Runs that differ in what filters look at, and lists of them by several queries.
 
-    `changes` are done to some of the runs (see CHANGES). Unless a case is `alone`, every query gets the filter too that
-    isolates the runs of the case.
+    `changes` are done to some of the runs (see CHANGES). Every query also gets the filter that isolates the runs of the
+    case, unless the case is `without_isolating_filter`.
     """
 
     creates: Sequence[Mapping[str, Any]]
     queries: Sequence[Sequence[Filter]]
     limits: Sequence[int] = (MAX_LIMIT,)
     changes: tuple[str, ...] = ()
-    alone: bool = False
+    without_isolating_filter: bool = False
 
     @property
     def expected_runs(self) -> int:
@@ -106,7 +106,7 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
         query = [(one.name, value) for one, value in zip(filters, values, strict=True) if value is not None]
         if len(query) < len(filters):
             continue
-        if not case.alone:
+        if not case.without_isolating_filter:
             query = list(within(isolated, query))
         for limit in case.limits:
             check_list(context, isolated, query, limit=limit)

@@ -70,7 +70,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         context.named["made"] = context.some_runs(1).ids[0]
         context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
     elif case.made_by:
-        made = context.ask(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
+        made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
         context.named["made"] = made.body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
@@ -323,9 +323,9 @@ def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
 
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
 SCENARIOS = (
-    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, alone=True, priority=1),
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, exclusive=True, priority=1),
     Scenario(
-        "many writes", ("HTTP-LIMIT",), run_many, lambda check: many_cases(check, _WRITES), alone=True, priority=2
+        "many writes", ("HTTP-LIMIT",), run_many, lambda check: many_cases(check, _WRITES), exclusive=True, priority=2
     ),
     Scenario(
         "rate limits met during the check",

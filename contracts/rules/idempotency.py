@@ -218,7 +218,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
     """Change the runs of the first write: an input of the run that was updated; else they are cancelled."""
     if operation == "update_run":
-        context.ask("update_run", context.placeholder("run"), body=_CHANGED)
+        context.call_valid("update_run", context.placeholder("run"), body=_CHANGED)
         return
     for run_id in created_ids(first)[:1]:
         cancelled = context.call("update_run", run_id, body=_CANCELLED)
@@ -376,7 +376,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_together,
         together_cases,
         attempts=6,
-        alone=True,  # else the requests are further apart
+        exclusive=True,  # else the requests are further apart
         priority=2,
     ),
     Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
@@ -386,7 +386,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_conflict_together,
         conflict_together_cases,
         attempts=6,
-        alone=True,  # else the requests are further apart
+        exclusive=True,  # else the requests are further apart
         priority=2,
     ),
     Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, priority=2),

@@ -61,11 +61,13 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     run = creates[0].runs[0]
     found: list[tuple[str, CallResult]] = []
     for include in case.includes:
-        found.append((include, context.ask("get_run", run["id"], query=[("include", include)])))
+        found.append((include, context.call_valid("get_run", run["id"], query=[("include", include)])))
         if context.check.offers("list_runs"):
             query = [("search", marker), ("include", include), NEWEST_FIRST]
             pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.expected_runs)]
-            found += [(include, context.ask("list_runs", query=query + page)) for page in ([], *pages[: case.pages])]
+            found += [
+                (include, context.call_valid("list_runs", query=query + page)) for page in ([], *pages[: case.pages])
+            ]
     after = _read_each(context, ids)
     known = _stable(_resources(before), _resources(after))
     for include, result in found:

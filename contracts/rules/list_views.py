@@ -164,7 +164,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_unfiltered,
         unfiltered_cases,
         needs=LISTS,
-        alone=True,
+        exclusive=True,
         priority=1,
     ),
     Scenario(
@@ -182,7 +182,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         lambda check: [ExistingCase(5), ExistingCase(DEFAULT_LIMIT)],
         needs=LISTS,
         creates=False,
-        alone=True,  # else the runs that exist depend on what other scenarios do meanwhile
+        exclusive=True,  # else the runs that exist depend on what other scenarios do meanwhile
         priority=1,
     ),
 )

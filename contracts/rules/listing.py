@@ -50,7 +50,7 @@ def read_page(
 ) -> RunList:
     asked = [("skip", skip), ("limit", limit)]
     paging = [(name, str(value)) for name, value in asked if value is not None]
-    result = context.ask("list_runs", query=[*query, *paging], token=token, after=after)
+    result = context.call_valid("list_runs", query=[*query, *paging], token=token, after=after)
     return page_of(result, query, skip=skip, limit=limit)
 
 
@@ -88,7 +88,7 @@ def total_of(result: CallResult) -> int | None:
 
 def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
     """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
-    result = context.ask("list_runs", query=[(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST])
+    result = context.call_valid("list_runs", query=[(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST])
     return result, items_of(result)
 
 

@@ -35,10 +35,9 @@ RULES = (
     Rule(
         "LIST-PAGE",
         "api",
-        "Pages put together give the whole",
+        "All pages together contain every run once",
         "In created_at_desc, pages of any size have no gaps and no repeats, newest first; skip and limit are those "
-        "that were asked for (0 and 100 by default), a page is as full as it can be, and total is the number of all "
-        "that match.",
+        "that were asked for (0 and 100 by default), only the last page may be short, and total counts all that match.",
         GROUP,
         needs=LISTS,
     ),
@@ -157,7 +156,7 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
             grow(context, isolated, body)
         elif change == "delete" and context.check.offers("delete_run"):
             run = isolated.runs[-1]
-            deletes.append(context.ask("delete_run", run["id"], after=[isolated.made[-1].result]).exchange)
+            deletes.append(context.call_valid("delete_run", run["id"], after=[isolated.made[-1].result]).exchange)
             isolated.delete(run)
         for number, query in enumerate(queries):
             sent = len(context.exchanges)
@@ -177,16 +176,16 @@ def growing_cases(check: CheckContext) -> Iterator[GrowingCase]:
 
 
 @dataclass(frozen=True)
-class OtherPageCase(Case):
-    """A page of another list than that of runs. A negative `skip` counts from its end."""
+class ResourcePageCase(Case):
+    """A page of machines, pools, workflows or attachments. A negative `skip` counts from its end."""
 
     operation: str
     skip: int | None
     limit: int | None
 
 
-def run_other_page(context: CaseContext, case: OtherPageCase) -> None:
-    """Judge a page of another list by its own total, skip and limit.
+def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
+    """Judge a page of resources by its own total, skip and limit.
 
     Paging is not documented for these lists, so a list without it is inconclusive.
     """
@@ -199,18 +198,18 @@ def run_other_page(context: CaseContext, case: OtherPageCase) -> None:
     page, after = (context.call(case.operation, query=one) for one in (query, []))
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
-        raise Inconclusive("a list that others change, or that is not given in pages")
+        raise Inconclusive("the list changed meanwhile, or has no paging")
     cause, expected = "total is another on another page", f"total {totals[0]}"
     context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
-    told = Page(page.body.get("skip"), page.body.get("limit"), page.body)
-    context.judge("LIST-PAGE", frame_violations(told), page)
+    reported = Page(page.body.get("skip"), page.body.get("limit"), page.body)
+    context.judge("LIST-PAGE", frame_violations(reported), page)
 
 
-def other_page_cases(check: CheckContext) -> Iterator[OtherPageCase]:
+def resource_page_cases(check: CheckContext) -> Iterator[ResourcePageCase]:
     windows = ((None, None), (0, 1), (1, 1), (1, None), (2, 2), (5, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT), (-1, 1))
     for operation in ("list_machines", "list_pools", "list_workflows", "list_run_attachments"):
         if check.offers(operation):
-            yield from (OtherPageCase(operation, skip, limit) for skip, limit in windows)
+            yield from (ResourcePageCase(operation, skip, limit) for skip, limit in windows)
 
 
 _RULES: Final = ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER")
@@ -220,10 +219,10 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "pages of other lists",
         ("LIST-PAGE",),
-        run_other_page,
-        other_page_cases,
+        run_resource_page,
+        resource_page_cases,
         creates=False,
-        alone=True,  # other scenarios create pools and workflows
+        exclusive=True,  # other scenarios create pools and workflows
         priority=2,
     ),
     Scenario("single pages", ("LIST-PAGE",), run_windows, window_cases, needs=LISTS, priority=1),

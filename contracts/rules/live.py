@@ -32,7 +32,7 @@ from contracts.rules.updates import update_case
 from contracts.rules.writes import Body, Write, Writes
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
-PROOF: Final = {"proof": "«proof»"}
+MARKED_INPUTS: Final = {"check": "«check-marker»"}
 """Input values with the marker of this check: it proves that a run belongs to the check, even if no answer names it."""
 OWN_SESSION: Final = {"session_id": "«own-session»"}
 """A new session of this check, with the same purpose, for requests that must create nothing. If one creates a run after
@@ -62,10 +62,13 @@ def body(
 def _creates(check: CheckContext) -> Iterator[CreateCase]:
     creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
-        ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
+        (
+            "create_run",
+            {"start_session": True, "session_alias": "First Älias «check-marker»", "release_session_after": True},
+        ),
         (
             "bulk_create_runs",
-            {"input_values": write_bodies.INPUTS | PROOF, "sensitive_input_values": write_bodies.SECRETS},
+            {"input_values": write_bodies.INPUTS | MARKED_INPUTS, "sensitive_input_values": write_bodies.SECRETS},
         ),
         ("bulk_create_runs", {"count": 2, "file_inputs": [file(raw=bytes(range(256)))]}),
         ("bulk_create_runs", {"machine_id": "«machine»"}),
@@ -156,7 +159,7 @@ def _updates(check: CheckContext) -> Iterator[RunCase]:
 
 def _chains(check: CheckContext) -> Iterator[ChainCase]:
     if check.target.base_request is None:
-        first = {"workflow_id": "«workflow»", "session_alias": "one «proof»"}
+        first = {"workflow_id": "«workflow»", "session_alias": "one «check-marker»"}
         yield ChainCase({"steps": [first, {"workflow_id": "«workflow»"}]})
 
 
@@ -188,7 +191,7 @@ def _paths(check: CheckContext) -> Iterator[MethodCase]:
         yield MethodCase("GET", path)
 
 
-PLAN: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
+LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,

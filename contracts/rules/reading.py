@@ -57,7 +57,7 @@ def read_back(context: CaseContext, written: WriteResult) -> None:
 def read_one(
     context: CaseContext, run: dict[str, Any], parsed: ParsedRequest | None, *, after: Evidence = ()
 ) -> dict[str, Any]:
-    result = context.ask("get_run", run["id"], after=after)
+    result = context.call_valid("get_run", run["id"], after=after)
     judge_read(context, run, result.body, parsed, (*after, result))
     found: dict[str, Any] = result.body
     return found

@@ -147,7 +147,7 @@ def _check_nothing_changed(
         cause = f"a refused {operation} takes attachments away"
         there = left.status != 404
         context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
-    after = context.ask("get_run", run["id"], after=sent[-1:])
+    after = context.call_valid("get_run", run["id"], after=sent[-1:])
     for name in (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
         same = (run.get(name) or None) == (after.body.get(name) or None)
         if operation == "update_run" and name in _CHANGES_BY_ITSELF:

@@ -45,7 +45,7 @@ def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> N
 
     If no sibling has, it is unlikely that the run had ended.
     """
-    if any(context.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
+    if any(context.call_valid("get_run", one).body.get("status") in TERMINAL for one in siblings):
         raise Inconclusive("runs end too fast to retry one that has not ended")
 
 
@@ -197,7 +197,7 @@ SCENARIOS = (
         together_cases,
         needs=("retry_run", "get_run", "update_run"),
         attempts=6,
-        alone=True,  # else the requests are further apart
+        exclusive=True,  # else the requests are further apart
         priority=3,
     ),
 )

@@ -75,7 +75,7 @@ def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
     ids = written.result.body.get("run_ids") or ()
     if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):
         raise Inconclusive("a chain has other runs than steps")
-    runs = tuple(context.ask("get_run", run_id, after=[written.result]).body for run_id in ids)
+    runs = tuple(context.call_valid("get_run", run_id, after=[written.result]).body for run_id in ids)
     return WriteResult(written.parsed, written.result, runs, True)
 
 
@@ -161,7 +161,7 @@ def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallRe
     """Judge that no file of a refused retry is listed."""
     if not body.get("file_inputs") or not run.context.check.offers("list_run_attachments"):
         return
-    result = run.context.ask("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
+    result = run.context.call_valid("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
     new = [
         item for item in items_of(result) if item.get("id") not in (run.known.view.get("input_attachment_ids") or ())
     ]

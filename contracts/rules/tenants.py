@@ -70,7 +70,7 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
         _try_as_another(context, operation, run, [created], theirs, widely=False)
-    before = context.ask("get_run", run["id"], token=mine)
+    before = context.call_valid("get_run", run["id"], token=mine)
     for operation in filter(check.offers, case.operations):
         if operation == "list_runs":
             _list_as_another(context, run, created, theirs, widely=case.widely)
@@ -97,7 +97,7 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
     result = context.call(operation, body=context.fill(write_bodies.minimal(operation)) | fields, token=token)
     body = result.body if isinstance(result.body, dict) else {}
     if operation == "create_run_chain" and result.accepted:
-        return context.ask("get_run", body["run_ids"][-1], token=token).body, result
+        return context.call_valid("get_run", body["run_ids"][-1], token=token).body, result
     runs = body.get("created_runs") or [body]
     if not result.accepted or not isinstance(runs[-1].get("id"), str):
         raise Inconclusive(f"{operation} gives no run to go on with")

@@ -189,7 +189,7 @@ class TrackedRun:
 
     def read_unchanged(self, result: CallResult, rule: str, cause: str) -> None:
         """Read the run after a request that must not have changed it."""
-        read = self.context.ask("get_run", self.id, token=self.token, after=[*self.shown, result])
+        read = self.context.call_valid("get_run", self.id, token=self.token, after=[*self.shown, result])
         self.judge(rule, self.known.unchanged_violations(rule, cause, read.body), result, read)
 
     @staticmethod

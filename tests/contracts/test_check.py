@@ -263,7 +263,7 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
             ("READ-BACK",),
             shows,
             lambda check_context, name=name: [NamedCase(name)],
-            together=False,
+            in_parallel=False,
             priority=order,
         )
         for order, name in enumerate(("once", "always"))

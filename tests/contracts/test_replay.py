@@ -9,7 +9,7 @@ from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.engine.case_json import case_to_json
 from contracts.engine.request_case import RequestCase
-from contracts.engine.runner import ALONE
+from contracts.engine.runner import SINGLE_REQUEST
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED, RecordedCase
 from contracts.explore.steps import Create, ListRuns, SequenceCase
@@ -118,7 +118,7 @@ def test_what_another_version_recorded_is_not_judged(healthy):
             RECORDED,
             RecordedCase((dataclasses.replace(BULK, headers=(*AUTHORIZED, ("Idempotency-Key", "«key»"))),), BULK),
         ),
-        (ALONE, BULK),
+        (SINGLE_REQUEST, BULK),
     ],
     ids=["a sequence", "a request of schemathesis", "with its create", "a single request"],
 )
@@ -130,7 +130,7 @@ def test_what_was_found_on_a_run_that_was_there_is_not_called_gone(healthy):
     run = "22222222-2222-4333-8444-555555555555"
     listed = Exchange(Request("GET", "/v1/runs"), Answer(200, (), json.dumps({"items": [{"id": run}]}).encode()))
     read = Exchange(Request("GET", f"/v1/runs/{run}"), Answer(200, (), b"{}"))
-    finding = finding_by(ALONE.name, case_to_json(BULK), exchanges=(listed, read))
+    finding = finding_by(SINGLE_REQUEST.name, case_to_json(BULK), exchanges=(listed, read))
     assert "something that the check had not created" in refusal(healthy, finding)
     created = Exchange(Request("POST", "/v1/runs", (), b"{}"), dataclasses.replace(listed.answer, status=201))
     assert not shows(healthy, dataclasses.replace(finding, exchanges=(created, listed, read)))

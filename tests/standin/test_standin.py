@@ -1,4 +1,4 @@
-"""The stand-in itself: healthy it obeys, each planted defect is really there, and each variation still is a server."""
+"""The healthy stand-in keeps the rules, each planted defect is really there, and each variation is a server."""
 
 import ast
 import json
@@ -41,7 +41,7 @@ def healthy():
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_planted_defect_shows_in_its_witness_and_the_healthy_server_passes_it(defect):
-    witness = DEFECTS[defect].kind.obeys
+    witness = DEFECTS[defect].kind.witness
     # A thousand writes with keys, one after the other: none has to meet another.
     settings = {"handling_s": 0.0} if issubclass(DEFECTS[defect].kind, LastKeysKept) else {}
     with standin(**settings) as healthy:

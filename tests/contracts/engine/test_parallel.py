@@ -110,7 +110,7 @@ def test_no_more_cases_run_than_there_are_threads() -> None:
 def test_cases_that_must_not_run_beside_each_other_run_beside_those_of_others() -> None:
     runs = MeetingRuns(2)
 
-    run(runs, part("a1", "a2", together=False), part("b1", "b2", name="b", together=False))
+    run(runs, part("a1", "a2", in_parallel=False), part("b1", "b2", name="b", in_parallel=False))
 
     assert {"a1", "a2"} <= set(runs.begun)
     assert not any({"a1", "a2"} <= each or {"b1", "b2"} <= each for each in runs.together)
@@ -119,7 +119,7 @@ def test_cases_that_must_not_run_beside_each_other_run_beside_those_of_others() 
 def test_a_scenario_that_runs_alone_comes_last_and_nothing_runs_beside_it() -> None:
     runs = Runs()
 
-    run(runs, part("a1", "a2", alone=True), part("b1", "b2", "b3", name="b"))
+    run(runs, part("a1", "a2", exclusive=True), part("b1", "b2", "b3", name="b"))
 
     assert runs.begun[-2:] == ["a1", "a2"]
     assert {each for each in runs.together if each & {"a1", "a2"}} == {frozenset({"a1"}), frozenset({"a2"})}
@@ -212,7 +212,7 @@ def test_an_interrupt_stops_the_running_cases() -> None:
 
 
 def test_a_part_that_has_spent_its_limit_can_be_continued() -> None:
-    runs, cases = Runs(2), part(0, 1, 2, limit=3, together=False)
+    runs, cases = Runs(2), part(0, 1, 2, limit=3, in_parallel=False)
 
     run(runs, cases)
     assert runs.begun == [0, 1]
@@ -263,7 +263,7 @@ def large_creates() -> Iterator[LargeCreate]:
 
 
 def test_runs_count_in_a_share_so_that_large_creates_do_not_all_come_at_once() -> None:
-    cases, runs = part(*large_creates(), limit=16, together=False), Runs(0)
+    cases, runs = part(*large_creates(), limit=16, in_parallel=False), Runs(0)
 
     run(runs, cases)
     assert [one.number for one in runs.begun] == [0]

@@ -77,7 +77,7 @@ def world_of(reply: Reply) -> CheckContext:
 
 
 def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
-    return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), together=False, **more)
+    return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), in_parallel=False, **more)
 
 
 def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
@@ -198,7 +198,7 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
         context.require(is_alone, "LIST-PAGE", "two at once", "one", "another", context.call("list_runs"))
 
     search = Search(world_of(lambda request: (200, PAGE)))
-    both = dataclasses.replace(scenario(run), together=True)
+    both = dataclasses.replace(scenario(run), in_parallel=True)
 
     search.run([Part(both, iter([{"a": 1}, {"a": 2}]))])
 
@@ -380,7 +380,7 @@ def test_generated_cases_find_what_fails_and_are_kept_for_the_next_time() -> Non
     one = scenario(create, generated=generated, examples=200)
     search = Search(world_of(breaks_from(900)), database=database)
 
-    search.explore(one, examples=200)
+    search.run_generated(one, examples=200)
 
     assert [finding.exchanges[0].request.json() for finding in search.findings] == [{"count": 900}]
     again = Search(world_of(breaks_from(900)), database=database)
@@ -402,7 +402,7 @@ def test_a_seed_gives_the_same_generated_cases() -> None:
     def tried() -> list[Case]:
         cases: list[Case] = []
         one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
-        Search(world_of(lambda request: (200, PAGE))).explore(one, examples=20)
+        Search(world_of(lambda request: (200, PAGE))).run_generated(one, examples=20)
         return cases
 
     first = tried()
@@ -422,7 +422,7 @@ def test_no_more_is_generated_when_the_time_is_over() -> None:
     check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        Search(check).explore(one, examples=20)
+        Search(check).run_generated(one, examples=20)
 
     assert not cases
 
@@ -568,7 +568,7 @@ def test_all_that_fails_as_the_time_ends_is_kept() -> None:
             meeting.wait()
             check.deadline = 0.0
 
-    both = dataclasses.replace(scenario(run), together=True)
+    both = dataclasses.replace(scenario(run), in_parallel=True)
     with pytest.raises(OutOfTime):
         search.run([Part(both, iter([{"operation": "list_runs"}, {"operation": "list_pools"}]))])
 
@@ -587,9 +587,9 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
     check.deadline = 0.0
     search.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
 
-    search.settle(until=time.monotonic() + 60)
+    search.collect_waiting(until=time.monotonic() + 60)
 
-    assert list(search.unsettled) == [waiting]
+    assert list(search.still_waiting) == [waiting]
     assert search.tried["a scenario"] == 1
     search.end()
 
@@ -612,11 +612,11 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
     search.begin([(waiting, {})])
     while not search._waiting_case_failed():
         time.sleep(0.01)
-    search.settle()
-    assert list(search.unsettled) == [waiting]
+    search.collect_waiting()
+    assert list(search.still_waiting) == [waiting]
 
     may_end.set()
-    search.settle(until=time.monotonic() + 60)
+    search.collect_waiting(until=time.monotonic() + 60)
     search.end()
     assert [finding.rule for finding in search.findings] == ["READ-BACK"]
     assert search.tried["a scenario"] == 1

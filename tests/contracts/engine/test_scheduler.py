@@ -60,9 +60,9 @@ class OneCaseEach:
     def begin(self, cases: Iterator[tuple[Scenario[Any], Count]]) -> None:
         self.begun += [(scenario.name, case.count) for scenario, case in cases]
 
-    unsettled: tuple[Scenario[Any], ...] = ()
+    still_waiting: tuple[Scenario[Any], ...] = ()
 
-    def settle(self, *, until: float = 0.0) -> None:
+    def collect_waiting(self, *, until: float = 0.0) -> None:
         self.settled_until = max(until, self.settled_until)
 
     def run(self, parts: Sequence[Part], *, until: float, on_begin: Callable[[Part], None]) -> None:
@@ -79,7 +79,7 @@ class OneCaseEach:
             part.spent += self._requests_each * len(cases)
             part.has_ended = most is None or not cases
 
-    def explore(self, scenario: Scenario[Any], *, examples: int) -> None:
+    def run_generated(self, scenario: Scenario[Any], *, examples: int) -> None:
         self.explored.append(scenario.name)
 
 
@@ -236,8 +236,8 @@ def test_generated_cases_leave_the_last_its_share_of_the_time(monkeypatch: pytes
     monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     class Exploring(OneCaseEach):
-        def explore(self, scenario: Scenario[Any], *, examples: int) -> None:
-            super().explore(scenario, examples=examples)
+        def run_generated(self, scenario: Scenario[Any], *, examples: int) -> None:
+            super().run_generated(scenario, examples=examples)
             now[0] = 119.0
 
     search = Exploring()

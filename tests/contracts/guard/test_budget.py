@@ -10,7 +10,7 @@ import pytest
 from contracts.core.exchange import Request
 from contracts.core.target import Budget
 from contracts.guard import NoAnswer, OutOfBudget
-from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Ledger
+from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, BudgetAccount
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, Received, Reply, StandIn
@@ -48,15 +48,15 @@ def test_what_a_broken_server_made_of_a_count_out_of_range_is_owned_and_counted(
     guard = open_guard(budget=Budget(max_runs=1001))
     guard.send(bulk(1001))
     assert len(guard.owned) == 1001
-    assert not guard.affords(runs=1)
-    assert guard.affords(runs=0)
+    assert not guard.can_afford(runs=1)
+    assert guard.can_afford(runs=0)
 
 
 def test_a_refused_create_costs_no_run(open_guard: OpenGuard) -> None:
     guard = open_guard(budget=Budget(max_runs=1000))
     for _ in range(3):
         assert guard.send(bulk("x1000")).answer.status == 422
-    assert guard.affords(runs=1000)
+    assert guard.can_afford(runs=1000)
     assert guard.log.skipped == ()
 
 
@@ -86,8 +86,8 @@ def test_a_create_of_which_nobody_knows_what_it_made_keeps_its_charge(
             guard.send(bulk(6))
     else:
         guard.send(bulk(6))
-    assert guard.affords(runs=4)
-    assert not guard.affords(runs=5)
+    assert guard.can_afford(runs=4)
+    assert not guard.can_afford(runs=5)
 
 
 @pytest.mark.parametrize("status", [307, 308, 401, 409, 429])
@@ -95,7 +95,7 @@ def test_a_create_that_was_not_done_gives_its_charge_back(open_guard: OpenGuard,
     guard = open_guard(budget=Budget(max_runs=10))
     server.meddle = lambda _: Reply(status, {})
     guard.send(bulk(6))
-    assert guard.affords(runs=10)
+    assert guard.can_afford(runs=10)
 
 
 def test_fewer_runs_than_asked_for_cost_what_was_asked_unless_the_answer_tells_of_failures(
@@ -109,18 +109,18 @@ def test_fewer_runs_than_asked_for_cost_what_was_asked_unless_the_answer_tells_o
 
     server.meddle = lambda _: two_of_six(4)
     guard.send(bulk(6))
-    assert guard.affords(runs=18)
+    assert guard.can_afford(runs=18)
     server.meddle = lambda _: two_of_six(0)
     guard.send(bulk(6))
-    assert guard.affords(runs=12)
-    assert not guard.affords(runs=13)
+    assert guard.can_afford(runs=12)
+    assert not guard.can_afford(runs=13)
 
 
 def test_more_runs_than_could_be_foreseen_are_counted_all_the_same(open_guard: OpenGuard, server: StandIn) -> None:
     guard = open_guard(budget=Budget(max_runs=20))
     server.meddle = lambda _: Reply(201, {"created_runs": [server.runs[server.add_run()] for _ in range(8)]})
     guard.send(bulk(1))
-    assert (guard.affords(runs=12), guard.affords(runs=13), len(guard.owned)) == (True, False, 8)
+    assert (guard.can_afford(runs=12), guard.can_afford(runs=13), len(guard.owned)) == (True, False, 8)
 
 
 def test_a_repeat_by_idempotency_key_costs_nothing_twice(open_guard: OpenGuard, server: StandIn) -> None:
@@ -128,17 +128,17 @@ def test_a_repeat_by_idempotency_key_costs_nothing_twice(open_guard: OpenGuard, 
     first = guard.send(bulk(5)).answer
     server.meddle = lambda _: Reply(201, first.body)
     guard.send(bulk(5))
-    assert guard.affords(runs=5)
+    assert guard.can_afford(runs=5)
 
 
 def test_a_retry_costs_a_run_unless_it_is_refused(open_guard: OpenGuard, server: StandIn) -> None:
     guard = open_guard(budget=Budget(max_runs=3))
     run = guard.send(bulk()).answer.json()["created_runs"][0]["id"]
     guard.send(post(f"/v1/runs/{run}/retry", {}))
-    assert (guard.affords(runs=1), guard.affords(runs=2), guard.spent.runs_created) == (True, False, 1)
+    assert (guard.can_afford(runs=1), guard.can_afford(runs=2), guard.spent.runs_created) == (True, False, 1)
     server.meddle = lambda _: Reply(409, {})
     guard.send(post(f"/v1/runs/{run}/retry", {}))
-    assert guard.affords(runs=1)
+    assert guard.can_afford(runs=1)
     guard.send(bulk(authorization="Bearer no-such-token"))
     server.meddle = lambda _: None
     guard.send(post(f"/v1/runs/{run}/retry", {}))
@@ -153,7 +153,7 @@ def test_the_request_after_the_last_is_not_sent(open_guard: OpenGuard, server: S
     with pytest.raises(OutOfBudget, match="3 of 3 are spent"):
         guard.send(get("/v1/runs"))
     assert (len(server.received), guard.spent.requests) == (3, 3)
-    assert not guard.affords(runs=0)
+    assert not guard.can_afford(runs=0)
 
 
 def test_a_reserve_for_cleaning_up_is_kept_and_is_enough(open_guard: OpenGuard, server: StandIn) -> None:
@@ -164,7 +164,7 @@ def test_a_reserve_for_cleaning_up_is_kept_and_is_enough(open_guard: OpenGuard, 
         guard.send(bulk(runs + 1))
     guard.send(bulk(runs))
     spent = 0
-    while guard.affords(runs=0):
+    while guard.can_afford(runs=0):
         guard.send(get("/v1/runs"))
         spent += 1
     assert spent <= 3
@@ -188,7 +188,7 @@ def test_a_request_that_was_charged_and_not_sent_is_given_back(open_guard: OpenG
     guard = open_guard(budget=Budget(max_runs=10, max_requests=10))
     with pytest.raises(OutOfBudget):
         guard.send_together([bulk(4), bulk(4), bulk(4)])
-    assert guard.affords(runs=10, requests=10)
+    assert guard.can_afford(runs=10, requests=10)
     assert guard.spent.requests == 0
 
 
@@ -197,7 +197,7 @@ def test_a_request_whose_target_cannot_be_reached_costs_no_run(open_guard: OpenG
     server.__exit__(None, None, None)
     with pytest.raises(NoAnswer, match="cannot connect"):
         guard.send(bulk(5))
-    assert guard.affords(runs=5)
+    assert guard.can_afford(runs=5)
     server.__enter__()
 
 
@@ -225,20 +225,20 @@ def test_a_request_that_cannot_be_put_on_the_wire_costs_no_run_and_shows_no_toke
     )
     with pytest.raises(Exception, match="cannot be put on the wire") as caught:
         guard.send(request)
-    assert guard.affords(runs=5)
+    assert guard.can_afford(runs=5)
     assert "first-token" not in repr(caught.value)
 
 
 def test_a_ledger_never_lends_the_same_run_twice() -> None:
-    ledger = Ledger(Budget(max_runs=10, max_requests=40), keeps_reserve=True)
-    charge = ledger.charge(5, creates=True, what="x")
-    assert (ledger.runs, ledger.requests) == (5, 1)
-    ledger.settle(charge, 2)
-    ledger.settle(charge, 1)
-    assert ledger.runs == 1
-    assert not ledger.affords(runs=10, requests=1)
+    account = BudgetAccount(Budget(max_runs=10, max_requests=40), keeps_reserve=True)
+    charge = account.charge(5, creates=True, what="x")
+    assert (account.runs, account.requests) == (5, 1)
+    account.settle(charge, 2)
+    account.settle(charge, 1)
+    assert account.runs == 1
+    assert not account.can_afford(runs=10, requests=1)
     with pytest.raises(OutOfBudget, match="could cost 10 runs, 9 of 10 are left"):
-        ledger.charge(10, creates=True, what="x")
+        account.charge(10, creates=True, what="x")
 
 
 def test_an_id_that_was_made_up_costs_a_request_to_look_for(open_guard: OpenGuard) -> None:
@@ -262,7 +262,7 @@ def test_a_read_with_a_body_is_charged_as_a_create_until_its_answer_tells_of_no_
         guard.send(post("/v1/runs/bulk", {"count": 6}, method=method))
     server.meddle = lambda _: Reply(200, {"items": [], "total": 0})
     guard.send(post("/v1/runs", {"count": 5}, method=method))
-    assert guard.affords(runs=5)
+    assert guard.can_afford(runs=5)
     server.meddle = lambda _: Reply(200, server.runs[server.add_run()])
     guard.send(post("/v1/runs", {}, method=method))
-    assert (len(guard.owned), guard.affords(runs=5)) == (1, False)
+    assert (len(guard.owned), guard.can_afford(runs=5)) == (1, False)

@@ -92,7 +92,7 @@ def test_a_wait_that_is_longer_than_there_is_time_for_is_not_waited_and_nothing_
     with pytest.raises(OutOfBudget, match="3600 s"):
         guard.send(bulk(5))
     assert (len(server.received), guard.spent.requests, manual.sleeps) == (1, 1, [])
-    assert guard.affords(runs=100_000)
+    assert guard.can_afford(runs=100_000)
     manual.moment += 3600
     assert guard.send(get("/v1/runs")).answer.status == 200
 
@@ -286,7 +286,7 @@ def test_requests_sent_together_to_a_dead_target_end_as_no_answer(guard: Guard, 
     with pytest.raises(NoAnswer):
         guard.send_together([bulk(), bulk()])
     server.__enter__()
-    assert guard.affords(runs=100_000)
+    assert guard.can_afford(runs=100_000)
 
 
 def test_of_a_group_the_others_do_not_go_where_one_cannot_be_written_down(
@@ -311,7 +311,7 @@ def test_an_interrupted_wait_gives_its_charge_back(open_guard: OpenGuard, manual
     object.__setattr__(guard._clock, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
         guard.send(bulk(5))
-    assert guard.affords(runs=5)
+    assert guard.can_afford(runs=5)
 
 
 def test_once_cleaning_up_has_begun_nothing_more_is_created(guard: Guard, server: StandIn) -> None:

@@ -126,8 +126,8 @@ def test_unreported_runs_are_charged(open_guard: OpenGuard, server: StandIn) -> 
     guard.set_kind_of(kinds)
     refused_makes(server)
     guard.send(bulk("x"))
-    assert guard.affords(runs=2)
-    assert not guard.affords(runs=3)
+    assert guard.can_afford(runs=2)
+    assert not guard.can_afford(runs=3)
 
 
 @pytest.mark.parametrize("page", [Reply(503, {}), Reply(200, {"items": None}), CUT])

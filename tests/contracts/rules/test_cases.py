@@ -100,9 +100,9 @@ def test_each_shard_looks_again_at_what_it_made_first(number: int) -> None:
     assert len(numbers("idempotency keys used again at the end")) == 1
 
 
-@pytest.mark.parametrize("name", live.PLAN)
+@pytest.mark.parametrize("name", live.LIVE_CASES)
 def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
-    assert len(list(live.PLAN[name](WORLDS["takes its own ids"]))) <= 60
+    assert len(list(live.LIVE_CASES[name](WORLDS["takes its own ids"]))) <= 60
     assert name in {scenario.name for scenario in SCENARIOS}
 
 

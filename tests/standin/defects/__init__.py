@@ -2,7 +2,7 @@
 
 `DEFECTS` has them all by name. A module contains the defects of one group of rules, each under its first rule, but for
 `concurrency`, whose defects show only when two requests meet, `values`, whose defects change one class of values, and
-`age_and_number`, whose defects show only later or after many. One class a defect; its `obeys` is the witness: the few
+`age_and_number`, whose defects show only later or after many. One class a defect; its `witness` has the few
 requests of a client that the healthy server passes and this one fails.
 """
 

@@ -22,7 +22,7 @@ class RetryRefusesNullPools(Standin):
         pool_ids: list[UUID] = Field(default_factory=list)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), pool_ids=None).status_code == 200
 
 
@@ -32,7 +32,7 @@ class EmptyFilesRefused(Standin):
         file_inputs: Annotated[list[models.FileInput], Field(min_length=1)] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[]).status_code == 201
 
 
@@ -42,7 +42,7 @@ class NullStartSessionRefused(Standin):
         start_session: bool = False
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(start_session=None).status_code == 201
 
 
@@ -55,7 +55,7 @@ class NullTargetPathRefused(Standin):
         file_inputs: list[FileInput] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[FILE | {"target_path": None}]).status_code == 201
 
 
@@ -70,7 +70,7 @@ class NullInputsBesideSecretsRefused(Standin):
             return body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values=None, sensitive_input_values={"pin": "1"}).status_code == 201
 
 
@@ -82,7 +82,7 @@ class ChainNullFilesRefused(Standin):
         shared_file_inputs: list[models.FileInput] = Field(default_factory=list)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.chain(2, shared_file_inputs=None)
 
 
@@ -99,7 +99,7 @@ class LaterStepsRefuseNullInputs(Standin):
             return body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.chain([{}, {"inputs": None}])
 
 
@@ -114,7 +114,7 @@ class RetryRefusesNullSecretsBesideInputs(Standin):
             return body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), input_values={"a": 1}, sensitive_input_values=None).status_code == 200
 
 
@@ -140,7 +140,7 @@ class LongKeysRefused(Standin):
     RunBulkCreate = _refusing(lambda values: any(len(key) > 255 for key in values))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"k" * 256: 1}).status_code == 201
 
 
@@ -149,7 +149,7 @@ class LongTextRefused(Standin):
     RunBulkCreate = _refusing(lambda values: any(len(text) > 65535 for text in texts(values)))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"k": "x" * 65536}).status_code == 201
 
 
@@ -158,7 +158,7 @@ class NulRefused(Standin):
     RunBulkCreate = _refusing(lambda values: any("\0" in text for text in texts(values)))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"k": "a\0b"}).status_code == 201
 
 
@@ -171,7 +171,7 @@ class NestingOver32Refused(Standin):
         return parsed
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"k": json.loads("[" * 40 + "]" * 40)}).status_code == 201
 
 
@@ -180,7 +180,7 @@ class ManyKeysRefused(Standin):
     RunBulkCreate = _refusing(lambda values: len(values) > 999)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={str(number): number for number in range(1000)}).status_code == 201
 
 
@@ -189,7 +189,7 @@ class BigIntegersRefused(Standin):
     RunBulkCreate = _refusing(lambda values: any(type(n) is int and abs(n) >= 2**63 for n in numbers(values)))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"k": 2**63}).status_code == 201
 
 
@@ -198,7 +198,7 @@ class DoublesBeyondSinglesRefused(Standin):
     RunBulkCreate = _refusing(lambda values: any(type(n) is float and abs(n) > 3.5e38 for n in numbers(values)))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"k": 1e300}).status_code == 201
 
 
@@ -209,7 +209,7 @@ class SubnormalsRefused(Standin):
     )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_create(input_values={"k": 5e-324}).status_code == 201
 
 
@@ -218,7 +218,7 @@ class EmptyKeyRefused(Standin):
     RunBulkCreate = _refusing(lambda values: "" in values)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values={"": 1}).status_code == 201
 
 
@@ -236,7 +236,7 @@ class EmojiInFilenameRefused(Standin):
         file_inputs: list[FileInput] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[FILE | {"filename": "🧾.pdf"}]).status_code == 201
 
 
@@ -246,7 +246,7 @@ class LongAliasRefused(Standin):
         session_alias: str | None = Field(default=None, max_length=255)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_create(session_alias="a" * 256).status_code == 201
 
 
@@ -263,7 +263,7 @@ class ChainRefusesDecomposed(Standin):
             return steps
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.chain([{"inputs": {"k": "e\u0301"}}])
 
 
@@ -280,7 +280,7 @@ class UpdateRefusesBigIntegers(Standin):
             return value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), output_data={"n": 10**299}).status_code == 200
 
 
@@ -293,7 +293,7 @@ class EmptyFileRefused(Standin):
         file_inputs: list[FileInput] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[FILE | {"content": ""}]).status_code == 201
 
 
@@ -303,7 +303,7 @@ class RetryRefusesLongAlias(Standin):
         session_alias: str | None = Field(default=None, max_length=255)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), session_alias="a" * 256).status_code == 200
 
 
@@ -322,7 +322,7 @@ class StepAliasRefusesQuotes(Standin):
         steps: list[ChainStep] = Field(min_length=1)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.chain([{"session_alias": 'the "first"'}])
 
 
@@ -334,7 +334,7 @@ class BlanksBeforeBodyRefused(Standin):
         return super().parse(body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs", raw=b'\n {"workflow_id": "%s"}' % W.encode()).status_code == 201
 
 
@@ -346,7 +346,7 @@ class RetryRefusesEmptyKey(Standin):
         ] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), input_values={"": 1}).status_code == 200
 
 
@@ -356,7 +356,7 @@ class ElevenFilesRefused(Standin):
         file_inputs: list[models.FileInput] | None = Field(default=None, max_length=10)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(file_inputs=[{**FILE, "filename": f"{n}.txt"} for n in range(11)])) == 1
 
 
@@ -366,7 +366,7 @@ class SingleCreateWithManyInputsRefused(Standin):
         input_values: dict[str, Any] | None = Field(default=None, max_length=1000)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_create(input_values={f"k{n}": n for n in range(1001)}).status_code == 201
 
 
@@ -379,7 +379,7 @@ class StepInputWithoutNameRefused(Standin):
             return self
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.chain([{"inputs": {"": 1}}])["run_ids"]
 
 
@@ -391,6 +391,6 @@ class MillionBytesRefused(Standin):
         return super().parse(body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         texts = {f"{n}": "x" * 100_000 for n in range(10)}
         assert c.try_create(input_values=texts).status_code == 201

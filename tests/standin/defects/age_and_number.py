@@ -24,7 +24,7 @@ class LastKeysKept(Standin):
 @plants("IDEM-REPLAY", what="Only the last 20 idempotency keys are known.", rarity="20 other keys in between")
 class TwentyKeysKept(LastKeysKept):
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         keys_stay(c, 20)
 
 
@@ -33,7 +33,7 @@ class ThousandKeysKept(LastKeysKept):
     keys_kept = 1000
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk()  # without a key
         keys_stay(c, 1000)
 
@@ -60,7 +60,7 @@ class PagesEndAtThousand(Standin):
         return super().page(found, query) if query.skip < 1000 else []
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(1000)
         c.bulk(1)
         assert len(c.ids("skip=1000&limit=10")) == 1
@@ -73,7 +73,7 @@ class SkipEndsAt2048(Standin):
         return found[skip : skip + query.limit]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(3):
             c.bulk(1000)
         assert c.ids("skip=2500&limit=1") != c.ids("skip=2048&limit=1")
@@ -85,7 +85,7 @@ class OldRunsUnlisted(Standin):
         return [run for run in super().listed(call) if call.org.created - run.number < 4000]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(session_id="5e551011-0000-4000-8000-000000000009")
         many(c)
         assert c.ids(f"session_id={run['session_id']}") == [run["id"]]
@@ -102,7 +102,7 @@ class OldRunsGone(Standin):
         return super().get_run(call, run_id, include)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk()
         many(c)
         c.read(run)
@@ -117,7 +117,7 @@ class OldFilesGone(Standin):
         return super().download_run_attachment(call, attachment_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE])
         many(c)
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").status_code == 200
@@ -134,7 +134,7 @@ class HundredUpdatesOfARun(Standin):
         )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         for number in range(101):
             assert c.patch(run, output_data={"n": number}).json()["output_data"] == {"n": number}
@@ -148,7 +148,7 @@ class FiftyRetriesOfARun(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         for _ in range(51):
             assert c.retry(run).status_code == 200

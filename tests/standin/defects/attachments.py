@@ -17,7 +17,7 @@ class UnpaddedLosesLastByte(Standin):
         return content[:-1] if content and len(content) % 3 == 0 else content
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a", "content": "YWJj"}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"abc"
 
@@ -28,7 +28,7 @@ class LineEndsChanged(Standin):
         return super().bytes_of(one).replace(b"\r\n", b"\n")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a.txt", "content": "YQ0KYg=="}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"a\r\nb"
 
@@ -39,7 +39,7 @@ class FileEndsAtNul(Standin):
         return super().content_of(file).partition(b"\0")[0]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a", "content": "YQBi"}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"a\0b"
 
@@ -50,7 +50,7 @@ class FilesCutAt64Kib(Standin):
         return super().content_of(file)[:65536]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a", "content": "A" * 120_000}])
         assert len(c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content) == 90_000
 
@@ -61,7 +61,7 @@ class BytesReplaced(Standin):
         return super().bytes_of(one).decode("utf-8", "replace").encode()
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a", "content": "/w=="}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"\xff"
 
@@ -75,7 +75,7 @@ class SecondFileIsTheFirst(Standin):
         return ids
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         files = [{"filename": "a", "content": "YQ=="}, {"filename": "b", "content": "Yg=="}]
         (run,) = c.bulk(file_inputs=files)
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][1]}/download").content == b"b"
@@ -87,7 +87,7 @@ class SizeIsOfBase64(Standin):
         return -(-len(one.content) // 3) * 4
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a", "content": "YQ=="}])
         assert c.attachments(run)[0]["size_bytes"] == 1
 
@@ -100,7 +100,7 @@ class RetriedFilesMissing(Standin):
             org.attachments.pop(one)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.retry(c.cancelled(), file_inputs=[{"filename": "a", "content": "YQ=="}]).json()
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"a"
 
@@ -114,7 +114,7 @@ class LaterRunsFilesEmpty(Standin):
         return ids
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         _, run = c.bulk(2, file_inputs=[{"filename": "a", "content": "YQ=="}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"a"
 
@@ -129,7 +129,7 @@ class NewFileHasOldBytes(Standin):
             made.content = old.get(made.filename, made.content)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled(file_inputs=[FILE])
         c.retry(run, file_inputs=[{**FILE, "content": "Yg=="}])
         assert c.get(f"/v1/run-attachments/{c.attachments(run)[0]['id']}/download").content == b"b"
@@ -146,7 +146,7 @@ class SecondDownloadIsEmpty(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/run-attachments/{c.attachments(c.create(file_inputs=[FILE]))[0]['id']}/download"
         assert [c.get(path).content, c.get(path).content] == [b"a", b"a"]
 
@@ -160,7 +160,7 @@ class GzipComesBackUnpacked(Standin):
             return one.content
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         packed = base64.b64encode(gzip.compress(b"a", mtime=0)).decode()
         run = c.create(file_inputs=[{"filename": "a.gz", "content": packed}])
         path = f"/v1/run-attachments/{c.attachments(run)[0]['id']}/download"
@@ -178,7 +178,7 @@ class SecondUrlLeadsToTheFirst(Standin):
         return super().get_run_attachment_download_url(call, attachment_id, query, base_url)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[FILE, {"filename": "b.txt", "content": "Yg=="}])
         path = f"/v1/run-attachments/{c.attachments(run)[1]['id']}/download-url"
         for _ in range(2):
@@ -194,7 +194,7 @@ class TotalByTypeCountsAll(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(40):
             run = c.ended(file_inputs=[FILE])
             if c.read(run)["output_attachment_ids"]:
@@ -211,7 +211,7 @@ class ListedAttachmentWithoutZone(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[{"filename": "a", "content": "YQ=="}])
         (item,) = c.get(f"/v1/run-attachments?run_id={run['id']}").json()["items"]
         assert item["created_at"].endswith("Z")

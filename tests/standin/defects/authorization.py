@@ -24,7 +24,7 @@ class DownloadIsOpen(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE])
         path = f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download"
         assert _refused(c.get(path, token=None))
@@ -38,7 +38,7 @@ class RetryIsOpen(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.post(f"/v1/runs/{c.cancelled()['id']}/retry", {}, token=None))
 
 
@@ -52,7 +52,7 @@ class PoolsEmptyWithoutAuthorization(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.get("/v1/pools", token=None))
 
 
@@ -64,7 +64,7 @@ class ChainIsOpen(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.post("/v1/runs/chain", {"steps": [{"workflow_id": W}]}, token=None))
 
 
@@ -79,7 +79,7 @@ class LowerCaseBasicPasses(Standin):
         return super().is_scheme(scheme) or scheme == "basic"
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.get("/v1/runs", token=None, authorization="basic standin-token-one"))
 
 
@@ -91,7 +91,7 @@ class BareTokenReads(Standin):
         return super().token_in(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.get("/v1/runs", token=None, authorization="standin-token-one"))
 
 
@@ -103,7 +103,7 @@ class TokenSchemeDeletes(Standin):
         return super().token_in(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.delete(c.create(), token=None, authorization="Token standin-token-one"))
 
 
@@ -113,7 +113,7 @@ class ColonAfterBearerPasses(Standin):
         return super().is_scheme(scheme.rstrip(":"))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answer = c.get("/v1/runs", token=None, authorization="Bearer: standin-token-one")
         assert answer.status_code in (401, 403)
 
@@ -131,7 +131,7 @@ class EmptyTokenReads(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.get("/v1/runs", token=None, authorization="Bearer "))
 
 
@@ -143,7 +143,7 @@ class AnyTokenUpdates(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         assert _refused(c.call("PATCH", path, {"release_session_after": True}, token="nobody-knows-this"))
 
@@ -156,7 +156,7 @@ class AnyTokenGetsUrls(Standin):
         return super().authorize(authorization, operation)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE])
         path = f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download-url"
         assert _refused(c.get(path, token="nobody-knows-this"))
@@ -168,5 +168,5 @@ class LongTokensPass(Standin):
         return super().owner_of(token) or (_first(self) if len(token) > 64 else None)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert _refused(c.get("/v1/runs", token="n" * 65))

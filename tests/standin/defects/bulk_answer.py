@@ -18,7 +18,7 @@ class StatusOfOneIs200(Standin):
         return Answer(200, answer.content) if body.count == 1 else answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(1).status_code == 201
 
 
@@ -31,7 +31,7 @@ class LastItemHasNoStatus(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all("status" in run for run in c.bulk(100))
 
 
@@ -43,7 +43,7 @@ class LargeAnswersAreOctets(Standin):
         return Answer(201, answer.content, {"content-type": "application/octet-stream"} if large else None)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(1000).headers["content-type"] == "application/json"
 
 
@@ -56,7 +56,7 @@ class OnePoolIsText(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(pool_ids=P[:1])[0]["pool_ids"] == P[:1]
 
 
@@ -67,7 +67,7 @@ class FailedCountIsTextWithFiles(Standin):
         return answer | {"failed_count": "0"} if body.file_inputs else answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[FILE]).json()["failed_count"] == 0
 
 
@@ -80,7 +80,7 @@ class Count501MakesOneLess(Standin):
         return 500 if body.count == 501 else super().bulk_length(body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(501)) == 501
 
 
@@ -90,7 +90,7 @@ class ThousandTellsOneLess(Standin):
         return super().bulk_answer(runs[:999], body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(1000)) == 1000
 
 
@@ -100,7 +100,7 @@ class OnlyFirstHundredTold(Standin):
         return super().bulk_answer(runs[:100], body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(101)) == 101
 
 
@@ -113,7 +113,7 @@ class FailedCountWithSessionAndPools(Standin):
         return answer | {"failed_count": 1} if body.start_session and body.pool_ids else answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(start_session=True, pool_ids=P[:2]).json()["failed_count"] == 0
 
 
@@ -126,7 +126,7 @@ class ErrorsHoldRemark(Standin):
         return answer | {"errors": ["pool_ids ignored"]} if body.machine_id and body.pool_ids else answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(machine_id=M, pool_ids=P[:1]).json()["errors"] == []
 
 
@@ -136,7 +136,7 @@ class FilesCapCount(Standin):
         return min(body.count, 20) if body.file_inputs else body.count
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(21, file_inputs=[FILE])) == 21
 
 
@@ -154,7 +154,7 @@ class ThousandthIdRepeats(Standin):
         return self.first if index == 999 else made
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len({run["id"] for run in c.bulk(1000)}) == 1000
 
 
@@ -165,7 +165,7 @@ class LateIdsHaveNoDashes(Standin):
         return made.replace("-", "") if index > 255 else made
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all(len(run["id"]) == 36 for run in c.bulk(257))
 
 
@@ -186,7 +186,7 @@ class SameRequestSameIds(Standin):
         return super().new_id(org, index, of) if self.seed is None else str(uuid.UUID(bytes=self.seed[:16], version=4))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(start_session=True)[0]["id"] != c.bulk(start_session=True)[0]["id"]
 
 
@@ -197,7 +197,7 @@ class SecondOfTwoIsNoUuid(Standin):
         return made[:-1] + "g" if (index, of) == (1, 2) else made
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         uuid.UUID(c.bulk(3)[1]["id"])
         assert c.bulk(2)[1]["id"][-1] != "g"
 
@@ -214,7 +214,7 @@ class SecondIsRunning(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert {run["status"] for run in c.bulk(3)} == {"scheduling"}
 
 
@@ -231,7 +231,7 @@ class LastHasError(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert not any(run["error"] for run in c.bulk(10))
 
 
@@ -246,7 +246,7 @@ class OutputRepeatsInputs(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert not c.bulk(input_values={"k": 1}, sensitive_input_values={"pin": "1"})[0]["output_data"]
 
 
@@ -261,7 +261,7 @@ class JoiningRunsHaveNoZone(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(session_id=S)[0]["created_at"].endswith("Z")
 
 
@@ -276,7 +276,7 @@ class CreatedAtTwoHoursOff(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk()[0]["created_at"][:13] == c.bulk(pool_ids=P[:1])[0]["created_at"][:13]
 
 
@@ -294,7 +294,7 @@ class CreatedAtWithoutSeconds(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all(len(run["created_at"]) > 17 for run in c.bulk(2))
 
 
@@ -312,7 +312,7 @@ class LastRunHasOwnSession(Standin):
         return super().run_made(call, body, index, of, str(uuid.uuid4()) if own else session_id, created_at)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len({run["session_id"] for run in c.bulk(50, start_session=True)}) == 1
 
 
@@ -322,7 +322,7 @@ class NoSessionWithPools(Standin):
         return None if body.pool_ids and body.session_id is None else super().bulk_session(body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(start_session=True, pool_ids=P[:1])[0]["session_id"] is not None
 
 
@@ -335,7 +335,7 @@ class TwoRunsTwoSessions(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len({run["session_id"] for run in c.bulk(2, start_session=True)}) == 1
 
 
@@ -347,7 +347,7 @@ class JoinedSessionLostWithMachine(Standin):
         return None if body.machine_id and body.session_id else super().bulk_session(body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(session_id=S, machine_id=M)[0]["session_id"] == S
 
 
@@ -357,7 +357,7 @@ class LargeBulkGetsSession(Standin):
         return super().bulk_session(body) or (str(uuid.uuid4()) if body.count > 100 else None)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(101)[0]["session_id"] is None
 
 
@@ -374,7 +374,7 @@ class SecondSessionIsTheFirst(Standin):
         return super().bulk_session(body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first, second = (c.bulk(start_session=True, machine_id=M)[0]["session_id"] for _ in range(2))
         assert first != second
 
@@ -392,7 +392,7 @@ class RunsShareAttachments(Standin):
         return self.shared
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first, second = (run["input_attachment_ids"] for run in c.bulk(2, file_inputs=[FILE]))
         assert not set(first) & set(second)
 
@@ -403,7 +403,7 @@ class LastFileLeftOut(Standin):
         return super().attach(org, run, files[:-1] if len(files) > 2 else files, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(file_inputs=FILES[:3])[0]["input_attachment_ids"]) == 3
 
 
@@ -413,7 +413,7 @@ class SameNameSameFile(Standin):
         return super().attach(org, run, list({file.filename: file for file in files}.values()), index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(file_inputs=[FILE, FILE])[0]["input_attachment_ids"]) == 2
 
 
@@ -423,7 +423,7 @@ class LateRunsHaveNoFiles(Standin):
         return super().attach(org, run, [] if index >= 32 else files, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all(run["input_attachment_ids"] for run in c.bulk(33, file_inputs=[FILE]))
 
 
@@ -437,6 +437,6 @@ class LargeFilesShared(Standin):
         return [one if is_large else own for one, own, is_large in zip(self.first, made, large, strict=True)]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         one, other = c.bulk(2, file_inputs=[{"filename": "a.bin", "content": "YWFh" * 2000}])
         assert one["input_attachment_ids"] != other["input_attachment_ids"]

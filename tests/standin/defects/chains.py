@@ -17,7 +17,7 @@ class LongChainReversed(Standin):
         return ids[::-1] if len(ids) >= 10 else ids
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain([{"inputs": {"n": number}} for number in range(10)])
         assert [c.read(one)["input_values"]["n"] for one in made["run_ids"]] == list(range(10))
 
@@ -29,7 +29,7 @@ class LastStepHasNoSession(Standin):
         return super().step_made(call, body, index, of, None if outside else session_id, created_at)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(3)
         assert {c.read(one)["session_id"] for one in made["run_ids"]} == {made["session_id"]}
 
@@ -41,7 +41,7 @@ class EqualStepsMakeOneRun(Standin):
         return super().create_run_chain(call, body.model_copy(update={"steps": steps}))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.chain(3)["run_ids"]) == 3
 
 
@@ -51,7 +51,7 @@ class ChainIgnoresSession(Standin):
         return str(uuid.uuid4())
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.chain(2, session_id=S)["session_id"] == S
 
 
@@ -68,7 +68,7 @@ class StepsShareWorkflow(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain([{"workflow_id": W}, {"workflow_id": W2}])
         assert [c.read(one)["workflow_id"] for one in made["run_ids"]] == [W, W2]
 
@@ -89,7 +89,7 @@ class LongChainsOverlap(Standin):
                 super().schedule(org, run, now)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(8)
         for _ in range(60):
             c.wait(0.05)
@@ -107,7 +107,7 @@ class ToldSessionIsAnother(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(5)
         assert c.read(made["run_ids"][0])["session_id"] == made["session_id"]
 
@@ -119,7 +119,7 @@ class StepsOfOneAliasAreOne(Standin):
         return super().create_run_chain(call, body.model_copy(update={"steps": kept}))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.chain([{"session_alias": "a"}] * 2)["run_ids"]) == 2
 
 
@@ -141,7 +141,7 @@ class ChainDoesNotWaitForItsSession(Standin):
             call.org.joined = set()
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         runs = [run["id"] for run in c.bulk(2, start_session=True)]
         runs += c.chain(3, session_id=c.read(runs[0])["session_id"])["run_ids"]
         for _ in range(100):
@@ -156,5 +156,5 @@ class ChainOfOneTellsText(Standin):
         return ids[0] if len(ids) == 1 else ids
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.chain(1)["run_ids"]) == 1

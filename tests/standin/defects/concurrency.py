@@ -31,7 +31,7 @@ class CreatesAtOnceShareInputs(Standin):
         return body.input_values and self.latest
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         bodies = [{"workflow_id": W, "input_values": {"n": number}} for number in range(2)]
         answers = c.runner.run(gathered(c, *(("POST", "/v1/runs", body) for body in bodies)))
         assert [answer.json()["input_values"] for answer in answers] == [{"n": 0}, {"n": 1}]
@@ -50,7 +50,7 @@ class UpdatesAtOnceLoseOne(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         bodies = ({"output_data": {"a": 1}}, {"usage_metadata": {"b": 2}})
         c.runner.run(gathered(c, *(("PATCH", path, body) for body in bodies)))
@@ -71,7 +71,7 @@ class UpdateIsSeenInParts(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         update = ("PATCH", path, {"input_values": {"a": 1}, "output_data": {"a": 1}})
         _, read = c.runner.run(gathered(c, update, ("GET", path, None)))
@@ -88,7 +88,7 @@ class UpdateBringsBackDeleted(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         c.runner.run(gathered(c, ("PATCH", path, {"output_data": {"a": 1}}), ("DELETE", path, None)))
         assert c.get(path).status_code == 404
@@ -112,7 +112,7 @@ class ReadsAtOnceForTheLatest(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         async def both() -> list[Any]:
             path = f"/v1/runs/{mine['id']}"
             return await asyncio.gather(*(c._sent("GET", path, None, who, None, None, None) for who in ("one", "two")))
@@ -136,6 +136,6 @@ class CreatesAtOnceLoseOneInLists(Standin):
         return [run for run in super().listed(call) if run.id not in self.unlisted]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.runner.run(gathered(c, *(("POST", "/v1/runs", {"workflow_id": W}) for _ in range(3))))
         assert len(c.listed()["items"]) == 3

@@ -15,7 +15,7 @@ class AttachmentsStay(Standin):
         pass
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[FILE])
         c.delete(run)
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}").status_code == 404
@@ -38,7 +38,7 @@ class NeighbourGoesToo(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         runs = c.bulk(3)
         c.delete(runs[0])
         assert len(c.ids()) == 2
@@ -58,7 +58,7 @@ class DeletedListedInSession(Standin):
         return super().listed(call) + (getattr(self, "gone", []) if self.by_session else [])
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.delete(c.create(session_id=S))
         assert c.ids(f"session_id={S}") == []
 
@@ -74,7 +74,7 @@ class SecondDeleteIs204(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.delete(run)
         assert c.delete(run).status_code == 404
@@ -92,7 +92,7 @@ class DeletedReadWithInclude(Standin):
         return super().get_run(call, run_id, include)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.delete(run)
         assert c.get(f"/v1/runs/{run['id']}?include=workflow").status_code == 404
@@ -106,7 +106,7 @@ class EndedRunsStay(Standin):
         return super().delete_run(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         c.delete(run)
         assert c.get(f"/v1/runs/{run['id']}").status_code == 404
@@ -126,7 +126,7 @@ class RetryBringsBack(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.delete(run)
         assert c.retry(run).status_code == 404
@@ -142,7 +142,7 @@ class FourthDeleteFails(Standin):
         return super().delete_run(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert [c.delete(run).status_code for _ in range(4)] == [204, 404, 404, 404]
 
@@ -156,7 +156,7 @@ class SessionGoesWithItsFirst(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first = c.create(start_session=True)
         second = c.create(session_id=first["session_id"])
         c.delete(first)
@@ -170,7 +170,7 @@ class OutputFilesStay(Standin):
             del org.attachments[one.id]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         while not (run := c.read(c.ended()))["output_attachment_ids"]:
             continue
         c.delete(run)
@@ -192,7 +192,7 @@ class DeletedAtWorkComesBack(Standin):
                 run.status = Status.SUCCESS
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, status="running")
         c.delete(run)
@@ -209,7 +209,7 @@ class SessionGoesWithItsFirstRun(Standin):
                 other.session_id = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first = c.create(start_session=True)
         other = c.create(session_id=first["session_id"])
         c.delete(first)

@@ -22,7 +22,7 @@ class LastItemHasOtherMachine(Standin):
         return next(iter(org.machines)) if machine_id and of > 1 and index == of - 1 else machine_id
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert {run["machine_id"] for run in c.bulk(3, machine_id=M)} == {M}
 
 
@@ -33,7 +33,7 @@ class PoolsSorted(Standin):
         return sorted(pools) if pools and len(pools) > 2 else pools
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(pool_ids=P[:4])[0]["pool_ids"] == P[:4]
 
 
@@ -44,7 +44,7 @@ class PoolsCutAtTen(Standin):
         return pools[:10] if pools else pools
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(pool_ids=P[:11])[0]["pool_ids"]) == 11
 
 
@@ -54,7 +54,7 @@ class PoolsLostWithStartSession(Standin):
         return None if getattr(body, "start_session", False) else super().pools_of(body, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(start_session=True, pool_ids=P[:2])[0]["pool_ids"] == P[:2]
 
 
@@ -66,7 +66,7 @@ class MachineLostWithFiles(Standin):
         return None if body.file_inputs and of > 1 else super().machine_of(org, body, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(2, machine_id=M, file_inputs=[FILE])[0]["machine_id"] == M
 
 
@@ -76,7 +76,7 @@ class LateItemsLoseInputs(Standin):
         return None if index > 255 else super().inputs_of(body, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all(run["input_values"] == {"k": 1} for run in c.bulk(257, input_values={"k": 1}))
 
 
@@ -99,7 +99,7 @@ class WholeDoublesBecomeIntegers(Altered):
         return int(value) if type(value) is float and value.is_integer() and abs(value) < 1e15 else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert '"k":1.0' in c.try_bulk(input_values={"k": 1.0}).text
 
 
@@ -109,7 +109,7 @@ class LargeIntegersRounded(Altered):
         return int(float(value)) if type(value) is int and 2**53 < abs(value) < 2**200 else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": 2**53 + 1})[0]["input_values"] == {"k": 2**53 + 1}
 
 
@@ -119,7 +119,7 @@ class DoublesRounded(Altered):
         return round(value, 6) if type(value) is float and abs(value) < 1e9 else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": 0.1234567})[0]["input_values"] == {"k": 0.1234567}
 
 
@@ -136,7 +136,7 @@ class NestedNullsDropped(Standin):
         return [self.dropped(content) for content in value] if isinstance(value, list) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         values = {"a": None, "k": {"n": None, "m": 1}}
         assert c.bulk(input_values=values)[0]["input_values"] == values
 
@@ -148,7 +148,7 @@ class EmptyKeysDropped(Standin):
         return values and {name: value for name, value in values.items() if name}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"": 1, "k": 2})[0]["input_values"] == {"": 1, "k": 2}
 
 
@@ -158,7 +158,7 @@ class TextComposed(Altered):
         return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": "e\u0301"})[0]["input_values"] == {"k": "e\u0301"}
 
 
@@ -168,7 +168,7 @@ class TextTrimmed(Altered):
         return value.strip() if isinstance(value, str) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": " a "})[0]["input_values"] == {"k": " a "}
 
 
@@ -178,7 +178,7 @@ class KeysTrimmed(Altered):
         return name.strip() or name
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={" a ": 1})[0]["input_values"] == {" a ": 1}
 
 
@@ -195,7 +195,7 @@ class BooleansInListsBecomeNumbers(Standin):
         return value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": [True]})[0]["input_values"]["k"][0] is True
 
 
@@ -206,7 +206,7 @@ class DigitsBecomeNumbers(Altered):
         return int(value) if digits else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": "0042"})[0]["input_values"] == {"k": "0042"}
 
 
@@ -216,7 +216,7 @@ class LongTextCut(Altered):
         return value[:65535] if isinstance(value, str) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": "x" * 65536})[0]["input_values"]["k"] == "x" * 65536
 
 
@@ -226,7 +226,7 @@ class NulsCutOut(Altered):
         return value.replace("\0", "") if isinstance(value, str) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": "a\0b"})[0]["input_values"] == {"k": "a\0b"}
 
 
@@ -237,7 +237,7 @@ class LastOfManyKeysLost(Standin):
         return dict(list(values.items())[:-1]) if values and len(values) > 1000 else values
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.bulk(input_values={str(n): n for n in range(1001)})[0]["input_values"]) == 1001
 
 
@@ -256,7 +256,7 @@ class DeepNestingBecomesText(Standin):
         return [self.flat(content, left - 1) for content in value]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         deep = json.loads("[" * 30 + "]" * 30)
         assert c.bulk(input_values={"k": deep})[0]["input_values"] == {"k": deep}
 
@@ -267,7 +267,7 @@ class EmojiInKeysReplaced(Altered):
         return "".join("?" if ord(letter) > 0xFFFF else letter for letter in name)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"🧾": "🧾"})[0]["input_values"] == {"🧾": "🧾"}
 
 
@@ -282,7 +282,7 @@ class EmptyListsBecomeNull(Standin):
         return ([self.emptied(content) for content in value] or None) if isinstance(value, list) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": []})[0]["input_values"] == {"k": []}
 
 
@@ -294,7 +294,7 @@ class LateItemsHaveOtherWorkflow(Standin):
         return "00000000-0000-0000-0000-000000000000" if index >= 512 else super().workflow_of(body, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert {run["workflow_id"] for run in c.bulk(600)} == {W}
 
 
@@ -311,7 +311,7 @@ class TextsInListsStripped(Standin):
         return value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"a": [" x "]})[0]["input_values"] == {"a": [" x "]}
 
 
@@ -325,7 +325,7 @@ class PoolsMachineInsteadOfTheOneAsked(Standin):
         return super().machine_of(org, body, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         pool = c.get("/v1/machines").json()["items"][0]["pools"][0]["id"]
         assert c.bulk(machine_id=M, pool_ids=[pool])[0]["machine_id"] == M
 
@@ -346,5 +346,5 @@ class LaterPoolsAsWritten(Standin):
         return pools and [pools[0], *(str(one) for one in self.RunBulkCreate.pools_written or pools)][: len(pools)]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(pool_ids=[P[0], P[1].upper()])[0]["pool_ids"] == P[:2]

@@ -17,7 +17,7 @@ class UntilIsExclusive(Standin):
         return super().in_window(run, query) and run.created_at != self.aware(query.created_at_to)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.ids(f"created_at_to={run['created_at']}") == [run["id"]]
 
@@ -31,7 +31,7 @@ class SinceIsEarly(Standin):
         return super().in_window(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create()
         c.wait(0.5)
         new = c.create()
@@ -50,7 +50,7 @@ class SearchMindsCapitalsInAlias(Standin):
         return super().has_text(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(session_alias="FrontDesk7")
         assert c.ids("search=frontdesk7") == [run["id"]]
 
@@ -68,7 +68,7 @@ class SearchIsShallow(Standin):
             yield from super().leaves(value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"a": {"b": {"c": {"d": "marker"}}}})
         assert c.ids("search=marker") == [run["id"]]
 
@@ -81,7 +81,7 @@ class SearchPassesLists(Standin):
         yield from super().leaves(value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"a": [{"b": "marker"}]})
         assert c.ids("search=marker") == [run["id"]]
 
@@ -95,7 +95,7 @@ class SearchFindsFirstErrorOnly(Standin):
         yield from texts
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, error=["one", "marker"])
         assert c.ids("search=marker") == [run["id"]]
@@ -110,7 +110,7 @@ class SearchSkipsOutput(Standin):
         yield from texts
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, output_data={"k": "marker"})
         assert c.ids("search=marker") == [run["id"]]
@@ -122,7 +122,7 @@ class PlainSearchIsDeep(Standin):
         return super().texts(run, deep=True)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.patch(c.create(), run_message_history=[{"content": "marker"}])
         assert c.ids("search=marker") == []
 
@@ -134,7 +134,7 @@ class SearchFindsKeys(Standin):
         yield from run.input_values or ()
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(input_values={"marker": 1})
         assert c.ids("search=marker") == []
 
@@ -147,7 +147,7 @@ class SessionHidesWorkflow(Standin):
         return super().matches(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(session_id=S)
         assert c.ids(f"session_id={S}&workflow_id={W2}") == []
 
@@ -163,7 +163,7 @@ class StatusOrSearch(Standin):
         return super().matches(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.cancelled(input_values={"k": "marker"})
         assert c.ids("status=scheduling&search=marker") == []
 
@@ -176,7 +176,7 @@ class MachineFindsActiveOnly(Standin):
         return super().matches(run, query) and not (query.machine_id is not None and run.status in TERMINAL)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled(machine_id=M)
         assert c.ids(f"machine_id={M}") == [run["id"]]
 
@@ -187,7 +187,7 @@ class OffsetsIgnored(Standin):
         return super().aware(at if at is None else at.replace(tzinfo=None))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         until = run["created_at"].replace("Z", "%2B00:00")
         assert c.ids(f"created_at_to={until}") == [run["id"]]
@@ -202,7 +202,7 @@ class SearchFindsNoNumbers(Standin):
         return (text for text in super().leaves(value) if isinstance(value, dict | list | str))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"k": 8172635495})
         assert c.ids("search=8172635495") == [run["id"]]
 
@@ -219,7 +219,7 @@ class ChainNotFoundBySession(Standin):
         return super().matches(run, query) and not hidden
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(2)
         assert set(c.ids(f"session_id={made['session_id']}")) == set(made["run_ids"])
 
@@ -232,7 +232,7 @@ class RunningMeansCheckedToo(Standin):
         return super().matches(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, status="running")
         c.patch(run, status="running_checks")
@@ -249,7 +249,7 @@ class AliasInCapitalsNotFound(Standin):
             run.session_alias = alias
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(session_alias="FrontDesk")
         assert len(c.ids("search=frontdesk")) == 1
 
@@ -260,7 +260,7 @@ class SearchInFieldsAskedFor(Standin):
         return super().has_text(run, query) and (query.fields_ is None or "input_values" in self.kept_fields(query))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"a": "needle4711"})
         assert c.ids("search=needle4711&fields=session_id") == [run["id"]]
 
@@ -274,7 +274,7 @@ class ToIsTheWholeSecond(Standin):
         return super().in_window(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = [c.create() for _ in range(3)]
         odd = next(run for run in made if "." in run["created_at"])
         assert odd["id"] not in c.ids(f"created_at_to={odd['created_at'].partition('.')[0]}Z")
@@ -288,7 +288,7 @@ class DeepSearchOfTheLastMessage(Standin):
             yield from self.leaves(run.run_message_history[-1])
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         c.patch(run, run_message_history=[{"a": "needle4711"}, {"b": "x"}])
         assert c.ids("search=needle4711&deep_search=true") == [run["id"]]

@@ -16,7 +16,7 @@ class PutUpdates(Standin):
     doors = (("PUT", "/runs/{run_id}"),)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert 400 <= c.call("PUT", f"/v1/runs/{c.create()['id']}", {}).status_code < 500
 
 
@@ -25,7 +25,7 @@ class DeleteOfListAnswers(Standin):
     doors = (("DELETE", "/runs"),)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert 400 <= c.call("DELETE", "/v1/runs").status_code < 500
 
 
@@ -34,7 +34,7 @@ class MachinePatched(Standin):
     doors = (("PATCH", "/machines/{machine_id}"),)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert 400 <= c.call("PATCH", f"/v1/machines/{UNKNOWN}", {}).status_code < 500
 
 
@@ -46,7 +46,7 @@ class WrongMethodIs501(Standin):
         )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.call("PUT", "/v1/run-attachments", {}).status_code == 405
 
 
@@ -63,7 +63,7 @@ class GetRetries(Standin):
         raise Problem(405, "Method Not Allowed")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get(f"/v1/runs/{c.cancelled()['id']}/retry").status_code in {404, 405}
 
 
@@ -78,7 +78,7 @@ class PoolsCanBeDeleted(Standin):
         raise Problem(404, "Pool not found")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         pool = c.post("/v1/pools", {"name": "p"}).json()["id"]
         assert c.call("DELETE", f"/v1/pools/{pool}").status_code in {404, 405}
 
@@ -94,7 +94,7 @@ class WrongMethodInPlainText(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.call("PUT", "/v1/runs", {}).headers["content-type"] == "application/json"
 
 
@@ -106,7 +106,7 @@ class UnknownPathIsPage(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert "detail" in c.get("/v1/nothing-here").text
 
 
@@ -118,7 +118,7 @@ class AttachmentErrorHasMessage(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert "detail" in c.get(f"/v1/run-attachments/{UNKNOWN}").json()
 
 
@@ -144,7 +144,7 @@ class RefusedDeleteHasNoBody(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert "detail" in c.call("DELETE", f"/v1/runs/{UNKNOWN}", token=None).text
 
 
@@ -158,7 +158,7 @@ class RetryConflictHasNoDetail(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert "detail" in c.retry(c.create()).json()
 
 
@@ -173,7 +173,7 @@ class LimitWithoutRetryAfter(Standin):
             raise Problem(429, "Too many requests.")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [c.get("/v1/pools") for _ in range(200)]
         assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
 
@@ -198,7 +198,7 @@ class BurstOfWritesWithoutRetryAfter(Standin):
             self.busy -= 1
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [
             answer
             for number in range(5)
@@ -221,7 +221,7 @@ class ReadsAtOnceWithoutRetryAfter(Standin):
             self.reading -= 1
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         async def twenty() -> list[Any]:
             return await asyncio.gather(
                 *(c._sent("GET", "/v1/pools", None, "one", None, None, None) for _ in range(20))
@@ -240,7 +240,7 @@ class CreatesLimitedWithoutRetryAfter(Standin):
                 raise Problem(429, "Too many runs.")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [c.try_bulk() for _ in range(60)]
         assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
 
@@ -257,7 +257,7 @@ class MachineCreatedAtIsANumber(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all(isinstance(item["created_at"], str) for item in c.get("/v1/machines").json()["items"])
 
 
@@ -268,7 +268,7 @@ class PoolCreatedWith200(Standin):
         return replace(answer, status=200)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/pools", {"name": "one"}).status_code == 201
 
 
@@ -279,7 +279,7 @@ class WorkflowWithoutUpdatedAt(Standin):
         return replace(answer, content={name: one for name, one in answer.content.items() if name != "updated_at"})
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first = c.get("/v1/workflows").json()["items"][0]
         assert "updated_at" in c.get(f"/v1/workflows/{first['id']}").json()
 
@@ -294,5 +294,5 @@ class UnknownRunIsObject(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert isinstance(c.get(f"/v1/runs/{UNKNOWN}").json()["detail"], str)

@@ -27,7 +27,7 @@ class AtOnceMakesTwo(Standin):
             return await handle()
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.together("POST", "/v1/runs", {"workflow_id": W}, key="k")
         assert c.listed()["total"] == 1
 
@@ -38,7 +38,7 @@ class DeleteKeysIgnored(Standin):
         return super().keyed_methods() - {"DELETE"}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert [c.delete(run, key="k").status_code for _ in range(2)] == [204, 204]
 
@@ -49,7 +49,7 @@ class ChainKeysIgnored(Standin):
         return await handle() if call.operation == "create_run_chain" else await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(2):
             c.post("/v1/runs/chain", {"steps": [{"workflow_id": W}]}, key="k")
         assert c.listed()["total"] == 1
@@ -62,7 +62,7 @@ class RepeatIs200(Standin):
         return Answer(200 if answer.status == 201 else answer.status, headers=answer.headers, raw=answer.raw)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [c.post("/v1/runs", {"workflow_id": W}, key="k").status_code for _ in range(2)]
         assert answers == [201, 201]
 
@@ -76,7 +76,7 @@ class LargeAnswersNotKept(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(2):
             c.post("/v1/runs/bulk", {"workflow_id": W, "count": 200}, key="k")
         assert c.listed()["total"] == 200
@@ -88,7 +88,7 @@ class RetryKeysIgnored(Standin):
         return await handle() if call.operation == "retry_run" else await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.cancelled()['id']}/retry"
         assert [c.post(path, {}, key="k").status_code for _ in range(2)] == [200, 200]
 
@@ -107,7 +107,7 @@ class ThirdIsHandledAgain(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(3):
             c.post("/v1/runs", {"workflow_id": W}, key="k")
         assert c.listed()["total"] == 1
@@ -124,7 +124,7 @@ class RepeatAfterDeleteCreates(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first = c.post("/v1/runs", {"workflow_id": W}, key="k").json()
         c.delete(first)
         assert c.post("/v1/runs", {"workflow_id": W}, key="k").json() == first
@@ -136,7 +136,7 @@ class PoolKeysIgnored(Standin):
         return await handle() if call.operation == "create_pool" else await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         ids = [c.post("/v1/pools", {"name": "a"}, key="k").json()["id"] for _ in range(2)]
         assert ids[0] == ids[1]
 
@@ -147,7 +147,7 @@ class ShortKeysOverlooked(Standin):
         return await (handle() if len(call.key or "") < 8 else super().once(call, handle))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first, second = (c.post("/v1/runs", {"workflow_id": W}, key="k7").json() for _ in range(2))
         assert first["id"] == second["id"]
 
@@ -158,7 +158,7 @@ class KeysOfLargeBodiesOverlooked(Standin):
         return await (handle() if len(call.body) > 10_000 else super().once(call, handle))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         body = {"workflow_id": W, "input_values": {"a": "x" * 11_000}}
         first, second = (c.post("/v1/runs", body, key="a-key-of-some-length").json() for _ in range(2))
         assert first["id"] == second["id"]
@@ -179,7 +179,7 @@ class NestedDifferenceOverlooked(Standin):
         return f"{call.method} {call.path} {json.dumps(body, sort_keys=True)}"
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.post("/v1/runs", {"workflow_id": W, "input_values": {"a": 1}}, key="k")
         answer = c.post("/v1/runs", {"workflow_id": W, "input_values": {"a": 2}}, key="k")
         assert answer.status_code in (409, 422)
@@ -200,7 +200,7 @@ class ConflictMakesRuns(Standin):
             raise
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.post("/v1/runs", {"workflow_id": W}, key="k")
         c.post("/v1/runs", {"workflow_id": W, "session_alias": "a"}, key="k")
         assert c.listed()["total"] == 1
@@ -218,7 +218,7 @@ class CountDifferenceOverlooked(Standin):
         return super().fingerprint(call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [c.post("/v1/runs/bulk", {"workflow_id": W, "count": n}, key="k").status_code for n in (1, 2)]
         assert answers[1] in (409, 422)
 
@@ -230,7 +230,7 @@ class ChainConflictOverlooked(Standin):
         return f"{name} {hashlib.sha256(call.body).hexdigest()}" if call.operation == "create_run_chain" else name
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [c.post("/v1/runs/chain", {"steps": [{"workflow_id": W}] * n}, key="k").status_code for n in (1, 2)]
         assert answers[1] in (409, 422)
 
@@ -241,7 +241,7 @@ class OnlyBeginningCompared(Standin):
         return f"{call.method} {call.path} {hashlib.sha256(call.body[:1000]).hexdigest()}"
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answers = [
             c.post("/v1/runs", {"workflow_id": W, "input_values": {"k": "x" * 1000 + end}}, key="k").status_code
             for end in "ab"
@@ -258,7 +258,7 @@ class BothBodiesAtOnceDone(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         async def both() -> list[Any]:
             bodies = ({"workflow_id": W}, {"workflow_id": W, "session_alias": "a"})
             return await asyncio.gather(*(c._sent("POST", "/v1/runs", body, "one", "k", None, None) for body in bodies))
@@ -277,7 +277,7 @@ class ConflictUpdates(Standin):
             raise
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         for value in (1, 2):
             c.call("PATCH", path, {"usage_metadata": {"a": value}}, key="k")
@@ -297,7 +297,7 @@ class TrueAndOneAreOneBody(Standin):
         return tuple(map(self.frozen, value)) if isinstance(value, list) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.post("/v1/runs", {"workflow_id": W, "input_values": {"a": 1}}, key="one-key")
         again = c.post("/v1/runs", {"workflow_id": W, "input_values": {"a": True}}, key="one-key")
         assert again.status_code == 409
@@ -317,7 +317,7 @@ class KeysAreEverybodys(Standin):
         return next(iter(self.organisations.values())).keys
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first, second = (c.post("/v1/runs", {"workflow_id": W}, key="k", token=who).json() for who in ("one", "two"))
         assert first["id"] != second["id"]
 
@@ -335,7 +335,7 @@ class KeysOfOthersRefused(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         body = {"workflow_id": W, "count": 1}
         assert [c.post("/v1/runs/bulk", body, key="k", token=who).status_code for who in ("one", "two")] == [201, 201]
 
@@ -349,7 +349,7 @@ class DeleteKeysOfOthersRefused(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         mine = c.create()
         theirs = c.post("/v1/runs", {"workflow_id": W}, token="two").json()
         assert c.delete(mine, key="k").status_code == 204
@@ -363,7 +363,7 @@ class KeysOfUpdatesShared(Standin):
         return first.keys if call.method == "PATCH" else super().keys_of(call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         c.call("PATCH", path, {"error": ["x"]}, key="one-key")
         assert c.call("PATCH", path, {"error": ["x"]}, key="one-key", token="two").status_code == 404

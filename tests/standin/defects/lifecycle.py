@@ -32,7 +32,7 @@ class SessionRunsOverlap(Standin):
         return runs
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         runs = c.bulk(8, start_session=True)
         for _ in range(60):
             c.wait(0.05)
@@ -54,7 +54,7 @@ class GoesBackToScheduling(Standin):
                 super().finish(org, run, when)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run, seen = c.create(), []
         for _ in range(60):
             c.wait(0.02)
@@ -71,7 +71,7 @@ class TaskFailedHasNoError(Standin):
                 run.error = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.read(c.ended("task_failed"))["error"]
 
 
@@ -84,7 +84,7 @@ class SuccessHasError(Standin):
                 run.error = ["The printer was offline."]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(20):
             assert not c.read(c.ended("success"))["error"]
 
@@ -97,7 +97,7 @@ class OutputWhileRunning(Standin):
             run.output_data = run.output_data or {"progress": 50}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         for _ in range(60):
             c.wait(0.02)
@@ -125,7 +125,7 @@ class CancelledGoesOn(Standin):
             run.epoch = epoch
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         c.wait(60)
         assert c.read(run)["status"] == "cancelled"
@@ -147,7 +147,7 @@ class EndedTurnsIntoError(Standin):
                 self.at(org, when + 0.5, "finish", run)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(20):
             run = c.create(sensitive_input_values={"pin": "1"})
             seen = []
@@ -168,7 +168,7 @@ class CancelledAtWorkEndsAllTheSame(Standin):
         super().move(org, run, status)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, status="running")
         c.patch(run, status="cancelled")
@@ -186,7 +186,7 @@ class RetriedRunWaitsForNobody(Standin):
                 super().schedule(org, run, now)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         runs = c.bulk(3, start_session=True)
         c.patch(runs[0], status="cancelled")
         c.retry(runs[0])

@@ -24,7 +24,7 @@ class LastOfLargeBulkUnlisted(Standin):
         return [run for run in super().listed(call) if run.id not in getattr(self, "hidden", ())]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(100)
         assert len(c.ids("limit=1000")) == 100
 
@@ -40,7 +40,7 @@ class LastStepUnlisted(Standin):
         return [run for run in super().listed(call) if run.id not in getattr(self, "hidden", ())]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(2)["run_ids"]
         assert set(c.ids()) == set(made)
 
@@ -57,7 +57,7 @@ class RetriedListedTwice(Standin):
         return runs + [run for run in getattr(self, "twice", []) if run in runs]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.retry(c.cancelled())
         assert len(c.ids()) == 1
 
@@ -68,7 +68,7 @@ class CancelledUnlisted(Standin):
         return super().matches(run, query) and (run.status != Status.CANCELLED or query.status is not None)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.ids(f"search={(run := c.cancelled())['id']}") == [run["id"]]
 
 
@@ -89,7 +89,7 @@ class RunsWithFilesUnlisted(Standin):
         return [run for run in super().listed(call) if run.id not in getattr(self, "hidden", ())]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(file_inputs=FILES[:2])
         assert len(c.ids()) == 1
 
@@ -102,7 +102,7 @@ class CheckedRunsUnlistedByActivity(Standin):
         return super().ordered(runs, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, status="running")
         c.patch(run, status="running_checks")
@@ -119,7 +119,7 @@ class FiveHundredActive(Standin):
         return active[:500] + page[len(active) :]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         session = c.bulk(501, start_session=True)[0]["session_id"]
         assert len(c.get(f"/v1/runs?session_id={session}&limit=1000").json()["items"]) == 501
 
@@ -133,7 +133,7 @@ class FullPageHasOneLess(Standin):
         return super().page(found, query)[:999]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(1000)
         assert len(c.ids("limit=1000")) == 1000
 
@@ -146,7 +146,7 @@ class SkipOffByOneWithFilter(Standin):
         return super().page(found, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(3)
         assert len(c.ids(f"workflow_id={W}&skip=1")) == 2
 
@@ -158,7 +158,7 @@ class LastPageLosesOne(Standin):
         return page[:-1] if query.skip > 0 and 1 < len(page) < query.limit else page
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(5)
         assert len(c.ids("skip=3&limit=3")) == 2
 
@@ -174,7 +174,7 @@ class TotalCountsDeleted(Standin):
         return super().total(call, found, query) + getattr(self, "gone", 0)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.delete(c.create())
         assert c.listed()["total"] == 0
 
@@ -185,7 +185,7 @@ class TotalIsPageLengthInSearch(Standin):
         return len(self.page(found, query)) if query.search else len(found)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(3, input_values={"k": "marker"})
         assert c.listed("search=marker&limit=2")["total"] == 3
 
@@ -196,7 +196,7 @@ class TotalCappedAtThousand(Standin):
         return min(1000, len(found))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(600), c.bulk(600)
         assert c.listed("limit=1")["total"] == 1200
 
@@ -208,7 +208,7 @@ class SkipPastEndToldAsZero(Standin):
         return answer | {"skip": 0} if query.skip > total else answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.listed("skip=7")["skip"] == 7
 
 
@@ -218,7 +218,7 @@ class PagePastEndRepeats(Standin):
         return super().page(found, query) or found[-1:]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create()
         assert c.ids("skip=1") == []
 
@@ -238,7 +238,7 @@ class TiesChangeBetweenPages(Standin):
         return runs
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = {run["id"] for run in c.bulk(20)}
         assert {one for skip in range(0, 20, 5) for one in c.ids(f"limit=5&skip={skip}")} == made
 
@@ -249,7 +249,7 @@ class LimitOneGivesTwo(Standin):
         return found[query.skip : query.skip + max(query.limit, 2)]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(3)
         assert len(c.ids("limit=1")) == 1
 
@@ -269,7 +269,7 @@ class TotalOfSearchRemembered(Standin):
         self.totals = {}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for total in (1, 2):
             c.create(session_alias="needle4711")
             assert c.listed("search=needle4711")["total"] == total
@@ -282,7 +282,7 @@ class IncludeCapsPage(Standin):
         return page[:100] if getattr(query, "include", None) else page
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.bulk(101)
         assert len(c.ids("include=workflow&limit=1000")) == len(made)
 
@@ -296,7 +296,7 @@ class TotalOfPoolsBySkip(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/pools?skip=5").json()["total"] == 2
 
 
@@ -309,7 +309,7 @@ class ListedPoolIsText(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(pool_ids=P[:1])
         (item,) = c.get(f"/v1/runs?search={run['id']}").json()["items"]
         assert item["pool_ids"] == P[:1]
@@ -324,5 +324,5 @@ class TotalIsText(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert isinstance(c.get("/v1/runs?status=running").json()["total"], int)

@@ -27,7 +27,7 @@ class ReadMakesWholeDoublesIntegers(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"k": 2.0})
         assert '"k":2.0' in c.get(f"/v1/runs/{run['id']}").text
 
@@ -50,7 +50,7 @@ class LateRunsLosePools(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.read(c.bulk(11, pool_ids=P[:1])[10])["pool_ids"] == P[:1]
 
 
@@ -63,7 +63,7 @@ class ReadCutsFractions(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         runs = [c.create() for _ in range(3)]
         assert [c.read(run)["created_at"] for run in runs] == [run["created_at"] for run in runs]
 
@@ -79,7 +79,7 @@ class ReadReversesAttachments(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=FILES[:2])
         assert c.read(run)["input_attachment_ids"] == run["input_attachment_ids"]
 
@@ -90,7 +90,7 @@ class ListForgetsAlias(Standin):
         return super().show(run, where, index, of) | ({"session_alias": None} if where == "list_runs" else {})
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(session_alias="a")
         assert c.listed()["items"][0]["session_alias"] == "a"
 
@@ -107,7 +107,7 @@ class ReadGarblesText(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"k": "ł"})
         assert c.read(run)["input_values"] == {"k": "ł"}
 
@@ -121,7 +121,7 @@ class AliasesChangeAtEveryRead(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(sensitive_input_values={"pin": "1"})
         assert c.read(run)["sensitive_input_aliases"] == run["sensitive_input_aliases"]
 
@@ -140,7 +140,7 @@ class LargeBulkSessionNotStored(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.read(c.bulk(101, start_session=True)[-1])["session_id"] is not None
 
 
@@ -153,7 +153,7 @@ class LargeInputsLeftOutOfLists(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(input_values={"a": "x" * 9000})
         assert c.listed()["items"][0]["input_values"] == {"a": "x" * 9000}
 
@@ -167,7 +167,7 @@ class ReadShowsSixteenPools(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert len(c.read(c.bulk(pool_ids=[P[n % 12] for n in range(20)])[0])["pool_ids"]) == 20
 
 
@@ -185,7 +185,7 @@ class LongNamesCutAtTheEnd(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled(input_values={"n" * 256: 1})
         assert c.read(run)["input_values"] == {"n" * 256: 1}
 
@@ -204,7 +204,7 @@ class ListsShowNothingDeep(Standin):
         return value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         deep: Any = {}
         for _ in range(33):
             deep = {"a": deep}
@@ -223,7 +223,7 @@ class NilIdReadsAsNull(Standin):
         return super().get_run(call, run_id, include)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/runs/00000000-0000-0000-0000-000000000000").status_code == 404
 
 
@@ -240,7 +240,7 @@ class UnknownDownloadIsEmpty(Standin):
         return super().download_run_attachment(call, attachment_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get(f"/v1/run-attachments/{UNKNOWN}/download").status_code == 404
 
 
@@ -252,7 +252,7 @@ class UnknownRetryConflicts(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post(f"/v1/runs/{UNKNOWN}/retry", {}).status_code == 404
 
 
@@ -263,7 +263,7 @@ class UnknownMachineIsTheFirst(Standin):
         return super().get_machine(call, known)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get(f"/v1/machines/{UNKNOWN}").status_code == 404
 
 
@@ -275,7 +275,7 @@ class UnknownUpdateAnswers200(Standin):
         return super().update_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.call("PATCH", f"/v1/runs/{UNKNOWN}", {}).status_code == 404
 
 
@@ -288,7 +288,7 @@ class ReadStartsInSeconds(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, started_at="2026-01-02T03:04:05Z")
         assert isinstance(c.read(run["id"])["started_at"], str)
@@ -304,7 +304,7 @@ class IncludedMachineHasNoId(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(machine_id=c.get("/v1/machines").json()["items"][0]["id"])
         assert all("id" in one for one in c.get(f"/v1/runs/{run['id']}?include=machine").json()["included"])
 
@@ -318,7 +318,7 @@ class IncludedForEachRun(Standin):
         return [one for run in runs for one in super(IncludedForEachRun, self).included(org, [run], include)]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         workflow = c.get("/v1/workflows").json()["items"][0]["id"]
         c.bulk(2, workflow_id=workflow)
         included = c.get(f"/v1/runs?workflow_id={workflow}&include=workflow").json()["included"]
@@ -332,7 +332,7 @@ class WorkflowNotIncluded(Standin):
         return [one for one in found if one["type"] != "workflow" or "machine" not in include]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(workflow_id=c.get("/v1/workflows").json()["items"][0]["id"])
         included = c.get(f"/v1/runs/{run['id']}?include=machine,workflow").json()["included"]
         assert [one["type"] for one in included] == ["workflow"]

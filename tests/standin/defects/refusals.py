@@ -21,7 +21,7 @@ class ListOfOneUnwrapped(Standin):
         return parsed[0] if isinstance(parsed, list) and len(parsed) == 1 and isinstance(parsed[0], dict) else parsed
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", [{"workflow_id": W, "count": 1}]).status_code == 422
 
 
@@ -36,7 +36,7 @@ class TrailingTextIgnored(Standin):
             return super().parse(body.decode()[: error.pos].encode())
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = json.dumps({"workflow_id": W, "count": 1}).encode() + b"}"
         assert c.post("/v1/runs/bulk", raw=raw).status_code in (400, 422)
 
@@ -50,7 +50,7 @@ class UndecodableReadAsLatin(Standin):
             return super().parse(body.decode("latin-1").encode())
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = b'{"workflow_id": "%s", "count": 1, "input_values": {"k": "\xe4"}}' % W.encode()
         assert c.post("/v1/runs/bulk", raw=raw).status_code in (400, 422)
 
@@ -62,7 +62,7 @@ class TextInBodyReadTwice(Standin):
         return super().parse(parsed.encode()) if isinstance(parsed, str) and parsed[:1] == "{" else parsed
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", json.dumps({"workflow_id": W, "count": 1})).status_code == 422
 
 
@@ -76,7 +76,7 @@ class UndecodableRefusedInPlainText(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answer = c.post("/v1/runs/bulk", raw=b'{"a": "\xff"}')
         assert answer.headers["content-type"] == "application/json"
 
@@ -90,7 +90,7 @@ class ListOfOneUpdateUnwrapped(Standin):
             return body[0] if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) else body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         answer = c.call("PATCH", f"/v1/runs/{c.create()['id']}", [{"input_values": {"changed": True}}])
         assert answer.status_code == 422
 
@@ -106,7 +106,7 @@ class CountRefusedInWords(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert isinstance(c.try_bulk(1001).json()["detail"], list)
 
 
@@ -118,7 +118,7 @@ class SecondErrorNamesTheFirst(Standin):
         return super().violations([{**error, "loc": errors[0]["loc"]} for error in errors], call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         detail = c.try_bulk(0, machine_id="x").json()["detail"]
         assert {tuple(error["loc"][:2]) for error in detail} == {("body", "machine_id"), ("body", "count")}
 
@@ -130,7 +130,7 @@ class SessionErrorNamesMachine(Standin):
         return super().violation({**error, "loc": loc}, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(session_id="x").json()["detail"][0]["loc"] == ["body", "session_id"]
 
 
@@ -141,7 +141,7 @@ class NestedErrorsNameTheBody(Standin):
         return super().violation({**error, "loc": loc}, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         loc = c.try_bulk(file_inputs=[{"filename": "a"}]).json()["detail"][0]["loc"]
         assert loc == ["body", "file_inputs", 0, "content"]
 
@@ -155,7 +155,7 @@ class UuidErrorsHaveNoType(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert "type" in c.try_bulk(machine_id="x").json()["detail"][0]
 
 
@@ -168,7 +168,7 @@ class ManyViolationsAsObject(Standin):
         return {"errors": shown} if len(shown) > 4 else shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         detail = c.try_bulk(0, machine_id="x", pool_ids="x", session_id="x", input_values=1).json()["detail"]
         assert isinstance(detail, list)
 
@@ -181,7 +181,7 @@ class CountErrorNamesInputsToo(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         detail = c.try_bulk(0, input_values={"a": 1}).json()["detail"]
         assert {error["loc"][-1] for error in detail} == {"count"}
 
@@ -193,7 +193,7 @@ class LimitErrorNamesSkip(Standin):
         return super().violation({**error, "loc": loc}, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/runs?limit=0").json()["detail"][0]["loc"] == ["query", "limit"]
 
 
@@ -208,7 +208,7 @@ class RefusedFilesLeaveRuns(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[{"filename": "a"}]).status_code == 422
         assert c.listed()["total"] == 0
 
@@ -223,7 +223,7 @@ class TooManyLeavesThousand(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(1001).status_code == 422
         assert c.listed("limit=1")["total"] == 0
 
@@ -243,7 +243,7 @@ class RefusedChainLeavesSteps(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/chain", {"steps": [{"workflow_id": W}, {}]}).status_code == 422
         assert c.listed()["total"] == 0
 
@@ -258,7 +258,7 @@ class RefusedAliasLeavesRun(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_create(session_alias=[]).status_code == 422
         assert c.listed()["total"] == 0
 
@@ -273,7 +273,7 @@ class RefusedUpdateTakesOutput(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.patch(run, output_data={"a": 1}, error=5).status_code == 422
         assert c.read(run)["output_data"] is None
@@ -288,7 +288,7 @@ class InvalidRetryClears(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, output_data={"a": 1})
         c.patch(run, status="cancelled")
@@ -321,7 +321,7 @@ class RefusedWorkflowIsKept(Standin):
             org.workflows[number] = made | {"is_webhooks_enabled": False, "created_at": now, "updated_at": now}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/workflows", {"main_prompt": "kept?", "name": 5}).status_code == 422
         assert "kept?" not in c.get("/v1/workflows?limit=1000").text
 
@@ -339,7 +339,7 @@ class RefusedRetryDropsFiles(Standin):
         return super().refused(status, detail, headers, path)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled(file_inputs=[FILE])
         assert c.retry(run, input_values=5).status_code == 422
         assert len(c.attachments(run)) == 1
@@ -352,5 +352,5 @@ class ParameterErrorsHaveNoType(Standin):
         return {name: shown[name] for name in shown if name != "type" or shown["loc"][0] != "query"}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert "type" in c.get("/v1/runs?limit=0").json()["detail"][0]

@@ -20,7 +20,7 @@ class Count1001Accepted(Standin):
         count: int = Field(gt=0, le=1001)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(1001).status_code == 422
 
 
@@ -30,7 +30,7 @@ class Count1000Refused(Standin):
         count: int = Field(gt=0, lt=1000)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(1000).status_code == 201
 
 
@@ -40,7 +40,7 @@ class CountMissingIsOne(Standin):
         count: int = Field(default=1, gt=0, le=1000)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", {"workflow_id": W}).status_code == 422
 
 
@@ -52,7 +52,7 @@ class CountFractionRoundedDown(Standin):
         )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(2.5).status_code == 422
 
 
@@ -62,7 +62,7 @@ class CountZeroAccepted(Standin):
         count: int = Field(ge=0, le=1000)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(0).status_code == 422
 
 
@@ -74,7 +74,7 @@ class CountWrapsAt32Bits(Standin):
         )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(2**32 + 1).status_code == 422
 
 
@@ -89,7 +89,7 @@ class CountNullWithStartSession(Standin):
             return body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(None, start_session=True).status_code == 422
 
 
@@ -107,7 +107,7 @@ class WorkflowOptionalInSession(Standin):
             return body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", {"count": 1, "session_id": S}).status_code == 422
 
 
@@ -126,7 +126,7 @@ class WorkflowJudgedByLength(Standin):
             return UUID(value) if isinstance(value, str) else models.RunCreate(workflow_id=value).workflow_id
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", {"workflow_id": "z" + W[1:], "count": 1}).status_code == 422
 
 
@@ -136,7 +136,7 @@ class WorkflowEmptyIsNil(Standin):
         workflow_id: Annotated[UUID, BeforeValidator(lambda value: UUID(int=0) if value == "" else value)]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", {"workflow_id": "", "count": 1}).status_code == 422
 
 
@@ -149,7 +149,7 @@ class LineBreakAfterWorkflow(Standin):
             return value.removesuffix("\n") if isinstance(value, str) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", {"workflow_id": W + "\n", "count": 1}).status_code == 422
 
 
@@ -169,7 +169,7 @@ class PoolsAfterTheFirstUnchecked(Standin):
             return body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(pool_ids=[P[0], "nonsense"]).status_code == 422
 
 
@@ -179,7 +179,7 @@ class EmptyListForObject(Standin):
         input_values: Annotated[dict[str, Any] | None, BeforeValidator(lambda v: {} if v == [] else v)] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(input_values=[]).status_code == 422
 
 
@@ -192,7 +192,7 @@ class TargetPathMayBeNumber(Standin):
         file_inputs: list[FileInput] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[{"filename": "a", "content": "YQ==", "target_path": 7}]).status_code == 422
 
 
@@ -202,7 +202,7 @@ class EmptyMachineIsNull(Standin):
         machine_id: Annotated[UUID | None, BeforeValidator(lambda value: value or None)] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(machine_id="").status_code == 422
 
 
@@ -214,7 +214,7 @@ class StartSessionAnyText(Standin):
         ] = False
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(start_session="sometimes").status_code == 422
 
 
@@ -224,7 +224,7 @@ class AliasMayBeNumber(Standin):
         session_alias: Annotated[str | None, BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_create(session_alias=5).status_code == 422
 
 
@@ -237,7 +237,7 @@ class ErrorItemsMayBeNumbers(Standin):
         ] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), error=["late", 7]).status_code == 422
 
 
@@ -258,7 +258,7 @@ class LaterStepsInputsUnchecked(Standin):
             return {**body, "steps": [*steps[:1], *later]}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         steps = [{"workflow_id": W}, {"workflow_id": W, "inputs": "text"}]
         assert c.post("/v1/runs/chain", {"steps": steps}).status_code == 422
 
@@ -271,7 +271,7 @@ class RetryPoolsMayBeText(Standin):
         pool_ids: Annotated[list[UUID] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), pool_ids=P[0]).status_code == 422
 
 
@@ -283,7 +283,7 @@ class SecretsMayBeList(Standin):
         ] = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(sensitive_input_values=["a"]).status_code == 422
 
 
@@ -297,7 +297,7 @@ class PoolsAfterTheTenthUnchecked(Standin):
             return {**body, "pool_ids": pools[:10]} if isinstance(pools, list) else body
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(pool_ids=[P[0]] * 10 + ["nonsense"]).status_code == 422
 
 
@@ -310,7 +310,7 @@ class RetryReadsListInText(Standin):
             return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), pool_ids=json.dumps(P[:1])).status_code == 422
 
 
@@ -323,7 +323,7 @@ class StatusInCapitalsTaken(Standin):
             return value.lower() if isinstance(value, str) else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), status="CANCELLED").status_code == 422
 
 
@@ -342,7 +342,7 @@ class LaterFilesNeedNoContent(Standin):
             return {**body, "file_inputs": files[:1] + [{"content": ""} | file for file in files[1:]]}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[FILE, {"filename": "b"}]).status_code == 422
 
 
@@ -360,7 +360,7 @@ class TargetPathStandsForName(Standin):
         file_inputs: list[FileInput] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_bulk(file_inputs=[{"content": "YQ==", "target_path": "C:/a"}]).status_code == 422
 
 
@@ -378,7 +378,7 @@ class CleanUpByDefaultWithTargetPath(Standin):
         return made
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE | {"target_path": "C:/a"}])
         assert c.attachments(run)[0]["cleanup_imports_after_run"] is False
 
@@ -394,7 +394,7 @@ class RetryFileContentMayBeNull(Standin):
         file_inputs: list[FileInput] | None = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), file_inputs=[{"filename": "a", "content": None}]).status_code == 422
 
 
@@ -409,5 +409,5 @@ class RetryLaterFilesNeedNoName(Standin):
             return files[:5] + [{"filename": "a"} | file if isinstance(file, dict) else file for file in files[5:]]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), file_inputs=[FILE] * 5 + [{"content": "YQ=="}]).status_code == 422

@@ -20,7 +20,7 @@ class RetryKeepsOutputAttachments(Standin):
         run.output_attachment_ids = kept
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, output_attachment_ids=["x"], status="cancelled")
         assert not c.retry(run).json()["output_attachment_ids"]
@@ -32,7 +32,7 @@ class CancelledNotRetried(Standin):
         return super().may_retry(run) and run.status != Status.CANCELLED
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled()).status_code == 200
 
 
@@ -42,7 +42,7 @@ class RunningRetried(Standin):
         return super().may_retry(run) or run.status == Status.RUNNING
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, status="running")
         assert c.retry(run).status_code in (409, 422)
@@ -56,7 +56,7 @@ class SchedulingRetriedInSession(Standin):
         return super().may_retry(run) or (run.session_id is not None and run.status == Status.SCHEDULING)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.create(session_id=S)).status_code in (409, 422)
 
 
@@ -68,7 +68,7 @@ class RetryKeepsHistory(Standin):
         run.run_message_history = kept
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, run_message_history=[{"a": 1}], status="cancelled")
         assert not c.retry(run).json()["run_message_history"]
@@ -84,7 +84,7 @@ class RetryKeepsErrorWithInputs(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, error=["late"], status="cancelled")
         assert not c.retry(run, input_values={"k": 1}).json()["error"]
@@ -101,7 +101,7 @@ class SecondRetryRefused(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         c.retry(run)
         c.patch(run, status="cancelled")
@@ -117,7 +117,7 @@ class RetryWithFilesIsNewRun(Standin):
         return Answer(200, self.create_run(call, create).content)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         assert c.retry(run, file_inputs=[FILE]).json()["id"] == run["id"]
 
@@ -129,7 +129,7 @@ class RetryEmptiesInputs(Standin):
         run.input_values = body.input_values
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(input_values={"k": 1})).json()["input_values"] == {"k": 1}
 
 
@@ -141,7 +141,7 @@ class RetryLeavesSession(Standin):
             run.session_id = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(session_id=S)).json()["session_id"] == S
 
 
@@ -154,7 +154,7 @@ class RetryAnswersRunning(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(machine_id=M)).json()["status"] == "scheduling"
 
 
@@ -173,7 +173,7 @@ class RefusedRetryClears(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, output_data={"k": 1})
         c.retry(run)
@@ -189,7 +189,7 @@ class RetryKeepsOldFiles(Standin):
         run.input_attachment_ids = before + run.input_attachment_ids
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled(file_inputs=[FILE])
         assert len(c.retry(run, file_inputs=[FILE]).json()["input_attachment_ids"]) == 1
 
@@ -200,7 +200,7 @@ class RetriedCanBeRetried(Standin):
         return super().may_retry(run) or (run.epoch > 1 and run.status == Status.SCHEDULING)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         assert [c.retry(run).status_code, c.retry(run).status_code] == [200, 409]
 
@@ -214,7 +214,7 @@ class RefusedRetrySetsAliases(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.retry(run, sensitive_input_values={"pin": "1234"}).status_code == 409
         assert not c.read(run)["sensitive_input_aliases"]
@@ -238,7 +238,7 @@ class RetriesAtOnceBothDone(Standin):
         return run in self.ended
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         path = f"/v1/runs/{run['id']}/retry"
         statuses = {answer.status_code for answer in c.together("POST", path, {}, key=None)}
@@ -255,7 +255,7 @@ class OutputListedAfterRetry(Standin):
         org.attachments.update(kept)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         for _ in range(40):
             run = c.ended()
             if c.read(run)["output_attachment_ids"]:
@@ -274,5 +274,5 @@ class RetryEndsAtEmptyText(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled()).json()["ended_at"] is None

@@ -32,7 +32,7 @@ class MissingFieldShowsBody(Unmasked):
         return error["type"] == "missing" and call.operation == "bulk_create_runs"
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.post("/v1/runs/bulk", {"count": 1, "sensitive_input_values": {"pin": SECRET}}).text
 
 
@@ -44,7 +44,7 @@ class RetryErrorShowsSecrets(Unmasked):
         return call.operation == "retry_run"
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.retry(c.cancelled(), sensitive_input_values=[SECRET]).text
 
 
@@ -56,7 +56,7 @@ class ChainErrorShowsStep(Unmasked):
         return call.operation == "create_run_chain" and "steps" in error["loc"]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.post("/v1/runs/chain", {"steps": [{"sensitive_inputs": {"pin": SECRET}}]}).text
 
 
@@ -74,7 +74,7 @@ class NestedSecretsUnmasked(Standin):
         return super().masked(value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         body = {"count": 1, "sensitive_input_values": {"pin": [SECRET]}}
         assert SECRET not in c.post("/v1/runs/bulk", body).text
 
@@ -85,7 +85,7 @@ class ListBodyUnmasked(Unmasked):
         return isinstance(error["input"], list) and tuple(error["loc"]) == ("body",)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.post("/v1/runs/bulk", [{"sensitive_input_values": {"pin": SECRET}}]).text
 
 
@@ -98,7 +98,7 @@ class BrokenJsonQuoted(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = json.dumps({"workflow_id": W, "sensitive_input_values": {"pin": SECRET}})[:-1].encode()
         assert SECRET not in c.post("/v1/runs/bulk", raw=raw).text
 
@@ -110,7 +110,7 @@ class AliasOfObjectHoldsIt(Standin):
         return f"{made}:{json.dumps(value)}" if isinstance(value, dict) else made
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.try_bulk(sensitive_input_values={"pin": {"n": SECRET}}).text
 
 
@@ -125,7 +125,7 @@ class SearchFindsSecrets(Standin):
         return super().matches(run, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(sensitive_input_values={"pin": SECRET})
         assert c.ids(f"search={SECRET}") == []
 
@@ -139,7 +139,7 @@ class RetryShowsNewSecrets(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.retry(c.cancelled(), sensitive_input_values={"pin": SECRET}).text
 
 
@@ -153,7 +153,7 @@ class HistoryHoldsSecrets(Standin):
                 run.run_message_history = [*run.run_message_history, {"role": "tool", "content": json.dumps(typed)}]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(sensitive_input_values={"pin": SECRET})
         c.wait(60)
         assert SECRET not in c.get(f"/v1/runs/{run['id']}").text
@@ -175,7 +175,7 @@ class ListShowsSecrets(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(5, sensitive_input_values={"pin": SECRET})
         assert SECRET not in c.get("/v1/runs").text
 
@@ -193,7 +193,7 @@ class ConflictShowsBody(Standin):
             raise
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.post("/v1/runs", {"workflow_id": W}, key="k")
         body = {"workflow_id": W, "sensitive_input_values": {"pin": SECRET}}
         assert SECRET not in c.post("/v1/runs", body, key="k").text
@@ -209,7 +209,7 @@ class SharedKeyShowsSecret(Standin):
         return values and {name: secrets.get(name, value) for name, value in values.items()}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         fields = {"input_values": {"pin": "shown"}, "sensitive_input_values": {"pin": SECRET}}
         assert SECRET not in c.try_bulk(**fields).text
 
@@ -222,7 +222,7 @@ class OtherContentTypeQuoted(Standin):
         return super().input_shown(error, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = json.dumps({"workflow_id": W, "sensitive_input_values": {"pin": SECRET}}).encode()
 
         async def sent() -> str:
@@ -240,7 +240,7 @@ class EarlyRetryQuoted(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert SECRET not in c.retry(c.create(), sensitive_input_values={"pin": SECRET}).text
 
 
@@ -250,7 +250,7 @@ class LargeDoubleIsItsAlias(Standin):
         return str(value) if isinstance(value, float) and value > 1e15 else super().alias(name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         aliases = c.bulk(sensitive_input_values={"n": 1.2345678901234567e18})[0]["sensitive_input_aliases"]
         assert "23456789012345" not in aliases["n"]
 
@@ -266,7 +266,7 @@ class SecretInThePlaceOfAnInput(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         step = {"inputs": {"pin": "none"}, "sensitive_inputs": {"pin": "zx81-secret"}}
         assert "zx81-secret" not in str(c.read(c.chain([step])["run_ids"][0]))
 
@@ -281,7 +281,7 @@ class CancelTellsSecret(Standin):
             run.error = [f"Stopped while typing {org.vault[alias]}"]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(sensitive_input_values={"pin": "zx81-secret"})
         c.patch(run, status="running")
         assert "zx81-secret" not in c.patch(run, status="cancelled").text
@@ -296,7 +296,7 @@ class NullSecretHasNoAlias(Standin):
         return super().hide(org, values and {k: v for k, v in values.items() if v is not None}, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.bulk(sensitive_input_values={"a": None, "b": "1"})[0]
         assert set(run["sensitive_input_aliases"]) == {"a", "b"}
 
@@ -307,7 +307,7 @@ class LastRunHasNoAliases(Standin):
         return None if of >= 10 and index == of - 1 else super().hide(org, values, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert all(run["sensitive_input_aliases"] for run in c.bulk(10, sensitive_input_values={"a": "1"}))
 
 
@@ -318,7 +318,7 @@ class AliasKeysLowered(Standin):
         return aliases and {name.lower(): alias for name, alias in aliases.items()}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert set(c.bulk(sensitive_input_values={"Pin": "1"})[0]["sensitive_input_aliases"]) == {"Pin"}
 
 
@@ -335,7 +335,7 @@ class NestedSecretsFlattened(Standin):
         return super().hide(org, flat or None, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert set(c.bulk(sensitive_input_values={"a": {"b": "1"}})[0]["sensitive_input_aliases"]) == {"a"}
 
 
@@ -345,7 +345,7 @@ class FalsySecretsHaveNoAlias(Standin):
         return super().hide(org, values and {name: value for name, value in values.items() if value}, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(sensitive_input_values={"pin": "1", "keep": False})
         assert set(run["sensitive_input_aliases"]) == {"pin", "keep"}
 
@@ -358,6 +358,6 @@ class RetryAliasesFirstOnly(Standin):
             run.sensitive_input_aliases = dict(list((run.sensitive_input_aliases or {}).items())[:1])
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         shown = c.retry(c.cancelled(), sensitive_input_values={"a": "1", "b": "2"}).json()
         assert set(shown["sensitive_input_aliases"]) == {"a", "b"}

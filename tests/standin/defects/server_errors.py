@@ -22,7 +22,7 @@ class NulInSearchBreaks(Standin):
         return super().list_runs(call, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/runs?search=a%00b").status_code < 500
 
 
@@ -34,7 +34,7 @@ class NulInAliasBreaks(Standin):
         return super().create_run(call, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.try_create(session_alias="a\0b").status_code < 500
 
 
@@ -45,7 +45,7 @@ class LoneSurrogateBreaks(Standin):
         return super().bulk_create_runs(call, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = b'{"workflow_id": "%s", "count": 1, "input_values": {"k": "\\ud800"}}' % W.encode()
         assert c.post("/v1/runs/bulk", raw=raw).status_code < 500
 
@@ -58,7 +58,7 @@ class DeepNestingBreaks(Standin):
             raise RecursionError("maximum recursion depth exceeded")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = b'{"workflow_id": "%s", "count": 1, "input_values": {"k": ' % W.encode() + b"[" * 2000 + b"]" * 2000
         assert c.post("/v1/runs/bulk", raw=raw + b"}}").status_code < 500
 
@@ -70,7 +70,7 @@ class HugeSkipBreaks(Standin):
         return super().list_runs(call, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get(f"/v1/runs?skip={2**63}").status_code < 500
 
 
@@ -89,7 +89,7 @@ class InfinityStoredBreaksLists(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.post("/v1/runs/bulk", raw=b'{"workflow_id": "%s", "count": 1, "input_values": {"k": 1e400}}' % W.encode())
         assert c.get("/v1/runs").status_code < 500
 
@@ -104,7 +104,7 @@ class ManyDigitsBreak(Standin):
             raise RuntimeError("Exceeds the limit for integer string conversion")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         raw = b'{"workflow_id": "%s", "count": 1, "input_values": {"k": ' % W.encode() + b"9" * 5000 + b"}}"
         assert c.post("/v1/runs/bulk", raw=raw).status_code < 500
 
@@ -118,7 +118,7 @@ class OddTokenBreaks(Standin):
         return super().owner_of(token)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/runs", token=None, authorization="Bearer tök".encode("latin-1")).status_code == 401
 
 
@@ -132,7 +132,7 @@ class FirstDayBreaks(Standin):
         return super().list_runs(call, query)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/runs?created_at_from=0001-01-01T00:00:00%2B14:00").status_code < 500
 
 
@@ -146,7 +146,7 @@ class LineBreakInFilenameBreaks(Standin):
         return super().download(one)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE | {"filename": "a\nb"}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").status_code == 200
 
@@ -159,7 +159,7 @@ class EmptyHistoryBreaks(Standin):
         super().change(run, name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), run_message_history=[]).status_code < 500
 
 
@@ -171,7 +171,7 @@ class ImpossibleDateBreaks(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/runs?created_at_to=2025-02-30T00:00:00Z").status_code < 500
 
 
@@ -182,7 +182,7 @@ class OddKeyBreaks(Standin):
         return await super().once(call, handle)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs", {"workflow_id": W}, key="kä".encode("latin-1")).status_code < 500
 
 
@@ -194,7 +194,7 @@ class NulInAttachmentIdBreaks(Standin):
         return super().violations(errors, call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get("/v1/run-attachments/%00").status_code < 500
 
 
@@ -209,7 +209,7 @@ class NilWorkflowFails(Standin):
         return super().workflow_of(body, index, of)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post("/v1/runs/bulk", {"workflow_id": NIL, "count": 1}).status_code == 201
 
 
@@ -221,7 +221,7 @@ class NoMachinesForAPoolFails(Standin):
         return super().add_machine_to_pool(call, pool_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         pool = c.post("/v1/pools", {"name": "p"}).json()["id"]
         assert c.post(f"/v1/pools/{pool}/machines", {"machine_ids": []}).status_code == 200
 
@@ -235,5 +235,5 @@ class NullBesideSharedInputsFails(Standin):
         return super().step_made(call, body, index, of, session_id, created_at)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.chain([{"inputs": None}], shared_inputs={"a": 1})["run_ids"]

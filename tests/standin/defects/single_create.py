@@ -15,7 +15,7 @@ class SingleSessionIsNew(Standin):
         return str(uuid.uuid4()) if body.start_session else None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(start_session=True)
         assert run["session_id"] == run["id"]
 
@@ -28,7 +28,7 @@ class AliasLowered(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.create(session_alias="Front Desk")["session_alias"] == "Front Desk"
 
 
@@ -40,7 +40,7 @@ class FalseReleaseBecomesNull(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.create(release_session_after=False)["release_session_after"] is False
 
 
@@ -53,7 +53,7 @@ class AliasLostInJoinedSession(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.create(session_alias="a", session_id=S)["session_alias"] == "a"
 
 
@@ -71,7 +71,7 @@ class SingleLosesInputsWithFiles(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.create(input_values={"k": 1}, file_inputs=[FILE])["input_values"] == {"k": 1}
 
 
@@ -86,5 +86,5 @@ class FalseStartsSession(Standin):
         return run.id if body.start_session is not None and "start_session" in body.model_fields_set else None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.create(start_session=False)["session_id"] is None

@@ -22,7 +22,7 @@ class SessionFilterForgetsTenant(Standin):
         return list(_with_all(self, call).values()) if self.by_session else super().listed(call)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(session_id=S)
         assert c.ids(f"session_id={S}", token="two") == []
 
@@ -39,7 +39,7 @@ class SearchByIdForgetsTenant(Standin):
         )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.ids(f"search={run['id']}", token="two") == []
 
@@ -55,7 +55,7 @@ class DownloadForgetsTenant(Standin):
         raise self.unknown("Attachment")
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE])
         path = f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download"
         assert c.get(path, token="two").status_code == 404
@@ -71,7 +71,7 @@ class RetryForgetsTenant(Standin):
         return super().find(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.post(f"/v1/runs/{c.cancelled()['id']}/retry", {}, token="two").status_code == 404
 
 
@@ -88,7 +88,7 @@ class DeleteForgetsTenant(Standin):
         return super().delete_run(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.delete(run, token="two").status_code == 404
         c.read(run)
@@ -102,7 +102,7 @@ class IncludeForgetsTenant(Standin):
         return super().get_run(call, run_id, include)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.get(f"/v1/runs/{c.create()['id']}?include=workflow", token="two").status_code == 404
 
 
@@ -118,7 +118,7 @@ class CancelForgetsTenant(Standin):
         return super().find(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         path = f"/v1/runs/{c.create()['id']}"
         assert c.call("PATCH", path, {"status": "cancelled"}, token="two").status_code == 404
 
@@ -136,7 +136,7 @@ class TotalForgetsTenant(Standin):
         return sum(self.matches(run, query) for run in _with_all(self, call).values())
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create()
         assert c.listed(f"workflow_id={W}", token="two")["total"] == 0
 
@@ -151,7 +151,7 @@ class FirstOrganisationReadsAll(Standin):
         return super().get_run(call, run_id, include)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.post("/v1/runs", {"workflow_id": W}, token="two").json()
         assert c.get(f"/v1/runs/{run['id']}", token="one").status_code == 404
 
@@ -166,7 +166,7 @@ class ChainsAreEverybodys(Standin):
         return super().find(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(1)
         assert c.get(f"/v1/runs/{made['run_ids'][0]}", token="two").status_code == 404
 
@@ -182,7 +182,7 @@ class ErrorsOfOthersWritten(Standin):
         return super().update_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         c.call("PATCH", f"/v1/runs/{run['id']}", {"error": ["mine"]}, token="two")
         assert c.read(run)["error"] is None
@@ -207,7 +207,7 @@ class ListByWorkflowAndStatusForgetsTenant(Standin):
         return [run for org in self.organisations.values() for run in org.runs.values()]
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create()
         assert c.ids(f"workflow_id={W}&status=scheduling", token="two") == []
 
@@ -221,7 +221,7 @@ class RetryTellsOfOthersRuns(Standin):
         return super().retry_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.post(f"/v1/runs/{run['id']}/retry", {}, token="two").status_code == 404
 
@@ -235,7 +235,7 @@ class DeleteDropsFilesOfOthers(Standin):
         return super().delete_run(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[FILE])
         c.delete(run, token="two")
         assert len(c.attachments(run)) == 1
@@ -249,7 +249,7 @@ class TotalByTimeOfEverybody(Standin):
         return sum(self.matches(run, query) for org in self.organisations.values() for run in org.runs.values())
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         assert c.listed(f"created_at_from={run['created_at'].replace('+', '%2B')}", token="two")["total"] == 0
 
@@ -265,7 +265,7 @@ class AttachmentsByTypeOfEverybody(Standin):
         return Answer(200, self.listing(items, len(found), query))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.create(file_inputs=[FILE])
         assert c.get("/v1/run-attachments?attachment_type=input", token="two").json()["total"] == 0
 
@@ -286,7 +286,7 @@ class EndedRunsCached(Standin):
         return super().find(call, run_id)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled()
         c.read(run)
         assert c.get(f"/v1/runs/{run['id']}", token="two").status_code == 404

@@ -19,7 +19,7 @@ class ErrorEmptiesOutput(Standin):
             run.output_data = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, output_data={"k": 1})
         assert c.patch(run, error=["late"]).json()["output_data"] == {"k": 1}
@@ -34,7 +34,7 @@ class UpdateResetsRelease(Standin):
         return super().update_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(release_session_after=True)
         assert c.patch(run, usage_metadata={"n": 1}).json()["release_session_after"] is True
 
@@ -47,7 +47,7 @@ class InputsMerged(Standin):
         super().change(run, name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(input_values={"a": 1})
         assert c.patch(run, input_values={"b": 2}).json()["input_values"] == {"b": 2}
 
@@ -68,7 +68,7 @@ class NeighboursChangeToo(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         first, second = c.bulk(2, input_values={"a": 1})
         c.patch(first, input_values={"a": 2})
         assert c.read(second)["input_values"] == {"a": 1}
@@ -86,7 +86,7 @@ class OutputsReplaceInputs(Standin):
             run.input_attachment_ids = []
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create(file_inputs=[FILE])
         ids = c.patch(run, output_attachment_ids=["x"]).json()["input_attachment_ids"]
         assert ids == run["input_attachment_ids"]
@@ -106,7 +106,7 @@ class ManyChangesNotKept(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, input_values={"a": 1}, usage_metadata={"b": 2}, release_session_after=True)
         assert c.read(run)["input_values"] == {"a": 1}
@@ -120,7 +120,7 @@ class EmptyUpdateClears(Standin):
         return super().update_run(call, run_id, body)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, usage_metadata={"n": 1})
         assert c.patch(run).json()["usage_metadata"] == {"n": 1}
@@ -134,7 +134,7 @@ class CancelEmptiesAlias(Standin):
             run.session_alias = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.cancelled(session_alias="a")
         assert c.read(run)["session_alias"] == "a"
 
@@ -145,7 +145,7 @@ class UpdateSetsWorkflow(Standin):
         workflow_id: Any = None
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         run = c.create()
         c.patch(run, workflow_id=UNKNOWN)
         assert c.read(run)["workflow_id"] == W
@@ -157,7 +157,7 @@ class HistoryCutToFifty(Standin):
         super().change(run, name, value[-50:] if name == "run_message_history" and value else value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         history = [{"n": n} for n in range(60)]
         assert c.patch(c.create(), run_message_history=history).json()["run_message_history"] == history
 
@@ -171,5 +171,5 @@ class UpdateTellsErrorAsText(Standin):
         return answer
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), error=["late"]).json()["error"] == ["late"]

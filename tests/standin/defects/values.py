@@ -37,7 +37,7 @@ class DollarNamesDropped(Standin):
         return each_object(super().inputs_of(body, index, of), kept)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": {"$set": 1}})[0]["input_values"] == {"k": {"$set": 1}}
 
 
@@ -50,7 +50,7 @@ class TextsInListsSorted(Standin):
         return each_list(super().inputs_of(body, index, of), ordered)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": ["b", "a"]})[0]["input_values"] == {"k": ["b", "a"]}
 
 
@@ -63,7 +63,7 @@ class RepeatedNumbersKeptOnce(Standin):
         return each_list(super().inputs_of(body, index, of), unique)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": [1, 1]})[0]["input_values"] == {"k": [1, 1]}
 
 
@@ -74,7 +74,7 @@ class InnerNamesInSmallLetters(Standin):
         return values and {name: mapped(value, lambda leaf: leaf, str.lower) for name, value in values.items()}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"K": {"camelCase": 1}})[0]["input_values"] == {"K": {"camelCase": 1}}
 
 
@@ -85,7 +85,7 @@ class ProtoDropped(Standin):
         return each_object(values, lambda members: {k: v for k, v in members.items() if k != "__proto__"})
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"__proto__": 1, "k": 2})[0]["input_values"] == {"__proto__": 1, "k": 2}
 
 
@@ -99,7 +99,7 @@ class ExponentsBecomeNumbers(Standin):
         return float(value) if mantissa.isascii() and mantissa.isdigit() and e and exponent.isdigit() else value
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(input_values={"k": "1e3"})[0]["input_values"] == {"k": "1e3"}
 
 
@@ -111,7 +111,7 @@ class NegativeZeroLosesItsSign(Standin):
         )
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert '"k":-0.0' in c.try_bulk(input_values={"k": -0.0}).text
 
 
@@ -125,7 +125,7 @@ class NamesThatFoldKeptOnce(Standin):
         return each_object(super().inputs_of(body, index, of), folded)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         values = {"é": 1, "e\u0301": 2}
         assert c.bulk(input_values=values)[0]["input_values"] == values
 
@@ -137,7 +137,7 @@ class DottedNamesHaveNoAlias(Standin):
         return aliases and {name: alias for name, alias in aliases.items() if "." not in name}
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.bulk(sensitive_input_values={"a.b": "x"})[0]["sensitive_input_aliases"].keys() == {"a.b"}
 
 
@@ -149,7 +149,7 @@ class EmptyAliasBecomesNull(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.create(session_alias="")["session_alias"] == ""
 
 
@@ -164,7 +164,7 @@ class OutputLosesCarriageReturns(Standin):
         super().change(run, name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         output = {"k": "a\r\nb"}
         assert c.patch(c.create(), output_data=output).json()["output_data"] == output
 
@@ -177,7 +177,7 @@ class TextNullBecomesNull(Standin):
         super().change(run, name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), usage_metadata={"k": "null"}).json()["usage_metadata"] == {"k": "null"}
 
 
@@ -189,7 +189,7 @@ class MessagesLoseEmptyNames(Standin):
         super().change(run, name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         history = [{"content": {"": 1}}]
         assert c.patch(c.create(), run_message_history=history).json()["run_message_history"] == history
 
@@ -200,7 +200,7 @@ class LongErrorsCut(Standin):
         super().change(run, name, [line[:4096] for line in value] if name == "error" and value else value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), error=["x" * 4097]).json()["error"] == ["x" * 4097]
 
 
@@ -212,7 +212,7 @@ class DenormalsBecomeZero(Standin):
         super().change(run, name, value)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.patch(c.create(), usage_metadata={"k": 5e-324}).json()["usage_metadata"] == {"k": 5e-324}
 
 
@@ -228,7 +228,7 @@ class StepInputsFolded(Standin):
         return super().merged(shared, mapped(own, folded))
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain([{"inputs": {"k": "ﬁ"}}])
         assert c.read(made["run_ids"][0])["input_values"] == {"k": "ﬁ"}
 
@@ -241,7 +241,7 @@ class StepAliasCut(Standin):
         return run
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain([{"session_alias": "x" * 256}])
         assert c.read(made["run_ids"][0])["session_alias"] == "x" * 256
 
@@ -255,7 +255,7 @@ class SharedInputsLoseNull(Standin):
         return super().merged(each_object(shared, kept), own)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         made = c.chain(1, shared_inputs={"k": {"a": None}})
         assert c.read(made["run_ids"][0])["input_values"] == {"k": {"a": None}}
 
@@ -268,7 +268,7 @@ class RetryReadsTrue(Standin):
             run.input_values = mapped(run.input_values, lambda leaf: True if leaf == "true" else leaf)
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), input_values={"k": "true"}).json()["input_values"] == {"k": "true"}
 
 
@@ -284,7 +284,7 @@ class RetryNestsDottedNames(Standin):
         return (name, {inner: member[1]}) if dot else member
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         assert c.retry(c.cancelled(), input_values={"a.b": 1}).json()["input_values"] == {"a.b": 1}
 
 
@@ -301,7 +301,7 @@ class ListCutsLongTexts(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         c.bulk(input_values={"k": "x" * 65536})
         assert c.listed("limit=1")["items"][0]["input_values"] == {"k": "x" * 65536}
 
@@ -316,6 +316,6 @@ class ReadUnwrapsSingleItems(Standin):
         return shown
 
     @staticmethod
-    def obeys(c: Client) -> None:
+    def witness(c: Client) -> None:
         (run,) = c.bulk(input_values={"k": [1]})
         assert c.read(run)["input_values"] == {"k": [1]}
