@@ -113,8 +113,14 @@ def _placement_violations(
     keeps_session = before.get("session_id") and request.given("reuse_session") is not False
     if machine is not None and session is None and not keeps_session and not request.given("start_session"):
         yield from _as_given("machine_id", machine, after)
-    if request.given("pool_ids") and machine is None and session is None and after.get("session_id") is None:
+    if machine is not None or session is not None or after.get("session_id") is not None:
+        return
+    if request.given("pool_ids"):
         yield from _as_given("pool_ids", request.given("pool_ids"), after)
+    elif request.given("pool_ids") is None and before.get("session_id") is None:
+        changed = changed_field(before, after, ["pool_ids"])
+        if changed is not None:
+            yield Violation(RULE, "pool_ids change too", "pool_ids as before the retry", changed[1])
 
 
 def _file_violations(

@@ -19,6 +19,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
+from contracts.oracle.known_run import KnownRun
 from contracts.oracle.run_list import Query, list_faults
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted
@@ -167,6 +168,7 @@ def _accepted_keys(context: CaseContext) -> set[str]:
 
 def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> None:
     for request, first in kept:
+        run = context.call("get_run", first.body["id"]) if first.operation in {"update_run", "retry_run"} else None
         again = context.send(request)
         problem = answer_difference(first, again)
         if problem is not None:
@@ -176,7 +178,16 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
                 Violation("IDEM-REPLAY", "an old key is forgotten", "the answer of the first one", problem + after),
                 *shown,
             )
+        elif run is not None and run.accepted and isinstance(run.body, dict):
+            _require_unchanged(context, first, run, again)
     context.check.count("IDEM-REPLAY", len(kept))
+
+
+def _require_unchanged(context: CaseContext, first: CallResult, before: CallResult, again: CallResult) -> None:
+    """Read the run of a repeated request. A retry that was made once more would get the same answer."""
+    after = context.call_valid("get_run", before.body["id"], after=[first, before, again])
+    unchanged = KnownRun(before.body).unchanged_violations("IDEM-REPLAY", "an old key is forgotten", after.body)
+    context.judge("IDEM-REPLAY", unchanged, first, before, again, after)
 
 
 _SOON: Final = 64

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -33,17 +34,18 @@ _INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", 
 
 @dataclass(frozen=True)
 class IncludeCase(Case):
-    """Runs of existing workflows, two of the first and one of each other, on the machines in turn, if any."""
+    """Runs of existing workflows, on the machines in turn, if any: two of the first, and `count` of each other."""
 
     workflows: tuple[str, ...]
     machines: tuple[str, ...] = ()
+    count: int = 1
     includes: tuple[str, ...] = _INCLUDES
     pages: int = 0
     """How many pages of one run are read too."""
 
     @property
     def expected_runs(self) -> int:
-        return 1 + max(1, len(self.workflows))
+        return 2 + self.count * max(0, len(self.workflows) - 1)
 
 
 def run_included(context: CaseContext, case: IncludeCase) -> None:
@@ -57,17 +59,17 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     creates = []
     for number, workflow in enumerate((workflows[0], *workflows)):
         machine = {"machine_id": case.machines[number % len(case.machines)]} if case.machines else {}
-        creates.append(context.some_runs(1, workflow_id=workflow, input_values={"marker": marker}, **machine))
+        count = 1 if number < 2 else case.count
+        creates.append(context.some_runs(count, workflow_id=workflow, input_values={"marker": marker}, **machine))
     run = creates[0].runs[0]
     found: list[tuple[str, CallResult]] = []
     for include in case.includes:
         found.append((include, context.call_valid("get_run", run["id"], query=[("include", include)])))
         if context.check.offers("list_runs"):
             query = [("search", marker), ("include", include), NEWEST_FIRST]
-            pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.expected_runs)]
-            found += [
-                (include, context.call_valid("list_runs", query=query + page)) for page in ([], *pages[: case.pages])
-            ]
+            pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.pages)]
+            lists = [[("limit", str(MAX_LIMIT))], [("limit", str(MAX_LIMIT)), ("fields", "session_id")], *pages]
+            found += [(include, context.call_valid("list_runs", query=query + each)) for each in lists]
     after = _read_each(context, ids)
     known = _stable(_resources(before), _resources(after))
     for include, result in found:
@@ -118,6 +120,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
     if workflows:
         yield IncludeCase(workflows)
         yield IncludeCase(workflows, includes=("workflow",), pages=3)
+        yield IncludeCase(workflows, includes=("workflow",), count=DEFAULT_LIMIT + 1)
         if check.machines.known:
             yield IncludeCase(workflows, check.machines.known[:1])
             yield IncludeCase(workflows, check.machines.known[:2])

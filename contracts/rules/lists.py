@@ -17,7 +17,7 @@ from contracts.engine.scenario import Scenario
 from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
-from contracts.rules.listing import NEWEST_FIRST, read_page, total_of
+from contracts.rules.listing import read_page, total_of
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
 
@@ -95,10 +95,14 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
 
 @dataclass(frozen=True)
 class WindowsCase(Case):
-    """Runs of several bulk creates, and single pages of their list: (skip, limit), None to leave one out."""
+    """Runs of several bulk creates, and single pages of their list: (skip, limit), None to leave one out. The first
+    `cancelled` runs are cancelled.
+    """
 
     counts: Sequence[int]
     windows: Sequence[tuple[int | None, int | None]]
+    sort: str = NEWEST
+    cancelled: int = 0
 
     @property
     def expected_runs(self) -> int:
@@ -107,14 +111,20 @@ class WindowsCase(Case):
 
 def run_windows(context: CaseContext, case: WindowsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
+    for run in isolated.runs[: case.cancelled]:
+        cancelled = context.call("update_run", run["id"], body={"status": "cancelled"})
+        if cancelled.accepted and isinstance(cancelled.body, dict):
+            isolated.change(cancelled.body)
     for skip, limit in case.windows:
-        found = read_page(context, [isolated.filter, NEWEST_FIRST], skip=skip, limit=limit)
+        found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
         judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
 
 
 def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
     for counts in ([3, 4], [DEFAULT_LIMIT + 1]):
         yield WindowsCase(counts, _windows(sum(counts)))
+    if check.offers("update_run"):  # a page by activity may begin with active runs and end with those that ended
+        yield WindowsCase([6], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
 
 
 def _windows(total: int) -> list[tuple[int | None, int | None]]:

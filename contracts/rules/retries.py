@@ -135,6 +135,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
     yield RunCase(events=retry_case(filled=filled).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
+    if check.pools.available:
+        yield retry_case(fields={"pool_ids": ["«pool:0»"]})
     if check.offers("create_run"):
         named = {"session_alias": "Front Desk", "release_session_after": True}
         for body in ({}, {"input_values": {"new": 1}}):

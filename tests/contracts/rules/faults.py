@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
 from tests.standin.models import Status
-from tests.standin.store import TERMINAL, Lifecycle
+from tests.standin.store import TERMINAL, Lifecycle, Run
 
 
 class ReadTrimsAlias(Standin):
@@ -121,6 +121,41 @@ class DeletesAtOnceUnlistAnother(Standin):
 
     def listed(self, call):
         return [run for run in super().listed(call) if run.id not in self.unlisted]
+
+
+class FieldsLeaveOutIncluded(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.fields_:
+            answer.content.pop("included", None)
+        return answer
+
+
+class IncludedOfTheFirstTen(Standin):
+    def included(self, org, runs, include):
+        return super().included(org, runs[:10], include)
+
+
+class PageOfActiveAndEndedIsShort(Standin):
+    def page(self, found, query):
+        items = super().page(found, query)
+        ended = [run for run in items if isinstance(run, Run) and run.status in TERMINAL]
+        return items[:-1] if query.skip and ended and len(ended) < len(items) else items
+
+
+class RetryLosesPools(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        run.pool_ids = None if body.pool_ids is None else run.pool_ids
+
+
+class KeyOfARetryEndsWithTheRun(Standin):
+    async def once(self, call, handle):
+        self.advance(call.org)
+        run = call.org.runs.get(call.path.split("/")[3]) if call.path.endswith("/retry") else None
+        if run is not None and run.status in TERMINAL:
+            self.keys_of(call).pop(self.key_name(call), None)
+        return await super().once(call, handle)
 
 
 class RetryLosesAlias(Standin):
