@@ -108,6 +108,9 @@ def test_leniently_a_read_of_bulk_asks_for_a_run_of_that_id_as_the_real_server_d
         ("/v1/runs/?limit=1&a=%20b", "/v1/runs?limit=1&a=%20b"),
         (f"/v1/runs/{_UNKNOWN}/", f"/v1/runs/{_UNKNOWN}"),
         ("/__ns/a%20b/v1/runs/", "/__ns/a%20b/v1/runs"),
+        ("/v1/runs%2F", "/v1/runs"),
+        ("/v1/runs/%2f%2F/?limit=1", "/v1/runs?limit=1"),
+        (f"/v1/runs/{_UNKNOWN}%2F", f"/v1/runs/{_UNKNOWN}"),
     ],
 )
 def test_leniently_a_slash_too_many_is_redirected_with_the_query(asked: str, location: str):
