@@ -449,6 +449,48 @@ def test_a_schema_that_would_take_long_to_compile_judges_nothing(properties: dic
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}}).status_code == 201
 
 
+def _twice(name: str) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"#/components/schemas/schema/properties/{name}"}] * 2}
+
+
+_RECURSIVE = {"type": "object", "properties": {"x": _twice("a")}}
+_NAMES = [str(number) for number in range(1_000)]
+_WITH_MANY = {"type": "object", "properties": {name: {"type": "null"} for name in _NAMES}, "required": _NAMES}
+
+
+@pytest.mark.parametrize(
+    ("properties", "inputs"),
+    [
+        # Each of these took minutes, or longer than anyone can wait.
+        ({"a0": {"type": "string"}, **{f"a{n}": _twice(f"a{n - 1}") for n in range(1, 41)}}, {"a40": 1}),
+        (
+            {"a": {"anyOf": [_RECURSIVE, {**_RECURSIVE, "required": ["x"]}]}},
+            {"a": json.loads('{"x":' * 80 + "1" + "}" * 80)},
+        ),
+        ({"a": {"type": "array", "items": {"anyOf": [{"type": "integer"}] * 1_000}}}, {"a": ["x"] * 100_000}),
+        ({"a": {"type": "array", "items": {"type": ["integer", "boolean"] * 1_000}}}, {"a": ["x"] * 100_000}),
+        ({"a": {"type": "array", "items": _WITH_MANY}}, {"a": [{}] * 100_000}),
+        ({"a": {"type": "string", "pattern": "[ab]*a[ab]{120}[^ab]"}}, {"a": "aab" * 3_000_000}),
+    ],
+    ids=["references", "recursion", "choices", "types", "properties", "pattern"],
+)
+def test_a_schema_that_would_take_long_to_apply_judges_nothing(properties: dict[str, Any], inputs: dict[str, Any]):
+    mock = Mock()
+    id_ = with_schema(mock, {"type": "object", "properties": properties})
+
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 201
+
+
+def test_large_inputs_are_judged_by_a_plain_schema():
+    mock = Mock()
+    numbers = {"type": "array", "items": {"type": ["integer", "null"]}}
+    pattern = {"type": "string", "pattern": "^[a-z]+$"}
+    id_ = with_schema(mock, {"type": "object", "properties": {"a": numbers, "b": pattern}})
+
+    for inputs in ({"a": [1] * 100_000 + ["x"]}, {"b": "a" * 1_000_000 + "1"}):
+        assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 422
+
+
 def test_patterns_of_usual_size_are_judged():
     mock = Mock()
     pattern = {"type": "string", "pattern": r"^[A-Z]{2}\d{4,10}-\w+$"}
