@@ -11,11 +11,20 @@ from typing import Any
 import httpx
 import pytest
 
+from mockserver.behaviour import run_creation
 from mockserver.byte_budget import ByteBudget
 from mockserver.settings import Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
-from tests.mockserver.inprocess import FRONT_DESKS, NEVER_ENDS, SUCCEEDS, Mock, unknown_id, violations
+from tests.mockserver.inprocess import (
+    ACCOUNTING_SOFTWARE,
+    FRONT_DESKS,
+    NEVER_ENDS,
+    SUCCEEDS,
+    Mock,
+    unknown_id,
+    violations,
+)
 
 
 def spaces(mock: Mock) -> set[str]:
@@ -202,6 +211,21 @@ def test_a_pool_takes_no_more_machines_than_it_may_have():
     assert mock.post(path, {"machine_ids": [unknown_id(), unknown_id()]}).status_code == 200
     assert mock.post(path, {"machine_ids": [unknown_id()]}).status_code == 413
     assert mock.get(f"/v1/pools/{FRONT_DESKS}").json()["machine_count"] == 4
+
+
+def test_a_pool_that_is_named_many_times_is_looked_up_once(monkeypatch: pytest.MonkeyPatch):
+    mock, looked_up = Mock(), []
+    pool_machines = run_creation.pool_machines
+
+    async def counted(context: Any, pool_id: str) -> Any:
+        looked_up.append(pool_id)
+        return await pool_machines(context, pool_id)
+
+    monkeypatch.setattr(run_creation, "pool_machines", counted)
+    pool_ids = [FRONT_DESKS] * 3 + [ACCOUNTING_SOFTWARE] + [FRONT_DESKS]
+
+    assert mock.create(pool_ids=pool_ids)["pool_ids"] == pool_ids
+    assert looked_up == [FRONT_DESKS, ACCOUNTING_SOFTWARE]
 
 
 def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
@@ -393,107 +417,3 @@ def test_one_that_is_let_in_and_cancelled_at_once_gives_back_what_it_got():
         return await budget.take(10)
 
     assert asyncio.run(go()) == 10
-
-
-# --- Schemas of inputs
-
-
-def with_schema(mock: Mock, schema: Any) -> str:
-    text = schema if isinstance(schema, str) else json.dumps(schema)
-    return mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": text}).json()["id"]
-
-
-def test_the_violations_of_a_workflows_schema_are_limited_and_the_rest_is_counted():
-    mock = Mock(limits=Limits(max_violations=2), progression="immediate")
-    names = ["a", "b", "c", "d", "e"]
-    schema = {"type": "object", "properties": {name: {"type": "integer"} for name in names}}
-    workflow = {"workflow_id": with_schema(mock, schema)}
-    wrong = dict.fromkeys(names, "x")
-    run_id = mock.create(**workflow)["id"]
-
-    refused = (
-        mock.post("/v1/runs", {**workflow, "input_values": wrong}),
-        mock.post("/v1/runs/bulk", {**workflow, "count": 2, "input_values": wrong}),
-        mock.post("/v1/runs/chain", {"steps": [{**workflow, "inputs": wrong}]}),
-        mock.post(f"/v1/runs/{run_id}/retry", {"input_values": wrong}),
-    )
-
-    for answer in refused:
-        *listed, rest = answer.json()["detail"]
-        assert [(each["type"], each["loc"][-1]) for each in listed] == [("int_parsing", "a"), ("int_parsing", "b")]
-        assert (rest["type"], rest["ctx"]) == ("too_many_violations", {"omitted": 3})
-
-
-@pytest.mark.parametrize("keyword", ["minimum", "maximum", "exclusiveMinimum", "multipleOf", "minLength", "const"])
-def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
-    mock = Mock()
-    for kind in ("integer", "number", "string"):
-        for number in (10**499, -(10**499)):
-            id_ = with_schema(mock, {"type": "object", "properties": {"a": {"type": kind, keyword: number}}})
-            answer = mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}})
-            assert answer.status_code in (201, 422), answer.text
-
-
-@pytest.mark.parametrize(
-    "properties",
-    [
-        {f"p{number}": {"type": "string", "pattern": "\\w{50}"} for number in range(1_000)},
-        {"a": {"type": "string", "pattern": "(?i)\\pL{200}"}},
-        {"a": {"type": "string", "pattern": "(\\w{50}){50}"}},
-        {f"{number:060}": {"type": "integer"} for number in range(1_000)},
-    ],
-)
-def test_a_schema_that_would_take_long_to_compile_judges_nothing(properties: dict[str, Any]):
-    mock = Mock()
-    id_ = with_schema(mock, {"type": "object", "properties": properties})
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}}).status_code == 201
-
-
-def _twice(name: str) -> dict[str, Any]:
-    return {"anyOf": [{"$ref": f"#/components/schemas/schema/properties/{name}"}] * 2}
-
-
-_RECURSIVE = {"type": "object", "properties": {"x": _twice("a")}}
-_NAMES = [str(number) for number in range(1_000)]
-_WITH_MANY = {"type": "object", "properties": {name: {"type": "null"} for name in _NAMES}, "required": _NAMES}
-
-
-@pytest.mark.parametrize(
-    ("properties", "inputs"),
-    [
-        # Each of these took minutes, or longer than anyone can wait.
-        ({"a0": {"type": "string"}, **{f"a{n}": _twice(f"a{n - 1}") for n in range(1, 41)}}, {"a40": 1}),
-        (
-            {"a": {"anyOf": [_RECURSIVE, {**_RECURSIVE, "required": ["x"]}]}},
-            {"a": json.loads('{"x":' * 80 + "1" + "}" * 80)},
-        ),
-        ({"a": {"type": "array", "items": {"anyOf": [{"type": "integer"}] * 1_000}}}, {"a": ["x"] * 100_000}),
-        ({"a": {"type": "array", "items": {"type": ["integer", "boolean"] * 1_000}}}, {"a": ["x"] * 100_000}),
-        ({"a": {"type": "array", "items": _WITH_MANY}}, {"a": [{}] * 100_000}),
-        ({"a": {"type": "string", "pattern": "[ab]*a[ab]{120}[^ab]"}}, {"a": "aab" * 3_000_000}),
-    ],
-    ids=["references", "recursion", "choices", "types", "properties", "pattern"],
-)
-def test_a_schema_that_would_take_long_to_apply_judges_nothing(properties: dict[str, Any], inputs: dict[str, Any]):
-    mock = Mock()
-    id_ = with_schema(mock, {"type": "object", "properties": properties})
-
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 201
-
-
-def test_large_inputs_are_judged_by_a_plain_schema():
-    mock = Mock()
-    numbers = {"type": "array", "items": {"type": ["integer", "null"]}}
-    pattern = {"type": "string", "pattern": "^[a-z]+$"}
-    id_ = with_schema(mock, {"type": "object", "properties": {"a": numbers, "b": pattern}})
-
-    for inputs in ({"a": [1] * 100_000 + ["x"]}, {"b": "a" * 1_000_000 + "1"}):
-        assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 422
-
-
-def test_patterns_of_usual_size_are_judged():
-    mock = Mock()
-    pattern = {"type": "string", "pattern": r"^[A-Z]{2}\d{4,10}-\w+$"}
-    id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern, "b": pattern}})
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "AB1234-x"}}).status_code == 201
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422
