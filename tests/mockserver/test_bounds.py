@@ -18,6 +18,7 @@ from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     ACCOUNTING_SOFTWARE,
+    FRONT_DESK_1,
     FRONT_DESKS,
     NEVER_ENDS,
     SUCCEEDS,
@@ -345,6 +346,29 @@ def test_a_session_of_many_runs_is_worked_out_again_where_it_moves_on_meanwhile(
         return (await reading).json()
 
     assert mock.run(go())["total"] in (50, 51)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"/v1/machines/{FRONT_DESK_1}", "/v1/machines", "/v1/runs?include=machine.pools", "/v1/workflows?search=x"],
+)
+def test_what_is_shown_of_many_pools_or_workflows_gives_way(monkeypatch: pytest.MonkeyPatch, path: str):
+    mock = Mock()
+    mock.create(machine_id=FRONT_DESK_1)
+    for _ in range(30):
+        mock.post("/v1/workflows", {"main_prompt": "p"})
+        pool = mock.post("/v1/pools", {"name": "p"}).json()["id"]
+        mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def turns() -> int:
+        reading, turns = asyncio.ensure_future(mock.sent("GET", path)), 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return turns
+
+    assert mock.run(turns()) > 30
 
 
 @pytest.mark.parametrize(
