@@ -56,6 +56,7 @@ TYPES = Types(
         GivenIds: {"size": range(1, MAX_ROW_SIZE + 1)},
         Slot: {"first": range(MAX_ROW_SIZE), "stop": range(1, MAX_ROW_SIZE + 1)},
         MergedInputs: {"size": range(1 << 62)},
+        Aliases: {"size": range(1 << 62)},
         Reply: {"status": range(200, 600)},
     },
 )

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.behaviour import run_creation
+from mockserver.behaviour import run_creation, secrets
 from mockserver.byte_budget import ByteBudget
 from mockserver.settings import Limits
 from mockserver.time_slice import TimeSlice
@@ -193,6 +193,18 @@ def test_what_the_steps_of_a_chain_share_is_kept_once(own: dict[str, Any] | None
     assert mock.get(f"/v1/run-attachments/{attachment}/download").content == b"y" * 100_000
     found = [run_id for run_id in mock.ids(search="x" * 50) if run_id == last["id"]]
     assert len(found) == (0 if (own or {}).get("a") else 1)
+
+
+def test_the_names_of_secrets_that_steps_share_are_not_read_to_know_the_size_of_a_page(monkeypatch: pytest.MonkeyPatch):
+    mock, read = Mock(), []
+    monkeypatch.setattr(secrets, "aliases_size", lambda names: read.append(names))
+    secret = {f"secret {number}": "s" for number in range(100)}
+    mock.post("/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}] * 10, "shared_sensitive_inputs": secret})
+
+    [aliases, *_] = [run["sensitive_input_aliases"] for run in mock.get("/v1/runs").json()["items"]]
+
+    assert aliases.keys() == secret.keys()
+    assert read == []
 
 
 def test_more_attachments_than_one_request_may_make_are_a_413():
