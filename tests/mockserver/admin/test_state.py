@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from mockserver.clock import moment_from
+from mockserver.spec import Operation, RawRequest
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     FAILS_IN_PART,
@@ -272,6 +274,23 @@ def test_a_shared_value_is_of_the_type_of_each_place_that_refers_to_it():
 
     assert answer.status_code == 422
     assert f"/shared/{inputs[-1]['shared']}: expected an object" in answer.json()["detail"]
+
+
+def test_a_large_state_is_read_in_a_thread(monkeypatch):
+    mock = ControlledMock()
+    mock.create(input_values={"a": "b" * 100_000})
+    state, threads = mock.asked("/state"), []
+    decode = Operation.decode
+
+    def decode_noted(operation: Operation, raw: RawRequest) -> Any:
+        threads.append(threading.current_thread())
+        return decode(operation, raw)
+
+    monkeypatch.setattr(Operation, "decode", decode_noted)
+
+    assert mock.control("PUT", "/state", state).status_code == 204
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_missing_member_is_named():
