@@ -145,6 +145,6 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
         sensitive = {**shared.sensitive, **(step.get("sensitive_inputs") or {})}
         at = ("body", "steps", place)
         given = Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
-        check_inputs(known, given, most=context.limits.max_violations)
+        check_inputs(known, given, most=context.limits.max_violations, steps=len(steps))
         if time_slice.is_over:
             await time_slice.give_way()

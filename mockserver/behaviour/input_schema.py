@@ -35,13 +35,13 @@ class Inputs(NamedTuple):
         return cls(body.get("input_values"), body.get("sensitive_input_values") or {})
 
 
-def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int) -> None:
+def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, steps: int = 1) -> None:
     """Raises Invalid, which lists `most` violations at most and counts the others.
 
     Sensitive inputs are checked under their name with a `$` prefix.
 
     A schema that is not understood is not applied: only the real server can tell how it reads such a schema. Nor is one
-    that would take long for these inputs.
+    that would take long for these inputs. `steps` of a chain together may take ten times as long: each gives way.
     """
     if workflow is None or workflow.input_schema is None:
         return
@@ -49,7 +49,7 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int) 
     if schema is None:
         return
     merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
-    if schema.takes_long(merged):
+    if schema.takes_long(merged, _MOST_CHECKS // max(1, steps // 10)):
         return
     violations = Violations(most)
     violations.add(*_relocated(schema.reader.violations(merged, violations), inputs))
@@ -100,11 +100,11 @@ class _Schema(NamedTuple):
     checks: int
     steps: float
 
-    def takes_long(self, inputs: Any) -> bool:
-        """Whether checking the inputs could take more than about half a second, in which nothing else is handled."""
+    def takes_long(self, inputs: Any, most: float) -> bool:
+        """Whether checking the inputs could take longer than `most` failed checks."""
         if not self.checks and not self.steps:
             return False
-        left: float = _MOST_CHECKS
+        left = most
         for part in _parts(inputs):
             left -= self.checks
             if isinstance(part, str):
@@ -115,6 +115,7 @@ class _Schema(NamedTuple):
 
 
 _MOST_CHECKS = 300_000
+"""They take about half a second, in which nothing else is handled."""
 _STEPS_OF_CHECK = 200
 """So many steps of a pattern take as long as one failed check."""
 

@@ -94,6 +94,18 @@ def test_a_schema_that_would_take_long_to_apply_judges_nothing(properties: dict[
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 201
 
 
+def test_the_steps_of_a_long_chain_together_do_not_take_long_either():
+    mock = Mock()
+    numbers = {"type": "array", "items": {"type": "integer"}}
+    step = {"workflow_id": with_schema(mock, {"type": "object", "properties": {"a": numbers}})}
+
+    def made(steps: int) -> int:
+        body = {"steps": [step] * steps, "shared_inputs": {"a": ["x"] * 5_000}}
+        return mock.post("/v1/runs/chain", body).status_code
+
+    assert (made(1), made(1_000)) == (422, 201)
+
+
 def test_large_inputs_are_judged_by_a_plain_schema():
     mock = Mock()
     numbers = {"type": "array", "items": {"type": ["integer", "null"]}}
