@@ -225,7 +225,7 @@ class Clock:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Raises ValueError, KeyError or TypeError for a value that `state` did not return."""
+        """Raises ValueError, KeyError, TypeError or OverflowError for a value that `state` did not return."""
         segments = [
             _Segment(int(sim_time), int(moment), float(scale), bool(jump))
             for sim_time, moment, scale, jump in state["segments"]
@@ -241,10 +241,14 @@ class Clock:
             raise ValueError(f"a scale is from 0 to {MAX_SCALE:g}")
         if not FIRST_MOMENT <= base.moment <= LAST_MOMENT:
             raise ValueError("the moment lies outside the years 1 to 9999")
+        jumped = int(state.get("jumped", 0))
+        times = (base.sim_time, wall, jumped, *(time for segment in segments for time in segment[:2]))
+        if not all(-FOREVER < each < FOREVER for each in times):
+            raise ValueError("a time is too large")
         self._scale, self._is_frozen = scale, bool(state["frozen"])
         self._segments = segments
         self._base, self._since = base, min(wall, self._wall())
-        self._jumped = int(state.get("jumped", 0))
+        self._jumped = jumped
         self.is_changed = True
         self._wake_all()
 

@@ -14,6 +14,7 @@ from mockserver.behaviour.attachments import download, find_attachment
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import HTTPError, NotFound
+from mockserver.headers import headers_of
 from mockserver.namespaces import Namespaces
 from mockserver.reply import Reply, error_reply
 from mockserver.response import send_reply
@@ -23,7 +24,7 @@ PREFIX = "/__downloads/"
 
 def base_url(scope: Scope) -> str:
     """Return the origin as the client addressed it; https if a proxy in front says so by X-Forwarded-Proto."""
-    headers: dict[bytes, bytes] = dict(scope["headers"])
+    headers = headers_of(scope)
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else scope.get("scheme", "http")
     if b"host" in headers:
         return f"{scheme}://{headers[b'host'].decode('latin-1')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -393,8 +394,13 @@ def _header_text(text: str) -> str:
 
 def _redirect(scope: Scope) -> Redirect:
     query = scope["query_string"].decode("latin-1")
-    path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0].rstrip("/")
-    return Redirect("Temporary Redirect", {"Location": path + ("?" + query if query else "")})
+    path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
+    location = _LAST_SLASHES.sub("", path) + ("?" + query if query else "")
+    return Redirect("Temporary Redirect", {"Location": location})
+
+
+_LAST_SLASHES = re.compile(r"(?:/|%2F)++\Z", re.IGNORECASE)
+"""Escaped ones too: the path that was found is without them, and a redirect that kept them would lead to itself."""
 
 
 _JSON_TYPE = b"application/json"

@@ -10,7 +10,7 @@ _KEY = "mockserver.headers"
 
 
 class Headers(dict[bytes, bytes]):
-    """Values by lower-case name; of a repeated header the last one counts. Only `text` decodes them."""
+    """Values by lower-case name; of a repeated header the first one counts, as in FastAPI. Only `text` decodes them."""
 
     __slots__ = ()
 
@@ -23,6 +23,6 @@ def headers_of(scope: Scope) -> Headers:
     """Return the headers of a request, read once and cached in its scope."""
     headers: Any = scope.get(_KEY)
     if headers is None:
-        headers = scope[_KEY] = Headers(scope["headers"])
+        headers = scope[_KEY] = Headers(reversed(scope["headers"]))
     found: Headers = headers
     return found

@@ -75,7 +75,7 @@ class Entry:
     @property
     def caller(self) -> bytes:
         """The same for requests with the same token."""
-        return dict(self.headers).get(b"authorization", b"")
+        return next((value for name, value in self.headers if name == b"authorization"), b"")
 
     @property
     def duration_ms(self) -> float | None:

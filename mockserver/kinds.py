@@ -16,9 +16,11 @@ from mockserver.behaviour.batch import (
     FileOwner,
     JSONText,
     Session,
+    Slot,
 )
 from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import Space
+from mockserver.behaviour.ids import MAX_ROW_SIZE, GivenIds, IdRow
 from mockserver.behaviour.ledger import LEDGER, Block
 from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
@@ -26,7 +28,7 @@ from mockserver.behaviour.secrets import Aliases
 from mockserver.idempotency import KEY as IDEMPOTENCY
 from mockserver.idempotency import Use
 from mockserver.rate_limit import LIMIT, Window
-from mockserver.reply import BytesContent, Content, JSONContent
+from mockserver.reply import BytesContent, Content, JSONContent, Reply
 from mockserver.spec import render_json
 from mockserver.state_codec import Decoder, Encoder, Types
 
@@ -49,6 +51,14 @@ TYPES = Types(
         Content: (JSONContent, BytesContent, RunContent, CreatedContent, CreatedRunContent),
     },
     implied=(Space,),
+    ranges={
+        IdRow: {"first": range(1 << 32), "size": range(1, MAX_ROW_SIZE + 1)},
+        GivenIds: {"size": range(1, MAX_ROW_SIZE + 1)},
+        Slot: {"first": range(MAX_ROW_SIZE), "stop": range(1, MAX_ROW_SIZE + 1)},
+        MergedInputs: {"size": range(1 << 62)},
+        Aliases: {"size": range(1 << 62)},
+        Reply: {"status": range(200, 600)},
+    },
 )
 
 FOLLOWED = frozenset({LEDGER, SESSION})

@@ -108,7 +108,7 @@ class States:
         namespace.secret = secret
         try:
             namespace.clock.restore(_object(document, "clock"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StateError(f"/clock: {error}") from None
         namespace.faults.clear()
         try:
@@ -130,6 +130,8 @@ class States:
                 await self._check(space, writes)
             except StateError as error:
                 raise error.at(organisation).at("organizations") from None
+            except UnicodeEncodeError:
+                raise StateError("/organizations: expected names without lone surrogates") from None
             decoded.append((space, writes))
         self._warn_of_differences(document.get("made_by"))
         await self._namespaces.replace(namespace, decoded)

@@ -8,7 +8,6 @@ objects shared between values, are written once into a table and referenced by t
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -37,11 +36,13 @@ def _expected(what: str) -> StateError:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Types:
     """`variants` maps a protocol or base class to its possible classes. A field annotated with a class of `implied` is
-    not written: the decoder fills in the value that it was given for this class.
+    not written: the decoder fills in the value that it was given for this class. `ranges` maps a class to the numbers
+    that its attributes may have.
     """
 
     variants: Mapping[Any, tuple[Any, ...]]
     implied: tuple[Any, ...]
+    ranges: Mapping[Any, Mapping[str, range]]
     _writers: dict[Any, _Writer | None] = dataclasses.field(default_factory=dict)
     _fields: dict[Any, Any] = dataclasses.field(default_factory=dict)
 
@@ -150,7 +151,7 @@ class Decoder:
         self._types = types_
         self._table = table
         self._implied = implied
-        self._decoded: dict[int, Any] = {}
+        self._decoded: dict[tuple[int, Any], Any] = {}
 
     def with_implied(self, implied: Mapping[Any, Any]) -> Decoder:
         """Return a decoder that reads the same table."""
@@ -183,11 +184,12 @@ class Decoder:
             if origin is Mapping:
                 return {_key(key, args[0]): self._item(each, args[1], key) for key, each in data.items()}
             return self._record(data, hint)
-        if hint is float and isinstance(data, int) and not isinstance(data, bool):
-            return float(data)
-        if not isinstance(data, hint) or (isinstance(data, bool) and hint is not bool):
+        kinds = (int, float) if hint is float else hint
+        if not isinstance(data, kinds) or isinstance(data, bool) is not (hint is bool):
             raise _expected(_NAMES[hint])
-        return data
+        if isinstance(data, int) and abs(data) > _LARGEST:
+            raise _expected(f"{_NAMES[hint]} of 64 bits")
+        return float(data) if hint is float else data
 
     def _item(self, data: Any, hint: Any, step: object) -> Any:
         try:
@@ -221,24 +223,37 @@ class Decoder:
                 values[name] = self._item(data[name], hint, name)
             elif default is _NO_DEFAULT:
                 raise StateError(f"/{name}: {class_.__name__} needs this member")
-        return class_(**values)
+        record = class_(**values)
+        for name, allowed in self._types.ranges.get(class_, _NO_RANGES).items():
+            if getattr(record, name) not in allowed:
+                raise StateError(f"/{name}: expected a number from {allowed.start} to {allowed.stop - 1}")
+        return record
 
     def _shared(self, data: Any, hint: Any) -> Any:
         place = data.get("shared") if isinstance(data, dict) else None
         if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < len(self._table):
             raise _expected('{"shared": a place in the table of shared values}')
-        if place not in self._decoded:
-            self._decoded[place] = self._item(self._table[place], hint, f"shared/{place}")
-        return self._decoded[place]
+        key = place, hint
+        if key not in self._decoded:
+            self._decoded[key] = _OPEN
+            self._decoded[key] = self._item(self._table[place], hint, f"shared/{place}")
+        if self._decoded[key] is _OPEN:
+            raise _expected("a value that does not refer to itself")
+        return self._decoded[key]
 
 
+_OPEN = object()
+"""What stands for a shared value while it is decoded."""
+_NO_RANGES: Mapping[str, range] = {}
+_LARGEST = (1 << 63) - 1
+_LONGEST_KEY = 18
 _NAMES: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
 def _key(text: str, hint: Any) -> Any:
     if hint is str:
         return text
-    if not text.isascii() or not text.isdecimal():
+    if not text.isascii() or not text.isdecimal() or len(text) > _LONGEST_KEY:
         raise StateError(f"/{text}: expected an integer as the name")
     return int(text)
 
@@ -253,7 +268,7 @@ def _plain(value: bytes) -> Any:
 def _bytes_of(data: Any) -> bytes:
     try:
         return data.encode() if isinstance(data, str) else base64.b64decode(data["base64"], validate=True)
-    except (KeyError, TypeError, UnicodeEncodeError, binascii.Error):
+    except (KeyError, TypeError, ValueError):
         raise _expected('a string, or {"base64": "..."}') from None
 
 

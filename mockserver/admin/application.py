@@ -16,7 +16,7 @@ from mockserver.admin.document import document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.admin.page_files import PageFiles
-from mockserver.bodies import Bodies, Disconnected
+from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import Conflict, HTTPError, MethodNotAllowed, NoRoute, NotFound, Refused, Unprocessable
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
@@ -75,7 +75,9 @@ class Admin:
             query = scope["query_string"].decode("latin-1")
             _check_query_names(operation, query)
             # Read as JSON whatever the Content-Type: `curl -d` sends another one. The guard has checked the Origin.
-            call: Call = operation.decode(RawRequest(parameters, query, headers.text, "application/json", body))
+            raw = RawRequest(parameters, query, headers.text, "application/json", body)
+            is_large = len(body) > LARGE_BODY
+            call: Call = await asyncio.to_thread(operation.decode, raw) if is_large else operation.decode(raw)
             handler = self._handlers[operation.operation_id]
             for _ in range(_ATTEMPTS):
                 try:

@@ -42,7 +42,7 @@ class Guard:
     def _check_origin(scope: Scope, headers: Headers) -> None:
         names = [name for name, _ in scope["headers"]]
         for name in (b"host", b"origin"):
-            # Only the last value is checked below, but a proxy in front may have checked the first.
+            # Only the first value is checked below, but a proxy in front may have checked the last.
             if names.count(name) > 1:
                 raise Forbidden(f"The header {name.decode().title()} was sent more than once; send it once")
         origin = headers.text("origin")

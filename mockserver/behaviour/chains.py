@@ -21,7 +21,7 @@ from mockserver.behaviour.run_creation import (
     load_places,
     script,
 )
-from mockserver.behaviour.secrets import Aliases
+from mockserver.behaviour.secrets import Aliases, aliases_size
 from mockserver.errors import TooLarge
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call, render_json
@@ -54,11 +54,12 @@ class _Shared:
     inputs_json: bytes
     sensitive: Mapping[str, Any]
     sensitive_names: tuple[str, ...]
+    aliases_size: int
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> _Shared:
         inputs, sensitive = body.get("shared_inputs") or {}, body.get("shared_sensitive_inputs") or {}
-        return cls(inputs, json_or_null(inputs or None), sensitive, tuple(sensitive))
+        return cls(inputs, json_or_null(inputs or None), sensitive, tuple(sensitive), aliases_size(sensitive))
 
     def inputs_of(self, step: Mapping[str, Any]) -> JSONText:
         own = step.get("inputs")
@@ -66,6 +67,10 @@ class _Shared:
             return self.inputs_json
         own_json = render_json(own)
         return MergedInputs(self.inputs, own, len(self.inputs_json) + len(own_json)) if self.inputs else own_json
+
+    def aliases_of(self, step: Mapping[str, Any], key: bytes, owner: str) -> Aliases:
+        own = tuple(step.get("sensitive_inputs") or ())
+        return Aliases(self.sensitive_names, own, key, owner, self.aliases_size + aliases_size(own))
 
 
 async def create_run_chain(call: Call, context: Context) -> Reply:
@@ -110,7 +115,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
             workflow_id=step["workflow_id"],
             placement=placement,
             input_values=shared.inputs_of(step),
-            aliases=Aliases(shared.sensitive_names, tuple(step.get("sensitive_inputs") or ()), key, ids.tail),
+            aliases=shared.aliases_of(step, key, ids.tail),
             files=files,
             script=script(context),
             outputs=made,
@@ -140,6 +145,6 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
         sensitive = {**shared.sensitive, **(step.get("sensitive_inputs") or {})}
         at = ("body", "steps", place)
         given = Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
-        check_inputs(known, given, most=context.limits.max_violations)
+        check_inputs(known, given, most=context.limits.max_violations, steps=len(steps))
         if time_slice.is_over:
             await time_slice.give_way()

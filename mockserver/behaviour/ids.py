@@ -17,7 +17,7 @@ _A, _B = 0x9E3779B1, 0x85EBCA77
 _A_INVERSE, _B_INVERSE = pow(_A, -1, 1 << 32), pow(_B, -1, 1 << 32)
 _LONG_ROW_STARTS = 8192
 """The number of positions at which a long row can begin. Their heads are rendered once and then sliced."""
-_MAX_ROW_SIZE = 1000
+MAX_ROW_SIZE = 1000
 _HEX = frozenset("0123456789abcdef")
 _VARIANT = {digit: "89ab"[value % 4] for value, digit in enumerate("0123456789abcdef")}
 
@@ -121,4 +121,4 @@ def _unmixed(head: int) -> int:
 
 @lru_cache(maxsize=1)
 def _heads() -> list[bytes]:
-    return [b"%08x" % _mixed(position) for position in range(_LONG_ROW_STARTS + _MAX_ROW_SIZE)]
+    return [b"%08x" % _mixed(position) for position in range(_LONG_ROW_STARTS + MAX_ROW_SIZE)]

@@ -35,21 +35,24 @@ class Inputs(NamedTuple):
         return cls(body.get("input_values"), body.get("sensitive_input_values") or {})
 
 
-def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int) -> None:
+def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, steps: int = 1) -> None:
     """Raises Invalid, which lists `most` violations at most and counts the others.
 
     Sensitive inputs are checked under their name with a `$` prefix.
 
-    A schema that is not understood is not applied: only the real server can tell how it reads such a schema.
+    A schema that is not understood is not applied: only the real server can tell how it reads such a schema. Nor is one
+    that would take long for these inputs. `steps` of a chain together may take ten times as long: each gives way.
     """
     if workflow is None or workflow.input_schema is None:
         return
-    reader = _reader(render_json(workflow.input_schema).decode())
-    if reader is None:
+    schema = _compiled(render_json(workflow.input_schema).decode())
+    if schema is None:
         return
     merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
+    if schema.takes_long(merged, _MOST_CHECKS // max(1, steps // 10)):
+        return
     violations = Violations(most)
-    violations.add(*_relocated(reader.violations(merged, violations), inputs))
+    violations.add(*_relocated(schema.reader.violations(merged, violations), inputs))
     if violations:
         raise Invalid(422, violations=violations.listed())
 
@@ -90,17 +93,77 @@ LONGEST_SCHEMA = 65_536
 """A longer schema is stored and returned, but not applied."""
 
 
+class _Schema(NamedTuple):
+    """`checks`: how many it may make of one value in a list or map. `steps`: of one character, by its patterns."""
+
+    reader: ValueReader
+    checks: int
+    steps: float
+
+    def takes_long(self, inputs: Any, most: float) -> bool:
+        """Whether checking the inputs could take longer than `most` failed checks."""
+        if not self.checks and not self.steps:
+            return False
+        left = most
+        for part in _parts(inputs):
+            left -= self.checks
+            if isinstance(part, str):
+                left -= self.steps * len(part) / _STEPS_OF_CHECK
+            if left < 0:
+                return True
+        return False
+
+
+_MOST_CHECKS = 300_000
+"""They take about half a second, in which nothing else is handled."""
+_STEPS_OF_CHECK = 200
+"""So many steps of a pattern take as long as one failed check."""
+
+
 @lru_cache(maxsize=256)
-def _reader(schema: str) -> ValueReader | None:
+def _compiled(schema: str) -> _Schema | None:
     if len(schema) > LONGEST_SCHEMA:
         return None
     value = json.loads(schema)
-    if _pattern_cost(value) > _MOST_PATTERN_COST:
+    if _refers(value) or _pattern_cost(value) > _MOST_PATTERN_COST:
         return None
     try:
-        return compile_schema(value, name="input_schema")
+        reader = compile_schema(value, name="input_schema")
     except SpecError:
         return None
+    return _Schema(reader, _checks(value), sum(times * len(pattern) for pattern, times in _patterns(value)))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield a JSON value and all values in it."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+def _refers(schema: Any) -> bool:
+    """Whether a schema has a reference. A few of them can stand for more checks than can ever be made."""
+    return any(isinstance(part, dict) and isinstance(part.get("$ref"), str) for part in _parts(schema))
+
+
+def _checks(schema: Any) -> int:
+    """Return how many checks a schema may make of a value in a list or map: one for each schema of its members."""
+    most = 0
+    for part in _parts(schema):
+        for keyword in ("items", "additionalProperties"):
+            if isinstance(part, dict) and isinstance(part.get(keyword), dict):
+                most = max(most, sum(map(_types, _parts(part[keyword]))))
+    return most
+
+
+def _types(part: Any) -> int:
+    kinds = part.get("type") if isinstance(part, dict) else ()
+    return len(kinds) if isinstance(kinds, list | tuple) else 1
 
 
 _MOST_PATTERN_COST = 200
@@ -109,19 +172,17 @@ _HEAVY = re.compile(r"\\[wWsSdDpP]|\.|\[\^|\(\?[a-zA-Z-]*i")
 _REPEATED = re.compile(r"\{([0-9]{1,6})?(?:,([0-9]{0,6}))?\}")
 
 
+def _patterns(schema: Any) -> Iterator[tuple[str, float]]:
+    """Yield the patterns in a schema, and how many times each repeats its parts at most."""
+    for part in _parts(schema):
+        pattern = part.get("pattern") if isinstance(part, dict) else None
+        if isinstance(pattern, str):
+            # As floats, so that a product that is too large is infinite.
+            yield pattern, prod(max(1.0, *(float(count or 0) for count in each)) for each in _REPEATED.findall(pattern))
+
+
 def _pattern_cost(schema: Any) -> float:
     """Estimate what the patterns in a schema cost to compile: each character class counts once per repetition."""
-    cost = 0.0
-    waiting = [schema]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-            pattern = value.get("pattern")
-            if isinstance(pattern, str):
-                # As floats, so that a product that is too large is infinite.
-                times = prod(max(1.0, *(float(count or 0) for count in each)) for each in _REPEATED.findall(pattern))
-                cost += 0.1 + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000)
-        elif isinstance(value, list):
-            waiting += value
-    return cost
+    return sum(
+        0.1 + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000) for pattern, times in _patterns(schema)
+    )

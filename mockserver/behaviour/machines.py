@@ -10,6 +10,7 @@ from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, Reply
 from mockserver.spec import Call, render_json
+from mockserver.time_slice import TimeSlice
 
 
 async def list_machines(call: Call, context: Context) -> Reply:
@@ -40,7 +41,12 @@ async def machine_json(context: Context, machine_id: str) -> bytes | None:
 
 async def _json(context: Context, machine: Machine) -> bytes:
     connected = machine.status == "connected"
-    pools = [await pool_json(context, pool) for pool in await pools_of_machine(context, machine.id)]
+    pools: list[bytes] = []
+    time_slice = TimeSlice()
+    for pool in await pools_of_machine(context, machine.id):
+        pools.append(await pool_json(context, pool))
+        if time_slice.is_over:
+            await time_slice.give_way()
     head = render_json(
         {
             "id": machine.id,

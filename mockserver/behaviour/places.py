@@ -79,7 +79,8 @@ def pick_machine(context: Context, pools: Sequence[Sequence[str]], lot: str) -> 
     """
     machines: Sequence[Machine] = context.world.connected
     for members in pools:
-        machines = [each for each in machines if each.id in members]
+        if machines:
+            machines = [each for each in machines if each.id in members]
     return by_lot(machines, lot)
 
 

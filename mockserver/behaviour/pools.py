@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
@@ -14,6 +15,7 @@ from mockserver.errors import NotFound, TooLarge
 from mockserver.reply import BytesContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
+from mockserver.time_slice import in_slices
 
 WORLD_CREATED = 1_735_689_600 * SECOND
 """The creation time of everything in the world: the start of 2025."""
@@ -70,7 +72,8 @@ async def all_pools(context: Context) -> list[PoolRecord]:
 
 
 async def pools_of_machine(context: Context, machine_id: str) -> list[PoolRecord]:
-    return [pool for pool in await all_pools(context) if machine_id in pool.machine_ids]
+    pools = await all_pools(context)
+    return list(compress(pools, await in_slices(lambda pool: machine_id in pool.machine_ids, pools)))
 
 
 async def _find(context: Context, pool_id: str) -> tuple[PoolRecord, int]:

@@ -31,6 +31,7 @@ from mockserver.errors import Unavailable
 from mockserver.reply import Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import ABSENT, Unit, Write
+from mockserver.time_slice import TimeSlice
 
 _PLACING = ("machine_id", "pool_ids", "session_alias", "release_session_after")
 
@@ -164,7 +165,12 @@ async def load_places(context: Context, body: Mapping[str, Any], session_id: str
     """
     if body.get("machine_id") is not None:
         check_machine(context, body["machine_id"])
-    pools = [await pool_machines(context, pool_id) for pool_id in body.get("pool_ids") or ()]
+    pools: list[Sequence[str]] = []
+    time_slice = TimeSlice()
+    for pool_id in dict.fromkeys(body.get("pool_ids") or ()):
+        pools.append(await pool_machines(context, pool_id))
+        if time_slice.is_over:
+            await time_slice.give_way()
     return Places(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
 
 

@@ -26,13 +26,20 @@ class Aliases:
     own: tuple[str, ...]
     key: bytes
     owner: str
+    size: int = 0
+    """The approximate size of the JSON in bytes: not counted here, since steps may share very many names."""
 
     def __bytes__(self) -> bytes:
         names = dict.fromkeys((*self.shared, *self.own))
         return _aliases_json(names, self.key, self.owner) if names else b"null"
 
     def __len__(self) -> int:
-        return sum(len(name) + _ALIAS_BYTES for names in (self.shared, self.own) for name in names)
+        return self.size or aliases_size((*self.shared, *self.own))  # a state of an earlier version has no size
+
+
+def aliases_size(names: Iterable[str]) -> int:
+    """Return the approximate size of the JSON of the aliases of these names, in bytes."""
+    return sum(len(name) + _ALIAS_BYTES for name in names)
 
 
 def _aliases_json(names: Iterable[str], key: bytes, owner: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import compress
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
@@ -16,6 +17,7 @@ from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
+from mockserver.time_slice import in_slices
 
 
 async def list_workflows(call: Call, context: Context) -> Reply:
@@ -23,7 +25,9 @@ async def list_workflows(call: Call, context: Context) -> Reply:
     found: list[Workflow | WorkflowRecord] = [*context.world.workflows.values(), *created]
     search = call.query.get("search")
     if search is not None:
-        found = [each for each in found if search.casefold() in f"{each.id} {each.name or ''}".casefold()]
+        words = search.casefold()
+        is_found = await in_slices(lambda each: words in f"{each.id} {each.name or ''}".casefold(), found)
+        found = list(compress(found, is_found))
     return await page(call, found, lambda each: _json(context, each))
 
 

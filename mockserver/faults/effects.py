@@ -303,7 +303,10 @@ async def _previous_answer(entry: Entry) -> Entry | None:
 
     wanted = asked(entry)
     for before in reversed(await entry.journal.entries()):
+        length = dict(before.answer_headers).get(b"content-length")
         is_whole = before.status == 200 and before.answer_bytes == len(before.answer)
+        if length is not None and entry.method != "HEAD":
+            is_whole = is_whole and int(length) == before.answer_bytes  # not cut by another fault
         if before is not entry and is_whole and asked(before) == wanted:
             return before
     return None

@@ -90,7 +90,11 @@ class FaultReader:
     def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
         """Raises KeyError, TypeError, ValueError or Unprocessable for a value that `state` did not return."""
         faults.made = int(state["made"])
+        if len(state["items"]) > _MOST_FAULTS:
+            raise ValueError(f"there are more than {_MOST_FAULTS} faults")
         for item in state["items"]:
+            if not isinstance(item["source"], dict):
+                raise TypeError("the source of a fault is no object")
             fault = self._fault(item["source"], str(item["id"]), clock)
             until = item["until"]
             fault.occasions = replace(fault.occasions, until=None if until is None else int(until))

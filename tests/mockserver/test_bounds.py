@@ -11,11 +11,21 @@ from typing import Any
 import httpx
 import pytest
 
+from mockserver.behaviour import run_creation, secrets
 from mockserver.byte_budget import ByteBudget
 from mockserver.settings import Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
-from tests.mockserver.inprocess import FRONT_DESKS, NEVER_ENDS, SUCCEEDS, Mock, unknown_id, violations
+from tests.mockserver.inprocess import (
+    ACCOUNTING_SOFTWARE,
+    FRONT_DESK_1,
+    FRONT_DESKS,
+    NEVER_ENDS,
+    SUCCEEDS,
+    Mock,
+    unknown_id,
+    violations,
+)
 
 
 def spaces(mock: Mock) -> set[str]:
@@ -185,6 +195,18 @@ def test_what_the_steps_of_a_chain_share_is_kept_once(own: dict[str, Any] | None
     assert len(found) == (0 if (own or {}).get("a") else 1)
 
 
+def test_the_names_of_secrets_that_steps_share_are_not_read_to_know_the_size_of_a_page(monkeypatch: pytest.MonkeyPatch):
+    mock, read = Mock(), []
+    monkeypatch.setattr(secrets, "aliases_size", lambda names: read.append(names))
+    secret = {f"secret {number}": "s" for number in range(100)}
+    mock.post("/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}] * 10, "shared_sensitive_inputs": secret})
+
+    [aliases, *_] = [run["sensitive_input_aliases"] for run in mock.get("/v1/runs").json()["items"]]
+
+    assert aliases.keys() == secret.keys()
+    assert read == []
+
+
 def test_more_attachments_than_one_request_may_make_are_a_413():
     mock = Mock(limits=Limits(max_files=10))
     file = {"filename": "f", "content": ""}
@@ -202,6 +224,21 @@ def test_a_pool_takes_no_more_machines_than_it_may_have():
     assert mock.post(path, {"machine_ids": [unknown_id(), unknown_id()]}).status_code == 200
     assert mock.post(path, {"machine_ids": [unknown_id()]}).status_code == 413
     assert mock.get(f"/v1/pools/{FRONT_DESKS}").json()["machine_count"] == 4
+
+
+def test_a_pool_that_is_named_many_times_is_looked_up_once(monkeypatch: pytest.MonkeyPatch):
+    mock, looked_up = Mock(), []
+    pool_machines = run_creation.pool_machines
+
+    async def counted(context: Any, pool_id: str) -> Any:
+        looked_up.append(pool_id)
+        return await pool_machines(context, pool_id)
+
+    monkeypatch.setattr(run_creation, "pool_machines", counted)
+    pool_ids = [FRONT_DESKS] * 3 + [ACCOUNTING_SOFTWARE] + [FRONT_DESKS]
+
+    assert mock.create(pool_ids=pool_ids)["pool_ids"] == pool_ids
+    assert looked_up == [FRONT_DESKS, ACCOUNTING_SOFTWARE]
 
 
 def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
@@ -324,6 +361,29 @@ def test_a_session_of_many_runs_is_worked_out_again_where_it_moves_on_meanwhile(
 
 
 @pytest.mark.parametrize(
+    "path",
+    [f"/v1/machines/{FRONT_DESK_1}", "/v1/machines", "/v1/runs?include=machine.pools", "/v1/workflows?search=x"],
+)
+def test_what_is_shown_of_many_pools_or_workflows_gives_way(monkeypatch: pytest.MonkeyPatch, path: str):
+    mock = Mock()
+    mock.create(machine_id=FRONT_DESK_1)
+    for _ in range(30):
+        mock.post("/v1/workflows", {"main_prompt": "p"})
+        pool = mock.post("/v1/pools", {"name": "p"}).json()["id"]
+        mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def turns() -> int:
+        reading, turns = asyncio.ensure_future(mock.sent("GET", path)), 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return turns
+
+    assert mock.run(turns()) > 30
+
+
+@pytest.mark.parametrize(
     ("method", "path", "how"),
     [
         ("GET", "/requests.har", {}),
@@ -393,65 +453,3 @@ def test_one_that_is_let_in_and_cancelled_at_once_gives_back_what_it_got():
         return await budget.take(10)
 
     assert asyncio.run(go()) == 10
-
-
-# --- Schemas of inputs
-
-
-def with_schema(mock: Mock, schema: Any) -> str:
-    text = schema if isinstance(schema, str) else json.dumps(schema)
-    return mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": text}).json()["id"]
-
-
-def test_the_violations_of_a_workflows_schema_are_limited_and_the_rest_is_counted():
-    mock = Mock(limits=Limits(max_violations=2), progression="immediate")
-    names = ["a", "b", "c", "d", "e"]
-    schema = {"type": "object", "properties": {name: {"type": "integer"} for name in names}}
-    workflow = {"workflow_id": with_schema(mock, schema)}
-    wrong = dict.fromkeys(names, "x")
-    run_id = mock.create(**workflow)["id"]
-
-    refused = (
-        mock.post("/v1/runs", {**workflow, "input_values": wrong}),
-        mock.post("/v1/runs/bulk", {**workflow, "count": 2, "input_values": wrong}),
-        mock.post("/v1/runs/chain", {"steps": [{**workflow, "inputs": wrong}]}),
-        mock.post(f"/v1/runs/{run_id}/retry", {"input_values": wrong}),
-    )
-
-    for answer in refused:
-        *listed, rest = answer.json()["detail"]
-        assert [(each["type"], each["loc"][-1]) for each in listed] == [("int_parsing", "a"), ("int_parsing", "b")]
-        assert (rest["type"], rest["ctx"]) == ("too_many_violations", {"omitted": 3})
-
-
-@pytest.mark.parametrize("keyword", ["minimum", "maximum", "exclusiveMinimum", "multipleOf", "minLength", "const"])
-def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
-    mock = Mock()
-    for kind in ("integer", "number", "string"):
-        for number in (10**499, -(10**499)):
-            id_ = with_schema(mock, {"type": "object", "properties": {"a": {"type": kind, keyword: number}}})
-            answer = mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}})
-            assert answer.status_code in (201, 422), answer.text
-
-
-@pytest.mark.parametrize(
-    "properties",
-    [
-        {f"p{number}": {"type": "string", "pattern": "\\w{50}"} for number in range(1_000)},
-        {"a": {"type": "string", "pattern": "(?i)\\pL{200}"}},
-        {"a": {"type": "string", "pattern": "(\\w{50}){50}"}},
-        {f"{number:060}": {"type": "integer"} for number in range(1_000)},
-    ],
-)
-def test_a_schema_that_would_take_long_to_compile_judges_nothing(properties: dict[str, Any]):
-    mock = Mock()
-    id_ = with_schema(mock, {"type": "object", "properties": properties})
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}}).status_code == 201
-
-
-def test_patterns_of_usual_size_are_judged():
-    mock = Mock()
-    pattern = {"type": "string", "pattern": r"^[A-Z]{2}\d{4,10}-\w+$"}
-    id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern, "b": pattern}})
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "AB1234-x"}}).status_code == 201
-    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422

@@ -122,8 +122,9 @@ def test_a_filename_cannot_write_headers_of_its_own(filename: str, shown: str):
     assert "set-cookie" not in answer.headers
 
 
-def test_a_url_names_the_server_as_the_client_reached_it():
+@pytest.mark.parametrize("others", [[], [("Host", "another.internal")]])
+def test_a_url_names_the_server_as_the_client_reached_it(others: list[tuple[str, str]]):
     mock = Mock()
     path = f"/v1/run-attachments/{attached(mock)}/download-url"
-    answer = mock.get(path, headers={"Host": "mock.internal:8080"})
+    answer = mock.get(path, headers=[("Host", "mock.internal:8080"), *others])
     assert answer.json()["url"].startswith("http://mock.internal:8080/__downloads/")

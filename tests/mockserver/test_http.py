@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -107,6 +108,9 @@ def test_leniently_a_read_of_bulk_asks_for_a_run_of_that_id_as_the_real_server_d
         ("/v1/runs/?limit=1&a=%20b", "/v1/runs?limit=1&a=%20b"),
         (f"/v1/runs/{_UNKNOWN}/", f"/v1/runs/{_UNKNOWN}"),
         ("/__ns/a%20b/v1/runs/", "/__ns/a%20b/v1/runs"),
+        ("/v1/runs%2F", "/v1/runs"),
+        ("/v1/runs/%2f%2F/?limit=1", "/v1/runs?limit=1"),
+        (f"/v1/runs/{_UNKNOWN}%2F", f"/v1/runs/{_UNKNOWN}"),
     ],
 )
 def test_leniently_a_slash_too_many_is_redirected_with_the_query(asked: str, location: str):
@@ -120,6 +124,25 @@ def test_leniently_a_slash_after_nothing_known_is_a_404():
     mock = Mock(coercion="lax")
     assert mock.get("/v1/none/").status_code == 404
     assert mock.get("/__ns/a/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "status"),
+    [
+        ("Authorization", "Bearer test", "Bearer real", 401),
+        ("Idempotency-Key", "k", "k" * 256, 422),
+        ("Content-Type", "application/json", "text/plain", 422),
+    ],
+)
+def test_of_a_repeated_header_the_first_one_counts(name: str, good: str, bad: str, status: int):
+    mock, content = Mock(), json.dumps({"workflow_id": SUCCEEDS}).encode()
+
+    def asked(*values: str) -> int:
+        usual = {"Authorization": "Bearer test", "Content-Type": "application/json"}
+        headers = [each for each in usual.items() if each[0] != name] + [(name, value) for value in values]
+        return mock.post("/v1/runs", content=content, headers=headers, token=None).status_code
+
+    assert (asked(good, bad), asked(bad, good)) == (201, status)
 
 
 def test_a_body_larger_than_allowed_is_refused_by_its_length_before_it_is_read():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from mockserver.clock import moment_from
+from mockserver.spec import Operation, RawRequest
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     FAILS_IN_PART,
@@ -195,7 +197,12 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
         (["clock", "scale"], -1, "/clock: a scale is from 0 to 1e+06"),
         (["clock", "scale"], "inf", "/clock: a scale is from 0 to 1e+06"),
         (["clock", "moment"], 1 << 61, "/clock: the moment lies outside"),
+        (["clock", "scale"], 10**309, "/clock: "),
+        (["clock", "segments", 0, 1], 1 << 62, "/clock: a time is too large"),
+        (["clock", "wall"], -(1 << 62), "/clock: a time is too large"),
         (["faults", "items"], [{"id": "f1"}], "/faults: "),
+        (["faults", "items"], [{"id": "f1", "source": []}], "/faults: the source of a fault is no object"),
+        (["faults", "items"], [{}] * 1_001, "/faults: there are more than 1000 faults"),
         (["shared"], {}, "/shared: expected an array"),
         (["organizations"], [], "/organizations: expected an object"),
         (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),
@@ -208,6 +215,12 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
         (["organizations", "ORG", "units", 0, 2, "idz"], 1, "/units/0/2/idz: Batch has no such member"),
         (["organizations", "ORG", "units", 0, 2, "input_values"], {"shared": 99}, "/input_values: expected {"),
         (["organizations", "ORG", "units", 0, 2, "input_values"], {"base64": "?"}, "/input_values: expected a string"),
+        (["organizations", "ORG", "units", 0, 2, "input_values"], {"base64": "\ud800"}, "/input_values: expected a"),
+        (["organizations", "ORG", "units", 0, 2, "input_values"], {"shared": 0}, "/shared/0: expected a value that"),
+        (["organizations", "ORG", "units", 0, 2, "ids", "size"], 10**18, "/ids/size: expected a number from 1 to 1000"),
+        (["organizations", "ORG", "units", 0, 2, "ids", "first"], 1 << 63, "/ids/first: expected an integer of 64"),
+        (["organizations", "ORG", "units", 0], ["changes", "-a", {"1" * 5_000: {}}], ": expected an integer as the"),
+        (["organizations"], {"\ud800": {"key": "00" * 32, "units": []}}, "/organizations: expected names without"),
         (["organizations", "ORG", "units", 0, 2, "files"], "none", "/files: expected an array"),
         (["organizations", "ORG", "units", 0, 2, "ids", "tail"], "-x", "/organizations/ORG: run "),
         (["organizations", "ORG", "units", 0, 2, "placement", "session_id"], "none", "/organizations/ORG: the list of"),
@@ -218,6 +231,7 @@ def test_a_state_that_cannot_be_read_is_refused_with_its_place_and_changes_nothi
     mock = ControlledMock()
     mock.create_many(3)
     before, state = seen(mock), mock.asked("/state")
+    state["shared"] = [{"shared": 0}]
     organisation = next(iter(state["organizations"]))
     place: Any = state
     *way, last = [organisation if step == "ORG" else step for step in path]
@@ -230,6 +244,53 @@ def test_a_state_that_cannot_be_read_is_refused_with_its_place_and_changes_nothi
     assert answer.status_code == 422
     assert told.replace("ORG", organisation) in answer.json()["detail"]
     assert seen(mock) == before
+
+
+@pytest.mark.parametrize("first", [-(10**18), 10**18])
+def test_a_session_is_not_searched_for_more_runs_than_one_call_can_make(first):
+    mock = ControlledMock()
+    mock.create_many(3, start_session=True)
+    state = mock.asked("/state")
+    [session] = [unit for unit in next(iter(state["organizations"].values()))["units"] if unit[0] == "session"]
+    session[2]["slots"][0]["first"] = first
+
+    answer = mock.control("PUT", "/state", state)
+
+    assert answer.status_code == 422
+    assert "/slots/0/first: expected a number from 0 to 999" in answer.json()["detail"]
+
+
+def test_a_shared_value_is_of_the_type_of_each_place_that_refers_to_it():
+    mock = ControlledMock()
+    mock.post("/v1/runs/chain", {**A_CHAIN, "shared_file_inputs": []})
+    mock.create(input_values={"a": LONG_TEXT})
+    state = mock.asked("/state")
+    units = next(iter(state["organizations"].values()))["units"]
+    inputs = [unit[2]["input_values"] for unit in units if unit[0] == "batch"]
+    inputs[0]["shared"] = inputs[-1]
+    units.reverse()  # the text is read first
+
+    answer = mock.control("PUT", "/state", state)
+
+    assert answer.status_code == 422
+    assert f"/shared/{inputs[-1]['shared']}: expected an object" in answer.json()["detail"]
+
+
+def test_a_large_state_is_read_in_a_thread(monkeypatch):
+    mock = ControlledMock()
+    mock.create(input_values={"a": "b" * 100_000})
+    state, threads = mock.asked("/state"), []
+    decode = Operation.decode
+
+    def decode_noted(operation: Operation, raw: RawRequest) -> Any:
+        threads.append(threading.current_thread())
+        return decode(operation, raw)
+
+    monkeypatch.setattr(Operation, "decode", decode_noted)
+
+    assert mock.control("PUT", "/state", state).status_code == 204
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_missing_member_is_named():

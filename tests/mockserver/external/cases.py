@@ -206,6 +206,13 @@ def _headers() -> Iterator[Case]:
             yield Case("GET", target, content_type=None, headers=((b"authorization", value),), token="")
     for sent in (body, b"{}", b"{"):
         yield Case("POST", "/v1/runs/bulk", sent, token="")
+    good = {b"authorization": b"Bearer test-x", b"idempotency-key": b"x", b"content-type": b"application/json"}
+    bad = {b"authorization": b"Bearer real", b"idempotency-key": b"k" * 256, b"content-type": b"text/plain"}
+    for name in good:
+        others = [each for each in good.items() if each[0] != name]
+        for first, second in ((good, bad), (bad, good)):
+            headers = (*others, (name, first[name]), (name, second[name]))
+            yield Case("POST", "/v1/runs/bulk", body, content_type=None, headers=headers, token="")
 
 
 # --- Generated --------------------------------------------------------------------------------------------------------

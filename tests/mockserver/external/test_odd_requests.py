@@ -47,7 +47,8 @@ def spoken(url, *parts):
 
 
 def request(method, target, token, *headers, body=b""):
-    lines = [b"%b %b HTTP/1.1" % (method, target), b"Host: x", b"Authorization: Bearer " + token.encode(), *headers]
+    # The first of two headers of one name counts.
+    lines = [b"%b %b HTTP/1.1" % (method, target), b"Host: x", *headers, b"Authorization: Bearer " + token.encode()]
     if body:
         lines += [b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -274,6 +274,16 @@ def test_nobody_is_given_what_another_token_was_answered():
     assert mock.get("/v1/runs", token="test-two").json()["total"] == 0
 
 
+def test_of_two_tokens_in_one_request_the_first_is_the_one_that_was_answered():
+    mock = controlled_mock()
+    mock.create()
+    both = [("Authorization", f"Bearer {mock.token}"), ("Authorization", "Bearer test-two")]
+    assert mock.get("/v1/runs", token=None, headers=both).json()["total"] == 1
+    mock.fault(match="list_runs", fault="stale-read")
+
+    assert mock.get("/v1/runs", token="test-two").json()["total"] == 0
+
+
 # --- What the journal tells of it
 
 

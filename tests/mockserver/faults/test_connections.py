@@ -118,6 +118,16 @@ def test_a_client_sees_that_a_cut_answer_is_not_whole(served: Served):
     assert served.ask("GET", "/v1/runs").status_code == 200
 
 
+def test_a_cut_answer_is_not_repeated_by_a_stale_read(served: Served):
+    served.fault(match="list_runs", times=1, fault="cut", after_bytes=10)
+    served.fault(match="list_runs", fault="stale-read")
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        served.ask("GET", "/v1/runs")
+    assert served.ask("GET", "/v1/runs").json()["total"] == 0
+    assert served.ask("HEAD", "/v1/runs").status_code == 200
+
+
 def test_a_cut_answer_without_a_body_has_no_head_either(served: Served):
     (run,) = served.ask("POST", "/v1/runs/bulk", json=_BULK | {"count": 1}).json()["created_runs"]
     served.fault(match="delete_run", times=1, fault="cut")

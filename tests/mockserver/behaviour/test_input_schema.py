@@ -1,0 +1,124 @@
+"""The schema that a workflow has for its inputs: what it judges, and that it cannot hold up the server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mockserver.settings import Limits
+from tests.mockserver.inprocess import Mock
+
+
+def with_schema(mock: Mock, schema: Any) -> str:
+    text = schema if isinstance(schema, str) else json.dumps(schema)
+    return mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": text}).json()["id"]
+
+
+def test_the_violations_of_a_workflows_schema_are_limited_and_the_rest_is_counted():
+    mock = Mock(limits=Limits(max_violations=2), progression="immediate")
+    names = ["a", "b", "c", "d", "e"]
+    schema = {"type": "object", "properties": {name: {"type": "integer"} for name in names}}
+    workflow = {"workflow_id": with_schema(mock, schema)}
+    wrong = dict.fromkeys(names, "x")
+    run_id = mock.create(**workflow)["id"]
+
+    refused = (
+        mock.post("/v1/runs", {**workflow, "input_values": wrong}),
+        mock.post("/v1/runs/bulk", {**workflow, "count": 2, "input_values": wrong}),
+        mock.post("/v1/runs/chain", {"steps": [{**workflow, "inputs": wrong}]}),
+        mock.post(f"/v1/runs/{run_id}/retry", {"input_values": wrong}),
+    )
+
+    for answer in refused:
+        *listed, rest = answer.json()["detail"]
+        assert [(each["type"], each["loc"][-1]) for each in listed] == [("int_parsing", "a"), ("int_parsing", "b")]
+        assert (rest["type"], rest["ctx"]) == ("too_many_violations", {"omitted": 3})
+
+
+@pytest.mark.parametrize("keyword", ["minimum", "maximum", "exclusiveMinimum", "multipleOf", "minLength", "const"])
+def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
+    mock = Mock()
+    for kind in ("integer", "number", "string"):
+        for number in (10**499, -(10**499)):
+            id_ = with_schema(mock, {"type": "object", "properties": {"a": {"type": kind, keyword: number}}})
+            answer = mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}})
+            assert answer.status_code in (201, 422), answer.text
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {f"p{number}": {"type": "string", "pattern": "\\w{50}"} for number in range(1_000)},
+        {"a": {"type": "string", "pattern": "(?i)\\pL{200}"}},
+        {"a": {"type": "string", "pattern": "(\\w{50}){50}"}},
+        {f"{number:060}": {"type": "integer"} for number in range(1_000)},
+    ],
+)
+def test_a_schema_that_would_take_long_to_compile_judges_nothing(properties: dict[str, Any]):
+    mock = Mock()
+    id_ = with_schema(mock, {"type": "object", "properties": properties})
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}}).status_code == 201
+
+
+def _twice(name: str) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"#/components/schemas/schema/properties/{name}"}] * 2}
+
+
+_RECURSIVE = {"type": "object", "properties": {"x": _twice("a")}}
+_NAMES = [str(number) for number in range(1_000)]
+_WITH_MANY = {"type": "object", "properties": {name: {"type": "null"} for name in _NAMES}, "required": _NAMES}
+
+
+@pytest.mark.parametrize(
+    ("properties", "inputs"),
+    [
+        # Each of these took minutes, or longer than anyone can wait.
+        ({"a0": {"type": "string"}, **{f"a{n}": _twice(f"a{n - 1}") for n in range(1, 41)}}, {"a40": 1}),
+        (
+            {"a": {"anyOf": [_RECURSIVE, {**_RECURSIVE, "required": ["x"]}]}},
+            {"a": json.loads('{"x":' * 80 + "1" + "}" * 80)},
+        ),
+        ({"a": {"type": "array", "items": {"anyOf": [{"type": "integer"}] * 1_000}}}, {"a": ["x"] * 100_000}),
+        ({"a": {"type": "array", "items": {"type": ["integer", "boolean"] * 1_000}}}, {"a": ["x"] * 100_000}),
+        ({"a": {"type": "array", "items": _WITH_MANY}}, {"a": [{}] * 100_000}),
+        ({"a": {"type": "string", "pattern": "[ab]*a[ab]{120}[^ab]"}}, {"a": "aab" * 3_000_000}),
+    ],
+    ids=["references", "recursion", "choices", "types", "properties", "pattern"],
+)
+def test_a_schema_that_would_take_long_to_apply_judges_nothing(properties: dict[str, Any], inputs: dict[str, Any]):
+    mock = Mock()
+    id_ = with_schema(mock, {"type": "object", "properties": properties})
+
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 201
+
+
+def test_the_steps_of_a_long_chain_together_do_not_take_long_either():
+    mock = Mock()
+    numbers = {"type": "array", "items": {"type": "integer"}}
+    step = {"workflow_id": with_schema(mock, {"type": "object", "properties": {"a": numbers}})}
+
+    def made(steps: int) -> int:
+        body = {"steps": [step] * steps, "shared_inputs": {"a": ["x"] * 5_000}}
+        return mock.post("/v1/runs/chain", body).status_code
+
+    assert (made(1), made(1_000)) == (422, 201)
+
+
+def test_large_inputs_are_judged_by_a_plain_schema():
+    mock = Mock()
+    numbers = {"type": "array", "items": {"type": ["integer", "null"]}}
+    pattern = {"type": "string", "pattern": "^[a-z]+$"}
+    id_ = with_schema(mock, {"type": "object", "properties": {"a": numbers, "b": pattern}})
+
+    for inputs in ({"a": [1] * 100_000 + ["x"]}, {"b": "a" * 1_000_000 + "1"}):
+        assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 422
+
+
+def test_patterns_of_usual_size_are_judged():
+    mock = Mock()
+    pattern = {"type": "string", "pattern": r"^[A-Z]{2}\d{4,10}-\w+$"}
+    id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern, "b": pattern}})
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "AB1234-x"}}).status_code == 201
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422
