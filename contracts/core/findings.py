@@ -70,7 +70,7 @@ class Finding:
     field: str = ""
     """The field of the resource that is wrong, if it is a single one."""
     change: str = ""
-    """What changed in a part of the field, without its place; empty if it is not known, or the whole is another."""
+    """What changed in a part of the field, or in its form; empty if it is not known."""
     same_answer: tuple[tuple[str, str], ...] = ()
     """The rules and causes of other violations that the same answer shows in the same field."""
     also_seen: tuple[str, ...] = ()

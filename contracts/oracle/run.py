@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -63,8 +64,19 @@ def difference(expected: Any, got: Any, path: str) -> Difference | None:
         elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
             change = _instead(one, other)
         if change:
-            return Difference(f"{at} {change}", change if at != path else "")
+            return Difference(f"{at} {change}", change if at != path else _change_of_form(one, other))
     return None
+
+
+def _change_of_form(one: Any, other: Any) -> str:
+    """Describe two texts or numbers that differ in more than their digits: a moment without its fraction, for example.
+    Empty for other values.
+    """
+    forms = {_DIGITS.sub("0", value_in_words(value)) for value in (one, other) if isinstance(value, str | int | float)}
+    return " or ".join(sorted(forms)) if len(forms) == 2 else ""
+
+
+_DIGITS: Final = re.compile("[0-9]+")
 
 
 def _is_same_double(one: float, other: float) -> bool:

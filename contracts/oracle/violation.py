@@ -38,7 +38,8 @@ def gives_others_too(filters: Iterable[str]) -> FilterCause:
 class Difference(str):
     """How a value differs from the expected one, in words: where, and what changed there.
 
-    It compares as its text. `change` is the text without the place, if only a part of the value changed; else empty.
+    It compares as its text. `change` is what changed, without the place, if it may be the same at other places: in a
+    part of the value, or its form. Empty if it is not known.
     """
 
     change: str
@@ -74,7 +75,7 @@ class Violation:
 
     @property
     def change(self) -> str:
-        """What changed in a part of the field; empty if it is not known, or the whole field is another."""
+        """What changed in a part of the field, or in its form; empty if it is not known."""
         return self.got.change if isinstance(self.got, Difference) else ""
 
 

@@ -186,8 +186,9 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
 def _require_unchanged(context: CaseContext, first: CallResult, before: CallResult, again: CallResult) -> None:
     """Read the run of a repeated request. A retry that was made once more would get the same answer."""
     after = context.call_valid("get_run", before.body["id"], after=[first, before, again])
-    unchanged = KnownRun(before.body).unchanged_violations("IDEM-REPLAY", "an old key is forgotten", after.body)
-    context.judge("IDEM-REPLAY", unchanged, first, before, again, after)
+    changes = KnownRun(before.body).unchanged_violations("IDEM-REPLAY", "an old key is forgotten", after.body)
+    # Sent again at once, the retry would meet a run that has not ended.
+    context.judge("IDEM-REPLAY", changes, first, before, again, after, is_proof=True)
 
 
 _SOON: Final = 64

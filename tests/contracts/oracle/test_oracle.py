@@ -551,6 +551,22 @@ class TestComparing:
         assert difference({"in": one}, {"in": other}, "inputs")
         assert difference({"in": other}, {"in": one}, "inputs")
 
+    @pytest.mark.parametrize(
+        ("one", "other", "change"),
+        [
+            ({"a": [[]]}, {"a": [None]}, "null instead of []"),
+            ("2026-11-29T04:11:07.5Z", "2026-11-29T04:11:07Z", '"0-0-0T0:0:0.0Z" or "0-0-0T0:0:0Z"'),
+            ("2026-11-29T04:11:07Z", 1795925467, '"0-0-0T0:0:0Z" or 0'),
+            ("2026-11-29T04:11:07Z", "2026-11-29T05:11:07Z", ""),
+            ("x", None, ""),
+            ({"a": 1}, {}, ""),
+        ],
+    )
+    def test_what_changed_may_be_the_same_at_other_places(self, one: Any, other: Any, change: str) -> None:
+        found = difference(one, other, "field")
+        assert found is not None
+        assert found.change == (found + " in run 2 of 3").change == change
+
     def test_equal_values_do_not_differ(self) -> None:
         value = {"a": [1, 1.5, None, {"b": float("nan")}]}
 

@@ -81,7 +81,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.FieldsLeaveOutIncluded, RESOURCES, "READ-INCLUDE"),
     (faults.IncludedOfTheFirstTen, RESOURCES, "READ-INCLUDE"),
     (faults.PageOfActiveAndEndedIsShort, "single pages", "LIST-PAGE"),
-    (faults.KeyOfARetryEndsWithTheRun, KEYS, "IDEM-REPLAY"),
     (faults.RetryKeepsSessionOfStarter, "retries", "RETRY-RULES"),
     (faults.RetryAlwaysReusesSession, "retries", "RETRY-RULES"),
     (faults.DeletedFoundInDeepSearch, "deletes", "DELETE-GONE"),
@@ -280,3 +279,13 @@ def test_a_run_that_no_list_shows_is_a_finding_though_it_does_not_happen_again(m
     found = {(one.cause, one.stable, one.intermittent) for one in result.findings}
     assert ("a created run is not listed", False, True) in found
     assert result.verdict == "failed"
+
+
+@pytest.mark.matrix
+def test_a_retry_whose_key_ends_with_the_run_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(KEYS, monkeypatch)
+
+    with serving(faults.KeyOfARetryEndsWithTheRun) as url:
+        result = checked(url, {"IDEM-REPLAY"}, max_time_s=30)
+
+    assert [(one.cause, one.intermittent) for one in result.findings] == [("an old key is forgotten", True)]
