@@ -281,18 +281,19 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in the first pool, or the first two, that an organisation has."""
+    """A create in pools of an organisation: their places in its list."""
 
-    pools: int = 1
+    pools: tuple[int, ...] = (0,)
     token: str = TOKEN
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """The machine that a run gets, if any, is one of its organisation and belongs to all of its pools."""
-    listed = context.call("list_pools", query=[("limit", "2")], token=case.token)
-    pools = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)][: case.pools]
-    if len(pools) < case.pools:
-        raise Inconclusive("the organisation has no pools")
+    listed = context.call("list_pools", query=[("limit", str(max(case.pools) + 1))], token=case.token)
+    ids = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)]
+    if len(ids) <= max(case.pools):
+        raise Inconclusive("the organisation has too few pools")
+    pools = [ids[place] for place in case.pools]
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
     written = context.create(
         "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
@@ -321,7 +322,10 @@ _LOOKS_FOR_A_MACHINE: Final = 10
 def pick_cases(check: CheckContext) -> Iterator[PickCase]:
     for token in (TOKEN, SECOND_TOKEN) if check.has_second else (TOKEN,):
         yield PickCase(token=token)
-        yield PickCase(2, token)
+        yield PickCase((0, 1), token)
+    # A machine of the first pool may be in the second too, and not in the third.
+    for pools in ((1, 0), (0, 2), (2, 1), (0, 1, 2)):
+        yield PickCase(pools)
 
 
 SCENARIOS = (
