@@ -123,12 +123,12 @@ class MockApp:
             self._shared = SharedStore(settings.store.url, about)
             store = self._shared.units
         self._store: Store = store or MemoryStore()
-        making = (self._make_namespace, self._make_space, self._seed_space)
+        constructors = (self._make_namespace, self._make_space, self._seed_space)
         most = settings.limits.max_spaces
         self.namespaces = (
-            Namespaces(*making, self._store, most_spaces=most)
+            Namespaces(*constructors, self._store, most_spaces=most)
             if self._shared is None
-            else SharedNamespaces(*making, self._shared, self._fault_reader, most_spaces=most)
+            else SharedNamespaces(*constructors, self._shared, self._fault_reader, most_spaces=most)
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 

@@ -66,12 +66,12 @@ class _Request(NamedTuple):
     scope: Scope
 
     async def delayed(self) -> _Request:
-        """Wait as its preferences ask for; return it as of then."""
+        """Wait for the delay of its preferences, then return the request with the current time."""
         await self.space.clock.sleep(self.preferences.delay_s or 0)
         return self._replace(now=self.space.clock.read())
 
     async def again(self) -> _Request:
-        """Let other requests run; return it as of then."""
+        """Yield to the event loop, then return the request with the current time."""
         await asyncio.sleep(0)
         return self._replace(now=self.space.clock.read())
 
@@ -159,7 +159,7 @@ class Endpoint:
         """Return a space for an organisation that has none. Raises Unavailable."""
         if not organisation and operation.method == "GET" and operation.operation_id not in self._behaviours:
             # Without a token, and answered from the document, such as the health check: nothing is kept of it.
-            return self._namespaces.passing_space(namespace)
+            return self._namespaces.temporary_space(namespace)
         return await self._namespaces.space(namespace, organisation)
 
     def _error_reply(self, error: Exception, scope: Scope) -> Reply:
@@ -303,7 +303,7 @@ class Endpoint:
         """Handle a request and store its effects and its successful reply at once. Raises Conflict."""
         transaction = Transaction(request.space.store)
         try:
-            reply = await self._made(request, transaction)
+            reply = await self._run_behaviour(request, transaction)
         except HTTPError:
             await transaction.apply()  # a refusal may be counted
             raise
@@ -316,12 +316,12 @@ class Endpoint:
             request = await request.delayed()
         for _ in range(_ATTEMPTS):
             try:
-                return await self._made(request, None)
+                return await self._run_behaviour(request, None)
             except Conflict:
                 request = await request.again()
         raise Refused(_TOO_MANY)
 
-    async def _made(self, request: _Request, transaction: Transaction | None) -> Reply:
+    async def _run_behaviour(self, request: _Request, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises Conflict."""
         call, space, preferences, now, scope = request
         behaviour = self._behaviours.get(call.operation.operation_id)

@@ -124,7 +124,7 @@ class Namespaces:
             self._spaces += 1
         return known
 
-    def passing_space(self, namespace: Namespace) -> Space:
+    def temporary_space(self, namespace: Namespace) -> Space:
         """Return a space for one request that keeps nothing, and is of no organisation. It is not a space in use."""
         space = self._make_space(namespace, "", None)
         self._store.drop(namespace.name, "")

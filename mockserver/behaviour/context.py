@@ -48,8 +48,8 @@ class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
     `sessions`: the timelines by session id, with the version of the session. `rendered`: by batch tail and run index.
-    `stretches`: the JSON of several runs of a batch, by batch tail and places, with the simulated times since and until
-    which it is valid.
+    `rendered_ranges`: the JSON of several runs of a batch, by batch tail and places, with the simulated times since
+    and until which it is valid.
     `index`: it follows the versions of the store; None until the first list.
     """
 
@@ -57,7 +57,7 @@ class Cache:
     timeline_count: int = 0  # of all sessions together
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     rendered_bytes: int = 0
-    stretches: dict[tuple[str, range], tuple[int, int, bytes]] = field(default_factory=dict)
+    rendered_ranges: dict[tuple[str, range], tuple[int, int, bytes]] = field(default_factory=dict)
     index: RunIndex | None = None
 
 

@@ -79,10 +79,10 @@ class GivenIds(NamedTuple):
 Ids = IdRow | GivenIds
 
 
-def id_row(key: bytes, made_by: str, count: int) -> IdRow:
-    """Return the ids for the name `made_by`: the same for the same key and name. `count` is at most 1000."""
+def id_row(key: bytes, label: str, count: int) -> IdRow:
+    """Return the ids for the name `label`: the same for the same key and name. `count` is at most 1000."""
     hash_ = _keyed(key).copy()
-    hash_.update(made_by.encode())
+    hash_.update(label.encode())
     digest = hash_.hexdigest()
     position = int(digest[24:], 16)
     # Clients often display only the head of an id, so the heads of short rows are drawn from the whole range.
@@ -97,8 +97,8 @@ def _keyed(key: bytes) -> blake2b:
     return blake2b(key=key, digest_size=16)
 
 
-def one_id(key: bytes, made_by: str) -> str:
-    return id_row(key, made_by, 1).id(0)
+def one_id(key: bytes, label: str) -> str:
+    return id_row(key, label, 1).id(0)
 
 
 def tail_of(id_: str) -> str:

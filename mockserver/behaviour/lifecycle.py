@@ -26,7 +26,7 @@ _LARGEST_NUMBER = 0xFFFFFFFF
 
 Progression = Literal["time", "immediate", "manual"]
 
-EDGES: Mapping[str, frozenset[str]] = {
+SETTABLE_STATUSES: Mapping[str, frozenset[str]] = {
     "scheduling": frozenset({"scheduling", "running", "running_checks", *TERMINAL}),
     "running": frozenset({"running", "running_checks", *TERMINAL}),
     "running_checks": frozenset({"running_checks", *TERMINAL}),
@@ -67,7 +67,7 @@ class Timeline(NamedTuple):
         return min(turn for turn in (self.started, self.checking, self.ended) if turn > sim_time)
 
 
-class Lives(NamedTuple):
+class Timelines(NamedTuple):
     """The timelines of the unchanged runs of a batch without a session, by place.
 
     `checking` is None if the runs have no checks.
@@ -108,7 +108,7 @@ class Schedules:
             return Schedule(0, 0 if running < FOREVER else FOREVER, outcome)
         return Schedule(scheduling, running, outcome, checks)
 
-    def lives(self, profile: RunProfile, batch: Batch) -> Lives:
+    def timelines(self, profile: RunProfile, batch: Batch) -> Timelines:
         """The timelines of all runs of the batch, unchanged and without a session: the same as `timeline_of` each.
 
         Reads the random numbers of the batch as columns: a fifth of the time of run by run (2026-11-26).
@@ -117,7 +117,7 @@ class Schedules:
         if size == 1:
             only = self.only_timeline(profile, batch)
             checks = None if only.checking >= FOREVER else (only.checking,)
-            return Lives((only.started,), checks, (only.ended,), (only.outcome,))
+            return Timelines((only.started,), checks, (only.ended,), (only.outcome,))
         outcomes = self._outcomes(profile, batch)
         born, script = batch.born, batch.script
         running = profile.running
@@ -125,18 +125,18 @@ class Schedules:
             running = (script.running_us, script.running_us)
         if self._progression == "manual":
             never = array("q", [FOREVER]) * size
-            return Lives(never, None, never, outcomes)
+            return Timelines(never, None, never, outcomes)
         if self._progression == "immediate":
             shortest = running is not None and (running[0] < FOREVER)
             at_once = array("q", [max(born, 0)]) * size
-            return Lives(at_once, None, at_once if shortest else array("q", [FOREVER]) * size, outcomes)
+            return Timelines(at_once, None, at_once if shortest else array("q", [FOREVER]) * size, outcomes)
         numbers = self._numbers(batch)
         started = _shifted([born] * size, profile.scheduling, numbers[0::3])
         started = array("q", [max(at, 0) for at in started]) if born < 0 else started
         done = _shifted(started, running, numbers[1::3])
         if profile.checks == (0, 0):
-            return Lives(started, None, done, outcomes)
-        return Lives(started, done, _shifted(done, profile.checks, numbers[0::3]), outcomes)
+            return Timelines(started, None, done, outcomes)
+        return Timelines(started, done, _shifted(done, profile.checks, numbers[0::3]), outcomes)
 
     def only_timeline(self, profile: RunProfile, batch: Batch) -> Timeline:
         """The timeline of the run of a batch of one, unchanged and without a session."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Batch, Change, Move, Script
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.run_view import Found, Run, changes_with, committed
+from mockserver.behaviour.run_view import Found, Run, changes_with, commit_and_reply
 from mockserver.errors import Refused
 from mockserver.reply import Reply
 from mockserver.store import Write
@@ -77,4 +77,4 @@ async def commit_change(context: Context, found: Found, change: Change) -> Reply
     if found.session is not None and session_id is not None:
         # The timelines of the session's other runs may depend on this run: a new version invalidates the cached ones.
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    return await committed(context, run, *writes)
+    return await commit_and_reply(context, run, *writes)

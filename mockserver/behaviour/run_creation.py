@@ -50,11 +50,11 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     places = await load_places(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number
-    made_by = f"runs {number}"
-    ids = id_row(context.space.key, made_by, max(1, count - failed))
+    label = f"runs {number}"
+    ids = id_row(context.space.key, label, max(1, count - failed))
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
-        session_id = id_row(context.space.key, f"session of {made_by}", 1).id(0)
+        session_id = id_row(context.space.key, f"session of {label}", 1).id(0)
     batch, writes = _new_batch(context, body, ids, number, session_id, places)
     if failed == count:
         # Validated like any other create, but nothing is stored.

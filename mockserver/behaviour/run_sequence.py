@@ -283,7 +283,7 @@ class RunSequence:
             for chunk in list(span.chunks):
                 if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
                     for batch in list(chunk.batches):
-                        self._states.compute_lives(batch, sim_time)
+                        self._states.compute_timelines(batch, sim_time)
                         gave_way |= await give_way()
                     self._make_steps(chunk, sim_time)
                     gave_way |= await give_way()
@@ -365,7 +365,7 @@ class RunSequence:
         Returns False if it stopped where it had to compute much. The next time it finds that computed, unless time has
         passed.
         """
-        computed = self._states.lives_cache.computed
+        computed = self._states.timelines_cache.computed
         for span in reversed(self._spans):
             if page.is_full():
                 break
@@ -380,7 +380,7 @@ class RunSequence:
                     page.add(batch, places)
                     if page.is_full():
                         break
-                    if self._states.lives_cache.computed != computed and must_stop():
+                    if self._states.timelines_cache.computed != computed and must_stop():
                         return False
         return True
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, Batch, Change, Changes, Script
-from mockserver.behaviour.batch_lives import LivesCache
-from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline, timeline_of
+from mockserver.behaviour.batch_timelines import TimelinesCache
+from mockserver.behaviour.lifecycle import Schedules, Timeline, Timelines, timeline_of
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, matches
 from mockserver.behaviour.world import RunProfile
@@ -62,7 +62,7 @@ class RunStates:
         self._schedules = schedules
         self._profiles = profiles
         self._overrides: dict[str, tuple[Changes, StatesByPlace]] = {}  # by batch tail
-        self.lives_cache = LivesCache(schedules, profiles)
+        self.timelines_cache = TimelinesCache(schedules, profiles)
         self._bounds: dict[tuple[str, Script | None], tuple[int, int]] = {}
 
     # --- What is known
@@ -86,7 +86,7 @@ class RunStates:
         """A snapshot."""
         other = RunStates(self._schedules, self._profiles)
         other._overrides = dict(self._overrides)
-        other.lives_cache = self.lives_cache
+        other.timelines_cache = self.timelines_cache
         return other
 
     # --- What follows
@@ -99,8 +99,8 @@ class RunStates:
 
     def _unchanged(self, batch: Batch, place: int) -> Timeline:
         if batch.ids.size == 1:
-            return self.lives_cache.of_one(batch)
-        return self.lives_cache.of(batch).lives.timeline(place)
+            return self.timelines_cache.of_one(batch)
+        return self.timelines_cache.of(batch).timelines.timeline(place)
 
     def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
         """The timeline of a run without a session."""
@@ -149,8 +149,8 @@ class RunStates:
         if are_in is not None:
             return _every_place(batch) if are_in else ()
         if batch.ids.size == 1:
-            return (0,) if matches(self.lives_cache.of_one(batch), wanted, sim_time) else ()
-        return self.lives_cache.places(batch, wanted, sim_time)
+            return (0,) if matches(self.timelines_cache.of_one(batch), wanted, sim_time) else ()
+        return self.timelines_cache.places(batch, wanted, sim_time)
 
     def timelines(self, batch: Batch, machine_id: str | None) -> Iterator[Timeline]:
         for place in range(batch.ids.size):
@@ -158,28 +158,28 @@ class RunStates:
             if state is not None and machine_id in (None, state.machine_id):
                 yield state.timeline
 
-    def compute_lives(self, batch: Batch, sim_time: int) -> None:
+    def compute_timelines(self, batch: Batch, sim_time: int) -> None:
         """Compute what `add_to` needs of a batch of many runs, which takes up to a millisecond, and keep it."""
         if batch.ids.size > 1 and batch.tail not in self._overrides and sim_time < self.ended_from(batch):
-            self.lives_cache.of(batch)
+            self.timelines_cache.of(batch)
 
     def add_to(self, steps: StatusSteps, batches: Iterable[Batch], machine_id: str | None, sim_time: int) -> None:
         """Add the runs of batches that are on a machine (None: on any)."""
         ended: Counter[str] = Counter()
         timelines: list[Timeline] = []
-        lives: list[Lives] = []
+        of_batches: list[Timelines] = []
         for batch in batches:
             if batch.tail in self._overrides:
                 timelines += self.timelines(batch, machine_id)
             elif sim_time >= self.ended_from(batch):
                 ended.update(self._schedules.outcome_counts(self._profiles[batch.workflow_id], batch))
             elif batch.ids.size == 1:
-                timelines.append(self.lives_cache.of_one(batch))
+                timelines.append(self.timelines_cache.of_one(batch))
             else:
-                lives.append(self.lives_cache.of(batch).lives)
+                of_batches.append(self.timelines_cache.of(batch).timelines)
         steps.add_ended(ended)
-        if lives or len(timelines) > _FEW:
-            steps.add_all(timelines, lives)
+        if of_batches or len(timelines) > _FEW:
+            steps.add_all(timelines, of_batches)
         else:
             for timeline in timelines:
                 steps.add(timeline)

@@ -10,7 +10,7 @@ from typing import Any
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.batch import TERMINAL, Move
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.lifecycle import EDGES
+from mockserver.behaviour.lifecycle import SETTABLE_STATUSES
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_view import Found, Run, find_run, session_timelines, shown_start
@@ -62,7 +62,7 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
     """Raises Refused if the run cannot change to this status now."""
     run, sim_time = found.run, context.sim_time
     current = run.timeline.status_at(sim_time)
-    if status not in EDGES[current]:
+    if status not in SETTABLE_STATUSES[current]:
         raise Refused(
             f"A run that is {current} cannot become {status}"
             + ("; only a retry takes it out of a terminal status" if current in TERMINAL else "")

@@ -257,18 +257,18 @@ def shown(
 
 def shown_untouched(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
     """The JSON of unchanged runs without a session, separated by commas."""
-    stretches = space.cached.stretches
+    rendered_ranges = space.cached.rendered_ranges
     key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_STRETCH_RUNS else None
     if key is not None:
-        since, until, text = stretches.get(key, _NO_STRETCH)
+        since, until, text = rendered_ranges.get(key, _NO_STRETCH)
         if since <= sim_time < until:
             return text
     each = [_rendered(space, batch, place, UNCHANGED, None, sim_time) for place in places]
     text = b",".join([one.text for one in each])
     if key is not None and len(text) <= LARGE_BYTES:
-        if len(stretches) >= _STRETCHES_CACHED:
-            stretches.clear()
-        stretches[key] = (max(one.since for one in each), min(one.until for one in each), text)
+        if len(rendered_ranges) >= _STRETCHES_CACHED:
+            rendered_ranges.clear()
+        rendered_ranges[key] = (max(one.since for one in each), min(one.until for one in each), text)
     return text
 
 
@@ -327,7 +327,7 @@ async def run_as_it_is(context: Context, run_id: str) -> Reply:
     return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
 
 
-async def committed(context: Context, run: Run, *writes: Write) -> Reply:
+async def commit_and_reply(context: Context, run: Run, *writes: Write) -> Reply:
     """Commit changes of a run, and return it as it is right after them, whatever others change next."""
     transaction = Transaction(context.store)
     await transaction.commit(*writes)

@@ -31,7 +31,7 @@ from mockserver.behaviour.new_files import attachments, check_file_count, decode
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_places, script
 from mockserver.behaviour.run_results import NULL
-from mockserver.behaviour.run_view import Found, RunContent, changes_with, committed, find_run, forget_session
+from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
 from mockserver.errors import Conflict, Refused
 from mockserver.reply import Reply
@@ -82,7 +82,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
 
 
 async def _removable(context: Context, found: Found, changes: Changes) -> list[tuple[Unit, Unit]]:
-    """Return the batches, with their changes, that nothing needs after these changes of the batch that was found.
+    """Return the batches, with their changes, that can be removed once `changes` is stored.
 
     Batches of one session are removed together, once all their runs are deleted: the timelines of a session depend on
     all runs before. Raises Conflict if one of them has gone meanwhile.
@@ -144,8 +144,8 @@ async def retry_run(call: Call, context: Context) -> Reply:
         files, owners = attachments(context, contents, run.batch.ids, retried=(run.place, attempt))
         writes += owners
     writes += await _without_owners(context, run.change.outputs)
-    made_by_it = context.world.outputs_of(run.batch.workflow_id)
-    made, owners = outputs(context, made_by_it, run.batch.ids, retried=(run.place, attempt))
+    templates = context.world.outputs_of(run.batch.workflow_id)
+    made, owners = outputs(context, templates, run.batch.ids, retried=(run.place, attempt))
     writes += owners
     sensitive = body.get("sensitive_input_values")
     change = Change(
@@ -168,7 +168,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
     if session_write is not None:
         writes.append(session_write)
-    return await committed(context, run, *writes)
+    return await commit_and_reply(context, run, *writes)
 
 
 async def _retry_placement(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from mockserver.behaviour.batch import TERMINAL
-from mockserver.behaviour.lifecycle import Lives, Timeline
+from mockserver.behaviour.lifecycle import Timeline, Timelines
 from mockserver.clock import FOREVER
 
 ACTIVE: Literal["active"] = "active"
@@ -101,7 +101,7 @@ class StatusSteps:
             self._of(outcome).over += runs
             self._of(_BEGUN).over += runs
 
-    def add_all(self, timelines: Iterable[Timeline], lives: Iterable[Lives]) -> None:
+    def add_all(self, timelines: Iterable[Timeline], of_batches: Iterable[Timelines]) -> None:
         self._final = None
         due: defaultdict[str, list[int]] = defaultdict(list)
         for started, checking, ended, outcome in timelines:
@@ -112,7 +112,7 @@ class StatusSteps:
             if checking < ended:
                 due[_CHECKING].append(checking)
                 due[_CHECKED].append(ended)
-        for each in lives:
+        for each in of_batches:
             self.runs += len(each.ended)
             for outcome in set(each.outcomes):
                 ends = zip(each.ended, each.outcomes, strict=True)

@@ -266,7 +266,7 @@ class BreakSchema:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DelegatedFault:
     """Let the application itself produce the fault, on request by a value in the scope."""
 
     key: Literal["mockserver.failed", "mockserver.failed_share"]

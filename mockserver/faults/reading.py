@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from mockserver.clock import SECOND, Clock
 from mockserver.errors import Unprocessable
 from mockserver.faults import effects
-from mockserver.faults.effects import Asked, Delay, Delayed, Effect
+from mockserver.faults.effects import Delay, Delayed, DelegatedFault, Effect
 from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
@@ -338,8 +338,8 @@ def _partial(source: Mapping[str, Any]) -> _Made:
         raise Unprocessable("failed is a number of runs, share a part of them: give one of them")
     share = _number(source, "share", 0.5, most=1.0)
     if failed is not None:
-        return Asked("mockserver.failed", failed), ("failed", "share")
-    return Asked("mockserver.failed_share", share or 0.0), ("failed", "share")
+        return DelegatedFault("mockserver.failed", failed), ("failed", "share")
+    return DelegatedFault("mockserver.failed_share", share or 0.0), ("failed", "share")
 
 
 def _stale(source: Mapping[str, Any]) -> _Made:

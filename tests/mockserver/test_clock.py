@@ -176,11 +176,11 @@ def test_what_was_lived_was_lived_at_the_moment_that_was_read_whatever_comes_aft
 
 
 @given(st.lists(st.tuples(SCALES, st.integers(0, 3_000_000)), min_size=1, max_size=6), st.floats(0, 1))
-def test_a_moment_is_the_first_at_which_so_much_was_lived(stretches, share):
+def test_a_moment_is_the_first_at_which_so_much_was_lived(rendered_ranges, share):
     clock = ManualClock()
     start = clock.read()
     readings = [start]
-    for scale, micros in stretches:
+    for scale, micros in rendered_ranges:
         clock.rescale(scale)
         for _ in range(3):
             clock.pass_time(micros / 3 / SECOND)

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mockserver.behaviour import session_timelines
 from mockserver.behaviour.batch import Batch, Change, Move, Placement, Script, Session, Slot
 from mockserver.behaviour.ids import id_row
-from mockserver.behaviour.lifecycle import EDGES, Schedule, Schedules, Timeline, timeline_of
+from mockserver.behaviour.lifecycle import SETTABLE_STATUSES, Schedule, Schedules, Timeline, timeline_of
 from mockserver.behaviour.session_timelines import Part, SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import FOREVER, SECOND
@@ -393,7 +393,7 @@ class Timelines(RuleBasedStateMachine):
         self.mock.clock.rescale(scale)
 
     @precondition(lambda self: self.session_of)
-    @rule(status=st.sampled_from(sorted(EDGES)), data=st.data())
+    @rule(status=st.sampled_from(sorted(SETTABLE_STATUSES)), data=st.data())
     def update(self, status, data):
         run_id = self._some(data)
         before = self.mock.status(run_id)
@@ -401,10 +401,10 @@ class Timelines(RuleBasedStateMachine):
         answer = self.mock.patch(f"/v1/runs/{run_id}", {"status": status})
 
         if answer.status_code == 200:
-            assert status in EDGES[before]
+            assert status in SETTABLE_STATUSES[before]
         else:
             assert answer.status_code == 409
-            assert status not in EDGES[before] or self.session_of[run_id] is not None
+            assert status not in SETTABLE_STATUSES[before] or self.session_of[run_id] is not None
 
     @precondition(lambda self: self.session_of)
     @rule(data=st.data())
@@ -445,7 +445,7 @@ class Timelines(RuleBasedStateMachine):
         for run_id, run in runs.items():
             status, before = run["status"], self.last.get(run_id)
             if before is not None:
-                assert status in EDGES[before["status"]], (before, run)
+                assert status in SETTABLE_STATUSES[before["status"]], (before, run)
                 for name in ("started_at", "ended_at"):
                     assert before[name] in (None, run[name]), (before, run)
             assert (run["ended_at"] is not None) == (status in TERMINAL)

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mockserver.behaviour import ledger, run_index, run_sequence
 from mockserver.behaviour.batch import BATCH, TERMINAL, Session
-from mockserver.behaviour.batch_lives import BatchLives
+from mockserver.behaviour.batch_timelines import BatchTimelines
 from mockserver.behaviour.context import NO_PREFERENCES, Context
 from mockserver.behaviour.lifecycle import Schedules
 from mockserver.behaviour.run_list import Listing
@@ -454,7 +454,7 @@ def lives_between_suspensions(runs, after_s, query, monkeypatch) -> list[int]:
     async def go() -> None:
         server = await made(runs, 1000)
         server.clock.pass_time(after_s)
-        for kind, name in ((Schedules, "lives"), (BatchLives, "_in_order")):
+        for kind, name in ((Schedules, "timelines"), (BatchTimelines, "_in_order")):
             monkeypatch.setattr(kind, name, counted(getattr(kind, name)))
         monkeypatch.setattr(TimeSlice, "give_way", gave_way)
         monkeypatch.setattr(TimeSlice, "is_over", True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.behaviour.lifecycle import EDGES
+from mockserver.behaviour.lifecycle import SETTABLE_STATUSES
 from mockserver.clock import ManualClock
 from tests.mockserver.inprocess import (
     NEVER_ENDS,
@@ -166,8 +166,8 @@ def test_a_moment_in_seconds_is_read_in_lax_only():
 # --- Status --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", sorted(EDGES))
-@pytest.mark.parametrize("before", sorted(EDGES))
+@pytest.mark.parametrize("status", sorted(SETTABLE_STATUSES))
+@pytest.mark.parametrize("before", sorted(SETTABLE_STATUSES))
 def test_a_status_changes_along_the_edges_only(before, status):
     mock = new_organisation(progression="manual")
     run = mock.create()
@@ -176,9 +176,9 @@ def test_a_status_changes_along_the_edges_only(before, status):
     answer = mock.patch(f"/v1/runs/{run['id']}", {"status": status, "output_data": {"a": 1}})
 
     allowed = {
-        "scheduling": set(EDGES),
-        "running": set(EDGES) - {"scheduling"},
-        "running_checks": set(EDGES) - {"scheduling", "running"},
+        "scheduling": set(SETTABLE_STATUSES),
+        "running": set(SETTABLE_STATUSES) - {"scheduling"},
+        "running_checks": set(SETTABLE_STATUSES) - {"scheduling", "running"},
     }.get(before, {before})
     assert answer.status_code == (200 if status in allowed else 409)
     after = mock.read(run["id"])

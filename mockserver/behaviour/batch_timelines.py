@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from mockserver.behaviour.batch import TERMINAL, Batch
-from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline
+from mockserver.behaviour.lifecycle import Schedules, Timeline, Timelines
 from mockserver.behaviour.status_steps import ACTIVE, ENDED
 from mockserver.behaviour.world import RunProfile
 
@@ -17,20 +17,20 @@ _BATCH_COST = 64
 """What a batch counts for besides its runs: a small one takes as much memory as so many runs of a large one."""
 
 
-class BatchLives:
-    def __init__(self, lives: Lives) -> None:
-        self.lives = lives
+class BatchTimelines:
+    def __init__(self, timelines: Timelines) -> None:
+        self.timelines = timelines
         self.sorts = 0
         """How often it had to sort its runs."""
         self._by_outcome: dict[str, array[int]] = {}
 
     @functools.cached_property
     def _by_start(self) -> array[int]:
-        return self._in_order(self.lives.started)
+        return self._in_order(self.timelines.started)
 
     @functools.cached_property
     def _by_end(self) -> array[int]:
-        return self._in_order(self.lives.ended)
+        return self._in_order(self.timelines.ended)
 
     def _in_order(self, times: Sequence[int]) -> array[int]:
         """The places of the times, the earliest time first."""
@@ -39,7 +39,7 @@ class BatchLives:
 
     def places(self, wanted: str, sim_time: int) -> Sequence[int]:
         """The places of the runs in a status, or ACTIVE, or ENDED; the last place first."""
-        started, checking, ended, outcomes = self.lives
+        started, checking, ended, outcomes = self.timelines
         over = bisect_right(self._by_end, sim_time, key=ended.__getitem__)
         if wanted == ENDED:
             found = list(self._by_end[:over])
@@ -70,7 +70,7 @@ class BatchLives:
         return found
 
 
-class LivesCache:
+class TimelinesCache:
     """Computes the timelines of the runs of a batch as if nothing had changed them, and keeps the last ones.
 
     `computed` counts how often it did not have them, or not in the order that was needed.
@@ -79,27 +79,27 @@ class LivesCache:
     def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:
         self._schedules = schedules
         self._profiles = profiles
-        self._kept: dict[str, BatchLives] = {}  # by batch tail
+        self._kept: dict[str, BatchTimelines] = {}  # by batch tail
         self._size = 0
         self.computed = 0
 
-    def of(self, batch: Batch) -> BatchLives:
+    def of(self, batch: Batch) -> BatchTimelines:
         found = self._kept.get(batch.tail)
         if found is None:
             self.computed += 1
-            found = BatchLives(self._schedules.lives(self._profiles[batch.workflow_id], batch))
+            found = BatchTimelines(self._schedules.timelines(self._profiles[batch.workflow_id], batch))
             self._kept[batch.tail] = found
             self._size += batch.ids.size + _BATCH_COST
             while self._size > _RUNS_KEPT:
                 oldest = next(iter(self._kept))
-                self._size -= len(self._kept.pop(oldest).lives.ended) + _BATCH_COST
+                self._size -= len(self._kept.pop(oldest).timelines.ended) + _BATCH_COST
         return found
 
     def places(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
-        batch_lives = self.of(batch)
-        before = batch_lives.sorts
-        found = batch_lives.places(wanted, sim_time)
-        self.computed += batch_lives.sorts - before
+        batch_timelines = self.of(batch)
+        before = batch_timelines.sorts
+        found = batch_timelines.places(wanted, sim_time)
+        self.computed += batch_timelines.sorts - before
         return found
 
     def of_one(self, batch: Batch) -> Timeline:
