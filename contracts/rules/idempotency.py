@@ -20,6 +20,7 @@ from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
     Conflict,
+    InvalidWrite,
     Keyed,
     Replay,
     Together,
@@ -27,6 +28,7 @@ from contracts.rules.idempotency_cases import (
     TwoOrganisations,
     conflict_cases,
     conflict_together_cases,
+    invalid_cases,
     replay_cases,
     together_cases,
     two_keys_cases,
@@ -215,6 +217,18 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         _require_change_kept(context, case.operation, first, again)
 
 
+def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
+    """An invalid write is refused with the same status each time that it is repeated."""
+    request = _request_of(context, case)
+    first = context.send(request)
+    if not first.refused:
+        raise Inconclusive("an invalid write is not refused")
+    for _ in range(case.times):
+        again = context.send(request)
+        cause, expected = "a refused write gets another answer when it is repeated", f"{first.status} again"
+        context.require(again.status == first.status, "IDEM-REPLAY", cause, expected, again.words, first, again)
+
+
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
     """Change the runs of the first write: an input of the run that was updated; else they are cancelled."""
     if operation == "update_run":
@@ -389,6 +403,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         exclusive=True,  # else the requests are further apart
         priority=2,
     ),
+    Scenario("idempotency keys of invalid writes", ("IDEM-REPLAY",), run_invalid, invalid_cases, priority=2),
     Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, priority=2),
     Scenario(
         "idempotency keys of two organisations",

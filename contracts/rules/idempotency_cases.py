@@ -45,6 +45,11 @@ class Replay(Keyed):
 
 
 @dataclass(frozen=True)
+class InvalidWrite(Keyed):
+    """A write that is refused for its body."""
+
+
+@dataclass(frozen=True)
 class Together(Keyed):
     times: int = 2
 
@@ -145,6 +150,13 @@ def replay_cases(check: CheckContext) -> Iterator[Replay]:
     if check.offers("create_run_chain"):
         for steps in (2, 10, 30):
             yield Replay("create_run_chain", write_bodies.minimal("create_run_chain", steps=steps))
+
+
+def invalid_cases(check: CheckContext) -> Iterator[InvalidWrite]:
+    for operation in keyed_writes(check):
+        if operation in write_bodies.OBJECT_FIELDS:
+            wrong = {write_bodies.OBJECT_FIELDS[operation]: "no object"}
+            yield InvalidWrite(operation, write_bodies.minimal(operation) | wrong, times=2)
 
 
 @in_turn_by_kind

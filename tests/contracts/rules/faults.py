@@ -158,6 +158,14 @@ class KeyOfARetryEndsWithTheRun(Standin):
         return await super().once(call, handle)
 
 
+class KeyOfARefusedWriteIsStuck(Standin):
+    async def once(self, call, handle):
+        answer = await super().once(call, handle)
+        if answer.status == 422 and call.key:
+            self.keys_of(call)[self.key_name(call)].answer = None
+        return answer
+
+
 class RetryLosesAlias(Standin):
     def take_over(self, org, run, body):
         super().take_over(org, run, body)

@@ -78,6 +78,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.RetryKeepsPools, "retries", "RETRY-RULES"),
     (faults.RetryLosesAlias, "retries", "RETRY-RULES"),
     (faults.RetryLosesPools, "retries", "RETRY-RULES"),
+    (faults.KeyOfARefusedWriteIsStuck, "idempotency keys of invalid writes", "IDEM-REPLAY"),
     (faults.FieldsLeaveOutIncluded, RESOURCES, "READ-INCLUDE"),
     (faults.IncludedOfTheFirstTen, RESOURCES, "READ-INCLUDE"),
     (faults.PageOfActiveAndEndedIsShort, "single pages", "LIST-PAGE"),
