@@ -57,9 +57,20 @@ class Exchange:
     answer: Answer
 
 
+class LongInteger(str):
+    """The digits of an integer that Python does not convert, since it has too many of them (4,300 by default)."""
+
+
 @functools.lru_cache(maxsize=8)  # several rules read an answer, in each of the threads
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, parse_int=_integer)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _integer(digits: str) -> int | LongInteger:
+    try:
+        return int(digits)
+    except ValueError:
+        return LongInteger(digits)

@@ -62,6 +62,20 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+class _LongNumberError(ValueError):
+    pass
+
+
+def _short_float(digits: str) -> float:
+    if len(digits) > _MAX_NUMBER_LENGTH:
+        raise _LongNumberError
+    return float(digits)
+
+
+_MAX_NUMBER_LENGTH: Final = 400
+"""Every double can be written with so many characters, also without an exponent."""
+
+
 def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
     """Parse and judge a body as it is sent over the wire."""
 
@@ -77,9 +91,11 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
             return ParsedRequest(operation, None, {}, ambiguities=("body: none",))
         return ParsedRequest(operation, None, UNREAD, faults=(Fault((), "body"),))
     try:
-        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys)
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_float=_short_float)
     except _DuplicateKeyError:
         return undetermined("duplicate keys")
+    except _LongNumberError:
+        return undetermined("a number with more digits than every server must accept")
     except RecursionError:
         return undetermined("deeper nesting than every server must accept")
     except ValueError as error:

@@ -49,7 +49,14 @@ of the case, so that shrinking does not reduce it.
 
 
 Change = Literal[
-    "", "cancel running", "cancel waiting", "delete waiting", "delete active", "retry ended", "delete ended"
+    "",
+    "cancel running",
+    "retry running",
+    "cancel waiting",
+    "delete waiting",
+    "delete active",
+    "retry ended",
+    "delete ended",
 ]
 
 
@@ -194,8 +201,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     watched, offers = watch(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
-    if case.change == "cancel running":
-        _cancel_running(watched)
+    if case.change in {"cancel running", "retry running"}:
+        _cancel_running(watched, retries=case.change == "retry running")
     deleted = _delete_active(watched) if case.change == "delete active" else []
     if case.change in {"cancel waiting", "delete waiting"}:
         deleted += _end_waiting(watched, delete=case.change == "delete waiting")
@@ -251,9 +258,9 @@ def _retry_ended(watched: WatchedRuns) -> None:
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
 
 
-def _cancel_running(watched: WatchedRuns) -> None:
-    """Cancel a running run, which must then stay cancelled while the other runs are watched. If the run ends before
-    the cancel arrives, try the next one.
+def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
+    """Cancel a running run, which must then stay cancelled while the other runs are watched. If it `retries`, retry the
+    run at once: what was at work before must not end it. If the run ends before the cancel arrives, try the next one.
     """
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watched.have_ended:
@@ -261,6 +268,8 @@ def _cancel_running(watched: WatchedRuns) -> None:
         for run in [run for run in watched.runs if run.known.status == "running"]:
             run.update({"status": "cancelled"})
             if run.known.status == "cancelled":
+                if retries:
+                    run.retry({})
                 return
         watched.context.wait(0.1)
 
@@ -334,6 +343,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield LifecycleCase(change="delete ended")
     if check.offers("update_run"):
         yield LifecycleCase(count=6, change="cancel running")
+        if check.offers("retry_run"):
+            yield LifecycleCase(count=6, change="retry running")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")

@@ -104,6 +104,7 @@ class TestRequests:
             ("{}".encode("utf-16"), "application/json", False, "another encoding"),
             (b"[" * 100_000, "application/json", False, "deeper nesting"),
             (b'{"a": ' + b"9" * 5000 + b"}", "application/json", False, "too many digits"),
+            (b'{"a": 0.' + b"1" * 5000 + b"}", "application/json", False, "more digits than every server"),
             (b" " * (1024 * 1024 + 1), "application/json", False, "larger"),
         ],
     )
