@@ -10,20 +10,21 @@ N ?= 40
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
+# worksteal leaves the tests of a file to one process, which makes their servers once
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not matrix" --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --durations=10 $(ARGS)
 
 # the same tests, and which lines and branches they execute; they take nearly twice as long
 coverage: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not matrix" --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --cov --cov-report=term:skip-covered $(ARGS)
 
 # whole checks, long searches and comparisons: what make test has no time for
 matrix: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto -m matrix --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m matrix --durations=10 $(ARGS)
 
 # every planted defect and every variation by itself, where make matrix takes some: hours
 full-matrix: $(VENV)/dev.stamp
-	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto tests/contracts/matrix $(ARGS)
+	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto --dist worksteal tests/contracts/matrix $(ARGS)
 
 # machine-made mutants of the stand-in: which of them a check finds
 mutants: $(VENV)/dev.stamp
