@@ -1,10 +1,16 @@
 """Groups the findings of one fault: one of them is the main finding, and the others are part of it.
 
-Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or both
-show the same change within one field; or a list and a read show the same wrong value in the same field; or one
-operation answers both with a 5xx, which NO-5XX reports too; or both have the same guess at the cause. Under one rule, a
-guess is enough; under two rules, both must also be of the same field, and have the same wrong value or a guess about
-values of that field. Findings of different fields always stay apart, since each may be a fault of its own.
+Two findings show the same fault only if the answers prove it:
+
+- one answer shows both, in the same field;
+- both show the same change within one field, or the same change of its form;
+- a list and a read show the same wrong value in the same field;
+- one operation answers both with a 5xx, which NO-5XX reports too;
+- one operation ignores idempotency keys, so that repeats, conflicts and concurrent requests are all handled wrongly;
+- both have the same guess at the cause. Under two rules, both must also be of the same field, and have the same wrong
+  value or a guess about values of that field.
+
+Otherwise, findings of different fields stay apart, since each may be a fault of its own.
 """
 
 from __future__ import annotations
@@ -26,15 +32,13 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
     else it was seen (`also_seen`); the others are part of it (`part_of`).
     """
     findings = list(findings)
-    parts: dict[int, list[int]] = {}
-    for index in sorted(range(len(findings)), key=lambda index: rank(findings[index])):
-        main = next((main for main in parts if _is_same_fault(findings[main], findings[index])), None)
-        if main is None:
-            parts[index] = []
-        else:
-            parts[main].append(index)
+    groups: list[list[int]] = []
+    for index in range(len(findings)):
+        joined = [group for group in groups if any(_is_same_fault(findings[one], findings[index]) for one in group)]
+        groups = [group for group in groups if group not in joined] + [sum(joined, [index])]
     told = list(findings)
-    for main, others in parts.items():
+    for group in groups:
+        main, *others = sorted(group, key=lambda index: (rank(findings[index]), index))
         also_seen = tuple(dict.fromkeys(_in_words(findings[other]) for other in sorted(others)))
         told[main] = dataclasses.replace(findings[main], also_seen=also_seen)
         for other in others:
@@ -53,12 +57,20 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
         return True
+    are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
+    if are_of_keys and _operation_of(one) == _operation_of(other):
+        return True
     if not one.guess or one.guess != other.guess:
         return False
     if one.rule == other.rule:
         return same_field or not (one.field and other.field)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
     return same_field and (same_value or _is_about_values_of(one.field, one.guess))
+
+
+KEY_IS_IGNORED: Final = "another answer for the same key and body"
+"""The cause of a repeat, one after the other, that is handled again."""
+_RULES_OF_KEYS: Final = frozenset({"IDEM-REPLAY", "IDEM-CONFLICT"})
 
 
 def _gets_5xx(finding: Finding) -> bool:
@@ -84,7 +96,11 @@ def _is_about_values_of(field: str, guess: str) -> bool:
 def _in_words(finding: Finding) -> str:
     if not finding.exchanges:
         return finding.rule
-    return f"{finding.rule} on {finding.exchanges[-1].request.method} {_path_of(finding)}"
+    return f"{finding.rule} on {_operation_of(finding)}"
+
+
+def _operation_of(finding: Finding) -> str:
+    return f"{finding.exchanges[-1].request.method} {_path_of(finding)}" if finding.exchanges else ""
 
 
 def _path_of(finding: Finding) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.engine.scenario import Scenario
 from contracts.explore.model_run import TOKENS, Change, ModelRun, fail
 from contracts.explore.steps import (
@@ -186,7 +187,7 @@ class Model:
         again, self._has_replayed = write.send(), True
         self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
-            cause, expected = "another answer for the same key and body", "the answer of the first one"
+            cause, expected = KEY_IS_IGNORED, "the answer of the first one"
             since = write.run.shown if write.run is not None else []
             fail(self.context, Violation("IDEM-REPLAY", cause, expected, again.words), *since, write.first, again)
         self._to_list.add(write.organisation)

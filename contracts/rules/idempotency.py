@@ -12,6 +12,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.engine.scenario import Scenario
 from contracts.oracle.refusal import ignored_properties
 from contracts.oracle.request import CREATES, read_body
@@ -210,7 +211,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
             context.call("delete_run", run_id)
     for _ in range(max(1, case.times)):
         again = context.send(_with_header(request, KEY_HEADER, name=case.header))
-        _require_same_answer(context, first, again, "another answer for the same key and body")
+        _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
     elif case.operation in _ON_A_RUN:

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding
-from contracts.engine.same_fault import grouped
+from contracts.engine.same_fault import KEY_IS_IGNORED, grouped
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"
 
@@ -86,6 +86,20 @@ def test_the_same_change_within_a_field_is_told_once_whatever_operation_shows_it
         assert grouped([created, dataclasses.replace(step, **other)])[1].part_of == ""
     whole = [dataclasses.replace(one, change="") for one in (created, step)]
     assert grouped(whole)[1].part_of == ""
+
+
+def test_an_operation_that_ignores_keys_is_told_once() -> None:
+    causes = (
+        ("IDEM-CONFLICT", "a key is taken"),
+        ("IDEM-REPLAY", "two answers at once"),
+        ("IDEM-REPLAY", KEY_IS_IGNORED),
+    )
+    findings = [finding(rule, cause) for rule, cause in causes]
+
+    assert [bool(one.part_of) for one in grouped(findings)] == [False, True, True]
+    assert [bool(one.part_of) for one in grouped(findings[:2])] == [False, False]
+    elsewhere = finding("IDEM-REPLAY", KEY_IS_IGNORED, path="/v1/machines")
+    assert [bool(one.part_of) for one in grouped([findings[0], elsewhere])] == [False, False]
 
 
 def test_a_5xx_that_two_rules_see_is_told_once() -> None:
