@@ -22,7 +22,7 @@ from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import Space
 from mockserver.behaviour.ids import MAX_ROW_SIZE, GivenIds, IdRow
 from mockserver.behaviour.ledger import LEDGER, Block
-from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
+from mockserver.behaviour.resources import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
 from mockserver.behaviour.secrets import Aliases
 from mockserver.idempotency import KEY as IDEMPOTENCY

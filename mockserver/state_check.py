@@ -8,8 +8,8 @@ from uuid import UUID
 
 from mockserver.behaviour.batch import UNCHANGED, Batch
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.places import WORKFLOW
 from mockserver.behaviour.pools import all_pools, pool_json
+from mockserver.behaviour.resources import WORKFLOW
 from mockserver.behaviour.run_overview import Overview
 from mockserver.behaviour.run_view import run_json
 from mockserver.state_codec import StateError

@@ -1,8 +1,8 @@
 """The stored form of runs: one batch per create call, and for each run only its changes since then.
 
 A *batch* holds the runs that one call created: up to 1000 runs that differ only in their ids. It is immutable. Its
-*changes* hold what updates, retries and deletes did to single runs, by the run's index. Both store JSON as rendered
-bytes: clients get back what they sent, and nothing is rendered twice.
+*changes* hold what updates, retries and deletes did to single runs, by the run's *place* in the batch. Both store JSON
+as rendered bytes: clients get back what they sent, and nothing is rendered twice.
 
 Times are integer microseconds: *moments* are timestamps since 1970, as clients see them; *simulated time* is the time
 in which runs progress. See `mockserver.clock`.

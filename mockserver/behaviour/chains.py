@@ -12,13 +12,13 @@ from mockserver.behaviour.ids import id_row, one_id
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
-from mockserver.behaviour.places import workflow
+from mockserver.behaviour.resources import workflow
 from mockserver.behaviour.run_creation import (
     check_availability,
     choose_machine,
     joined,
     json_or_null,
-    load_places,
+    load_machine_choices,
     script,
 )
 from mockserver.behaviour.secrets import Aliases, aliases_size
@@ -86,11 +86,11 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
 
     key = context.space.key
     contents = decoded_files(file_inputs, where="shared_file_inputs", strict=context.strict)
-    places = await load_places(context, body, body.get("session_id") or None)
+    choices = await load_machine_choices(context, body, body.get("session_id") or None)
     block = await open_block(context.store)
     first: int = block.value.next_number
     session_id: str = body.get("session_id") or one_id(key, f"session of runs {first}")
-    machine_id = choose_machine(context, body, places, lot=session_id)
+    machine_id = choose_machine(context, body, choices, lot=session_id)
     keep = bool(body.get("keep_session_after_completion"))
     pool_ids = json_or_null(body.get("pool_ids"))
     writes: list[Write] = []
@@ -122,7 +122,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
         )
         batches.append(batch)
         writes += [Write(BATCH, ids.tail, batch, 0), *owners, *more]
-    writes.append(joined(session_id, places.session, machine_id, *(Slot(each.tail, 0, 1, 0) for each in batches)))
+    writes.append(joined(session_id, choices.session, machine_id, *(Slot(each.tail, 0, 1, 0) for each in batches)))
     await context.store.commit(*entered(block, *(batch.tail for batch in batches)), *writes)
     run_ids = [batch.ids.id(0) for batch in batches]
     return Reply(201, JSONContent({"session_id": session_id, "run_ids": run_ids}))

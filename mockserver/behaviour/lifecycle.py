@@ -91,9 +91,9 @@ class Schedules:
         self._progression = progression
         self._draws: dict[tuple[str, int], bytes] = {}
 
-    def schedule(self, profile: RunProfile, batch: Batch, index: int, change: Change) -> Schedule:
+    def schedule(self, profile: RunProfile, batch: Batch, place: int, change: Change) -> Schedule:
         draws = self._random_bytes(batch, change.attempt)
-        number = int.from_bytes(draws[12 * index : 12 * index + 12], "little")
+        number = int.from_bytes(draws[12 * place : 12 * place + 12], "little")
         scheduling = _between(profile.scheduling, number & 0xFFFFFFFF)
         running = _between(profile.running, number >> 32 & 0xFFFFFFFF)
         outcome = profile.outcome(number >> 64, change.attempt)

@@ -8,7 +8,7 @@ from itertools import compress
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.paging import page
-from mockserver.behaviour.places import COUNTER, POOL, PoolRecord, check_machine
+from mockserver.behaviour.resources import COUNTER, POOL, PoolRecord, check_machine
 from mockserver.behaviour.world import Pool
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound, TooLarge

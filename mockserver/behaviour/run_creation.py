@@ -13,7 +13,7 @@ from mockserver.behaviour.ids import IdRow, id_row
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
-from mockserver.behaviour.places import (
+from mockserver.behaviour.resources import (
     COUNTER,
     WorkflowRecord,
     by_lot,
@@ -47,7 +47,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     errors: tuple[str, ...] = ()
     if failed:
         errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
-    places = await load_places(context, body, body.get("session_id"))
+    choices = await load_machine_choices(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number
     label = f"runs {number}"
@@ -55,7 +55,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = id_row(context.space.key, f"session of {label}", 1).id(0)
-    batch, writes = _new_batch(context, body, ids, number, session_id, places)
+    batch, writes = _new_batch(context, body, ids, number, session_id, choices)
     if failed == count:
         # Validated like any other create, but nothing is stored.
         return Reply(201, CreatedContent(context.space, None, failed, errors))
@@ -78,14 +78,14 @@ async def create_run(call: Call, context: Context) -> Reply:
     if known is not None:
         check_inputs(known, Inputs.of_create(body), most=context.limits.max_violations)
         await check_availability(context, known)
-    places = await load_places(context, body, body.get("session_id"))
+    choices = await load_machine_choices(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number
     ids = id_row(context.space.key, f"runs {number}", 1)
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = ids.id(0)
-    batch, writes = _new_batch(context, body, ids, number, session_id, places)
+    batch, writes = _new_batch(context, body, ids, number, session_id, choices)
     await context.store.commit(*entered(block, ids.tail), *writes)
     return Reply(201, CreatedRunContent(context.space, batch))
 
@@ -103,15 +103,15 @@ async def check_availability(context: Context, known: Workflow | WorkflowRecord)
 
 
 def _new_batch(
-    context: Context, body: Mapping[str, Any], ids: IdRow, number: int, session_id: str | None, places: Places
+    context: Context, body: Mapping[str, Any], ids: IdRow, number: int, session_id: str | None, choices: MachineChoices
 ) -> tuple[Batch, list[Write]]:
     writes: list[Write] = []
     if session_id is None and body.keys().isdisjoint(_PLACING):
         placement = _unplaced(by_lot(context.world.connected, ids.tail))
     else:
-        machine_id = choose_machine(context, body, places, lot=ids.tail)
+        machine_id = choose_machine(context, body, choices, lot=ids.tail)
         if session_id is not None:
-            writes.append(joined(session_id, places.session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
+            writes.append(joined(session_id, choices.session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
         placement = Placement(
             machine_id=machine_id,
             pool_ids=json_or_null(body.get("pool_ids")),
@@ -151,14 +151,14 @@ def _unplaced(machine_id: str | None) -> Placement:
     return Placement(machine_id, NULL, None, NULL, NULL)
 
 
-class Places(NamedTuple):
+class MachineChoices(NamedTuple):
     """What the choice of a machine depends on. `session` is absent for a new session; `pools` are machine ids."""
 
     session: Unit
     pools: Sequence[Sequence[str]]
 
 
-async def load_places(context: Context, body: Mapping[str, Any], session_id: str | None) -> Places:
+async def load_machine_choices(context: Context, body: Mapping[str, Any], session_id: str | None) -> MachineChoices:
     """Load the session and the pools of a create, before `open_block`: what is loaded after it delays its commit.
 
     Raises NotFound for an unknown machine or pool, if the server accepts only known ones.
@@ -171,21 +171,21 @@ async def load_places(context: Context, body: Mapping[str, Any], session_id: str
         pools.append(await pool_machines(context, pool_id))
         if time_slice.is_over:
             await time_slice.give_way()
-    return Places(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
+    return MachineChoices(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
 
 
-def choose_machine(context: Context, body: Mapping[str, Any], places: Places, *, lot: str) -> str | None:
+def choose_machine(context: Context, body: Mapping[str, Any], choices: MachineChoices, *, lot: str) -> str | None:
     """Return the machine of the session if it exists, else the requested machine, else one of the pools, by `lot`.
 
     With a `session_id` of a new session, it ignores the requested machine and pools and picks any connected machine.
     """
-    if places.session.value is not None:
-        held: Session = places.session.value
+    if choices.session.value is not None:
+        held: Session = choices.session.value
         return held.machine_id
     machine_id: str | None = body.get("machine_id")
     if machine_id is not None and body.get("session_id") is None:
         return machine_id
-    return pick_machine(context, () if body.get("session_id") is not None else places.pools, lot)
+    return pick_machine(context, () if body.get("session_id") is not None else choices.pools, lot)
 
 
 def joined(session_id: str, unit: Unit, machine_id: str | None, *slots: Slot) -> Write:

@@ -28,8 +28,8 @@ from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import changed, removed
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
-from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_places, script
+from mockserver.behaviour.resources import workflow
+from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_machine_choices, script
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
@@ -182,14 +182,14 @@ async def _retry_placement(
         session_id = one_id(context.space.key, f"session of {run.id} {attempt}")
     elif session_id is None and body.get("reuse_session") is not False:
         session_id = old.session_id
-    places = await load_places(context, body, session_id)
-    session = places.session
+    choices = await load_machine_choices(context, body, session_id)
+    session = choices.session
     if body.get("machine_id") is None and body.get("pool_ids") is None and body.get("session_id") is None:
         machine_id = old.machine_id
         if session.value is not None:
             machine_id = session.value.machine_id
     else:
-        machine_id = choose_machine(context, body, places, lot=f"{run.id}{attempt:02x}")
+        machine_id = choose_machine(context, body, choices, lot=f"{run.id}{attempt:02x}")
     kept = session_id == old.session_id
     release = json_or_null(body.get("release_session_after"))
     if release == NULL and kept:

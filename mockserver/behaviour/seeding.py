@@ -13,7 +13,7 @@ from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
 from mockserver.behaviour.lifecycle import timeline_of
 from mockserver.behaviour.new_files import outputs
-from mockserver.behaviour.places import COUNTER, by_lot, check_machine, workflow
+from mockserver.behaviour.resources import COUNTER, by_lot, check_machine, workflow
 from mockserver.behaviour.run_control import moved
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_results import NULL

@@ -9,8 +9,8 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.input_schema import LONGEST_SCHEMA
 from mockserver.behaviour.paging import page
-from mockserver.behaviour.places import COUNTER, WORKFLOW, WorkflowRecord
 from mockserver.behaviour.pools import WORLD_CREATED
+from mockserver.behaviour.resources import COUNTER, WORKFLOW, WorkflowRecord
 from mockserver.behaviour.world import Workflow
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
