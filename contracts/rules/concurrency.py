@@ -127,7 +127,9 @@ def _different_updates(context: CaseContext, width: int) -> None:
 
 
 def _deletes(context: CaseContext, width: int) -> None:
-    """Of several deletes exactly one succeeds, since the others come after it, and the run is gone."""
+    """Of several deletes one succeeds, and the run is gone. Whether others succeed too is not judged: a server may see
+    several deletes at the same moment as one.
+    """
     run = _new_run(context)
     results = _send(context, [request_for("delete_run", run["id"])] * max(2, width))
     statuses = sorted(result.status for result in results)
@@ -136,8 +138,6 @@ def _deletes(context: CaseContext, width: int) -> None:
         raise Inconclusive(f"deletes answer with {got}")
     cause = "of several deletes at the same moment none succeeds"
     context.require(204 in statuses, "DELETE-GONE", cause, "204 for one of the deletes", got, *results)
-    cause, expected = "several deletes at the same moment succeed", "204 for one of the deletes, and 404 for the others"
-    context.require(statuses.count(204) < 2, "DELETE-GONE", cause, expected, got, *results)
     _require_gone(context, run["id"], results)
 
 

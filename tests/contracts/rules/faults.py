@@ -166,15 +166,6 @@ class KeyOfARefusedWriteIsStuck(Standin):
         return answer
 
 
-class DeletesAtOnceAllSucceed(Standin):
-    async def once(self, call, handle):
-        run_id = call.path.split("/")[3] if call.operation == "delete_run" else ""
-        was_there = run_id in call.org.runs
-        await asyncio.sleep(0.005 if was_there else 0)
-        answer = await super().once(call, handle)
-        return Answer(204) if was_there and answer.status == 404 else answer
-
-
 class OldWorkEndsARetriedRun(Standin):
     class Lifecycle(Lifecycle):
         def advance(self, org, now):

@@ -74,7 +74,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ErrorMeansFailedToo, STATUSES, "LIST-FILTER"),
     (faults.ChainJoinsInFront, "lifecycles of runs", "LIFECYCLE"),
     (faults.DeletesAtOnceUnlistAnother, "requests at the same moment", "LIST-COMPLETE"),
-    (faults.DeletesAtOnceAllSucceed, "requests at the same moment", "DELETE-GONE"),
     (faults.OldWorkEndsARetriedRun, "lifecycles of runs", "RETRY-RULES"),
     (faults.SecondRetryKeepsOutput, "retries", "RETRY-RULES"),
     (faults.RetryKeepsPools, "retries", "RETRY-RULES"),
