@@ -36,8 +36,8 @@ class Absence:
     rule: str
     expected: str
     cause_if_listed: str
-    cause_if_counted: str | None
-    """None if a total alone does not tell which run it counts."""
+    cause_if_counted: str
+    """Empty if a total alone does not tell which run it counts."""
 
 
 DELETED: Final = Absence(
@@ -47,7 +47,7 @@ FOREIGN: Final = Absence(
     "AUTH-TENANT",
     "no run of another organisation in a list",
     "another organisation finds a run with list_runs",
-    None,
+    "",
 )
 
 
@@ -296,15 +296,16 @@ def _wrong_filter(run: Candidate | None, item: Mapping[str, Any], query: Query) 
 
 
 def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
-    """Yield a fault if the total of a list of one page is too large, and a run that must not be listed would match."""
-    if len(pages) > 1 or pages[0].lacks <= 0:
-        return
-    for run in runs:
-        cause = None if run.absence is None else run.absence.cause_if_counted
-        if run.absence is not None and cause is not None and matches(run, query) is not False:
-            got = f"total {pages[0].total} with {counted(len(pages[0].items), 'item')}"
-            yield ListFault(Violation(run.absence.rule, cause, run.absence.expected, got), (0,), run.id)
-            return
+    """Yield a fault if the total of a list of one page is too large by runs that must not be listed and would match.
+
+    If it is too large by more, it is wrong for another reason.
+    """
+    absent = {run.id: run.absence for run in runs if run.absence is not None and matches(run, query) is not False}
+    may_be_counted = {identity: absence for identity, absence in absent.items() if absence.cause_if_counted}
+    if len(pages) == 1 and 0 < pages[0].lacks <= len(may_be_counted):
+        identity, absence = next(iter(may_be_counted.items()))
+        got = f"total {pages[0].total} with {counted(len(pages[0].items), 'item')}"
+        yield ListFault(Violation(absence.rule, absence.cause_if_counted, absence.expected, got), (0,), identity)
 
 
 def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:

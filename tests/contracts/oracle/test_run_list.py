@@ -149,6 +149,14 @@ def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
             ],
         ),
         (
+            [page(1, total=3)],
+            [run(1), run(2, absence=DELETED)],
+            [
+                ("LIST-PAGE", "total is not the number of runs"),
+                ("LIST-PAGE", "a page is not as full as total says"),
+            ],
+        ),
+        (
             [page(total=1)],
             [run(1, absence=FOREIGN)],
             [("LIST-PAGE", "a page is not as full as total says")],
