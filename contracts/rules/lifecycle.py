@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
@@ -259,19 +259,27 @@ def _retry_ended(watched: WatchedRuns) -> None:
 
 
 def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
-    """Cancel a running run, which must then stay cancelled while the other runs are watched. If it `retries`, retry the
-    run at once: what was at work before must not end it. If the run ends before the cancel arrives, try the next one.
+    """Cancel a running run, which must then stay cancelled while the other runs are watched. If it `retries`, retry it
+    at once, and some others too: what was at work before must not end them. If a run ends before the cancel arrives,
+    try the next one.
     """
+    left = _RETRIED_AT_WORK if retries else 1
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watched.have_ended:
         watched.look()
         for run in [run for run in watched.runs if run.known.status == "running"]:
             run.update({"status": "cancelled"})
             if run.known.status == "cancelled":
+                left -= 1
                 if retries:
                     run.retry({})
+            if not left:
                 return
         watched.context.wait(0.1)
+
+
+_RETRIED_AT_WORK: Final = 4
+"""The old work must end while the new attempt waits, which is a matter of chance."""
 
 
 def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
