@@ -399,8 +399,11 @@ def _redirect(scope: Scope) -> Redirect:
     return Redirect("Temporary Redirect", {"Location": location})
 
 
-_LAST_SLASHES = re.compile(r"(?:/|%2F)++\Z", re.IGNORECASE)
-"""Escaped ones too: the path that was found is without them, and a redirect that kept them would lead to itself."""
+_LAST_SLASHES = re.compile(r"(?<!/)(?<!%2F)(?:/|%2F)++\Z", re.IGNORECASE)
+"""Escaped ones too: the path that was found is without them, and a redirect that kept them would lead to itself.
+
+Without the lookbehinds, a path of many slashes before something else would take quadratic time.
+"""
 
 
 _JSON_TYPE = b"application/json"

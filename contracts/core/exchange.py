@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,10 @@ class Request:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON or is nested too deeply."""
-        return _json(self.body or b"")
+        """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON, is nested too deeply, or has
+        an integer that Python does not convert, and so cannot write again.
+        """
+        return _json(self.body or b"", int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,10 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON or is nested too deeply."""
-        return _json(self.body)
+        """Return the body as JSON, not to be changed. An integer that Python does not convert is a LongInteger. Raises
+        ValueError if it is not JSON or is nested too deeply.
+        """
+        return _json(self.body, _integer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,9 @@ class LongInteger(str):
 
 
 @functools.lru_cache(maxsize=8)  # several rules read an answer, in each of the threads
-def _json(body: bytes) -> Any:
+def _json(body: bytes, parse_int: Callable[[str], Any]) -> Any:
     try:
-        return json.loads(body, parse_int=_integer)
+        return json.loads(body, parse_int=parse_int)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

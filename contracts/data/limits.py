@@ -53,7 +53,7 @@ def above(low: int, high: int) -> tuple[int, ...]:
     return (*(limit + 1 for limit in USUAL if low <= limit < high - 1), high)
 
 
-def multiple(high: int) -> int:
+def largest_power_of_two(high: int) -> int:
     """Return the largest power of two up to `high`: it is a multiple of all smaller ones. Where values are handled in
     chunks, the last one is then full.
     """

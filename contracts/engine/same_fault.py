@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, Final
 
 from contracts.core.findings import Finding
@@ -35,7 +36,7 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
     groups: list[list[int]] = []
     for index in range(len(findings)):
         joined = [group for group in groups if any(_is_same_fault(findings[one], findings[index]) for one in group)]
-        groups = [group for group in groups if group not in joined] + [sum(joined, [index])]
+        groups = [group for group in groups if group not in joined] + [[*chain.from_iterable(joined), index]]
     told = list(findings)
     for group in groups:
         main, *others = sorted(group, key=lambda index: (rank(findings[index]), index))

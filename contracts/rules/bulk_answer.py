@@ -184,7 +184,7 @@ def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield the counts near each usual limit. Of large ones, since each costs many runs, only those above a limit, and
     a multiple of each power of two; the largest is one of each round number.
     """
-    large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.multiple(limits.MAX_COUNT)}
+    large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
         if count < FEW_RUNS or count in large:
             yield _case("bulk_create_runs", count=count)

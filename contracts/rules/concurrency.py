@@ -50,8 +50,8 @@ class ConcurrentCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        each = {"creates": 3 * self.width, "writes to neighbours": 2 * self.width}
-        return self.rounds * each.get(self.group, 2)
+        runs_of_a_round = {"creates": 3 * self.width, "writes to neighbours": 2 * self.width}
+        return self.rounds * runs_of_a_round.get(self.group, 2)
 
 
 def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:

@@ -25,6 +25,15 @@ def test_its_path_stays_byte_for_byte(path: str) -> None:
     assert RequestCase.from_request(request).to_request() == request
 
 
+@pytest.mark.parametrize("body", [b'{"a": %b}' % (b"9" * 5_000), b"\xff", b""])
+def test_a_body_that_cannot_be_written_again_stays_byte_for_byte(body: bytes) -> None:
+    request = Request("POST", "/v1/runs", (), body)
+    sent = RequestCase.from_request(request).to_request()
+
+    assert sent is not None
+    assert sent.body == body
+
+
 def test_parameters_that_do_not_matter_are_left_out() -> None:
     case = RequestCase.from_request(Request("GET", "/v1/runs?limit=50&search=a%20b&skip=3", (), None))
 
