@@ -12,13 +12,10 @@ from hypothesis import settings
 
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.discovery import discover
-from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
-from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard

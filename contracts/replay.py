@@ -15,16 +15,13 @@ from typing import Any, Final
 
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.core.target import Target
+from contracts.engine import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated, Scenario, ScenarioCase
 from contracts.engine.case_json import UnreadableCase, case_from_json
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
 from contracts.engine.repro import is_read
 from contracts.engine.resend import RESENT, ResentCase
-from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, SINGLE_REQUEST
-from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard, NoAnswer, Refused

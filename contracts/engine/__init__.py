@@ -1,0 +1,24 @@
+"""Runs scenarios: their cases, the context in which a case sends and judges, the results, and the search for findings.
+
+These are the names that a scenario is made of.
+"""
+
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
+from contracts.engine.scenario import Scenario, ScenarioCase
+
+__all__ = [
+    "CallResult",
+    "Case",
+    "CaseContext",
+    "CheckContext",
+    "Ids",
+    "Inconclusive",
+    "OutOfTime",
+    "RuleViolated",
+    "Scenario",
+    "ScenarioCase",
+    "WriteResult",
+]

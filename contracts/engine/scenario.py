@@ -36,7 +36,7 @@ class Scenario(Generic[C]):
     """Whether its cases run one at a time, without those of other scenarios (except the ones that wait)."""
     weight: float = 1
     """Its part of a round, as a multiple of what other scenarios have."""
-    priority: int = 5
+    priority: int = 1
     """Scenarios of a lower priority run first."""
     waits: bool = False
     """Whether its cases mostly wait for time to pass. They all start at once, in parallel with other scenarios."""

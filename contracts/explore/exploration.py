@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from contracts.core.target import Target
-from contracts.engine.results import OutOfTime
+from contracts.engine import OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import schema_fuzz, step_sequences
 from contracts.explore.model import SEQUENCES

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.same_fault import KEY_IS_IGNORED
-from contracts.engine.scenario import Scenario
 from contracts.explore.model_run import TOKENS, Change, ModelRun, fail
 from contracts.explore.steps import (
     CROSS_TENANT_BODIES,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation

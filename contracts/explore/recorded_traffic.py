@@ -18,11 +18,9 @@ from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.data.limits import MAX_KEY_LENGTH
-from contracts.engine.case import Case
-from contracts.engine.context import SHORT, CaseContext
+from contracts.engine import CallResult, Case, CaseContext, Inconclusive, Scenario
+from contracts.engine.context import SHORT
 from contracts.engine.request_case import RequestCase
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.guard.created import created_by
 from contracts.openapi.router import operation_at, route_of

@@ -27,9 +27,7 @@ from typing import Final
 
 import contracts
 from contracts.core.exchange import Exchange
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive, RuleViolated
+from contracts.engine import CaseContext, CheckContext, Inconclusive, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan

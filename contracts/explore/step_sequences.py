@@ -21,10 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.parallel import Part
-from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search, quiet_settings
 from contracts.explore.model import SEQUENCES, Model
 from contracts.explore.steps import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from contracts.data.files import file
-from contracts.engine.case import Case
+from contracts.engine import Case
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contracts.engine.scenario import Scenario
+from contracts.engine import Scenario
 from contracts.rules import (
     accepted,
     answers,

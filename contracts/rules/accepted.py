@@ -11,11 +11,8 @@ from typing import Any, Final
 from contracts.data import limits, write_bodies
 from contracts.data.case_order import batches, in_turn_by_kind
 from contracts.data.files import file
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import encode
-from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
 from contracts.rules.writes import (
     CREATES_OF_RUNS,

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import write_bodies
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive
-from contracts.engine.scenario import Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.rules.listing import items_of
@@ -74,6 +70,6 @@ def create_answer_cases(check: CheckContext) -> Iterator[AnswerCase]:
 
 
 SCENARIOS = (
-    Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates=False, priority=1),
+    Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates=False),
     Scenario("answers of other writes", (SCHEMA_RULE,), run_answers, create_answer_cases, priority=2),
 )

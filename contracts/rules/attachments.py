@@ -13,11 +13,7 @@ from urllib.parse import urlsplit
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
 from contracts.data.files import file, unusual_inputs
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
@@ -297,6 +293,5 @@ SCENARIOS = (
         run_attachments,
         attachment_cases,
         needs=("get_run_attachment", "download_run_attachment"),
-        priority=1,
     ),
 )

@@ -14,12 +14,8 @@ from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.data.case_order import batches, covering, in_turn, in_turn_by_kind
 from contracts.data.files import file
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
-from contracts.engine.results import CallResult
-from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.request import CREATES
 from contracts.oracle.run_list import Query
@@ -101,11 +97,7 @@ def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
     return _NO_CREDENTIALS, _OTHER_SCHEMES, _wrong_tokens(check)
 
 
-_PROBLEMS: Final = {
-    "AUTH-REQUIRED": "no token",
-    "AUTH-SCHEME": "no Bearer token",
-    "AUTH-TOKEN": "an unknown token",
-}
+_PROBLEMS: Final = {"AUTH-REQUIRED": "no token", "AUTH-SCHEME": "no Bearer token", "AUTH-TOKEN": "an unknown token"}
 
 
 def rule_of_credentials(header: str | None) -> tuple[str, str]:
@@ -295,7 +287,6 @@ SCENARIOS = (
         ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
         run_unauthorized,
         unauthorized_cases,
-        priority=1,
     ),
-    Scenario("access by another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, priority=1),
+    Scenario("access by another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases),
 )

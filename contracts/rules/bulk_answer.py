@@ -13,11 +13,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive, WriteResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import pools_of
 from contracts.oracle.run import TERMINAL
 from contracts.rules.listing import items_of, their_workflow
@@ -335,7 +331,6 @@ SCENARIOS = (
         run_pick,
         pick_cases,
         needs=("list_pools", "get_machine", "get_run"),
-        priority=1,
     ),
     Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
@@ -343,7 +338,7 @@ SCENARIOS = (
         "creates with features combined", (*_READ_RULES, "REQ-NULL"), run_create, combined_feature_cases, priority=3
     ),
     Scenario("creates with unusual ids, files and sizes", _READ_RULES, run_create, odd_value_cases, priority=3),
-    Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases, priority=1),
+    Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases),
     Scenario(
         "generated creates", _READ_RULES, run_create, lambda check: (), generated=generated, examples=60, priority=7
     ),

@@ -11,11 +11,7 @@ from typing import Any
 from contracts.data import limits, write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import moment_of
 from contracts.oracle.answer_schema import is_run
 from contracts.oracle.run import difference
@@ -223,13 +219,8 @@ def empty_cases(check: CheckContext) -> Iterator[ChainCase]:
 
 
 SCENARIOS = (
-    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), priority=1),
+    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",)),
     Scenario(
-        "chains with empty fields",
-        ("CHAIN-RULES", "REQ-NULL"),
-        run_chain,
-        empty_cases,
-        needs=("create_run_chain",),
-        priority=1,
+        "chains with empty fields", ("CHAIN-RULES", "REQ-NULL"), run_chain, empty_cases, needs=("create_run_chain",)
     ),
 )

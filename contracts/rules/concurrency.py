@@ -12,12 +12,8 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.data.files import file
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import newer_properties
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.request import read_request

@@ -9,10 +9,7 @@ from typing import Any, Final
 from contracts.data.case_order import in_turn_by_kind
 from contracts.data.files import file
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive, WriteResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.run_list import Query
 from contracts.oracle.wording import counted
 from contracts.rules.list_check import check_listing
@@ -168,7 +165,5 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
 
 
 SCENARIOS = (
-    Scenario(
-        "deletes", ("DELETE-GONE", "READ-BACK"), run_delete, delete_cases, needs=("delete_run", "get_run"), priority=1
-    ),
+    Scenario("deletes", ("DELETE-GONE", "READ-BACK"), run_delete, delete_cases, needs=("delete_run", "get_run")),
 )

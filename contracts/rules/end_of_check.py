@@ -13,12 +13,8 @@ from typing import Any, Final
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
 from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.run_list import Query, list_faults
 from contracts.oracle.violation import Violation

@@ -10,8 +10,7 @@ from typing import Any, Final
 from contracts.data.case_order import batches
 from contracts.data.files import file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine.check_context import CheckContext
-from contracts.engine.scenario import Scenario
+from contracts.engine import CheckContext, Scenario
 from contracts.oracle.run import STATUSES
 from contracts.rules.filters import CHANGES, Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
 from contracts.rules.isolated_runs import isolating_filter
@@ -231,9 +230,9 @@ def nonsense_cases(check: CheckContext) -> Iterator[NonsenseCase]:
 
 _RULES: Final = ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("lists with filters", _RULES, run_filters, filter_cases, needs=LISTS, priority=1),
-    Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS, priority=1),
-    Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS, priority=1),
-    Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS, priority=1),
-    Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
+    Scenario("lists with filters", _RULES, run_filters, filter_cases, needs=LISTS),
+    Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS),
+    Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS),
+    Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS),
+    Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS),
 )

@@ -8,8 +8,7 @@ from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine.case import Case
-from contracts.engine.context import CaseContext
+from contracts.engine import Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
 from contracts.rules.list_check import check_list, judge_list

@@ -11,12 +11,8 @@ from typing import Final
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
 from contracts.data.case_order import rows
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
@@ -323,7 +319,7 @@ def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
 
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
 SCENARIOS = (
-    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, exclusive=True, priority=1),
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, exclusive=True),
     Scenario(
         "many writes", ("HTTP-LIMIT",), run_many, lambda check: many_cases(check, _WRITES), exclusive=True, priority=2
     ),
@@ -336,11 +332,9 @@ SCENARIOS = (
         priority=9,
         last=True,
     ),
-    Scenario(
-        "undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates=False, priority=1
-    ),
-    Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates=False, priority=1),
+    Scenario("undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates=False),
+    Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates=False),
     Scenario("headers of common clients", _ERRORS, run_errors_with_headers, headers_cases, creates=False, priority=2),
-    Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates=False, priority=1),
+    Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates=False),
     Scenario("unusual ids", _ERRORS, run_odd_ids, odd_ids_cases, creates=False, priority=2),
 )

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.engine.context import CaseContext
+from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.same_fault import KEY_IS_IGNORED
-from contracts.engine.scenario import Scenario
 from contracts.oracle.refusal import ignored_properties
 from contracts.oracle.request import CREATES, read_body
 from contracts.oracle.run import difference
@@ -384,7 +382,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("idempotency keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, priority=1),
+    Scenario("idempotency keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases),
     Scenario(
         "idempotency keys repeated concurrently",
         ("IDEM-REPLAY",),

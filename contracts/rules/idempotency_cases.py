@@ -12,8 +12,7 @@ from contracts.data import limits, write_bodies
 from contracts.data.case_order import batches, in_turn_by_kind
 from contracts.data.files import file
 from contracts.data.write_bodies import ABSENT
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
+from contracts.engine import Case, CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle.request import CREATES
 from contracts.rules.writes import is_offered, optional_ids, with_made_up_ids

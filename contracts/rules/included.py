@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule

@@ -12,7 +12,7 @@ from typing import Any, Final
 from contracts.data import limits, mutations, write_bodies
 from contracts.data.case_order import in_turn
 from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
-from contracts.engine.check_context import CheckContext
+from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle.request import ParsedRequest
 from contracts.rules.combined_bodies import combined
@@ -96,10 +96,7 @@ def _variants(check: CheckContext, operation: str) -> _Variants:
             (bare, _wrong_fields(operation, bare, fields)),
             *((base, mutations.in_long_list(base, name)) for base, name in map(_long_list, lists)),
         ),
-        (
-            (full, _wrong_parts(operation, full)),
-            *(_beside_counts(full) if operation == "bulk_create_runs" else ()),
-        ),
+        ((full, _wrong_parts(operation, full)), *(_beside_counts(full) if operation == "bulk_create_runs" else ())),
         _pairs(operation, bare, full, fields),
     )
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.oracle.run_list import DELETED, Candidate, Query
 
 

@@ -9,10 +9,7 @@ from typing import Any, Final, Literal
 
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle.run import TERMINAL
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted

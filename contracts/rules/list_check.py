@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.oracle.run_list import (
     NEWEST,
     Candidate,

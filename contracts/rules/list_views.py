@@ -9,11 +9,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import WriteResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
 from contracts.oracle.run_list import Candidate, Query, missing_in_words
@@ -165,7 +161,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         unfiltered_cases,
         needs=LISTS,
         exclusive=True,
-        priority=1,
     ),
     Scenario(
         "lists with selected fields",
@@ -173,7 +168,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_views,
         view_cases,
         needs=LISTS,
-        priority=1,
     ),
     Scenario(
         "existing runs",
@@ -183,6 +177,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         needs=LISTS,
         creates=False,
         exclusive=True,  # else the runs that exist depend on what other scenarios do meanwhile
-        priority=1,
     ),
 )

@@ -9,11 +9,7 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, above, around, sizes
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive
-from contracts.engine.scenario import Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
@@ -224,8 +220,8 @@ def resource_page_cases(check: CheckContext) -> Iterator[ResourcePageCase]:
 
 _RULES: Final = ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("lists in pages", (*_RULES, "READ-BACK"), run_pages, page_cases, needs=LISTS, priority=1),
-    Scenario("lists of runs that grow", (*_RULES, "DELETE-GONE"), run_growing, growing_cases, needs=LISTS, priority=1),
+    Scenario("lists in pages", (*_RULES, "READ-BACK"), run_pages, page_cases, needs=LISTS),
+    Scenario("lists of runs that grow", (*_RULES, "DELETE-GONE"), run_growing, growing_cases, needs=LISTS),
     Scenario(
         "pages of other lists",
         ("LIST-PAGE",),
@@ -235,5 +231,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         exclusive=True,  # other scenarios create pools and workflows
         priority=2,
     ),
-    Scenario("single pages", ("LIST-PAGE",), run_windows, window_cases, needs=LISTS, priority=1),
+    Scenario("single pages", ("LIST-PAGE",), run_windows, window_cases, needs=LISTS),
 )

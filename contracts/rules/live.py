@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.engine.check_context import CheckContext
+from contracts.engine import CheckContext
 from contracts.rules.answers import answer_cases
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers

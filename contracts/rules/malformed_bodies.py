@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.case_order import in_turn, in_turn_by_kind
-from contracts.engine.check_context import CheckContext
+from contracts.engine import CheckContext
 from contracts.oracle.request import read_request
 from contracts.rules.invalid_bodies import with_sample_ids
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Writes, in_batches

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from contracts.data.limits import MANY_RETRIES, MANY_UPDATES
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.scenario import Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.rules.tracked_run import TrackedRun
 
 

@@ -11,11 +11,7 @@ from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
 from contracts.data.case_order import batches, in_turn, in_turn_by_kind
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
@@ -329,6 +325,6 @@ def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, creates=False, priority=1),
+    Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, creates=False),
     Scenario("values beyond the limits", ("NO-5XX",), run_beyond_limits, odd_cases, priority=8),
 )

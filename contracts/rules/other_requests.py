@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from contracts.data import texts, write_bodies
 from contracts.data.case_order import in_turn_by_kind
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive
 from contracts.oracle.request import ParsedRequest, read_request
 from contracts.oracle.wording import counted
 from contracts.rules.combined_bodies import combined

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.run_list import Query
@@ -225,6 +223,5 @@ SCENARIOS = (
         run_read_consistency,
         consistency_cases,
         needs=("get_run",),
-        priority=1,
     ),
 )

@@ -10,8 +10,7 @@ from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind, rows
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
+from contracts.engine import Case, CheckContext
 from contracts.rules.bulk_answer import features_of
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 from contracts.rules.updates import UPDATES

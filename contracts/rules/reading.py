@@ -10,11 +10,7 @@ from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind
 from contracts.data.limits import MAX_COUNT, few, sizes
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, WriteResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.request import ParsedRequest
@@ -180,7 +176,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         needs=("get_run",),
         priority=3,
     ),
-    Scenario(
-        "unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), creates=False, priority=1
-    ),
+    Scenario("unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), creates=False),
 )

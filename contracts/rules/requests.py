@@ -12,11 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from contracts.data import mutations, strategies, write_bodies
 from contracts.data.case_order import in_turn, in_turn_by_kind
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.request import CREATES
@@ -308,7 +304,7 @@ def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
+    Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, priority=2),
     Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_ambiguous, ambiguous_cases, priority=4),
     Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, priority=5),

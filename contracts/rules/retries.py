@@ -9,12 +9,8 @@ from typing import Any, Final
 from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind, rows
 from contracts.data.files import file
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.engine.results import Inconclusive
-from contracts.engine.scenario import Scenario
 from contracts.oracle.run import TERMINAL
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events, updates
@@ -176,12 +172,7 @@ def early_cases(check: CheckContext) -> Iterator[EarlyRetryCase]:
 
 SCENARIOS = (
     Scenario(
-        "retries",
-        ("RETRY-RULES", "ATTACHMENTS"),
-        run_events,
-        retry_cases,
-        needs=("retry_run", "get_run", "update_run"),
-        priority=1,
+        "retries", ("RETRY-RULES", "ATTACHMENTS"), run_events, retry_cases, needs=("retry_run", "get_run", "update_run")
     ),
     Scenario(
         "retries too early",

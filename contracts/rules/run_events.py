@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from contracts.engine.case import Case
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.wording import counted

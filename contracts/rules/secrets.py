@@ -16,12 +16,8 @@ from contracts.core.exchange import TOKEN, Request
 from contracts.data import limits, mutations, write_bodies
 from contracts.data.case_order import in_turn, in_turn_by_kind, objects
 from contracts.data.json_values import ALL_KEYS
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
 from contracts.oracle.create import alias_difference
 from contracts.oracle.run import TERMINAL
@@ -29,16 +25,7 @@ from contracts.oracle.wording import counted
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.writes import (
-    Body,
-    Writes,
-    created_ids,
-    full_body,
-    ids_for,
-    in_batches,
-    send_all,
-    workflow_filter,
-)
+from contracts.rules.writes import Body, Writes, created_ids, full_body, ids_for, in_batches, send_all, workflow_filter
 
 GROUP = "Secrets"
 RULES = (
@@ -471,9 +458,9 @@ def _aliased_secrets() -> Iterator[dict[str, Any]]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secrets, accepted_cases, priority=1),
-    Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases, priority=1),
+    Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secrets, accepted_cases),
+    Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases),
     Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
-    Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, priority=1),
-    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases, priority=1),
+    Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases),
+    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases),
 )

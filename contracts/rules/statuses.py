@@ -10,9 +10,7 @@ from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind
 from contracts.data.files import file
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.scenario import Scenario
+from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.run import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
 from contracts.rules.list_check import check_listing
@@ -125,6 +123,5 @@ SCENARIOS = (
         run_status,
         status_cases,
         needs=("get_run", "update_run"),
-        priority=1,
     ),
 )

@@ -12,10 +12,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, Candidate, Query
 from contracts.oracle.wording import counted, value_in_words

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
 from contracts.oracle.known_run import CHANGEABLE, KnownRun
 from contracts.oracle.request import ParsedRequest, read_body
 from contracts.oracle.run import STATUSES

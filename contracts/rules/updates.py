@@ -9,8 +9,7 @@ from typing import Any, Final
 from contracts.data import write_bodies
 from contracts.data.case_order import in_turn_by_kind, rows
 from contracts.data.json_values import SAMPLE
-from contracts.engine.check_context import CheckContext
-from contracts.engine.scenario import Scenario
+from contracts.engine import CheckContext, Scenario
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
 
@@ -104,12 +103,5 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
 
 
 SCENARIOS = (
-    Scenario(
-        "updates",
-        ("UPDATE-PARTIAL", "REQ-ACCEPT"),
-        run_events,
-        update_cases,
-        needs=("update_run", "get_run"),
-        priority=1,
-    ),
+    Scenario("updates", ("UPDATE-PARTIAL", "REQ-ACCEPT"), run_events, update_cases, needs=("update_run", "get_run")),
 )

@@ -11,10 +11,7 @@ from typing import Any, Final, Literal
 
 from contracts.data import value_packs
 from contracts.data.case_order import in_turn
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.scenario import Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.list_check import check_listing
@@ -77,6 +74,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         value_cases,
         needs=("get_run",),
         weight=8,  # a case sends about ten requests, and has the values of one class for one write only
-        priority=1,
     ),
 )

@@ -12,10 +12,7 @@ from contracts.data import write_bodies
 from contracts.data.case_order import batches
 from contracts.data.files import file
 from contracts.data.formats import SAMPLE_ID
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
