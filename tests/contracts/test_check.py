@@ -57,7 +57,7 @@ def ordered_by_telling() -> list[Scenario]:
     return sorted(SCENARIOS, key=lambda scenario: scenario.priority)
 
 
-def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
+def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
     steps = {
         step.name: step.cost
         for step in plan(Target("https://api.example.com", "token", allow_writes=True, profile="live"))
@@ -165,7 +165,7 @@ def test_a_count_that_wraps_is_found_where_the_budget_bears_it() -> None:
     assert 1 <= count % 2**32 <= 1000
 
 
-def test_a_fuzz_tells_a_finding_as_it_comes() -> None:
+def test_a_fuzz_reports_each_finding_at_once() -> None:
     told: list[Finding] = []
 
     with serving("bare_token_reads") as url, guarded(url, max_time_s=15) as guard:
@@ -204,7 +204,7 @@ def test_a_target_without_limits_passes() -> None:
     assert judge(result, required=("HTTP-LIMIT",), fail_on_incomplete=False)[0].verdict == "failed"
 
 
-def test_scenarios_that_wait_run_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = threading.Barrier(3, timeout=10)
 
     def waits(context: object, case: Case) -> None:
@@ -246,7 +246,7 @@ class NamedCase(Case):
     name: str
 
 
-def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
+def test_a_violation_that_did_not_repeat_is_found_by_another_scenario(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries: list[str] = []

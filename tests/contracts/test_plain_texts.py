@@ -30,7 +30,7 @@ def test_a_plain_text_has_nothing_unclear() -> None:
         "3, 2",
     ],
 )
-def test_what_is_unclear_is_seen(got: str) -> None:
+def test_unclear_texts_are_found(got: str) -> None:
     assert len(list(unclear(dataclasses.replace(PLAIN, got=got)))) == 1
 
 
@@ -45,7 +45,7 @@ def test_what_is_unclear_is_seen(got: str) -> None:
         "input_values[0] 1 instead of 1.0",
     ],
 )
-def test_what_is_clear_is_not(got: str) -> None:
+def test_clear_texts_are_not_reported(got: str) -> None:
     assert list(unclear(dataclasses.replace(PLAIN, got=got))) == []
 
 

@@ -76,7 +76,7 @@ def test_a_finding_shows_again_where_the_defect_is_and_nowhere_else(defect, rule
     assert not shows(healthy, finding)
 
 
-def test_the_requests_alone_show_what_other_cases_have_caused(healthy, tmp_path):
+def test_the_requests_alone_show_a_fault_that_other_cases_caused(healthy, tmp_path):
     with serving("infinity_stored_breaks_lists") as url:
         with guarded(url, seed=3, max_time_s=60.0) as guard:
             found = first_finding(guard, {"NO-5XX"})
@@ -103,7 +103,7 @@ def refusal(url: str, finding: Finding, **settings) -> str:
     return str(refused.value)
 
 
-def test_what_another_version_recorded_is_not_judged(healthy):
+def test_a_report_of_another_version_is_not_judged(healthy):
     assert "there is no scenario 'dances'" in refusal(healthy, finding_by("dances"))
     assert "the case is not one of this version" in refusal(healthy, finding_by("creates repeated", '{"$type": "x"}'))
     assert "how the finding is recognised" in refusal(healthy, finding_by("creates repeated", dedup_key=""))
@@ -126,7 +126,7 @@ def test_cases_of_searches_run_again_too(healthy, scenario, case):
     assert not shows(healthy, finding_by(scenario.name, case_to_json(case)))
 
 
-def test_what_was_found_on_a_run_that_was_there_is_not_called_gone(healthy):
+def test_a_fault_that_was_found_on_an_existing_run_is_not_called_gone(healthy):
     run = "22222222-2222-4333-8444-555555555555"
     listed = Exchange(Request("GET", "/v1/runs"), Answer(200, (), json.dumps({"items": [{"id": run}]}).encode()))
     read = Exchange(Request("GET", f"/v1/runs/{run}"), Answer(200, (), b"{}"))
@@ -137,7 +137,7 @@ def test_what_was_found_on_a_run_that_was_there_is_not_called_gone(healthy):
     assert not shows(healthy, dataclasses.replace(finding, exchanges=(read,)))
 
 
-def test_what_cannot_be_judged_is_not_called_gone(healthy):
+def test_a_finding_that_cannot_be_judged_is_not_called_gone(healthy):
     """The case asks for a list only, which says nothing about BULK-ECHO."""
     case = json.dumps({"$type": "contracts.engine.request_case.RequestCase", "method": "GET", "path": "/v1/runs"})
     assert refusal(healthy, finding_by("alone", case)) == "nothing that was sent could be judged by BULK-ECHO"

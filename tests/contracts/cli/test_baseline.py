@@ -19,7 +19,7 @@ def entry(finding=FOUND, expires=TODAY, reason="a known gap") -> Accepted:
     return Accepted(finding.fingerprint, finding.rule, finding.cause, reason, expires)
 
 
-def test_what_is_written_is_read_the_same(tmp_path):
+def test_a_written_baseline_is_read_the_same(tmp_path):
     baseline = Baseline((entry(reason="grün: 'quoted' # no comment"), entry(OTHER)))
     baseline.write(tmp_path / "b.yaml")
     assert Baseline.from_path(tmp_path / "b.yaml") == baseline
@@ -48,7 +48,7 @@ GOOD = {"fingerprint": "0123456789abcdef", "rule": "REQ-COUNT", "reason": "becau
         ("accepted: [{fingerprint: a, rule: b, reason: c}]", "needs the day it expires"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_the_file_and_the_entry(tmp_path, document, told):
+def test_an_invalid_entry_is_reported_with_its_file_and_number(tmp_path, document, told):
     path = tmp_path / "b.yaml"
     path.write_text(document)
     with pytest.raises(click.UsageError) as raised:
@@ -59,7 +59,7 @@ def test_what_cannot_be_used_is_told_with_the_file_and_the_entry(tmp_path, docum
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"\xff")])
-def test_what_cannot_be_read_is_told(tmp_path, make):
+def test_a_file_that_cannot_be_read_is_reported(tmp_path, make):
     make(tmp_path / "b.yaml")
     with pytest.raises(click.UsageError, match="cannot be read"):
         Baseline.from_path(tmp_path / "b.yaml")
@@ -87,14 +87,14 @@ def test_a_rule_with_only_accepted_findings_has_passed_and_says_why():
     assert (applied.rules[0].status, applied.rules[0].why) == ("passed", "1 accepted by the baseline")
 
 
-def test_an_entry_that_is_no_longer_found_is_told_as_fixed_only_where_its_rule_was_judged():
+def test_an_entry_that_is_no_longer_found_is_called_fixed_only_if_its_rule_was_judged():
     baseline = Baseline((entry(),))
     assert baseline.apply(fakes.result(), TODAY).notes[0].startswith("fixed, so take it out of the baseline: REQ-COUNT")
     assert baseline.apply(fakes.result(rules=fakes.skipped("REQ-COUNT")), TODAY).notes == ()
     assert baseline.apply(fakes.result(unstable=(FOUND,)), TODAY).notes == ()
 
 
-def test_an_update_keeps_what_is_there_adds_what_is_new_and_renews_what_expired():
+def test_an_update_keeps_entries_adds_new_ones_and_renews_expired_ones():
     old = entry(reason="explained", expires=TODAY - timedelta(days=1))
     kept = entry(OTHER, reason="explained too")
     new = fakes.finding("AUTH-TENANT", "reads")

@@ -26,7 +26,7 @@ def test_a_healthy_server_passes_with_exit_code_0(check):
     assert "3 passed, 0 failed, 0 skipped, 0 not offered; 12 requests, 3 runs created, 0 left, 1.2 s" in out
 
 
-def test_a_finding_exits_with_1_and_is_told_with_a_command_that_repeats_it(check, engine):
+def test_a_finding_exits_with_1_and_is_shown_with_a_command_that_repeats_it(check, engine):
     engine.answer = fakes.result(fakes.finding())
     status, out, _ = check()
     assert status == 1
@@ -57,7 +57,7 @@ def test_findings_are_reported_worst_first_in_every_format(check, engine, tmp_pa
     assert headings == order
 
 
-def test_a_finding_is_as_severe_as_the_worst_that_is_told_with_it(check, engine):
+def test_a_finding_is_as_severe_as_its_most_severe_part(check, engine):
     told = fakes.finding("REQ-COUNT")
     part = fakes.finding("AUTH-TENANT", part_of=told.fingerprint)
     engine.answer = fakes.result(fakes.finding("BULK-ECHO"), told, part)
@@ -87,7 +87,7 @@ def test_a_check_that_ran_out_of_time_says_so_though_every_rule_was_judged(check
     assert "INCOMPLETE: nothing found, but not everything was tried." in out
 
 
-def test_what_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_path):
+def test_a_target_that_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_path):
     engine.answer = CouldNotCheck("no answer from http://127.0.0.1:4010:\n refused")
     status, out, err = check("--report", f"json={tmp_path / 'out.json'}")
     assert (status, out) == (2, "")
@@ -98,7 +98,7 @@ def test_what_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_p
     assert report["notes"] == ["no answer from http://127.0.0.1:4010: refused"]
 
 
-def test_a_token_that_the_server_says_back_is_not_shown(check, engine):
+def test_a_token_that_the_server_returns_is_not_shown(check, engine):
     engine.answer = CouldNotCheck("401 for test-a: wrong token")
     _, _, err = check()
     assert err == "Error: 401 for $TOKEN: wrong token\n"
@@ -117,7 +117,7 @@ def test_a_token_of_two_letters_leaves_the_words_that_have_them(check, engine):
         ("the second token is refused: 401", "give a valid one with --second-token, or none"),
     ],
 )
-def test_a_refused_token_is_told_with_what_to_do(check, engine, problem, step):
+def test_a_refused_token_is_reported_with_what_to_do(check, engine, problem, step):
     engine.answer = CouldNotCheck(problem)
     assert check()[2] == f"Error: {problem}: {step}\n"
 
@@ -129,7 +129,7 @@ def test_a_fault_of_the_engine_is_not_hidden_and_leaves_no_runs(check, engine):
     assert engine.cleaned_up == 1
 
 
-def test_a_journal_that_cannot_be_written_is_said_in_one_line(check, engine):
+def test_a_journal_that_cannot_be_written_is_reported_in_one_line(check, engine):
     engine.opening_fails = PermissionError(13, "Permission denied", "/nowhere")
     status, _, err = check()
     assert status == 2
@@ -243,7 +243,7 @@ def test_an_acceptance_that_expired_counts_no_more(check, engine, tmp_path):
     assert "no longer accepted, it expired on" in out
 
 
-def test_updating_the_baseline_accepts_what_is_found_from_then_on(check, engine, tmp_path):
+def test_updating_the_baseline_accepts_the_findings_from_then_on(check, engine, tmp_path):
     engine.answer = fakes.result(fakes.finding())
     baseline = tmp_path / "baseline.yaml"
     assert check("--baseline", baseline, "--update-baseline")[0] == 0
@@ -264,7 +264,7 @@ def test_a_check_that_could_not_be_made_leaves_the_baseline_alone(check, engine,
     assert not (tmp_path / "baseline.yaml").exists()
 
 
-def test_a_broken_baseline_is_told_before_anything_is_sent(check, engine, tmp_path):
+def test_a_broken_baseline_is_reported_before_anything_is_sent(check, engine, tmp_path):
     (tmp_path / "baseline.yaml").write_text("accepted: [{rule: X}]")
     status, _, err = check("--baseline", tmp_path / "baseline.yaml")
     assert status == 2
@@ -313,14 +313,14 @@ def test_every_flag_reaches_the_engine(check, engine, tmp_path):
     assert engine.rules == [("BULK-ECHO",)]
 
 
-def test_a_seed_is_made_up_and_told(check, engine):
+def test_a_seed_is_made_up_and_shown(check, engine):
     _, out, _ = check()
     check()
     assert f"seed {engine.targets[0].seed}" in out
     assert engine.targets[0].seed != engine.targets[1].seed
 
 
-def test_the_environment_gives_what_the_command_line_does_not(contracts, engine, monkeypatch):
+def test_the_environment_provides_options_that_the_command_line_does_not(contracts, engine, monkeypatch):
     monkeypatch.setenv("CONTRACTS_URL", "http://localhost:1")
     monkeypatch.setenv("CONTRACTS_TOKEN", "test-a\n")
     monkeypatch.setenv("CONTRACTS_SECOND_TOKEN", "test-b")
@@ -345,7 +345,7 @@ def test_a_secret_of_the_base_request_is_masked_though_no_finding_sent_it(check,
 # Cleaning up
 
 
-def test_what_is_left_is_said_with_the_command_that_takes_it_away(check, engine):
+def test_runs_that_are_left_are_reported_with_the_command_that_deletes_them(check, engine):
     engine.runs_left = 3
     _, out, _ = check()
     assert "3 runs are left on the target, since --clean-up was not given: `contracts cleanup http://127" in out
@@ -360,13 +360,13 @@ def test_the_command_that_deletes_what_is_left_has_the_flags_it_needs(check, eng
     assert f"`contracts cleanup http://127.0.0.1:4010 --ca-bundle '{bundle}'` deletes them." in out
 
 
-def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
+def test_runs_that_could_not_be_deleted_are_reported(check, engine):
     engine.runs_left = 1
     _, out, _ = check("--clean-up")
     assert "1 run is left, though the check tried to delete it" in out
 
 
-def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
+def test_runs_that_may_belong_to_the_check_without_proof_are_reported(check, engine):
     engine.possibly_left = (
         PossibleRun(W, workflow_id=M, created_at="2026-11-28T12:00:00Z", unlikely=1.5),
         PossibleRun(P, workflow_id=None, created_at=None, unlikely=2),
@@ -386,7 +386,7 @@ def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "incomplete"
 
 
-def test_what_was_found_before_ctrl_c_is_reported_and_decides_the_exit_code(check, engine, tmp_path):
+def test_findings_before_ctrl_c_are_reported_and_decide_the_exit_code(check, engine, tmp_path):
     engine.found_before = (fakes.finding(), fakes.finding(cause="once only", stable=False))
     engine.answer = KeyboardInterrupt()
     status, out, _ = check("--report", f"json={tmp_path / 'out.json'}")
@@ -418,7 +418,7 @@ def test_an_intermittent_finding_fails_the_check_unless_it_is_allowed(check, eng
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "x", "1/", "1/0"])
-def test_a_shard_that_is_none_is_refused(check, text):
+def test_an_invalid_shard_is_refused(check, text):
     status, _, err = check("--shard", text)
     assert status == 2
     assert "1/4, 2/4, 3/4 and 4/4" in err
@@ -473,7 +473,7 @@ def fuzz(contracts, engine):
     return lambda *args: contracts("fuzz", "http://127.0.0.1:4010", "--token", "test-a", *args)
 
 
-def test_fuzz_tells_each_finding_when_it_comes_and_reports_at_the_end(fuzz, engine):
+def test_fuzz_prints_each_finding_at_once_and_the_report_at_the_end(fuzz, engine):
     found = fakes.finding()
     engine.found_before = (found,)
     engine.answer = fakes.result(found)
@@ -501,7 +501,7 @@ def test_ctrl_c_keeps_what_fuzz_has_found(fuzz, engine, tmp_path):
     assert "FAILED: 2 findings." in out
 
 
-def test_what_fuzz_tells_as_it_comes_is_masked(fuzz, engine):
+def test_findings_that_fuzz_prints_at_once_are_masked(fuzz, engine):
     body = b'{"sensitive_input_values": {"a": "tr0ub4dor&3"}}'
     request = fakes.replace(fakes.CREATE, body=body)
     exchange = fakes.replace(fakes.finding().exchanges[0], request=request)

@@ -100,14 +100,14 @@ def test_a_finding_is_sent_again_and_is_gone_from_a_healthy_server(contracts, tm
     assert "no answer" in err
 
 
-def test_no_server_is_told_in_one_line(contracts):
+def test_a_missing_server_is_reported_in_one_line(contracts):
     status, out, err = contracts("check", "http://127.0.0.1:1")
     assert (status, out) == (2, "")
     assert err.startswith("Error: no answer from http://127.0.0.1:1")
     assert err.count("\n") == 1
 
 
-def test_a_wrong_token_is_told_in_one_line(contracts):
+def test_a_wrong_token_is_reported_in_one_line(contracts):
     with serving() as url:
         status, out, err = contracts("check", url, CONTRACTS_TOKEN="not-a-token-of-anyone")
     assert (status, out) == (2, "")
@@ -133,7 +133,7 @@ def test_an_interrupted_check_leaves_nothing_and_reports(program, tmp_path, sent
 
 
 @pytest.mark.matrix
-def test_what_a_check_leaves_is_taken_away_by_cleanup(contracts):
+def test_cleanup_deletes_the_runs_that_a_check_leaves(contracts):
     with serving() as url:
         _, out, _ = contracts("check", url, "--rule", "BULK-COUNT", "--max-runs", 100)
         left = runs_on(url)

@@ -28,7 +28,7 @@ def saved(database) -> set[bytes]:
     return set(database.fetch(b"a scenario"))
 
 
-def test_a_redis_is_used_beside_the_local_one(monkeypatch, local):
+def test_a_redis_is_used_in_addition_to_the_local_database(monkeypatch, local):
     server = fakeredis.FakeServer()
     monkeypatch.setattr(redis.Redis, "from_url", lambda url: fakeredis.FakeRedis(server=server))
     use_example_database("redis://:hunter22@localhost:1/0")
@@ -49,7 +49,7 @@ def test_what_another_shard_found_is_found_here(monkeypatch, local):
     assert saved(settings().database) == {b"an example"}
 
 
-def test_a_folder_is_used_beside_the_local_one(tmp_path, local):
+def test_a_folder_is_used_in_addition_to_the_local_database(tmp_path, local):
     use_example_database(str(tmp_path / "examples"))
     settings().database.save(b"a scenario", b"an example")
     assert saved(DirectoryBasedExampleDatabase(tmp_path / "examples")) == {b"an example"}
@@ -63,14 +63,14 @@ def test_a_folder_is_used_alone_where_there_is_no_local_one(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["redis://:hunter22@127.0.0.1:1/0", "redis://127.0.0.1:1/0", "redis://localhost:x"])
-def test_a_redis_that_does_not_answer_is_told_without_its_password(url):
+def test_a_redis_that_does_not_answer_is_reported_without_its_password(url):
     with pytest.raises(click.UsageError) as raised:
         use_example_database(url)
     assert "start it, or leave it out" in raised.value.message
     assert "hunter22" not in raised.value.message
 
 
-def test_the_client_that_is_missing_is_told_with_the_command_that_installs_it(monkeypatch):
+def test_a_missing_client_is_reported_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(click.UsageError, match=r"pip install 'cyberdesk-mockserver\[contracts,redis\]'"):
         use_example_database("redis://localhost")

@@ -38,7 +38,7 @@ def refused(check, *args, **where) -> str:
         ("http://localhost?x=1", "give the base URL only"),
     ],
 )
-def test_what_is_no_base_url(check, engine, url, told):
+def test_a_text_that_is_not_a_base_url(check, engine, url, told):
     assert told in refused(check, url=url)
     assert engine.targets == []
 
@@ -89,12 +89,12 @@ def test_no_rule_left(check):
 
 
 @pytest.mark.parametrize("time", ["soon", "0", "-1", "10x", "1m30"])
-def test_what_is_no_time(check, time):
+def test_a_text_that_is_not_a_duration(check, time):
     assert "write 90s, 10m or 1h" in refused(check, "--max-time", time)
 
 
 @pytest.mark.parametrize(("time", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
-def test_what_is_a_time(check, engine, time, seconds):
+def test_durations(check, engine, time, seconds):
     check("--max-time", time)
     assert engine.targets[0].max_time_s == seconds
 
@@ -125,7 +125,7 @@ def test_trying_whether_a_report_can_be_written_leaves_nothing(check, tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"), [("[]", "holds no JSON object"), ("{", "is not JSON"), (None, "cannot be read (No such file")]
 )
-def test_a_base_request_that_is_none(check, tmp_path, text, told):
+def test_an_invalid_base_request(check, tmp_path, text, told):
     path = tmp_path / "base.json"
     if text is not None:
         path.write_text(text)
@@ -134,7 +134,7 @@ def test_a_base_request_that_is_none(check, tmp_path, text, told):
 
 @pytest.mark.parametrize("flag", ["--workflow-id", "--machine-id", "--pool-id"])
 @pytest.mark.parametrize("text", ["foo", "", W[:-1], f"{{{W}}}", W.replace("-", "")])
-def test_an_id_that_is_no_uuid(check, engine, flag, text):
+def test_an_id_that_is_not_a_uuid(check, engine, flag, text):
     assert f"{text!r} is not a UUID: write an id such as 1" in refused(check, flag, text)
     assert engine.targets == []
 
@@ -196,7 +196,7 @@ def test_a_workflow_is_named_by_a_flag_or_in_the_base_request(check, engine, tmp
         ("http://127.0.0.1:4010", ("--profile", "live", "--allow-writes")),
     ],
 )
-def test_what_starts_no_runs_on_a_deployment_needs_no_workflow(check, url, flags):
+def test_a_check_that_starts_no_runs_on_a_deployment_needs_no_workflow(check, url, flags):
     assert check(*flags, url=url)[0] == 0
 
 
@@ -207,7 +207,7 @@ def test_two_workflows(check, tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "no certificate"])
-def test_a_ca_bundle_that_is_none(check, tmp_path, text):
+def test_an_invalid_ca_bundle(check, tmp_path, text):
     path = tmp_path / "ca.pem"
     if text is not None:
         path.write_text(text)
@@ -225,7 +225,7 @@ def test_updating_no_baseline(check):
 @pytest.mark.parametrize(
     "args", [("--profile", "half"), ("--max-runs", "-1"), ("--rate", "0"), ("--seed", "x"), ("--nonsense",)]
 )
-def test_what_click_refuses_is_one_line_too(check, args):
+def test_errors_of_click_are_one_line_too(check, args):
     refused(check, *args)
 
 
@@ -238,7 +238,7 @@ def test_a_rate_is_written_as_for_the_mock_or_as_a_number_a_second(check, engine
 
 
 @pytest.mark.parametrize("written", ["0/s", "5/h", "fast", "-1", "5/", "/s", "1e9/s", "\u0665/s\x1b[31m"])
-def test_a_rate_that_is_none_is_refused_with_both_ways_to_write_it(check, written):
+def test_an_invalid_rate_is_refused_with_both_ways_to_write_it(check, written):
     assert "is no rate: write 5/s or 300/m" in refused(check, "--rate", written)
 
 
@@ -251,7 +251,7 @@ def test_a_command_that_there_is_not(contracts, engine):
     assert (status, err.count("\n")) == (2, 1)
 
 
-def test_the_extra_that_is_missing_is_told_with_the_command_that_installs_it(check, contracts, monkeypatch):
+def test_a_missing_extra_is_reported_with_the_command_that_installs_it(check, contracts, monkeypatch):
     monkeypatch.setattr("contracts.cli.main._EXTRA", ("hypothesis", "no_such_module"))
     assert "pip install 'cyberdesk-mockserver[contracts]'" in refused(check)
     for command in (("rules",), ("explain", "X"), ("cleanup", "--token", "t"), ("fuzz", "http://x", "--token", "t")):

@@ -53,7 +53,7 @@ def test_the_coverage_of_a_whole_check_needs_no_report(contracts, engine):
     assert "bulk_create_runs\n  status " in out
 
 
-def test_a_coverage_that_cannot_be_shown_is_told_in_one_line(contracts, engine, tmp_path):
+def test_an_unusable_report_for_coverage_is_one_line(contracts, engine, tmp_path):
     assert contracts("rules", "--coverage", tmp_path / "none")[2].startswith(f"Error: {tmp_path}/none cannot be read")
     assert "add --coverage" in contracts("rules", "--json")[2]
 
@@ -75,7 +75,7 @@ def test_a_rule_that_there_is_not_cannot_be_explained(contracts, engine):
     assert err == "Error: There is no rule 'AUTH-TENANTS': did you mean AUTH-TENANT?\n"
 
 
-def test_cleanup_says_what_became_of_what_was_left(contracts, engine):
+def test_cleanup_reports_what_it_deleted_and_what_is_left(contracts, engine):
     engine.cleaned = Report(journals=2, cleaned=41)
     status, out, _ = contracts("cleanup", "http://127.0.0.1:4010/v1", "--token", "test-a", "--second-token", "test-b")
     assert (status, out) == (0, "41 runs cleaned up, 0 left.\n")
@@ -111,7 +111,7 @@ def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
         (Report(journals=1, left=3, unknown=2), "0 runs cleaned up, 3 left (2 of them perhaps: the server does not"),
     ],
 )
-def test_cleanup_says_where_it_is_unknown_what_is_left(contracts, engine, cleaned, said):
+def test_cleanup_says_if_it_is_unknown_what_is_left(contracts, engine, cleaned, said):
     engine.cleaned = cleaned
     status, out, _ = contracts("cleanup", "--token", "test-a")
     assert status == 1
@@ -130,7 +130,7 @@ def test_cleanup_looks_at_its_ca_bundle_first(contracts, engine, tmp_path):
     assert "name a PEM file" in err
 
 
-def test_ctrl_c_anywhere_else_is_said_and_exits_with_130(contracts, engine, monkeypatch):
+def test_ctrl_c_anywhere_else_is_reported_and_exits_with_130(contracts, engine, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
 

@@ -94,7 +94,7 @@ def test_the_block_is_redrawn_in_place_and_gone_at_the_end(screen):
     assert screen.shown == ["$ contracts check"]
 
 
-def test_what_is_written_meanwhile_stands_above_the_block(screen):
+def test_lines_that_are_written_meanwhile_are_above_the_block(screen):
     with ProgressDisplay("http://127.0.0.1:4010", 120.0) as progress:
         progress.begin(lambda: spent(1))
         progress.show_step("one")
@@ -117,7 +117,7 @@ def test_a_long_line_is_cut_and_a_low_terminal_shows_the_first_lines(screen, mon
         assert len(screen.shown[0]) == 79
 
 
-def test_time_goes_on_while_nothing_is_told(screen, monkeypatch):
+def test_the_time_is_redrawn_without_news(screen, monkeypatch):
     monkeypatch.setattr("contracts.cli.progress.REDRAW_S", 0.001)
     redrawn = threading.Event()
 
@@ -149,7 +149,7 @@ def test_without_a_terminal_a_line_is_written_now_and_then_and_its_numbers_only_
     ]
 
 
-def test_cleaning_up_tells_now_and_then_how_far_it_is(capfd):
+def test_cleaning_up_shows_its_progress_now_and_then(capfd):
     clock = Clock()
     progress = CleaningProgress("http://127.0.0.1:4010", 25_000, now=clock)
     for _ in range(480):

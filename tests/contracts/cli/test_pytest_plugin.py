@@ -107,7 +107,7 @@ def test_every_flag_of_the_command_line_reaches_the_engine(run, engine, pytester
     assert (pytester.path / "out.html").exists()
 
 
-def test_the_environment_gives_what_the_flags_do_not(run, engine, monkeypatch):
+def test_the_environment_provides_options_that_are_not_given(run, engine, monkeypatch):
     monkeypatch.setenv("CONTRACTS_URL", "http://localhost:1")
     monkeypatch.setenv("CONTRACTS_TOKEN", "test-a")
     run(target=None, token=None).assert_outcomes(passed=3)
@@ -121,7 +121,7 @@ def test_an_accepted_finding_passes(run, engine, pytester):
     run().assert_outcomes(passed=2, failed=1)
 
 
-def test_what_did_not_repeat_is_told_and_fails_nothing(run, engine):
+def test_unstable_findings_are_shown_and_fail_no_test(run, engine):
     engine.answer = fakes.result(unstable=(fakes.finding(),), notes=("a note",))
     outcome = run()
     outcome.assert_outcomes(passed=3)
@@ -143,7 +143,7 @@ def test_without_a_target_there_is_one_skipped_test_that_says_so(run, engine):
         (f"no answer from {URL}: refused", f"no answer from {URL}: refused: start the server, or correct the URL"),
     ],
 )
-def test_a_check_that_cannot_be_made_ends_the_session_with_one_message(run, engine, reason, message, workers):
+def test_a_target_that_cannot_be_checked_ends_the_session_with_one_message(run, engine, reason, message, workers):
     engine.answer = CouldNotCheck(reason)
     outcome = run("-n", workers)
     outcome.assert_outcomes()
@@ -185,20 +185,20 @@ def test_ctrl_c_cleans_up_writes_the_report_and_ends_the_session(run, engine, py
         (("--update-baseline",), "add --baseline FILE"),
     ],
 )
-def test_what_cannot_be_used_is_told_as_by_the_command_line(run, engine, args, told):
+def test_invalid_flags_are_reported_as_on_the_command_line(run, engine, args, told):
     outcome = run(*args)
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     assert told in outcome.stderr.str()
 
 
-def test_the_extra_that_is_missing_is_told(run, monkeypatch):
+def test_a_missing_extra_is_reported(run, monkeypatch):
     monkeypatch.setattr("contracts.cli.main._EXTRA", ("no_such_module",))
     outcome = run()
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     assert "pip install 'cyberdesk-mockserver[contracts]'" in outcome.stderr.str()
 
 
-def test_another_plugin_with_a_flag_of_the_same_name_is_told(pytester, engine):
+def test_another_plugin_with_a_flag_of_the_same_name_is_reported(pytester, engine):
     pytester.makepyfile(other="def pytest_addoption(parser): parser.addoption('--target')")
     pytester.syspathinsert()
     outcome = pytester.runpytest_inprocess("-p", "no:cov", "-p", "other", "--pyargs", "contracts")

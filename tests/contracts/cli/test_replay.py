@@ -51,14 +51,14 @@ def test_an_unstable_finding_can_be_sent_again_too(replay, engine, report):
     assert (engine.replayed.rule, engine.replayed.stable) == ("BULK-ECHO", False)
 
 
-def test_what_could_not_be_judged_exits_with_2(replay, engine, report):
+def test_a_finding_that_could_not_be_judged_exits_with_2(replay, engine, report):
     engine.answer = CouldNotCheck("nothing may be created without --allow-writes")
     status, out, err = replay(report, FINDING.fingerprint)
     assert (status, out) == (2, "")
     assert err == "Error: nothing may be created without --allow-writes\n"
 
 
-def test_what_is_left_is_said(replay, engine, report):
+def test_runs_that_are_left_are_reported(replay, engine, report):
     engine.runs_left = 2
     assert "Note: 2 runs are left on the target" in replay(report, FINDING.fingerprint)[1]
 
@@ -95,7 +95,7 @@ def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report,
     ],
     ids=["missing", "no JSON", "another object", "another type", "none"],
 )
-def test_a_file_that_is_no_report_is_told_in_one_line(replay, tmp_path, text, said):
+def test_a_file_that_is_not_a_report_is_one_line(replay, tmp_path, text, said):
     path = tmp_path / "other.json"
     if text is not None:
         path.write_text(text)
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_report_is_told_in_one_line(replay, tmp_path, text, sa
     assert err.count("\n") == 1
 
 
-def test_a_report_of_an_older_version_is_told_as_such(replay, report):
+def test_a_report_of_an_older_version_is_named_as_such(replay, report):
     document = json.loads(report.read_text())
     del document["findings"][0]["reproductions"]
     report.write_text(json.dumps(document))

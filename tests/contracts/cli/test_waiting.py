@@ -65,7 +65,7 @@ def test_any_answer_ends_the_wait_at_once_and_the_token_is_not_sent(status: str)
     assert b"test-secret" not in asked[0]
 
 
-def test_a_server_that_comes_later_is_waited_for_and_that_is_said_once():
+def test_waiting_for_a_server_that_starts_later_is_reported_once():
     port, clock = free_port(), Clock()
     servers = []
 
@@ -83,7 +83,7 @@ def test_a_server_that_comes_later_is_waited_for_and_that_is_said_once():
     assert 1 < clock.now < 2
 
 
-def test_no_answer_in_time_is_told_with_the_reason():
+def test_no_answer_in_time_is_reported_with_the_reason():
     port, clock = free_port(), Clock()
     with pytest.raises(
         CouldNotCheck, match=rf"no answer from http://127.0.0.1:{port} within 3 s \(cannot connect: Connection refused"
@@ -92,7 +92,7 @@ def test_no_answer_in_time_is_told_with_the_reason():
     assert 2 < clock.now <= 3
 
 
-def test_what_is_no_http_is_no_answer():
+def test_an_answer_that_is_not_http_does_not_count():
     port, clock = free_port(), Clock()
     with answering(port, b"220 mail.example ESMTP\r\n"), pytest.raises(CouldNotCheck, match=r"220 mail\.example"):
         wait(port, clock, for_s=0.1)
@@ -112,7 +112,7 @@ def test_a_plan_waits_for_nobody(check):
     assert (status, err) == (0, "")
 
 
-def test_a_wait_that_is_no_time_is_refused(check):
+def test_a_wait_that_is_not_a_duration_is_refused(check):
     status, _, err = check("--wait", "soon")
     assert status == 2
     assert "'soon' is no time: write 90s, 10m or 1h" in err

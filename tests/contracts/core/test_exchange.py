@@ -18,6 +18,6 @@ def test_an_integer_of_more_digits_than_python_converts_keeps_its_digits() -> No
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"Expecting|decode|nested"):
         Answer(200, (), body).json()

@@ -30,7 +30,7 @@ def same_handlers_after():
     assert {stop: signal.getsignal(stop) for stop in before} == before
 
 
-def test_what_is_under_way_ends_before_ctrl_c_is_felt():
+def test_a_block_ends_before_ctrl_c_interrupts():
     ended = []
     with pytest.raises(KeyboardInterrupt):
         through(ended, signal.SIGINT)
@@ -44,7 +44,7 @@ def test_a_second_ctrl_c_does_not_wait():
     assert not ended
 
 
-def test_ctrl_c_is_felt_though_what_was_under_way_failed():
+def test_ctrl_c_interrupts_even_if_the_block_failed():
     with pytest.raises(KeyboardInterrupt):
         through([], signal.SIGINT, failing=True)
 
@@ -56,7 +56,7 @@ def test_a_stopped_job_waits_too():
     assert ended
 
 
-def test_what_is_ignored_stays_ignored():
+def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with held_back():

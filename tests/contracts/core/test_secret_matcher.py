@@ -76,7 +76,7 @@ def test_a_text_that_only_resembles_the_secret_stays(near: str) -> None:
     [LONG.upper(), LONG.lower(), LONG.capitalize(), LONG[::-1], LONG.encode().hex()]
     + [base64.b64encode(b"x" * shift + LONG.encode() + b"y" * shift).decode() for shift in range(4)],
 )
-def test_a_changed_secret_is_found_unless_only_the_exact_one_is_asked_for(changed: str) -> None:
+def test_a_changed_secret_is_found_unless_only_exact_ones_are_searched(changed: str) -> None:
     assert "$SECRET" in matcher(LONG).replace(changed)
     assert matcher(LONG, changed=False).replace(changed) == changed
 
@@ -93,7 +93,7 @@ def test_a_long_secret_is_found_as_a_whole(writer: str) -> None:
     assert matcher(KEY).replace(f"({WRITERS[writer](KEY)})") == "($SECRET)"
 
 
-def test_a_row_of_the_same_character_is_no_part_of_a_secret() -> None:
+def test_a_sequence_of_one_character_is_not_part_of_a_secret() -> None:
     padded = "masked-1" + "x" * 40
 
     assert matcher(LONG + "x" * 5_000).replace(padded) == padded
@@ -121,7 +121,7 @@ def test_a_text_is_compared_with_few_of_many_secrets_that_are_alike() -> None:
     assert len(made.candidates("item 4711").forms) < 200  # of 25,000
 
 
-def test_what_is_added_after_a_search_is_found_too() -> None:
+def test_a_secret_that_is_added_after_a_search_is_found_too() -> None:
     made = matcher("first-secret")
     assert made.replace("first-secret, second-secret, 482913") == "$SECRET, second-secret, 482913"
 

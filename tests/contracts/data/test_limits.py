@@ -33,7 +33,7 @@ def test_sizes_have_one_below_each_limit_the_limit_and_one_above(limit: int) -> 
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1000), (10, 9000), (2**16, 2**20), (2, 62)])
-def test_few_are_some_of_those_above_and_those_above_are_some_of_the_sizes(low: int, high: int) -> None:
+def test_few_is_a_subset_of_above_and_above_of_sizes(low: int, high: int) -> None:
     few, above, sizes = limits.few(low, high), limits.above(low, high), limits.sizes(low, high)
 
     assert set(few) - {low} <= set(above) <= set(sizes)

@@ -72,7 +72,7 @@ def test_each_place_of_a_body_can_be_changed_and_dropped_and_nothing_else_is() -
     assert body["files"][1] == {"name": "c"}
 
 
-def test_a_wrong_item_stands_in_several_places_of_a_long_list() -> None:
+def test_a_wrong_item_is_tried_in_several_places_of_a_long_list() -> None:
     body = {"ids": ["good"] * mutations.LONG_LIST, "files": [{"name": "a"}] * mutations.LONG_LIST}
 
     ids = [one["ids"] for one in mutations.in_long_list(body, "ids")]
@@ -86,7 +86,7 @@ def test_a_wrong_item_stands_in_several_places_of_a_long_list() -> None:
     assert all(one["files"] == body["files"] for one in mutations.in_long_list(body, "ids"))
 
 
-def test_what_is_first_of_each_kind_comes_first() -> None:
+def test_the_first_of_each_kind_come_first() -> None:
     kinds = (iter([{"n": number} for number in numbers]) for numbers in ((1, 2, 3), (), (10,), (20, 21)))
 
     assert [case["n"] for case in case_order.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
@@ -114,7 +114,7 @@ def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
     assert found == depth
 
 
-def test_unusual_values_stay_within_what_every_server_must_take() -> None:
+def test_unusual_values_stay_within_the_limits_that_every_server_must_accept() -> None:
     values = (*texts.UNUSUAL, *texts.FEW, json_values.SAMPLE, {"deeper": [{"deep": json_values.SAMPLE}]})
     beyond = [str(value)[:60] for value in values if beyond_limits(value)]
 
@@ -173,7 +173,7 @@ def test_every_value_of_every_class_goes_into_every_free_object(operation: str, 
 
 
 @pytest.mark.parametrize("operation", PLACES)
-def test_values_that_many_servers_refuse_are_not_beside_others(operation: str) -> None:
+def test_values_that_many_servers_refuse_are_in_bodies_of_their_own(operation: str) -> None:
     sent = [json.dumps(body) for body in value_packs.bodies(operation)]
 
     assert any("a\\u0000b" in body for body in sent)
@@ -223,7 +223,7 @@ def _sample(value: Any) -> Any:
     return SAMPLE_ID if isinstance(value, str) and "«" in value else value
 
 
-def test_what_covers_has_every_value_of_every_key_in_order_and_few_items() -> None:
+def test_covering_items_have_every_value_of_every_key_in_order_and_are_few() -> None:
     items = list(itertools.product("abcd", range(6)))
 
     covering = list(case_order.covering(items, lambda item: item[0], lambda item: item[1]))

@@ -51,7 +51,7 @@ def test_a_number_is_recognised_however_it_is_written() -> None:
     assert is_recognised(canaries, str(int(canaries.large_real())))
 
 
-def test_the_first_value_that_is_shown_as_it_was_sent_is_told() -> None:
+def test_the_first_value_that_is_shown_as_it_was_sent_is_returned() -> None:
     canaries = canaries_of("one")
     first, second = canaries.text(1), canaries.text(2)
 

@@ -33,21 +33,21 @@ def check() -> CheckContext:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_every_case_of_a_scenario_comes_back(check, scenario):
+def test_every_case_of_a_scenario_is_restored(check, scenario):
     for case in itertools.islice(scenario.cases(check), 40):
         assert repr(case_from_json(case_to_json(case))) == repr(case)
 
 
 @settings(max_examples=60, deadline=None)
 @given(body=JSON)
-def test_a_request_with_any_body_comes_back(body):
+def test_a_request_with_any_body_is_restored(body):
     case = RequestCase("POST", "/v1/runs", (("Idempotency-Key", "k"),), json=body)
     text = case_to_json(case)
     assert repr(case_from_json(text)) == repr(case)
     json.loads(text, parse_constant=pytest.fail)  # NaN and Infinity are no JSON
 
 
-def test_what_json_has_not_comes_back():
+def test_values_that_json_lacks_are_restored():
     case = RequestCase("POST", "/v1/runs", json={"a": math.inf, "b": -0.0, "c": 10**5000, "d": [("x",), []]})
     assert repr(case_from_json(case_to_json(case)).json["b"]) == "-0.0"
     assert case_from_json(case_to_json(case)) == case
@@ -68,7 +68,7 @@ def test_what_json_has_not_comes_back():
         "[",
     ],
 )
-def test_what_is_no_case_is_refused(text):
+def test_a_text_that_is_not_a_case_is_refused(text):
     with pytest.raises(UnreadableCase):
         case_from_json(text)
 

@@ -194,7 +194,7 @@ class CreatesTellNothing(Standin):
         return Answer(201, {"created_runs": []})
 
 
-def test_a_create_that_tells_no_run_is_left_to_the_rules() -> None:
+def test_a_create_that_reports_no_run_is_left_to_the_rules() -> None:
     context = found(CreatesTellNothing)
 
     assert context.first_run is None
@@ -219,7 +219,7 @@ class NoSessionsNoLists(ListsOdd):
         return super().bulk_create_runs(call, body)
 
 
-def test_what_needs_an_id_that_there_is_not_is_noted() -> None:
+def test_a_missing_kind_of_id_is_noted() -> None:
     notes = found(NoSessionsNoLists, *NO_ID).notes
 
     assert [note.split(" is known")[0] for note in notes] == ["No machine", "No pool", "No session"]
@@ -253,7 +253,7 @@ def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, mis
     assert set(found(None, variation).not_offered) == missing
 
 
-def test_of_a_server_of_bulk_creates_alone_nothing_else_is_offered() -> None:
+def test_a_server_that_offers_only_bulk_creates_offers_nothing_else() -> None:
     not_offered = found(None, "bulk_only").not_offered
 
     assert {"list_runs", "get_run", "create_run", "list_machines", "get_run_attachment"} <= set(not_offered)
@@ -288,7 +288,7 @@ def test_a_live_check_creates_one_run_and_uses_no_machine_that_the_options_do_no
     assert not context.not_offered
 
 
-def test_a_live_check_sees_what_is_not_offered() -> None:
+def test_a_live_check_finds_operations_that_are_not_offered() -> None:
     assert "list_machines" in found(RunsAlone, **LIVE).not_offered
 
 

@@ -41,7 +41,7 @@ def test_it_has_the_summary_the_neighbour_and_the_guess() -> None:
     assert (found.expected, found.got, found.field) == ("no 5xx for 0b0e1234…", "500 for 0b0e1234…", "id")
 
 
-def test_what_does_not_repeat_is_compared_with_nothing() -> None:
+def test_an_unstable_violation_has_no_neighbour() -> None:
     found = finding(stable=False)
 
     assert (found.neighbour, found.guess) == ("", "")
@@ -52,7 +52,7 @@ def test_a_neighbour_that_would_show_a_sensitive_value_is_not_shown() -> None:
     assert finding(secrets=[b"GET"]).neighbour == ""
 
 
-def test_requests_after_the_judged_one_are_not_compared_or_told() -> None:
+def test_requests_after_the_judged_one_are_not_compared_or_reported() -> None:
     why = listed(("limit", "7"))
     exchanges = (FAILING, why)
 

@@ -42,7 +42,7 @@ def test_the_nearest_is_the_one_that_differs_least() -> None:
     ]
 
 
-def test_what_is_made_up_does_not_count() -> None:
+def test_made_up_values_do_not_count_as_differences() -> None:
     failing = Attempt([sent("get_run", RUN, query=[("search", "qwrtz")], key="k-1234")], {"marker": "qwrtz"})
     passing = Attempt([sent("get_run", OTHER, query=[("search", "pdfgh")], key="k-1234")], {"marker": "pdfgh"})
 
@@ -50,11 +50,11 @@ def test_what_is_made_up_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("status", [0, 404, 422, 500])
-def test_a_request_that_got_no_success_is_no_neighbour(status: int) -> None:
+def test_a_request_without_a_success_is_not_a_neighbour(status: int) -> None:
     assert neighbours(created({"count": 2}), [created({"count": 1}, status)]) == []
 
 
-def test_a_body_of_another_type_is_no_neighbour_of_json() -> None:
+def test_a_body_of_another_type_is_not_a_neighbour_of_json() -> None:
     def with_type(media_type: str) -> Attempt:
         headers = [("Content-Type", media_type)]
         return Attempt([sent("bulk_create_runs", raw=b"{}", headers=headers)])
@@ -64,7 +64,7 @@ def test_a_body_of_another_type_is_no_neighbour_of_json() -> None:
     assert neighbours(with_type("application/json"), [with_type("Application/JSON; charset=utf-8")]) != []
 
 
-def test_an_attempt_that_did_not_send_the_failing_request_is_no_neighbour() -> None:
+def test_an_attempt_that_did_not_send_the_failing_request_is_not_a_neighbour() -> None:
     failing = Attempt([sent("create_run", body={}), sent("list_runs")])
 
     assert neighbours(failing, [Attempt([sent("create_run", body={"a": 1})]), Attempt([])]) == []
@@ -141,7 +141,7 @@ def test_the_request_that_differs_is_shown_and_not_the_same_read_after_it() -> N
         (created({"a": {"b": None}}), [created({"a": {}}), created({})], "only with a?"),
     ],
 )
-def test_a_guess_says_what_only_the_failing_request_has(failing: Attempt, passing: list[Attempt], words: str) -> None:
+def test_a_guess_names_what_only_the_failing_request_has(failing: Attempt, passing: list[Attempt], words: str) -> None:
     assert guessed(failing, *passing) == words
 
 

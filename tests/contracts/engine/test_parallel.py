@@ -107,7 +107,7 @@ def test_no_more_cases_run_than_there_are_threads() -> None:
     assert len(runs.begun) == 16
 
 
-def test_cases_that_must_not_run_beside_each_other_run_beside_those_of_others() -> None:
+def test_cases_that_must_not_run_in_parallel_run_in_parallel_with_those_of_other_scenarios() -> None:
     runs = MeetingRuns(2)
 
     run(runs, part("a1", "a2", in_parallel=False), part("b1", "b2", name="b", in_parallel=False))
@@ -116,7 +116,7 @@ def test_cases_that_must_not_run_beside_each_other_run_beside_those_of_others() 
     assert not any({"a1", "a2"} <= each or {"b1", "b2"} <= each for each in runs.together)
 
 
-def test_a_scenario_that_runs_alone_comes_last_and_nothing_runs_beside_it() -> None:
+def test_an_exclusive_scenario_comes_last_and_nothing_runs_at_the_same_time() -> None:
     runs = Runs()
 
     run(runs, part("a1", "a2", exclusive=True), part("b1", "b2", "b3", name="b"))
@@ -147,7 +147,7 @@ def test_nothing_runs_while_a_failing_case_is_looked_into() -> None:
     assert sorted(runs.begun) == list(range(24))
 
 
-def test_a_failing_case_says_what_ran_beside_it() -> None:
+def test_a_failing_case_has_the_cases_that_ran_at_the_same_time() -> None:
     runs = MeetingRuns(2, failing=frozenset({"a1"}))
     ((failed,),) = running(runs, part("a1"), part("b1", name="b"))
 
@@ -169,7 +169,7 @@ def test_nothing_begins_when_the_time_is_over() -> None:
     assert not runs.begun
 
 
-def test_what_fails_beside_a_case_that_the_end_of_the_check_cuts_off_is_not_lost() -> None:
+def test_a_failure_is_kept_if_the_end_of_the_check_cuts_off_another_case() -> None:
     class CutOff(MeetingRuns):
         def __call__(self, running: RunningCase) -> RuleViolated | None:
             violated = super().__call__(running)
@@ -223,7 +223,7 @@ def test_a_part_that_has_spent_its_limit_can_be_continued() -> None:
     assert (cases.tried, cases.spent, cases.has_ended) == (3, 6, True)
 
 
-def test_what_a_part_tries_does_not_depend_on_what_runs_beside_it() -> None:
+def test_the_cases_of_a_part_do_not_depend_on_what_runs_at_the_same_time() -> None:
     def tried(*others: Part) -> int:
         one = part(*range(40), limit=30)
         run(Runs(4), one, *others)

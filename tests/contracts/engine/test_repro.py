@@ -25,13 +25,13 @@ def created(run: str = RUN, **fields: Any) -> Exchange:
     return said("POST", "/v1/runs", {"workflow_id": WORKFLOW, **fields}, status=201, answer={"id": run})
 
 
-def test_a_request_that_names_nothing_stands_alone() -> None:
+def test_a_request_that_names_no_resource_is_reproduced_alone() -> None:
     wrong = said("POST", "/v1/runs/bulk", {"count": 0}, status=201)
 
     assert repro_of([wrong], [created(), wrong]) == (wrong,)
 
 
-def test_what_made_the_run_and_what_changed_it_are_told_and_nothing_else() -> None:
+def test_only_the_create_of_a_run_and_its_changes_are_included() -> None:
     made, beside = created(), created(OTHER)
     cancelled = said("PATCH", f"/v1/runs/{RUN}", {"status": "cancelled"})
     read = said("GET", f"/v1/runs/{RUN}")
@@ -43,14 +43,14 @@ def test_what_made_the_run_and_what_changed_it_are_told_and_nothing_else() -> No
     assert repro_of([retried], told) == (made, cancelled, retried)
 
 
-def test_a_write_that_failed_may_have_been_done_and_is_told() -> None:
+def test_a_write_that_failed_is_included_since_it_may_have_taken_effect() -> None:
     made, read = created(), said("GET", f"/v1/runs/{RUN}", status=500)
     failed = said("PATCH", f"/v1/runs/{RUN}", {"started_at": "0001-01-01T00:00:00Z"}, status=500)
 
     assert repro_of([read], [made, failed, read]) == (made, failed, read)
 
 
-def test_a_read_is_no_use_of_a_key() -> None:
+def test_a_read_does_not_use_a_key() -> None:
     headers = (("Idempotency-Key", "k"),)
     read, wrong = (
         Exchange(Request(method, "/v1/runs", headers, body), Answer(500, (), b""))
@@ -60,35 +60,35 @@ def test_a_read_is_no_use_of_a_key() -> None:
     assert repro_of([wrong], [read, wrong]) == (wrong,)
 
 
-def test_deletes_of_the_same_run_are_told_as_often_as_they_were_sent() -> None:
+def test_deletes_of_the_same_run_are_included_as_often_as_they_were_sent() -> None:
     made = created()
     deletes = [said("DELETE", f"/v1/runs/{RUN}", status=status) for status in (204, 404, 404, 500)]
 
     assert repro_of([deletes[-1]], [made, *deletes]) == (made, *deletes)
 
 
-def test_what_comes_after_is_not_told() -> None:
+def test_later_exchanges_are_not_included() -> None:
     made, read = created(), said("GET", f"/v1/runs/{RUN}")
     deleted = said("DELETE", f"/v1/runs/{RUN}", status=204)
 
     assert repro_of([read], [made, read, deleted]) == (made, read)
 
 
-def test_earlier_uses_of_a_key_are_told_the_refused_ones_too() -> None:
+def test_earlier_uses_of_a_key_are_included_also_refused_ones() -> None:
     first, second, third = (said("POST", "/v1/runs/bulk", {"count": 1}, key="k", status=s) for s in (201, 409, 201))
     beside = said("POST", "/v1/runs/bulk", {"count": 1}, key="other", status=201)
 
     assert repro_of([first, third], [first, beside, second, third]) == (first, second, third)
 
 
-def test_what_became_of_the_run_of_a_key_is_told_with_the_next_use() -> None:
+def test_changes_of_the_run_of_a_key_are_included_with_its_next_use() -> None:
     first, again = (said("POST", "/v1/runs", {}, key="k", status=201, answer={"id": RUN}) for _ in range(2))
     deleted = said("DELETE", f"/v1/runs/{RUN}", status=204)
 
     assert repro_of([first, again], [first, deleted, again]) == (first, deleted, again)
 
 
-def test_an_id_in_a_body_leads_to_what_gave_it() -> None:
+def test_the_origin_of_an_id_in_a_body_is_included() -> None:
     session = said("POST", "/v1/runs", {"start_session": True}, status=201, answer={"id": RUN, "session_id": OTHER})
     joined = created(session_id=OTHER)
 
@@ -101,7 +101,7 @@ def test_an_id_that_a_request_made_up_leads_nowhere() -> None:
     assert repro_of([again], [first, again]) == (again,)
 
 
-def test_a_filtered_list_is_told_with_the_runs_that_the_filter_is_about() -> None:
+def test_a_filtered_list_includes_the_runs_that_the_filter_is_about() -> None:
     made = created()
     beside = said("POST", "/v1/runs", {"workflow_id": OTHER}, status=201, answer={"id": OTHER})
     listed = said("GET", f"/v1/runs?workflow_id={WORKFLOW}", answer={"items": [{"id": RUN}]})
@@ -110,14 +110,14 @@ def test_a_filtered_list_is_told_with_the_runs_that_the_filter_is_about() -> Non
     assert repro_of([listed], [beside, made, cancelled, listed]) == (made, cancelled, listed)
 
 
-def test_what_changed_a_shown_run_is_told_with_a_list_that_misses_it() -> None:
+def test_changes_of_a_run_are_included_with_a_list_in_which_it_is_missing() -> None:
     made, listed = created(), said("GET", "/v1/runs?status=cancelled", answer={"items": []})
     cancelled = said("PATCH", f"/v1/runs/{RUN}", {"status": "cancelled"})
 
     assert repro_of([made, listed], [made, cancelled, listed]) == (made, cancelled, listed)
 
 
-def test_an_id_that_the_talk_never_learned_leads_to_what_the_check_learned_it_from() -> None:
+def test_the_origin_of_an_id_is_searched_in_the_whole_check_if_the_case_does_not_have_it() -> None:
     pools = said("GET", "/v1/pools", answer={"items": [{"id": OTHER}]})
     later = said("GET", f"/v1/runs?search={OTHER}", answer={"items": [{"id": OTHER}]})
     read = said("GET", f"/v1/pools/{OTHER}", status=200)
@@ -134,13 +134,13 @@ def test_an_id_in_a_body_that_any_other_could_stand_for_needs_no_list() -> None:
     assert repro_of([read], [read], [pools, read], replaceable={OTHER}) == (pools, read)
 
 
-def test_an_earlier_answer_of_another_talk_comes_first() -> None:
+def test_an_earlier_answer_of_another_case_comes_first() -> None:
     earlier, again = created(), created()
 
     assert repro_of([earlier, again], [again], [earlier, again]) == (earlier, again)
 
 
-def test_a_read_that_was_well_before_is_told_with_the_writes_since() -> None:
+def test_a_read_that_succeeded_before_includes_the_writes_since() -> None:
     good = said("GET", "/v1/runs?limit=20", answer={"items": []})
     harmless, harmful = created(), created(OTHER, input_values={"value": "odd"})
     failing = said("GET", "/v1/runs?limit=20", status=500)
@@ -150,7 +150,7 @@ def test_a_read_that_was_well_before_is_told_with_the_writes_since() -> None:
     assert repro_of([failing], [harmful, failing], recorded) == (harmful, failing)
 
 
-def test_a_read_that_others_brought_down_is_told_with_their_last_writes() -> None:
+def test_a_read_that_other_cases_made_fail_includes_their_last_writes() -> None:
     good = said("GET", "/v1/runs?limit=20", answer={"items": []})
     theirs = [created() for _ in range(20)]
     failing = said("GET", "/v1/runs?limit=20", status=500)
@@ -161,7 +161,7 @@ def test_a_read_that_others_brought_down_is_told_with_their_last_writes() -> Non
     assert [id(exchange) for exchange in story[:-1]] == [id(exchange) for exchange in theirs[-12:]]
 
 
-def test_a_read_that_never_was_well_is_not_brought_down() -> None:
+def test_a_read_that_never_succeeded_includes_no_writes_of_others() -> None:
     failing = said("GET", "/v1/runs?skip=-1", status=500)
 
     assert not succeeded_before(failing.request, [created(), failing])

@@ -100,7 +100,7 @@ def breaks_from(least: int) -> Reply:
     return lambda request: (500, {"detail": "x"}) if count_in(request) >= least else (404, {"detail": "x"})
 
 
-def test_a_failing_request_is_told_alone_and_as_small_as_it_fails() -> None:
+def test_a_failing_request_is_reported_alone_and_as_small_as_possible() -> None:
     def run(context: CaseContext, case: Case) -> None:
         context.call("list_runs")
         create(context, case)
@@ -217,7 +217,7 @@ def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
     assert [(finding.rule, finding.stable) for finding in search.findings] == [("NO-5XX", True)]
 
 
-def test_a_case_made_so_small_that_it_fails_by_luck_only_is_told_as_it_was() -> None:
+def test_a_case_is_reported_unshrunk_if_the_smallest_one_fails_only_by_chance() -> None:
     lucky = iter([500])
 
     def reply(request: Request) -> tuple[int, Any]:
@@ -230,13 +230,13 @@ def test_a_case_made_so_small_that_it_fails_by_luck_only_is_told_as_it_was() -> 
     assert not search.unstable
 
 
-def test_one_cause_is_told_once() -> None:
+def test_one_cause_is_reported_once() -> None:
     search = searched(breaks_from(1), create, {"body": {"count": 1}}, {"body": {"count": 5}})
 
     assert len(search.findings) == 1
 
 
-def test_of_one_rule_no_more_is_told_than_tells_something() -> None:
+def test_the_number_of_findings_under_one_rule_is_limited() -> None:
     def run(context: CaseContext, case: Case) -> None:
         context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
 
@@ -245,7 +245,7 @@ def test_of_one_rule_no_more_is_told_than_tells_something() -> None:
     assert len(search.findings) == MAX_CAUSES
 
 
-def test_what_hides_behind_a_fault_of_the_same_case_is_told_too() -> None:
+def test_a_violation_that_another_one_of_the_same_case_hides_is_found_too() -> None:
     def run(context: CaseContext, case: Case) -> None:
         result = context.call("list_runs")
         for cause in ("first", "second"):
@@ -277,7 +277,7 @@ class Runs:
         return "odd" in json.dumps(self.made.get(run_id))
 
 
-def test_a_read_that_fails_is_told_with_the_create_of_its_run_made_small() -> None:
+def test_a_read_that_fails_is_reported_with_the_shrunk_create_of_its_run() -> None:
     def run(context: CaseContext, case: Case) -> None:
         made = context.call("create_run", body=case["body"])
         context.call("get_run", made.body["id"])
@@ -292,7 +292,7 @@ def test_a_read_that_fails_is_told_with_the_create_of_its_run_made_small() -> No
     assert len(made.request.body or b"") < len(json.dumps(body))
 
 
-def test_a_list_that_a_write_has_brought_down_is_told_with_that_write() -> None:
+def test_a_list_that_fails_because_of_a_write_is_reported_with_that_write() -> None:
     def run(context: CaseContext, case: Case) -> None:
         context.call("create_run", body=case["body"])
         context.call("list_runs", query=[("limit", "20")])
@@ -465,7 +465,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
     assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
 
 
-def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_small() -> None:
+def test_the_name_of_a_wrong_parameter_is_not_shrunk() -> None:
     problem = {"loc": ["query", "skip"], "msg": "x", "type": "x"}
     case: Any = WrongParameter("list_pools", "query", "limit", "a", after_valid=True)
 
@@ -476,7 +476,7 @@ def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_
 
 
 @pytest.mark.parametrize("placeholder", ["«secret»", "«secret-int»", "«secret-real»"])
-def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_secret(placeholder: str) -> None:
+def test_a_leak_in_a_list_of_all_runs_is_reported_with_the_request_that_sent_the_secret(placeholder: str) -> None:
     """The case that sees it first need not be the one that created the run."""
     stored: list[Any] = []
 
@@ -498,7 +498,7 @@ def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_sec
     assert listed.request.method == "GET"
 
 
-def test_a_run_that_a_list_shows_wrong_is_told_with_its_create() -> None:
+def test_a_run_that_a_list_shows_wrong_is_reported_with_its_create() -> None:
     """The case that sees it first need not be the one that created the run."""
 
     def reply(request: Request) -> tuple[int, Any]:

@@ -21,7 +21,7 @@ GUESS = {"guess": "only with a null character in input_values.a?", "field": "inp
 ECHO = finding("BULK-ECHO", got='input_values.a "" instead of "\\u0000"', **GUESS)
 
 
-def test_one_cause_under_two_rules_is_told_once_with_where_else_it_was_seen() -> None:
+def test_one_cause_under_two_rules_is_one_finding_that_says_where_else_it_was_seen() -> None:
     read = dataclasses.replace(ECHO, rule="READ-BACK")
     read = dataclasses.replace(
         read, exchanges=(Exchange(Request("GET", f"/v1/runs/{RUN}?include=workflow"), Answer(200, (), b"")),)
@@ -57,14 +57,14 @@ def test_findings_without_field_and_guess_stay_apart_though_they_say_the_same() 
     assert grouped(findings) == findings
 
 
-def test_the_same_refusal_of_several_operations_is_told_once() -> None:
+def test_the_same_refusal_of_several_operations_is_one_finding() -> None:
     guess = "only with a null character in error?"
     findings = [finding("NO-5XX", f"a 5xx from {name}", "500", guess=guess) for name in ("update_run", "retry_run")]
 
     assert [bool(one.part_of) for one in grouped(findings)] == [False, True]
 
 
-def test_a_list_and_a_read_with_the_same_wrong_value_are_told_once() -> None:
+def test_a_list_and_a_read_with_the_same_wrong_value_are_one_finding() -> None:
     listed = finding("HTTP-SCHEMA", "one", "items.3.pools [5]", path="/v1/machines", field="pools")
     read = finding("HTTP-SCHEMA", "another", "pools [5]", path=f"/v1/machines/{RUN}", field="pools")
 
@@ -74,7 +74,7 @@ def test_a_list_and_a_read_with_the_same_wrong_value_are_told_once() -> None:
         assert [bool(one.part_of) for one in grouped([listed, changed])] == [False, False]
 
 
-def test_the_same_change_within_a_field_is_told_once_whatever_operation_shows_it() -> None:
+def test_the_same_change_within_a_field_is_one_finding_whichever_operation_shows_it() -> None:
     created = finding("BULK-ECHO", got="input_values.list null instead of []", field="input_values")
     created = dataclasses.replace(created, change="null instead of []")
     step = dataclasses.replace(
@@ -88,7 +88,7 @@ def test_the_same_change_within_a_field_is_told_once_whatever_operation_shows_it
     assert grouped(whole)[1].part_of == ""
 
 
-def test_an_operation_that_ignores_keys_is_told_once() -> None:
+def test_an_operation_that_ignores_keys_is_one_finding() -> None:
     causes = (
         ("IDEM-CONFLICT", "a key is taken"),
         ("IDEM-REPLAY", "two answers at once"),
@@ -102,7 +102,7 @@ def test_an_operation_that_ignores_keys_is_told_once() -> None:
     assert [bool(one.part_of) for one in grouped([findings[0], elsewhere])] == [False, False]
 
 
-def test_a_5xx_that_two_rules_see_is_told_once() -> None:
+def test_a_5xx_that_breaks_two_rules_is_one_finding() -> None:
     def failed(rule: str, path: str, status: int = 500) -> Finding:
         return Finding(rule, rule, "a success", f"{status}", (Exchange(Request("GET", path), Answer(status, (), b"")),))
 
@@ -112,7 +112,7 @@ def test_a_5xx_that_two_rules_see_is_told_once() -> None:
     assert [bool(grouped([listed, other])[1].part_of) for other in others] == [True, False, False, False]
 
 
-def test_two_violations_that_one_answer_shows_in_one_field_are_told_once() -> None:
+def test_two_violations_that_one_answer_shows_in_one_field_are_one_finding() -> None:
     leak = finding(
         "SECRET-LEAK", "in an answer of list_runs", "200 with a sensitive value", field="sensitive_input_aliases"
     )
@@ -127,7 +127,7 @@ def test_two_violations_that_one_answer_shows_in_one_field_are_told_once() -> No
     assert [bool(one.part_of) for one in grouped([leak, dataclasses.replace(read, field="error")])] == [False, False]
 
 
-def test_the_worst_rule_tells_the_fault_and_the_order_stays() -> None:
+def test_the_finding_of_the_most_severe_rule_is_the_main_one_and_the_order_stays() -> None:
     leak = dataclasses.replace(ECHO, rule="SECRET-LEAK")
 
     first, second = grouped([ECHO, leak], rank=lambda one: one.rule != "SECRET-LEAK")

@@ -201,7 +201,7 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
     assert told[-1].done == 5
 
 
-def test_a_scenario_that_waits_is_begun_beside_all_others() -> None:
+def test_a_scenario_that_waits_runs_in_parallel_with_all_others() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, waits=True))
     assert search.begun == [("waits", 1), ("waits", MANY_RUNS)]

@@ -80,7 +80,7 @@ def test_members_that_do_not_matter_go() -> None:
     assert small == {"body": {"b": {"c": "keep"}}}
 
 
-def test_what_a_case_is_about_stays_whole() -> None:
+def test_the_fields_that_name_the_kind_of_case_are_not_shrunk() -> None:
     case: Case = {"op": "bulk_create_runs", "body": {"a": 1}}
 
     small = shrink(case, lambda one: True, tries=120)
@@ -115,7 +115,7 @@ def test_a_case_that_is_as_small_as_can_be_is_given_back() -> None:
     assert shrink(case, lambda one: one == case, tries=50) is case
 
 
-def test_what_a_file_holds_gets_short_and_never_empty() -> None:
+def test_the_content_of_a_file_is_shortened_but_never_empty() -> None:
     case: Case = {"body": {"file_inputs": [{"filename": "a.txt", "content": "aGVsbG8gaGVsbG8="}]}}
 
     small = shrink(case, lambda one: '"content"' in json.dumps(one), tries=80)
@@ -195,7 +195,7 @@ def test_characters_that_must_stand_together_stay_and_the_others_become_plain() 
     assert small == {"body": {"name": "a%aa"}}
 
 
-def test_what_is_nested_in_a_long_list_becomes_small() -> None:
+def test_values_nested_in_a_long_list_are_shrunk() -> None:
     values = [{"b": {"a": [n, {"deep": 3.0 if n == 189 else n}]}} for n in range(192)]
 
     small = shrink({"body": {"list": values}}, lambda one: ": 3.0" in json.dumps(one), tries=120)

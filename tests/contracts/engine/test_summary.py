@@ -18,7 +18,7 @@ def sent(operation: str, *ids: str, **more: Any) -> Exchange:
     return Exchange(request_for(operation, *ids, **more), Answer(200, (), b""))
 
 
-def test_it_names_the_request_what_came_and_what_should_have_come() -> None:
+def test_a_summary_names_the_request_the_answer_and_what_was_expected() -> None:
     listed = sent("list_runs", query=[("created_at_from", "2026-11-26T07:02:56+05:30")])
 
     said = summary_of("every run that matches", f'a list without run {RUN} (created_at "…")', [listed])
@@ -29,7 +29,7 @@ def test_it_names_the_request_what_came_and_what_should_have_come() -> None:
     )
 
 
-def test_without_exchanges_it_says_what_came() -> None:
+def test_a_summary_without_exchanges_says_what_was_found() -> None:
     assert summary_of("a success", "500", []) == "500; expected a success"
 
 

@@ -49,7 +49,7 @@ class Begun:
         return explore(Search(self.check), rules, lambda name: None, round_number=round_number)
 
 
-def test_schemathesis_runs_beside_the_sequences_and_both_are_bounded(
+def test_schemathesis_runs_during_the_sequences_and_both_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = Begun(tmp_path, monkeypatch)
@@ -88,7 +88,7 @@ def test_a_round_of_a_fuzz_takes_longer(tmp_path: Path, monkeypatch: pytest.Monk
     assert begun.examples == [(exploration.FUZZ_EXAMPLES, 1)] * 2
 
 
-def test_who_asks_for_one_rule_waits_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_of_one_rule_takes_less_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = Begun(tmp_path, monkeypatch)
 
     assert begun.by({"NO-5XX"})

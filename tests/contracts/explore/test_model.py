@@ -215,7 +215,7 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
         ),
     ],
 )
-def test_a_fault_is_laid_to_what_has_brought_it_about(
+def test_a_fault_is_attributed_to_the_change_that_caused_it(
     defect: str, rule: str, cause: str, steps: list[Step], tmp_path: Path
 ) -> None:
     row = [MAKE, *steps]
@@ -322,7 +322,7 @@ IN_A_SESSION = Create("second", {"start_session": True})
         (RetriesFail, "NO-5XX", "a 5xx from retry_run", [CANCEL, RETRY]),
     ],
 )
-def test_each_comparison_sees_what_it_is_for(
+def test_each_comparison_finds_its_fault(
     kind: type[Standin], rule: str, cause: str, steps: list[Step], tmp_path: Path
 ) -> None:
     row = [MAKE, *steps]
@@ -360,7 +360,9 @@ def test_a_sequence_ends_at_a_wrong_answer_whose_cause_is_known(rule: str, tmp_p
 
 
 @pytest.mark.matrix
-def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_finds_a_fault_that_only_a_sequence_of_steps_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("contracts.check.SCENARIOS", ())
     monkeypatch.setattr(step_sequences, "MOST_S", LONG_S)
     found: list[Finding] = []

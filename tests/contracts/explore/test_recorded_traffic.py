@@ -108,7 +108,7 @@ def page(*items: Any, **more: Any) -> dict[str, Any]:
         (exchange("GET", "/v1/runs?search=abc", 422, {"detail": "no"}), "LIST-COMPLETE"),
     ],
 )
-def test_a_broken_rule_is_told_by_its_id(one: Exchange, rule: str, check: CheckContext) -> None:
+def test_a_broken_rule_is_reported_by_its_id(one: Exchange, rule: str, check: CheckContext) -> None:
     known_resources = KnownResources(alive={RUN}, unknown={OTHER})
 
     found = broken(check, one, known_resources)
@@ -143,11 +143,11 @@ def test_a_broken_rule_is_told_by_its_id(one: Exchange, rule: str, check: CheckC
         exchange("GET", f"/v1/run-attachments/{ATTACHMENT}/download", 200, 5),
     ],
 )
-def test_what_is_lawful_or_not_determined_is_let_be(one: Exchange, check: CheckContext) -> None:
+def test_lawful_and_undetermined_answers_break_no_rule(one: Exchange, check: CheckContext) -> None:
     assert broken(check, one, KnownResources(alive={RUN}, keys={"key-used"})) is None
 
 
-def test_what_was_deleted_must_be_gone(check: CheckContext) -> None:
+def test_a_deleted_run_must_be_gone(check: CheckContext) -> None:
     known_resources = KnownResources(alive={RUN})
     known_resources.learn(exchange("DELETE", f"/v1/runs/{RUN}", 404, NOT_FOUND))
     assert broken(check, exchange("GET", f"/v1/runs/{RUN}", 200, A_RUN), known_resources) is None
@@ -170,7 +170,7 @@ def test_a_write_may_be_replayed_after_the_delete_of_its_run(check: CheckContext
     assert broken(check, another, known_resources) == ("DELETE-GONE", "update_run after the delete is not 404")
 
 
-def test_what_creates_tell_is_there(check: CheckContext) -> None:
+def test_runs_that_creates_report_exist(check: CheckContext) -> None:
     known_resources = KnownResources()
 
     known_resources.learn(exchange("POST", "/v1/runs", 201, A_RUN, Idempotency_Key="k"))
@@ -181,7 +181,7 @@ def test_what_creates_tell_is_there(check: CheckContext) -> None:
     assert known_resources == KnownResources(alive={RUN, OTHER}, keys={"k"})
 
 
-def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
+def test_a_sequence_begins_with_the_create_of_the_run_that_it_is_about() -> None:
     runs = [{"id": OTHER}, {"id": RUN, "input_attachment_ids": [ATTACHMENT]}]
     make = exchange(
         "POST",

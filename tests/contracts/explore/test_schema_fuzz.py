@@ -96,7 +96,7 @@ def test_nothing_is_found_where_only_bulk_is_offered(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.matrix
-def test_a_fault_where_none_of_our_scenarios_looks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_none_of_our_scenarios_covers_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, lambda method, target: target.startswith("/v1/workflows?") and "skip=" in target)
 
     monkeypatch.setattr(schema_fuzz, "MOST_S", LONG_S)
@@ -123,7 +123,7 @@ class DeletedRunsCanBeRead(Standin):
 
 
 @pytest.mark.matrix
-def test_what_only_a_row_of_requests_shows_is_sent_again_as_a_row(
+def test_a_fault_that_only_a_sequence_of_requests_shows_is_sent_again_as_a_sequence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(DeletedRunsCanBeRead(Settings())))
@@ -158,7 +158,7 @@ def test_it_is_stopped_at_the_end_of_its_time(tmp_path: Path) -> None:
     assert search.findings == []
 
 
-def test_it_says_why_it_could_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_why_schemathesis_could_not_run_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema_fuzz, "PHASES", (("no-such-phase",),))
 
     with serving() as url:
@@ -222,7 +222,7 @@ def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypat
     assert [process.returncode for process in begun] == [-signal.SIGKILL]
 
 
-def test_a_cause_that_is_known_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_cause_is_not_reported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, lambda method, target: method == "GET" and target.startswith("/v1/machines?"))
     monkeypatch.setattr(schema_fuzz, "PHASES", (("examples",),))
 

@@ -41,7 +41,7 @@ def rewritten(one: CaseRewriter, drawn: Any) -> Any:
     return drawn
 
 
-def test_an_id_that_was_drawn_is_put_off_for_one_that_exists_or_surely_does_not(tmp_path: Path) -> None:
+def test_a_generated_id_is_replaced_by_one_that_exists_or_certainly_does_not(tmp_path: Path) -> None:
     one = rewriter(tmp_path)
 
     ids = [rewritten(one, case(path_parameters={"run_id": DRAWN})).path_parameters["run_id"] for _ in range(8)]
@@ -56,7 +56,7 @@ def test_an_id_that_is_known_or_malformed_stays(kept: Any, tmp_path: Path) -> No
     assert rewritten(rewriter(tmp_path), case(path_parameters={"run_id": kept})).path_parameters == {"run_id": kept}
 
 
-def test_an_id_that_an_answer_told_stays(tmp_path: Path) -> None:
+def test_an_id_of_an_answer_is_kept(tmp_path: Path) -> None:
     one = rewriter(tmp_path)
     one.learn(call("GET"), json.dumps({"items": [{"id": DRAWN, "n": 1}]}).encode())
     one.learn(call("GET"), b"no JSON")
@@ -106,7 +106,7 @@ def test_secrets_can_be_recognised_and_runs_are_few_but_in_the_coverage_phase(tm
     assert rewritten(one, case(body=[1], meta=None)).body == [1]
 
 
-def test_a_good_body_has_ids_that_the_target_takes_in_every_step(tmp_path: Path) -> None:
+def test_a_valid_body_has_ids_that_the_target_accepts_in_every_step(tmp_path: Path) -> None:
     one = rewriter(tmp_path, known={"workflow_id": [OWN], "pool_ids": [OTHER_OWN], "machine_id": []})
     body = {"workflow_id": DRAWN, "pool_ids": [DRAWN, DRAWN], "machine_id": DRAWN, "steps": [{"workflow_id": DRAWN}, 5]}
 

@@ -41,7 +41,7 @@ def test_a_count_that_a_broken_server_would_obey_is_not_sent_where_the_budget_ca
     assert (len(server.runs), guard.spent.runs_created) == (1000, 1000)
 
 
-def test_what_a_broken_server_made_of_a_count_out_of_range_is_owned_and_counted(
+def test_runs_that_a_broken_server_creates_for_an_invalid_count_are_owned_and_counted(
     open_guard: OpenGuard, server: StandIn
 ) -> None:
     broken_bulk(server)
@@ -76,7 +76,7 @@ def test_what_is_skipped_is_named_once(open_guard: OpenGuard) -> None:
 @pytest.mark.parametrize(
     "reply", [CUT, Reply(500, {}), Reply(303, None, (("Location", "/v1/runs/x"),)), Reply(200, {})]
 )
-def test_a_create_of_which_nobody_knows_what_it_made_keeps_its_charge(
+def test_a_create_with_an_unknown_outcome_keeps_its_charge(
     open_guard: OpenGuard, server: StandIn, reply: Reply
 ) -> None:
     guard = open_guard(budget=Budget(max_runs=10))
@@ -91,14 +91,14 @@ def test_a_create_of_which_nobody_knows_what_it_made_keeps_its_charge(
 
 
 @pytest.mark.parametrize("status", [307, 308, 401, 409, 429])
-def test_a_create_that_was_not_done_gives_its_charge_back(open_guard: OpenGuard, server: StandIn, status: int) -> None:
+def test_a_create_that_was_not_carried_out_is_refunded(open_guard: OpenGuard, server: StandIn, status: int) -> None:
     guard = open_guard(budget=Budget(max_runs=10))
     server.meddle = lambda _: Reply(status, {})
     guard.send(bulk(6))
     assert guard.can_afford(runs=10)
 
 
-def test_fewer_runs_than_asked_for_cost_what_was_asked_unless_the_answer_tells_of_failures(
+def test_fewer_runs_than_count_cost_the_whole_count_unless_the_answer_reports_failures(
     open_guard: OpenGuard, server: StandIn
 ) -> None:
     guard = open_guard(budget=Budget(max_runs=20))
@@ -175,7 +175,7 @@ def test_a_reserve_for_cleaning_up_is_kept_and_is_enough(open_guard: OpenGuard, 
     assert len(server.received) == guard.spent.requests
 
 
-def test_where_the_budget_ends_before_all_is_cleaned_what_is_left_is_said(
+def test_runs_are_reported_as_left_if_the_budget_ends_before_all_are_deleted(
     open_guard: OpenGuard, server: StandIn
 ) -> None:
     guard = open_guard(budget=Budget(max_requests=9))  # no reserve: cleaning up was not asked for
@@ -254,7 +254,7 @@ def test_an_id_that_was_made_up_costs_a_request_to_look_for(open_guard: OpenGuar
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_a_read_with_a_body_is_charged_as_a_create_until_its_answer_tells_of_no_run(
+def test_a_read_with_a_body_is_charged_as_a_create_until_its_answer_reports_no_run(
     open_guard: OpenGuard, server: StandIn, method: str
 ) -> None:
     guard = open_guard(budget=Budget(max_runs=5))

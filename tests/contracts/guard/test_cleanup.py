@@ -46,7 +46,7 @@ def test_on_a_target_that_others_use_a_run_is_cancelled_before_it_is_deleted_unl
     assert methods == ["GET", "PATCH", "DELETE", "GET"]
 
 
-def test_on_a_server_of_ones_own_one_request_a_run_is_enough(guard: Guard, server: StandIn) -> None:
+def test_on_the_users_own_server_one_request_per_run_is_enough(guard: Guard, server: StandIn) -> None:
     guard.send(bulk(500))
     before = len(server.received)
     assert guard.clean_up() == 0
@@ -65,7 +65,7 @@ def test_a_run_that_must_end_before_it_is_deleted_is_cancelled(guard: Guard, ser
     assert guard.clean_up() == 0
 
 
-def test_without_a_delete_runs_are_cancelled_and_said_to_be_left(open_guard: OpenGuard, server: StandIn) -> None:
+def test_without_a_delete_runs_are_cancelled_and_reported_as_left(open_guard: OpenGuard, server: StandIn) -> None:
     server.offers_delete = False
     guard = open_guard(profile="live", leave_runs=True, clean_up=True)
     guard.send(bulk(2))
@@ -74,7 +74,7 @@ def test_without_a_delete_runs_are_cancelled_and_said_to_be_left(open_guard: Ope
     assert guard.spent.runs_left == 2
 
 
-def test_a_delete_that_only_says_it_did_is_found_out(guard: Guard, server: StandIn) -> None:
+def test_a_delete_without_effect_is_detected(guard: Guard, server: StandIn) -> None:
     server.meddle = lambda received: Reply(204) if received.method == "DELETE" else None
     guard.send(bulk(3))
     assert guard.clean_up() == 3
@@ -82,7 +82,9 @@ def test_a_delete_that_only_says_it_did_is_found_out(guard: Guard, server: Stand
 
 
 @pytest.mark.parametrize("reply", [CUT, Reply(500, {}), Reply(403, {})])
-def test_what_the_server_does_not_say_is_gone_counts_as_left(guard: Guard, server: StandIn, reply: Reply) -> None:
+def test_a_run_counts_as_left_unless_the_server_says_that_it_is_gone(
+    guard: Guard, server: StandIn, reply: Reply
+) -> None:
     guard.send(bulk(3))
     server.meddle = lambda received: reply if received.method == "GET" else None
     assert guard.clean_up() == 3
@@ -115,7 +117,7 @@ def test_a_server_that_hangs_is_not_waited_for_with_every_run(
     assert len(server.received) - before <= 2 * (3 + concurrency.WORKERS)
 
 
-def test_counting_what_is_left_cleans_nothing_up(guard: Guard, server: StandIn) -> None:
+def test_counting_the_runs_that_are_left_deletes_none(guard: Guard, server: StandIn) -> None:
     made = [run["id"] for run in guard.send(bulk(3)).answer.json()["created_runs"]]
     guard.send(get(f"/v1/runs/{made[0]}", method="DELETE"))
     assert guard.count_left() == 2
@@ -182,7 +184,7 @@ def test_odd_things_in_a_list_are_passed_over(guard: Guard, server: StandIn) -> 
 
 
 @pytest.mark.usefixtures("small_numbers")
-def test_where_the_budget_ends_while_counting_what_was_not_asked_counts_as_left(open_guard: OpenGuard) -> None:
+def test_runs_that_the_budget_does_not_allow_to_count_count_as_left(open_guard: OpenGuard) -> None:
     guard = open_guard(budget=Budget(max_requests=2))
     guard.send(bulk(8))
     assert guard.count_left() == 8
@@ -200,7 +202,7 @@ def cut_after_creating(server: StandIn) -> None:
     server.meddle = meddle
 
 
-def test_what_a_cut_create_made_is_found_by_the_marker_and_cleaned_up(live_guard: Guard, server: StandIn) -> None:
+def test_runs_of_a_cut_create_are_found_by_the_marker_and_cleaned_up(live_guard: Guard, server: StandIn) -> None:
     theirs = server.add_run(input_values={"a": "b"})
     cut_after_creating(server)
     marked = bulk(3, input_values={"deep": [{"er": live_guard.marker}]})
@@ -213,7 +215,7 @@ def test_what_a_cut_create_made_is_found_by_the_marker_and_cleaned_up(live_guard
     assert len(live_guard.owned) == 3
 
 
-def test_what_a_cut_create_made_is_found_by_a_session_of_the_checks_own(live_guard: Guard, server: StandIn) -> None:
+def test_runs_of_a_cut_create_are_found_by_a_session_of_the_check(live_guard: Guard, server: StandIn) -> None:
     theirs = server.add_run(session_id=str(uuid.uuid4()))
     cut_after_creating(server)
     with pytest.raises(NoAnswer):
@@ -222,7 +224,9 @@ def test_what_a_cut_create_made_is_found_by_a_session_of_the_checks_own(live_gua
     assert set(server.runs) == {theirs}
 
 
-def test_what_only_looks_like_the_checks_own_is_told_and_not_touched(live_guard: Guard, server: StandIn) -> None:
+def test_runs_that_only_look_like_those_of_the_check_are_reported_and_not_changed(
+    live_guard: Guard, server: StandIn
+) -> None:
     same = {"workflow_id": WORKFLOW, "input_values": {"customer": "someone"}}
     cut_after_creating(server)
     with pytest.raises(NoAnswer):
@@ -260,7 +264,7 @@ def test_a_run_that_a_list_showed_before_a_create_was_sent_is_not_of_that_create
     assert ids_of(live_guard.possibly_left) == server.runs.keys() - theirs
 
 
-def test_an_unanswered_body_that_is_no_json_may_only_have_created_a_run_without_inputs_of_a_workflow_of_the_check(
+def test_an_unanswered_body_that_is_not_json_may_only_have_created_a_run_without_inputs_of_a_workflow_of_the_check(
     live_guard: Guard, server: StandIn
 ) -> None:
     server.meddle = lambda received: CUT if received.method == "POST" else None
@@ -278,7 +282,7 @@ def test_an_unanswered_body_that_is_no_json_may_only_have_created_a_run_without_
     assert str(likely) == f"{same} (workflow {WORKFLOW}, created at {created})"
 
 
-def test_an_unanswered_body_that_is_no_json_but_has_input_values_may_have_created_a_run_with_any(
+def test_an_unanswered_body_that_is_not_json_but_has_input_values_may_have_created_a_run_with_any(
     live_guard: Guard, server: StandIn
 ) -> None:
     server.meddle = lambda received: CUT if received.method == "POST" else None
@@ -311,7 +315,7 @@ def test_a_run_at_the_end_of_time_in_a_list_does_not_stop_the_clean_up(live_guar
 
 
 @pytest.mark.usefixtures("small_numbers")
-def test_where_nothing_can_be_looked_through_that_is_said_and_the_journal_stays(
+def test_if_no_list_can_be_searched_that_is_reported_and_the_journal_stays(
     live_guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs_client, "_MAX_SHARED_PAGES", 2)
@@ -353,7 +357,7 @@ def test_a_search_that_finds_everything_deletes_nothing_of_others(live_guard: Gu
     assert set(server.runs) == theirs
 
 
-def test_what_a_refused_create_made_all_the_same_is_found_by_the_marker(live_guard: Guard, server: StandIn) -> None:
+def test_runs_of_a_refused_create_are_found_by_the_marker(live_guard: Guard, server: StandIn) -> None:
     def refuses_and_creates(received: Received) -> Reply | None:
         if received.method != "POST":
             return None
@@ -374,7 +378,7 @@ def test_a_chain_that_is_answered_with_older_runs_does_not_get_them_deleted(live
     assert (set(server.runs), server.runs[old]["status"]) == ({old}, "scheduling")
 
 
-def test_runs_made_without_a_token_or_with_a_made_up_one_are_cleaned_up_by_whatever_reaches_them(
+def test_runs_created_without_a_valid_token_are_cleaned_up_with_any_token_that_reaches_them(
     guard: Guard, server: StandIn
 ) -> None:
     server.organisations["made-up"] = "three"

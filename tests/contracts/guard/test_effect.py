@@ -80,7 +80,7 @@ def test_a_bulk_create_costs_the_most_a_reader_of_its_count_could_make_of_it(cou
         "[" * 100_000 + '{"count": 1000}',
     ],
 )
-def test_a_body_that_a_lenient_server_might_read_costs_what_it_would_make(body: str) -> None:
+def test_a_body_costs_the_runs_that_a_lenient_server_might_create(body: str) -> None:
     assert cost(body) == 1000
 
 
@@ -209,7 +209,7 @@ def test_ids_behind_the_first_and_in_the_body_are_found() -> None:
         assert effect_of(post(f"/v1/runs/{RUN}", body, method="PATCH")).body_ids == {other}
 
 
-def test_what_is_no_uuid_is_told_apart() -> None:
+def test_ids_that_are_not_uuids_are_listed_separately() -> None:
     assert effect_of(get("/v1/runs/not-a-uuid", method="DELETE")).odd_ids == {"not-a-uuid"}
     assert effect_of(get(f"/v1/runs/{RUN[:-1]}", method="DELETE")).odd_ids == {RUN[:-1]}
     assert effect_of(get("/v1/runs/%25", method="DELETE")).odd_ids == {"%25", "%"}
@@ -229,7 +229,7 @@ def test_every_form_of_a_uuid_has_one_canonical_form(value: uuid.UUID) -> None:
 
 
 @given(st.text())
-def test_text_that_is_no_uuid_has_no_canonical_form(text: str) -> None:
+def test_text_that_is_not_a_uuid_has_no_canonical_form(text: str) -> None:
     found = canonical(text)
     assert found is None or str(uuid.UUID(found)) == found
 

@@ -69,11 +69,11 @@ def test_a_run_of_the_check_is_written_to_in_any_form_and_by_any_identity(guard:
     assert guard.send(get(f"/v1/runs/{ours}", method="DELETE")).answer.status == 404
 
 
-def test_reading_what_others_made_is_allowed(guard: Guard, server: StandIn) -> None:
+def test_reading_runs_of_others_is_allowed(guard: Guard, server: StandIn) -> None:
     assert guard.send(get(f"/v1/runs/{server.add_run()}")).answer.status == 200
 
 
-def test_a_made_up_id_passes_once_it_is_said_to_be_made_up(guard: Guard, server: StandIn) -> None:
+def test_a_made_up_id_passes_once_it_is_declared(guard: Guard, server: StandIn) -> None:
     unknown = str(uuid.uuid4())
     with pytest.raises(NotOwned):
         guard.send(get(f"/v1/runs/{unknown}", method="DELETE"))
@@ -96,12 +96,12 @@ def test_on_a_live_target_a_made_up_id_passes_only_if_no_organisation_knows_it(
     assert theirs in server.runs
 
 
-def test_what_is_no_uuid_passes_on_a_full_check_of_a_loopback_address(guard: Guard) -> None:
+def test_an_id_that_is_not_a_uuid_passes_on_a_full_check_of_a_loopback_address(guard: Guard) -> None:
     assert guard.send(get("/v1/runs/*", method="DELETE")).answer.status == 422
 
 
 @pytest.mark.parametrize("odd", ["1", "*", "%25", "all", "cancel", "0a1b2c3d", "null"])
-def test_what_a_broken_server_might_take_for_other_runs_does_not_pass_on_a_live_target(
+def test_ids_that_a_broken_server_might_take_for_other_runs_do_not_pass_on_a_live_target(
     live_guard: Guard, server: StandIn, odd: str
 ) -> None:
     with pytest.raises(NotAllowed):
@@ -109,7 +109,7 @@ def test_what_a_broken_server_might_take_for_other_runs_does_not_pass_on_a_live_
     assert server.received == []
 
 
-def test_harmless_texts_and_what_is_built_on_made_up_ids_pass_on_a_live_target(live_guard: Guard) -> None:
+def test_harmless_texts_and_texts_with_made_up_ids_pass_on_a_live_target(live_guard: Guard) -> None:
     unknown = "not-an-id-of-anything"
     live_guard.allow_unknown(unknown)
     for odd in ("not-a-uuid", f"{live_guard.marker}-x", unknown + "x"):
@@ -132,7 +132,7 @@ def test_harmless_texts_and_what_is_built_on_made_up_ids_pass_on_a_live_target(l
         ("POST", "/"),
     ],
 )
-def test_writes_to_what_belongs_to_all_pass_only_on_a_server_of_ones_own(
+def test_writes_to_whole_collections_pass_only_on_the_users_own_server(
     guard: Guard, live_guard: Guard, server: StandIn, method: str, path: str
 ) -> None:
     with pytest.raises(NotAllowed):
@@ -243,7 +243,7 @@ def test_on_a_live_target_without_delete_nothing_is_created_unless_runs_may_be_l
         (Reply(204), None, None, True),
     ],
 )
-def test_whether_deletes_are_offered_is_told_by_ids_that_nobody_has(
+def test_unused_ids_show_whether_deletes_are_offered(
     guard: Guard, server: StandIn, unknown: Reply, malformed: Reply | None, nowhere: Reply | None, offered: bool
 ) -> None:
     replies = [unknown, malformed, nowhere]
@@ -278,16 +278,14 @@ def test_a_target_whose_clock_is_wrong_has_its_runs_judged_by_that_clock(live_gu
     assert set(live_guard.owned) == {new}
 
 
-def test_on_a_server_of_ones_own_what_an_answer_tells_is_believed(guard: Guard, server: StandIn) -> None:
+def test_on_the_users_own_server_reported_runs_are_trusted(guard: Guard, server: StandIn) -> None:
     old = server.add_run(created_at="2023-11-07T05:31:56Z")
     server.meddle = lambda received: Reply(201, server.runs[old]) if received.method == "POST" else None
     guard.send(post("/v1/runs", {}))
     assert guard.send(get(f"/v1/runs/{old}", method="DELETE")).answer.status == 204
 
 
-def test_a_run_of_which_only_the_id_was_told_is_looked_at_once_before_it_is_written_to(
-    live_guard: Guard, server: StandIn
-) -> None:
+def test_a_run_with_only_its_id_reported_is_read_once_before_it_is_changed(live_guard: Guard, server: StandIn) -> None:
     old = server.add_run(created_at="2023-11-07T05:31:56Z")
     new, gone = server.add_run(), str(uuid.uuid4())
     told = {"run_ids": [old, new, gone]}

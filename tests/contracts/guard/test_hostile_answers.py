@@ -88,7 +88,7 @@ def test_every_behaviour_is_tried() -> None:
 
 
 @pytest.mark.parametrize(("name", "words"), [*ENDLESS.items(), *WRONG.items()])
-def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: str, words: str) -> None:
+def test_endless_or_invalid_answers_are_given_up_long_before_the_deadline(name: str, words: str) -> None:
     tracemalloc.start()
     try:
         outcome = lost(name, SMALL)
@@ -101,7 +101,7 @@ def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: st
 
 
 @pytest.mark.parametrize(("name", "words"), SLOW.items())
-def test_what_is_slow_is_given_up_in_time_however_steadily_it_drips(name: str, words: str) -> None:
+def test_a_slow_answer_is_given_up_at_the_deadline_however_steadily_bytes_arrive(name: str, words: str) -> None:
     outcome = lost(name, SHORT)
     assert re.fullmatch(words, outcome.reason), outcome.reason
     assert outcome.reached
@@ -115,7 +115,7 @@ def test_a_connection_that_is_never_made_has_a_time_of_its_own_and_carries_nothi
 
 
 @pytest.mark.parametrize(("name", "status"), ANSWERED.items())
-def test_what_is_an_answer_is_one_and_leads_nowhere(name: str, status: int) -> None:
+def test_unusual_answers_are_returned_and_redirects_not_followed(name: str, status: int) -> None:
     with HostileServer(BEHAVIOURS[name]) as server:
         upstream = Upstream(server.url)
         answers = [exchange(upstream, get("/v1/runs")) for _ in range(2)]
@@ -136,7 +136,7 @@ def test_json_of_more_values_than_may_be_is_given_up() -> None:
     assert outcome == Lost("the answer has more than 4000000 values as JSON", reached=True)
 
 
-def test_what_follows_an_answer_unasked_is_not_the_next_answer() -> None:
+def test_unsolicited_bytes_after_an_answer_are_not_the_next_answer() -> None:
     with Wire(ok(b"{}") + ok(b'"smuggled"'), ok(b'"asked for"')) as wire:
         upstream = Upstream(wire.url)
         bodies = [exchange(upstream, get("/")) for _ in range(2)]
@@ -160,20 +160,20 @@ def test_interim_answers_are_passed_over() -> None:
         (ok(b"", b"Content-Length: 0"), (("Content-Length", "0"), ("Content-Length", "0"))),
     ],
 )
-def test_what_servers_of_old_say_is_understood(raw: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+def test_answers_of_old_servers_are_understood(raw: bytes, headers: tuple[tuple[str, str], ...]) -> None:
     with Wire(then_close(raw)) as wire:
         answer = exchange(Upstream(wire.url), get("/"))
     assert isinstance(answer, Answer)
     assert (answer.status, answer.headers) == (200, headers)
 
 
-def test_a_tls_server_spoken_to_without_tls_is_told() -> None:
+def test_a_tls_server_that_is_addressed_without_tls_is_recognised() -> None:
     with Wire(then_close(b"\x15\x03\x01\x00\x02\x02\x46\n")) as wire:
         outcome = exchange(Upstream(wire.url), get("/"))
     assert outcome == Lost("the answer is no HTTP: it speaks TLS, so its URL begins with https", reached=True)
 
 
-def test_a_body_that_ends_with_its_tls_connection_is_whole_only_where_tls_says_so() -> None:
+def test_a_body_that_ends_with_its_tls_connection_is_whole_only_if_tls_was_closed_properly() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     with Wire(then_close(b"HTTP/1.1 200 OK\r\n\r\nhalf"), context=context) as wire:

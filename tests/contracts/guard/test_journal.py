@@ -122,7 +122,7 @@ def test_after_a_kill_between_create_and_answer_everything_is_cleaned_up(
     assert list(journal_dir.iterdir()) == []
 
 
-def test_after_a_kill_what_is_not_proven_to_be_ours_is_told_and_stays(server: StandIn, journal_dir: Path) -> None:
+def test_after_a_kill_runs_without_proof_are_reported_and_stay(server: StandIn, journal_dir: Path) -> None:
     killed_at(server, journal_dir, second_create, marked="unmarked")
     for _ in range(2):  # nothing is forgotten after the first try
         report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
@@ -134,7 +134,7 @@ def test_after_a_kill_what_is_not_proven_to_be_ours_is_told_and_stays(server: St
     assert list(journal_dir.iterdir()) == []
 
 
-def test_after_a_kill_runs_that_were_there_before_the_create_are_not_told(server: StandIn, journal_dir: Path) -> None:
+def test_after_a_kill_runs_that_existed_before_the_create_are_not_reported(server: StandIn, journal_dir: Path) -> None:
     theirs = server.add_run(input_values={"same": "for all"})
     killed_at(server, journal_dir, second_create, marked="unmarked")
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
@@ -174,7 +174,7 @@ def test_a_journal_in_use_is_left_alone(server: StandIn, journal_dir: Path) -> N
     assert (report.journals, report.cleaned, server.runs) == (1, 5, {})
 
 
-def test_the_intent_stands_on_disk_before_the_create_leaves_and_the_ids_before_its_answer_is_seen(
+def test_the_intent_is_on_disk_before_the_create_is_sent_and_the_ids_before_its_answer_is_returned(
     server: StandIn, journal_dir: Path, live_guard: Guard
 ) -> None:
     seen: list[list[dict[str, object]]] = []
@@ -278,7 +278,7 @@ def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
     assert len(server.received) == before
 
 
-def test_a_target_that_does_not_answer_is_said_to_and_its_journal_stays(
+def test_a_target_that_does_not_answer_is_reported_and_its_journal_stays(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
     guard = open_guard()
@@ -292,7 +292,9 @@ def test_a_target_that_does_not_answer_is_said_to_and_its_journal_stays(
     assert len(list(journal_dir.glob("*.jsonl"))) == 1
 
 
-def test_an_intent_that_was_never_sent_is_no_obstacle(server: StandIn, journal_dir: Path, live_guard: Guard) -> None:
+def test_an_intent_that_was_never_sent_does_not_hinder_the_clean_up(
+    server: StandIn, journal_dir: Path, live_guard: Guard
+) -> None:
     server.meddle = lambda received: CUT if received.method == "POST" else None
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(5, input_values={"m": live_guard.marker}))
@@ -345,7 +347,7 @@ def test_a_line_that_a_crash_cut_short_is_passed_over(
     assert len(server.runs) == 1
 
 
-def test_files_that_are_no_journals_are_said_to_be_and_left(journal_dir: Path, server: StandIn) -> None:
+def test_files_that_are_not_journals_are_reported_and_kept(journal_dir: Path, server: StandIn) -> None:
     journal_dir.mkdir()
     for name, text in (("a", "{}\n"), ("b", '{"journal": 99}\n'), ("c", "[]\nx\n"), ("d", '{"journal": 1}\n')):
         (journal_dir / f"{name}.jsonl").write_text(text)
@@ -409,7 +411,7 @@ def test_a_create_that_cannot_be_written_down_is_not_sent(
     assert server.received == []
 
 
-def test_what_goes_to_another_machine_is_written_through_to_the_disk(
+def test_the_journal_of_a_target_on_another_machine_is_synced_to_disk(
     journal_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []

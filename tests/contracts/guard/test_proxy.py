@@ -41,7 +41,7 @@ def through(
     return response, response.read()
 
 
-def test_a_request_passes_as_it_came_but_for_what_belongs_to_the_way(guard: Guard, server: StandIn) -> None:
+def test_a_request_passes_unchanged_except_for_hop_by_hop_headers(guard: Guard, server: StandIn) -> None:
     path = "/v1//runs/%2e%2E/a%2Fb;c=%zz?q=%20&q=+&Q[]={}|"
     headers = (
         ("Authorization", TOKEN),
@@ -82,7 +82,7 @@ def test_an_answer_comes_back_as_it_came(guard: Guard, server: StandIn) -> None:
     ]
 
 
-def test_what_no_server_may_send_does_not_stop_at_the_proxy(open_guard: OpenGuard) -> None:
+def test_invalid_answers_do_not_stop_the_proxy(open_guard: OpenGuard) -> None:
     told = b"HTTP/1.1 200 OK\r\nX-Odd: a\x00b\x1b[2J\r\nContent-Length: 999\r\nTransfer-Encoding: chunked\r\n\r\n"
     with Wire(told + b"2\r\n{}\r\n0\r\n\r\n") as wire:
         response, body = through(open_guard(url=wire.url), "GET", "/v1/runs")
@@ -117,7 +117,7 @@ def test_a_real_token_passes_and_is_known_and_masked_as_what_it_is(guard: Guard,
     assert guard._journal.record.runs == dict.fromkeys(guard.owned, "first")
 
 
-def test_what_is_not_let_out_gets_a_marked_answer(open_guard: OpenGuard, server: StandIn) -> None:
+def test_a_refused_request_gets_a_marked_answer(open_guard: OpenGuard, server: StandIn) -> None:
     guard = open_guard(budget=Budget(max_runs=5))
     theirs = server.add_run()
     refused, said = through(guard, "DELETE", f"/v1/runs/{theirs}")
@@ -128,7 +128,7 @@ def test_what_is_not_let_out_gets_a_marked_answer(open_guard: OpenGuard, server:
     assert server.received == []
 
 
-def test_what_gets_no_answer_gets_a_marked_one(guard: Guard, server: StandIn) -> None:
+def test_a_request_without_an_answer_gets_a_marked_one(guard: Guard, server: StandIn) -> None:
     server.meddle = lambda _: CUT
     response, _ = through(guard, "GET", "/v1/runs")
     assert (response.status, response.getheader(MARK)) == (502, "no-answer")

@@ -103,7 +103,7 @@ def test_a_wait_past_the_end_of_the_check_is_not_waited(open_guard: OpenGuard, s
     assert guard.send(get("/v1/runs")).answer.status == 429
 
 
-def test_a_retry_after_of_a_year_is_told_once_and_nothing_waits(
+def test_a_retry_after_of_a_year_is_reported_once_and_nothing_waits(
     open_guard: OpenGuard, server: StandIn, manual: ManualClock
 ) -> None:
     limited(server, 1, (("Retry-After", "31536000"),))
@@ -133,7 +133,7 @@ def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
     assert manual.sleeps == []
 
 
-def test_answers_that_were_lost_are_counted_and_the_first_is_told(guard: Guard, server: StandIn) -> None:
+def test_lost_answers_are_counted_and_the_first_is_reported(guard: Guard, server: StandIn) -> None:
     assert guard.log.lost is None
     server.meddle = lambda _: Reply(0)
     for path in ("/v1/runs?limit=1", "/v1/runs?limit=2"):
@@ -143,7 +143,7 @@ def test_answers_that_were_lost_are_counted_and_the_first_is_told(guard: Guard, 
     assert guard.log.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
 
 
-def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_said(
+def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_reported(
     open_guard: OpenGuard, server: StandIn, manual: ManualClock
 ) -> None:
     guard = open_guard(max_time_s=100, budget=Budget(rate=0.001))
@@ -166,7 +166,7 @@ def test_nothing_is_sent_after_the_end_of_the_check_but_to_clean_up(
     assert server.runs == {}
 
 
-def test_cleaning_up_ends_within_its_grace_and_what_it_did_not_reach_is_left(
+def test_cleaning_up_ends_within_its_grace_period_and_reports_the_rest_as_left(
     open_guard: OpenGuard, server: StandIn, manual: ManualClock
 ) -> None:
     guard = open_guard(max_time_s=100, clean_up=True)
@@ -265,16 +265,14 @@ def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, 
     assert (len(guard.owned), guard.spent.requests) == (3, 3)
 
 
-def test_of_requests_sent_together_one_without_an_answer_is_raised_after_the_others_ended(
-    guard: Guard, server: StandIn
-) -> None:
+def test_a_missing_answer_in_a_group_is_raised_after_the_others_have_ended(guard: Guard, server: StandIn) -> None:
     server.meddle = lambda received: CUT if received.method == "GET" else None
     with pytest.raises(NoAnswer):
         guard.send_together([get("/v1/runs"), bulk(2)])
     assert len(guard.owned) == 2
 
 
-def test_of_requests_sent_together_none_is_sent_where_one_is_refused(guard: Guard, server: StandIn) -> None:
+def test_no_request_of_a_group_is_sent_if_one_is_refused(guard: Guard, server: StandIn) -> None:
     theirs = server.add_run()
     with pytest.raises(Exception, match=theirs):
         guard.send_together([bulk(), get(f"/v1/runs/{theirs}", method="DELETE")])
@@ -289,7 +287,7 @@ def test_requests_sent_together_to_a_dead_target_end_as_no_answer(guard: Guard, 
     assert guard.can_afford(runs=100_000)
 
 
-def test_of_a_group_the_others_do_not_go_where_one_cannot_be_written_down(
+def test_no_request_of_a_group_is_sent_if_one_cannot_be_written_to_the_journal(
     guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full_disk(*_: object, **__: object) -> None:
@@ -301,7 +299,7 @@ def test_of_a_group_the_others_do_not_go_where_one_cannot_be_written_down(
     assert server.received == []
 
 
-def test_an_interrupted_wait_gives_its_charge_back(open_guard: OpenGuard, manual: ManualClock) -> None:
+def test_an_interrupted_wait_is_refunded(open_guard: OpenGuard, manual: ManualClock) -> None:
     guard = open_guard(budget=Budget(max_runs=5, rate=1))
     guard.send(get("/v1/runs"))
 
@@ -352,7 +350,7 @@ def test_a_date_that_is_far_away_is_a_long_wait_and_no_error(manual: ManualClock
     assert pace.asked_wait_s(Answer(429, (("retry-after", text),), b""), attempt=0) > 3e7
 
 
-def test_a_pause_to_the_end_of_the_check_is_told_however_late_the_next_request_asks(manual: ManualClock) -> None:
+def test_a_pause_to_the_end_of_the_check_is_reported_however_late_the_next_request_comes(manual: ManualClock) -> None:
     """Nothing is slept for: what is left is read after the clock, not before."""
     pace = RateLimiter(None, manual.clock)
     end = manual.clock.monotonic() + 20

@@ -104,7 +104,7 @@ def test_a_large_answer_is_read_whole_and_one_that_ends_early_is_lost() -> None:
         assert exchange(upstream, get("/")) == Lost("the answer was cut after 3 of 4 bytes", reached=True)
 
 
-def test_a_head_answer_has_no_body_whatever_length_it_tells() -> None:
+def test_a_head_answer_has_no_body_whatever_its_content_length() -> None:
     with Wire(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", ok(b"[]")) as wire:
         upstream = Upstream(wire.url)
         answer = exchange(upstream, get("/", method="HEAD"))
@@ -161,7 +161,7 @@ def test_an_answer_that_never_ends_or_grows_too_large_is_given_up() -> None:
         (then_close(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 257 + b"\r\n"), "the answer has more than 256 headers"),
     ],
 )
-def test_what_is_no_whole_answer_is_lost_in_words(says: Any, words: str) -> None:
+def test_an_incomplete_answer_is_lost_with_a_reason(says: Any, words: str) -> None:
     with Wire(says) as wire:
         lost = exchange(Upstream(wire.url), bulk())
     assert isinstance(lost, Lost)
@@ -180,7 +180,7 @@ def test_an_answer_that_does_not_come_in_time_is_lost() -> None:
     assert lost == Lost("no answer in time", reached=True)
 
 
-def test_a_target_that_is_not_there_is_said_to_be_so() -> None:
+def test_a_missing_target_is_reported() -> None:
     with Wire(ok()) as wire:
         url = wire.url
     lost = exchange(Upstream(url), get("/"))
@@ -239,7 +239,7 @@ def test_a_write_goes_over_no_connection_that_was_idle_for_long() -> None:
     assert wire.connections == 2
 
 
-def test_closing_cuts_what_is_on_its_way_and_lets_nothing_out_after() -> None:
+def test_closing_cuts_requests_in_flight_and_sends_nothing_afterwards() -> None:
     arrived, done = threading.Event(), threading.Event()
     outcomes: list[Answer | Lost] = []
 
@@ -297,7 +297,7 @@ def pour(source: socket.socket, into: socket.socket) -> None:
             into.sendall(some)
 
 
-def test_through_a_proxy_only_the_targets_name_is_told() -> None:
+def test_a_proxy_learns_only_the_name_of_the_target() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     with Wire(ok(b"through"), context=context) as wire, Wire(tunnel(wire)) as proxy:
@@ -313,7 +313,7 @@ def test_through_a_proxy_only_the_targets_name_is_told() -> None:
     assert wire.requests[0].startswith(b"GET /v1/runs HTTP/1.1\r\nHost: localhost")
 
 
-def test_a_proxy_that_refuses_is_said_to_be_the_one_who_does() -> None:
+def test_a_proxy_that_refuses_is_named_as_such() -> None:
     with Wire(then_close(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")) as proxy:
         lost = exchange(Upstream("https://localhost:1", proxy=proxy.url), get("/"))
     assert lost == Lost("cannot connect: the proxy refuses: 407 Proxy Authentication Required", reached=False)
@@ -362,12 +362,12 @@ def test_an_answer_to_a_body_that_was_not_read_to_its_end_is_an_answer() -> None
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "x", "http://user:word@host"])
-def test_a_url_that_is_no_target_cannot_be_checked(url: str) -> None:
+def test_a_url_that_is_not_of_a_server_cannot_be_checked(url: str) -> None:
     with pytest.raises(CouldNotCheck):
         Upstream(url)
 
 
-def test_a_ca_bundle_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_ca_bundle_that_cannot_be_used_is_reported_in_one_line(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.pem"
     for _ in range(2):
         with pytest.raises(CouldNotCheck, match=r"bundle\.pem"):
@@ -378,7 +378,7 @@ def test_a_ca_bundle_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> 
 # Tokens
 
 
-def test_a_placeholder_becomes_the_token_on_the_way_out_only(guard: Guard, server: StandIn) -> None:
+def test_a_placeholder_is_replaced_by_the_token_only_when_it_is_sent(guard: Guard, server: StandIn) -> None:
     for authorization in ("Bearer $TOKEN", "Bearer $SECOND_TOKEN", "Basic $TOKEN", "bearer  $TOKEN", "Bearer other"):
         guard.send(get("/v1/runs", authorization=authorization))
     guard.send(get("/v1/runs", authorization=None))
@@ -396,7 +396,7 @@ def test_a_placeholder_becomes_the_token_on_the_way_out_only(guard: Guard, serve
     ]
 
 
-def test_a_placeholder_elsewhere_than_in_the_authorization_is_no_token(guard: Guard, server: StandIn) -> None:
+def test_a_placeholder_outside_of_the_authorization_is_not_replaced(guard: Guard, server: StandIn) -> None:
     guard.send(Request("POST", "/v1/runs/bulk?x=$TOKEN", (("X-Other", "Bearer $TOKEN"),), b'{"count": "$TOKEN"}'))
     [received] = server.received
     assert (received.target, received.header("x-other"), received.body) == (
@@ -437,7 +437,7 @@ def test_a_token_is_masked_in_the_forms_that_json_and_urls_give_it() -> None:
     assert tokens.put_in("Bearer $TOKEN") == f"Bearer {token}"
 
 
-def test_a_short_token_is_masked_behind_bearer_only_so_that_no_answer_is_changed() -> None:
+def test_a_short_token_is_masked_only_after_bearer_so_that_no_answer_is_changed() -> None:
     tokens = Tokens("test", "testing")
     body = b'{"input_values": {"a": "test"}, "said": ["Bearer test", "Bearer testing"]}'
     assert tokens.mask_bytes(body) == (
@@ -471,7 +471,7 @@ def test_a_redirect_is_the_answer_and_is_followed_nowhere(guard: Guard, server: 
     assert (exchange.answer.status, elsewhere.requests) == (302, [])
 
 
-def test_the_record_of_exchanges_is_bounded_by_number_and_by_bytes_of_bodies_and_headers(
+def test_the_log_of_exchanges_is_bounded_by_number_and_by_bytes_of_bodies_and_headers(
     open_guard: OpenGuard, server: StandIn
 ) -> None:
     guard = open_guard(bounds=Bounds(exchanges=3))

@@ -107,7 +107,7 @@ def test_where_others_make_runs_of_the_workflow_an_unreported_run_is_not_certain
     assert not found.certain
 
 
-def test_a_create_that_makes_two_and_reports_one_is_noticed(watched: Guard, server: StandIn) -> None:
+def test_a_create_that_makes_two_runs_and_reports_one_is_detected(watched: Guard, server: StandIn) -> None:
     def makes_two(received: Received) -> Reply | None:
         if received.method == "POST":
             server.add_run()
@@ -131,7 +131,7 @@ def test_unreported_runs_are_charged(open_guard: OpenGuard, server: StandIn) -> 
 
 
 @pytest.mark.parametrize("page", [Reply(503, {}), Reply(200, {"items": None}), CUT])
-def test_where_the_lists_cannot_tell_one_of_a_kind_is_sent_and_what_is_left_is_unknown(
+def test_if_lists_are_not_reliable_one_request_of_a_kind_is_sent_and_it_is_unknown_what_is_left(
     watched: Guard, server: StandIn, page: Reply
 ) -> None:
     server.meddle = lambda received: page if received.target.startswith("/v1/runs?") else None
@@ -144,7 +144,7 @@ def test_where_the_lists_cannot_tell_one_of_a_kind_is_sent_and_what_is_left_is_u
     assert server.runs == {}
 
 
-def test_a_list_that_never_shows_what_was_made_cannot_tell(watched: Guard, server: StandIn) -> None:
+def test_a_list_that_never_shows_created_runs_is_not_reliable(watched: Guard, server: StandIn) -> None:
     server.meddle = lambda received: Reply(200, {"items": []}) if received.target.startswith("/v1/runs?") else None
     watched.send(bulk(1))
     watched.clean_up()
@@ -199,7 +199,7 @@ def test_own_runs_are_deleted_though_their_reads_are_404(watched: Guard, server:
     assert watched.left_unknown == ()
 
 
-def test_what_the_lists_show_is_left_though_its_read_is_404(watched: Guard, server: StandIn) -> None:
+def test_a_listed_run_is_left_though_its_read_is_404(watched: Guard, server: StandIn) -> None:
     def keeps_all(received: Received) -> Reply | None:
         if received.method == "DELETE" and received.target.rpartition("/")[2] in server.runs:
             return Reply(204)
@@ -210,7 +210,7 @@ def test_what_the_lists_show_is_left_though_its_read_is_404(watched: Guard, serv
     assert watched.clean_up() == 3
 
 
-def test_where_neither_reads_nor_lists_tell_what_is_left_is_unknown(watched: Guard, server: StandIn) -> None:
+def test_it_is_unknown_what_is_left_if_neither_reads_nor_lists_show_it(watched: Guard, server: StandIn) -> None:
     def blind(received: Received) -> Reply | None:
         shows_nothing = Reply(200, {"items": []}) if received.target.startswith("/v1/runs?") else None
         return shows_nothing or reads_are_404(received)
@@ -252,7 +252,7 @@ def test_ids_that_are_no_uuids_are_deleted(watched: Guard, server: StandIn, run_
 
 
 @pytest.mark.parametrize("run_id", [".", "..", "bulk", "../machines/1", "a/b", "%2e%2e", "a?b", "*", " ", "x;y"])
-def test_ids_that_would_change_what_a_path_means_are_not_sent_and_said_to_be_unknown(
+def test_ids_that_would_change_the_meaning_of_a_path_are_not_sent_and_count_as_unknown(
     watched: Guard, server: StandIn, run_id: str
 ) -> None:
     deleted: list[str] = []
@@ -292,7 +292,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def test_a_full_check_of_a_server_of_ones_own_is_not_watched(guard: Guard, server: StandIn) -> None:
+def test_a_full_check_of_the_users_own_server_is_not_watched(guard: Guard, server: StandIn) -> None:
     guard.send(bulk(2))
     guard.send(get("/v1/runs"))
     assert server.sent("GET") == ["/v1/runs"]

@@ -13,7 +13,7 @@ from tests.contracts.matrix import defects_table, schemathesis_tuning
 from tests.standin.defects import DEFECTS
 
 
-def test_the_table_says_of_each_defect_what_finds_it():
+def test_the_table_says_for_each_defect_what_finds_it():
     row = {"found": "NO-5XX", "s": 1.0, "requests": 5, "runs": 2, "on": "2026-01-01"}
     one, other, third = list(DEFECTS)[:3]
     cache = {
@@ -40,7 +40,7 @@ def test_the_table_says_of_each_defect_what_finds_it():
     assert "- schemathesis alone: 1 of the 2 it was given" in "\n".join(lines)
 
 
-def test_only_what_is_not_in_the_cache_is_measured(tmp_path, monkeypatch):
+def test_only_defects_that_are_not_in_the_cache_are_measured(tmp_path, monkeypatch):
     cache = tmp_path / "defects.json"
     cache.write_text(json.dumps({"check": {}, "schemathesis": {defects_table.HEALTHY: {"failures": [], "s": 1.0}}}))
     (tmp_path / "docs").mkdir()

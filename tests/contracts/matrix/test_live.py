@@ -97,7 +97,7 @@ def test_a_plan_of_a_live_check_sends_nothing(contracts, url, others, seen):
     assert others.now() == others.before
 
 
-def test_what_a_killed_check_left_is_cleaned_up_and_nothing_else(program, contracts, url, others):
+def test_only_the_runs_that_a_killed_check_left_are_cleaned_up(program, contracts, url, others):
     check = program(
         *("check", url, "--profile", "live", "--allow-writes", "--seed", 1, "--rate", 20, "--max-time", 45),
         *("--second-token", TOKENS[1]),

@@ -84,7 +84,7 @@ def test_a_timed_survivor_is_not_equivalent(monkeypatch: pytest.MonkeyPatch) -> 
     assert verdicts == {True: "survived", False: "equivalent"}
 
 
-def test_what_is_no_python_is_refused() -> None:
+def test_a_text_that_is_not_python_is_refused() -> None:
     source = "def f(a):\n    a.c = 1"
     (mutant,) = (each for each in mutants_of("module", source) if each.operator == "await before a write")
     with pytest.raises(SyntaxError):

@@ -44,7 +44,7 @@ def test_another_form_of_a_uuid_is_in_doubt_and_read(form: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "x", W[:-1], W + "0", W[:-1] + "g", f"{W}\n", 5, None, [], {}, True])
-def test_what_is_no_uuid_is_a_fault(wrong: Any) -> None:
+def test_a_text_that_is_not_a_uuid_is_a_fault(wrong: Any) -> None:
     assert read("RunCreate", workflow_id=wrong)[1].faults
 
 
@@ -84,7 +84,7 @@ def test_a_text_that_looks_like_a_number_is_in_doubt_and_not_read(count: str) ->
 @pytest.mark.parametrize(
     "count", ["1.5", "1001.0", "-1", "x", "", "1e9", 1.5, float("nan"), float("inf"), 1001, 0, "0", False, [5]]
 )
-def test_what_is_no_integer_in_range_is_a_fault(count: Any) -> None:
+def test_a_value_that_is_not_an_integer_in_range_is_a_fault(count: Any) -> None:
     assert read("RunBulkCreate", workflow_id=W, count=count)[1].faults
 
 
@@ -97,7 +97,7 @@ def test_a_lenient_form_of_a_boolean_is_in_doubt_and_read(flag: Any, means: bool
 
 
 @pytest.mark.parametrize("flag", ["maybe", 2, -1, 0.5, [], {}, ""])
-def test_what_is_no_boolean_is_a_fault(flag: Any) -> None:
+def test_a_value_that_is_not_a_boolean_is_a_fault(flag: Any) -> None:
     assert read("RunCreate", workflow_id=W, start_session=flag)[1].faults
 
 
@@ -120,7 +120,7 @@ def test_moments_are_rfc_3339(moment: Any, fault: bool, ambiguity: bool) -> None
     assert (bool(diagnostics.faults), bool(diagnostics.ambiguities)) == (fault, ambiguity)
 
 
-def test_a_moment_is_one_wherever_it_is_told() -> None:
+def test_a_moment_is_recognised_in_any_time_zone() -> None:
     assert moment_of("2025-01-02T03:04:05Z") == moment_of("2025-01-02T08:34:05.000+05:30")
     assert moment_of("2025-02-30T00:00:00Z") is None
     assert moment_of("2025-01-02T03:04:05") is None
@@ -132,7 +132,7 @@ def test_a_status_is_one_of_the_documented_words(wrong: Any) -> None:
     assert read("RunUpdate", status=wrong)[1].faults
 
 
-def test_a_fault_says_where_it_is_without_what_changes_from_one_request_to_the_next() -> None:
+def test_the_place_of_a_fault_does_not_contain_indexes() -> None:
     _, diagnostics = read("WorkflowChainCreate", steps=[{"workflow_id": W}, {"workflow_id": W, "inputs": 5}])
 
     assert diagnostics.faults == [Fault(("steps", 1, "inputs"), "type")]
@@ -146,7 +146,7 @@ def test_a_list_has_as_many_items_as_it_must() -> None:
 
 
 @pytest.mark.parametrize(("text", "is_valid"), [("", True), ("YQ==", True), ("YQ", False), ("!", False), ("é", False)])
-def test_base64_is_told_from_other_text(text: str, is_valid: bool) -> None:
+def test_base64_is_distinguished_from_other_text(text: str, is_valid: bool) -> None:
     assert is_valid_base64(text) == is_valid
 
 

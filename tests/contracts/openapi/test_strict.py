@@ -89,14 +89,14 @@ def _accepts_field(component: str, name: str, value: Any) -> bool:
         ({"created_at": "x"}, ("created_at",), "a date-time"),
     ],
 )
-def test_what_the_schema_requires_of_a_wrong_part_is_told(change: dict[str, Any], path: Any, words: str) -> None:
+def test_the_requirement_of_the_schema_is_named_for_a_wrong_part(change: dict[str, Any], path: Any, words: str) -> None:
     found = success_requirements("get_run", RUN | change)
 
     assert list(found) == [path]
     assert found[path].startswith(words)
 
 
-def test_of_several_forms_the_one_that_comes_nearest_is_told() -> None:
+def test_the_requirement_of_the_most_similar_of_several_forms_is_named() -> None:
     found = success_requirements("get_run", RUN | {"included": [{"type": "machine"}]})
 
     assert found == {("included",): "valid (included.0.id must be present)"}

@@ -37,7 +37,7 @@ def causes(asked: str, included: Any, *, answer: dict[str, Any] | None = None, k
         ("workflow", [{"type": "workflow", "name": "judged by the schema, which requires the id"}]),
     ],
 )
-def test_what_was_asked_for_may_be_included(asked, included):
+def test_requested_resources_may_be_included(asked, included):
     assert causes(asked, included) == []
 
 
@@ -66,7 +66,7 @@ def test_runs_of_a_list_share_their_resources():
     assert causes("workflow", [WORKFLOW, WORKFLOW], answer=listed) == ["a resource is included twice"]
 
 
-def test_what_no_read_has_shown_is_not_missed():
+def test_a_resource_that_no_read_has_shown_is_not_missed():
     assert causes("workflow,machine", [], known={}) == []
     assert causes("machine.pools", [POOL], known={}) == []
     assert causes("machine.pools", [POOL], known={"m1": {"id": "m1"}}) == []

@@ -91,7 +91,7 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
         ({}, {"output_data": {"a": 1}}, {"status": "running", "output_data": {"b": 2}}, []),
     ],
 )
-def test_an_update_changes_what_it_names(
+def test_an_update_changes_the_fields_that_it_names(
     before: dict[str, Any], body: dict[str, Any], after: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     before = {"started_at": None} | before
@@ -154,7 +154,7 @@ def test_a_difference_is_the_effect_of_a_change_if_the_run_was_read_before_it() 
     assert of(read_before.read_violations(other)) == [("UPDATE-PARTIAL", "session_alias reads otherwise")]
 
 
-def test_what_a_run_was_doing_when_it_was_cancelled_may_still_be_written() -> None:
+def test_a_cancelled_run_may_still_write_results_of_its_work() -> None:
     late = run_of(status="cancelled", output_data={"a": 1})
 
     at_work = known(status="running").after_update({"status": "cancelled"}, run_of(status="cancelled"))

@@ -139,7 +139,7 @@ class TestRequests:
             ("create_run", {"workflow_id": W.upper()}),
         ],
     )
-    def test_what_is_not_determined_is_in_doubt(self, operation: str, body: Any) -> None:
+    def test_undetermined_values_are_ambiguous(self, operation: str, body: Any) -> None:
         parsed = read_body(operation, body)
 
         assert not parsed.faults
@@ -177,7 +177,7 @@ class TestBlame:
             ({"count": 3, "input_values": {"a": 1}}, "REQ-ACCEPT"),
         ],
     )
-    def test_a_valid_request_that_is_refused_breaks_the_rule_of_what_it_has(self, body: Any, rule: str) -> None:
+    def test_the_rule_that_a_refused_valid_request_breaks_depends_on_its_fields(self, body: Any, rule: str) -> None:
         assert refusal_of_valid(reading_of(**body), answer({"detail": "no"}, 422)).rule == rule
 
     def test_null_in_a_step_is_blamed_as_null(self) -> None:
@@ -202,7 +202,7 @@ class TestBlame:
         assert violation.rule == rule
         assert "*" in violation.cause or "count" in violation.cause or "workflow" in violation.cause
 
-    def test_a_body_that_is_none_breaks_the_rule_of_bodies(self) -> None:
+    def test_an_accepted_body_that_is_not_an_object_breaks_the_rule_of_bodies(self) -> None:
         parsed = read_request("bulk_create_runs", b"[]")
 
         violation = acceptance_of_invalid(parsed, bulk([run_of()]))
@@ -297,7 +297,7 @@ class TestErrors:
 
         assert not self.causes(reading_of(count=0, start_session=1), errors)
 
-    def test_a_server_may_stop_at_what_is_in_doubt(self) -> None:
+    def test_a_server_may_report_an_ambiguous_value_only(self) -> None:
         parsed = reading_of(count=0, start_session=1)
 
         assert not self.causes(parsed, [self.error("body", "start_session")])
@@ -334,7 +334,7 @@ class TestAnswersToAnything:
         return [violation.rule for violation in universal_violations("get_run", request, told, canaries)]
 
     @pytest.mark.parametrize("status", [500, 502, 599, 0])
-    def test_a_5xx_or_none_breaks_a_rule(self, status: int) -> None:
+    def test_a_5xx_or_a_missing_answer_breaks_a_rule(self, status: int) -> None:
         assert "NO-5XX" in self.rules(answer({"detail": "x"}, status))
 
     def test_a_secret_in_the_body_or_in_a_header_is_a_leak(self) -> None:
@@ -360,7 +360,7 @@ class TestAnswersToAnything:
             (None, True),
         ],
     )
-    def test_what_was_sent_openly_may_come_back(self, sent: bytes | None, is_leak: bool) -> None:
+    def test_a_canary_that_was_sent_openly_may_come_back(self, sent: bytes | None, is_leak: bool) -> None:
         request = Request("POST", "/v1/runs", (), sent)
         told = answer({"detail": "mark"}, 422)
         rules = [violation.rule for violation in universal_violations("create_run", request, told, [b"mark"])]
@@ -386,7 +386,7 @@ class TestAnswersToAnything:
         assert not self.rules(answer({"detail": "x"}, 404, (("content-type", "application/json; charset=utf-8"),)))
 
     @pytest.mark.parametrize("waits", ["1", " 30 ", "Wed, 21 Oct 2026 07:28:00 GMT"])
-    def test_a_429_that_says_when_is_right(self, waits: str) -> None:
+    def test_a_429_with_retry_after_breaks_no_rule(self, waits: str) -> None:
         assert is_retry_after(waits)
         assert not self.rules(answer({"detail": "x"}, 429, (*JSON, ("Retry-After", waits))))
 
@@ -469,7 +469,7 @@ class TestCreates:
         assert gains_inputs(reading_of(machine_id=M))
         assert not gains_inputs(reading_of())
 
-    def test_what_the_server_says_the_time_is_counts_as_now(self) -> None:
+    def test_the_date_of_the_answer_counts_as_now(self) -> None:
         late = NOW + timedelta(days=3)
         run = run_of(created_at=late.isoformat())
         body = {"created_runs": [run], "failed_count": 0, "errors": []}
@@ -525,7 +525,7 @@ class TestCreates:
             (bulk([run_of()], failed_count="0", errors="x"), 1),
         ],
     )
-    def test_what_is_not_of_its_schema_is_not_judged_further(self, told: Answer, runs: int) -> None:
+    def test_a_field_that_violates_its_schema_is_not_judged_further(self, told: Answer, runs: int) -> None:
         judgement = judge_create(reading_of(count=max(runs, 1)), told, now=NOW, seen=Seen())
 
         assert {violation.cause for violation in judgement.violations} <= {"runs and failures do not add up to count"}
@@ -548,7 +548,7 @@ class TestComparing:
             ("e\u0301", "é"),
         ],
     )
-    def test_what_differs_in_value_or_type_is_told(self, one: Any, other: Any) -> None:
+    def test_differences_in_value_or_type_are_described(self, one: Any, other: Any) -> None:
         assert difference({"in": one}, {"in": other}, "inputs")
         assert difference({"in": other}, {"in": one}, "inputs")
 
@@ -563,7 +563,7 @@ class TestComparing:
             ({"a": 1}, {}, ""),
         ],
     )
-    def test_what_changed_may_be_the_same_at_other_places(self, one: Any, other: Any, change: str) -> None:
+    def test_the_same_change_at_other_places_is_described_alike(self, one: Any, other: Any, change: str) -> None:
         found = difference(one, other, "field")
         assert found is not None
         assert found.change == (found + " in run 2 of 3").change == change
@@ -594,7 +594,7 @@ class TestComparing:
         assert changed_field(before, before | {"input_values": {"a": 2}}, ("input_values",))
         assert changed_field({}, before) is None
 
-    def test_what_stays_depends_on_what_was_asked_for(self) -> None:
+    def test_the_stable_fields_depend_on_the_create(self) -> None:
         assert "machine_id" not in stable_fields(None)
         assert {"machine_id"} <= set(stable_fields(reading_of(machine_id=M)))
         assert {"pool_ids"} <= set(stable_fields(reading_of()))
@@ -618,7 +618,7 @@ class TestLives:
         assert can_follow(before, after) == possible
         assert (step_violation(before, after) is None) == possible
 
-    def test_in_what_a_run_ended_does_not_make_another_fault(self) -> None:
+    def test_the_final_status_of_a_run_does_not_change_the_dedup_key(self) -> None:
         wrong = [step_violation("cancelled", after) for after in ("success", "error", "running")]
 
         ended, failed, back = (one.dedup_key if one else None for one in wrong)

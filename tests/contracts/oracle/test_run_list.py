@@ -96,7 +96,7 @@ def test_nothing_is_wrong_with_a_list_of_the_matching_runs() -> None:
     assert missing_runs(pages, NEWEST_FIRST, runs) == []
 
 
-def test_other_runs_are_judged_by_what_the_list_shows_of_them() -> None:
+def test_unknown_runs_are_judged_by_the_fields_that_the_list_shows() -> None:
     assert causes([page(7, 8)], []) == []
     assert causes([page(7, 8, workflow_id=W2)], []) == [("LIST-FILTER", "workflow_id gives others too")]
     shown = [page(7, status="running")]
@@ -111,7 +111,7 @@ def test_a_run_of_another_case_that_is_listed_wrongly_is_named_so_that_its_creat
     assert (known.violation.about, known.run_id) == ("", view(7)["id"])
 
 
-def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
+def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
     shown = page(7)
     del shown.body["items"][0]["input_values"]
 
@@ -163,7 +163,7 @@ def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_list_is_told_by_its_cause(
+def test_each_fault_of_a_list_has_its_cause(
     pages: list[Page], runs: list[Candidate], expected: list[tuple[str, str]]
 ) -> None:
     assert causes(pages, runs) == expected

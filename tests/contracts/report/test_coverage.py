@@ -50,7 +50,7 @@ def test_a_rule_of_whole_answers_judges_every_field_that_was_there():
     assert not by_part["answer organization_id"].rules
 
 
-def test_what_is_not_checked_comes_first():
+def test_unchecked_parts_come_first():
     lines = [click.unstyle(line) for line in render_coverage(of_get_pool(), has_counts=True)]
     assert lines[0] == f"Not checked by any rule (or, of a status: no answer had it): {len(parts_of('get_pool')) - 3}"
     assert lines[1].startswith("  get_pool: status 400, status 401, ")
@@ -75,7 +75,7 @@ def test_it_is_json_too():
     }
 
 
-def test_what_was_measured_names_operations_and_rules_that_there_are():
+def test_the_measured_coverage_names_existing_operations_and_rules():
     recorded = recorded_of_a_whole_check()
     assert set(recorded) == set(operations())
     assert {rule for parts in recorded.values() for rules in parts.values() for rule in rules} <= set(REGISTRY)

@@ -207,13 +207,13 @@ def test_a_made_up_idempotency_key_is_new_in_each_try_and_the_same_within(server
     assert first != "contract-5f0c2a9b7e"
 
 
-def test_an_odd_idempotency_key_is_what_is_tried_and_stays(server):
+def test_an_unusual_idempotency_key_is_kept(server):
     exchange = Exchange(Request("POST", "/v1/runs", (("Idempotency-Key", "ü"), JSON), b"{}"), Answer(201, (), b"{}"))
     server.run("\n".join(curls([exchange], server.url)))
     assert server.arrived.pop().header("Idempotency-Key") == "ü"
 
 
-def test_an_answer_that_is_no_json_gives_no_ids():
+def test_an_answer_that_is_not_json_gives_no_ids():
     wanted = "11111111-2222-4333-8444-555555555555"
     exchanges = [
         Exchange(Request("GET", "/v1/runs"), Answer(200, (), b"<html>")),

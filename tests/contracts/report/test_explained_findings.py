@@ -33,7 +33,7 @@ def rendered(form: str, result: CheckResult = RESULT) -> str:
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_a_fault_is_told_once_with_what_works_and_where_else_it_was_seen(form: str) -> None:
+def test_a_fault_is_shown_once_with_what_works_and_where_else_it_was_seen(form: str) -> None:
     said = rendered(form)
 
     assert SUMMARY in said
@@ -50,7 +50,7 @@ def test_machine_formats_have_the_sentence_of_every_finding(form: str) -> None:
     assert "the other sentence" in said.lower()
 
 
-def test_the_page_tells_a_fault_once() -> None:
+def test_the_page_shows_a_fault_once() -> None:
     page = rendered("html")
 
     assert "<dt>Works</dt>" in page
@@ -63,7 +63,7 @@ def test_the_verdict_counts_faults() -> None:
     assert "FAILED: 1 finding." in rendered("text")
 
 
-def test_a_part_is_told_if_its_fault_is_accepted_by_the_baseline() -> None:
+def test_a_part_is_shown_if_the_main_finding_is_accepted_by_the_baseline() -> None:
     accepted = dataclasses.replace(RESULT, findings=(PART,), baselined=(MAIN,))
 
     assert "the other sentence" in rendered("text", accepted)

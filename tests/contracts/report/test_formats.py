@@ -103,7 +103,7 @@ def test_junit_has_a_test_case_a_rule():
     assert cases["IDEM-REPLAY"].findtext("system-out") == "1 accepted by the baseline"
 
 
-def test_junit_tells_a_failure_with_its_command_though_xml_cannot_hold_every_character():
+def test_junit_shows_a_failure_with_its_command_though_xml_cannot_contain_every_character():
     failure = junit(samples.report()).find(".//testcase[@name='BULK-ECHO']/failure")
     assert "as sent, in every run \\x00\\x1b[31m]]>" in failure.get("message")
     assert "got          another <value> in the last" in failure.text
@@ -111,7 +111,7 @@ def test_junit_tells_a_failure_with_its_command_though_xml_cannot_hold_every_cha
     assert samples.ECHO.fingerprint in failure.text
 
 
-def test_junit_tells_what_did_not_repeat_and_what_is_accepted():
+def test_junit_shows_unstable_and_accepted_findings():
     told = junit(samples.report()).find("testsuite").findtext("system-out")
     assert "Unstable" in told
     assert "Accepted by the baseline: IDEM-REPLAY" in told
@@ -159,7 +159,7 @@ def test_sarif_points_at_the_operation_in_the_description():
     assert echo["locations"][0]["logicalLocations"][0]["name"] == "update_run"
 
 
-def test_sarif_tells_what_was_not_judged():
+def test_sarif_lists_rules_that_were_not_judged():
     (run,) = written("sarif", samples.report(failed_by=("X is required",)))["runs"]
     told = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
     assert told[0] == "X is required"
@@ -169,7 +169,7 @@ def test_sarif_tells_what_was_not_judged():
     assert run["invocations"][0]["executionSuccessful"] is True
 
 
-def test_sarif_of_a_check_that_could_not_be_made_says_so():
+def test_sarif_says_that_a_target_could_not_be_checked():
     (run,) = written("sarif", samples.report(samples.without_findings(verdict="could_not_check")))["runs"]
     assert run["invocations"][0]["executionSuccessful"] is False
     assert run["results"] == []
@@ -294,11 +294,11 @@ def test_a_long_finding_is_cut_in_the_summary():
         ),
     ],
 )
-def test_the_frequency_says_only_what_is_known(fields, words):
+def test_the_frequency_contains_only_known_numbers(fields, words):
     assert Finding("R", "c", "e", "g", (), stable=False, intermittent=True, **fields).frequency == words
 
 
-def test_what_was_not_sent_again_is_not_said_to_have_been():
+def test_a_finding_that_was_not_sent_again_says_so():
     finding = Finding("BULK-ECHO", "a cause", "this", "that", (), stable=False, not_sent_again="the time was over")
     report = samples.report(samples.without_findings(unstable=(finding,)))
     for name in ("junit", "html", "markdown"):

@@ -43,7 +43,7 @@ def masked(request: Request) -> Request:
         {"sensitive_input_values": {"a": SECRET}, "input_values": {"a": f"and here: {SECRET}"}},
     ],
 )
-def test_a_value_under_a_sensitive_key_is_masked_wherever_it_stands(body):
+def test_a_value_under_a_sensitive_key_is_masked_everywhere(body):
     sent = masked(create(body))
     assert SECRET not in str(sent.json())
     assert "kq8Zt3" not in sent.body.decode()
@@ -60,7 +60,7 @@ def test_a_value_under_a_sensitive_key_is_masked_wherever_it_stands(body):
     ],
     ids=["cut", "bare word", "undecodable", "too deep"],
 )
-def test_a_body_that_is_no_json_is_cut_at_its_sensitive_value(body):
+def test_a_body_that_is_not_json_is_cut_at_its_sensitive_value(body):
     sent = masked(create(body)).body
     assert b"kq8Zt3" not in sent
     assert sent.endswith(b'"(cut: a sensitive value stood here)"')
@@ -74,7 +74,7 @@ def test_a_body_that_is_no_json_is_cut_at_its_sensitive_value(body):
         b'{"sensitive_input_values": {"a": kq8Zt3wXhPqYbVnM}',
     ],
 )
-def test_what_a_server_quotes_of_a_body_that_is_no_json_is_masked(body):
+def test_a_quote_of_a_body_that_is_not_json_is_masked(body):
     mask = Mask()
     mask.learn([create(body)])
     quoted = json.dumps({"detail": f"not JSON: {body.decode()}", "workflow_id": "kept"}).encode()
@@ -394,7 +394,7 @@ def test_the_words_numbers_and_commands_of_the_suite_are_not_masked_though_they_
     "excerpt",
     ['422 {"detail": "pin 482913 of runs"}', '"482913" for runs', "{'a': 482913", "500 wrong pin 482913", "[482913, …"],
 )
-def test_a_short_secret_is_masked_in_what_a_text_quotes(excerpt):
+def test_a_short_secret_is_masked_in_excerpts(excerpt):
     mask = Mask()
     mask.learn([create({"sensitive_input_values": {"pin": 482913, "pet": "rex7"}})])
     shown = mask.words(f"expected 201, got {excerpt}")
@@ -403,7 +403,7 @@ def test_a_short_secret_is_masked_in_what_a_text_quotes(excerpt):
     assert "rex7" not in mask.words(f"expected 201, got {excerpt.replace('482913', 'rex7')}")
 
 
-def test_the_secrets_of_other_exchanges_do_not_change_what_is_said_of_a_finding():
+def test_the_secrets_of_other_exchanges_do_not_change_a_finding():
     other = Exchange(
         create({"sensitive_input_values": {"a": "a word of the answer", "b": 1001}}), Answer(201, (), b"{}")
     )

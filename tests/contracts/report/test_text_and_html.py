@@ -115,7 +115,7 @@ def test_a_check_that_passes_says_what_it_saw_once():
     assert last == "PASSED: nothing found that showed again; 1 unstable, see above."
 
 
-def test_what_fails_a_check_beside_findings_is_said():
+def test_other_reasons_than_findings_for_a_failed_check_are_shown():
     shown = text(samples.report(samples.without_findings(verdict="failed"), failed_by=("AUTH-TENANT is required",)))
     assert "AUTH-TENANT is required" in shown
     assert "FAILED: 0 findings." not in shown
@@ -210,7 +210,7 @@ def test_the_page_can_be_read_by_everyone():
             assert attrs["aria-label"]
 
 
-def test_the_page_shows_findings_apart_by_what_they_are():
+def test_the_page_separates_the_kinds_of_findings():
     page = html(samples.report())
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
@@ -223,7 +223,7 @@ def test_the_page_shows_findings_apart_by_what_they_are():
     assert "Failed: 2 findings" in page
 
 
-def test_the_page_escapes_what_a_server_said():
+def test_the_page_escapes_text_of_the_server():
     page = html(samples.report())
     assert "<b>bold</b>" not in page
     assert "another &lt;value&gt; in the last" in page

@@ -38,7 +38,7 @@ def accepted() -> Iterator[Write]:
         yield from cases(CHECK)
 
 
-def test_what_should_be_accepted_is_valid_with_few_exceptions_that_are_undetermined() -> None:
+def test_bodies_that_should_be_accepted_are_valid_with_few_undetermined_exceptions() -> None:
     parsed = [read(case.operation, case.body) for case in accepted()]
 
     assert not [(one.operation, one.faults) for one in parsed if one.faults]
@@ -56,7 +56,7 @@ def test_the_parts_of_an_invalid_body_are_invalid_and_have_its_faults_together(o
 
 
 @pytest.mark.parametrize("cases", [refused_cases, malformed_cases])
-def test_what_must_be_refused_is_invalid(cases: object) -> None:
+def test_bodies_that_must_be_refused_are_invalid(cases: object) -> None:
     assert callable(cases)
     valid = [
         (case.operation, body)

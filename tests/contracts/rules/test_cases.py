@@ -85,7 +85,7 @@ def test_every_scenario_has_something_to_try_where_all_is_offered(scenario: Scen
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_each_shard_looks_again_at_what_it_made_first(number: int) -> None:
+def test_each_shard_checks_again_what_it_created_first(number: int) -> None:
     """What is made first is split over the shards, and so is what is looked at again."""
     nobody: Any = None
     ids = Ids(SOME, accepts_made_up=True)

@@ -76,7 +76,7 @@ def test_one_variant_with_a_fault_at_each_place_is_sent_alone() -> None:
         assert [body for body in alone if body in variants] == variants[:1]
 
 
-def test_later_items_of_a_list_count_as_one_place_and_none_is_sent_alone_where_that_was_done() -> None:
+def test_later_items_of_a_list_count_as_one_place_and_are_not_sent_alone_twice() -> None:
     base = BASE | {"pool_ids": ["«pool:0»"] * 4}
     wrong = [base | {"pool_ids": ["«pool:0»"] * place + [5] + ["«pool:0»"] * (3 - place)} for place in range(4)]
     alone = [body.json for body in combined(OPERATION, base, wrong) if not body.parts]

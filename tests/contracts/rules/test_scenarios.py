@@ -160,7 +160,7 @@ def test_the_scenario_finds_the_fault(
 
 
 @pytest.mark.matrix
-def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finding_names_the_word_that_a_search_misses(monkeypatch: pytest.MonkeyPatch) -> None:
     only(WINDOWS, monkeypatch)
 
     result = result_of(faults.SearchKnowsTheFirstAlias, rules=("LIST-FILTER",))
@@ -217,7 +217,7 @@ class KeysAtOnceRefused(Standin):
         return await super().once(call, handle)
 
 
-def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
+def test_concurrent_requests_are_inconclusive_if_none_is_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     only("idempotency keys repeated concurrently", monkeypatch)

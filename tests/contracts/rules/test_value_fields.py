@@ -72,7 +72,7 @@ def test_the_answer_that_is_changed_is_right():
 
 
 @pytest.mark.parametrize("field", CHANGED)
-def test_a_changed_field_of_a_bulk_create_is_noticed_by_the_rule_that_is_said_to_judge_it(field):
+def test_a_changed_field_of_a_bulk_create_breaks_the_rule_that_judges_it_by_the_table(field):
     # A value that a newer field has by default says nothing about the request of a bulk create.
     body = BODY | ({"machine_id": MACHINE} if field == "machine_id" else {})
     judging = {rule for rule, fields in VALUE_FIELDS.items() if rule.startswith("BULK-") and field in fields}
@@ -80,7 +80,7 @@ def test_a_changed_field_of_a_bulk_create_is_noticed_by_the_rule_that_is_said_to
 
 
 @pytest.mark.parametrize("field", CHANGED)
-def test_a_changed_field_of_a_single_create_is_noticed_if_the_rule_is_said_to_judge_it(field):
+def test_a_changed_field_of_a_single_create_breaks_the_rule_that_judges_it_by_the_table(field):
     body = BODY | {"release_session_after": True} | ({"machine_id": MACHINE} if field == "machine_id" else {})
     is_judged = field in VALUE_FIELDS["CREATE-ANSWER"]
     assert bool(rules_that_notice(body, {field: CHANGED[field]}, single=True)) is is_judged
