@@ -46,8 +46,8 @@ def replay(
     progress: Callable[[object], None] = lambda step: None,
     on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> CheckResult:
-    """Return a result that is failed if the finding still shows, else passed. It is of the same form as that of a
-    check; `rules` has no meaning.
+    """Return a result that is failed if the finding still shows, else passed. It has the same form as the result of a
+    check. `rules` has no effect.
 
     Raises:
         CouldNotCheck: the target cannot be checked, or nothing that was sent could be judged by the rule.

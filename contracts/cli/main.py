@@ -214,7 +214,7 @@ def rules(coverage: str | None, as_json: bool) -> None:
 @cli.command(cls=Command, examples="contracts explain BULK-COUNT")
 @click.argument("rule")
 def explain(rule: str) -> None:
-    """Tells what RULE asks of a server, where that is stated, and what breaks it."""
+    """Explains what RULE requires of a server, and where that is stated."""
     known = load_rules()
     one = known[known_rule(rule, known)]
     source = {"doc": "the documentation of the bulk create", "api": "the public facts about the API beside it"}
@@ -237,12 +237,7 @@ contracts cleanup https://api.example.com
 @option("--ca-bundle", help="PEM file of authorities to trust.")
 @click.pass_context
 def cleanup(
-    context: click.Context,
-    /,
-    url: str | None,
-    token: str | None,
-    second_token: str | None,
-    ca_bundle: str | None,
+    context: click.Context, /, url: str | None, token: str | None, second_token: str | None, ca_bundle: str | None
 ) -> None:
     """Cancels and deletes what earlier checks left behind, at URL or wherever they ran.
 

@@ -66,7 +66,7 @@ class ProgressDisplay:
         self.redraw()
 
     def show_finding(self, finding: Finding) -> None:
-        """Count a finding, once even if it is told again: when it repeats after it was intermittent, for example."""
+        """Count a finding, once even if it is reported again (for example, if it repeats after it was intermittent)."""
         self._rules[finding.fingerprint] = finding.rule
         self.redraw()
 

@@ -209,13 +209,7 @@ def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool)
 
 
 def _unfinished(
-    target: Target,
-    selected: Sequence[str],
-    guard: Guard,
-    found: Sequence[Finding],
-    *,
-    verdict: VerdictName,
-    why: str,
+    target: Target, selected: Sequence[str], guard: Guard, found: Sequence[Finding], *, verdict: VerdictName, why: str
 ) -> CheckResult:
     """Return the result of a check that ended early, with what it has found."""
     findings = tuple(finding for finding in found if finding.fails)

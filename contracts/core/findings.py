@@ -21,7 +21,7 @@ SEVERITIES: Final[dict[Severity, str]] = {
     "moderate": "a valid request is refused, or an invalid one accepted",
     "minor": "the form of an answer is wrong: its status, headers or schema",
 }
-"""What a violation of each severity does, the most severe first."""
+"""What a violation of each severity means, the most severe first."""
 
 
 class CouldNotCheck(Exception):
@@ -31,7 +31,7 @@ class CouldNotCheck(Exception):
 @dataclass(frozen=True, slots=True)
 class Reproduction:
     """A case that shows a finding, as JSON text, and the name of its scenario. `beside` are cases that ran at the same
-    time, if it showed only so.
+    time, if the finding showed only then.
     """
 
     scenario: str
@@ -62,13 +62,13 @@ class Finding:
     seen: int = 1
     judged: int = 0
     summary: str = ""
-    """What was found, in one sentence: the request, what came, and what should have come."""
+    """What was found, in one sentence: the request, the answer, and what was expected."""
     neighbour: str = ""
-    """The nearest request that was answered rightly, and its answer, in words; empty if none was tried."""
+    """The most similar request that was answered correctly, and its answer, in words; empty if none was tried."""
     guess: str = ""
-    """A guess at the cause, which follows from requests that were answered rightly. The summary ends with it."""
+    """A guess at the cause, which follows from requests that were answered correctly. The summary ends with it."""
     field: str = ""
-    """The field of the resource that is wrong, if it is a single one."""
+    """The wrong field of the resource; empty if not exactly one field is wrong."""
     change: str = ""
     """What changed in a part of the field, or in its form; empty if it is not known."""
     same_answer: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""Ids and texts that the target has not seen before, and that the same seed and salt give again."""
+"""Ids and texts that the target has not seen before. The same seed and salt give the same ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from typing import Final
 
 _LETTERS: Final = "bcdfghjkmnpqrstvwxz"
-"""No vowels, so that no word comes about; none that is taken for another or for a digit."""
+"""Without vowels, so that they form no words, and without letters that look like another letter or a digit."""
 
 
 class MadeUp:

@@ -1,8 +1,8 @@
 """Finds secrets in texts, however they are written, and replaces them by placeholders.
 
 A secret may stand in a text escaped (for JSON, Python, a URL or HTML, up to three times over), changed (in upper case,
-reversed, as hex or base64, …), or in part. Letters and digits are not escaped by any encoder, so a text is first
-searched for rows of these, of all secrets at once.
+reversed, as hex or base64, …), or in part. No encoder escapes letters and digits. So a text is first searched for the
+sequences of letters and digits in all secrets at once.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-# Only for long secrets is a match of a changed form, or of a part, not a coincidence.
+# A short secret may equal a changed form or a part of something else by coincidence.
 _MIN_LENGTH_CHANGED: Final = 8
 _MAX_LENGTH_CHANGED: Final = 10_000
 _MIN_LENGTH_PARTS: Final = 24
 _BLOCK_LENGTH: Final = 8  # any part of twice this length contains a whole block of the secret
-_MIN_CHARACTERS: Final = 4  # a block of fewer different ones, such as `xxxxxxxx`, is no sign of the secret
+_MIN_CHARACTERS: Final = 4  # a block of fewer different characters, such as `xxxxxxxx`, does not identify the secret
 _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
 _MAX_LITERAL_LENGTH: Final = 64
-_MIN_LITERAL_LENGTH: Final = 2  # a shorter one stands in almost every text
+_MIN_LITERAL_LENGTH: Final = 2  # almost every text contains a shorter one
 _FEW_WORDS: Final = 8
 _MAX_FORMS_OF_LITERAL: Final = 8  # then other forms that contain it get another literal, if they have one
 
@@ -69,10 +69,10 @@ _AMPERSAND: Final = rf"(?:&|{_BACKSLASH}{{1,7}}u0026|{_percent(0x26)})(?:amp{_SE
 
 
 def _escaped_piece(piece: str) -> str:
-    """Return a regular expression for one character, or for a row of backslashes."""
+    """Return a regular expression for one character, or for a sequence of backslashes."""
     character, code = piece[0], ord(piece[0])
     html_name = f"|{_HTML_NAMES[character]}" if character in _HTML_NAMES else ""
-    ways = [  # those that contain another one come first
+    ways = [  # a way that contains another one comes first
         rf"{_AMPERSAND}(?i:{_HASH}0*{code}|{_HASH}x0*{code:x}{html_name}){_SEMICOLON}",
         rf"{_BACKSLASH}{{1,7}}(?i:[ux]0*{code:x})",
         "".join(map(_percent, character.encode("utf-8", "surrogatepass"))),
@@ -86,7 +86,7 @@ def _escaped_piece(piece: str) -> str:
         ways.append(_escaped_piece("+"))  # as a form writes it
     if not character.isprintable():
         ways.append(" ")  # as an excerpt shows it
-    if character == "\\":  # matched as a row, since to match one by one may take exponential time
+    if character == "\\":  # matched as a sequence: to match them one by one may take exponential time
         return rf"(?:{_BACKSLASH}{{{len(piece)},{8 * len(piece)}}}|(?:{'|'.join(ways)}){{{len(piece)}}})"
     before = rf"{_BACKSLASH}{{0,7}}" if character in "\"'/" else ""
     return rf"{before}(?:{'|'.join(ways)}|{re.escape(character)})"
@@ -106,7 +106,7 @@ class _Form:
         return _ALPHANUMERIC.findall(self.text)
 
     def may_be_in(self, text: str) -> bool:
-        """Return whether it may stand in a text that contains its literal."""
+        """Return whether a text that contains its literal may contain the form."""
         return self.literal == self.text or self.may_be_escaped_in(text)
 
     def may_be_escaped_in(self, text: str) -> bool:
@@ -118,8 +118,8 @@ class _Form:
 
     @cached_property
     def _beginnings(self) -> str:
-        """One of these is in a text that contains the form, which has no letters or digits: its first character, or
-        what any way of writing it begins with.
+        """A text that contains the form has one of these characters. For a form without letters and digits: its first
+        character, and the first character of each escaped form of it.
         """
         first = self.text[0]
         return f"{first}\\%&" + (" +" if first == " " or not first.isprintable() else "")
@@ -151,7 +151,7 @@ def _common_length(one: str, other: str) -> int:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The secrets that may stand in one text, as it is or decoded. Longer forms first: one may contain another."""
+    """The secrets that a text may contain, as it is or decoded. Longer forms come first: one may contain another."""
 
     forms: tuple[_Form, ...] = ()
     numbers: Mapping[str, str] = field(default_factory=dict)
@@ -166,14 +166,14 @@ class Candidates:
 
     def replace(self, text: str) -> str:
         for form in self.forms:
-            if form.text[:1].isalnum() and form.text[-1:].isalnum():  # no backslash beside it belongs to it
+            if form.text[:1].isalnum() and form.text[-1:].isalnum():  # a backslash next to it is not part of it
                 text = text.replace(form.text, form.placeholder)
             if form.may_be_escaped_in(text):
                 text = form.pattern.sub(form.placeholder, text)
         for content, blocks in self.blocks.items():
             position = text.find(content)
             while position >= 0:
-                # Secrets may share blocks: take the one of which the longest part is here.
+                # Secrets may share blocks: take the secret with the longest part here.
                 (start, end), placeholder = max(
                     ((block.part_at(text, position), block.placeholder) for block in blocks),
                     key=lambda part: part[0][1] - part[0][0],
@@ -201,7 +201,7 @@ class SecretMatcher:
         change.
         """
         self._few_words: tuple[str, ...] = ()
-        """These keys, if they are so few that it is faster to look for each of them first."""
+        """These keys, if there are few of them: then it is faster to look for each of them first."""
 
     def add(self, secret: str, placeholder: str, *, changed: bool = True) -> None:
         """Add a secret; if it is long enough and `changed` is set, also its changed forms and its parts."""
@@ -224,8 +224,8 @@ class SecretMatcher:
                     self._blocks[content][_Block(secret, start, placeholder)] = None
 
     def _literal_of(self, text: str) -> str:
-        """Return the longest row of letters and digits in a text that is not the literal of many forms already, as
-        `item` may be of `item 1`, `item 2`, …
+        """Return the longest sequence of letters and digits in a text that is not yet the literal of many forms.
+        (`item` may be that of `item 1`, `item 2`, …)
         """
         rows = {row[:_MAX_LITERAL_LENGTH] for row in _ALPHANUMERIC.findall(text)}
         found = sorted(rows, key=lambda row: (-len(row), row))
@@ -296,11 +296,11 @@ class SecretMatcher:
         return text[:-longest] + placeholder if placeholder else text
 
     def replace_in_bytes(self, content: bytes) -> bytes:
-        """Replace the secrets; all other bytes stay, even if they are no text."""
+        """Replace the secrets. All other bytes stay the same, also bytes that are not text."""
         try:
             text = content.decode()
         except UnicodeDecodeError:
-            # A secret beside bytes that are not UTF-8 may be written in UTF-8 or in latin-1.
+            # In bytes that are not UTF-8, a secret may be written in UTF-8 or in latin-1.
             text = self.replace(content.decode("utf-8", "surrogateescape"))
             latin = text.encode("utf-8", "surrogateescape").decode("latin-1")
             return self.replace(latin).encode("latin-1")

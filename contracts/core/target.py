@@ -45,9 +45,9 @@ class Target:
     max_time_s: float = 120.0
     seed: int = 0
     salt: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Makes ids, markers and keys other ones than those of an earlier check with the same seed."""
+    """Makes the ids, markers and keys differ from those of an earlier check with the same seed."""
     shard: tuple[int, int] = (1, 1)
-    """(number, of how many): the part of the cases that is tried. Number counts from 1."""
+    """(N, M): this check tries part N of M parts of the cases. N counts from 1."""
 
     @property
     def is_loopback(self) -> bool:
@@ -60,7 +60,7 @@ class Target:
 
     @property
     def needs_named_workflow(self) -> bool:
-        """Whether runs may be created only of a workflow that the user has named: on a deployment, they cost money."""
+        """Whether all runs must be of a workflow that the user has named: on a deployment, runs cost money."""
         return self.profile == "live" and self.allow_writes and not self.is_loopback
 
     @property

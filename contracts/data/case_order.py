@@ -62,7 +62,7 @@ def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:
 
 
 def rows(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield objects that together have every value of every member. A member with few values has them again."""
+    """Yield objects that together have every value of every member. A member with fewer values repeats them."""
     for number in range(max(map(len, values.values()))):
         yield {name: options[number % len(options)] for name, options in values.items()}
 

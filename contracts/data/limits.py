@@ -1,7 +1,7 @@
 """Numbers at which servers are known to behave differently: the limits of the contract, and usual sizes and widths.
 
-A fault at a limit shows one below it, at it, or one above it. So a rule does not name its own numbers. It asks for the
-numbers near all limits of a range:
+A fault at a limit shows at the limit, or one below or above it. So a rule does not contain numbers of its own, but
+takes the numbers near all limits of a range:
 
 - `sizes` for requests that cost little: below, at and above every usual limit;
 - `above` for requests that cost more: one above every usual limit;

@@ -23,9 +23,7 @@ _scalar = (
     | _text
 )
 json_values: Final[SearchStrategy[Json]] = st.recursive(
-    _scalar,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(_text, inner, max_size=5),
-    max_leaves=12,
+    _scalar, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(_text, inner, max_size=5), max_leaves=12
 ).filter(lambda value: "«" not in repr(value))
 objects: Final[SearchStrategy[dict[str, Json]]] = st.dictionaries(_text, json_values, max_size=6).filter(
     lambda value: "«" not in repr(value)

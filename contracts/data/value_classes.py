@@ -17,9 +17,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class ValueClass:
-    """`is_often_refused`: such values go into requests of their own, since a refusal would hide what happens to the
-    values beside them.
-    """
+    """`is_often_refused`: such values are sent separately, since a refusal would hide faults of other values."""
 
     reason: str
     values: tuple[Json, ...]
@@ -46,8 +44,7 @@ TEXTS: Final[dict[str, ValueClass]] = {
     ),
     "composed": ValueClass("NFD decomposes (HFS+ and Apple APIs)", ("é",)),
     "decomposed": ValueClass(
-        "NFC composes: many web frameworks and browsers",
-        ("e\u0301", "A\u030a", "\u1e9b\u0323", "\u1112\u1161\u11ab"),
+        "NFC composes: many web frameworks and browsers", ("e\u0301", "A\u030a", "\u1e9b\u0323", "\u1112\u1161\u11ab")
     ),
     "compatibility forms": ValueClass(
         "NFKC folds them: search indexes, identifiers, SASLprep", ("ﬁ", "Ⅷ", "ĳ", "Ǆ", "𝔘𝔫𝔦", "ｆｕｌｌ", "①²")
@@ -102,8 +99,7 @@ TEXTS: Final[dict[str, ValueClass]] = {
         "decoded as a URL or used as a format", ("%41%00", "%s%n", "a+b", "a&b=c", "a;b", "#", "?")
     ),
     "templates": ValueClass(
-        "environment variables and templates are filled in",
-        ("${x}", "{{x}}", "{x}", "$ref", "*", "^", "a|b", "$HOME"),
+        "environment variables and templates are filled in", ("${x}", "{{x}}", "{x}", "$ref", "*", "^", "a|b", "$HOME")
     ),
     "sheets": ValueClass("prefixed with a quote against formulas", ("=1+1", "@x", "a,b")),
     "addresses": ValueClass("links are rewritten", ("https://example.com/?q=1", "mailto:a@b.example", "data:,x")),
@@ -159,9 +155,7 @@ NUMBERS: Final[dict[str, ValueClass]] = {
         True,
     ),
     "longest integers": ValueClass(
-        "limits of digits",
-        (10 ** (MAX_DIGITS - 1) + 7, -(10 ** (MAX_DIGITS - 1)) - 7, 10**MAX_DIGITS - 1),
-        True,
+        "limits of digits", (10 ** (MAX_DIGITS - 1) + 7, -(10 ** (MAX_DIGITS - 1)) - 7, 10**MAX_DIGITS - 1), True
     ),
     "whole doubles": ValueClass(
         "JavaScript and jsonb write integers",

@@ -73,10 +73,7 @@ _PLAIN_NAMES: Final = (
     "  " + "".join(kind.values[0] for kind in _PARTS.values() if not kind.is_often_refused) + " ",
     *(kind.values[0] for name, kind in TEXTS.items() if name in _WHOLE),
 )
-_REFUSED_NAMES: Final = (
-    "a".join(kind.values[0] for kind in _PARTS.values() if kind.is_often_refused),
-    "x" * MAX_TEXT,
-)
+_REFUSED_NAMES: Final = ("a".join(kind.values[0] for kind in _PARTS.values() if kind.is_often_refused), "x" * MAX_TEXT)
 """Texts for fields that take a single one: the classes that act on a part of a text are in one text together."""
 _ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refused in (False, True))
 

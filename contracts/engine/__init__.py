@@ -1,6 +1,6 @@
 """Runs scenarios: their cases, the context in which a case sends and judges, the results, and the search for findings.
 
-These are the names that a scenario is made of.
+This module exports what scenarios use.
 """
 
 from contracts.engine.case import Case

@@ -19,7 +19,7 @@ C = TypeVar("C")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A subclass states what a scenario sends. Shrinking leaves fields at their default alone."""
+    """A subclass states what a scenario sends. Shrinking does not change fields that have their default."""
 
     @property
     def expected_runs(self) -> int:
@@ -34,7 +34,7 @@ class Case:
 
 
 RUNS_PER_REQUEST: Final = 50
-"""Creating so many runs costs a target about as much as one more request, and makes its lists slower."""
+"""To create this many runs costs a target about as much as one request, and makes its lists slower."""
 
 
 def cost_of_runs(case: Any) -> float:

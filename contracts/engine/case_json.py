@@ -35,7 +35,7 @@ def reproduction_of(scenario: str, case: Any, beside: Iterable[tuple[str, Any]])
 
 
 class UnreadableCase(ValueError):
-    """A text that is no case of this version. The message is one line."""
+    """The text is not a case of this version. The message is one line."""
 
 
 def case_to_json(case: Any) -> str:

@@ -1,4 +1,4 @@
-"""What all cases of a check share: the target, its known ids, what was judged and found."""
+"""The state that all cases of a check share: the target, its known ids, what was judged and found."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class CheckContext:
     first_run: str | None = None
     """A run that this check created before it judged anything."""
     first_results: dict[str, Any] = field(default_factory=dict)
-    """What cases at the start of the check made, by name. Cases at its end look at it again."""
+    """Results of cases at the start of the check, by name. Cases at its end check them again."""
     foreign_run: str | None = None
     """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True
@@ -117,9 +117,7 @@ class CheckContext:
         return itertools.islice(cases, number - 1, None, shards)
 
     def made_up(self, *parts: object) -> MadeUp:
-        """Return made-up values that depend only on the seed, the salt and `parts`. Without parts, they are other ones
-        for each call.
-        """
+        """Return made-up values that depend on seed, salt and `parts`. Without `parts`, each call returns others."""
         with self.lock:
             self._unnamed += not parts
             parts = parts or ("unnamed", self._unnamed)

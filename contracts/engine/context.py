@@ -143,7 +143,7 @@ class CaseContext:
         raise ValueError(f"no such placeholder: {name}")
 
     def _number_of_secret(self) -> int:
-        """Return a number that no other secret of the case has, and probably none of another case."""
+        """Return a number that no other secret of the case has, and probably no secret of another case."""
         if self._last_secret is None:
             self._last_secret = self.made_up.number(0, NUMBERS // 2)
         self._last_secret += 1
@@ -181,7 +181,7 @@ class CaseContext:
     def look_for_unreported_runs(self) -> None:
         """Raises RuleViolated if the target created runs that no answer reported."""
         if self.only is not None:
-            return  # another violation is to be found; the guard keeps these runs for the next attempt
+            return  # this attempt looks for another violation; the guard keeps these runs for the next attempt
         self.check.count("REQ-ATOMIC", self.check.guard.take_checked_refusals())
         for found in self.check.guard.take_unreported_runs():
             try:
@@ -410,8 +410,8 @@ class CaseContext:
         return written
 
     def some_runs(self, count: int = 1, **fields: Any) -> WriteResult:
-        """Bulk create runs for the case to work with. On a live target, `count` is replaced by that of the base request
-        unless the count may vary. Raises Inconclusive if the answer breaks a rule or has another number of runs.
+        """Bulk create runs for the case to work with. On a live target, the count of the base request is used, unless
+        the count may vary. Raises Inconclusive if the answer breaks a rule or has another number of runs.
         """
         base = self.check.base_request
         if base and "count" not in self.check.target.vary:

@@ -38,7 +38,7 @@ class Coverage:
         self._count(operation, rule, present(fields_of_answer(operation), body))
 
     def count_body(self, rule: str, parsed: ParsedRequest) -> None:
-        """Count a judgement of whether a body is accepted: of a valid one all fields, else those with a fault."""
+        """Count a judgement of whether a body is accepted: for all its fields, or for those with a fault."""
         fields = fields_of_body(parsed.operation)
         if parsed.is_valid:
             self._count(parsed.operation, rule, present(fields, parsed.body))

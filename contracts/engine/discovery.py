@@ -25,7 +25,7 @@ from contracts.oracle.violation import excerpt
 
 _NOT_THERE = frozenset({404, 405})
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
-"""A live check does not probe them for 405: what a broken server would create is no run, and could not be deleted."""
+"""A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
 
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
@@ -161,7 +161,7 @@ class _Discovery:
         return answer is not None and accepts(answer)
 
     def _create_live_run(self) -> None:
-        """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
+        """Create the one run of a live check that is not judged. Rules that need any run use it."""
         check, target = self.check, self.target
         if target.needs_named_workflow and target.named_workflow is None:
             raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
@@ -247,8 +247,8 @@ class _Discovery:
                     self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
     def _is_routed(self, method: str, path: str) -> bool:
-        """Return whether an offered path has this method: not if it answers 405 to an unknown and to a malformed id.
-        A live check sends only the unknown id.
+        """Return whether an offered path has this method. It has not if it answers 405 to an unknown id and to a
+        malformed one. A live check sends only the unknown id.
         """
         if method == "DELETE" and self.check.is_live:
             return self._offers_delete()

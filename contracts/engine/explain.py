@@ -1,4 +1,4 @@
-"""Makes a finding of a violation, with a summary, the nearest request that is answered rightly, and a guess why."""
+"""Turns a violation into a finding: with a summary, the most similar request that works, and a guess at the cause."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def finding_of(
     stable: bool,
     intermittent: bool,
 ) -> Finding:
-    """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation: they
-    tell something only if the violation is stable. `secrets` are the forms of sensitive values: a neighbour that would
-    show one is not shown, since the exchanges of the finding do not have it, so that a report could not mask it.
+    """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation; they
+    count only if the violation is stable. `secrets` are the forms of sensitive values. A neighbour that contains one is
+    left out: the finding's exchanges do not contain it, so a report could not mask it.
     """
     judged = violated.exchanges[-1] if violated.exchanges else None
-    # Requests may follow that tell why the judged one fails.
+    # Later requests may explain why the judged one fails.
     failing = Attempt(_until(judged, violated.all_exchanges), violated.made_up)
     near = neighbours(failing, passed) if stable else []
     why = guess(near)

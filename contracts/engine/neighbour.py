@@ -1,8 +1,8 @@
 """Compares a failing attempt at a case with those that passed: the nearest of them, and a guess at the cause.
 
-Two attempts are compared by their requests. What every attempt makes up (ids, markers, keys, moments) does not count.
-A guess says only what the attempts show: what a request that differs in one place, and is answered rightly, does not
-have.
+Two attempts are compared by their requests. What every attempt makes up (ids, markers, keys, moments) does not count. A
+guess says only what the attempts show: what the failing request has, and what a request that differs in one place and
+is answered correctly does not have.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_NAMED: Final = 3
 """Parts that a guess names."""
 _LONG: Final = 3
 _MANY: Final = 8
-"""Members of an object of which the number matters rather than the names."""
+"""If an object has more members, their number matters rather than their names."""
 _LONG_NUMBER: Final = 10
 _ABSENT: Final = object()
 
@@ -64,7 +64,7 @@ class RequestDifference:
 @dataclass(frozen=True)
 class Neighbour:
     """An attempt that passed, and how its requests differ from those of the failing one. `exchange` is the request that
-    differs, and else the one that was judged.
+    differs, or else the one that was judged.
     """
 
     exchange: Exchange
@@ -82,7 +82,7 @@ def neighbours(failing: Attempt, passing: Iterable[Attempt]) -> list[Neighbour]:
 
 
 def guess(nearest: Sequence[Neighbour]) -> str:
-    """Return what the failing request has and its neighbours do not, as a question; empty if they do not tell.
+    """Return, as a question, what the failing request has and its neighbours do not; empty if that is not clear.
 
     Only neighbours that differ in one place count.
     """
@@ -111,7 +111,7 @@ def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
     if not accepts(passing.exchanges[judged].answer):
         return None
     if _has_json(failing.exchanges[-1].request) and not _has_json(passing.exchanges[judged].request):
-        return None  # how a body of another type is read is not determined, so nothing was judged
+        return None  # the contract does not say how a body of another type is read, so nothing was judged
     lost = [request for index, request in enumerate(one) if index not in dict(pairs)]
     differences = [
         RequestDifference(f"after {request.name}", request, _ABSENT, passing.exchanges[judged]) for request in lost
@@ -215,7 +215,7 @@ def _differences(failing: Any, passing: Any, place: str = "") -> Iterator[tuple[
 
 
 def _guess_at(place: str, found: Sequence[RequestDifference]) -> str:
-    """Say what tells the failing value of a place from the passing ones."""
+    """Describe how the failing value of a place differs from the passing ones; empty if that is not clear."""
     failing, passing = found[0].failing, [one.passing for one in found if one.passing is not _ABSENT]
     if "sensitive" in place and not isinstance(failing, list | dict | str):
         return ""  # a report could not mask a part of a number

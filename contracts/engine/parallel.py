@@ -1,7 +1,7 @@
 """Runs cases of several scenarios in parallel, and decides which case begins next.
 
-Which cases a part tries in a round depends only on what its own cases have cost. So they are the same however fast the
-target answers, and whatever runs at the same time.
+Which cases a part tries in a round depends only on the cost of its own cases. So they do not depend on how fast the
+target answers, nor on what else runs at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ THREADS: Final = 4
 BATCH: Final = 6
 """The most cases of a part in one batch."""
 BESIDE: Final = 5
-"""Cases that are kept as having run at the same time as another."""
+"""How many cases that ran at the same time are kept for each case."""
 
 
 @dataclass(eq=False, slots=True)
@@ -40,9 +40,9 @@ class Part:
     has_generated: bool = False
     """Whether the generated cases of the scenario follow."""
     limit: float = math.inf
-    """No batch begins after its cases have spent so much."""
+    """No batch begins once its cases have spent this much."""
     spent: float = 0.0
-    """The requests that its cases have sent, and in requests what the runs cost that they create."""
+    """The requests that its cases have sent, plus the cost of the runs that they create, in requests."""
     tried: int = 0
     has_ended: bool = False
     """Whether all cases were tried."""
@@ -56,7 +56,7 @@ class Part:
         return not self._batch and not self._running and (self.has_ended or self.spent >= self.limit)
 
     def next_case(self, *, together: bool) -> Any | None:
-        """Return the case to begin, None if none may begin now."""
+        """Return the case to begin; None if none may begin now."""
         if not self._batch and not self._running and not self.is_done:
             size = self._batch_size() if together and self.scenario.in_parallel and not self.scenario.exclusive else 1
             self._batch.extend(next_batch(self.cases, size, self.limit - self.spent))
@@ -75,7 +75,7 @@ class Part:
             self.spent += self._cost_of_runs
 
     def _batch_size(self) -> int:
-        """Return how many cases are not expected to exceed the limit by much."""
+        """Return how many cases are expected to stay near the limit."""
         if math.isinf(self.limit):
             return BATCH
         if not self.tried:
@@ -85,9 +85,7 @@ class Part:
 
 
 class PartQueue:
-    """Begins parts in their order, and cases in the order of their parts. Those of scenarios that run `alone` come at
-    the end, one after the other.
-    """
+    """Begins the parts, and their cases, in order. Those of `exclusive` scenarios come last, one after the other."""
 
     def __init__(self, parts: Iterable[Part], *, width: int, on_begin: Callable[[Part], None]) -> None:
         """`width` is how many cases run at the same time."""
@@ -97,7 +95,7 @@ class PartQueue:
         self._on_begin = on_begin
 
     def next_case(self, running: int) -> tuple[Part, Any] | None:
-        """Return the case to begin while so many run, None if none may begin now."""
+        """Return the case to begin while `running` cases run; None if none may begin now."""
         if running >= self._width:
             return None
         for part in self._parts():

@@ -14,7 +14,7 @@ from typing import Final
 from contracts.core.exchange import Exchange, Request
 
 MOST_SUSPECTS: Final = 12
-"""If writes of other cases may have made a read fail, this many of the last ones are included."""
+"""If writes of other cases may have made a read fail, only the last of them are included, at most this many."""
 
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -54,7 +54,7 @@ def names_resource(request: Request) -> bool:
 
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
-    """Return whether the same request succeeded before: then the request itself is not what makes it fail now."""
+    """Return whether the same request succeeded before: then it fails now for another reason than its content."""
     return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)
 
 

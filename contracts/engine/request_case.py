@@ -42,7 +42,7 @@ class RequestCase(Case):
             return dataclasses.replace(case, text=request.body.decode("latin-1"))
 
     def to_request(self, fill: Callable[[Any], Any] = lambda value: value) -> Request | None:
-        """Return the request, its placeholders replaced by `fill`; None if shrinking left half a header."""
+        """Return the request, its placeholders replaced by `fill`; None if shrinking has left an incomplete header."""
         if not all(len(pair) == 2 and pair[0] for pair in (*self.headers, *self.query)):
             return None
         headers = tuple((name, str(fill(value))) for name, value in self.headers)

@@ -1,7 +1,7 @@
-"""Sends the exchanges of a finding again, to a target that gives other ids and times than the first one.
+"""Sends the exchanges of a finding again, to a target that returns other ids and times than the first one.
 
-Ids and times that an answer gave when the exchanges were recorded are, in later requests, those of the new answers.
-Idempotency keys are new. Masked values become canaries, so that a leak of one is recognised.
+In later requests, the ids and times of the recorded answers are replaced by those of the new answers. Idempotency keys
+are new. Masked values become canaries, so that a leak of one is recognised.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GIVEN: Final = re.compile(
 """What a target makes up: ids, times and aliases of sensitive values."""
 _MASKED: Final = re.compile(r"masked-([0-9]{1,6})x*")
 _OWN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-"""A key that the suite made up, rather than one whose form matters."""
+"""An ordinary key that the suite made up. The form of other keys matters."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _replaced(text: str, now: dict[str, str], context: CaseContext) -> str:
 
 
 def _given_instead(then: Answer, now: Answer) -> Iterator[tuple[str, str]]:
-    """Yield what the earlier answer gave with what the new one gives in the same place, also as written in a URL."""
+    """Yield each value of the earlier answer with the one in the same place of the new answer, also as in a URL."""
     try:
         places = dict(_texts(now.json()))
         for place, value in _texts(then.json()):
@@ -83,7 +83,7 @@ def _given_instead(then: Answer, now: Answer) -> Iterator[tuple[str, str]]:
                 yield value, places[place]
                 yield quote(value, safe=""), quote(places[place], safe="")
     except (ValueError, RecursionError):
-        return  # no JSON: it gave nothing that a later request could use
+        return  # not JSON: it contains nothing that a later request could use
 
 
 def _texts(node: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:

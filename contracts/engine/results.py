@@ -1,4 +1,4 @@
-"""What a case ends with: a result, a violation, or that it cannot be judged."""
+"""How a case ends: with a result, with a violation, or without a judgement."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class RuleViolated(AssertionError):
         self.is_proof = False
         """Whether one answer proves the violation, so that it counts even if it does not repeat."""
         self.stable_without_repeat: bool | None = None
-        """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
-        leave runs behind: this says whether the finding is stable without a repeat.
+        """None if the violation is reproduced before it is reported. A violation by unreported runs is not, since every
+        repeat would leave runs behind: then this says whether the finding is stable without a repeat.
         """
 
     @property

@@ -45,8 +45,9 @@ MAX_CAUSES: Final = 3
 TIME_WAS_OVER: Final = "the time was over"
 MAX_UNSTABLE: Final = 2
 MAX_UNSTABLE_IN_ALL: Final = 8
-"""After so many unstable findings of one cause in a scenario, the scenario ignores the cause; after so many in the
-whole check, all do. Until then another scenario may have a case that shows it each time."""
+"""After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
+whole check, all scenarios do. Until then another scenario may have a case that shows the cause each time.
+"""
 INTERNAL_ERRORS: Final = (
     LookupError,
     ArithmeticError,
@@ -95,7 +96,7 @@ class Search:
     # Scenarios that wait more than they send
 
     def begin(self, cases: Iterable[ScenarioCase]) -> None:
-        """Start all these cases at once, of scenarios that wait; `collect_waiting` evaluates their outcomes."""
+        """Start all these cases of waiting scenarios at once; `collect_waiting` evaluates their outcomes."""
         waiting = list(cases)
         self._waiting_pool = ThreadPoolExecutor(max(1, len(waiting)))
         for scenario, case in waiting:
@@ -122,7 +123,7 @@ class Search:
                     continue
                 self._confirm_if_new(scenario, case, violated, ())
                 if not waiting.is_repeat and self._is_known(scenario, violated):
-                    # For violations that this one hid. Beside the other cases, which would all wait for it here.
+                    # Look for violations that this one hid, in parallel with the other cases: here they would wait.
                     self._begin(scenario, case, is_repeat=True)
 
     def _waiting_case_failed(self) -> bool:
@@ -144,11 +145,7 @@ class Search:
     # Fixed cases
 
     def run(
-        self,
-        parts: Iterable[Part],
-        *,
-        until: float = math.inf,
-        on_begin: Callable[[Part], None] = lambda part: None,
+        self, parts: Iterable[Part], *, until: float = math.inf, on_begin: Callable[[Part], None] = lambda part: None
     ) -> None:
         """Run the cases of parts until each has spent its limit.
 
@@ -257,11 +254,7 @@ class Search:
             self.investigate(scenario, *failing)
 
     def _run_generated_once(
-        self,
-        scenario: Scenario[Any],
-        attempt: tuple[object, ...],
-        examples: int,
-        phases: tuple[Phase, ...],
+        self, scenario: Scenario[Any], attempt: tuple[object, ...], examples: int, phases: tuple[Phase, ...]
     ) -> tuple[Any, RuleViolated] | None:
         last: list[tuple[Any, RuleViolated]] = []
         assert scenario.generated is not None
@@ -309,12 +302,12 @@ class Search:
                 raise
 
     def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
-        """Return whether there is nothing more to find out about it, by cases of this scenario."""
+        """Return whether cases of this scenario can find out nothing more about it."""
         known = self.check.known_violations
         return (violated.rule, violated.cause) in known or self._is_ignored(scenario, violated.violation)
 
     def _is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
-        """Return whether this scenario has shown the violation before, but by no case that repeats."""
+        """Return whether this scenario has shown the violation several times, but never by a case that repeats it."""
         unstable = self._unstable.get((violation.rule, violation.cause))
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
@@ -350,7 +343,7 @@ class Search:
             return False
 
         confirmed = self._reproduce([(scenario, case)], key)
-        # A write has broken the target, and it stays broken: any smaller case would seem to fail as well. A case that
+        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
             smaller = shrink(case, still_fails, tries=MAX_TRIES)
@@ -374,7 +367,7 @@ class Search:
         finding = finding_of(
             final, exchanges, passed, secrets=check.canaries.forms, stable=stable, intermittent=intermittent
         )
-        # The case as it was found too: what was sent before may be why the smallest one fails.
+        # Also the case as it was found: the smallest one may fail because of what was sent before.
         shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
         reproductions = [
             each
@@ -385,7 +378,7 @@ class Search:
         self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=tuple(reproductions)))
 
     def _keep(self, finding: Finding) -> None:
-        """Keep one finding of each rule and cause, one that repeats alone if there is any."""
+        """Keep one finding of each rule and cause; prefer one that repeats alone."""
         others = [one for one in self.findings if (one.rule, one.cause) != (finding.rule, finding.cause)]
         if finding.stable or len(others) == len(self.findings):
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
@@ -434,7 +427,7 @@ class Search:
         return None if found is None else (SINGLE_REQUEST, case, found)
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
-        """Return whether a read gets a 5xx that succeeded before: then a write in between has broken the target."""
+        """Return whether a read that succeeded before gets a 5xx: then a write in between has broken the target."""
         last = violated.exchanges[-1] if violated.exchanges else None
         return (
             last is not None
@@ -480,7 +473,7 @@ def run_alone(context: CaseContext, case: RequestCase) -> None:
 
 
 def judge_alone(context: CaseContext, result: CallResult) -> None:
-    """Judge an answer by what its request alone tells."""
+    """Judge an answer by its request alone."""
     request, operation = result.exchange.request, result.operation
     if operation is not None and body_schema(operation) is not None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)

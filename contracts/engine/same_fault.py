@@ -29,8 +29,8 @@ _PLACE: Final = re.compile(r"\bitems\.([0-9]+|\[\])\.")
 
 
 def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda finding: 0) -> tuple[Finding, ...]:
-    """Return the findings in their order. Of those that show one fault, the first by rank, then by order, says where
-    else it was seen (`also_seen`); the others are part of it (`part_of`).
+    """Return the findings in their order. Of the findings that show one fault, the first by rank, then by order, is the
+    main one. It says where else the fault was seen (`also_seen`); the others are part of it (`part_of`).
     """
     findings = list(findings)
     groups: list[list[int]] = []
@@ -70,7 +70,7 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
 
 
 KEY_IS_IGNORED: Final = "another answer for the same key and body"
-"""The cause of a repeat, one after the other, that is handled again."""
+"""The cause if a write is carried out again when it is repeated later with its key."""
 _RULES_OF_KEYS: Final = frozenset({"IDEM-REPLAY", "IDEM-CONFLICT"})
 
 
@@ -79,13 +79,13 @@ def _gets_5xx(finding: Finding) -> bool:
 
 
 def _is_list_and_read(one: Finding, other: Finding) -> bool:
-    """Return whether one is of a list of resources, and the other of a read of one of them."""
+    """Return whether one is about a list of resources, and the other about a read of one of them."""
     shorter, longer = sorted((_path_of(one), _path_of(other)), key=len)
     return longer.endswith("}") and longer.rpartition("/")[0] == shorter
 
 
 def _as_in_a_read(finding: Finding) -> tuple[str, ...]:
-    """Return what was expected and what came, without ids and the place in a list."""
+    """Return the expected and the actual value in words, without ids and without the position in a list."""
     return tuple(_PLACE.sub("", _ID.sub("id", text)) for text in (finding.expected, finding.got))
 
 

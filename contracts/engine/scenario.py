@@ -29,13 +29,13 @@ class Scenario(Generic[C]):
     """The operations without which it cannot run."""
     creates: bool = True
     attempts: int = 2
-    """How often a failing case is sent again before it counts as unstable: more than 2 where chance decides."""
+    """How often a failing case is sent again before it counts as unstable: more than 2 if it depends on chance."""
     in_parallel: bool = True
-    """Whether its cases may run beside each other. Those of other scenarios may, unless it is `exclusive`."""
+    """Whether its cases may run at the same time. Cases of other scenarios may, unless it is `exclusive`."""
     exclusive: bool = False
-    """Whether its cases run one at a time, without those of other scenarios (except the ones that wait)."""
+    """Whether each of its cases runs alone: at the same time, only scenarios that wait run."""
     weight: float = 1
-    """Its part of a round, as a multiple of what other scenarios have."""
+    """How many times the share of other scenarios it has in each round."""
     priority: int = 1
     """Scenarios of a lower priority run first."""
     waits: bool = False

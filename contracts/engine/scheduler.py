@@ -1,8 +1,8 @@
 """Schedules the scenarios of a check: which one runs next, and for how many requests.
 
 Scenarios run in rounds. In each round a scenario may send a share of requests, which doubles from round to round. So
-every rule is judged a little before any rule is judged completely. Time has no influence on the cases of a round: a
-slow target is sent the same cases as a quick one, only fewer of them.
+each rule is judged a little before any rule is judged completely. Time has no influence on the cases of a round: a slow
+target is sent the same cases as a quick one, only fewer of them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Scheduler:
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
-        """Run all scenarios; return how far each got."""
+        """Run all scenarios and return the progress of each."""
         if not self._check.is_live:
             waiting = [scenario for scenario in self._able if scenario.waits]
             self._search.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
@@ -148,7 +148,7 @@ class Scheduler:
         return early, slow, large, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
-        """Return the cases that create few runs and those that create many. Of priority 0, all count as the former."""
+        """Return the cases that create few runs, and those that create many. With priority 0, all count as few."""
         most = math.inf if scenario.priority == 0 else MANY_RUNS
         few = (case for case in self._cases(scenario) if case.expected_runs < most)
         many = (case for case in self._cases(scenario) if case.expected_runs >= most)

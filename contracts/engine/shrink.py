@@ -21,14 +21,14 @@ from contracts.engine.case import changed_fields, defaults_of
 _A_FILE: Final = "YQ=="
 _COUNTS: Final = frozenset({"count", "times", "limit"})
 _MOST_MEMBERS: Final = 20
-"""Members of a list or an object that are shrunk one by one."""
+"""How many members of a list or an object are shrunk one by one."""
 _FEW_MEMBERS: Final = 3
 _MOST_PLACES: Final = 400
 _LARGEST_COUNT: Final = 1_000_000
-"""Larger numbers are not searched for the least that fails: they are values, not counts."""
+"""For a larger number, the smallest one that fails is not searched: it is a value, not a count."""
 _LARGE_NUMBERS: Final = tuple(n for power in (31, 32, 53, 63, 64) for n in (2**power - 1, 2**power, 2**power + 1))
 _SHORT_TEXT: Final = 12
-"""Characters of a text that are made plain one by one."""
+"""How many characters of a text are made plain one by one."""
 
 C = TypeVar("C")
 Where = tuple[str | int, ...]
@@ -232,9 +232,7 @@ _PLAIN: Final[dict[type, tuple[Any]]] = {int: (0,), float: (0.5,), str: ("a",), 
 
 
 def _singles(value: Any) -> Iterator[Any]:
-    """Yield the value with one member only. Of a long one, only the first and the last member: the others take too many
-    tries.
-    """
+    """Yield the value with a single member: each of them, or, to save tries, the first and last of a long value."""
     indexes = range(len(value)) if isinstance(value, list | tuple) and len(value) <= _MOST_MEMBERS else (0,)
     for index in (0, len(value) - 1, *indexes[1:-1]):
         yield _cut(value, index, index + 1)

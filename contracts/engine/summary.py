@@ -1,7 +1,7 @@
-"""Says in one sentence what a finding is: the request, what came, and what should have come.
+"""Describes a finding in one sentence: the request, the answer, and what was expected.
 
 The sentence is made from the texts of the violation and its exchanges, so rules do not write it. A summary is shorter
-than the request: it leaves out what every such request has, cuts long values, and never shows a sensitive value.
+than the request: it leaves out what all such requests contain, cuts long values, and never shows a sensitive value.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def exchange_in_words(exchange: Exchange) -> str:
 
 
 def shorten_ids(texts: Iterable[str]) -> list[str]:
-    """Shorten each UUID to its first 8 characters, unless another UUID in one of the texts begins with the same."""
+    """Shorten each UUID to its first 8 characters, unless another UUID in the texts begins with the same ones."""
     texts = list(texts)
     beginnings: dict[str, set[str]] = {}
     for found in _UUID.findall("\n".join(texts)):
@@ -115,7 +115,7 @@ def _body_in_words(request: Request) -> Iterator[str]:
 
 
 def abbreviated(value: Any, depth: int = _MAX_DEPTH) -> str:
-    """Write a JSON value; long texts, lists and objects are cut, with their length, and what is nested too deeply."""
+    """Write a JSON value in short: long values are cut and followed by their length, deeply nested ones left out."""
     if isinstance(value, str):
         is_long = len(value) > _MAX_TEXT
         return f'{_json(value[: _MAX_TEXT // 2])[:-1]}…" ({len(value):,} characters)' if is_long else _json(value)

@@ -18,7 +18,7 @@ SHARE: Final = 1 / 8
 """The largest part of the time of a check that each of the two may take."""
 FUZZ_EXAMPLES: Final = 100
 FUZZ_TIMES: Final = 4
-"""The factor by which each may take longer in one round of a fuzz than in a check."""
+"""How many times as long as in a check each may take in one round of a fuzz."""
 
 _PARTS: Final = (
     ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
@@ -28,7 +28,7 @@ _PARTS: Final = (
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield (name, rules) of the parts that would run. They create any number of runs, so only where runs are free."""
+    """Yield (name, rules) of the parts that would run: none where runs cost money, since they may create many."""
     if target.profile == "full" and (target.allow_writes or target.is_loopback):
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 

@@ -84,9 +84,9 @@ class Model:
         return list(self.runs)[before:]
 
     def judge_invariants(self) -> None:
-        """The list of an organisation shows exactly the runs that exist, each as it is known.
+        """Judge that the list of each organisation shows exactly the runs that exist, each as it is known.
 
-        Not judged if a rule that it needs is known to be broken: it would end each sequence at its first step.
+        If one of its rules is known to be broken, do not judge it: it would end each sequence at its first step.
         """
         known = {rule for rule, _ in self.context.check.known_violations}
         if not known & _INVARIANT_RULES:
@@ -121,7 +121,7 @@ class Model:
         return int(is_second and self.context.check.has_second and self.context.check.workflows.accepts_made_up)
 
     def _within_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a body that keeps its run within the filter by which all runs are listed."""
+        """Return a body whose run still matches the filter by which all runs are listed."""
         kept = dict(body)
         if self._filter[0] == "session_id":
             kept = {name: value for name, value in body.items() if name not in {"start_session", "reuse_session"}}
@@ -225,7 +225,7 @@ class Model:
                     by_id[item["id"]].compare(item, result)
 
     def _narrowing(self, step: ListRuns) -> Query:
-        """Return one more filter, by the run of the step."""
+        """Return a further filter, by the run of the step; empty if the step has none."""
         if step.by == "cancelled":
             return [("status", "cancelled")]
         run = self.runs.get(step.run)

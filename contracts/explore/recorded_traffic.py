@@ -1,6 +1,6 @@
 """Judges what schemathesis sent through the guard by our rules, and turns it into cases of our own.
 
-schemathesis knows the schemas and little else, so its own verdicts are not used here. `judge_recorded` judges one
+schemathesis knows little more than the schemas, so its own verdicts are not used here. `judge_recorded` judges one
 exchange by the resources that are known to exist. `Record.case_at` returns the requests that lead to an exchange, from
 the create of the run that it is about, so that they can be shrunk and sent again alone.
 """
@@ -36,7 +36,7 @@ from contracts.rules.listing import page_of
 from contracts.rules.reading import judge_absent_id
 
 MAX_ROWS: Final = 8
-"""The most writes before an exchange that its case includes: the last ones."""
+"""How many of the last writes before an exchange its case includes at most."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
 _KEY: Final = "idempotency-key"
 
@@ -289,7 +289,7 @@ def _judge_list(context: CaseContext, result: CallResult) -> None:
         context.expect_success(result, [])
         return
     asked = {name: int(query.pop(name)) for name in ("skip", "limit") if name in query}
-    query.pop("search", None)  # only words made for a search tell whether it is right
+    query.pop("search", None)  # only a search for a word that was made for it can be judged
     judge_list(context, page_of(result, list(query.items()), **asked), (), lambda run_id: ())
 
 

@@ -1,4 +1,5 @@
-"""Runs schemathesis beside our own engine, for what it does well: every schema, the coverage phase, operation links.
+"""Runs schemathesis in addition to our own engine, for what it does well: every schema, the coverage phase, operation
+links.
 
 It runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the guard's
 budget, ownership, pace and journal apply to it, and it knows no token. Our rules judge what it sends
@@ -6,8 +7,8 @@ budget, ownership, pace and journal apply to it, and it knows no token. Our rule
 What its own checks report is not used: our oracle judges the same answers.
 
 Of schemathesis, only its command line, configuration and hooks are used, which it documents. Two uses are not
-documented: `python -m schemathesis.cli`, since its script need not be on the path, and `Case.meta` in the hooks, which
-alone tells the phase of a request and whether it is meant to be invalid.
+documented: `python -m schemathesis.cli`, since its script need not be on the path, and `Case.meta` in the hooks, the
+only source for the phase of a request and for whether it is meant to be invalid.
 """
 
 from __future__ import annotations
@@ -55,10 +56,7 @@ POLL_S: Final = 0.05
 LOOK_S: Final = 10.0
 """For judging the recorded exchanges, in addition to the share."""
 
-PHASES: Final = (
-    ("fuzzing,stateful", "--include-path-regex", "^/v1/runs"),
-    ("examples,coverage",),
-)
+PHASES: Final = (("fuzzing,stateful", "--include-path-regex", "^/v1/runs"), ("examples,coverage",))
 """Phases and their flags, in this order, so that a slow target gets some of each. The first is limited to runs: with
 all other operations, it would hardly follow any link. The second sends the same each time, so one round is enough.
 """

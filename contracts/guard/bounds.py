@@ -12,7 +12,7 @@ class Bounds:
     """docs/contracts.md has a table of the same values; a test compares them."""
 
     connect_s: float = 5.0
-    """For the TCP connection, and again for each of the proxy tunnel and the TLS handshake."""
+    """For the TCP connection, for the proxy tunnel and for the TLS handshake: each may take this long."""
     exchange_s: float = 30.0
     """For connecting (if needed), sending the request and reading the whole answer, however slowly its bytes arrive."""
     head_bytes: int = 256 * 1024
@@ -22,7 +22,7 @@ class Bounds:
     chunk_line_bytes: int = 4096
     """The line with the size and the extensions of a chunk."""
     body_bytes: int = 64 * MEBIBYTE
-    """Of one answer, both as received and after content decoding."""
+    """The size of one answer, both as received and after content decoding."""
     json_values: int = 4_000_000
     """In one answer: a few bytes of JSON can become many Python objects."""
     exchanges: int = 20_000
@@ -40,7 +40,7 @@ class Bounds:
     repeats: int = 5
     """Maximum number of retries of a request after 429."""
     clean_up_s: float = 30.0
-    """For cleaning up after the check's time is over; a rate limit extends it by the time its requests need."""
+    """For cleaning up after the check's time is over. A rate limit extends it by the time that the requests need."""
     count_left_s: float = 10.0
     """For counting the runs that are left, if the check does not clean up."""
 

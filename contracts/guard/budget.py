@@ -11,8 +11,9 @@ from contracts.guard.refusals import OutOfBudget
 REQUESTS_TO_CLEAN_A_RUN = 4
 """Read, cancel, delete, and read again to confirm that the run is gone."""
 REQUESTS_TO_CLEAN_AT_ALL = 14
-"""Requests of a clean-up whatever the number of runs: test whether DELETE is offered, read the lists before and after,
-search for runs of unanswered creates, and a few retries after 429."""
+"""The requests that every clean-up needs, however many runs there are: test whether DELETE is offered, read the lists
+before and after, search for runs of unanswered creates, and a few retries after 429.
+"""
 
 
 @dataclass(slots=True)

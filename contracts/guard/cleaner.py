@@ -47,7 +47,7 @@ def delete_support(client: RunsClient, authorization: str = TOKEN) -> DeleteSupp
     """Test DELETE with an unused id.
 
     An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
-    certainly does not exist tell the two apart.
+    certainly does not exist show which of the two it is.
     """
     unknown = client.request("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
     if unknown.status != 404:
@@ -105,8 +105,8 @@ class Cleaner:
     ) -> None:
         """Cancel the runs, and delete them if possible. Failures are not reported: `left` finds the remaining runs.
 
-        `unproven` are runs of which an answer reported only the id: on a shared target they are not changed unless the
-        target shows that they are new.
+        `unproven` are runs for which an answer reported nothing but the id: on a shared target they are changed only if
+        the target shows that they are new.
         """
         self._support = support
         if self.client.is_shared:
@@ -157,8 +157,9 @@ class Cleaner:
     def left(self, runs: Mapping[str, Authorizations]) -> Left:
         """Return which of the runs the server still has, by its reads and its lists.
 
-        On the user's own server, a run counts as left unless reads deny it and no list shows it. On a shared target, it
-        is unknown whether it is left if the only sources that deny it have also denied a run that existed.
+        On the user's own server, a run counts as left unless a read says that it is gone and no list shows it. On a
+        shared target, it is unknown whether a run is left if all sources that say it is gone have also said so of a run
+        that existed.
         """
         listed, listed_all = self._listed(runs)
         if not self.client.is_shared:

@@ -69,10 +69,10 @@ class Effect:
     runs: int = 0
     ids: frozenset[str] = frozenset()
     body_ids: frozenset[str] = frozenset()
-    """Ids in the body that a broken server might take for the run to change."""
+    """Ids in the body: a broken server might change the runs with these ids."""
     odd_ids: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
-    """Resources of which it could change several or create one; `?` is an unknown resource."""
+    """The kinds of resources of which it could change several, or create one; `?` is an unknown kind."""
     body: Any = None
 
     @property

@@ -36,8 +36,8 @@ _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """If others use the target too, `client` asks it before a write whether it knows a made-up id, and whether a run of
-    which an answer reported only the id is new, until the answer allows the write.
+    """If others use the target too, `client` asks it before a write whether it knows a made-up id, and whether a run is
+    new for which an answer reported only the id. Once the target's answer allows the write, it is not asked again.
     """
 
     def __init__(

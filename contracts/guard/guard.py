@@ -70,12 +70,7 @@ class Guard:
     _cleanup: CheckCleanup
 
     def __init__(
-        self,
-        target: Target,
-        *,
-        journal_dir: Path | None = None,
-        clock: Clock | None = None,
-        bounds: Bounds = BOUNDS,
+        self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None, bounds: Bounds = BOUNDS
     ) -> None:
         self.target = target
         self._bounds = bounds

@@ -84,7 +84,7 @@ class Intent:
 
 @dataclass(slots=True)
 class JournalRecord:
-    """The content of a journal. `open_intents` are creates of which it is not known what they created."""
+    """The content of a journal. `open_intents` are creates whose runs are not known yet."""
 
     url: str
     origin: str
@@ -96,16 +96,17 @@ class JournalRecord:
     runs: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     unproven: set[str] = field(default_factory=set)
-    """Runs of which an answer reported only the id: they may be older than the check and belong to someone else."""
+    """Runs for which an answer reported only the id: they may be older than the check and belong to someone else."""
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
     last_intent: int = 0
     workflows: set[str] = field(default_factory=set)
-    """The workflows that any create named. One that names none cannot have created a run of another workflow."""
+    """All workflows that creates named. A create that names none cannot have created a run of another one."""
     listed: dict[str, int] = field(default_factory=dict)
-    """The runs that lists showed, each with the last intent before: a later one cannot have created it."""
+    """The runs that lists showed, each with the last intent before that list: a later one cannot have created it."""
     oldest_listed: dict[str, float] = field(default_factory=dict)
-    """Per identity, if the first list was not the whole one: the creation of its oldest run, by the target's clock."""
+    """By identity: the creation of the oldest run of the first list, by the target's clock, if that list was cut off.
+    """
 
     def apply(self, line: dict[str, Any]) -> None:
         if "intent" in line:
@@ -213,7 +214,7 @@ class Journal:
         return intent
 
     def close_intent(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
-        """Close the intent: it created exactly these runs. Of the `unproven` the answer reported only the id."""
+        """Close the intent: it created exactly these runs. For the `unproven` ones, the answer reported only the id."""
         self._write(_runs_line({"made": intent.number}, intent.identity, run_ids, unproven))
 
     def record_answer(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:

@@ -12,7 +12,8 @@ class Ownership:
         self.runs: dict[str, str | None] = {}
         """Each run with the authorization that created it, masked: only its organisation may clean it up."""
         self.unproven: set[str] = set()
-        """Runs of which an answer reported only the id: they may be older than the check and belong to someone else."""
+        """Runs for which an answer reported only the id: they may be older than the check and belong to someone else.
+        """
         self.others: set[str] = set()
         """The ids of attachments, machines, pools and workflows."""
         self.sessions: set[str] = set()

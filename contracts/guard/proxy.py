@@ -81,10 +81,7 @@ class Proxy:
             self._server.run(sockets=[self._socket])
 
     async def _app(
-        self,
-        scope: _Message,
-        receive: Callable[[], Awaitable[_Message]],
-        send: Callable[[_Message], Awaitable[None]],
+        self, scope: _Message, receive: Callable[[], Awaitable[_Message]], send: Callable[[_Message], Awaitable[None]]
     ) -> None:
         body = await _body(receive)
         fault: Exception | None = None

@@ -159,7 +159,7 @@ class Watch:
         self._stopped: dict[str, bool] = {}
         """The operations that created unreported runs; True stops only requests that must create nothing, False all."""
         self._unverified: set[Kind] = set()
-        """Kinds of which a request was not accepted, while no list could show what it created."""
+        """Kinds with a request that was not accepted while no reliable list could show what it created."""
         self._lag_s = 0.0
 
     @contextlib.contextmanager

@@ -41,8 +41,8 @@ def fields_of_answer(operation: str) -> tuple[str, ...]:
 
 
 def present(parts: tuple[str, ...], body: Any) -> list[str]:
-    """Return those of the parts whose field a decoded body has. The parts are all of a body, or all of an answer. Of a
-    list, only the first and the last item are looked at.
+    """Return the parts whose field a decoded body contains. All parts are of a body, or all of an answer. In a list,
+    only the first and the last item count.
     """
     return list(_present(_tree(parts), [body]))
 

@@ -1,6 +1,6 @@
 """Finds the path and the operation of the document that a request is for.
 
-Only paths exactly as documented match. What a lenient server might make of another path, `guard/effect.py` tells.
+Only paths exactly as documented match. `guard/effect.py` says how a lenient server might interpret another path.
 """
 
 from __future__ import annotations

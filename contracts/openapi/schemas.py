@@ -24,7 +24,7 @@ import yaml
 Path = tuple[str | int, ...]
 
 UNREAD: Final = object()
-"""Stands in a normal value for what is wrong, or what a lenient server may accept with an unknown reading."""
+"""Replaces, in a normal value, a part that is wrong, or that a lenient server may read in an unknown way."""
 
 MAX_DEPTH: Final = 64
 MAX_TEXT: Final = 100_000

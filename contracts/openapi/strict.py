@@ -1,8 +1,8 @@
 """Judges answers strictly by the document: by its schemas, with the formats that answers must have.
 
-The readers of `schemas` also accept what a lenient server reads; an answer has no lenient forms. Most answers are
-valid: jsonschema-rs says so, fifty times as fast as jsonschema, which then says what is wrong with the others. It
-validates only those of their fields in which the readers find a doubt.
+The readers of `schemas` also accept what a lenient server accepts; an answer has no lenient forms. jsonschema-rs
+recognises valid answers, which most are, fifty times as fast as jsonschema. jsonschema then says what is wrong with the
+others. It validates only the fields in which the readers find a fault or an ambiguity.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def matches(component: str, value: Any) -> bool:
 
 
 def success_differences(operation: str, body: Any) -> Iterator[Path]:
-    """Yield the same for the body of a success, by the documented schema of the operation."""
+    """Like `differences`, for the body of a success, by the documented schema of the operation."""
     return _paths(_success_validator(operation), body)
 
 
@@ -88,7 +88,7 @@ def _in_words(error: jsonschema.ValidationError) -> str:
         case "anyOf" | "oneOf":
             alternatives = error.context or []
             deepest = max(alternatives, key=lambda one: len(one.absolute_path), default=error)
-            if len(deepest.absolute_path) > len(error.absolute_path):  # this alternative is the one that is meant
+            if len(deepest.absolute_path) > len(error.absolute_path):  # the value was meant to be of this alternative
                 words = _in_words(deepest)
                 return f"valid ({'.'.join(map(str, deepest.absolute_path))} must be {words})" if words else ""
             return " or ".join(dict.fromkeys(words for one in alternatives if (words := _in_words(one))))

@@ -49,7 +49,7 @@ def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
 
 
 def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
-    """Return the path of the first value of a JSON answer that contains one of the forms; empty if there is none."""
+    """Return the path of the first value of a JSON answer that contains one of the forms; empty if no value does."""
     forms = [form.decode("latin-1") for form in canaries]
     try:
         todo: list[tuple[Path, Any]] = [((), answer.json())]

@@ -148,12 +148,12 @@ def _wanted(where: str, requirement: str | None = None) -> str:
 
 
 def _where(path: Path) -> str:
-    """Return the path with [] for each index, since a fault may show at any of them."""
+    """Return the path with [] for each index, since the same fault may be at any index."""
     return ".".join("[]" if isinstance(step, int) else step for step in path)
 
 
 def field_at(path: Path) -> str:
-    """Return the field of the resource that a path of an answer leads to; empty if it is none."""
+    """Return the field of the resource that a path of an answer leads to; empty if it leads to no field."""
     return next((step for step in path if isinstance(step, str) and step not in {"items", "created_runs"}), "")
 
 

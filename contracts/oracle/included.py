@@ -1,4 +1,4 @@
-"""Judges the resources that an answer shows beside its runs because the request asked for them (`include`)."""
+"""Judges the resources in `included`, which an answer shows because the request asked for them (`include`)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def included_violations(
 ) -> Iterator[Violation]:
     """Judge `included` of a run or of a list of runs.
 
-    `asked` are the values of `include`. `known` are resources by id, as reads of them show them: those fields only that
-    do not change by themselves, and the `pools` of a machine if it shows them. What is not known is not missed. The
-    pools of a machine that are not known may be any.
+    `asked` are the values of `include`. `known` are resources by id, as reads show them: only the fields that do not
+    change by themselves, and the `pools` of a machine if it shows them. A resource that is not known is not missed. If
+    the pools of a machine are not known, any pool may be shown.
     """
     shown = answer.get("included") or []
     if not isinstance(shown, list) or not all(isinstance(one, dict) and {"id", "type"} <= one.keys() for one in shown):
@@ -74,8 +74,8 @@ def _referenced(
 def _may_be_more(
     runs: Collection[Mapping[str, Any]], resource: str, asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
 ) -> bool:
-    """Return whether a resource may be included that need not be: the machine whose pools were asked for, and pools
-    that are not known.
+    """Return whether a resource may be included, though it need not be: the machine whose pools were asked for, and any
+    pool if the pools of a machine are not known.
     """
     machines = {str(run["machine_id"]) for run in runs if run.get("machine_id")}
     are_known = all(pools_of(known.get(machine)) is not None for machine in machines)

@@ -47,10 +47,10 @@ class KnownRun:
     """A run as the answers have shown it. Methods named `…_violations` judge an answer, methods named `after_…` return
     the model that follows from it.
 
-    `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and
-    `changed` are the fields that it named. `is_read` tells whether a read has shown this state. `was_read` tells
-    whether a read had shown the state before the last change. If so, any difference is an effect of that change.
-    `has_own_results` tells whether only the run itself has written results, which must then fit its status.
+    `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and `changed` are
+    the fields that it named. `is_read`: a read has shown this state. `was_read`: a read had shown the state before the
+    last change, so any difference is an effect of that change. `has_own_results`: only the run itself has written
+    results, which must then fit its status.
     """
 
     view: Mapping[str, Any]
@@ -79,7 +79,7 @@ class KnownRun:
         return self.status in {"running", "running_checks"}
 
     def candidate(self, absence: Absence | None = None) -> Candidate:
-        """The run as a list may contain it. `absence` tells why it may not, apart from a delete."""
+        """Return the run as a list may contain it. `absence` says why a list may not, other than by a delete."""
         run = Candidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
         return replace(run, fixed=run.fixed | (self.changed - {"status", *RESULTS}))
 

@@ -90,8 +90,8 @@ def rule_of_fault(fault: Fault) -> str:
 
 
 def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | None:
-    """Return the violation for an accepted invalid request; None if all that is wrong are properties of newer releases,
-    which a server that does not show them may ignore.
+    """Return the violation for an accepted invalid request; None if only properties of newer releases are wrong: a
+    server whose answers do not show them may ignore them.
     """
     ignored = ignored_properties(answer)
     fault = next((fault for fault in parsed.faults if not ignored.intersection(fault.path[:1])), None)

@@ -73,7 +73,7 @@ def _short_float(digits: str) -> float:
 
 
 _MAX_NUMBER_LENGTH: Final = 400
-"""Every double can be written with so many characters, also without an exponent."""
+"""Every double can be written with this many characters, also without an exponent."""
 
 
 def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:

@@ -87,7 +87,7 @@ def _is_same_double(one: float, other: float) -> bool:
 
 
 def _instead(expected: Any, got: Any) -> str:
-    """Describe two values of one type that differ. Of long texts, show the place where they differ."""
+    """Describe two different values of one type. For long texts, show the place where they differ."""
     if not isinstance(expected, str) or max(len(expected), len(got)) <= _SHORT:
         return f"{value_in_words(got)} instead of {value_in_words(expected)}"
     if len(expected) != len(got) and (expected.startswith(got) or got.startswith(expected)):

@@ -1,8 +1,8 @@
 """Judges a list of runs by the query and the runs that are known.
 
-`matches` tells whether a run matches a query. `list_faults` finds what is wrong with the pages of a list, and
-`missing_runs` the runs that it should contain. Where the contract leaves open whether a run matches, the answer is None
-and nothing is judged.
+`matches` returns whether a run matches a query. `list_faults` finds what is wrong with the pages of a list, and
+`missing_runs` the runs that it should contain. If the contract does not determine whether a run matches, the result is
+None and nothing is judged.
 """
 
 from __future__ import annotations
@@ -37,17 +37,14 @@ class Absence:
     expected: str
     cause_if_listed: str
     cause_if_counted: str
-    """Empty if a total alone does not tell which run it counts."""
+    """Empty if a total alone does not show that it counts this run."""
 
 
 DELETED: Final = Absence(
     "DELETE-GONE", "no deleted run in a list", "a deleted run is listed", "a deleted run is counted"
 )
 FOREIGN: Final = Absence(
-    "AUTH-TENANT",
-    "no run of another organisation in a list",
-    "another organisation finds a run with list_runs",
-    "",
+    "AUTH-TENANT", "no run of another organisation in a list", "another organisation finds a run with list_runs", ""
 )
 
 
@@ -55,7 +52,8 @@ FOREIGN: Final = Absence(
 class Candidate:
     """A run that a list may contain, as the last answer about it showed it.
 
-    `fixed` are the fields that only a request can still change. `absence` tells why no list may contain the run.
+    `fixed` are the fields that only a request can still change. `absence` says why no list may contain the run; None if
+    a list may.
     """
 
     view: Mapping[str, Any]
@@ -73,7 +71,7 @@ class Candidate:
 
 
 def matches(run: Candidate, query: Query) -> bool | None:
-    """Return whether the filters of a query find a run; None where either answer is right."""
+    """Return whether the filters of a query find a run; None if the contract allows both."""
     answers = [_matches_one(run, name, value, query) for name, value in query]
     return False if False in answers else None if None in answers else True
 
@@ -198,7 +196,7 @@ def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate])
 
 
 def missing_in_words(missing: Sequence[Candidate], query: Query) -> str:
-    """Say what a list is that lacks these runs."""
+    """Describe a list in which these runs are missing."""
     names = {"created_at" if name.startswith("created_at") else name for name, _ in query} & set(missing[0].view)
     more = f" and {counted(len(missing) - 1, 'more run')}" if len(missing) > 1 else ""
     return f"a list without {run_in_words(missing[0].view, sorted(names))}{more}"
@@ -309,7 +307,7 @@ def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candid
 
 
 def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
-    """Yield totals that are not the number of matching runs. Judged only if it is known of all candidates."""
+    """Yield totals that are not the number of matching runs, if it is known for each candidate whether it matches."""
     answers = {run.id: matches(run, query) for run in runs if run.absence is None}
     expected = {identity for identity, answer in answers.items() if answer}
     listed = {item.get("id") for page in pages for item in page.items}

@@ -8,9 +8,10 @@ from typing import Self
 
 
 class FilterCause(str):
-    """The cause of a list that is wrong under some filters together: the names of the filters, and the effect.
+    """The cause of a list that is wrong for a combination of filters: the names of the filters, and the effect.
 
-    It compares as its text, so it is a cause like any other. `refines` tells whether it adds nothing to another one.
+    It compares as its text, so it is a cause like any other. `refines` says whether a smaller combination has shown the
+    same effect.
     """
 
     filters: frozenset[str]
@@ -23,7 +24,7 @@ class FilterCause(str):
         return cause
 
     def refines(self, other: str) -> bool:
-        """Whether the other one has the same effect with some of these filters."""
+        """Whether the other cause is the same effect for fewer of these filters."""
         return isinstance(other, FilterCause) and other.effect == self.effect and other.filters < self.filters
 
 
@@ -57,8 +58,8 @@ class Difference(str):
 class Violation:
     """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking.
 
-    `about` is the id of the resource that is wrong in a list, since the request does not name it. `field` is the name
-    of the field that is wrong, if it is a single one.
+    `about` is the id of the wrong resource in a list, since the request does not name it. `field` is the name of the
+    wrong field, if exactly one field is wrong.
     """
 
     rule: str

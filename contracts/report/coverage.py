@@ -1,4 +1,4 @@
-"""Shows which rules judge each part of each operation, and which parts none does."""
+"""Shows which rules judge each part of each operation, and which parts no rule judges."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class PartCoverage:
 
 
 def coverage_of(recorded: Recorded, value_fields: Mapping[str, Sequence[str]]) -> Iterator[PartCoverage]:
-    """Yield every part of every operation of the document, and the statuses beside them that were met. `value_fields`
-    are the fields of answers whose values a rule judges.
+    """Yield every part of every operation of the document, and the undocumented statuses that answers had.
+    `value_fields` are the fields of answers whose values a rule judges.
     """
     for operation in operations():
         found = recorded.get(operation, {})
@@ -66,7 +66,7 @@ def _field_of(part: str) -> str:
 
 
 def render_coverage(coverage: Sequence[PartCoverage], *, has_counts: bool) -> Iterator[str]:
-    """Yield the lines: first what no rule judges, then fields of which only the schema is judged, then all parts."""
+    """Yield the lines: parts that no rule judges, fields for which only the schema is judged, and all parts."""
     yield from _section(
         "Not checked by any rule (or, of a status: no answer had it)",
         [one for one in coverage if not one.is_checked],

@@ -62,10 +62,7 @@ def _response(answer: Answer) -> dict[str, Any]:
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": json_headers(answer.headers),
-        "content": {
-            "size": len(answer.body),
-            "mimeType": answer.header("Content-Type") or "",
-        }
+        "content": {"size": len(answer.body), "mimeType": answer.header("Content-Type") or ""}
         | _text(answer.body, "encoding"),
         "redirectURL": answer.header("Location") or "",
         "headersSize": -1,

@@ -144,7 +144,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
 
 
 def _exchange(number: int, exchange: Exchange, places: Places | None) -> str:
-    """A request beside its answer, unfolded and with marks if there are `places` to mark."""
+    """A request next to its answer, unfolded and with marks if there are `places` to mark."""
     request, answer = exchange.request, exchange.answer
     line = printable(f"{request.method} {request.path[:200]}")
     status = str(answer.status) if answer.status else f"no answer: {answer.lost}"

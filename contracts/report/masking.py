@@ -4,8 +4,8 @@ A masked request can still be sent: apart from the values, it is the same byte f
 and, if possible, their length. A value in an answer gets the same placeholder as in the request, so that a report shows
 where a secret leaked without showing the secret.
 
-The suite's own words, numbers and commands are not masked, though an ordinary word or number may have been sent as a
-sensitive value: in a text, a short secret is masked only in an excerpt of a request or an answer.
+The suite's own words, numbers and commands are not masked, even if the same word or number was sent as a sensitive
+value: in a text, a short secret is masked only in an excerpt of a request or an answer.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _TEXT_OR_WORD = re.compile(
 _COLON = re.compile(r"\s*:")
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
-# What a text of the suite quotes of a request or an answer: a text in quotes, JSON, the rest of what follows a status.
-# A word of the suite after a status, as in `201 with 3 created runs`, begins no excerpt.
+# Excerpts of requests and answers in a text of the suite: a text in quotes, JSON, what follows a status.
+# If a word of the suite follows the status, as in `201 with 3 created runs`, it is not an excerpt.
 _EXCERPT = re.compile(
     r"""
     (?P<path>(?<=\s)/[^\s?]*\?\S*)
@@ -55,7 +55,7 @@ _MIN_TOKEN_LENGTH = 5
 _MIN_LENGTH_IN_KEY = 12
 # In a text of the suite and in the path of a request, a shorter one may equal an ordinary word or number.
 _MIN_LENGTH_IN_WORDS = 8
-# So many characters of texts and bodies are kept with their masked form: most occur many times.
+# How many characters of texts and bodies are cached with their masked form: most occur many times.
 _MAX_CHARACTERS_KEPT = 50_000_000
 _CUT = "(cut: a sensitive value stood here)"
 

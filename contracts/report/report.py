@@ -78,7 +78,7 @@ class Report:
 
     @property
     def hints(self) -> list[str]:
-        """What a reader must know to run the commands."""
+        """What a reader needs to know to run the commands."""
         hints = ["The commands take the token from the shell's $TOKEN (and another organisation's from $SECOND_TOKEN)."]
         if self.has_masked:
             hints.append(
@@ -120,7 +120,7 @@ class Report:
 
 
 def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:
-    """Return the severity of a rule; of one that is not known, the highest."""
+    """Return the severity of a rule; the highest if the rule is not known."""
     return rules[rule].severity if rule in rules else "critical"
 
 
@@ -145,7 +145,7 @@ def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResu
 
 
 def shortened(text: str, most: int) -> str:
-    """Return the text, or its two ends if it has more than so many characters."""
+    """Return the text, or its two ends if it has more than `most` characters."""
     if len(text) <= most:
         return text
     half = most // 2

@@ -15,12 +15,7 @@ from contracts.report.curl import curls
 from contracts.report.next_step import next_step
 from contracts.report.report import Report, RuleText, shortened, unstable_heading
 
-_COLOURS: dict[RuleStatus, str] = {
-    "passed": "green",
-    "failed": "red",
-    "skipped": "yellow",
-    "not_offered": "cyan",
-}
+_COLOURS: dict[RuleStatus, str] = {"passed": "green", "failed": "red", "skipped": "yellow", "not_offered": "cyan"}
 _MIN_WRAP_WIDTH = 40
 _MAX_VALUE_LENGTH = 1_200
 

@@ -66,9 +66,7 @@ def null_cases(check: CheckContext) -> Iterator[Write]:
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield optional fields that are added to a minimal body: first all of them. Creates have their pairs in
-    `bulk_answer`.
-    """
+    """Yield optional fields to add to a minimal body, all of them first. `bulk_answer` has the pairs for creates."""
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
     yield nulls
@@ -79,13 +77,15 @@ def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[
     for name, values in empties.items():
         yield from ({name: value} for value in values)
     if operation not in CREATES_OF_RUNS:
-        for row in write_bodies.pairs(write_bodies.states(features))[::2]:  # half of the pairs
+        for row in write_bodies.pairs(write_bodies.states(features))[::2]:  # every second pair
             yield with_available_ids(check, write_bodies.without_absent(row))
     if operation == "bulk_create_runs":
         yield nulls | {"count": 101}
     yield {files_field: files[::-1]}
     number = list(write_bodies.FEATURES).index(operation)
-    yield from ({files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)])  # alone, in turn
+    yield from (
+        {files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)]
+    )  # other ones for each write
     if operation in CREATES_OF_RUNS:
         yield {"is_priority": False}
         yield {"unknown_property": {"a": 1}, "status": "success", "id": "x"}
@@ -146,7 +146,7 @@ def _as_latin1(text: str) -> str:
 class LargeBody(Case):
     operation: str
     size: int
-    """In bytes, about."""
+    """The approximate size in bytes."""
 
 
 def run_large(context: CaseContext, case: LargeBody) -> None:

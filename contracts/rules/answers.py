@@ -30,7 +30,7 @@ _FULL: Final = {
     "create_pool": {"name": "«marker»", "description": "«marker»"},
     "create_workflow": {"main_prompt": "«marker»", "name": "«marker»"},
 }
-"""Bodies with the optional fields whose value every server must show; a workflow's schemas may be checked."""
+"""Bodies with the optional fields that every server must accept. It may refuse the schemas of a workflow."""
 
 
 @dataclass(frozen=True)

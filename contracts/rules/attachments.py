@@ -36,8 +36,8 @@ RULES = (
 
 @dataclass(frozen=True)
 class AttachmentsCase(Case):
-    """Runs are created with files, by the operation. With `listed`, their lists and download urls are judged too, and
-    with `expires` urls of each lifetime.
+    """The operation creates runs with files. With `listed`, the lists of the files and their download urls are judged
+    too; with `expires`, urls of each lifetime.
     """
 
     files: list[dict[str, Any]]
@@ -45,7 +45,7 @@ class AttachmentsCase(Case):
     count: int = 1
     fields: dict[str, Any] = field(default_factory=dict)
     earlier_fields: dict[str, Any] = field(default_factory=dict)
-    """Of the run before it is retried."""
+    """The fields of the run before it is retried."""
     listed: bool = False
     expires: bool = False
 
@@ -75,7 +75,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
 
 
 MAX_FILES: Final = 12
-"""Of more files on one run, only some are read."""
+"""If a run has more files, only some of them are read."""
 
 
 def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResult:
@@ -157,7 +157,7 @@ def _difference(sent: bytes, got: bytes) -> str:
 def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str], created: CallResult) -> None:
     """Judge lists of a run's attachments: whole, in windows, and in pages of one.
 
-    A run that has ended may have output attachments too; their attachment_type tells them apart.
+    A run that has ended may have output attachments too; `attachment_type` distinguishes them.
     """
     mine = set(ids)
     of_run, of_inputs = ("run_id", run["id"]), ("attachment_type", "input")
@@ -237,7 +237,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words
         context.require(same, "ATTACHMENTS", cause, expected, got, *shown, read)
-        # Judged by its status only: a file server may refuse it, whose errors need not be JSON.
+        # Judged by its status only: it may be refused by a file server, whose errors need not be JSON.
         altered = Request("GET", path[:-1] + ("1" if path[-1] == "0" else "0"), read.exchange.request.headers)
         answer = context.check.guard.send(altered)
         fails, cause = answer.answer.status >= 500, "a 5xx from a download url that was altered"

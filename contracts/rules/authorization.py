@@ -112,7 +112,7 @@ def rule_of_credentials(header: str | None) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class CredentialsCase(Case):
-    """A request that is valid except for its Authorization header, with each of the headers.
+    """A request that is valid except for its Authorization header. It is sent with each of the headers.
 
     With `repeated`, the same create was sent before with a valid token and the same idempotency key.
     """
@@ -229,9 +229,9 @@ _LIST_QUERIES: Final[tuple[Query, ...]] = (
     (("status", "success"), ("skip", "1"), ("include", "workflow")),
 )
 _UNSENT: Final = "add_machine_to_pool"
-"""The guard may refuse to send it, so each header is tried with another operation."""
+"""The guard may refuse to send it, so each header is also tried with another operation."""
 _HEADERS: Final = 12
-"""Headers in one case."""
+"""The most headers in one case."""
 
 
 @in_turn_by_kind

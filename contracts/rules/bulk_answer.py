@@ -1,4 +1,4 @@
-"""Answers of creates: every field of every run, the last one included, for combinations of all request fields."""
+"""Answers of creates: every field of every run, for combinations of all request fields."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ _NESTED_SECRETS: Final[tuple[Any, ...]] = ("«secret»", ["«secret»"], {"a": "
 
 @dataclass(frozen=True)
 class CreateCase(Case):
-    """A create that is sent `times` times. Its runs are read one by one, and in a list, if the case says so."""
+    """A create that is sent `times` times. If `is_read`, its runs are read one by one, and listed if `is_listed`."""
 
     operation: str
     body: Any
@@ -177,8 +177,8 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield the counts near each usual limit. Of large ones, since each costs many runs, only those above a limit, and
-    a multiple of each power of two; the largest is one of each round number.
+    """Yield the counts near each usual limit. Large counts cost many runs: of these, only one above each limit, the
+    largest power of two (a multiple of the smaller ones), and the largest count (a multiple of many round numbers).
     """
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
@@ -277,14 +277,14 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation: their places in its list."""
+    """A create in pools of an organisation. `pools` are their positions in the organisation's list."""
 
     pools: tuple[int, ...] = (0,)
     token: str = TOKEN
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
-    """The machine that a run gets, if any, is one of its organisation and belongs to all of its pools."""
+    """Judge that the machine of the run, if it gets one, belongs to its organisation and to all of its pools."""
     listed = context.call("list_pools", query=[("limit", str(max(case.pools) + 1))], token=case.token)
     ids = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)]
     if len(ids) <= max(case.pools):
@@ -312,7 +312,7 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10
-"""A machine may be picked when the run begins. So the run is read that often, every 0.1 s."""
+"""How often the run is read, every 0.1 s: a machine may be picked only when the run begins."""
 
 
 def pick_cases(check: CheckContext) -> Iterator[PickCase]:

@@ -39,7 +39,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class ChainCase(Case):
-    """A chain. `reads_all` reads the run of every step, instead of the first and last two and the middle one."""
+    """A chain. With `reads_all`, the run of every step is read; else the first two, the middle one and the last two."""
 
     body: dict[str, Any]
     reads_all: bool = False

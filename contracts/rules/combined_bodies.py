@@ -1,4 +1,4 @@
-"""Several invalid bodies in one request: a 422 that names each fault refuses each of them."""
+"""Several invalid bodies in one request. A 422 that names each fault shows that the server refuses each of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ABSENT: Final = object()
 _CONFLICT: Final = object()
 
 ALONE: Final = 1
-"""How many bodies with a fault at the same place are sent alone, which shows that this fault alone has no effect."""
+"""How many bodies with a fault at the same place are sent alone, to show that this fault alone is refused too."""
 
 
 @dataclass(slots=True)
@@ -28,8 +28,8 @@ class _Combination:
 def combined(
     operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = ALONE
 ) -> Iterator[Body]:
-    """Yield the invalid ones of these variants of `base`: first combinations of those with faults at different places,
-    then the first variants for each place alone. In a list, all places but the first count as one.
+    """Yield the invalid variants of `base`. Combinations of variants with faults at different places come first, then
+    the first variants for each place alone. In a list, all places but the first count as one.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []

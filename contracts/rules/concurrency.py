@@ -1,6 +1,6 @@
-"""Requests that are sent at the same moment: each answer must be the one to its own request, and no write is lost.
+"""Requests that are sent at the same moment: each answer must belong to its own request, and no write may be lost.
 
-Each case sends groups of requests over connections that are opened first. What the requests are about is created
+Each case sends groups of requests over connections that are opened first. The resources that they are about are created
 before, one request at a time.
 """
 
@@ -31,14 +31,12 @@ _SINGLE_UPDATES: Final = (
     {"usage_metadata": {"from": "a third"}},
     {"run_message_history": [{"from": "a fourth"}]},
 )
-"""Updates of different fields. All of them must have their effect, whatever their order."""
+"""Updates of different fields. All of them must have their effect, in any order."""
 
 
 @dataclass(frozen=True)
 class ConcurrentCase(Case):
-    """`group` names the requests that are sent at the same moment, a key of _GROUPS. `rounds` is how often, `width` how
-    many at a time.
-    """
+    """`group` is a key of _GROUPS: the requests to send at the same moment, `width` of them in each round."""
 
     group: str
     rounds: int = 4
@@ -56,7 +54,7 @@ def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
 
 
 def _creates(context: CaseContext, width: int) -> None:
-    """Different creates of both organisations, each with values of its own. All that succeed are listed."""
+    """Send different creates of both organisations, each with its own values. All that succeed are listed."""
     check = context.check
     created = IsolatedRuns(("search", check.marker(context.made_up)))
     operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
@@ -123,7 +121,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
 
 
 def _deletes(context: CaseContext, width: int) -> None:
-    """Of several deletes one succeeds, and the run is gone. Whether others succeed too is not judged: a server may see
+    """One of several deletes succeeds, and the run is gone. Whether others succeed too is not judged: a server may see
     several deletes at the same moment as one.
     """
     run = _new_run(context)

@@ -38,7 +38,7 @@ class DeleteCase(RunCase):
 
     events: tuple[Event, ...] = (DELETE,)
     is_first_of_session: bool = False
-    """Whether the first run is created by a single create that starts a session, and two more runs in that session."""
+    """Whether a single create makes the first run and starts a session, in which two more runs are created."""
     widely: bool = False
     """Whether many more operations and lists are tried after the delete."""
 

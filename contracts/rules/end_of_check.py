@@ -1,7 +1,7 @@
-"""What was made first in a check is looked at again at its end: runs, idempotency keys, and the list of all runs.
+"""Checks again, at the end of a check, what was created at its start: runs, idempotency keys, and the list of all runs.
 
-Between the two, the check creates thousands of runs and sends many keys: what a server keeps only for a while, or only
-the last of, is gone by then.
+In between, the check creates thousands of runs and sends many keys. A server that forgets old runs or keys has lost
+them by then.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def first_runs_cases(check: CheckContext) -> Iterator[FirstRunsCase]:
 
 @dataclass(frozen=True)
 class LastRunsCase(Case):
-    """The runs of the first case with that number."""
+    """The runs of the FirstRunsCase with that number."""
 
     number: int
 
 
 def look_at_runs(context: CaseContext, case: LastRunsCase) -> None:
-    """Read and list the runs, read their files, and update one that has ended: nothing of them may be gone."""
+    """Read and list the runs, read their files, and update one that has ended: none of them may be lost or changed."""
     runs: list[TrackedRun] = context.check.first_results.get(f"runs {case.number}", [])
     for run in runs:
         run.context = context
@@ -122,7 +122,7 @@ class KeyCase(Case):
 
 @dataclass(frozen=True)
 class KeysAgainCase(Case):
-    """All first keys again, after the check has sent `keys` keys at least."""
+    """All first keys are sent again, after the check has sent at least `keys` keys."""
 
     keys: int = 0
 
@@ -139,7 +139,7 @@ def key_cases(check: CheckContext) -> Iterator[KeyCase]:
 
 
 def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
-    """Send the first keys again, once: a cache may keep a key longer that was used again."""
+    """Send the first keys again, only once: a cache may keep a key longer if it is used again."""
     with context.check.lock:
         kept: list[tuple[Request, CallResult]] = [
             value for name, value in context.check.first_results.items() if name.startswith("key ")
@@ -153,7 +153,7 @@ def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
 
 
 def _accepted_keys(context: CaseContext) -> set[str]:
-    """Return the keys with which the first organisation has made a write; those of the oldest may be lost."""
+    """Return the keys of the first organisation's accepted writes, as far as the guard still has the exchanges."""
     return {
         key
         for exchange in context.check.guard.exchanges
@@ -180,19 +180,19 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
 
 
 def _require_unchanged(context: CaseContext, first: CallResult, before: CallResult, again: CallResult) -> None:
-    """Read the run of a repeated request. A retry that was made once more would get the same answer."""
+    """Judge by a read that a repeated request has changed nothing: a retry that is done twice gets the same answer."""
     after = context.call_valid("get_run", before.body["id"], after=[first, before, again])
     changes = KnownRun(before.body).unchanged_violations("IDEM-REPLAY", "an old key is forgotten", after.body)
-    # Sent again at once, the retry would meet a run that has not ended.
+    # A proof, since sending it again would not show it: the run would not have ended yet.
     context.judge("IDEM-REPLAY", changes, first, before, again, after, is_proof=True)
 
 
 _SOON: Final = 64
-"""A finding shows the keys in between if they are at most so many."""
+"""A finding shows the keys in between if there are at most this many."""
 
 
 def _forgotten_soon(context: CaseContext) -> list[CallResult] | None:
-    """Return a write under a new key, few writes under other keys after it, and its repeat with another answer."""
+    """Return a write with a new key, writes with other keys, and its repeat if that gets another answer; else None."""
     body = simple_body("bulk_create_runs")
     others = 1
     while others <= _SOON:
@@ -212,7 +212,7 @@ _AT_ONCE: Final = 8
 
 
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
-    """Update one run under that many keys: this costs a server little, and creates nothing."""
+    """Update one run with that many keys: this costs a server little, and creates nothing."""
     if "changed-run" not in context.named:
         context.named["changed-run"] = context.some_runs().runs[0]["id"]
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
@@ -228,7 +228,7 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
 
 @dataclass(frozen=True)
 class AllRunsCase(Case):
-    """The list of all runs, whole and by single pages beyond the first 1000."""
+    """The whole list of all runs, and single pages beyond the first 1000 runs."""
 
 
 _FEW_FIELDS: Final = ("fields", "session_id")
@@ -290,7 +290,7 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
     context.check.count("LIST-COMPLETE")
 
 
-# `shard[1]` cases are one for each shard, since each has first keys and runs of its own.
+# One case for each shard (`shard[1]` of them), since each shard has its own first keys and runs.
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "runs read again at the end: creation",

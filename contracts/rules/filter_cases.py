@@ -1,4 +1,4 @@
-"""The cases of `filters`: runs that differ in what filters look at, and the queries that look for them."""
+"""The cases of `filters`: runs with different values in the fields that filters use, and the queries for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DEEP: Final = Filter("deep_search", "true")
 
 
 def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
-    """Return creates whose runs differ in everything a filter looks at. Each has a word in its inputs: «marker:0», …"""
+    """Return creates whose runs differ in every field that a filter uses. Their inputs have words: «marker:0», …"""
     found: list[dict[str, Any]] = []
     for number in range(size):
         word = {"who": f"«marker:{number}»", "deep": {"list": [1, {"at": f"Deep«marker:{number + 20}»End"}]}}
@@ -49,7 +49,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
     if check.pools.known:
-        found[0]["pool_ids"] = [check.pools.known[0]]  # the target may pick a machine, by which the run is found then
+        found[0]["pool_ids"] = [check.pools.known[0]]  # the target may pick a machine, to filter by
     found[1]["input_values"] |= _INPUTS_HARD_TO_SEARCH
     found[1]["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
     found[1]["file_inputs"] = [file("f«marker:62».txt")]
@@ -69,7 +69,7 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "one": "«marker:70»",
     "next": "«marker:71»",
 }
-"""Words where a search may overlook them."""
+"""Words in places where a search may overlook them."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
     "id": "",
     "input_values": "«marker:1»",
@@ -94,14 +94,14 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "usage_metadata": "«marker:64»",
     **{f"two values with {separator!r}": f"«marker:70»{separator}«marker:71»" for separator in ("", " ", ",", "\n")},
 }
-"""Place → a text in it, which a search must find or, where it is documented not to look, must not find."""
+"""Place → a text in it. A search must find it, or must not find it if a search does not cover that place."""
 
 
 # The queries
 
 FIRST_QUERIES: Final = 10
 MANY_QUERIES: Final = 40
-"""The queries of the first case, and of the others: every case creates runs of its own, which are then changed."""
+"""The number of queries of the first case, and of each other case: each case creates and changes its own runs."""
 
 
 def _filters_alone() -> Iterator[Filter]:
@@ -145,7 +145,7 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
 
 
 def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
-    """Return filters that match runs of one create, if it has such a value."""
+    """Return filters that match the runs of one create, as far as these have the values."""
     values = {"status": "cancelled", "search": f"«marker:{create}»"}
     return [Filter(name, values.get(name, ""), create) for name in names]
 
@@ -154,7 +154,7 @@ _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "create
 
 
 def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
-    """Yield filters combined, without the one that isolates: every pair, and some larger combinations."""
+    """Yield combinations of filters without the isolating filter: every pair, and some larger ones."""
     isolates = {
         "search": True,
         "workflow_id": check.workflows.accepts_made_up,
@@ -179,7 +179,7 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
-    """Yield filters that match the runs of one create, and the same with one filter by the runs of another create."""
+    """Yield filters that match the runs of one create, then the same ones with one of them from another create."""
     for create in range(6):
         same = _one_of_each(names, create)
         yield same

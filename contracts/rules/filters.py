@@ -17,10 +17,9 @@ from contracts.rules.listing import page_of
 
 @dataclass(frozen=True)
 class Filter:
-    """A parameter of a list. Its value is `text`, with the placeholders filled, or else what a run of the case has.
-
-    `create` is the number of the create whose first run that is. `way` tells how the value is written. A time is first
-    shifted by `shift` microseconds.
+    """A parameter of a list. Its value is `text`, with the placeholders filled, or else the value of a run of the case:
+    of the first run of create number `create`. `way` says how the value is written. A time is first shifted by `shift`
+    microseconds.
     """
 
     name: str
@@ -79,10 +78,10 @@ def _written_time(text: str, way: str, shift: int) -> str | None:
 
 @dataclass(frozen=True)
 class FilterCase(Case):
-    """Runs that differ in what filters look at, and lists of them by several queries.
+    """Runs that differ in the fields that filters use, and lists of them by several queries.
 
-    `changes` are done to some of the runs (see CHANGES). Every query also gets the filter that isolates the runs of the
-    case, unless the case is `without_isolating_filter`.
+    `changes` are applied to some of the runs (see CHANGES). Every query also gets the filter that isolates the runs of
+    the case, unless the case is `without_isolating_filter`.
     """
 
     creates: Sequence[Mapping[str, Any]]
@@ -126,7 +125,7 @@ UPDATED_TEXTS: Final[Mapping[str, Any]] = {
 
 
 CHANGES: Final = ("cancel", *UPDATED_TEXTS, "retry")
-"""Every third run is cancelled; each of the fields of the first of them is filled; the second of them is retried."""
+"""Every third run is cancelled. Of these, the first gets a text in each of the fields, and the second is retried."""
 
 
 def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence[str]) -> None:

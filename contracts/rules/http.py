@@ -52,7 +52,7 @@ METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 class MethodCase(Case):
     """A request with a method that its path does not have. `template` is the documented path, empty if there is none.
 
-    `made_by` is the operation that gives the resource «made»: a create, or the update that ends a run.
+    `made_by` is the operation that provides the resource «made»: a create, or the update that ends a run.
     """
 
     method: str
@@ -83,7 +83,7 @@ def judge_undocumented_method(context: CaseContext, template: str, result: CallR
 
 
 def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None]:
-    """Yield None for GET and DELETE; else {} and, on a known path, a body with the fields that others require."""
+    """Yield None for GET and DELETE; else {} and, on a known path, a body with the fields that operations require."""
     if case.method not in {"POST", "PUT", "PATCH"}:
         yield None
         return
@@ -150,7 +150,7 @@ _WRITES: Final = (
     ManyCase("equal creates", 8, 2),
     ManyCase("updates", 5, 11),
 )
-"""For both: a tenth more than common limits of 50, 100 or 200 requests in a window; or more than 5 to 20 at once."""
+"""Both send a tenth more than common limits of 50, 100 or 200 requests in a window, or more than 5 to 20 at once."""
 _NEEDED: Final = {"reads": "get_run", "updates": "update_run"}
 
 
@@ -205,7 +205,7 @@ def many_cases(check: CheckContext, cases: tuple[ManyCase, ...] = _READS) -> Ite
     yield from (case for case in cases if case.kind not in _NEEDED or check.offers(_NEEDED[case.kind]))
 
 
-# Errors, whatever a client's headers ask for
+# Errors for unusual headers
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class HeadersCase(Case):
 
 
 def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
-    """Provoke each kind of error with headers of another client: errors must still be JSON, and never a 5xx."""
+    """Provoke each kind of error with the headers of the case: errors must still be JSON, and never a 5xx."""
     headers = case.headers
     for request in (
         request_for("get_run", context.placeholder("unknown"), headers=headers),
@@ -291,7 +291,7 @@ ODD_IDS: Final = (
     "3c90c3cc-0d44-4b50-8888-8dd25736052g", "x" * 36, "x" * 2000, "9" * 400, "g" * 32,
     "00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
-"""The last one is well-formed: the guard may refuse a write with it, which ends the case."""
+"""The last one is a valid UUID. The guard may refuse a write with it, which ends the case, so it comes last."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ _ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 def keyed_request(
     context: CaseContext, operation: str, body: dict[str, Any], key: str, *, token: str = TOKEN
 ) -> Request:
-    """Return a write under a key. The run that it changes is made once per case and organisation."""
+    """Return a write with a key. The run that it changes is created once per case and organisation."""
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
         name, create = ("run", _own_run) if token == TOKEN else ("their-run", _their_run)
@@ -141,7 +141,7 @@ def _require_same_answer(context: CaseContext, first: CallResult, again: CallRes
 
 
 def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
-    """Yield the runs with each placeholder, as a workflow, session or text, that only runs of the case can have."""
+    """For each placeholder whose value only runs of this case have, yield a list by it, and the runs that have it."""
     check = context.check
     fields = {"marker": "search"}
     fields |= {"workflow": "workflow_id"} if check.workflows.accepts_made_up else {}
@@ -229,7 +229,7 @@ def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
-    """Change the runs of the first write: an input of the run that was updated; else they are cancelled."""
+    """Change the run of the first write: an input of it after an update, otherwise cancel it."""
     if operation == "update_run":
         context.call_valid("update_run", context.placeholder("run"), body=_CHANGED)
         return

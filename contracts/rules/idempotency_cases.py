@@ -22,7 +22,7 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write under a key: sent once and then repeated `times` times. `Together` sends it `times` times at once."""
+    """A write with a key: sent once and then repeated `times` times. `Together` sends it `times` times at once."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Together(Keyed):
 
 @dataclass(frozen=True)
 class Conflict(Keyed):
-    """A body and others under one key."""
+    """A body, and others with the same key."""
 
     others: tuple[dict[str, Any], ...] = ()
 
@@ -69,7 +69,7 @@ class TwoKeys(Case):
 
 @dataclass(frozen=True)
 class TwoOrganisations(Keyed):
-    """The same key for two organisations, each with a body: `other` is that of the second one sent, if it differs."""
+    """The same key for two organisations. `other` is the body of the second write; None if it is the same body."""
 
     other: dict[str, Any] | None = None
     is_reversed: bool = False
@@ -183,7 +183,7 @@ def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
 
 
 _OTHERS: Final = 12
-"""Bodies that are sent after the first one: the more, the later in the case a fault shows."""
+"""How many other bodies one case has: with more of them, a fault shows later in the case."""
 _OBJECT: Final[dict[str, Any]] = {
     **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60},
     **{"falsy": [False, {"b": 0}], "deep": {"b": {"c": [1, {"d": 1}]}}},

@@ -1,4 +1,4 @@
-"""Resources that reads and lists show beside their runs when `include` asks for them."""
+"""Resources in `included`, which reads and lists of runs show if `include` asks for them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", 
 
 @dataclass(frozen=True)
 class IncludeCase(Case):
-    """Runs of existing workflows, on the machines in turn, if any: two of the first, and `count` of each other."""
+    """Runs of existing workflows, on the machines in turn: two runs of the first workflow, `count` of each other."""
 
     workflows: tuple[str, ...]
     machines: tuple[str, ...] = ()
     count: int = 1
     includes: tuple[str, ...] = _INCLUDES
     pages: int = 0
-    """How many pages of one run are read too."""
+    """How many pages with a single run are read too."""
 
     @property
     def expected_runs(self) -> int:
@@ -95,7 +95,7 @@ def _resources(reads: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:
 
 
 def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the plain values of the resources that are the same in both, and the pools of a machine if they are."""
+    """Return the plain values, and the pools of a machine, that are the same before and after, by resource."""
     known: dict[str, dict[str, Any]] = {}
     for one in before.keys() & after.keys():
         same = {name: value for name, value in after[one].items() if before[one].get(name) == value}

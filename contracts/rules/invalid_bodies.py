@@ -40,7 +40,7 @@ def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
     """Yield all invalid bodies of `almost_valid`. Those with one fault are combined."""
     variants = _variants(check, operation)
     of_bare, *of_lists = (combined(operation, base, bodies) for base, bodies in variants.one_fault)
-    yield from in_turn((of_bare, in_turn(of_lists)))  # every second one is of a minimal body
+    yield from in_turn((of_bare, in_turn(of_lists)))  # every second body is based on the minimal one
     for base, bodies in variants.one_fault_again:
         yield from combined(operation, base, bodies, alone=0)
     for row in variants.pairs:
@@ -66,7 +66,7 @@ class _Variants:
     one_fault: tuple[_OneFault, ...]
     """Bodies with one mutation, by the body that was changed."""
     one_fault_again: tuple[_OneFault, ...]
-    """Mutations that `one_fault` has too, of other bodies."""
+    """The same mutations as in `one_fault`, in other bodies."""
     pairs: list[_Row]
 
 
@@ -78,7 +78,7 @@ class _Row:
     good: dict[str, Any]
 
     def body(self, operation: str) -> Body:
-        """Return the row as a body. Its parts have one of the faults each."""
+        """Return the row as a body. Each of its parts has one of its faults."""
         names = list(dict.fromkeys(str(fault.path[0]) for fault in read(operation, self.values).faults))
         if len(names) < 2:
             return Body(self.values)
@@ -120,7 +120,7 @@ def _long_list(body: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _beside_counts(full: dict[str, Any]) -> Iterator[_OneFault]:
-    """Yield full bodies with several counts, and a share of the wrong values beside each."""
+    """For each of several counts, yield a full body with that count and a share of the wrong values."""
     counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
     for number, count in enumerate(counts):
         base = full | {"count": count}
@@ -132,14 +132,14 @@ def _with_wrong(body: dict[str, Any], path: mutations.Path) -> Any:
 
 
 def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Row]:
-    """Return few bodies in which every two fields are absent, valid and invalid together."""
+    """Return few bodies that contain each combination of absent, valid and invalid for every two fields."""
     good = {name: True if name == "start_session" else full.get(name, bare.get(name)) for name in fields}
     values: dict[str, list[Any]] = {name: [write_bodies.ABSENT, good[name]] for name in fields}
     of_wrong_type: Iterator[Any] = itertools.cycle(("", 5, [], "x"))
     for name in fields:
         values[name] += [0, 1001] if name == "count" else []
         values[name] += [None] if read(operation, bare | {name: None}).is_invalid else []
-        candidates = itertools.islice(of_wrong_type, 5)  # one more than there are, so that the next field has others
+        candidates = itertools.islice(of_wrong_type, 5)  # so that the next field begins with another
         values[name] += [value for value in candidates if read(operation, bare | {name: value}).is_invalid][:1]
     return [_Row(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
 
@@ -156,7 +156,7 @@ def _wrong_parts(operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any
     if operation == "bulk_create_runs":
         for count in mutations.WRONG_COUNTS[::5]:
             yield full | {"count": count}
-    few: tuple[Any, ...] = (None, 5, "x", [], {"a": 1})  # a minimal body has all of them
+    few: tuple[Any, ...] = (None, 5, "x", [], {"a": 1})  # all wrong values are tried in a minimal body
     for path in mutations.places(full):
         name = next(part for part in reversed(path) if isinstance(part, str))
         for wrong in few if len(path) == 1 else _share(_wrong_of(operation, name), path):

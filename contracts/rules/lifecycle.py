@@ -40,9 +40,7 @@ _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_UNREAD_LOOKS = 10
 """A second or two: a server may fail some reads, or list a new run late."""
 _DELETE_RUN_COUNT = 8
-"""How many runs a case creates whose ended runs are deleted: only some end in the way that it looks for. It is not part
-of the case, so that shrinking does not reduce it.
-"""
+"""How many runs are created to be deleted when they have ended: only some have output. Shrinking cannot reduce it."""
 
 
 Change = Literal[
@@ -75,7 +73,7 @@ class LifecycleCase(RunCase):
 
 
 class WatchedRuns:
-    """Runs that are read repeatedly. `in_order` tells whether the runs of a session must run in this order."""
+    """Runs that are read repeatedly. With `in_order`, the runs of a session must run in this order."""
 
     def __init__(self, context: CaseContext, runs: Sequence[TrackedRun], *, in_session: bool, in_order: bool) -> None:
         self.context = context
@@ -125,7 +123,7 @@ class WatchedRuns:
         return [self.runs[(self._looks + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
 
     def _judge(self, views: Mapping[str, dict[str, Any]], result: CallResult) -> None:
-        """Judge the runs in one answer by those that were read before."""
+        """Judge the runs in one answer by the earlier answers."""
         before = [run.known.status for run in self.runs]
         for run in self.runs:
             if run.id in views:
@@ -257,8 +255,8 @@ def _retry_ended(watched: WatchedRuns) -> None:
 
 def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
     """Cancel a running run, which must then stay cancelled while the other runs are watched. If it `retries`, retry it
-    at once, and some others too: what was at work before must not end them. If a run ends before the cancel arrives,
-    try the next one.
+    at once, and some others too: the work of the first attempt must not end them. If a run ends before the cancel
+    arrives, try the next one.
     """
     left = _RETRIED_AT_WORK if retries else 1
     end = time.monotonic() + _TIMEOUT_S
@@ -276,7 +274,7 @@ def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
 
 
 _RETRIED_AT_WORK: Final = 4
-"""The old work must end while the new attempt waits, which is a matter of chance."""
+"""Several, since it depends on chance whether the work of the first attempt ends while the second one waits."""
 
 
 def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:

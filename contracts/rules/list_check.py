@@ -27,7 +27,7 @@ Evidence = Sequence[CallResult | Exchange]
 
 _NOT_LISTED: Final = "a created run is not listed"
 _LIMITS: Final = (MAX_LIMIT, DEFAULT_LIMIT, 37)
-"""The largest page, the usual one, and a small one of no round size."""
+"""The largest page size, the default, and a small one that is not round."""
 
 
 def check_list(
@@ -133,7 +133,7 @@ def why_missing(
 
 
 def is_unlisted(context: CaseContext, cause: str, run_id: str) -> bool:
-    """Return whether a run can be read that no list shows. That is proved, whether or not it happens again."""
+    """Return whether the run can be read, though no list shows it. That is a proof, even if it does not repeat."""
     return cause == _NOT_LISTED and context.check.offers("get_run") and context.call("get_run", run_id).accepted
 
 

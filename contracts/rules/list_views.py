@@ -1,4 +1,4 @@
-"""Lists seen as a whole: without filters, with selected fields, and of runs that exist already."""
+"""Lists without filters, lists with selected fields, and lists of runs that exist already."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class ExistingCase(Case):
 
 
 def run_existing(context: CaseContext, case: ExistingCase) -> None:
-    """Judge a page of the newest runs, pages by what the first of them has, and two runs read one by one."""
+    """Judge a page of the newest runs, pages filtered by values of these runs, and reads of two of them."""
     newest = read_page(context, [NEWEST_FIRST], limit=case.limit)
     judge_list(context, newest, (), lambda run_id: ())
     items = [item for item in newest.items if isinstance(item.get("id"), str)]

@@ -92,7 +92,7 @@ def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, 
 
 
 def carries(item: dict[str, Any], name: str, value: str) -> bool:
-    """Whether a listed run really has the value that was filtered by: a broken filter may return runs of others."""
+    """Return whether a listed run really has the value of the filter: a broken filter may return runs of others."""
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
     return item.get(name) == value

@@ -1,4 +1,4 @@
-"""Lists in pages: pages of any size, at any place, put together and by themselves."""
+"""Lists in pages: all pages of a list together, and single pages of any size and position."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     yield PagesCase([MAX_LIMIT, 5], [*above(100, MAX_LIMIT), DEFAULT_LIMIT])
     for name, value in write_bodies.EVERYTHING.items():
         yield PagesCase([3, 50], [MAX_LIMIT, 50], {name: value})
-    # Runs of one session run one by one, so most are still active when they are listed. In the order by activity, a run
-    # moves when it ends, so only a list of one page is sure to have all.
+    # The runs of a session run one by one, so most are still active when they are listed. In the order by activity,
+    # a run moves when it ends, so only a list of one page is sure to have all.
     session = {"input_values": write_bodies.INPUTS, "start_session": True}
     for count, sort in ((more, NEWEST), (MAX_LIMIT, "activity")):
         yield PagesCase([count], [MAX_LIMIT], session, sort)

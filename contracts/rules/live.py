@@ -1,8 +1,8 @@
 """The cases of a check of a real deployment, by scenario: few requests, the most informative first.
 
 Real workflows validate their inputs and real desktops act on them. So a case changes only those fields of the base
-request that may be varied. Without a base request, it varies only what the API itself interprets (count, sessions,
-null).
+request that may be varied. Without a base request, it varies only the fields that the API itself interprets (count,
+sessions, null).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "sessi
 MARKED_INPUTS: Final = {"check": "«check-marker»"}
 """Input values with the marker of this check: it proves that a run belongs to the check, even if no answer names it."""
 OWN_SESSION: Final = {"session_id": "«own-session»"}
-"""A new session of this check, with the same purpose, for requests that must create nothing. If one creates a run after
-all, no desktop works on it.
+"""A new session of this check, for requests that must create nothing: it proves too that a run belongs to the check. If
+such a request creates a run, no desktop works on it.
 """
 
 
@@ -94,7 +94,7 @@ def _nulls(check: CheckContext) -> Iterator[Write]:
 def _refused(check: CheckContext) -> Iterator[Writes]:
     base = body(check)
     assert base is not None
-    # The first one shows by itself whether it is safe to send the others.
+    # The first one is sent in a new session: it shows whether it is safe to send the others.
     wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]
     wrong += [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
     wrong.append({name: value for name, value in base.items() if name != "count"})
@@ -217,4 +217,4 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "unknown paths": _paths,
     "answers of other reads": lambda check: answer_cases(check, reads=1),
 }
-"""Scenario name to the cases of it that a live check runs. Both are in order."""
+"""Name of a scenario → its cases in a live check. Both are in the order in which they run."""

@@ -24,13 +24,13 @@ _NOT_JSON: Final = (
 _NOT_UTF8: Final = (
     *("\xff", "\xfe\xff", "\x80", "\xc0\xaf", "\xc3", "\xed\xa0\x80", '{"a": "\xff"}', '"\xff"', '{"\xe9": 1}'),
 )
-"""As latin-1, as are all texts here."""
+"""Bytes, written as latin-1 like all texts here."""
 _BROKEN_ENDS: Final = (
     *("", ",}", ', "x": "\xff"}', ', "\xff": 1}', ', "x": tru}', ', "x": 01}', ', "x": .5}', ', "x": 1.}'),
     *(', "x": +1}', ', "x": "\\x"}', ', "x": "a\nb"}', ', "x"}', ', "x": }', ", x: 1}", ', "x": "\\u12"}'),
     *(' "x": 1}', ', "x": [1,]}', ', "x": 0x10}', ", // c\n}"),
 )
-"""In place of the last brace of an object."""
+"""They replace the last brace of an object."""
 
 
 def malformed(body: dict[str, Any]) -> Iterator[str]:

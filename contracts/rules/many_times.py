@@ -1,4 +1,4 @@
-"""One run changed many times: by more updates and retries than a counter or a history of a usual size holds."""
+"""One run that is changed many times: more often than a small counter or a history of usual size can hold."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _is_heavy(body: Body) -> bool:
 
 
 _FILES: Final = 8
-"""The most files of one request, which are all read."""
+"""The most files of one request. All of them are read."""
 
 
 def _together(bare: dict[str, Any], bodies: Iterable[Body]) -> Iterator[Body]:
@@ -293,7 +293,7 @@ _QUERIES: Final = {
     "list_pools": _PAGE,
     "list_workflows": ("search", *_PAGE),
 }
-"""Per operation: its parameters. Those that most values break come first."""
+"""By operation: its parameters. Those that most servers have faults with come first."""
 
 
 def run_query(context: CaseContext, case: OddQuery) -> None:
@@ -301,7 +301,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
     for value in case.values:
         more = [(case.name, "x")] if case.twice else []
         if case.name not in _PAGE:
-            more.append(("limit", "2"))  # the runs that match are not looked at
+            more.append(("limit", "2"))  # the answer need not contain many runs
         context.call(case.operation, query=[(case.name, value), *more])
 
 

@@ -1,7 +1,7 @@
-"""The consistency of reads: a run must look the same in get_run and in every list, whatever was done to it before.
+"""The consistency of reads: a run must look the same in get_run and in every list, after any change.
 
-Other scenarios test one operation in detail. These combine every way to create a run, every change to it and every
-way to read it.
+Other scenarios test one operation in detail. These combine every way to create a run, every change to it and every way
+to read it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session
 
 
 class ViewedRuns:
-    """The runs of one case: one that the events change, and others beside it."""
+    """The runs of one case: one that the events change, and others."""
 
     def __init__(self, context: CaseContext, isolated: IsolatedRuns, index: int) -> None:
         self.context = context
@@ -144,7 +144,7 @@ def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
 
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
-    """Judge a list of one page, and each run in it by what is known of the run."""
+    """Judge a list of one page, and each run in it by its model."""
     base = viewed.isolated.filter
     found = check_listing(
         viewed.changed_run,

@@ -19,7 +19,7 @@ from contracts.rules.writes import with_made_up_ids
 
 @dataclass(frozen=True)
 class ConsistencyCase(Case):
-    """How runs are created, and which events change one of them. Without events, the new runs are looked at."""
+    """How runs are created, and which events change one of them. Without events, the new runs are checked."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
@@ -27,9 +27,9 @@ class ConsistencyCase(Case):
     index: int = 0
     events: tuple[Event, ...] = ()
     checks_each: bool = False
-    """Whether the runs are looked at after each event, and not only after the last one."""
+    """Whether the runs are checked after each event, and not only after the last one."""
     widely: bool = False
-    """Whether many more lists are looked at."""
+    """Whether many more lists are checked."""
 
     @property
     def expected_runs(self) -> int:
@@ -167,7 +167,7 @@ def _chain_event_cases() -> Iterator[ConsistencyCase]:
 
 
 def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
-    """Cases in which an event removes a word by which a search found the run, or adds another one."""
+    """Cases in which an event removes a word that a search found, or adds another one."""
     words, new = ("«marker:8»", "«marker:9»"), "«marker:9»"
     plain = ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}})
     yield plain.with_events(Event("update", {"input_values": {"who": new}}, words=words))

@@ -72,7 +72,7 @@ def judge_read(
 
 @dataclass(frozen=True)
 class ReadManyCase(Case):
-    """A bulk create, of which all runs or those at usual limits are read one by one."""
+    """A bulk create. All of its runs, or those at usual limits, are read one by one."""
 
     body: Mapping[str, Any]
     reads_all: bool = False
@@ -107,7 +107,7 @@ _MALFORMED: Final = (
 
 @dataclass(frozen=True)
 class UnknownIdCase(Case):
-    """An operation with the id of no resource: unknown, malformed, or of another kind of resource."""
+    """An operation with an id that no resource of its kind has: unknown, malformed, or of another kind of resource."""
 
     operation: str
     id: str

@@ -33,7 +33,7 @@ RULES = (
 
 
 _SIBLINGS: Final = 12
-"""How many runs are created to tell whether one of them has ended by itself."""
+"""How many runs are created, to see whether any of them has ended by itself."""
 
 
 def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> N
 
 @dataclass(frozen=True)
 class EarlyRetryCase(Case):
-    """`body` is the body of a retry of a run that has not ended, since it was just created, or retried."""
+    """A retry, with this body, of a run that has not ended: it was just created, or, if `is_retried`, just retried."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     index: int = 0

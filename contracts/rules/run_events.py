@@ -20,9 +20,9 @@ from contracts.rules.tracked_run import TrackedRun
 
 @dataclass(frozen=True)
 class Event(Case):
-    """`body` is the body of an update or a retry. `words` are those that the event adds to the run or removes, so that
-    a search must find the run by them or must not. Of a delete in `read_consistency`, `shift` tells which run it
-    deletes: the one so many positions after the run of the case.
+    """`body` is the body of an update or a retry. `words` are words that the event adds to the run or removes:
+    afterwards a search must find the run by them, or must not. For a delete in `read_consistency`, `shift` is the
+    position of the deleted run after the run of the case.
     """
 
     kind: Literal["cancel", "update", "retry", "delete"]
@@ -66,7 +66,7 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
 
 
 def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
-    """Create a chain and return its runs, as first read, like the runs of any other create."""
+    """Create a chain, read its runs, and return them like the runs of any other create."""
     written = context.write("create_run_chain", body=body)
     if not written.result.accepted or not written.is_right:
         raise Inconclusive("a chain cannot be created")

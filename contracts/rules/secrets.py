@@ -162,14 +162,14 @@ def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
 
 
 def _of_steps() -> Iterator[SecretsCase]:
-    step = {"workflow_id": "«workflow»"}  # by which the reads filter
+    step = {"workflow_id": "«workflow»"}  # the reads filter by this workflow
     steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
     yield SecretsCase("create_run_chain", {"steps": steps[:1]}, reads=True)
     yield SecretsCase("create_run_chain", {"steps": [step, *steps]}, reads=True)
 
 
 def _beside_secrets(check: CheckContext, operation: str, field: str, number: int) -> Iterator[SecretsCase]:
-    """Yield secrets beside other fields, in two halves, and in many runs."""
+    """Yield secrets together with other fields (one half of the fields each time), and in many runs."""
     bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
     full = full_body(check, operation) | {"start_session": True}
     names = ("input_values", "file_inputs", "session_id", "start_session", "machine_id")
@@ -338,7 +338,7 @@ def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase
 # Ended runs
 
 _RUNS: Final = 12
-"""Enough that some run probably ends with a status that shows a leak."""
+"""Enough runs that some run probably ends with a status whose answer leaks."""
 _POLLS: Final = 20
 _POLL_INTERVAL_S: Final = 0.5
 _MAX_UNREAD_POLLS: Final = 4
@@ -350,7 +350,7 @@ class EndedRunsCase(Case):
     """Runs with secrets that are read until all have ended. With `cancelled`, running ones are cancelled."""
 
     body: dict[str, Any]
-    one: bool = False  # rather than a count, which shrinking would reduce
+    one: bool = False  # not a count: shrinking would reduce it
     cancelled: bool = False
 
 
@@ -434,7 +434,7 @@ _ALIASED: Final[tuple[Any, ...]] = (
 
 
 def alias_cases(check: CheckContext) -> Iterator[AliasesCase]:
-    """Yield all kinds of secrets for each write, and each kind alone, for one write after the other."""
+    """Yield all kinds of secrets together for each write, then each kind alone, for the writes in turn."""
     operations = [operation for operation, _ in _offered_writes(check) if operation != "create_run_chain"]
     bare = [write_bodies.minimal(operation, count=3) for operation in operations]
     for operation, body in zip(operations, bare, strict=True):

@@ -43,7 +43,7 @@ _STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
 
 @dataclass(frozen=True)
 class StatusCase(RunCase):
-    """The events bring the run into a status, and the last of them may be refused in this status."""
+    """The events bring the run into a status. The last of them may be refused in this status."""
 
     is_listed: bool = False
     """Whether the run is then looked for in lists by status."""
@@ -70,7 +70,7 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
 
 
 def _listed_by_status(run: TrackedRun) -> None:
-    """Judge that lists in either order contain the run, and that the status filter finds it by its own status only."""
+    """Judge that lists in both orders contain the run, and that only the filter by its own status finds it."""
     if run.context.check.offers("list_runs"):
         for mode in ("activity", "created_at_desc"):
             check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])

@@ -129,7 +129,7 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
-    """Leave out the updates that do not name any of the changed fields, if there are others."""
+    """Leave out the updates that name none of the changed fields, if others name one."""
     updates = [one for one in exchanges if one.request.method == "PATCH"]
     suspects = [one for one in updates if any(name.encode() in (one.request.body or b"") for name in names)]
     return [one for one in exchanges if one not in updates or one in suspects] if suspects else exchanges
@@ -197,7 +197,7 @@ def _require_not_counted(
 ) -> None:
     """Require that an empty list does not count another organisation's run that its query names.
 
-    If a list that names an id of no run has a total too, the total is wrong for another reason.
+    If a list by an id that no run has also has a total, the total is wrong for another reason.
     """
     total = total_of(result)
     names_none = [(name, context.made_up.uuid() if value in _names_of(run) else value) for name, value in query]
@@ -210,7 +210,7 @@ def _require_not_counted(
 
 
 def _names_of(run: dict[str, Any]) -> set[str]:
-    """Return the values that only lists of this run are asked for: its ids, its workflow and its session."""
+    """Return the values that identify this run in a query: its id, its workflow, its session and its marker."""
     marker = (run.get("input_values") or {}).get("marker")
     return {str(value) for value in (run["id"], run["workflow_id"], run.get("session_id"), marker) if value}
 
@@ -234,7 +234,7 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> Iterator[list[tuple[str, str]]]:
-    """Yield less usual queries that find the run; each organisation tries every other one of the pairs of filters."""
+    """Yield less usual queries that find the run. Each of the two organisations tries half of the pairs of filters."""
 
     def one(name: str) -> tuple[str, str]:
         return name, str(run[name])

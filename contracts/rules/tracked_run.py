@@ -1,6 +1,6 @@
 """One run of a case: sends the requests about it, and judges each answer by the model of the run.
 
-`oracle.KnownRun` says what an answer may show. This adds the exchanges: which requests a finding about the run shows.
+`oracle.KnownRun` says what an answer may show. This module adds the exchanges that a finding about the run shows.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class TrackedRun:
         return holds
 
     def require(self, holds: object, rule: str, cause: str, expected: str, *more: CallResult, got: str = "") -> bool:
-        """`got` is by default the last of the results in words."""
+        """By default, `got` is the last of the results in words."""
         violations = [] if holds else [Violation(rule, cause, expected, got or more[-1].words)]
         return self.judge(rule, violations, *more)
 

@@ -1,4 +1,4 @@
-"""Values of every class in every place that takes any text or any JSON value: what is sent must come back.
+"""Values of every class in every place that takes any text or any JSON value. Each must come back as it was sent.
 
 `data.value_packs` makes the bodies. The answer, a read and a list must show exactly what was sent.
 """
@@ -28,7 +28,7 @@ class ValuesCase(Case):
 def run_values(context: CaseContext, case: ValuesCase) -> None:
     """Send the write, read its runs one by one and in a list, search them, and delete them.
 
-    No stored value makes a search fail.
+    No stored value may make a search fail.
     """
     if case.operation in CREATES_OF_RUNS:
         run_create(context, CreateCase(case.operation, case.body, is_read=True, is_listed=True))

@@ -1,4 +1,4 @@
-"""Writes with any body: which ones the target offers, what each needs first, how it is sent, and what it created."""
+"""Writes with any body: which writes the target offers, what each needs before it is sent, and what it created."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ CHANGES: Final = frozenset({"update_run", "retry_run"})
 
 @dataclass(frozen=True)
 class Body:
-    """A JSON value with placeholders, or a text, as latin-1, that need not be JSON."""
+    """A JSON value with placeholders, or a text as latin-1, which need not be JSON."""
 
     json: Any = UNREAD
     text: str | None = None
     content_type: str | None = None
     parts: tuple[Body, ...] = ()
-    """Invalid bodies, of which this one has all faults. Those that a refusal does not name are sent too."""
+    """Invalid bodies whose faults this body combines. A part whose fault the refusal does not name is sent alone."""
 
 
 @dataclass(frozen=True)
 class Writes(Case):
-    """Bodies that are sent one after another, so that one look at the runs judges all of them."""
+    """Bodies that are sent one after another, so that one list of the runs judges all of them."""
 
     operation: str
     bodies: tuple[Body, ...]
@@ -103,7 +103,7 @@ def with_available_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str
 
 
 def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body or features without the ids of kinds of which the target accepts only existing ones."""
+    """Return a body or features without the ids of kinds for which the target accepts only existing ids."""
     kinds = optional_ids(check)
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_made_up}
 
@@ -184,7 +184,7 @@ def created_ids(result: CallResult) -> list[str]:
 
 
 def delete_created(context: CaseContext) -> None:
-    """Delete the runs that the case created. Large ones would make every list slow that is read later."""
+    """Delete the runs that the case created: large runs would make every later list slow."""
     if context.check.offers("delete_run"):
         creates = [one for one in context.exchanges if operation_at(one.request.method, one.request.path) in CREATES]
         for create in creates:
@@ -212,8 +212,8 @@ def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
 
 
 def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
-    """Read the runs and their first attachments, all after the first one by `reads` operations. As with any answer, a
-    5xx or a leaked secret is a finding.
+    """Read the runs and their first attachments: the first attachment by all operations, the others by `reads`
+    operations. As with any answer, a 5xx or a leaked secret is a finding.
     """
     offers = context.check.offers
     for run_id in runs:
