@@ -113,7 +113,7 @@ contracts check https://api.example.com --allow-writes --base-request known-good
 )
 @click.argument("url", envvar="CONTRACTS_URL")
 @check_options
-@click.option("--plan", is_flag=True, help="Say what would be sent and the most it could cost; send nothing.")
+@click.option("--plan", is_flag=True, help="Show what would be sent and what it could cost at most; send nothing.")
 @click.pass_context
 def check(context: click.Context, /, **flags: Any) -> None:
     """Checks every rule against the server at URL (its base, before /v1)."""

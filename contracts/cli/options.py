@@ -119,20 +119,20 @@ _TARGET_FLAGS = (
         "--workflow-id",
         type=_ID,
         metavar="ID",
-        help="The workflow that runs are created of. Default: made up, or looked up where the target refuses that; "
+        help="The workflow of the runs. Default: made up, or looked up if the target refuses that; "
         "live: that of --base-request.",
     ),
     option(
         "--machine-id",
         type=_ID,
         metavar="ID",
-        help="The machine that runs ask for. Default: made up, or looked up where the target refuses that; live: none.",
+        help="The machine that runs ask for. Default: made up, or looked up if the target refuses that; live: none.",
     ),
     option(
         "--pool-id",
         type=_ID,
         metavar="ID",
-        help="The pool that runs ask for. Default: made up, or looked up where the target refuses that; live: none.",
+        help="The pool that runs ask for. Default: made up, or looked up if the target refuses that; live: none.",
     ),
     option(
         "--profile",
@@ -145,14 +145,16 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=False,
-        help="Needed off loopback: else only what creates nothing is checked. Live: also name the workflow.",
+        help="Needed for a server that is not on loopback: else nothing is created. Live: also name the workflow.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
     ),
     option("--vary", multiple=True, help="Field of the base request that may be varied; repeatable."),
     option(
-        "--clean-up/--no-clean-up", default=None, help="Cancel and delete what was made. Default: off; live: always on."
+        "--clean-up/--no-clean-up",
+        default=None,
+        help="Cancel and delete the created runs. Default: off; live: on.",
     ),
     option("--leave-runs", is_flag=True, help="Check live although the target offers no delete, and leave the runs."),
     option("--ca-bundle", type=click.Path(), help="PEM file of the authorities to trust."),
@@ -191,12 +193,12 @@ _FLAGS = (
     option(
         "--fail-on-incomplete",
         is_flag=True,
-        help="Exit 1 if any rule was skipped, but for HTTP-LIMIT on a server that limits nothing.",
+        help="Exit 1 if any rule was skipped, except HTTP-LIMIT: a server may have no rate limit.",
     ),
     option(
         "--allow-intermittent",
         is_flag=True,
-        help="Let pass what an answer proves, but what did not repeat when it was sent again.",
+        help="Do not fail on findings that did not repeat when they were sent again.",
     ),
     option(
         "--report",

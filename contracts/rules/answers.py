@@ -20,7 +20,7 @@ RULES = (
         "api",
         "Every answer has the documented schema",
         "An accepted request to machines, pools, workflows or health has the documented status, application/json, and "
-        "each field of the documented type and form, also in every item of a list. More properties may be there.",
+        "each field of the documented type and form, also in every item of a list. Further properties are allowed.",
         "HTTP",
         needs_one_of=tuple(_READ_ONE),
     ),

@@ -29,21 +29,21 @@ RULES = (
     Rule(
         "AUTH-REQUIRED",
         "doc",
-        "Every operation but health needs an Authorization",
+        "Every operation except health needs an Authorization header",
         "Without the header, or with an empty one, each operation answers 401 or 403 and does nothing.",
         GROUP,
     ),
     Rule(
         "AUTH-SCHEME",
         "doc",
-        "Only Bearer is taken",
-        "A good token under another scheme (Basic, Token, Digest, ApiKey, none) is refused with 401 or 403.",
+        "Only the Bearer scheme is accepted",
+        "A valid token with another scheme (Basic, Token, Digest, ApiKey, none) is refused with 401 or 403.",
         GROUP,
     ),
     Rule(
         "AUTH-TOKEN",
         "doc",
-        "A token that is not valid is refused",
+        "An invalid token is refused",
         "An empty token and random ones, which share nothing with the tokens that were given, are refused with 401 or "
         "403.",
         GROUP,
@@ -51,7 +51,7 @@ RULES = (
     Rule(
         "AUTH-TENANT",
         "api",
-        "An organisation's runs are its own",
+        "An organisation cannot reach the runs of another one",
         "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, "
         "and its attachments cannot be read. Needs a second token.",
         GROUP,

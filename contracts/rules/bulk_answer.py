@@ -34,7 +34,7 @@ RULES = (
     Rule(
         "BULK-COUNT",
         "doc",
-        "As many runs as asked for",
+        "A bulk create makes as many runs as count says",
         "The length of created_runs and failed_count add up to count. errors is empty when nothing failed, and not "
         "empty when something did.",
         GROUP,
@@ -50,7 +50,7 @@ RULES = (
     Rule(
         "BULK-ECHO",
         "doc",
-        "Runs have what was asked for",
+        "Runs have the values of the request",
         "Every run has the workflow_id, machine_id, pool_ids and input_values that were sent, with the same JSON "
         "types. A machine_id counts only without session_id, pool_ids only without either. Keys that a machine or a "
         "pool adds to input_values are fine where one was named.",
@@ -67,7 +67,7 @@ RULES = (
     Rule(
         "BULK-SESSION",
         "doc",
-        "Sessions as asked for",
+        "Runs are in the session that the request asks for",
         "With session_id every run has it. With start_session, and no session_id, all runs of the call share one new "
         "session. With neither, session_id is null.",
         GROUP,
@@ -75,7 +75,7 @@ RULES = (
     Rule(
         "BULK-FILES",
         "api",
-        "One attachment an input file, for each run its own",
+        "Each run has an attachment of its own for each input file",
         "input_attachment_ids has as many ids as the request has file_inputs, and no two runs share an id.",
         GROUP,
     ),

@@ -27,9 +27,9 @@ RULES = (
     Rule(
         "CHAIN-RULES",
         "api",
-        "A chain is one run a step, in order, in one session",
-        "201 with session_id and run_ids, one a step in the order of the steps. Each run has its step's workflow, "
-        "inputs, session_alias and the keys of its secrets, and the shared ones; all have the one session, and "
+        "A chain has one run for each step, in order, in one session",
+        "201 with session_id and run_ids, one for each step, in their order. Each run has its step's workflow, "
+        "inputs, session_alias and the keys of its secrets, and the shared ones. All are in the same session, and "
         "execute one after the other.",
         GROUP,
         needs=("create_run_chain",),

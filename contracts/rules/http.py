@@ -39,7 +39,7 @@ RULES = (
     Rule(
         "HTTP-LIMIT",
         "api",
-        "A 429 says when to come back",
+        "A 429 says when to retry",
         "A 429 has Retry-After, in seconds or as an HTTP date.",
         GROUP,
     ),

@@ -42,10 +42,10 @@ RULES = (
     Rule(
         "IDEM-REPLAY",
         "api",
-        "The same key and body give the same answer, once",
-        "A write that is repeated under its Idempotency-Key gets the first one's answer and does nothing again: "
+        "A write that is repeated with its key is carried out once",
+        "A write that is repeated with its Idempotency-Key gets the first answer and has no further effect: "
         "later, after other requests, and when both arrive at once (one may get 409 with Idempotency-Status: "
-        "in_progress, and a repeat then gets the answer). Another key is another write.",
+        "in_progress, and a repeat then gets the answer). A write with another key is carried out.",
         GROUP,
     ),
     Rule(
@@ -58,7 +58,7 @@ RULES = (
     Rule(
         "IDEM-SCOPE",
         "api",
-        "Keys are an organisation's own",
+        "Each organisation has its own keys",
         "Two organisations may use the same key; each gets its own runs. Needs a second token.",
         GROUP,
     ),

@@ -30,7 +30,7 @@ RULES = (
     Rule(
         "READ-UNKNOWN",
         "api",
-        "What does not exist is 404",
+        "An unknown id is 404",
         "An unknown id is 404 for every operation on it, a malformed one a 4xx, both as JSON.",
         GROUP,
         needs=("get_run",),

@@ -43,9 +43,8 @@ RULES = (
         "REQ-COUNT",
         "doc",
         "count is an integer from 1 to 1000",
-        "1 and 1000 work. Everything else is refused: 0, negative numbers, 1001, fractions, huge numbers, other text, "
-        "null, "
-        'and no count at all. A server may read "5" or 5.0 as 5, and must then make five runs.',
+        "1 and 1000 are accepted. Everything else is refused: 0, negative numbers, 1001, fractions, huge numbers, "
+        'other text, null, and no count at all. A server may read "5" or 5.0 as 5, and must then make five runs.',
         GROUP,
     ),
     Rule(
@@ -59,14 +58,14 @@ RULES = (
         "REQ-TYPES",
         "doc",
         "Wrong types are refused",
-        "Every field of every write has its type, also inside lists and objects, and also in an item that is not the "
-        "first.",
+        "A value of the wrong type is refused in every field of every write, also inside lists and objects, and also "
+        "in an item that is not the first.",
         GROUP,
     ),
     Rule(
         "REQ-NULL",
         "doc",
-        "null, empty and absent all work",
+        "null, empty and absent are all accepted",
         "Null for an optional field that may be null, an empty list or object in place of a list or object, and "
         "leaving the field out, are all accepted, in every combination.",
         GROUP,
@@ -82,7 +81,7 @@ RULES = (
     Rule(
         "REQ-ACCEPT",
         "doc",
-        "Every valid request works",
+        "Every valid request is accepted",
         "Unusual text (other scripts, NUL, emoji, decomposed, up to 100,000 characters), nesting up to 64, thousands "
         "of keys, any finite double, integers of up to 300 digits: all of it is accepted wherever it is valid.",
         GROUP,
@@ -90,8 +89,8 @@ RULES = (
     Rule(
         "REQ-BODY",
         "api",
-        "A body that is no JSON object is refused",
-        "No JSON, no object, nothing at all, or bytes that are not UTF-8: a 4xx, as JSON.",
+        "A body that is not a JSON object is refused",
+        "An empty body, a body that is not JSON or not an object, and bytes that are not UTF-8 get a 4xx, as JSON.",
         GROUP,
     ),
     Rule(
@@ -106,15 +105,16 @@ RULES = (
         "REQ-ATOMIC",
         "api",
         "A refused request does nothing",
-        "After a refusal no run is there that was not there before, and a run that was to be changed is as it was.",
+        "After a refusal there is no new run, and a run that the request would have changed is as before.",
         GROUP,
         needs=("list_runs",),
     ),
     Rule(
         "NO-5XX",
         "api",
-        "No input gets a 5xx",
-        "Nothing that is sent is answered with a 5xx, and nothing leaves the server so that a later request is.",
+        "No request gets a 5xx",
+        "No request gets a 5xx, whatever it contains, and no request leaves the server in a state in which a later one "
+        "gets a 5xx.",
         GROUP,
     ),
 )

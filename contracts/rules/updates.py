@@ -18,7 +18,7 @@ RULES = (
     Rule(
         "UPDATE-PARTIAL",
         "api",
-        "An update changes what it names and nothing else",
+        "An update changes the fields that it names and nothing else",
         "The fields of the request have their new values, in the answer and when read; the other fields, and other "
         "runs, the neighbours of the same create among them, are as before. Setting status to anything but cancelled "
         "is not judged.",
