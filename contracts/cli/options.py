@@ -177,15 +177,9 @@ _FLAGS = (
     option(
         "--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: a new one, which is printed."
     ),
+    option("--salt", help="With its seed, repeats the ids and keys of an earlier check. Default: a new one."),
     option(
-        "--salt",
-        help="With its seed, repeats the ids and keys of an earlier check. Default: a new one.",
-    ),
-    option(
-        "--shard",
-        type=_SHARD,
-        metavar="N/M",
-        help="Try every Mth case, from the Nth on: splits a check over M jobs.",
+        "--shard", type=_SHARD, metavar="N/M", help="Try every Mth case, from the Nth on: splits a check over M jobs."
     ),
     option("--rule", "rules", multiple=True, help="Check this rule only; repeatable."),
     option("--skip-rule", "skip_rules", multiple=True, help="Leave this rule out; repeatable."),

@@ -23,13 +23,11 @@ from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
+from contracts.oracle import ParsedRequest, Query, Violation, accepts, read_request
 from contracts.oracle.answer import universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form
 from contracts.oracle.create import judge_create
-from contracts.oracle.refusal import acceptance_of_invalid, accepts, error_violations, refusal_of_valid, rule_of_fault
-from contracts.oracle.request import ParsedRequest, read_request
-from contracts.oracle.run_list import Query
-from contracts.oracle.violation import Violation
+from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_fault
 
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """An answer that does not come, or comes from a gateway, may have its cause outside of the target."""

@@ -33,8 +33,7 @@ from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
-from contracts.oracle.request import read_request
-from contracts.oracle.violation import Violation
+from contracts.oracle import Violation, read_request
 
 MAX_TRIES: Final = 120
 """Tries to shrink one case."""

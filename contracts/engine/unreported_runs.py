@@ -6,10 +6,8 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.guard import Kind, UnreportedRuns
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
+from contracts.oracle import CREATES, Violation, counted, read_request
 from contracts.oracle.answer_schema import ANSWER_RULE
-from contracts.oracle.request import CREATES, read_request
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted
 
 
 def kind_of(request: Request) -> Kind:

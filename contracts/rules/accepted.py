@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import limits, write_bodies
-from contracts.data.case_order import batches, in_turn_by_kind
-from contracts.data.files import file
+from contracts.data import batches, file, in_turn_by_kind, limits, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import encode
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
-from contracts.data import write_bodies
-from contracts.data.case_order import batches, covering, in_turn, in_turn_by_kind
-from contracts.data.files import file
+from contracts.data import batches, file, in_turn, in_turn_by_kind, write_bodies
+from contracts.data.case_order import covering
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle.request import CREATES
-from contracts.oracle.run_list import Query
-from contracts.oracle.wording import counted, value_in_words
+from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.core.exchange import TOKEN, Request
-from contracts.data import write_bodies
-from contracts.data.case_order import rows
+from contracts.data import rows, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.openapi.router import operation_at

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.data import limits, write_bodies
-from contracts.data.case_order import batches, in_turn_by_kind
-from contracts.data.files import file
+from contracts.data import batches, file, in_turn_by_kind, limits, write_bodies
 from contracts.data.write_bodies import ABSENT
 from contracts.engine import Case, CheckContext
 from contracts.openapi.schemas import body_schema, schema

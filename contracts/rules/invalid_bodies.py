@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import limits, mutations, write_bodies
-from contracts.data.case_order import in_turn
+from contracts.data import in_turn, limits, mutations, write_bodies
 from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
 from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_schema, schema

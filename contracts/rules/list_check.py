@@ -9,16 +9,9 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, Inconclusive
-from contracts.oracle.run_list import (
-    NEWEST,
-    Candidate,
-    Query,
-    filter_names,
-    list_faults,
-    missing_in_words,
-    missing_runs,
-)
-from contracts.oracle.violation import Violation, misses_a_run
+from contracts.oracle import Candidate, Query, Violation
+from contracts.oracle.run_list import NEWEST, filter_names, list_faults, missing_in_words, missing_runs
+from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_page, read_pages
 from contracts.rules.tracked_run import TrackedRun

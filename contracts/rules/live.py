@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.files import file
+from contracts.data import file, write_bodies
 from contracts.engine import CheckContext
 from contracts.rules.answers import answer_cases
 from contracts.rules.attachments import AttachmentsCase

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.case_order import in_turn, in_turn_by_kind
+from contracts.data import in_turn, in_turn_by_kind, write_bodies
 from contracts.engine import CheckContext
 from contracts.oracle.request import read_request
 from contracts.rules.invalid_bodies import with_sample_ids

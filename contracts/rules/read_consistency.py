@@ -12,8 +12,7 @@ from typing import Any, Final
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.openapi.schemas import moment_of, selectable_fields
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.run_list import Query
+from contracts.oracle import KnownRun, Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
 from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, read_page

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.case_order import in_turn_by_kind, rows
-from contracts.data.files import file
+from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import Case, CheckContext
 from contracts.rules.bulk_answer import features_of

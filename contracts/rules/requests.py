@@ -9,14 +9,12 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts.data import mutations, strategies, write_bodies
-from contracts.data.case_order import in_turn, in_turn_by_kind
+from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
+from contracts.oracle import CREATES, counted, value_in_words
 from contracts.oracle.refusal import parameter_error_violations
-from contracts.oracle.request import CREATES
-from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import carries, made_with

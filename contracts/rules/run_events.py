@@ -12,8 +12,7 @@ from typing import Any, Final, Literal
 
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.wording import counted
+from contracts.oracle import KnownRun, counted
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.case_order import in_turn_by_kind
-from contracts.data.files import file
+from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.run import STATUSES, TERMINAL

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from contracts.data import value_packs
-from contracts.data.case_order import in_turn
+from contracts.data import in_turn, value_packs
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
