@@ -7,7 +7,6 @@ counts. The exchanges of the finding are sent too, since it may need what other 
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from contracts.engine import CaseContext, CheckContext, Inconclusive, OutOfTime,
 from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
-from contracts.engine.repro import is_read
+from contracts.engine.repro import ids_in, is_read
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.runner import INTERNAL_ERRORS, SINGLE_REQUEST
 from contracts.explore.model import SEQUENCES
@@ -28,9 +27,7 @@ from contracts.guard import Guard, NoAnswer, Refused
 from contracts.rules import SCENARIOS
 
 INTERMITTENT_ATTEMPTS: Final = 12
-"""How often what did not repeat alone is sent again."""
-
-_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""How often a finding that did not repeat alone is sent again."""
 
 _SCENARIOS: Final[dict[str, Scenario[Any]]] = {
     scenario.name: scenario for scenario in (*SCENARIOS, SINGLE_REQUEST, RECORDED, SEQUENCES)
@@ -78,12 +75,11 @@ def _is_about_what_was_there(finding: Finding) -> bool:
     if not finding.exchanges:
         return False
     *before, last = finding.exchanges
-    named = _UUID.findall(last.request.path)
     reads, writes = ([e for e in before if is_read(e.request) is which] for which in (True, False))
     return any(
-        any(one.encode() in read.answer.body for read in reads)
-        and not any(one.encode() in write.answer.body + (write.request.body or b"") for write in writes)
-        for one in named
+        any(one in read.answer.body for read in reads)
+        and not any(one in write.answer.body + (write.request.body or b"") for write in writes)
+        for one in ids_in(last.request.path.encode())
     )
 
 

@@ -130,12 +130,12 @@ def check_target(
 
 def _next_step(problem: str) -> str:
     """What the user can do about a problem, if the message of the engine does not say it."""
-    for said, step in (
+    for start, step in (
         ("no answer", "start the server, or correct the URL"),
         ("second token is refused", "give a valid one with --second-token, or none"),
         ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
     ):
-        if problem.startswith(f"the {said}") or problem.startswith(said):
+        if problem.startswith(f"the {start}") or problem.startswith(start):
             return f": {step}"
     return ""
 

@@ -16,6 +16,16 @@ from typing import Any
 TOKEN = "Bearer $TOKEN"
 SECOND_TOKEN = "Bearer $SECOND_TOKEN"
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""The methods that only read (RFC 9110, 9.2.1)."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def header_in(headers: Headers, name: str) -> str | None:
+    """Return the first header of that name, ignoring case."""
+    return next((value for key, value in headers if key.lower() == name.lower()), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -23,12 +33,11 @@ class Request:
 
     method: str
     path: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     body: bytes | None = None
 
     def header(self, name: str) -> str | None:
-        """Return the first header of that name, ignoring case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+        return header_in(self.headers, name)
 
     def json(self) -> Any:
         """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON, is nested too deeply, or has
@@ -42,12 +51,12 @@ class Answer:
     """`status` is 0 if no complete answer arrived; `lost` then says why."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
     lost: str = ""
 
     def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+        return header_in(self.headers, name)
 
     def json(self) -> Any:
         """Return the body as JSON, not to be changed. An integer that Python does not convert is a LongInteger. Raises

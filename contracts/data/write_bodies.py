@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from contracts.data.files import file
 from contracts.data.value_classes import Json
+from contracts.openapi.schemas import SENSITIVE_FIELDS
 
 INPUTS: Final = {
     "name": "Ada",
@@ -34,11 +35,10 @@ _SHARED: Final[dict[str, tuple[Json, ...]]] = {
 _ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",), "release_session_after": (True, False)}
 
 _INPUTS: Final = ("input_values", "inputs", "shared_inputs")
-_SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 EMPTY: Final[dict[str, tuple[Json, ...]]] = {
     **dict.fromkeys(("machine_id", "session_id", "session_alias", "steps.session_alias"), (None,)),
     **dict.fromkeys(("pool_ids", "file_inputs", "shared_file_inputs"), (None, [])),
-    **dict.fromkeys((*_INPUTS, *_SENSITIVE), (None, {})),
+    **dict.fromkeys((*_INPUTS, *SENSITIVE_FIELDS), (None, {})),
     **dict.fromkeys(("start_session", "keep_session_after_completion"), (None, False)),
     **dict.fromkeys(("release_session_after", "reuse_session"), (None,)),
 }

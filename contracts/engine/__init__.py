@@ -9,16 +9,5 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.scenario import Scenario, ScenarioCase
 
-__all__ = [
-    "CallResult",
-    "Case",
-    "CaseContext",
-    "CheckContext",
-    "Ids",
-    "Inconclusive",
-    "OutOfTime",
-    "RuleViolated",
-    "Scenario",
-    "ScenarioCase",
-    "WriteResult",
-]
+__all__ = ["CallResult", "Case", "CaseContext", "CheckContext", "Ids", "Inconclusive", "OutOfTime", "RuleViolated"]
+__all__ += ["Scenario", "ScenarioCase", "WriteResult"]

@@ -10,17 +10,16 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from contracts.core.exchange import TOKEN, Answer, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import encode, request_for
+from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import is_uuid, operations
-from contracts.oracle.refusal import accepts
-from contracts.oracle.request import CREATES
+from contracts.oracle import CREATES, accepts
 from contracts.oracle.violation import excerpt
 
 _NOT_THERE = frozenset({404, 405})
@@ -73,7 +72,7 @@ class _Discovery:
             if other is None or other.status in {401, 403, 404, 405}:
                 raise CouldNotCheck(f"the token is refused: {answer.status} {excerpt(answer.body)}")
         if self.check.has_second:
-            request = request_for("list_runs", query=[("limit", "1")], token="Bearer $SECOND_TOKEN")
+            request = request_for("list_runs", query=[("limit", "1")], token=SECOND_TOKEN)
             answer = self._first_answer(request)
             if answer.status in {401, 403}:
                 raise CouldNotCheck(f"the second token is refused: {answer.status} {excerpt(answer.body)}")
@@ -145,10 +144,10 @@ class _Discovery:
                 if answer.status in {401, 403}:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
-        said = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
+        reason = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
         is_404 = last is not None and last.status == 404 and not self.check.workflows.known
         url = "correct the URL, which is the part before /v1, or " if is_404 else ""
-        raise CouldNotCheck(f"no create succeeds ({said}); {url}give --workflow-id a workflow that the target knows")
+        raise CouldNotCheck(f"no create succeeds ({reason}); {url}give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""
@@ -179,9 +178,9 @@ class _Discovery:
             raise CouldNotCheck(f"a create gets no answer: {error}") from None
         self.first_run = _first_run(answer)
         if self.first_run is None:
-            said = f"{answer.status} {excerpt(answer.body)}"
+            reason = f"{answer.status} {excerpt(answer.body)}"
             raise CouldNotCheck(
-                f"no create succeeds ({said}); give --workflow-id or --base-request what is known to work"
+                f"no create succeeds ({reason}); give --workflow-id or --base-request what is known to work"
             )
         check.workflows = Ids((self.first_run["workflow_id"],))
 
@@ -348,10 +347,10 @@ class _Discovery:
 
 
 def _probe(method: str, path: str) -> Request:
-    headers: tuple[tuple[str, str], ...] = (("Authorization", TOKEN),)
+    authorization = ("Authorization", TOKEN)
     if method in {"POST", "PATCH", "PUT"}:
-        return Request(method, path, (*headers, ("Content-Type", "application/json")), encode({"status": 5}))
-    return Request(method, path, headers)
+        return Request(method, path, (authorization, JSON_HEADER), encode({"status": 5}))
+    return Request(method, path, (authorization,))
 
 
 def _with_id(path: str, one: str) -> str:

@@ -19,10 +19,10 @@ from urllib.parse import parse_qsl
 
 from contracts.core.exchange import Exchange, Request
 from contracts.openapi.router import route_of
-from contracts.oracle.refusal import accepts
-from contracts.oracle.wording import counted
+from contracts.openapi.schemas import UUID_PATTERN
+from contracts.oracle import accepts, counted
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID: Final = re.compile(UUID_PATTERN, re.IGNORECASE)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _MAX_NAMED: Final = 3
 """Parts that a guess names."""

@@ -11,13 +11,13 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from contracts.core.exchange import Exchange, Request
+from contracts.core.exchange import SAFE_METHODS, Exchange, Request
+from contracts.openapi.schemas import UUID_PATTERN
 
 MOST_SUSPECTS: Final = 12
 """If writes of other cases may have made a read fail, only the last of them are included, at most this many."""
 
-_UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_UUID: Final = re.compile(UUID_PATTERN.encode())
 
 
 def repro_of(
@@ -45,12 +45,12 @@ def _may_be_done(exchange: Exchange) -> bool:
 
 
 def is_read(request: Request) -> bool:
-    return request.method in _READS
+    return request.method in SAFE_METHODS
 
 
 def names_resource(request: Request) -> bool:
-    """Return whether the path contains an id. A write then leaves its resource changed for the next attempt."""
-    return bool(_ids_in(request.path.partition("?")[0].encode()))
+    """Return whether the path contains an id. Then a write changes a resource that the next attempt uses too."""
+    return bool(ids_in(request.path.partition("?")[0].encode()))
 
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
@@ -79,7 +79,7 @@ class _ReproBuilder:
         self._needed: dict[int, Exchange] = {}
         self._pending: list[Exchange] = []
         self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in case_exchanges}
-        self._answer_ids = {id(exchange): _ids_in(exchange.answer.body) for exchange in case_exchanges}
+        self._answer_ids = {id(exchange): ids_in(exchange.answer.body) for exchange in case_exchanges}
         for exchange in shown:
             self._need(exchange)
 
@@ -117,12 +117,12 @@ class _ReproBuilder:
         for other in before:
             if key is not None and _uses(other, key):
                 yield other
-            elif other.request.method == "DELETE" and _ids_in(other.request.path.encode()) & siblings:
+            elif other.request.method == "DELETE" and ids_in(other.request.path.encode()) & siblings:
                 yield other  # it may have deleted more than its run
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
                 yield other  # the number of deletes may matter
             elif not is_read(other.request) and _may_be_done(other):
-                path = _ids_in(other.request.path.encode())
+                path = ids_in(other.request.path.encode())
                 made_there = is_read(exchange.request) and not path and self._request_ids[id(other)] & names
                 if path & relevant or made_there:
                     yield other
@@ -138,7 +138,7 @@ class _ReproBuilder:
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""
-        if not is_read(exchange.request) or _ids_in(exchange.request.path.partition("?")[0].encode()):
+        if not is_read(exchange.request) or ids_in(exchange.request.path.partition("?")[0].encode()):
             return set()
         made = [
             self._answer_ids[id(other)] - self._request_ids[id(other)] for other in self._case if self._makes(other)
@@ -192,8 +192,8 @@ def _same(one: Request, other: Request) -> bool:
 
 
 def _named_in(request: Request) -> set[bytes]:
-    return _ids_in(request.path.encode()) | _ids_in(request.body or b"")
+    return ids_in(request.path.encode()) | ids_in(request.body or b"")
 
 
-def _ids_in(text: bytes) -> set[bytes]:
+def ids_in(text: bytes) -> set[bytes]:
     return set(_UUID.findall(text))

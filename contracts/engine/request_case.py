@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from contracts.core.exchange import Request
+from contracts.core.exchange import Headers, Request
 from contracts.engine.case import Case
 from contracts.engine.request_building import encode
 from contracts.openapi.schemas import UNREAD
@@ -22,7 +22,7 @@ class RequestCase(Case):
 
     method: str
     path: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     json: Any = UNREAD
     text: str | None = None
     query: tuple[tuple[str, str], ...] = ()

@@ -19,13 +19,10 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
 from contracts.engine.runner import judge_alone
 from contracts.engine.scenario import Scenario
+from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 from contracts.oracle.refusal import accepts
 
-_GIVEN: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
-    r"|alias_[0-9a-f]{32}"
-)
+_GIVEN: Final = re.compile(rf"{UUID_PATTERN}|{MOMENT_PATTERN}|alias_[0-9a-f]{{32}}")
 """What a target makes up: ids, times and aliases of sensitive values."""
 _MASKED: Final = re.compile(r"masked-([0-9]{1,6})x*")
 _OWN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.core.exchange import Answer, Exchange
-from contracts.oracle.refusal import accepts, refuses
-from contracts.oracle.request import ParsedRequest
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import answer_in_words
+from contracts.oracle import ParsedRequest, Violation, accepts, answer_in_words
+from contracts.oracle.refusal import refuses
 
 
 class RuleViolated(AssertionError):
@@ -87,6 +85,11 @@ class CallResult:
     @property
     def words(self) -> str:
         return answer_in_words(self.answer)
+
+    @property
+    def resource(self) -> dict[str, Any] | None:
+        """The JSON object of an accepted answer; None if it is not accepted or shows none."""
+        return self.body if self.accepted and isinstance(self.body, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

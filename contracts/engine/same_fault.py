@@ -23,8 +23,9 @@ from typing import Any, Final
 
 from contracts.core.findings import Finding
 from contracts.openapi.router import route_of
+from contracts.openapi.schemas import UUID_PATTERN
 
-_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}…")
+_ID: Final = re.compile(rf"{UUID_PATTERN}|[0-9a-f]{{8}}…")
 _PLACE: Final = re.compile(r"\bitems\.([0-9]+|\[\])\.")
 
 
@@ -37,14 +38,14 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
     for index in range(len(findings)):
         joined = [group for group in groups if any(_is_same_fault(findings[one], findings[index]) for one in group)]
         groups = [group for group in groups if group not in joined] + [[*chain.from_iterable(joined), index]]
-    told = list(findings)
+    result = list(findings)
     for group in groups:
         main, *others = sorted(group, key=lambda index: (rank(findings[index]), index))
         also_seen = tuple(dict.fromkeys(_in_words(findings[other]) for other in sorted(others)))
-        told[main] = dataclasses.replace(findings[main], also_seen=also_seen)
+        result[main] = dataclasses.replace(findings[main], also_seen=also_seen)
         for other in others:
-            told[other] = dataclasses.replace(findings[other], part_of=findings[main].fingerprint)
-    return tuple(told)
+            result[other] = dataclasses.replace(findings[other], part_of=findings[main].fingerprint)
+    return tuple(result)
 
 
 def _is_same_fault(one: Finding, other: Finding) -> bool:

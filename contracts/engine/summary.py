@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
-from contracts.openapi.schemas import is_uuid
+from contracts.core.exchange import SAFE_METHODS, SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words, counted
 
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_UUID: Final = re.compile(UUID_PATTERN, re.IGNORECASE)
 _SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAX_TEXT: Final = 40
 _MAX_ITEMS: Final = 3
 _MAX_DEPTH: Final = 4
@@ -31,8 +30,8 @@ def summary_of(expected: str, got: str, exchanges: Sequence[Exchange], guess: st
     """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
     is a guess at the cause.
     """
-    told = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
-    return shorten_ids([f"{_requests_in_words(exchanges)}: {told}" if exchanges else told])[0]
+    sentence = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
+    return shorten_ids([f"{_requests_in_words(exchanges)}: {sentence}" if exchanges else sentence])[0]
 
 
 def exchange_in_words(exchange: Exchange) -> str:
@@ -70,7 +69,7 @@ def _prior(last: Request, before: Sequence[Request]) -> Request | None:
     the last write.
     """
     key = last.header("Idempotency-Key")
-    writes = [request for request in before if request.method not in _READS]
+    writes = [request for request in before if request.method not in SAFE_METHODS]
     if key is not None and (same_key := [request for request in writes if request.header("Idempotency-Key") == key]):
         return same_key[0]
     return writes[-1] if writes else None

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.same_fault import KEY_IS_IGNORED
-from contracts.explore.model_run import TOKENS, Change, ModelRun, fail
+from contracts.explore.model_run import TOKENS, Change, ModelRun, answered, fail
 from contracts.explore.steps import (
     CROSS_TENANT_BODIES,
     Create,
@@ -26,9 +27,8 @@ from contracts.explore.steps import (
     WriteStep,
     fixed_sequences,
 )
-from contracts.oracle.run_list import FOREIGN, Query, list_faults, missing_runs
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted
+from contracts.oracle import Query, Violation, counted
+from contracts.oracle.run_list import FOREIGN, list_faults, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_pages
@@ -114,7 +114,8 @@ class Model:
         if not written.result.accepted or not written.is_right:
             raise Inconclusive(f"{operation} answers {written.result.status}")
         self._add(step.name, written, organisation)
-        self._keep(step.name, _KeyedWrite(lambda: self._send(operation, **more), written.result, organisation, None))
+        send = partial(self.context.call, operation, **more)
+        self._keep(step.name, _KeyedWrite(send, written.result, organisation, None))
 
     def _organisation(self, is_second: bool) -> int:
         """Return 1 for the second organisation, only if it can create: it may not have the workflows of the first."""
@@ -169,20 +170,14 @@ class Model:
                 result = run.update(**more)
         if result.accepted and not was_deleted:
             run.note_change(result)
-            self._keep(step.name, _KeyedWrite(lambda: run.call(operation, **more), result, run.organisation, run))
-
-    def _send(self, operation: str, *ids: str, **more: Any) -> CallResult:
-        result = self.context.call(operation, *ids, **more)
-        if not result.accepted and not result.refused:
-            raise Inconclusive(f"{operation} answers {result.status}")
-        return result
+            self._keep(step.name, _KeyedWrite(partial(run.call, operation, **more), result, run.organisation, run))
 
     def _replay(self, step: RepeatStep) -> None:
         """Send a write again: it must get the same answer and have no effect, whatever has happened since."""
         write = self._writes.get(step.write) or self._writes.get(step.write.rpartition(".")[0])
         if write is None:
             return
-        again, self._has_replayed = write.send(), True
+        again, self._has_replayed = answered(write.send()), True
         self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
             cause, expected = KEY_IS_IGNORED, "the answer of the first one"
@@ -247,9 +242,8 @@ class Model:
         run.fail_by_another("another run is gone too", f"a list without run {run.id}", found.results[0], is_gone=True)
         if self.context.check.offers("get_run"):
             run.read()  # it may be gone
-        is_first_organisation = run.organisation == 0  # `why_missing` lists as the first organisation
         rule, cause = "LIST-COMPLETE", "a created run is not listed"
-        if is_first_organisation:
+        if run.organisation == 0:  # `why_missing` lists as the first organisation
             rule, cause = why_missing(self.context, run.known.view, found.query, limit=limit, base=[self._filter])
         more = f" and {counted(count - 1, 'more run')}" if count > 1 else ""
         got = f"a list without run {run.id}{more}"
@@ -262,7 +256,7 @@ class Model:
         if not self.context.check.offers(operation, "get_run"):
             return
         token = TOKENS[1 - run.organisation]
-        result = self._send(operation, run.id, token=token, **CROSS_TENANT_BODIES[operation])
+        result = answered(self.context.call(operation, run.id, token=token, **CROSS_TENANT_BODIES[operation]))
         cause = f"another organisation gets through with {operation}"
         expected = "404, since for another organisation the run does not exist"
         run.require(result.refused, "AUTH-TENANT", cause, expected, result)

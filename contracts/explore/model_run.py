@@ -11,9 +11,7 @@ from typing import Any, Final, NoReturn
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.engine import CallResult, CaseContext, Inconclusive
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.request import ParsedRequest
-from contracts.oracle.violation import Violation
+from contracts.oracle import KnownRun, ParsedRequest, Violation
 from contracts.rules.tracked_run import TrackedRun
 
 TOKENS: Final = (TOKEN, SECOND_TOKEN)
@@ -24,6 +22,13 @@ def fail(context: CaseContext, violation: Violation, *shown: CallResult) -> NoRe
     if context.only is not None or all(cause != violation.cause for _, cause in context.check.known_violations):
         context.report_violation(violation, *shown)
     raise Inconclusive(f"{violation.rule} is known to be broken")
+
+
+def answered(result: CallResult) -> CallResult:
+    """Return the result. Raises Inconclusive unless it is a success or a refusal."""
+    if not result.accepted and not result.refused:
+        raise Inconclusive(f"{result.operation} answers {result.status}")
+    return result
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,7 @@ class ModelRun(TrackedRun):
         """The number of changes when an answer last showed that this run is correct."""
 
     def call(self, operation: str, **more: Any) -> CallResult:
-        result = super().call(operation, **more)
-        if not result.accepted and not result.refused:
-            raise Inconclusive(f"{operation} answers {result.status}")
-        return result
+        return answered(super().call(operation, **more))
 
     def report_violation(self, violation: Violation, *more: CallResult) -> NoReturn:
         fail(self.context, violation, *self.shown, *more)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,12 +22,10 @@ from contracts.engine.context import SHORT
 from contracts.engine.request_case import RequestCase
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.guard.created import created_by
+from contracts.guard.effect import canonical
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.refusal import accepts
-from contracts.oracle.request import CREATES, read_request
-from contracts.oracle.run import STATUSES
+from contracts.oracle import CREATES, STATUSES, KnownRun, accepts, read_request
 from contracts.rules.authorization import rule_of_credentials
 from contracts.rules.http import judge_undocumented_method
 from contracts.rules.list_check import judge_list
@@ -247,18 +244,10 @@ def _judge_presence(
             context.judge("DELETE-GONE", wrong, result)
         elif resource_id in known_resources.unknown:
             judge_absent_id(context, operation, result, is_malformed=False)
-        elif not _may_be_read_as_uuid(resource_id):
+        elif canonical(resource_id) is None:
             judge_absent_id(context, operation, result, is_malformed=True)
     elif operation == "get_run" and resource_id in known_resources.alive and "?" not in result.exchange.request.path:
         context.expect_success(result)
-
-
-def _may_be_read_as_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text.strip())
-    except ValueError:
-        return False
-    return True
 
 
 def _judge_body(

@@ -33,6 +33,7 @@ from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan
 from contracts.guard import NoAnswer, Refused
+from contracts.rules.writes import optional_ids
 
 JUDGES: Final = frozenset(
     {
@@ -117,12 +118,7 @@ def _plan(check: CheckContext) -> tuple[SchemaPlan, list[Exchange]]:
     unknown = [str(CaseContext(check).placeholder("unknown")) for _ in range(20)]
     context = CaseContext(check)
     runs, attachments = _runs_for_schemathesis(context)
-    in_bodies = {
-        "workflow_id": check.workflows,
-        "machine_id": check.machines,
-        "pool_ids": check.pools,
-        "session_id": check.sessions,
-    }
+    in_bodies = {"workflow_id": check.workflows} | optional_ids(check)
     plan = SchemaPlan(
         secret=check.canaries.text(0),
         known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.accepts_made_up},
@@ -187,8 +183,8 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, 
                 process.kill()
                 process.wait()
     if process.returncode not in {0, 1} and not ended.is_set():
-        said = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        check.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
+        printed = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        check.note(f"schemathesis could not run: {' '.join(printed[-3:])[:300]}")
 
 
 def _flags(check: CheckContext, seed: int) -> Iterator[str]:

@@ -18,8 +18,8 @@ from typing import Any, Final
 import schemathesis
 
 from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
+from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
 
-_SECRET_FIELDS: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 _FEW_RUNS: Final = 5
 _MANY_RUNS: Final = 10_000
 """A larger `count` is reduced. It stays invalid, and the budget would not allow that many runs."""
@@ -55,7 +55,7 @@ class CaseRewriter:
         """Return the id to send. One run id in five becomes the run that was deleted last. An id that has not been seen
         is replaced: three times out of four by one that exists, otherwise by one that does not.
         """
-        if not _is_uuid(value):
+        if not is_uuid(value):
             return value
         turn = next(self._turn)
         if name == "run_id" and self.deleted is not None and turn % 5 == 0:
@@ -85,7 +85,7 @@ class CaseRewriter:
         return changed
 
     def _put_known_secret(self, body: dict[str, Any]) -> None:
-        for name in _SECRET_FIELDS:
+        for name in SENSITIVE_FIELDS:
             if isinstance(body.get(name), dict):
                 body[name] = dict.fromkeys(body[name], self._plan.secret)
 
@@ -113,13 +113,6 @@ def _is_plain_key(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
 
 
-def _is_uuid(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and str(uuid.UUID(value)) == value
-    except ValueError:
-        return False
-
-
 def _ids(value: Any) -> Iterator[str]:
     todo = [value]
     while todo:
@@ -128,7 +121,7 @@ def _ids(value: Any) -> Iterator[str]:
             todo.extend(node.values())
         elif isinstance(node, list):
             todo.extend(node)
-        elif _is_uuid(node):
+        elif is_uuid(node):
             yield node
 
 

@@ -10,7 +10,7 @@ import re
 import zlib
 from typing import Final
 
-from contracts.core.exchange import Answer
+from contracts.core.exchange import Answer, Headers, header_in
 from contracts.guard.bounds import Bounds
 from contracts.guard.connection import Connection, Cut, DeadlinePassed, ExchangeFailed, shown
 
@@ -21,8 +21,6 @@ _LENGTH: Final = re.compile(r"[0-9]{1,19}")
 _BODILESS: Final = frozenset({204, 304})
 _SMALL_BODY_BYTES: Final = 1024 * 1024
 """JSON values are not counted in a body of at most this size: it cannot hold 4 million, the default `json_values`."""
-
-Headers = tuple[tuple[str, str], ...]
 
 
 class AnswerReader:
@@ -47,7 +45,7 @@ class AnswerReader:
         except (Cut, DeadlinePassed) as error:
             detail = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
             verb = "was cut" if isinstance(error, Cut) else "was not whole in time: it stopped or dripped"
-            length = _header_value(headers, "content-length")
+            length = header_in(headers, "content-length")
             of_length = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
             raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
         self.ends_connection = not delimited or _closes_connection(headers, minor)
@@ -99,12 +97,12 @@ class AnswerReader:
         """Read the body; return whether the answer is delimited, so that another one may follow on the connection."""
         if method == "HEAD" or status in _BODILESS:
             return True
-        coding = _header_value(headers, "transfer-encoding")
+        coding = header_in(headers, "transfer-encoding")
         if coding is not None:
             if not _is_chunked(headers):
                 raise ExchangeFailed(f"the answer has Transfer-Encoding {shown(coding)!r}, which was not asked for")
             self._read_chunks(body)
-            return _header_value(headers, "content-length") is None
+            return header_in(headers, "content-length") is None
         length = _content_length(headers)
         if length is None:
             while chunk := self._connection.receive():
@@ -180,10 +178,6 @@ def _parse_header(line: bytes) -> tuple[str, str]:
     if not colon or not _NAME.fullmatch(name):
         raise ExchangeFailed(f"the answer has a malformed header: {_quoted(line)}")
     return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
-
-
-def _header_value(headers: Headers, name: str) -> str | None:
-    return next((value for key, value in headers if key.lower() == name), None)
 
 
 def _header_values(headers: Headers, name: str) -> list[str]:

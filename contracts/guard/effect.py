@@ -19,14 +19,13 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
-from contracts.core.exchange import Request
+from contracts.core.exchange import SAFE_METHODS, Request
 
 UNBOUNDED: Final = 10**18
 """The upper limit of a cost: more than any budget allows."""
 UNREADABLE: Final = 1000
 """The cost of a create whose body the guard cannot decode (an unknown content encoding): a bulk of the maximum size."""
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _METHOD_PARAMETER = re.compile(r"(?i)(?:^|&)_method=")
 _PLAIN_PATH = re.compile(r"(?:/[a-z0-9_-]+)+")
@@ -115,7 +114,8 @@ def effect_of(request: Request) -> Effect:
     ids, odd = _ids_in_path(readings)
     creates = method != "DELETE" and any(r.creates_runs for r in readings)
     if creates:
-        runs = max(1, worst_case_runs(body), _max_count_in_query(query))
+        counts = (_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count")
+        runs = max(1, worst_case_runs(body), *counts)
     else:
         runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in readings))
     return Effect(
@@ -291,10 +291,6 @@ def _max_runs_of_object(pairs: tuple[tuple[str, Any], ...]) -> int:
     return largest
 
 
-def _max_count_in_query(query: str) -> int:
-    return max((_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count"), default=1)
-
-
 def _max_number_in(value: Any, depth: int = 0) -> int:
     """Return the largest integer that any lenient parser could read from a JSON value; at least 1."""
     match value:
@@ -317,16 +313,12 @@ def _max_number_in_text(text: str) -> int:
     largest = 1
     if re.fullmatch(r"[-+]?\d{19,}(\.\d*)?", stripped):
         return UNBOUNDED
-    for convert in (int, float, _int_of_any_base, _number_before_other_text):
+    for convert in (int, float, lambda digits: int(digits, 0), _number_before_other_text):
         try:
             largest = max(largest, _clamp(convert(stripped)))
         except (ValueError, OverflowError):
             continue
     return largest
-
-
-def _int_of_any_base(text: str) -> int:
-    return int(text, 0)
 
 
 def _number_before_other_text(text: str) -> float:

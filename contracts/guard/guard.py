@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.exchange import SAFE_METHODS, SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
@@ -29,7 +29,7 @@ from contracts.guard.check_cleanup import CheckCleanup
 from contracts.guard.concurrency import InFlight, StartBarrier, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
-from contracts.guard.effect import SAFE_METHODS, Effect, effect_of
+from contracts.guard.effect import Effect, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
 from contracts.guard.identity import PossibleRun, likely_first

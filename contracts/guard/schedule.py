@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from contracts.guard.effect import SAFE_METHODS
+from contracts.core.exchange import SAFE_METHODS
 from contracts.guard.rate_limiter import Clock
 
 _GRACE_FOR_CREATES: Final = 1 / 3

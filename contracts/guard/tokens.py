@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from contracts.core.exchange import Answer, Request
+from contracts.core.exchange import Answer, Headers, Request
 from contracts.core.secret_matcher import SecretMatcher
 from contracts.guard.refusals import NotAllowed
 
@@ -56,5 +56,5 @@ class Tokens:
             answer, headers=self._mask_headers(answer.headers), body=self.mask_bytes(answer.body)
         )
 
-    def _mask_headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    def _mask_headers(self, headers: Headers) -> Headers:
         return tuple((name, self.mask_text(value)) for name, value in headers)

@@ -35,7 +35,11 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 _MIN_YEAR: Final = 1
 _MAX_YEAR: Final = 9999
 """First and last year of the calendar: in another time zone, their moments may exceed what most date types hold."""
-_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+UUID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+MOMENT_PATTERN: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
+"""The forms in which servers usually write ids and moments, to find them in a text."""
+SENSITIVE_FIELDS: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
+_UUID: Final = re.compile(UUID_PATTERN)
 _RFC3339: Final = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
     r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any
 
 from contracts.core.exchange import Answer, Request
-from contracts.openapi.schemas import Path
+from contracts.openapi.schemas import SENSITIVE_FIELDS, Path
 from contracts.oracle.answer_schema import answer_violations, field_at
 from contracts.oracle.refusal import refuses
 from contracts.oracle.request import is_well_formed
@@ -65,9 +65,6 @@ def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
     return ()
 
 
-_SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
-
-
 def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
     """Whether a body has a canary outside of the fields for secrets, where it is a value like any other.
 
@@ -79,14 +76,14 @@ def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
     except (ValueError, RecursionError):
         body = raw.decode("latin-1")
     if isinstance(body, str):
-        return any(form in raw for form in canaries) and not any(name in body for name in _SENSITIVE)
+        return any(form in raw for form in canaries) and not any(name in body for name in SENSITIVE_FIELDS)
     open_part = json.dumps(_without_sensitive(body), ensure_ascii=False).encode(errors="replace")
     return any(form in open_part for form in canaries)
 
 
 def _without_sensitive(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_sensitive(item) for key, item in value.items() if key not in _SENSITIVE}
+        return {key: _without_sensitive(item) for key, item in value.items() if key not in SENSITIVE_FIELDS}
     return [_without_sensitive(item) for item in value] if isinstance(value, list) else value
 
 

@@ -14,10 +14,12 @@ from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted, value_in_words
 
 RULE: Final = "RETRY-RULES"
+Run = Mapping[str, Any]
+
 CLEARED_BY_RETRY: Final = ("output_data", "error", "run_message_history", "output_attachment_ids")
 
 
-def retry_violations(before: Mapping[str, Any], request: ParsedRequest, after: Any) -> Iterator[Violation]:
+def retry_violations(before: Run, request: ParsedRequest, after: Any) -> Iterator[Violation]:
     """`before` is the run before the retry, `after` the run in the answer."""
     if not is_run(after):
         return  # judged with its answer
@@ -39,19 +41,17 @@ def retry_violations(before: Mapping[str, Any], request: ParsedRequest, after: A
     yield from _file_violations(before, request, after)
 
 
-def _named(name: str, run: Mapping[str, Any]) -> str:
+def _named(name: str, run: Run) -> str:
     return f"{name} {value_in_words(run.get(name))}"
 
 
-def _as_given(name: str, given: Any, after: Mapping[str, Any]) -> Iterator[Violation]:
+def _as_given(name: str, given: Any, after: Run) -> Iterator[Violation]:
     if after.get(name) != given:
         expected = f"{name} {value_in_words(given)}, as the retry gives"
         yield Violation(RULE, f"{name} is not as given", expected, _named(name, after))
 
 
-def _input_violations(
-    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
-) -> Iterator[Violation]:
+def _input_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
     given = request.given("input_values")
     places = request.given("machine_id"), request.given("pool_ids"), before.get("machine_id"), before.get("pool_ids")
     expected = before.get("input_values") if given is None else given
@@ -63,9 +63,7 @@ def _input_violations(
         yield Violation(RULE, cause, expected, changed[1], field="input_values")
 
 
-def _alias_violations(
-    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
-) -> Iterator[Violation]:
+def _alias_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
     secrets = request.given("sensitive_input_values")
     old, new = (run.get("sensitive_input_aliases") or {} for run in (before, after))
     if secrets:
@@ -78,9 +76,7 @@ def _alias_violations(
         yield Violation(RULE, "aliases change too", expected, got)
 
 
-def _session_violations(
-    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
-) -> Iterator[Violation]:
+def _session_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
     given, starts = request.given("session_id"), request.given("start_session")
     old, new = before.get("session_id"), after.get("session_id")
     if given is not None:
@@ -105,9 +101,7 @@ def _session_violations(
             yield Violation(RULE, f"{name} changes too", expected, _named(name, after))
 
 
-def _placement_violations(
-    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
-) -> Iterator[Violation]:
+def _placement_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
     """A session determines the machine, and a machine overrides the pools."""
     machine, session = request.given("machine_id"), request.given("session_id")
     keeps_session = before.get("session_id") and request.given("reuse_session") is not False
@@ -123,9 +117,7 @@ def _placement_violations(
             yield Violation(RULE, "pool_ids change too", "pool_ids as before the retry", changed[1])
 
 
-def _file_violations(
-    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
-) -> Iterator[Violation]:
+def _file_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
     files = request.given("file_inputs")
     old, new = (set(run.get("input_attachment_ids") or ()) for run in (before, after))
     if files and (len(after.get("input_attachment_ids") or ()) != len(files) or new & old):

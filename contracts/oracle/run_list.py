@@ -229,10 +229,10 @@ def frame_violations(page: Page) -> Iterator[Violation]:
     yield from shape
     if shape:
         return
-    told = {name: page.body[name] for name in ("skip", "limit")}
-    if told != {"skip": page.skip, "limit": page.limit}:
+    reported = {name: page.body[name] for name in ("skip", "limit")}
+    if reported != {"skip": page.skip, "limit": page.limit}:
         expected = f"skip {page.skip} and limit {page.limit}"
-        yield Violation("LIST-PAGE", "skip or limit is not as asked", expected, value_in_words(told))
+        yield Violation("LIST-PAGE", "skip or limit is not as asked", expected, value_in_words(reported))
     elif page.lacks:
         expected = f"{counted(len(page.items) + page.lacks, 'item')} by this total"
         got = f"{counted(len(page.items), 'item')} with total {page.total}, skip {page.skip} and limit {page.limit}"

@@ -60,8 +60,8 @@ def answer_in_words(answer: Answer) -> str:
         body = answer.json()
     except ValueError:
         body = None
-    told = _body_in_words(body) if isinstance(body, dict) else ""
-    return f"{answer.status} {told or excerpt(answer.body)}"
+    words = _body_in_words(body) if isinstance(body, dict) else ""
+    return f"{answer.status} {words or excerpt(answer.body)}"
 
 
 def _body_in_words(body: Mapping[str, Any]) -> str:
