@@ -95,6 +95,12 @@ class Finding:
         return f"seen {times} {'time' if times == '1' else 'times'}; {again}"
 
     @property
+    def details(self) -> dict[str, str]:
+        """What else is known of the finding, in words by name: only what is known."""
+        found = {"works": self.neighbour, "also seen": ", ".join(self.also_seen), "intermittent": self.frequency}
+        return {name: words for name, words in found.items() if words}
+
+    @property
     def fails(self) -> bool:
         """Whether the finding fails the check; if not, it is unstable."""
         return self.stable or self.intermittent

@@ -17,10 +17,11 @@ from typing import Any
 from urllib.parse import quote
 
 from contracts.core.exchange import Exchange, Request
+from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 
 _SECRET = r"\$(?:SECOND_)?TOKEN\b"
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_UUID = re.compile(UUID_PATTERN)
+_MOMENT = re.compile(MOMENT_PATTERN)
 _MOMENT_IN_QUERY = re.compile(r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?(?:Z|(?:%2B|-)\d\d%3A\d\d)")
 _REPEATED = re.compile(r"(.{1,24}?)\1{15,}", re.DOTALL)
 

@@ -18,7 +18,7 @@ def annotation_lines(report: Report) -> Iterator[str]:
     for finding in findings[:MAX_ANNOTATIONS]:
         title = f"{finding.rule} ({report.severity_of(finding.rule)}): {report.title_of(finding.rule)}"
         text = f"{finding.sentence} (fingerprint {finding.fingerprint})"
-        yield f"::error title={_property(title)}::{_message(text)}"
+        yield f"::error title={_message(title).replace(':', '%3A').replace(',', '%2C')}::{_message(text)}"
     more = len(findings) - MAX_ANNOTATIONS
     if more > 0:
         found = "1 more finding is" if more == 1 else f"{more} more findings are"
@@ -28,7 +28,3 @@ def annotation_lines(report: Report) -> Iterator[str]:
 def _message(text: str) -> str:
     """Escape as the toolkit of GitHub does, after what a terminal would interpret."""
     return printable(text).replace("%", "%25")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")

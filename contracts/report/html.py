@@ -11,11 +11,11 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
-from contracts.core.exchange import Exchange
+from contracts.core.exchange import Exchange, Headers
 from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.places import Places, body_lines
-from contracts.report.report import UNSTABLE, Headers, Report, project_version
+from contracts.report.report import UNSTABLE, Report, project_version
 
 _VERDICTS: Final = {
     "passed": "Passed: nothing found",
@@ -124,9 +124,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         f"<dt>Rule</dt><dd>{escape(report.title_of(finding.rule))}</dd>",
         f"<dt>Expected</dt><dd>{_text(finding.expected)}</dd>",
         f"<dt>Got</dt><dd>{_text(finding.got)}</dd>",
-        *([f"<dt>Works</dt><dd>{_text(finding.neighbour)}</dd>"] if finding.neighbour else []),
-        *([f"<dt>Also seen</dt><dd>{_text(', '.join(finding.also_seen))}</dd>"] if finding.also_seen else []),
-        *([f"<dt>Intermittent</dt><dd>{escape(finding.frequency)}</dd>"] if finding.frequency else []),
+        *(f"<dt>{name.capitalize()}</dt><dd>{_text(words)}</dd>" for name, words in finding.details.items()),
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",
     ]

@@ -6,11 +6,11 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.exchange import Answer, Exchange, Headers, Request
 from contracts.core.findings import Finding, Reproduction
 
 
@@ -42,22 +42,19 @@ def read_report(path: Path) -> SavedReport:
 
 def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
     return Finding(
-        finding["rule"],
-        finding["cause"],
-        finding["expected"],
-        finding["got"],
-        tuple(_exchange(exchange) for exchange in finding["exchanges"]),
+        **{name: finding[name] for name in _SAME},
+        exchanges=tuple(map(_exchange, finding["exchanges"])),
         stable=stable,
-        intermittent=finding["intermittent"],
         not_sent_again=finding.get("not_sent_again", ""),
-        summary=finding["summary"],
-        neighbour=finding["neighbour"],
-        guess=finding["guess"],
         also_seen=tuple(finding["also_seen"]),
-        part_of=finding["part_of"],
-        dedup_key=finding["dedup_key"],
         reproductions=tuple(map(_reproduction, finding["reproductions"])),
     )
+
+
+_SAME: Final = (
+    *("rule", "cause", "expected", "got", "intermittent", "summary", "neighbour", "guess", "part_of", "dedup_key"),
+)
+"""The fields of a finding that have the same name and form in the report."""
 
 
 def _reproduction(one: dict[str, Any]) -> Reproduction:
@@ -74,7 +71,7 @@ def _exchange(exchange: dict[str, Any]) -> Exchange:
     )
 
 
-def _headers(headers: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+def _headers(headers: list[dict[str, str]]) -> Headers:
     return tuple((header["name"], header["value"]) for header in headers)
 
 

@@ -45,10 +45,10 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
-    said = [finding.summary] if finding.summary else [f"expected {finding.expected}", f"got {finding.got}"]
-    said += [f"works: {finding.neighbour}"] if finding.neighbour else []
-    said += [f"also seen: {', '.join(finding.also_seen)}"] if finding.also_seen else []
-    yield from ("", f"### {heading}", "", *(line for one in said for line in (_code(one), "")))
+    lines = [finding.summary] if finding.summary else [f"expected {finding.expected}", f"got {finding.got}"]
+    lines += [f"works: {finding.neighbour}"] if finding.neighbour else []
+    lines += [f"also seen: {', '.join(finding.also_seen)}"] if finding.also_seen else []
+    yield from ("", f"### {heading}", "", *(line for one in lines for line in (_code(one), "")))
     text = plain_finding(finding, report).strip("\n")
     if len(text) > _MAX_FINDING_LENGTH:
         text = text[:_MAX_FINDING_LENGTH] + "\n… (the JSON report has all of it)"

@@ -32,8 +32,8 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
     reasons = [rule.why for rule in result.rules if rule.makes_incomplete]
-    for said, step in _STEPS.items():
-        if any(said in why for why in reasons):
+    for part, step in _STEPS.items():
+        if any(part in why for why in reasons):
             return step
     if result.verdict == "passed" and result.unstable:
         return (

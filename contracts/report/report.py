@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Protocol
 
-from contracts.core.exchange import Exchange
+from contracts.core.exchange import Exchange, Headers
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleStatus, Severity
 from contracts.core.printable import printable_json
 from contracts.report.curl import curls
@@ -22,9 +22,6 @@ UNSTABLE: Final = "Unstable, did not repeat when sent again alone"
 
 def unstable_heading(finding: Finding) -> str:
     return f"Unstable, not sent again: {finding.not_sent_again}" if finding.not_sent_again else UNSTABLE
-
-
-Headers = tuple[tuple[str, str], ...]
 
 
 class RuleText(Protocol):
@@ -58,9 +55,6 @@ class Report:
     def title_of(self, rule: str) -> str:
         return self.rules[rule].title if rule in self.rules else ""
 
-    def group_of(self, rule: str) -> str:
-        return self.rules[rule].group if rule in self.rules else "Other rules"
-
     def severity_of(self, rule: str) -> Severity:
         return severity_of(rule, self.rules)
 
@@ -69,7 +63,8 @@ class Report:
         """The number of rules of each status, by group."""
         counts: dict[str, Counter[RuleStatus]] = {}
         for rule in self.result.rules:
-            counts.setdefault(self.group_of(rule.id), Counter())[rule.status] += 1
+            group = self.rules[rule.id].group if rule.id in self.rules else "Other rules"
+            counts.setdefault(group, Counter())[rule.status] += 1
         return counts
 
     def commands(self, finding: Finding) -> list[str]:
@@ -95,8 +90,8 @@ class Report:
     @property
     def faults(self) -> list[Finding]:
         """The findings without those that are part of another one in the report."""
-        told = {finding.fingerprint for finding in self.result.findings}
-        return [finding for finding in self.result.findings if finding.part_of not in told]
+        shown = {finding.fingerprint for finding in self.result.findings}
+        return [finding for finding in self.result.findings if finding.part_of not in shown]
 
     @property
     def count_in_words(self) -> str:
@@ -132,9 +127,9 @@ def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResu
     findings = (*result.findings, *result.unstable, *result.baselined)
 
     def rank(finding: Finding) -> tuple[int, int]:
-        told = [finding, *(other for other in findings if other.part_of == finding.fingerprint)]
+        group = [finding, *(other for other in findings if other.part_of == finding.fingerprint)]
         position = ids.index(finding.rule) if finding.rule in rules else len(ids)
-        return min(severities.index(severity_of(one.rule, rules)) for one in told), position
+        return min(severities.index(severity_of(one.rule, rules)) for one in group), position
 
     return dataclasses.replace(
         result,

@@ -67,12 +67,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     # The answer to the last request breaks the rule; the requests before it prepare that.
     place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
     text = f"{finding.sentence[0].upper()}{finding.sentence[1:]}."
-    if finding.neighbour:
-        text += f" Works: {finding.neighbour}."
-    if finding.also_seen:
-        text += f" Also seen: {', '.join(finding.also_seen)}."
-    if finding.frequency:
-        text += f" Intermittent: {finding.frequency}."
+    text += "".join(f" {name.capitalize()}: {words}." for name, words in finding.details.items())
     location: dict[str, Any] = {
         "physicalLocation": {"artifactLocation": _artifact(), "region": {"startLine": place.line}}
     }

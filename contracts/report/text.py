@@ -103,12 +103,7 @@ def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], headi
         yield f"   {_short(finding.summary)}"
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"
-    if finding.neighbour:
-        yield f"   works        {_short(finding.neighbour)}"
-    if finding.also_seen:
-        yield f"   also seen    {_short(', '.join(finding.also_seen))}"
-    if finding.frequency:
-        yield f"   intermittent {finding.frequency}"
+    yield from (f"   {name:<12} {_short(words)}" for name, words in finding.details.items())
     yield f"   fingerprint  {finding.fingerprint}"
     if finding.exchanges:
         yield ""
