@@ -16,10 +16,9 @@ from contracts.data.files import file, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.run_events import create_chain
 
-GROUP = "Reading and changing"
 RULES = (
     Rule(
         "ATTACHMENTS",
@@ -28,7 +27,7 @@ RULES = (
         "Each input file can be downloaded and is the same in every byte; its description has the run's id, the "
         "filename, the size, the type input, target_path and cleanup_imports_after_run as sent, and the list by "
         "run_id has all of them.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=("get_run_attachment", "download_run_attachment"),
     ),
 )
@@ -87,9 +86,9 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             written = context.some_runs(1, **case.earlier_fields)
             context.call("update_run", written.ids[0], body={"status": "cancelled"})
             again = context.write("retry_run", written.ids[0], body=fields)
-            if not again.result.accepted or not isinstance(again.result.body, dict):
+            if again.result.resource is None:
                 raise Inconclusive("a retry with files is refused")
-            return WriteResult(again.parsed, again.result, (again.result.body,), again.is_right)
+            return WriteResult(again.parsed, again.result, (again.result.resource,), again.is_right)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
             return create_chain(context, context.fill(body))

@@ -146,11 +146,8 @@ def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...
     return found
 
 
-def _case(
-    operation: str, *, count: int = 1, times: int = 1, read: bool = False, listed: bool = False, **fields: Any
-) -> CreateCase:
-    body = write_bodies.minimal(operation, count=count) | fields
-    return CreateCase(operation, body, times, is_read=read, is_listed=listed)
+def _case(operation: str, *, count: int = 1, times: int = 1, read: bool = False, **fields: Any) -> CreateCase:
+    return CreateCase(operation, write_bodies.minimal(operation, count=count) | fields, times, is_read=read)
 
 
 def _creates(check: CheckContext) -> tuple[str, ...]:

@@ -8,21 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.data import limits, write_bodies
-from contracts.data.files import file
+from contracts.data import file, limits, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import moment_of
+from contracts.oracle import Violation, counted, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
-from contracts.oracle.run import difference
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.writes import with_available_ids
 
-GROUP = "Reading and changing"
 RULES = (
     Rule(
         "CHAIN-RULES",
@@ -31,7 +27,7 @@ RULES = (
         "201 with session_id and run_ids, one for each step, in their order. Each run has its step's workflow, "
         "inputs, session_alias and the keys of its secrets, and the shared ones. All are in the same session, and "
         "execute one after the other.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=("create_run_chain",),
     ),
 )
@@ -115,9 +111,9 @@ def _judge_step(
     run = read.body
 
     def fail(cause: str, expected: str, got: Any, field: str = "") -> None:
-        said = got if isinstance(got, str) else value_in_words(got)
+        got_words = got if isinstance(got, str) else value_in_words(got)
         at = f" in the run of step {index + 1} of {len(body['steps'])}"
-        context.report_violation(Violation("CHAIN-RULES", cause, expected, said + at, field=field), result, read)
+        context.report_violation(Violation("CHAIN-RULES", cause, expected, got_words + at, field=field), result, read)
 
     if not is_run(run):
         return

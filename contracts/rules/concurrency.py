@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.data.files import file
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import newer_properties
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.request import read_request
-from contracts.oracle.run import difference
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import value_in_words
+from contracts.oracle import KnownRun, Violation, difference, read_request, value_in_words
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import items_of
@@ -44,13 +40,12 @@ class ConcurrentCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        runs_of_a_round = {"creates": 3 * self.width, "writes to neighbours": 2 * self.width}
-        return self.rounds * runs_of_a_round.get(self.group, 2)
+        return self.rounds * _GROUPS[self.group].runs(self.width)
 
 
 def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
     for _ in range(case.rounds):
-        _GROUPS[case.group](context, case.width)
+        _GROUPS[case.group].send(context, case.width)
 
 
 def _creates(context: CaseContext, width: int) -> None:
@@ -186,22 +181,25 @@ def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
 
 
 _FOREIGN: Final = "404, since the run belongs to the other organisation"
-_GROUPS: Final[Mapping[str, Callable[[CaseContext, int], None]]] = {
-    "creates": _creates,
-    "reads during an update": _reads_during_an_update,
-    "different updates": _different_updates,
-    "deletes": _deletes,
-    "updates and a delete": _update_and_delete,
-    "writes to neighbours": _writes_to_neighbours,
-    "reads of two organisations": _reads_of_two_organisations,
-}
-_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "reads during an update": ("update_run", "get_run"),
-    "different updates": ("update_run", "get_run"),
-    "deletes": ("delete_run", "get_run"),
-    "updates and a delete": ("update_run", "delete_run", "get_run"),
-    "writes to neighbours": ("update_run", "delete_run", "get_run", "list_runs"),
-    "reads of two organisations": ("get_run",),
+
+
+class _Group(NamedTuple):
+    """Sends one group of requests, of a given width. `runs` is how many runs that creates."""
+
+    send: Callable[[CaseContext, int], None]
+    needs: tuple[str, ...] = ()
+    runs: Callable[[int], int] = lambda width: 2
+
+
+_WRITES: Final = ("update_run", "delete_run", "get_run")
+_GROUPS: Final[Mapping[str, _Group]] = {
+    "creates": _Group(_creates, runs=lambda width: 3 * width),
+    "reads during an update": _Group(_reads_during_an_update, ("update_run", "get_run")),
+    "different updates": _Group(_different_updates, ("update_run", "get_run")),
+    "deletes": _Group(_deletes, ("delete_run", "get_run")),
+    "updates and a delete": _Group(_update_and_delete, _WRITES),
+    "writes to neighbours": _Group(_writes_to_neighbours, (*_WRITES, "list_runs"), lambda width: 2 * width),
+    "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
 }
 
 
@@ -221,13 +219,13 @@ def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
 
 def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:
     """Yield the run, from the answer of get_run or of list_runs."""
-    if result.accepted and isinstance(result.body, dict):
-        candidates = items_of(result) if result.operation == "list_runs" else [result.body]
+    if result.resource is not None:
+        candidates = items_of(result) if result.operation == "list_runs" else [result.resource]
         yield from (run for run in candidates if run.get("id") == run_id)
 
 
 def _require_same_run(context: CaseContext, run_id: str, result: CallResult) -> None:
-    got = result.body.get("id") if isinstance(result.body, dict) else None
+    got = (result.resource or {}).get("id")
     if got != run_id:
         cause, shown = "get_run answers with another run", value_in_words(got)
         context.report_violation(Violation("READ-BACK", cause, f"run {run_id}", f"id {shown}"), result, is_proof=True)
@@ -239,10 +237,10 @@ def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResul
 
 
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
-    for group in _GROUPS:
-        if check.offers(*_NEEDS.get(group, ())):
-            yield ConcurrentCase(group)
-            yield ConcurrentCase(group, width=8)
+    for name, group in _GROUPS.items():
+        if check.offers(*group.needs):
+            yield ConcurrentCase(name)
+            yield ConcurrentCase(name, width=8)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
-from contracts.data import write_bodies
+from contracts.data import batches, write_bodies
 from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.run_list import Query, list_faults
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted
+from contracts.oracle import KnownRun, Query, Violation, counted
+from contracts.oracle.run_list import list_faults
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.list_check import check_listing
@@ -41,8 +39,8 @@ class FirstRunsCase(Case):
 
 def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     """Create the runs and keep them for `look_at_runs`."""
-    create = create_chain if case.operation == "create_run_chain" else None
-    written = create(context, context.fill(case.body)) if create else context.create(case.operation, case.body)
+    is_chain = case.operation == "create_run_chain"
+    written = create_chain(context, context.fill(case.body)) if is_chain else context.create(case.operation, case.body)
     if not written.is_right or not written.runs:
         return
     runs = [TrackedRun.of(context, written, index) for index in range(len(written.runs))]
@@ -174,7 +172,7 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
                 Violation("IDEM-REPLAY", "an old key is forgotten", "the answer of the first one", problem + after),
                 *shown,
             )
-        elif run is not None and run.accepted and isinstance(run.body, dict):
+        elif run is not None and run.resource is not None:
             _require_unchanged(context, first, run, again)
     context.check.count("IDEM-REPLAY", len(kept))
 
@@ -219,8 +217,7 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
     keys = (f"{key}-{name}-{number}" for number in range(count))
     body = {"release_session_after": True}
     requests = [request_for("update_run", run_id, body=body, key=one) for one in keys]
-    groups = (requests[start : start + _AT_ONCE] for start in range(0, count, _AT_ONCE))
-    return [result for group in groups for result in context.send_together(group)]
+    return [result for group in batches(requests, _AT_ONCE) for result in context.send_together(group)]
 
 
 # The list of all runs

@@ -7,15 +7,14 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts.data.case_order import batches
-from contracts.data.files import file
+from contracts.data import batches, file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
 from contracts.oracle.run import STATUSES
 from contracts.rules.filters import CHANGES, Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
 from contracts.rules.isolated_runs import isolating_filter
-from contracts.rules.lists import GROUP, LISTS
-from contracts.rules.rule import Rule
+from contracts.rules.lists import LISTS
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 
 RULES = (
     Rule(
@@ -25,7 +24,7 @@ RULES = (
         "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and "
         "deep_search, each and together. search finds a part of a value in id, input_values, output_data, error and "
         "session_alias, in any case; deep_search also in run_message_history.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=LISTS,
     ),
 )

@@ -136,13 +136,9 @@ def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence
     texts = {name: value for name, value in UPDATED_TEXTS.items() if name in changes}
     updates += [(cancelled[0]["id"], {name: context.fill(value)}) for name, value in texts.items()]
     for run_id, body in updates:
-        result = context.call("update_run", run_id, body=body)
-        if result.accepted and isinstance(result.body, dict):
-            isolated.change(result.body)
+        isolated.change(context.call("update_run", run_id, body=body))
     if "retry" in changes and len(cancelled) > 1 and context.check.offers("retry_run"):
-        result = context.call("retry_run", cancelled[1]["id"], body={})
-        if result.accepted and isinstance(result.body, dict):
-            isolated.change(result.body)
+        isolated.change(context.call("retry_run", cancelled[1]["id"], body={}))
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,22 @@ from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
 from contracts.rules.listing import NEWEST_FIRST, items_of
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 
 RULES = (
     Rule(
         INCLUDE_RULE,
         "api",
         "Included resources are those that were asked for",
-        "An answer to a request with `include` shows each resource of its runs that was asked for once in `included`, "
-        "with its type and as a read of it shows it, and no other resource.",
-        "Reading and changing",
+        "If a request asks with `include` for resources of its runs, the answer shows each of them once in `included`, "
+        "with its type and the values that a read of it shows, and no other resource.",
+        READING_AND_CHANGING,
         needs=("get_run",),
         needs_one_of=("get_workflow", "get_machine"),
     ),
 )
 
-_INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
+INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class IncludeCase(Case):
     workflows: tuple[str, ...]
     machines: tuple[str, ...] = ()
     count: int = 1
-    includes: tuple[str, ...] = _INCLUDES
+    includes: tuple[str, ...] = INCLUDES
     pages: int = 0
     """How many pages with a single run are read too."""
 
@@ -84,7 +84,7 @@ def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[s
         if context.check.offers(operation)
         for one in each
     }
-    return {one: read for one, read in reads.items() if read.accepted and isinstance(read.body, dict)}
+    return {one: read for one, read in reads.items() if read.resource is not None}
 
 
 def _resources(reads: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:

@@ -25,8 +25,9 @@ class IsolatedRuns:
         self.runs.extend(written.runs)
         self._maker.update(dict.fromkeys(written.ids, written))
 
-    def change(self, view: dict[str, Any]) -> None:
-        """Note that an answer has shown a run otherwise, since a request has changed it."""
+    def change(self, result: CallResult) -> None:
+        """Keep a run as the answer to a change shows it, if it shows it."""
+        view = result.resource or {}
         self.runs = [view if run["id"] == view.get("id") else run for run in self.runs]
 
     def delete(self, run: dict[str, Any]) -> None:

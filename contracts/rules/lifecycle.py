@@ -10,25 +10,22 @@ from typing import Any, Final, Literal
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.oracle.run import TERMINAL
-from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted
+from contracts.oracle import TERMINAL, Violation, counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
 
-GROUP = "Reading and changing"
 RULES = (
     Rule(
         "LIFECYCLE",
         "api",
-        "Runs move along the documented edges",
-        "scheduling, running, perhaps running_checks, then success, task_failed or error; cancelled before the end. "
-        "Never back, never on from an end but by a retry. error and output_data fit the status, and of a session no "
-        "two runs run at a time, nor does a later one run while an earlier one waits.",
-        GROUP,
+        "Runs follow the documented transitions",
+        "scheduling, running, perhaps running_checks, then success, task_failed or error; or cancelled before that. "
+        "A run never goes back, and leaves a final status only by a retry. error and output_data fit the status. "
+        "Only one run of a session runs at a time, and no run starts before an earlier one of its session has ended.",
+        READING_AND_CHANGING,
         needs=("get_run",),
     ),
 )
@@ -113,8 +110,8 @@ class WatchedRuns:
         if self._query is None or not self.in_session or self._looks % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
-                if result.accepted and isinstance(result.body, dict):
-                    self._judge({run.id: result.body}, result)
+                if result.resource is not None:
+                    self._judge({run.id: result.resource}, result)
 
     def _next_runs(self) -> list[TrackedRun]:
         """Return the runs to read one by one: a few in turn, or the first ones where there is no list of them."""

@@ -14,6 +14,7 @@ from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
 from contracts.oracle.run_list import Candidate, Query, missing_in_words
 from contracts.oracle.violation import Violation
+from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs
 from contracts.rules.list_check import check_list, judge_list, why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
@@ -114,12 +115,11 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
 
 
 def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
-    included = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
     selectable = selectable_fields()
     queries: list[Query] = [[("fields", name)] for name in selectable]
     queries += [[("fields", one), ("fields", other)] for one, other in itertools.pairwise(selectable)]
     queries += [[("fields", name) for name in selectable]]
-    queries += [[("include", text)] for text in included]
+    queries += [[("include", text)] for text in INCLUDES]
     queries += [[("include", "workflow"), ("fields", "input_values")]]
     queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]
     yield ViewsCase(queries, write_bodies.EVERYTHING)
@@ -144,8 +144,8 @@ def run_existing(context: CaseContext, case: ExistingCase) -> None:
     items = [item for item in newest.items if isinstance(item.get("id"), str)]
     for item in items[:2] if context.check.offers("get_run") else ():
         read = context.call("get_run", item["id"])
-        if read.accepted and isinstance(read.body, dict):
-            judge_read(context, item, read.body, None, [*newest.results, read])
+        if read.resource is not None:
+            judge_read(context, item, read.resource, None, [*newest.results, read])
     for name in ("workflow_id", "status", "session_id"):
         value = next((item[name] for item in items if isinstance(item.get(name), str)), None)
         if value is not None:

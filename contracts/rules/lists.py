@@ -15,9 +15,8 @@ from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
 from contracts.rules.listing import read_page, total_of
 from contracts.rules.reading import judge_read
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 
-GROUP = "Reading and changing"
 LISTS = ("list_runs",)
 RULES = (
     Rule(
@@ -25,7 +24,7 @@ RULES = (
         "api",
         "Every created run is listed, once",
         "The list of runs contains every run that was created and not deleted, exactly once.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=LISTS,
     ),
     Rule(
@@ -34,7 +33,7 @@ RULES = (
         "All pages together contain every run once",
         "In created_at_desc, pages of any size have no gaps and no repeats, newest first; skip and limit are those "
         "that were asked for (0 and 100 by default), only the last page may be short, and total counts all that match.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=LISTS,
     ),
 )
@@ -108,9 +107,7 @@ class WindowsCase(Case):
 def run_windows(context: CaseContext, case: WindowsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
     for run in isolated.runs[: case.cancelled]:
-        cancelled = context.call("update_run", run["id"], body={"status": "cancelled"})
-        if cancelled.accepted and isinstance(cancelled.body, dict):
-            isolated.change(cancelled.body)
+        isolated.change(context.call("update_run", run["id"], body={"status": "cancelled"}))
     for skip, limit in case.windows:
         found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
         judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)

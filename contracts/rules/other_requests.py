@@ -6,16 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts.data import texts, write_bodies
-from contracts.data.case_order import in_turn_by_kind
+from contracts.data import in_turn_by_kind, texts, write_bodies
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive
-from contracts.oracle.request import ParsedRequest, read_request
-from contracts.oracle.wording import counted
+from contracts.oracle import ParsedRequest, counted, read_request
 from contracts.rules.combined_bodies import combined
 from contracts.rules.invalid_bodies import almost_valid
 from contracts.rules.listing import items_of
 from contracts.rules.malformed_bodies import malformed_writes
-from contracts.rules.writes import OTHER_WRITES, Body, Writes, in_batches
+from contracts.rules.writes import OTHER_WRITES, Body, Writes, content_of, created_ids, in_batches
 
 
 @in_turn_by_kind
@@ -68,15 +66,12 @@ def run_other_writes(context: CaseContext, case: Writes) -> None:
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
         made = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
-        if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
+        ids = tuple(created_ids(made))
+        if not ids:
             raise Inconclusive("no pool can be made")
-        ids = (made.body["id"],)
     sent: list[CallResult] = []
     for body in case.bodies:
-        if body.text is not None:
-            result = context.call(operation, *ids, raw=context.fill(body.text).encode("latin-1"))
-        else:
-            result = context.call(operation, *ids, body=context.fill(body.json))
+        result = context.call(operation, *ids, **content_of(context, body))
         sent.append(result)
         parsed = read_request(operation, result.exchange.request.body)
         if result.status == 409 and not parsed.faults:
@@ -97,15 +92,12 @@ def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequ
     """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
     if not context.check.offers(listing) or "marker" not in context.named or not any(result.refused for result in sent):
         return
-    accepted = {result.body.get("id") for result in sent if result.accepted and isinstance(result.body, dict)}
+    accepted = {one for result in sent for one in created_ids(result)}
     for page in range(_MAX_PAGES):
         result = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
         items = items_of(result) if result.accepted else []
-        made = [
-            item
-            for item in items
-            if context.placeholder("marker") in json.dumps(item) and item.get("id") not in accepted
-        ]
+        marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]
+        made = [item for item in marked if item.get("id") not in accepted]
         cause, expected = "what a refused request asked for is there", "nothing created by a refused request"
         got = f"a list with {counted(len(made), 'new item')}"
         context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)

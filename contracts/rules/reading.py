@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
-from contracts.data import write_bodies
-from contracts.data.case_order import in_turn_by_kind
+from contracts.data import in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_COUNT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle.known_run import KnownRun
-from contracts.oracle.request import ParsedRequest
-from contracts.rules.rule import Rule
+from contracts.oracle import KnownRun, ParsedRequest
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 
-GROUP = "Reading and changing"
 RULES = (
     Rule(
         "READ-BACK",
@@ -24,7 +21,7 @@ RULES = (
         "A created run can be read, and reads the same",
         "GET of a run that was created answers 200 with the run, the same in every field that does not change by "
         "itself, for the last run of a large create too; and a list shows it the same.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=("get_run",),
     ),
     Rule(
@@ -32,7 +29,7 @@ RULES = (
         "api",
         "An unknown id is 404",
         "An unknown id is 404 for every operation on it, a malformed one a 4xx, both as JSON.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=("get_run",),
     ),
 )

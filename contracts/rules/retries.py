@@ -6,16 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.case_order import in_turn_by_kind, rows
-from contracts.data.files import file
+from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.oracle.run import TERMINAL
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.updates import GROUP
 from contracts.rules.writes import with_made_up_ids
 
 RULES = (
@@ -24,9 +21,9 @@ RULES = (
         "api",
         "A retry starts an ended run again, in place",
         "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, "
-        "run_message_history and output attachments are cleared, the status is scheduling again, what the request "
-        "gives replaces what was there, and the rest stays.",
-        GROUP,
+        "run_message_history and output attachments are cleared, the status is scheduling again, the values of the "
+        "request replace the old ones, and all other values stay.",
+        READING_AND_CHANGING,
         needs=("retry_run", "get_run"),
     ),
 )

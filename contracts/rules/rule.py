@@ -9,6 +9,9 @@ from contracts.core.findings import Severity
 from contracts.oracle.known_run import CHANGEABLE, RESULTS
 from contracts.oracle.run import STABLE
 
+READING_AND_CHANGING: Final = "Reading and changing"
+"""The group of the rules about single runs and lists of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

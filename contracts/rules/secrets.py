@@ -19,9 +19,8 @@ from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.openapi.router import operation_at
+from contracts.oracle import TERMINAL, counted
 from contracts.oracle.create import alias_difference
-from contracts.oracle.run import TERMINAL
-from contracts.oracle.wording import counted
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
@@ -364,12 +363,12 @@ def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
             raise Inconclusive("the runs cannot be read")
         for run_id in [one for one in written.ids if one not in ended]:
             result = context.call("get_run", run_id)
-            if not result.accepted or not isinstance(result.body, dict):
+            if (run := result.resource) is None:
                 continue
             unread = 0
-            if result.body.get("status") in TERMINAL:
-                ended[run_id] = result.body
-            elif case.cancelled and result.body.get("status") == "running":
+            if run.get("status") in TERMINAL:
+                ended[run_id] = run
+            elif case.cancelled and run.get("status") == "running":
                 context.call("update_run", run_id, body={"status": "cancelled"})
         if len(ended) == len(written.ids):
             break
@@ -418,7 +417,7 @@ def run_aliases(context: CaseContext, case: AliasesCase) -> None:
     if context.check.offers("get_run"):
         answers.append(context.call("get_run", run_ids[-1]))
     for answer in answers:
-        if answer.accepted and isinstance(answer.body, dict):
+        if answer.resource is not None:
             problem = alias_difference(secrets, answer.body.get("sensitive_input_aliases"))
             expected = "an alias for each key of the sensitive values, and no others"
             cause = "other keys" if answer is not result else "other keys after a retry"

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
-from contracts.data import write_bodies
-from contracts.data.files import file
+from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
@@ -111,8 +110,7 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
     shown: Sequence[Exchange] = context.exchanges
     result = context.call("get_run", run_id, token=token)
     require(result.accepted, "deletes a run", "the run as before", result.words)
-    if result.accepted and isinstance(result.body, dict):
-        after = result.body
+    if (after := result.resource) is not None:
         changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
         cancelled = after.get("status") == "cancelled" != before.get("status")
         retried = before.get("status") == "cancelled" != after.get("status")

@@ -10,11 +10,8 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN
 from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
-from contracts.oracle.known_run import CHANGEABLE, KnownRun
-from contracts.oracle.request import ParsedRequest, read_body
-from contracts.oracle.run import STATUSES
-from contracts.oracle.run_list import Query
-from contracts.oracle.violation import Violation
+from contracts.oracle import STATUSES, KnownRun, ParsedRequest, Query, Violation, read_body
+from contracts.oracle.known_run import CHANGEABLE
 
 _SHOWN_CHANGES: Final = 3
 """How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""
@@ -162,10 +159,10 @@ class TrackedRun:
             return result
         if result.accepted:
             self.context.expect_success(result, self.shown)
-        if not result.accepted or not isinstance(result.body, dict):
+        if result.resource is None:
             self.fail_missing(result)
             raise Inconclusive("a run cannot be read")
-        self.compare(result.body, result)
+        self.compare(result.resource, result)
         return result
 
     def fail_missing(self, result: CallResult) -> None:

@@ -6,14 +6,12 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.case_order import in_turn_by_kind, rows
+from contracts.data import in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CheckContext, Scenario
-from contracts.rules.rule import Rule
+from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
 
-GROUP = "Reading and changing"
 RULES = (
     Rule(
         "UPDATE-PARTIAL",
@@ -22,7 +20,7 @@ RULES = (
         "The fields of the request have their new values, in the answer and when read; the other fields, and other "
         "runs, the neighbours of the same create among them, are as before. Setting status to anything but cancelled "
         "is not judged.",
-        GROUP,
+        READING_AND_CHANGING,
         needs=("update_run", "get_run"),
     ),
 )

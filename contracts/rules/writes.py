@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import write_bodies
-from contracts.data.case_order import batches
-from contracts.data.files import file
+from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult
 from contracts.guard import OutOfBudget
@@ -149,11 +147,14 @@ def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
 
 def send(context: CaseContext, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
     headers = [] if body.content_type is None else [("Content-Type", body.content_type)]
-    if body.text is not None:
-        raw = context.fill(body.text).encode("latin-1")
-        return context.write(operation, *ids, raw=raw, headers=headers)
-    json = body.json if body.json is UNREAD else context.fill(body.json)
-    return context.write(operation, *ids, body=json, headers=headers)
+    return context.write(operation, *ids, headers=headers, **content_of(context, body))
+
+
+def content_of(context: CaseContext, body: Body) -> dict[str, Any]:
+    """Return the body with its placeholders filled, as a keyword of `request_for`."""
+    if body.text is None:
+        return {"body": context.fill(body.json)}
+    return {"raw": context.fill(body.text).encode("latin-1")}
 
 
 def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: Iterable[Body]) -> list[CallResult]:
@@ -174,13 +175,11 @@ def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: I
 
 def created_ids(result: CallResult) -> list[str]:
     """Return the ids of the runs in the answer of a write, or of the pool or workflow."""
-    if not result.accepted or not isinstance(result.body, dict):
+    if (made := result.resource) is None:
         return []
-    runs = result.body.get("created_runs")
-    ids = (
-        [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [result.body.get("id")]
-    )
-    return [one for one in (*ids, *(result.body.get("run_ids") or ())) if isinstance(one, str)]
+    runs = made.get("created_runs")
+    ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [made.get("id")]
+    return [one for one in (*ids, *(made.get("run_ids") or ())) if isinstance(one, str)]
 
 
 def delete_created(context: CaseContext) -> None:
