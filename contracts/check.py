@@ -1,7 +1,5 @@
 """A whole check: discovers the target, runs the scenarios by priority, and returns the result."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Sequence

@@ -3,8 +3,6 @@
 In any other session, the plugin adds no flags and no fixtures, and imports only pytest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import pytest

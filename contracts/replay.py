@@ -4,8 +4,6 @@ A finding records the cases that showed it. They run again with new ids, markers
 counts. The exchanges of the finding are sent too, since it may need what other cases sent before.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence

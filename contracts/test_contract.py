@@ -1,7 +1,5 @@
 """One test per rule: `pytest --pyargs contracts --target URL`."""
 
-from __future__ import annotations
-
 import pytest
 
 from contracts.cli.pytest_session import NO_TARGET, rules_to_test, verdict_of

@@ -1,7 +1,5 @@
 """`contracts rules --coverage`: which rules judge what, in a report or in a whole check of a healthy server."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """Warnings for unknown CONTRACTS_* environment variables: a misspelled one would be ignored silently."""
 
-from __future__ import annotations
-
 import os
 import re
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """The options of a check and their environment variables, and the Target and CheckOptions that they give."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import re

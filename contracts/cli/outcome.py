@@ -1,7 +1,5 @@
 """The final verdict of a check, and the exit code of the command."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Collection
 from typing import Final

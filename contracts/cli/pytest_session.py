@@ -5,8 +5,6 @@ pytest-xdist the controller runs it, before any worker gets a test. So the guard
 in one process, and the verdict does not depend on the number of workers.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """`contracts replay`: sends a finding of a JSON report again, and says whether it still shows."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from pathlib import Path

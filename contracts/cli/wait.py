@@ -1,7 +1,5 @@
 """Waits until a target that is starting answers."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

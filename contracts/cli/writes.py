@@ -3,8 +3,6 @@
 A mistake in them would start runs that the user does not want, so everything that is not understood is refused.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Collection, Iterable

@@ -5,8 +5,6 @@ guard replaces it with the secret when it sends the request. So no report, log o
 show a token.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Handling of SIGINT and SIGTERM, so that an interrupted check does not lose the answer of a create."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

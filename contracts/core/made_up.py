@@ -1,7 +1,5 @@
 """Ids and texts that the target has not seen before. The same seed and salt give the same ones."""
 
-from __future__ import annotations
-
 import random
 import uuid
 from typing import Final

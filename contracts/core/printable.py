@@ -1,7 +1,5 @@
 """Makes text from a target safe to show on a terminal or a page."""
 
-from __future__ import annotations
-
 
 def printable(text: str) -> str:
     """Return the text on one line, with control characters, ANSI escapes and direction overrides escaped."""

@@ -1,7 +1,5 @@
 """The order of cases, and several values in one case."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Files of a request: names and contents that servers are known to change, refuse or fail on."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import itertools

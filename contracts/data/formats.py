@@ -1,7 +1,5 @@
 """Texts with a format of the contract: UUIDs, date-times and base64; unusual ones, other forms, and broken ones."""
 
-from __future__ import annotations
-
 from typing import Final
 
 SAMPLE_ID: Final = "3c90c3cc-0d44-4b50-8888-8dd25736052a"

@@ -3,8 +3,6 @@
 All of them are valid in every object that may have any members, such as `input_values`.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from contracts.data import texts

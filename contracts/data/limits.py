@@ -8,8 +8,6 @@ takes the numbers near all limits of a range:
 - `few` for requests that cost much, or that vary something else too: one above every power of ten.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 MIN_COUNT: Final = 1

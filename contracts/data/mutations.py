@@ -1,7 +1,5 @@
 """Mutations of request bodies: wrong values, and functions that put them into a body."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Final
 

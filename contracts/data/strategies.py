@@ -1,7 +1,5 @@
 """Hypothesis strategies for valid bodies with any combination of fields, beyond the fixed boundary values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

@@ -4,8 +4,6 @@ All of them are valid wherever the contract takes a text. `UNUSUAL` is for reque
 `FEW` has the first one of each class, for requests that carry one.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from contracts.data import limits

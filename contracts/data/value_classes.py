@@ -4,8 +4,6 @@ All values are valid wherever the contract takes a text, a member name or any JS
 bodies; `texts` and `json_values` pick single ones for requests that carry few.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final
 

@@ -5,8 +5,6 @@ write rotate through its fields, so that after few bodies each field has had eac
 the value that it fails for. Values that many servers refuse have packs and bodies of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 

@@ -4,8 +4,6 @@ Bodies are data with placeholders («workflow», «session», «secret»), which
 seed gives the same cases, whatever ids the target has.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Sensitive values that are recognised in any answer."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

@@ -3,8 +3,6 @@
 Dataclasses, tuples and what JSON lacks are objects with a member that begins with `$`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """The state that all cases of a check share: the target, its known ids, what was judged and found."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import threading

@@ -6,8 +6,6 @@ Every answer is judged by the rules that hold for all answers; `CaseContext.writ
 bodies and creates.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime

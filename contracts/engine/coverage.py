@@ -1,7 +1,5 @@
 """Counts how often each rule was judged, by operation and by the part of the request or answer that it was about."""
 
-from __future__ import annotations
-
 import functools
 import threading
 from collections import Counter

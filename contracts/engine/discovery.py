@@ -3,8 +3,6 @@
 Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice

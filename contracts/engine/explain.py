@@ -1,7 +1,5 @@
 """Turns a violation into a finding: with a summary, the most similar request that works, and a guess at the cause."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from contracts.core.exchange import Exchange

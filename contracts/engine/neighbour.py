@@ -5,8 +5,6 @@ guess says only what the attempts show: what the failing request has, and what a
 is answered correctly does not have.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import math

@@ -5,8 +5,6 @@ changed the resources they name, earlier uses of their idempotency key, and, for
 gets a 5xx, the writes in between.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final

@@ -1,7 +1,5 @@
 """Builds requests from an operation, its parameters and a body."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any, Final

@@ -4,8 +4,6 @@ In later requests, the ids and times of the recorded answers are replaced by tho
 are new. Masked values become canaries, so that a leak of one is recognised.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Runs the cases of scenarios, fixed ones first and generated ones after, and shrinks and repeats a failing case."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

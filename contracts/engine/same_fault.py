@@ -13,8 +13,6 @@ Two findings show the same fault only if the answers prove it:
 Otherwise, findings of different fields stay apart, since each may be a fault of its own.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """A scenario: a function that tries to violate some rules, and the cases that it runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

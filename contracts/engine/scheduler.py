@@ -5,8 +5,6 @@ each rule is judged a little before any rule is judged completely. Time has no i
 target is sent the same cases as a quick one, only fewer of them.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import time

@@ -8,8 +8,6 @@ A long list, object or text is first reduced to the shortest beginning that fail
 takes few tries wherever the part is that matters, and it finds the exact length if only the length matters.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import dataclasses

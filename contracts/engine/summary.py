@@ -4,8 +4,6 @@ The sentence is made from the texts of the violation and its exchanges, so rules
 than the request: it leaves out what all such requests contain, cuts long values, and never shows a sensitive value.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence

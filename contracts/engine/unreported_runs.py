@@ -1,7 +1,5 @@
 """Runs that the target created but no answer reported: the requests that must create none, and the rule violated."""
 
-from __future__ import annotations
-
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.guard import Kind, UnreportedRuns
 from contracts.openapi.router import operation_at

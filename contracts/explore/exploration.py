@@ -1,7 +1,5 @@
 """The last part of a check, after all scenarios: random step sequences, and schemathesis in parallel."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

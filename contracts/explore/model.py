@@ -4,8 +4,6 @@ The rules test each operation closely, but by itself. Here operations come in an
 all earlier ones. `Model` executes the steps of a sequence (`steps`); Hypothesis generates sequences (`step_sequences`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

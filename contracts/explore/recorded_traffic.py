@@ -5,8 +5,6 @@ exchange by the resources that are known to exist. `Record.case_at` returns the 
 the create of the run that it is about, so that they can be shrunk and sent again alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -11,8 +11,6 @@ documented: `python -m schemathesis.cli`, since its script need not be on the pa
 only source for the phase of a request and for whether it is meant to be invalid.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -4,8 +4,6 @@ The hooks know nothing of rules. A failure is recorded and dropped, so that sche
 it nor hides the next one of its kind: `contracts.explore.schema_fuzz` shrinks and deduplicates by our own means.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import json

@@ -1,7 +1,5 @@
 """The file in which a check passes its parameters to the schemathesis process."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from dataclasses import dataclass, field

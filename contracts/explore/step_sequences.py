@@ -1,7 +1,5 @@
 """Sequences of steps that Hypothesis generates, by a state machine whose rules are the steps of a `Model`."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Collection, Iterator

@@ -4,8 +4,6 @@ Runs and writes have names, which shrinking keeps. The runs of the create `creat
 `create-1.2` and so on. A step about a run or a write that does not exist is skipped.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 

@@ -4,8 +4,6 @@ h11 would parse answers too, but it refuses requests that the suite must send (t
 values), does not limit lines, headers and interim answers separately, and does not say which bytes are invalid.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from typing import Final

@@ -1,7 +1,5 @@
 """Every limit on the exchange with a target: a hostile target cannot cost more time or memory than these allow."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MEBIBYTE = 1024 * 1024

@@ -1,7 +1,5 @@
 """The budget of requests and runs: charged before a request is sent, with a reserve for cleaning up."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass
 

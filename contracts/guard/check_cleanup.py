@@ -1,7 +1,5 @@
 """Cleans up at the end of a check, or only counts what is left, and collects what is not known about it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 

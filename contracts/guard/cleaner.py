@@ -7,8 +7,6 @@ A run is deleted only if it is proven to belong to the check:
 - its session has a random id that the check generated.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Threads of the guard: work in parallel, requests that start together, creates in flight."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence

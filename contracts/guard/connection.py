@@ -3,8 +3,6 @@
 The target is not trusted: every read is limited in bytes and by the deadline of the exchange.
 """
 
-from __future__ import annotations
-
 import contextlib
 import select
 import socket

@@ -1,7 +1,5 @@
 """Finds the runs that an answer reports as created."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ resolve `//` and `..`, ignore the case of a path, accept a method override, or p
 therefore the union over all interpretations ("readings"), whatever a correct server would do.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

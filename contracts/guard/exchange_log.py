@@ -1,7 +1,5 @@
 """What the guard remembers of a check, within bounds: exchanges, throttled answers, lost answers, unsent requests."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Sequence

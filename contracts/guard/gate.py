@@ -15,8 +15,6 @@ take it for a number, a pattern or a prefix of someone's id, so only texts that 
 means the same as in the column to the left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote

@@ -5,8 +5,6 @@ the intent of a create (journal), send it (upstream; again after a 429), log the
 the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import secrets

@@ -10,8 +10,6 @@ a guess.
 The check holds a lock file beside the journal. The system releases the lock when the process ends, however it ends.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

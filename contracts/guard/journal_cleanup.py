@@ -4,8 +4,6 @@ A run that only looks like one of the check (same workflow, input values and app
 user of the same workflow: it is reported as possibly left, and not changed.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Cleans up, by their journals, after checks that crashed or did not clean up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What this check may change: runs and attachments that it created, its sessions, and made-up ids that are unknown."""
 
-from __future__ import annotations
-
 import uuid
 
 from contracts.guard.effect import canonical

@@ -6,8 +6,6 @@ cannot be confused. The base URL has a random segment, because the proxy adds to
 machine must not be able to use them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -1,7 +1,5 @@
 """Delays requests: enforces the configured rate and the target's Retry-After."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The exceptions of the guard: a request was not sent, or got no answer."""
 
-from __future__ import annotations
-
 
 class Refused(Exception):
     """The guard did not send the request. The message says why, for the reader of the report."""

@@ -1,7 +1,5 @@
 """The guard's own requests: to look up ids, to clean up, and to count the runs that are left."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final

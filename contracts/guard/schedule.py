@@ -1,7 +1,5 @@
 """The deadlines of the guard: the time of a check, and a grace period after it for cleaning up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

@@ -3,8 +3,6 @@
 Nothing else in the guard stores a token, and the repr of `Tokens` shows none.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from contracts.core.exchange import Answer, Headers, Request

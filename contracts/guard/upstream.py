@@ -5,8 +5,6 @@ redirects, stores no cookies, and describes what is wrong with an answer. It res
 a reused connection was closed before the answer began; the guard decides about every other retry.
 """
 
-from __future__ import annotations
-
 import re
 import ssl
 import threading

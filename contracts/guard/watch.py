@@ -16,8 +16,6 @@ If the lists cannot be read, or do not show the runs that answers report, only o
 nothing is sent.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator

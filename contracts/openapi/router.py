@@ -3,8 +3,6 @@
 Only paths exactly as documented match. `guard/effect.py` says how a lenient server might interpret another path.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ accepts it; the normal value then has the reading of a lenient server, if there 
 `strict` judges it.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import functools

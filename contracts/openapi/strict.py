@@ -5,8 +5,6 @@ recognises valid answers, which most are, fifty times as fast as jsonschema. jso
 others. It validates only the fields in which the readers find a fault or an ambiguity.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterator

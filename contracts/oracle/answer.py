@@ -1,7 +1,5 @@
 """Judges what must hold for every answer, whatever the request: no 5xx, no secret, and the documented form."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime

@@ -3,8 +3,6 @@
 All rules that ask for the documented form are judged here; other modules only ask whether an answer has it.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

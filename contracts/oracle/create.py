@@ -1,7 +1,5 @@
 """Judges the answer of a create: the count, and each run. `answer_schema` judges the types of all fields."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set

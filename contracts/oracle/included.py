@@ -1,7 +1,5 @@
 """Judges the resources in `included`, which an answer shows because the request asked for them (`include`)."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 

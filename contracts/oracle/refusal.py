@@ -1,7 +1,5 @@
 """Judges refusals: a valid request that was refused, an invalid one that was accepted, and the body of a 422."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Reads a request body by the contract: it is valid, wrong in certain places, or ambiguous."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

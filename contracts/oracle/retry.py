@@ -1,7 +1,5 @@
 """Judges the answer to a retry: the same run, cleared and scheduling again, with what the request gives."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 

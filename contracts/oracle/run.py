@@ -1,7 +1,5 @@
 """Compares two reads of a run: fields that must stay the same, and statuses that may follow one another."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

@@ -5,8 +5,6 @@
 None and nothing is judged.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

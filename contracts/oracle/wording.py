@@ -1,7 +1,5 @@
 """The words of violations: counts, values, runs and answers in a few words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The report formats of a check, one module each. Each renders a masked Report as text."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from contracts.report.har import render_har

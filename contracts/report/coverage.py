@@ -1,7 +1,5 @@
 """Shows which rules judge each part of each operation, and which parts no rule judges."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

@@ -4,8 +4,6 @@ The commands for the requests of one finding must run in order in one shell. If 
 URL from an earlier answer, its command takes it from the new answer, since the server returns other values each time.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

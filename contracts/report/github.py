@@ -1,7 +1,5 @@
 """Annotations for GitHub Actions: workflow commands that show the findings on the page of the run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Final
 

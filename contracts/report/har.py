@@ -1,7 +1,5 @@
 """HAR 1.2: every exchange that the guard recorded, for tools that show traffic."""
 
-from __future__ import annotations
-
 import base64
 from http import HTTPStatus
 from typing import Any

@@ -1,7 +1,5 @@
 """The HTML report: one file that needs no network and no colour vision. Its only script is the search, by hash."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections import Counter

@@ -1,7 +1,5 @@
 """Reads what a JSON report says of its findings, so that they can be sent again, and of what was judged."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The JSON report, for programs. Its schema is report.schema.json in this directory."""
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """The JUnit XML report, for CI servers: one test case per rule."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
 from contracts.report.report import Report, unstable_heading

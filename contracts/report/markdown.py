@@ -1,7 +1,5 @@
 """The Markdown report: a short summary, for the page of a CI job (`$GITHUB_STEP_SUMMARY`) or a pull request."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

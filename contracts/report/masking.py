@@ -8,8 +8,6 @@ The suite's own words, numbers and commands are not masked, even if the same wor
 value: in a text, a short secret is masked only in an excerpt of a request or an answer.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

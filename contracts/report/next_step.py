@@ -1,7 +1,5 @@
 """What a user can do after a check, in one sentence."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import Final

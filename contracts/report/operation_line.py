@@ -1,7 +1,5 @@
 """Finds the line of the OpenAPI document at which the operation of a request is described."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files

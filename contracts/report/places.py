@@ -1,7 +1,5 @@
 """Finds the places in a request and its answer that a finding names, so that a report can mark them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

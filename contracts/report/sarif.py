@@ -1,7 +1,5 @@
 """The SARIF 2.1.0 report, for code scanning: one result per finding, at its operation in the OpenAPI document."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

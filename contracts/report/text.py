@@ -1,7 +1,5 @@
 """The text report for the terminal: the rules by group, those that did not pass, the findings, and the verdict."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The rules of the contract by id, in the order in which reports list them, and the scenarios that judge them."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from contracts.engine import Scenario

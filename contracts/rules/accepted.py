@@ -1,7 +1,5 @@
 """Requests that every server must accept: null, empty and absent fields, other JSON notations, bodies of every size."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Requests to the operations that no other rule covers: machines, pools, workflows, health."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Attachments: an input file can be downloaded unchanged, with the name and options that were sent."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence

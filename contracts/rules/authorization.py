@@ -1,7 +1,5 @@
 """Authorization: a missing header, another scheme, a wrong token, and another organisation's token."""
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import itertools

@@ -1,7 +1,5 @@
 """Answers of creates: every field of every run, for combinations of all request fields."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

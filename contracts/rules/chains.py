@@ -1,7 +1,5 @@
 """Chains: several workflows, one after the other, in one session."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence

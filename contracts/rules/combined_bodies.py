@@ -1,7 +1,5 @@
 """Several invalid bodies in one request. A 422 that names each fault shows that the server refuses each of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Each case sends groups of requests over connections that are opened first. The r
 before, one request at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple

@@ -1,7 +1,5 @@
 """Deletes: no operation finds the deleted run, and other runs are unchanged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

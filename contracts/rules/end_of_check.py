@@ -4,8 +4,6 @@ In between, the check creates thousands of runs and sends many keys. A server th
 them by then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The cases of `filters`: runs with different values in the fields that filters use, and the queries for them."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence

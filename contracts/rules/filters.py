@@ -1,7 +1,5 @@
 """Filters of the list of runs: each alone, several together, over few and many runs, and values that match nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta, timezone

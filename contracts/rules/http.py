@@ -1,7 +1,5 @@
 """HTTP: methods, errors as JSON, rate limits, unusual headers, credentials and ids."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator

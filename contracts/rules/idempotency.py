@@ -1,7 +1,5 @@
 """Idempotency keys: a write is carried out once per key, and each replay gets the same answer."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import time

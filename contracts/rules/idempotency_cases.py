@@ -1,7 +1,5 @@
 """The cases of the idempotency scenarios: which operations, keys and bodies are repeated."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator

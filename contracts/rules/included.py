@@ -1,7 +1,5 @@
 """Resources in `included`, which reads and lists of runs show if `include` asks for them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Runs that one filter separates from all others, so that lists can be judged while other clients create runs too."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

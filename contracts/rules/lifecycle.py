@@ -1,7 +1,5 @@
 """The lifecycle of runs: reads runs repeatedly and judges every status change between two reads."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

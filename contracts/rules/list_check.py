@@ -1,7 +1,5 @@
 """Judges lists of runs by the known runs, and finds out why a run is missing."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Lists without filters, lists with selected fields, and lists of runs that exist already."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Lists in pages: all pages of a list together, and single pages of any size and position."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final

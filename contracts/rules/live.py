@@ -5,8 +5,6 @@ request that may be varied. Without a base request, it varies only the fields th
 sessions, null).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Bodies that are not JSON, not objects, or not UTF-8."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any, Final

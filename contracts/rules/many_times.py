@@ -1,7 +1,5 @@
 """One run that is changed many times: more often than a small counter or a history of usual size can hold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal

@@ -1,7 +1,5 @@
 """Requests beyond the documented limits: the server may accept or refuse them, but never answers 5xx, now or later."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Invalid requests to operations that do not create runs: pools and workflows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

@@ -4,8 +4,6 @@ Other scenarios test one operation in detail. These combine every way to create 
 to read it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 

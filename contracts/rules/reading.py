@@ -1,7 +1,5 @@
 """Reading runs one by one: a created run reads the same, and an unknown id is 404."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

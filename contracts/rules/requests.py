@@ -1,7 +1,5 @@
 """Which requests are accepted and which are refused: invalid bodies, malformed ones, and invalid parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Retries: a retry restarts an ended run under the same id, and is refused for a run that has not ended."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The description of a rule: its texts, its severity, and the fields that it judges. The scenarios judge it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, Literal
 

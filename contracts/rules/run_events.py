@@ -3,8 +3,6 @@
 Each answer, and each read after an event, is judged by the model of the run (`tracked_run`).
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@
 request whose answer could show them.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Which operations a run allows in each status, and which it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final

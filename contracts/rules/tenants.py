@@ -1,7 +1,5 @@
 """Access to resources of another organisation."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Updates: an update changes the fields that it names, and nothing else."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from typing import Any, Final

@@ -3,8 +3,6 @@
 `data.value_packs` makes the bodies. The answer, a read and a list must show exactly what was sent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
