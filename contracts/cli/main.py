@@ -217,7 +217,7 @@ def explain(rule: str) -> None:
     """Explains what RULE requires of a server, and where that is stated."""
     known = load_rules()
     one = known[known_rule(rule, known)]
-    source = {"doc": "the documentation of the bulk create", "api": "the public facts about the API beside it"}
+    source = {"doc": "the documentation of the bulk create", "api": "other public facts about the API"}
     click.echo(f"{click.style(one.id, bold=True)}: {one.title}")
     click.echo(f"Source: {source[one.source]} ({one.source})")
     click.echo(f"Severity: {one.severity}: {SEVERITIES[one.severity]}\n")

@@ -161,7 +161,7 @@ class Candidates:
         return bool(self.forms or self.numbers or self.blocks)
 
     def of_length(self, least: int) -> Candidates:
-        """Return those of at least that length, and no numbers."""
+        """Return the candidates of at least that length, without numbers."""
         return Candidates(tuple(form for form in self.forms if len(form.text) >= least), {}, self.blocks)
 
     def replace(self, text: str) -> str:

@@ -38,4 +38,4 @@ def violation_of(found: UnreportedRuns) -> Violation:
         return Violation("REQ-ATOMIC", cause, "nothing created by a refused request", got)
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE.get(operation, "REQ-ATOMIC")
     got = f"{counted(found.reported, 'run')} reported, {found.runs} more created"
-    return Violation(rule, f"{operation} makes runs that it does not tell", "every created run to be reported", got)
+    return Violation(rule, f"{operation} creates runs that it does not report", "every created run to be reported", got)

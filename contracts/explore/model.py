@@ -231,7 +231,7 @@ class Model:
 
     def _fail_unknown_run(self, run_id: str, found: RunList) -> NoReturn:
         rule = "IDEM-REPLAY" if self._has_replayed else "LIST-COMPLETE"
-        cause = "a repeat makes runs again" if self._has_replayed else "a run is listed that nobody made"
+        cause = "a repeat creates runs again" if self._has_replayed else "a list shows a run that nobody created"
         creates = [write.first for write in self._writes.values() if write.run is None]
         violation = Violation(rule, cause, "only runs that were created", f"run {run_id}, which no answer reported")
         fail(self.context, violation, *creates, *found.results[:2])
@@ -255,7 +255,7 @@ class Model:
             return
         token = TOKENS[1 - run.organisation]
         result = answered(self.context.call(operation, run.id, token=token, **CROSS_TENANT_BODIES[operation]))
-        cause = f"another organisation gets through with {operation}"
+        cause = f"another organisation may use {operation}"
         expected = "404, since for another organisation the run does not exist"
         run.require(result.refused, "AUTH-TENANT", cause, expected, result)
         if operation != "get_run" and not run.known.is_deleted:

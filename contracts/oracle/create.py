@@ -72,7 +72,7 @@ def _count_violations(parsed: ParsedRequest, body: Mapping[str, Any], wrong: set
         return
     if not isinstance(failed, int) or failed < 0:
         expected, got = "a failed_count of 0 or more", f"failed_count {value_in_words(failed)}"
-        yield Violation("BULK-STATUS", "failed_count is no count", expected, got)
+        yield Violation("BULK-STATUS", "failed_count is not a count", expected, got)
     elif isinstance(count, int) and runs + failed != count:
         got = f"{counted(runs, 'created run')} and failed_count {failed}"
         expected = f"created runs and failed_count to add up to {count:,}"
@@ -134,7 +134,7 @@ class _CreatedRuns:
             identity = run["id"]
             if identity in indexes:
                 got = f"id {identity} for run {indexes[identity] + 1} and for run {index + 1} of {len(self.runs)}"
-                yield Violation("BULK-IDS", "one id twice in an answer", "ids that are unique in the answer", got)
+                yield Violation("BULK-IDS", "an answer has one id twice", "ids that are unique in the answer", got)
             elif identity in self.seen.runs:
                 cause = "an id of an earlier answer"
                 self.earlier[cause] = self.seen.runs[identity]
@@ -180,7 +180,7 @@ class _CreatedRuns:
         if session is UNREAD or start_session is UNREAD:
             return
         if session is not None and not start_session:
-            yield from self._others("BULK-SESSION", "another session than the one given", "session_id", session)
+            yield from self._others("BULK-SESSION", "not the session of the request", "session_id", session)
         elif not start_session:
             yield from self._others("BULK-SESSION", "a session nobody asked for", "session_id", None)
         elif session is None and self.parsed.operation == "create_run":
@@ -221,7 +221,7 @@ class _CreatedRuns:
             ids = run.get("input_attachment_ids") or []
             cause, got = "", ""
             if len(ids) != expected:
-                cause, got = "not one attachment a file", f"{counted(len(ids), 'input attachment')}"
+                cause, got = "not one attachment for each file", f"{counted(len(ids), 'input attachment')}"
             elif shared := _first_shared(ids, ids_so_far):
                 cause, got = "attachments that are shared", f"input attachment {shared} again"
             elif old := next((i for i in ids if i in self.seen.attachments), None):
@@ -257,7 +257,7 @@ class _CreatedRuns:
         """Yield violations of the options that only a single create has."""
         alias, release = self.parsed.given("session_alias"), self.parsed.given("release_session_after")
         if alias is not UNREAD:
-            cause = "a session_alias nobody gave" if alias is None else "another session_alias"
+            cause = "a session_alias that nobody gave" if alias is None else "another session_alias"
             yield from self._others("CREATE-ANSWER", cause, "session_alias", alias)
         if release is not UNREAD and release is not None:
             yield from self._others("CREATE-ANSWER", "another release_session_after", "release_session_after", release)

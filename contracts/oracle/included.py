@@ -43,7 +43,7 @@ def included_violations(
         read = known.get(resource, {})
         if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
             name, problem = changed
-            cause, expected = f"{name} of an included {kind} reads otherwise", f"{kind} {resource} as a read shows it"
+            cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
             yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
 
 

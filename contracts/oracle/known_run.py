@@ -94,7 +94,7 @@ class KnownRun:
         if changed is not None:
             name, problem = changed
             expected = f"{name} as an earlier answer showed it"
-            yield Violation(self._rule_of(name), f"{name} reads otherwise", expected, problem, field=name)
+            yield Violation(self._rule_of(name), f"{name} reads differently", expected, problem, field=name)
 
     def difference_from(self, shown: Mapping[str, Any], *, is_partial: bool = False) -> tuple[str, str] | None:
         """Return (field, difference in words) for the first field that must be as before and is not."""

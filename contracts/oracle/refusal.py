@@ -143,12 +143,12 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
         any(_loc_contains(loc, path) for loc in locs) for path in wrong
     ):
         got = f"422 with {_locs_in_words(locs)}"
-        yield Violation("REQ-ERROR", "one loc for two errors", "a loc of its own for each wrong field", got)
+        yield Violation("REQ-ERROR", "two errors have the same loc", "a loc of its own for each wrong field", got)
     elif not parsed.ambiguities:
         other_loc = next((loc for loc in locs if not _is_about(loc, wrong)), None)
         if other_loc is not None:
             expected, got = f"an error with loc {where} only", f"422 with {_locs_in_words([other_loc])}"
-            yield Violation("REQ-ERROR", "loc names a field that is right", expected, got)
+            yield Violation("REQ-ERROR", "loc names a valid field", expected, got)
 
 
 def names_a_fault(parsed: ParsedRequest, answer: Answer) -> bool:

@@ -234,7 +234,7 @@ def frame_violations(page: Page) -> Iterator[Violation]:
     elif page.lacks:
         expected = f"{counted(len(page.items) + page.lacks, 'item')} by this total"
         got = f"{counted(len(page.items), 'item')} with total {page.total}, skip {page.skip} and limit {page.limit}"
-        yield Violation("LIST-PAGE", "a page is not as full as total says", expected, got)
+        yield Violation("LIST-PAGE", "a page has fewer items than total says", expected, got)
 
 
 _Listed = Sequence[tuple[int, Mapping[str, Any]]]

@@ -14,7 +14,7 @@ from contracts.core.findings import Finding, Reproduction
 
 @dataclass(frozen=True, slots=True)
 class SavedReport:
-    """`findings` are those of all kinds: also the unstable ones, and those that a baseline accepted."""
+    """`findings` also contains the unstable findings and those that a baseline accepts."""
 
     target: str
     findings: tuple[Finding, ...]

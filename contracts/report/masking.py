@@ -31,7 +31,7 @@ _TEXT_OR_WORD = re.compile(
 _COLON = re.compile(r"\s*:")
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
-# Excerpts of requests and answers in a text of the suite: a text in quotes, JSON, what follows a status.
+# Excerpts of requests and answers in a text of the suite: a quoted text, JSON, and the words after a status.
 # If a word of the suite follows the status, as in `201 with 3 created runs`, it is not an excerpt.
 _EXCERPT = re.compile(
     r"""
@@ -43,7 +43,7 @@ _EXCERPT = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-# A query parameter that takes any text; the values of all others are those of the API or of the suite.
+# The only query parameter that takes any text: the values of the others come from the API or the suite.
 _SEARCH = re.compile(r"(?<=[?&]search=)[^&]*")
 
 # Shorter values are masked under sensitive keys only, not anywhere else: an "a" in an answer is not a leak.
@@ -51,7 +51,7 @@ _MIN_SECRET_LENGTH = 4
 _MIN_TOKEN_LENGTH = 5
 # In a JSON key, only secrets of at least this length are masked: a short one may equal an ordinary name.
 _MIN_LENGTH_IN_KEY = 12
-# In a text of the suite and in the path of a request, a shorter one may equal an ordinary word or number.
+# In a text of the suite and in the path of a request, a shorter secret may equal an ordinary word or number.
 _MIN_LENGTH_IN_WORDS = 8
 # How many characters of texts and bodies are cached with their masked form: most occur many times.
 _MAX_CHARACTERS_KEPT = 50_000_000

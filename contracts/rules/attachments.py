@@ -163,7 +163,7 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
         return context.call_valid("list_run_attachments", query=query, after=[created])
 
     def require_all(found: Sequence[Any], results: Sequence[CallResult]) -> None:
-        cause, expected = "the list has others", f"the {counted(len(mine), 'input attachment')} of the run"
+        cause, expected = "the list has other attachments", f"the {counted(len(mine), 'input attachment')} of the run"
         right = len(mine.intersection(found))
         got = f"{counted(len(found), 'attachment')}, {right or 'none'} of them right"
         same = set(found) == mine and len(found) == len(mine)
@@ -219,7 +219,7 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
             _follow(context, body["url"], raw, [created, *results])
     for wrong in ("9", "3601", "x") if expires else ():
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
-        cause = "expires_in out of range is taken"
+        cause = "expires_in out of range is accepted"
         context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
 
 

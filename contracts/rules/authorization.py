@@ -39,8 +39,7 @@ RULES = (
         "AUTH-TOKEN",
         "doc",
         "An invalid token is refused",
-        "An empty token and random ones, which share nothing with the tokens that were given, are refused with 401 or "
-        "403.",
+        "An empty token, and random tokens that have nothing in common with valid ones, are refused with 401 or 403.",
         GROUP,
     ),
     Rule(

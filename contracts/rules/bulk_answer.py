@@ -25,8 +25,8 @@ RULES = (
         "BULK-STATUS",
         "doc",
         "A bulk create answers 201 with the documented schema",
-        "The status is 201, the content type application/json, and each item of created_runs, the last one too, has "
-        "the fields of a run in their types. A single item that misses a required field breaks this.",
+        "The status is 201, the content type application/json, and each item of created_runs, also the last one, has "
+        "the fields of a run with the documented types. A single item without a required field breaks the rule.",
         GROUP,
     ),
     Rule(
@@ -50,8 +50,8 @@ RULES = (
         "doc",
         "Runs have the values of the request",
         "Every run has the workflow_id, machine_id, pool_ids and input_values that were sent, with the same JSON "
-        "types. A machine_id counts only without session_id, pool_ids only without either. Keys that a machine or a "
-        "pool adds to input_values are fine where one was named.",
+        "types. machine_id applies only without session_id, and pool_ids only without both. If a machine or a pool was "
+        "named, input_values may have more keys, which come from it.",
         GROUP,
     ),
     Rule(
@@ -80,9 +80,9 @@ RULES = (
     Rule(
         "CREATE-ANSWER",
         "api",
-        "A single create keeps the rules of a bulk create of one",
-        "Everything that holds for a run of a bulk create holds here too; start_session makes the run's own id the "
-        "session, and session_alias and release_session_after come back as sent.",
+        "A single create follows the rules of a bulk create of one run",
+        "All rules for a run of a bulk create apply here too. With start_session, the session_id is the id of the run. "
+        "session_alias and release_session_after are as sent.",
         GROUP,
         needs=("create_run",),
     ),
@@ -298,11 +298,11 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
     if not run.get("machine_id"):
         raise Inconclusive("no machine is picked")
     machine = context.call("get_machine", run["machine_id"], token=case.token)
-    cause, expected = "a picked machine is none of the organisation", "a machine that can be read"
+    cause, expected = "the picked machine is not of the organisation", "a machine that can be read"
     if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, written.result, machine):
         shown = pools_of(machine.body)
         lacks = set(pools) - {str(pool.get("id")) for pool in shown} if shown is not None else set()
-        cause, got = "a picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
+        cause, got = "the picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
         context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, written.result, machine)
 
 

@@ -52,7 +52,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     def require(holds: bool, cause: str, expected: str, got: str, *reads: CallResult) -> None:
         context.require(holds, "CHAIN-RULES", cause, expected, got, result, *reads)
 
-    require(len(ids) == len(steps), "not one run a step", counted(len(steps), "run id"), counted(len(ids), "run id"))
+    require(len(ids) == len(steps), "not one run per step", counted(len(steps), "run id"), counted(len(ids), "run id"))
     require(len(set(ids)) == len(ids), "one run for several steps", "a run of its own for each step", "a run id twice")
     joins = body.get("session_id")
     with check.lock:
@@ -63,7 +63,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     got = f"run id {next(iter(old), '')} of an earlier answer"
     require(not old, "run ids of an earlier answer", "new run ids", got)
     expected = f"session_id {joins}"
-    require(joins in (None, session), "another session than the one given", expected, f"session_id {session}")
+    require(joins in (None, session), "not the session of the request", expected, f"session_id {session}")
     got = f"session_id {session} of an earlier answer"
     require(not known_session, "a session of an earlier call", "a new session", got)
     if not check.offers("get_run") or len(ids) != len(steps):

@@ -90,7 +90,7 @@ def _reads_during_an_update(context: CaseContext, width: int) -> None:
             kept = [name for name in _UPDATE if difference(before.get(name), run.get(name), name) is None]
             if run.get("status") != before.get("status"):
                 continue  # the run has ended meanwhile, with an error or output of its own
-            cause, expected = "a read during an update sees a part of it", "the run before the update or after it"
+            cause, expected = "a read during an update shows a part of it", "the run before the update or after it"
             got = f"a mixture: {' and '.join(changed)} as updated, but {' and '.join(kept)} as before"
             is_whole = not (changed and kept)
             context.require(is_whole, "UPDATE-PARTIAL", cause, expected, got, update, result)
@@ -109,7 +109,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
             if name in newer_properties() and name not in read.body:
                 continue
             problem = difference(value, read.body.get(name), name)
-            cause, expected = "of two updates at the same moment one is lost", f"{name} as updated"
+            cause, expected = "one of two concurrent updates is lost", f"{name} as updated"
             context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
 
 
@@ -123,7 +123,7 @@ def _deletes(context: CaseContext, width: int) -> None:
     got = f"the statuses {', '.join(map(str, statuses))}"
     if any(status not in {204, 404, 409} for status in statuses):
         raise Inconclusive(f"deletes answer with {got}")
-    cause = "of several deletes at the same moment none succeeds"
+    cause = "none of several concurrent deletes succeeds"
     context.require(204 in statuses, "DELETE-GONE", cause, "204 for one of the deletes", got, *results)
     _require_gone(context, run["id"], results)
 
@@ -156,7 +156,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
         read = context.call_valid("get_run", run["id"], after=results)
         for shown in (read.body, *([] if items is None else [items.get(run["id"], read.body)])):
             problem = difference(body["input_values"], shown.get("input_values"), "input_values")
-            cause, expected = "of two updates at the same moment one is lost", "input_values as updated"
+            cause, expected = "one of two concurrent updates is lost", "input_values as updated"
             context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
 
 
@@ -170,7 +170,7 @@ def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
     requests = [request_for("get_run", own[target]["id"], token=token) for token, target in sent]
     for (token, target), result in zip(sent, _send(context, requests), strict=True):
         if token != target:
-            cause = "another organisation gets through with get_run"
+            cause = "another organisation may use get_run"
             context.require(result.status == 404, "AUTH-TENANT", cause, _FOREIGN, result.words, result)
             continue
         cause = "a run cannot be read"

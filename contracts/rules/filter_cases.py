@@ -20,8 +20,8 @@ RULES = (
         "api",
         "Filters return exactly the matching runs",
         "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and "
-        "deep_search, each and together. search finds a part of a value in id, input_values, output_data, error and "
-        "session_alias, in any case; deep_search also in run_message_history.",
+        "deep_search work alone and together. search finds a part of a value in id, input_values, output_data, error "
+        "and session_alias, in any case; deep_search also in run_message_history.",
         READING_AND_CHANGING,
         needs=LISTS,
     ),

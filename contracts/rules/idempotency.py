@@ -48,7 +48,7 @@ RULES = (
         "IDEM-CONFLICT",
         "api",
         "The same key with another body is refused",
-        "409 or 422, however small the difference, and nothing is created.",
+        "The answer is 409 or 422, however small the difference, and nothing is created.",
         GROUP,
     ),
     Rule(
@@ -157,7 +157,7 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     mine = created_ids(first)
     for listed, items in _runs_of_case(context, "workflow", "session", "marker"):
         more = sum(item.get("id") not in mine for item in items)
-        cause, expected = "something is created twice", f"only the {counted(len(mine), 'run')} of the first answer"
+        cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
         context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *shown, listed)
         return
 
@@ -263,15 +263,15 @@ def run_together(context: CaseContext, case: Together) -> None:
             problem = difference(done[0].body, result.body, "answer") or (
                 None if result.status == done[0].status else f"the statuses {result.status} and {done[0].status}"
             )
-            cause, expected = "two answers for two at once", "the same answer for both"
+            cause, expected = "concurrent repeats get different answers", "the same answer for both"
             context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", *results)
         else:
             status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
             waits = result.status == 409 and status == "in_progress"
-            cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
+            cause, expected = "a concurrent repeat is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
             context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *results)
     final = _send_until_settled(context, request)
-    _require_same_answer(context, done[0], final, "another answer after two at once")
+    _require_same_answer(context, done[0], final, "another answer after concurrent repeats")
     _require_no_duplicates(context, case.operation, done[0], *results)
 
 
@@ -300,7 +300,7 @@ def run_conflict(context: CaseContext, case: Conflict) -> None:
         if changed and changed <= ignored_properties(first.answer):
             continue  # the target may not know the properties in which the two bodies differ
         again = context.send(other)
-        cause = "a key is taken for another body"
+        cause = "a key is accepted with another body"
         expected = "409 or 422, since the key was used for another body"
         context.require(again.refused, "IDEM-CONFLICT", cause, expected, again.words, first, again)
         refused.append(again)
@@ -324,7 +324,7 @@ def run_conflict_together(context: CaseContext, case: Conflict) -> None:
     requests = [keyed_request(context, case.operation, body, case.key) for body in (case.body, *case.others)]
     results = context.send_together(requests)
     both = sum(result.accepted for result in results) > 1
-    cause, expected = "both of two bodies at once are taken", "409 or 422 for one of two bodies with one key"
+    cause, expected = "two bodies with one key are both accepted", "409 or 422 for one of two bodies with one key"
     context.require(not both, "IDEM-CONFLICT", cause, expected, results[-1].words, *results)
 
 
@@ -337,7 +337,7 @@ def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
         return
     first = send_first(context, keyed_request(context, case.operation, case.body, case.keys[0]), case.operation)
     second = context.send(keyed_request(context, case.operation, case.body, case.keys[1]))
-    cause, expected = "two keys are taken for one", "runs of its own under another key"
+    cause, expected = "two keys count as one", "runs of its own under another key"
     _require_own_runs(context, "IDEM-REPLAY", cause, expected, first, second)
 
 
@@ -361,7 +361,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         first, second = send_first(context, mine, case.operation), context.send(theirs)
     if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
-    cause, expected = "a key of another organisation is in the way", "an answer of its own for another organisation"
+    cause, expected = "another organisation's key blocks a write", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
     if case.operation in _ON_A_RUN and isinstance(first.body, dict):
         foreign = context.send(_with_header(mine, "Authorization", value=tokens[1]))
@@ -370,7 +370,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
     third = context.send(mine)
     problem = difference(first.body, third.body, "answer")
-    cause = "the other organisation's write takes the key over"
+    cause = "the other organisation's write replaces the answer"
     expected = "the first answer again"
     context.require(problem is None, "IDEM-SCOPE", cause, expected, problem or "", first, second, third)
 

@@ -106,7 +106,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             if changed is not None:
                 name, problem = changed
                 violation = Violation(
-                    "READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem, field=name
+                    "READ-BACK", f"{name} reads differently", f"{name} as it was created", problem, field=name
                 )
                 context.report_violation(violation, *shown)
                 break

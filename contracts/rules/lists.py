@@ -29,8 +29,8 @@ RULES = (
         "LIST-PAGE",
         "api",
         "All pages together contain every run once",
-        "In created_at_desc, pages of any size have no gaps and no repeats, newest first; skip and limit are those "
-        "that were asked for (0 and 100 by default), only the last page may be short, and total counts all that match.",
+        "With created_at_desc, pages of any size have no gaps and no repeats, and the newest run comes first. skip and "
+        "limit are as asked (0 and 100 by default), only the last page may be short, and total counts all that match.",
         READING_AND_CHANGING,
         needs=LISTS,
     ),
@@ -200,7 +200,7 @@ def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
         raise Inconclusive("the list changed meanwhile, or has no paging")
-    cause, expected = "total is another on another page", f"total {totals[0]}"
+    cause, expected = "total differs between pages", f"total {totals[0]}"
     context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
     reported = Page(page.body.get("skip"), page.body.get("limit"), page.body)
     context.judge("LIST-PAGE", frame_violations(reported), page)

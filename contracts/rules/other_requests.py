@@ -96,7 +96,7 @@ def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequ
         items = items_of(result) if result.accepted else []
         marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]
         made = [item for item in marked if item.get("id") not in accepted]
-        cause, expected = "what a refused request asked for is there", "nothing created by a refused request"
+        cause, expected = "a refused request creates what it asked for", "nothing created by a refused request"
         got = f"a list with {counted(len(made), 'new item')}"
         context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)
         if len(items) < 1000:

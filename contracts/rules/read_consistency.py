@@ -208,7 +208,7 @@ def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     at, query = order.index(changed_run.id), [viewed.isolated.filter, NEWEST_FIRST]
     page = read_page(viewed.context, query, skip=at, limit=1, after=changed_run.shown)
     ids = [item.get("id") for item in page.items]
-    cause = "a page of one is not the run at its place"
+    cause = "a page of one run is not the run at its position"
     got = " and ".join(f"run {one}" for one in ids[:2]) or "an empty page"
     changed_run.require(ids == [changed_run.id], "LIST-PAGE", cause, f"run {changed_run.id}", *page.results, got=got)
 

@@ -17,16 +17,16 @@ RULES = (
         "READ-BACK",
         "api",
         "A created run can be read, and reads the same",
-        "GET of a run that was created answers 200 with the run, the same in every field that does not change by "
-        "itself, for the last run of a large create too; and a list shows it the same.",
+        "GET of a created run answers 200 with the run. Every field that does not change by itself stays the same, "
+        "also in a list, and also for the last run of a large create.",
         READING_AND_CHANGING,
         needs=("get_run",),
     ),
     Rule(
         "READ-UNKNOWN",
         "api",
-        "An unknown id is 404",
-        "An unknown id is 404 for every operation on it, a malformed one a 4xx, both as JSON.",
+        "An unknown id is answered 404",
+        "Every operation answers 404 for an unknown id and a 4xx for a malformed one, both as JSON.",
         READING_AND_CHANGING,
         needs=("get_run",),
     ),
@@ -122,7 +122,7 @@ def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
 
 def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *, is_malformed: bool) -> None:
     if is_malformed:
-        cause, expected = f"a malformed id is taken by {operation}", "a 4xx, since the id is malformed"
+        cause, expected = f"a malformed id is accepted by {operation}", "a 4xx, since the id is malformed"
     else:
         cause, expected = f"an unknown id is not 404 with {operation}", "404, since the id is unknown"
     holds = result.refused if is_malformed else result.status == 404

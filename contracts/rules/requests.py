@@ -70,8 +70,8 @@ RULES = (
         "REQ-FILES",
         "api",
         "A file input needs filename and content, and nothing else",
-        "A file without one of the two is refused, the last file of several too; target_path and "
-        "cleanup_imports_after_run have defaults.",
+        "A file without filename or without content is refused, also if it is the last of several files. target_path "
+        "and cleanup_imports_after_run have defaults.",
         GROUP,
     ),
     Rule(
@@ -94,7 +94,7 @@ RULES = (
         "api",
         "A 422 says where the request is wrong",
         "A 422 for an invalid request has the shape of HTTPValidationError, and a loc that names the wrong field, "
-        "with the index of the item where it is in a list.",
+        "with the index of the item if the field is in a list.",
         GROUP,
     ),
     Rule(
@@ -136,7 +136,7 @@ def _check_nothing_changed(
     before = list(context.exchanges)
     for attachment in run.get("input_attachment_ids") or () if context.check.offers("get_run_attachment") else ():
         left = context.call("get_run_attachment", attachment)
-        cause = f"a refused {operation} takes attachments away"
+        cause = f"a refused {operation} removes attachments"
         there = left.status != 404
         context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])

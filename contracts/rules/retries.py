@@ -86,7 +86,7 @@ def run_retry_together(context: CaseContext, case: ConcurrentRetryCase) -> None:
     both = len(results) > 1 and all(result.accepted for result in results)
     if both:
         _require_siblings_active(context, written.ids[1:])
-    cause, expected = "two retries at once are both done", "409 or 422 for one of two retries at the same moment"
+    cause, expected = "two concurrent retries are both carried out", "409 or 422 for one of the two retries"
     run.require(not both, "RETRY-RULES", cause, expected, *results, got="a success for both")
 
 

@@ -143,12 +143,12 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     ids = retry.result.body.get("input_attachment_ids") or ()
     for file, attachment in zip(files, ids, strict=False):
         result = context.call("download_run_attachment", attachment)
-        cause = "new files of a retry are not there"
+        cause = "new files of a retry are missing"
         same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
         run.require(same, "ATTACHMENTS", cause, "200 with the bytes of the new file", result)
     result = context.call("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
     left = [item for item in items_of(result) if item.get("id") not in ids]
-    cause, got = "old input files are left", counted(len(left), "file") + " from before the retry"
+    cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
     run.require(not left, "RETRY-RULES", cause, "only the files of the retry", result, got=got)
 
 
@@ -167,7 +167,7 @@ def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallRe
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:
     """Judge that the neighbours of the changed run, and the first and the last run of its create, are as before.
 
-    Otherwise the rule of the last change is broken. A run that reads otherwise after a delete breaks READ-BACK.
+    Otherwise the rule of the last change is broken. A run that reads differently after a delete breaks READ-BACK.
     """
     rule, last = changed.known.rule, len(created.runs) - 1
     for other in sorted({index - 1, index + 1, 0, last} - {index}):

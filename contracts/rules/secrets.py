@@ -32,7 +32,7 @@ RULES = (
         "No answer shows a sensitive value",
         "No answer contains a value of sensitive_input_values (or a chain's sensitive_inputs), at any depth: not the "
         "answer to a create, a read or a list, nor an error, whose `input` repeats what was sent. No search finds a "
-        "run by such a value. Judged by long random values, plain, encoded or in part.",
+        "run by such a value. The check searches for long random values: plain, encoded and parts of them.",
         GROUP,
     ),
 )

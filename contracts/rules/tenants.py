@@ -121,7 +121,7 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
     if context.check.offers("get_run_attachment"):
         for attachment in before.get("input_attachment_ids") or ():
             result = context.call("get_run_attachment", attachment, token=token)
-            require(result.status != 404, "takes away attachments", "attachments as before", result.words)
+            require(result.status != 404, "removes attachments", "attachments as before", result.words)
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
@@ -145,7 +145,7 @@ def _try_as_another(
     bodies = _FOREIGN_BODIES.get(operation, (UNREAD,))
     for one, body, query in itertools.product(ids[:2], bodies if widely else bodies[:2], queries):
         result = context.call(operation, one, query=query, body=body, token=token)
-        cause = f"another organisation gets through with {operation}"
+        cause = f"another organisation may use {operation}"
         expected = "404, since for another organisation the run does not exist"
         context.require(result.refused, "AUTH-TENANT", cause, expected, result.words, *shown, result)
         cause = f"another organisation learns from {operation} that a run is there"

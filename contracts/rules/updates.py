@@ -15,9 +15,8 @@ RULES = (
         "UPDATE-PARTIAL",
         "api",
         "An update changes the fields that it names and nothing else",
-        "The fields of the request have their new values, in the answer and when read; the other fields, and other "
-        "runs, the neighbours of the same create among them, are as before. Setting status to anything but cancelled "
-        "is not judged.",
+        "The fields of the request have their new values, in the answer and when read. Other fields and other runs, "
+        "also those of the same create, are as before. Setting status to anything but cancelled is not judged.",
         READING_AND_CHANGING,
         needs=("update_run", "get_run"),
     ),

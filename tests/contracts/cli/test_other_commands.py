@@ -63,7 +63,7 @@ def test_a_rule_is_explained_with_its_source(contracts, engine):
     assert status == 0
     assert out == (
         "AUTH-TENANT: one organisation sees nothing of another\n"
-        "Source: the public facts about the API beside it (api)\n"
+        "Source: other public facts about the API (api)\n"
         f"Severity: critical: {SEVERITIES['critical']}\n\n"
         "First this.\n\nThen that.\n"
     )

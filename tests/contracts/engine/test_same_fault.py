@@ -118,7 +118,7 @@ def test_two_violations_that_one_answer_shows_in_one_field_are_one_finding() -> 
     )
     read = finding(
         "READ-BACK",
-        "sensitive_input_aliases reads otherwise",
+        "sensitive_input_aliases reads differently",
         field="sensitive_input_aliases",
         same_answer=(("SECRET-LEAK", "in an answer of list_runs"),),
     )

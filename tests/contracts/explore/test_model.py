@@ -180,7 +180,7 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
             [update({"input_values": {}})],
         ),
         ("neighbour_goes_too", "DELETE-GONE", "another run is gone too", [DELETE, Read(ONE), Read(THREE)]),
-        ("skip_off_by_one_with_filter", "LIST-PAGE", "a page is not as full as total says", [ListRuns(1)]),
+        ("skip_off_by_one_with_filter", "LIST-PAGE", "a page has fewer items than total says", [ListRuns(1)]),
         ("page_past_end_repeats", "LIST-PAGE", "a run on two pages", [ListRuns(3)]),
         ("total_counts_deleted", "DELETE-GONE", "a deleted run is counted", [DELETE, LIST]),
         ("cancelled_unlisted", "LIST-COMPLETE", "a created run is not listed", [CANCEL, LIST]),
@@ -205,12 +205,12 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
             [update({"input_values": {"b": 2}})],
         ),
         (
-            *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation gets through with update_run"),
+            *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation may use update_run"),
             [CrossTenantAccess(TWO, "update_run")],
         ),
         ("retry_brings_back", "DELETE-GONE", "retry_run after the delete is not 404", [DELETE, RETRY]),
         (
-            *("aliases_change_at_every_read", "READ-BACK", "sensitive_input_aliases reads otherwise"),
+            *("aliases_change_at_every_read", "READ-BACK", "sensitive_input_aliases reads differently"),
             [Create("second", {"sensitive_input_values": {"pin": "«secret»"}}), Read("second.1")],
         ),
     ],
@@ -314,7 +314,7 @@ IN_A_SESSION = Create("second", {"start_session": True})
         ),
         (StatusFindsNothing, "LIST-FILTER", "status+workflow_id misses a run", [CANCEL, ListRuns(by="cancelled")]),
         (OldestFirst, "LIST-PAGE", "created_at_desc is not newest first", [Create("second"), LIST]),
-        (OneMoreIsMade, "LIST-COMPLETE", "a run is listed that nobody made", [LIST]),
+        (OneMoreIsMade, "LIST-COMPLETE", "a list shows a run that nobody created", [LIST]),
         (
             *(ListsShowAll, "AUTH-TENANT", "another organisation finds a run with list_runs"),
             [Create("second", is_second=True), ListRuns(is_second=True)],

@@ -1,10 +1,10 @@
 """What each scenario does, in files that can be compared.
 
-`python -m tests.contracts.matrix.scenario_transcripts FOLDER` writes them: of each scenario the cases that it makes for
-a fresh stand-in and the requests that they send, in one thread and with seeded ids and markers. Made before and after
-a change that should change nothing, two folders are compared with `diff -r`. Moments differ between two runs of one
-code, and some markers. Scenarios that wait for time to pass send as many reads as there is time for, so a row of the
-same requests stands once.
+`python -m tests.contracts.matrix.scenario_transcripts FOLDER` writes them: for each scenario, the cases that it makes
+for a fresh stand-in and the requests that they send, in one thread and with seeded ids and markers. To check that a
+change of the code changes no requests, make one folder before and one after it and compare them with `diff -r`. Times
+and some markers differ between two runs of the same code. A scenario that waits sends as many reads as it has time
+for, so equal requests in a row are written once.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def test_requested_resources_may_be_included(asked, included):
         ("workflow", [WORKFLOW, MACHINE], "a resource is included that was not asked for"),
         ("workflow", [WORKFLOW, WORKFLOW | {"id": "w2"}], "a resource is included that was not asked for"),
         ("machine", [MACHINE | {"type": "workflow"}], "an included resource has another type"),
-        ("machine", [MACHINE | {"name": "one"}], "name of an included machine reads otherwise"),
-        ("machine.pools", [POOL | {"name": "desk"}], "name of an included pool reads otherwise"),
+        ("machine", [MACHINE | {"name": "one"}], "name of an included machine reads differently"),
+        ("machine.pools", [POOL | {"name": "desk"}], "name of an included pool reads differently"),
     ],
 )
 def test_anything_else_is_a_violation(asked, included, cause):

@@ -31,16 +31,16 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({}, {}, []),
         ({}, {"status": "running", "output_data": None}, []),
         ({}, {"pool_ids": []}, []),
-        ({}, {"session_id": S}, [("READ-BACK", "session_id reads otherwise")]),
-        ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads otherwise")]),
+        ({}, {"session_id": S}, [("READ-BACK", "session_id reads differently")]),
+        ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads differently")]),
         ({}, {"usage_metadata": {"a": 1}}, []),
-        ({}, {"error": ["x"]}, [("LIFECYCLE", "an error while scheduling"), ("LIFECYCLE", "error reads otherwise")]),
+        ({}, {"error": ["x"]}, [("LIFECYCLE", "an error while scheduling"), ("LIFECYCLE", "error reads differently")]),
         ({"status": "running"}, {"status": "scheduling"}, [("LIFECYCLE", "running to scheduling")]),
         ({"status": "success"}, {"status": "success", "output_data": {}}, []),
         (
             {"status": "success", "output_data": {"a": 1}},
             {"status": "success", "output_data": {"a": 2}},
-            [("LIFECYCLE", "output_data reads otherwise")],
+            [("LIFECYCLE", "output_data reads differently")],
         ),
         (
             {"status": "running"},
@@ -60,7 +60,7 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
 
     found = known(input_values={"a": 1}, session_id=S).read_violations(partial, is_partial=True)
 
-    assert of(found) == [("READ-BACK", "input_values reads otherwise")]
+    assert of(found) == [("READ-BACK", "input_values reads differently")]
     assert of(known(status="running").read_violations({"status": "error"}, is_partial=True)) == []
 
 
@@ -150,8 +150,8 @@ def test_a_difference_is_the_effect_of_a_change_if_the_run_was_read_before_it() 
         {"error": ["x"]}, run_of(session_alias="front desk", error=["x"])
     )
 
-    assert of(updated.read_violations(other)) == [("READ-BACK", "session_alias reads otherwise")]
-    assert of(read_before.read_violations(other)) == [("UPDATE-PARTIAL", "session_alias reads otherwise")]
+    assert of(updated.read_violations(other)) == [("READ-BACK", "session_alias reads differently")]
+    assert of(read_before.read_violations(other)) == [("UPDATE-PARTIAL", "session_alias reads differently")]
 
 
 def test_a_cancelled_run_may_still_write_results_of_its_work() -> None:
@@ -162,7 +162,7 @@ def test_a_cancelled_run_may_still_write_results_of_its_work() -> None:
     before_work = known(started_at=None).after_update({"status": "cancelled"}, waiting)
 
     assert of(at_work.read_violations(late)) == []
-    assert of(before_work.read_violations(late)) == [("READ-BACK", "output_data reads otherwise")]
+    assert of(before_work.read_violations(late)) == [("READ-BACK", "output_data reads differently")]
 
 
 def test_a_request_that_must_change_nothing_may_not_cancel_or_start_a_run() -> None:

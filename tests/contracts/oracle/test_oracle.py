@@ -277,7 +277,7 @@ class TestErrors:
     def test_one_loc_for_the_errors_of_two_fields_breaks_the_rule(self) -> None:
         both = [self.error("body", "count")] * 2
 
-        assert self.causes(reading_of(count=0, machine_id="x"), both) == ["one loc for two errors"]
+        assert self.causes(reading_of(count=0, machine_id="x"), both) == ["two errors have the same loc"]
 
     def test_a_server_may_stop_at_the_first_error(self) -> None:
         assert not self.causes(reading_of(count=0, machine_id="x"), [self.error("body", "count")])
@@ -285,7 +285,7 @@ class TestErrors:
     def test_a_field_that_is_right_is_not_to_be_named(self) -> None:
         errors = [self.error("body", "count"), self.error("body", "input_values")]
 
-        assert self.causes(reading_of(count=0), errors) == ["loc names a field that is right"]
+        assert self.causes(reading_of(count=0), errors) == ["loc names a valid field"]
 
     def test_an_id_may_be_named_since_it_may_be_unknown(self) -> None:
         errors = [self.error("body", "count"), self.error("body", "machine_id")]
@@ -407,8 +407,8 @@ class TestCreates:
             ({"count": 2}, [run_of(1)], {}, ("BULK-COUNT", "runs and failures do not add up to count")),
             ({}, [run_of(1)], {"errors": ["x"]}, ("BULK-COUNT", "errors although nothing failed")),
             ({"count": 2}, [run_of(1)], {"failed_count": 1}, ("BULK-COUNT", "failures without errors")),
-            ({"count": 0}, [run_of(1)], {"failed_count": -1}, ("BULK-STATUS", "failed_count is no count")),
-            ({"count": 2}, [run_of(1), run_of(1)], {}, ("BULK-IDS", "one id twice in an answer")),
+            ({"count": 0}, [run_of(1)], {"failed_count": -1}, ("BULK-STATUS", "failed_count is not a count")),
+            ({"count": 2}, [run_of(1), run_of(1)], {}, ("BULK-IDS", "an answer has one id twice")),
             ({}, [run_of(status="success")], {}, ("BULK-INITIAL", "another status")),
             ({}, [run_of(error=["x"])], {}, ("BULK-INITIAL", "error is not empty")),
             ({}, [run_of(output_data={"a": 1})], {}, ("BULK-INITIAL", "output_data is not empty")),
@@ -417,10 +417,10 @@ class TestCreates:
             ({"machine_id": M}, [run_of()], {}, ("BULK-ECHO", "another machine_id")),
             ({"pool_ids": [*P]}, [run_of(pool_ids=[P[1]])], {}, ("BULK-ECHO", "other pool_ids")),
             ({"input_values": {"a": 1}}, [run_of(input_values={"a": "1"})], {}, ("BULK-ECHO", "other input_values")),
-            ({"session_id": S}, [run_of()], {}, ("BULK-SESSION", "another session than the one given")),
+            ({"session_id": S}, [run_of()], {}, ("BULK-SESSION", "not the session of the request")),
             ({"start_session": True}, [run_of()], {}, ("BULK-SESSION", "no session is started")),
             ({}, [run_of(session_id=S)], {}, ("BULK-SESSION", "a session nobody asked for")),
-            ({"file_inputs": [FILE]}, [run_of()], {}, ("BULK-FILES", "not one attachment a file")),
+            ({"file_inputs": [FILE]}, [run_of()], {}, ("BULK-FILES", "not one attachment for each file")),
             (
                 {"file_inputs": [FILE]},
                 [run_of(input_attachment_ids=[""])],
@@ -509,7 +509,7 @@ class TestCreates:
         parsed = read_body("create_run", {"workflow_id": W})
 
         broken = broken_by(parsed, answer(run_of(session_alias="b")))
-        assert broken == [("CREATE-ANSWER", "a session_alias nobody gave")]
+        assert broken == [("CREATE-ANSWER", "a session_alias that nobody gave")]
 
     def test_of_a_body_with_duplicate_keys_no_echo_is_judged(self) -> None:
         raw = f'{{"workflow_id": "{W}", "count": 1, "input_values": {{"a": 1}}, "input_values": {{"a": 2}}}}'.encode()

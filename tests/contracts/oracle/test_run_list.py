@@ -125,7 +125,7 @@ def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
         ([Page(0, 100, {"items": []})], [], [("LIST-PAGE", "a list is not of its schema")]),
         ([Page(0, 100, None)], [], [("LIST-PAGE", "a list is not of its schema")]),
         ([Page(1, 100, page(1).body)], [], [("LIST-PAGE", "skip or limit is not as asked")]),
-        ([page(1, limit=2, total=3)], [run(1), run(2)], [("LIST-PAGE", "a page is not as full as total says")]),
+        ([page(1, limit=2, total=3)], [run(1), run(2)], [("LIST-PAGE", "a page has fewer items than total says")]),
         (
             [page(1, 1)],
             [run(1)],
@@ -145,7 +145,7 @@ def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
             [
                 ("DELETE-GONE", "a deleted run is counted"),
                 ("LIST-PAGE", "total is not the number of runs"),
-                ("LIST-PAGE", "a page is not as full as total says"),
+                ("LIST-PAGE", "a page has fewer items than total says"),
             ],
         ),
         (
@@ -153,13 +153,13 @@ def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
             [run(1), run(2, absence=DELETED)],
             [
                 ("LIST-PAGE", "total is not the number of runs"),
-                ("LIST-PAGE", "a page is not as full as total says"),
+                ("LIST-PAGE", "a page has fewer items than total says"),
             ],
         ),
         (
             [page(total=1)],
             [run(1, absence=FOREIGN)],
-            [("LIST-PAGE", "a page is not as full as total says")],
+            [("LIST-PAGE", "a page has fewer items than total says")],
         ),
     ],
 )
