@@ -60,7 +60,7 @@ def replay(
             return _result(replaying.check, found, shows=True)
     if not replaying.judged:
         raise CouldNotCheck("; ".join(replaying.problems) or f"nothing that was sent could be judged by {finding.rule}")
-    if _is_about_what_was_there(finding):
+    if _names_existing_resource(finding):
         raise CouldNotCheck(
             "it does not show on what the target has now, but it was found on something that the check had not created:"
             " check the target again"
@@ -68,7 +68,7 @@ def replay(
     return _result(replaying.check, finding, shows=False)
 
 
-def _is_about_what_was_there(finding: Finding) -> bool:
+def _names_existing_resource(finding: Finding) -> bool:
     """Return whether the last request names an id that only a read had shown before, a list for example."""
     if not finding.exchanges:
         return False

@@ -19,7 +19,7 @@ def print_coverage(path: Path | None, rules: Mapping[str, Any], *, as_json: bool
     Raises:
         click.UsageError: the report cannot be used.
     """
-    recorded = read_report(path).coverage if path is not None else recorded_of_a_whole_check()
+    recorded = read_report(path).coverage if path is not None else recorded_coverage()
     coverage = list(coverage_of(recorded, {rule.id: rule.value_fields for rule in rules.values()}))
     if as_json:
         click.echo(json_text(coverage_as_json(coverage)), nl=False)
@@ -28,7 +28,7 @@ def print_coverage(path: Path | None, rules: Mapping[str, Any], *, as_json: bool
         click.echo(line)
 
 
-def recorded_of_a_whole_check() -> Recorded:
+def recorded_coverage() -> Recorded:
     """What `python -m tests.contracts.matrix.coverage` has measured; each count is 1."""
     text = files("contracts").joinpath("rules/coverage.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, list[str]]] = json.loads(text)

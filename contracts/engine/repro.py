@@ -37,7 +37,7 @@ def accepted(exchange: Exchange) -> bool:
     return 200 <= exchange.answer.status < 300
 
 
-def _may_be_done(exchange: Exchange) -> bool:
+def _may_have_taken_effect(exchange: Exchange) -> bool:
     """Return whether the request may have taken effect: it was accepted, got a 5xx or got no answer (status 0)."""
     return accepted(exchange) or exchange.answer.status >= 500 or exchange.answer.status == 0
 
@@ -119,7 +119,7 @@ class _ReproBuilder:
                 yield other  # it may have deleted more than its run
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
                 yield other  # the number of deletes may matter
-            elif not is_read(other.request) and _may_be_done(other):
+            elif not is_read(other.request) and _may_have_taken_effect(other):
                 path = ids_in(other.request.path.encode())
                 made_there = is_read(exchange.request) and not path and self._request_ids[id(other)] & names
                 if path & relevant or made_there:
@@ -178,7 +178,7 @@ class _ReproBuilder:
                 break
             if _same(other.request, exchange.request) and accepted(other):
                 has_succeeded, since = True, []
-            elif not is_read(other.request) and _may_be_done(other):
+            elif not is_read(other.request) and _may_have_taken_effect(other):
                 since.append(other)
         if has_succeeded:
             own = [other for other in since if id(other) in self._position]

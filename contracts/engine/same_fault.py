@@ -53,7 +53,7 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     if same_field and one.change and _ID.sub("id", one.change) == _ID.sub("id", other.change):
         return True
     is_list_and_read = one.rule == other.rule and same_field and _is_list_and_read(one, other)
-    if is_list_and_read and _as_in_a_read(one) == _as_in_a_read(other):
+    if is_list_and_read and _without_ids_and_position(one) == _without_ids_and_position(other):
         return True
     if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
         return True
@@ -65,7 +65,7 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     if one.rule == other.rule:
         return same_field or not (one.field and other.field)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
-    return same_field and (same_value or _is_about_values_of(one.field, one.guess))
+    return same_field and (same_value or _names_values_of(one.field, one.guess))
 
 
 KEY_IS_IGNORED: Final = "another answer for the same key and body"
@@ -83,12 +83,12 @@ def _is_list_and_read(one: Finding, other: Finding) -> bool:
     return longer.endswith("}") and longer.rpartition("/")[0] == shorter
 
 
-def _as_in_a_read(finding: Finding) -> tuple[str, ...]:
+def _without_ids_and_position(finding: Finding) -> tuple[str, ...]:
     """Return the expected and the actual value in words, without ids and without the position in a list."""
     return tuple(_PLACE.sub("", _ID.sub("id", text)) for text in (finding.expected, finding.got))
 
 
-def _is_about_values_of(field: str, guess: str) -> bool:
+def _names_values_of(field: str, guess: str) -> bool:
     """Return whether a guess says which values of the field are wrong, and not only that the field must be there."""
     return re.search(rf" in (the key of )?{re.escape(field)}\b", guess) is not None
 

@@ -29,7 +29,7 @@ from contracts.oracle import Query, Violation, counted
 from contracts.oracle.run_list import FOREIGN, list_faults, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
-from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_pages
+from contracts.rules.listing import NEWEST_FIRST, RunList, has_filter_value, read_pages
 from contracts.rules.run_events import create_chain
 
 _MAX_PAGES: Final = 12
@@ -204,7 +204,7 @@ class Model:
         ]
         self.context.count("LIST-COMPLETE", *found.results)
         for item in found.items:
-            if item.get("id") not in by_id and carries(item, *self._filter):
+            if item.get("id") not in by_id and has_filter_value(item, *self._filter):
                 self._fail_unknown_run(str(item.get("id")), found)
         for fault in list_faults(found.pages, query, candidates, are_all=True):
             shown = [] if fault.run_id is None else by_id[fault.run_id].shown

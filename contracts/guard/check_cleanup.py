@@ -51,7 +51,7 @@ class CheckCleanup:
         """Cancel and delete every run of the check, including unreported runs that are proven to belong to it."""
         try:
             support = self.delete_support()
-            self._look_at_the_end()
+            self._read_lists_once_more()
             done = clean_up(self._cleaner(), self._journal, self._authorizations, self._ownership.runs, support)
             self.possible += [run for run in done.found.possible if run.id not in self._ownership.runs]
             if done.unclear is not None:
@@ -65,7 +65,7 @@ class CheckCleanup:
         self._note_unreliable_lists()
 
     def count_left(self) -> None:
-        self._look_at_the_end()
+        self._read_lists_once_more()
         self._note_unreliable_lists()
         count_left(self._cleaner(), self._journal, self._authorizations, self._ownership.runs)
 
@@ -73,7 +73,7 @@ class CheckCleanup:
         lists_lag = self._watch is not None and not self._watch.lists_are_reliable
         return Cleaner(self._client(), self._journal.record.identity, lists_lag=lists_lag)
 
-    def _look_at_the_end(self) -> None:
+    def _read_lists_once_more(self) -> None:
         if self._watch is not None:
             self._watch.look(is_last=True)
 

@@ -298,7 +298,7 @@ class Guard:
         if watch is not None:
             if self._seemingly_older:
                 raise NotAllowed("an answer reported runs older than this check: what creates make cannot be known")
-            look_requests = watch.requests_for_looking(masked)
+            look_requests = watch.requests_for_lists(masked)
         try:
             what = _describe(masked)
             charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + look_requests)

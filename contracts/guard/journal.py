@@ -193,7 +193,7 @@ class Journal:
         """Write the intent of a create to the file. `request` is masked."""
         body = effect.body if isinstance(effect.body, dict) else None
         inputs = None
-        if keeps_digest and (_names_no_inputs(request) if body is None else "steps" not in body):
+        if keeps_digest and (_has_no_inputs(request) if body is None else "steps" not in body):
             inputs = digest((body or {}).get("input_values") or None, self.record.salt)
         with self._lock:
             self._last_number += 1
@@ -262,7 +262,7 @@ class Journal:
             self.record.apply(line)
 
 
-def _names_no_inputs(request: Request) -> bool:
+def _has_no_inputs(request: Request) -> bool:
     """Return whether a body that is no JSON object has no input values, however a server may read it."""
     return b"input_values" not in (request.body or b"") and request.header("content-encoding") is None
 

@@ -178,7 +178,7 @@ class Watch:
         checked, self._checked_refusals = self._checked_refusals, 0
         return checked
 
-    def requests_for_looking(self, request: Request) -> int:
+    def requests_for_lists(self, request: Request) -> int:
         """Return how many requests of the watch a request needs: one per list, and one more the first time.
 
         Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.

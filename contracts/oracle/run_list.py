@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import TERMINAL, can_follow, stable_fields
-from contracts.oracle.violation import Violation, gives_others_too
+from contracts.oracle.violation import Violation, returns_other_runs
 from contracts.oracle.wording import counted, run_in_words, value_in_words
 
 Query = Sequence[tuple[str, str]]
@@ -268,7 +268,7 @@ def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> 
     if others:
         number, item, name = others[0]
         identity = str(item.get("id"))
-        cause = gives_others_too(filter_names(query))
+        cause = returns_other_runs(filter_names(query))
         field = "created_at" if name.startswith("created_at") else name
         shown = run_in_words({**(known[identity].view if identity in known else {}), **item}, [field])
         more = f" and {counted(len(others) - 1, 'more run')}" if len(others) > 1 else ""

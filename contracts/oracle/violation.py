@@ -32,8 +32,8 @@ def misses_a_run(filters: Iterable[str]) -> FilterCause:
     return FilterCause(filters, "misses a run")
 
 
-def gives_others_too(filters: Iterable[str]) -> FilterCause:
-    return FilterCause(filters, "gives others too")
+def returns_other_runs(filters: Iterable[str]) -> FilterCause:
+    return FilterCause(filters, "returns other runs")
 
 
 class Difference(str):

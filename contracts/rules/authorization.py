@@ -15,7 +15,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, counted, value_in_words
-from contracts.rules.listing import carries, made_with
+from contracts.rules.listing import has_filter_value, list_filtered_by
 from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
 
@@ -199,8 +199,8 @@ def _an_attachment(context: CaseContext) -> str:
 def _require_no_effect(context: CaseContext, operation: str, rule: str, refused: Sequence[CallResult]) -> None:
     if operation in CREATES and context.check.offers("list_runs"):
         marker = context.placeholder("marker")
-        listed, items = made_with(context, "search", marker)
-        made = [item for item in items if carries(item, "search", marker)]
+        listed, items = list_filtered_by(context, "search", marker)
+        made = [item for item in items if has_filter_value(item, "search", marker)]
         cause, got = "a refused create makes runs", counted(len(made), "new run")
         context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
     elif operation == "delete_run" and "run" in context.named:

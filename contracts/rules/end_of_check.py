@@ -36,7 +36,7 @@ class FirstRunsCase(Case):
 
 
 def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
-    """Create the runs and keep them for `look_at_runs`."""
+    """Create the runs and keep them for `check_runs_again`."""
     is_chain = case.operation == "create_run_chain"
     written = create_chain(context, context.fill(case.body)) if is_chain else context.create(case.operation, case.body)
     if not written.is_right or not written.runs:
@@ -72,7 +72,7 @@ class LastRunsCase(Case):
     number: int
 
 
-def look_at_runs(context: CaseContext, case: LastRunsCase) -> None:
+def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     """Read and list the runs, read their files, and update one that has ended: none of them may be lost or changed."""
     runs: list[TrackedRun] = context.check.first_results.get(f"runs {case.number}", [])
     for run in runs:
@@ -134,7 +134,7 @@ def key_cases(check: CheckContext) -> Iterator[KeyCase]:
     yield from map(KeyCase, keyed_writes(check))
 
 
-def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
+def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
     """Send the first keys again, only once: a cache may keep a key longer if it is used again."""
     with context.check.lock:
         kept: list[tuple[Request, CallResult]] = [
@@ -164,7 +164,7 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
         again = context.send(request)
         problem = answer_difference(first, again)
         if problem is not None:
-            shown = _forgotten_soon(context) or [first, again]
+            shown = _find_forgotten_key(context) or [first, again]
             after = f", with {counted(len(shown) - 2, 'key')} in between" if len(shown) > 2 else ""
             context.report_violation(
                 Violation("IDEM-REPLAY", "an old key is forgotten", "the answer of the first one", problem + after),
@@ -187,7 +187,7 @@ _SOON: Final = 64
 """A finding shows the keys in between if there are at most this many."""
 
 
-def _forgotten_soon(context: CaseContext) -> list[CallResult] | None:
+def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
     """Return a write with a new key, writes with other keys, and its repeat if that gets another answer; else None."""
     body = simple_body("bulk_create_runs")
     others = 1
@@ -232,7 +232,7 @@ _SAMPLE: Final = 10
 _MAX_PAGES: Final = 40
 
 
-def look_at_all_runs(context: CaseContext, case: AllRunsCase) -> None:
+def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
     """Read the list of all runs while nothing is created. Another client may change it: then nothing is judged."""
     before = _page(context, 0, 1)
     total = before.pages[0].total
@@ -298,7 +298,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE", "ATTACHMENTS"),
-        look_at_runs,
+        check_runs_again,
         last_runs_cases,
         needs=("get_run",),
         priority=9,
@@ -307,7 +307,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "all runs listed at the end",
         ("LIST-PAGE", "LIST-COMPLETE"),
-        look_at_all_runs,
+        check_list_of_all_runs,
         lambda check: [AllRunsCase()] * check.target.shard[1],
         needs=("list_runs", "get_run"),
         creates=False,
@@ -318,14 +318,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "idempotency keys used again after many others",
         ("IDEM-REPLAY",),
-        use_keys_again,
+        repeat_keys,
         lambda check: [KeysAgainCase(MANY_KEYS)] * check.target.shard[1],
         priority=8,
     ),
     Scenario(
         "idempotency keys used again at the end",
         ("IDEM-REPLAY",),
-        use_keys_again,
+        repeat_keys,
         lambda check: [KeysAgainCase()] * check.target.shard[1],
         priority=9,
         last=True,

@@ -29,7 +29,7 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.listing import carries, items_of, their_workflow
+from contracts.rules.listing import has_filter_value, items_of, their_workflow
 from contracts.rules.rule import Rule
 from contracts.rules.writes import create_changeable_run, created_ids
 
@@ -147,7 +147,7 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
             value = context.placeholder(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:
-                yield result, [item for item in items_of(result) if carries(item, field, value)]
+                yield result, [item for item in items_of(result) if has_filter_value(item, field, value)]
 
 
 def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *shown: CallResult) -> None:

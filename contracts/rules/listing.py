@@ -85,13 +85,13 @@ def total_of(result: CallResult) -> int | None:
     return total if isinstance(total, int) else None
 
 
-def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
+def list_filtered_by(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
     """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
     result = context.call_valid("list_runs", query=[(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST])
     return result, items_of(result)
 
 
-def carries(item: dict[str, Any], name: str, value: str) -> bool:
+def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:
     """Return whether a listed run really has the value of the filter: a broken filter may return runs of others."""
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))

@@ -15,7 +15,7 @@ from contracts.oracle import CREATES, counted, value_in_words
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
-from contracts.rules.listing import carries, made_with
+from contracts.rules.listing import has_filter_value, list_filtered_by
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
 from contracts.rules.reading import read_back
@@ -177,8 +177,8 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):
         filters = {"workflow_id": filters["workflow_id"]}  # a search of all runs is expensive
     for name, value in filters.items():
-        listed, items = made_with(context, name, value)
-        made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
+        listed, items = list_filtered_by(context, name, value)
+        made = [item for item in items if has_filter_value(item, name, value) and item.get("id") not in accepted]
         cause, expected = "a refused create makes runs", "nothing created by a refused request"
         context.require(not made, "REQ-ATOMIC", cause, expected, counted(len(made), "new run"), *sent, listed)
 

@@ -162,7 +162,7 @@ def test_a_list_that_misses_runs_and_gives_others_for_one_reason_is_one_fault() 
     guess = "only with a time zone offset in created_at_from?"
     findings = [
         finding("LIST-FILTER", "created_at_from misses a run", "a list without run 0b0e1234…", guess=guess),
-        finding("LIST-FILTER", "created_at_from gives others too", "run 1", guess=guess, field="created_at_from"),
+        finding("LIST-FILTER", "created_at_from returns other runs", "run 1", guess=guess, field="created_at_from"),
     ]
 
     assert [bool(one.part_of) for one in grouped(findings)] == [False, True]

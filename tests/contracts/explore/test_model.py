@@ -309,7 +309,7 @@ IN_A_SESSION = Create("second", {"start_session": True})
         (
             SessionsFindAll,
             "LIST-FILTER",
-            "session_id+workflow_id gives others too",
+            "session_id+workflow_id returns other runs",
             [IN_A_SESSION, ListRuns(by="session", run="second.1")],
         ),
         (StatusFindsNothing, "LIST-FILTER", "status+workflow_id misses a run", [CANCEL, ListRuns(by="cancelled")]),

@@ -98,9 +98,9 @@ def test_nothing_is_wrong_with_a_list_of_the_matching_runs() -> None:
 
 def test_unknown_runs_are_judged_by_the_fields_that_the_list_shows() -> None:
     assert causes([page(7, 8)], []) == []
-    assert causes([page(7, 8, workflow_id=W2)], []) == [("LIST-FILTER", "workflow_id gives others too")]
+    assert causes([page(7, 8, workflow_id=W2)], []) == [("LIST-FILTER", "workflow_id returns other runs")]
     shown = [page(7, status="running")]
-    assert causes(shown, [run(7)], [("status", "success")]) == [("LIST-FILTER", "status gives others too")]
+    assert causes(shown, [run(7)], [("status", "success")]) == [("LIST-FILTER", "status returns other runs")]
 
 
 def test_a_run_of_another_case_that_is_listed_wrongly_is_named_so_that_its_create_is_found() -> None:
@@ -116,7 +116,7 @@ def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
     del shown.body["items"][0]["input_values"]
 
     assert causes([shown], [], [("search", "Found4711"), ("fields", "error")]) == []
-    assert causes([shown], [], [("search", "Found4711")]) == [("LIST-FILTER", "search gives others too")]
+    assert causes([shown], [], [("search", "Found4711")]) == [("LIST-FILTER", "search returns other runs")]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
             [run(1), run(2), run(3)],
             [("LIST-PAGE", "a run on two pages")],
         ),
-        ([page(1, 2)], [run(1), run(2, workflow_id=W2)], [("LIST-FILTER", "workflow_id gives others too")]),
+        ([page(1, 2)], [run(1), run(2, workflow_id=W2)], [("LIST-FILTER", "workflow_id returns other runs")]),
         ([page(2, 1)], [run(1), run(2)], [("LIST-PAGE", "created_at_desc is not newest first")]),
         ([page(1, 2)], [run(1), run(2, absence=DELETED)], [("DELETE-GONE", "a deleted run is listed")]),
         (

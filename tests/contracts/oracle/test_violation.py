@@ -7,7 +7,7 @@ import pytest
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext
 from contracts.guard import Guard
-from contracts.oracle.violation import Violation, gives_others_too, misses_a_run
+from contracts.oracle.violation import Violation, misses_a_run, returns_other_runs
 
 
 def test_a_cause_of_filters_is_its_text() -> None:
@@ -23,7 +23,7 @@ def test_a_cause_of_filters_is_its_text() -> None:
         (misses_a_run(["status", "search"]), misses_a_run(["status"]), False),
         (misses_a_run(["status"]), misses_a_run(["status"]), True),
         (misses_a_run(["status"]), misses_a_run(["search", "limit"]), False),
-        (gives_others_too(["status"]), misses_a_run(["status", "search"]), False),
+        (returns_other_runs(["status"]), misses_a_run(["status", "search"]), False),
         ("a run is on no page", misses_a_run(["status"]), False),
         ("status misses a run", "search+status misses a run", False),
     ],

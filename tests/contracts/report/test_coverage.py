@@ -4,7 +4,7 @@ import json
 
 import click
 
-from contracts.cli.coverage import recorded_of_a_whole_check
+from contracts.cli.coverage import recorded_coverage
 from contracts.openapi.fields import parts_of
 from contracts.openapi.schemas import operations
 from contracts.report.coverage import coverage_as_json, coverage_of, render_coverage
@@ -76,7 +76,7 @@ def test_it_is_json_too():
 
 
 def test_the_measured_coverage_names_existing_operations_and_rules():
-    recorded = recorded_of_a_whole_check()
+    recorded = recorded_coverage()
     assert set(recorded) == set(operations())
     assert {rule for parts in recorded.values() for rules in parts.values() for rule in rules} <= set(REGISTRY)
     for operation, parts in recorded.items():
