@@ -27,7 +27,8 @@ RULES = (
         "api",
         "A created run can be read, and reads the same",
         "GET of a run that was created answers 200 with the run, the same in every field that does not change by "
-        "itself, for the last run of a large create too; and a list shows it the same.",
+        "itself, for the last run of a large create too; and a list shows it the same. So do those of a pool or a "
+        "workflow that was created.",
         GROUP,
         needs=("get_run",),
     ),

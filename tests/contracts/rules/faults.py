@@ -671,3 +671,42 @@ class WrongSecretsShownInTheBody(Standin):
         if isinstance(value, dict):
             shown |= {key: value[key] for key in SECRETS & value.keys() if not isinstance(value[key], dict)}
         return shown
+
+
+class CreatedWorkflowsForgotten(Standin):
+    def create_workflow(self, call, body):
+        answer = super().create_workflow(call, body)
+        del call.org.workflows[answer.content["id"]]
+        return answer
+
+
+class NewPoolsUnlisted(Standin):
+    def list_pools(self, call, query):
+        pools = call.org.pools
+        call.org.pools = dict(list(pools.items())[:2])
+        try:
+            return super().list_pools(call, query)
+        finally:
+            call.org.pools = pools
+
+
+class DescriptionOfPoolsLost(Standin):
+    def get_pool(self, call, pool_id):
+        answer = super().get_pool(call, pool_id)
+        answer.content["description"] = None
+        return answer
+
+
+class NamesOfWorkflowsInAscii(Standin):
+    def create_workflow(self, call, body):
+        return super().create_workflow(call, body.model_copy(update={"name": body.name and ascii(body.name)}))
+
+
+class MachinesNotAdded(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": []}))
+
+
+class MachineCountNotKept(Standin):
+    def pool_shown(self, org, pool):
+        return super().pool_shown(org, pool) | {"machine_count": 0}

@@ -21,6 +21,7 @@ from tests.standin.serving import serving
 WINDOWS = "runs seen through every list and read"
 RESOURCES = "runs with their resources"
 KEPT = "runs read again at the end: creation", "large creates read run by run", "runs read again at the end"
+CREATED = "created pools and workflows"
 STATUSES = "runs in every status"
 KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again after many others"
 ALL_RUNS = "single pages", "all runs listed at the end"
@@ -101,6 +102,12 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.BeginningOfAnIdIsEnough, "unknown ids", "READ-UNKNOWN"),
     (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
+    (faults.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),
+    (faults.NewPoolsUnlisted, CREATED, "READ-BACK"),
+    (faults.DescriptionOfPoolsLost, CREATED, "READ-BACK"),
+    (faults.NamesOfWorkflowsInAscii, CREATED, "READ-BACK"),
+    (faults.MachinesNotAdded, CREATED, "READ-BACK"),
+    (faults.MachineCountNotKept, CREATED, "READ-BACK"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
     (faults.WrongSecretsShownInTheBody, "secrets in invalid requests", "SECRET-LEAK"),
     *(
