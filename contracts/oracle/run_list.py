@@ -326,9 +326,17 @@ def _not_by_activity(listed: _Listed) -> Iterator[ListFault]:
     for (one, run), (other, next_run) in itertools.pairwise(listed):
         statuses = [run.get("status"), next_run.get("status")]
         have_ended = [status in TERMINAL for status in statuses]
-        if one == other and have_ended == [True, False]:
+        created = [moment_of(each.get("created_at")) for each in (run, next_run)]
+        if one != other:
+            continue
+        if have_ended == [True, False]:
             cause, got = "activity is not the active runs first", f"a run {statuses[0]} before one {statuses[1]}"
             yield ListFault(Violation("LIST-PAGE", cause, "the active runs before those that ended", got), (one,))
+        elif have_ended[0] == have_ended[1] and created[0] and created[1] and created[0] < created[1]:
+            cause = "activity is not newest first"
+            got = f"a run created at {created[0].isoformat()} before one created at {created[1].isoformat()}"
+            expected = "the newest run first, of those that are active and of those that ended"
+            yield ListFault(Violation("LIST-PAGE", cause, expected, got), (one,))
 
 
 def _out_of_order(listed: _Listed) -> Iterator[ListFault]:

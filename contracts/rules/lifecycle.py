@@ -52,6 +52,7 @@ Change = Literal[
     "",
     "cancel running",
     "retry running",
+    "update active",
     "cancel waiting",
     "delete waiting",
     "delete active",
@@ -203,6 +204,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
     if case.change in {"cancel running", "retry running"}:
         _cancel_running(watched, retries=case.change == "retry running")
+    if case.change == "update active":
+        _update_active(watched)
     deleted = _delete_active(watched) if case.change == "delete active" else []
     if case.change in {"cancel waiting", "delete waiting"}:
         deleted += _end_waiting(watched, delete=case.change == "delete waiting")
@@ -282,6 +285,22 @@ _RETRIED_AT_WORK: Final = 4
 """The old work must end while the new attempt waits, which is a matter of chance."""
 
 
+def _update_active(watched: WatchedRuns) -> None:
+    """Update a run before it starts, and two while they are running. They must keep the new values until their end."""
+    watched.runs[0].update(_UPDATE)
+    left = watched.runs[1:]
+    end = time.monotonic() + _TIMEOUT_S
+    while len(left) > len(watched.runs) - 3 and time.monotonic() < end and not watched.have_ended:
+        watched.look()
+        for run in [run for run in left if run.known.status == "running"]:
+            run.update(_UPDATE)
+            left.remove(run)
+        watched.context.wait(0.1)
+
+
+_UPDATE: Final = {"input_values": {"updated": True}, "release_session_after": True}
+
+
 def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
     """Cancel or delete the last run of a session that waits while another one is running. Return what was deleted.
 
@@ -353,6 +372,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=6, change="cancel running")
         if check.offers("retry_run"):
             yield LifecycleCase(count=6, change="retry running")
+        yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")

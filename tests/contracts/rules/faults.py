@@ -710,3 +710,37 @@ class MachinesNotAdded(Standin):
 class MachineCountNotKept(Standin):
     def pool_shown(self, org, pool):
         return super().pool_shown(org, pool) | {"machine_count": 0}
+
+
+class UpdatesAtWorkLost(Standin):
+    """The worker has a copy of the run, which it writes at the end."""
+
+    def update_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if run.status == Status.RUNNING:
+            self.copies = {**getattr(self, "copies", {}), run.id: run.input_values}
+        return super().update_run(call, run_id, body)
+
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        copies = getattr(self, "copies", {}) if run.status in TERMINAL else {}
+        return shown | ({"input_values": copies[run.id]} if run.id in copies else {})
+
+
+class SameBytesDeletedTogether(Standin):
+    def forget_attachments(self, org, run):
+        contents = [one.content for one in org.attachments.values() if one.run_id == run.id]
+        super().forget_attachments(org, run)
+        for one in org.attachments.values():
+            if one.content in contents:
+                one.content = b""
+
+
+class LastEndedComesFirst(Standin):
+    def ordered(self, runs, query):
+        listed = super().ordered(runs, query)
+        if str(query.sort_mode) == "created_at_desc":
+            return listed
+        active = [run for run in listed if run.status not in TERMINAL]
+        ended = [run for run in listed if run.status in TERMINAL]
+        return active + sorted(ended, key=lambda run: run.ended_at, reverse=True)
