@@ -40,6 +40,7 @@ RULES = (
 AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
+_STUCK_S = 4.0
 _MAX_UNREAD_LOOKS = 10
 """A second or two: a server may fail some reads, or list a new run late."""
 _DELETE_RUN_COUNT = 8
@@ -87,6 +88,7 @@ class WatchedRuns:
         self.in_session, self.in_order = in_session, in_order
         self._looks = 0
         self._unread = 0
+        self._last_change = time.monotonic()
         self._last: CallResult | None = None
         self._query = self._list_query() if context.check.offers("list_runs") else None
 
@@ -140,7 +142,23 @@ class WatchedRuns:
             wrong = order_violation(before if self.in_order else [], after)
             shown = [self.runs[0].shown[0], *([self._last] if self._last is not None else []), result]
             self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], *shown)
+        if before != [run.known.status for run in self.runs]:
+            self._last_change = time.monotonic()
+            if not self.in_session and any(run.known.has_ended for run in self.runs):
+                self.context.check.last_end = self._last_change
         self._last = result
+
+    def note_if_stuck(self, change: Change) -> None:
+        """Say that the runs of a session do not go on, though others end. No rule says how long a run takes."""
+        waited = time.monotonic() - self._last_change
+        if not self.in_session or waited < _STUCK_S or self.context.check.last_end < self._last_change:
+            return
+        statuses = sorted({run.known.status for run in self.runs if not run.known.has_ended})
+        after = f" after one of them was changed ({change})" if change else ""
+        self.context.check.note(
+            f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {_STUCK_S:.0f} s, while"
+            " other runs ended. No rule says how long a run takes: see whether such a session goes on."
+        )
 
 
 def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:
@@ -224,6 +242,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         run.read()
         not_listed(run, widely=False)
     if not watched.have_ended:
+        watched.note_if_stuck(case.change)
         return
     if offers("list_run_attachments"):
         _judge_files_by_type(watched)
@@ -334,7 +353,7 @@ def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
     None of them may reappear at the time when it would have changed its status.
     """
     first: list[TrackedRun] = []
-    if watched.context.check.offers("update_run"):
+    if watched.context.check.offers("update_run") and not watched.in_session:
         run = watched.runs.pop()
         run.update({"status": "running"})
         run.delete()
@@ -375,6 +394,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
+        yield LifecycleCase(session, 6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")
     # With many runs, rare final statuses occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}

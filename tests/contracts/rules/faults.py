@@ -744,3 +744,9 @@ class LastEndedComesFirst(Standin):
         active = [run for run in listed if run.status not in TERMINAL]
         ended = [run for run in listed if run.status in TERMINAL]
         return active + sorted(ended, key=lambda run: run.ended_at, reverse=True)
+
+
+class SessionStopsAtADelete(Standin):
+    def forget(self, org, run):
+        session = org.sessions.get(run.session_id)
+        super().forget(org, run) if session is None or session.current is not run else org.runs.pop(run.id)

@@ -170,6 +170,20 @@ def test_the_scenario_finds_the_fault(
 
 
 @pytest.mark.matrix
+@pytest.mark.parametrize("kind", [None, faults.SessionStopsAtADelete])
+def test_a_session_that_does_not_go_on_is_told_and_fails_nothing(
+    kind: type | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("lifecycles of runs", monkeypatch)
+
+    result = result_of(kind)
+
+    assert not result.findings
+    told = [note for note in result.notes if "a session after one of them was changed (delete active) stayed" in note]
+    assert len(told) == (kind is not None)
+
+
+@pytest.mark.matrix
 def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     only(WINDOWS, monkeypatch)
 
