@@ -186,7 +186,7 @@ def list_faults(
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
     else:
-        yield from _not_by_activity(listed)
+        yield from activity_faults(listed)
 
 
 def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate]) -> list[Candidate]:
@@ -241,11 +241,11 @@ def frame_violations(page: Page) -> Iterator[Violation]:
         yield Violation("LIST-PAGE", "a page is not as full as total says", expected, got)
 
 
-_Listed = Sequence[tuple[int, Mapping[str, Any]]]
+Listed = Sequence[tuple[int, Mapping[str, Any]]]
 """(number of the page, item)"""
 
 
-def _repeated(listed: _Listed) -> Iterator[ListFault]:
+def _repeated(listed: Listed) -> Iterator[ListFault]:
     seen: dict[Any, int] = {}
     for number, item in listed:
         identity = item.get("id")
@@ -258,7 +258,7 @@ def _repeated(listed: _Listed) -> Iterator[ListFault]:
         seen[identity] = number
 
 
-def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
+def _unwanted(listed: Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
     others: list[tuple[int, Mapping[str, Any], str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
@@ -321,7 +321,7 @@ def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]
             yield ListFault(Violation("LIST-PAGE", cause, right, got), (number,))
 
 
-def _not_by_activity(listed: _Listed) -> Iterator[ListFault]:
+def activity_faults(listed: Listed) -> Iterator[ListFault]:
     """Yield runs of one page that are not in the order by activity. Between two pages, runs may end."""
     for (one, run), (other, next_run) in itertools.pairwise(listed):
         statuses = [run.get("status"), next_run.get("status")]
@@ -339,7 +339,7 @@ def _not_by_activity(listed: _Listed) -> Iterator[ListFault]:
             yield ListFault(Violation("LIST-PAGE", cause, expected, got), (one,))
 
 
-def _out_of_order(listed: _Listed) -> Iterator[ListFault]:
+def _out_of_order(listed: Listed) -> Iterator[ListFault]:
     moments = [(number, moment) for number, item in listed if (moment := moment_of(item.get("created_at")))]
     for (one, earlier), (other, later) in itertools.pairwise(moments):
         if earlier < later:

@@ -16,13 +16,14 @@ from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive, WriteResult
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
 from contracts.oracle.included import pools_of
 from contracts.oracle.run import TERMINAL
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids
 
 GROUP = "The answer of a create"
@@ -281,38 +282,54 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation: their places in its list."""
+    """A create in pools of an organisation: their places in its list. Then the run is retried in others, if any."""
 
     pools: tuple[int, ...] = (0,)
     token: str = TOKEN
+    retried_in: tuple[int, ...] = ()
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """The machine that a run gets, if any, is one of its organisation and belongs to all of its pools."""
-    listed = context.call("list_pools", query=[("limit", str(max(case.pools) + 1))], token=case.token)
+    most = max(*case.pools, *case.retried_in)
+    listed = context.call("list_pools", query=[("limit", str(most + 1))], token=case.token)
     ids = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)]
-    if len(ids) <= max(case.pools):
+    if len(ids) <= most:
         raise Inconclusive("the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
     written = context.create(
         "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
     )
-    run = written.runs[0] if written.runs else {}
+    if not written.runs:
+        raise Inconclusive("no run is created")
+    _judge_picked(context, written.runs[0], pools, written.result, token=case.token)
+    if case.retried_in:
+        run = TrackedRun.of(context, written)
+        run.cancel()
+        pools = [ids[place] for place in case.retried_in]
+        retried = run.retry({"pool_ids": pools}).result
+        if retried.accepted:
+            _judge_picked(context, retried.body, pools, *run.shown, token=case.token)
+
+
+def _judge_picked(
+    context: CaseContext, run: dict[str, Any], pools: Sequence[str], *shown: CallResult, token: str
+) -> None:
     for _ in range(_LOOKS_FOR_A_MACHINE):
         if run.get("machine_id") or run.get("status") in TERMINAL:
             break
         context.wait(0.1)
-        run = context.call_valid("get_run", run["id"], token=case.token).body
+        run = context.call_valid("get_run", run["id"], token=token).body
     if not run.get("machine_id"):
         raise Inconclusive("no machine is picked")
-    machine = context.call("get_machine", run["machine_id"], token=case.token)
+    machine = context.call("get_machine", run["machine_id"], token=token)
     cause, expected = "a picked machine is none of the organisation", "a machine that can be read"
-    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, written.result, machine):
-        shown = pools_of(machine.body)
-        lacks = set(pools) - {str(pool.get("id")) for pool in shown} if shown is not None else set()
+    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, *shown, machine):
+        its_pools = pools_of(machine.body)
+        lacks = set(pools) - {str(pool.get("id")) for pool in its_pools} if its_pools is not None else set()
         cause, got = "a picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
-        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, written.result, machine)
+        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, *shown, machine)
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10
@@ -326,6 +343,8 @@ def pick_cases(check: CheckContext) -> Iterator[PickCase]:
     # A machine of the first pool may be in the second too, and not in the third.
     for pools in ((1, 0), (0, 2), (2, 1), (0, 1, 2)):
         yield PickCase(pools)
+    if check.offers("retry_run", "update_run"):
+        yield from (PickCase((one,), retried_in=(other,)) for one, other in ((0, 1), (1, 0), (0, 2), (2, 0)))
 
 
 SCENARIOS = (

@@ -20,6 +20,7 @@ from contracts.oracle.run import difference
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
+    LONGEST_USUAL_KEY,
     Conflict,
     InvalidWrite,
     Keyed,
@@ -119,6 +120,8 @@ def _with_header(request: Request, header: str, *, name: str | None = None, valu
 
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     result = context.send(request)
+    if result.refused and len(request.header(KEY_HEADER) or "") > LONGEST_USUAL_KEY:
+        raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
     if not result.accepted:

@@ -14,6 +14,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.oracle.run import TERMINAL
+from contracts.oracle.run_list import activity_faults
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted
 from contracts.rules.deletes import attachments_gone, not_listed
@@ -70,8 +71,12 @@ class LifecycleCase(RunCase):
     """If not 0, the number of steps of a chain, which is created instead."""
     runs_before: int = 0
     """How many runs the session of the chain has before the chain is created."""
+    ends_first: Literal["", "cancel", "delete"] = ""
+    """What is done with all these runs before further ones are created in their session."""
     runs_after: int = 0
     """How many runs are created afterwards in the session of the first run."""
+    joining: int = 0
+    """How many runs without a session are created beside them, cancelled, and retried in their session."""
     retried: int = 0
     """How many of the runs are cancelled and retried before they are watched."""
     cancelled: int | None = None
@@ -118,6 +123,9 @@ class WatchedRuns:
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
+            order = activity_faults([(0, item) for item in items.values()])
+            shown = (self.runs[0].shown[0], result)
+            self.context.judge("LIST-PAGE", (fault.violation for fault in order), *shown)
         if self._query is None or not self.in_session or self._looks % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
@@ -191,16 +199,31 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
         count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
         written = create_for(context, replace(case, count=count))
         runs = [TrackedRun.of(context, written, index) for index in range(count)]
+    session = runs[0].known.view.get("session_id")
+    for run in runs if case.ends_first else ():
+        run.cancel() if case.ends_first == "cancel" else run.delete()
+    runs = [run for run in runs if not run.known.is_deleted]
     if case.runs_after:
-        more = context.some_runs(case.runs_after, session_id=runs[0].known.view.get("session_id"))
+        more = context.some_runs(case.runs_after, session_id=session)
         runs += [TrackedRun.of(context, more, index) for index in range(case.runs_after)]
     for run in runs[: case.retried]:
-        run.cancel()
-        if not run.retry({}).result.accepted:
-            raise Inconclusive("a run cannot be cancelled and retried")
+        _cancel_and_retry(run, {})
+    if case.joining:
+        more = context.some_runs(case.joining)
+        joining = [TrackedRun.of(context, more, index) for index in range(case.joining)]
+        for run in joining:
+            _cancel_and_retry(run, {"session_id": session})
+        runs += joining
     sessions = {run.known.view.get("session_id") for run in runs}
     in_session = len(sessions) == 1 and None not in sessions
-    return WatchedRuns(context, runs, in_session=in_session, in_order=not case.retried)  # a retried run is the last
+    # The place of a retried run in its session is not determined.
+    return WatchedRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+
+
+def _cancel_and_retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
+    run.cancel()
+    if not run.retry(body).result.accepted:
+        raise Inconclusive("a run cannot be cancelled and retried")
 
 
 def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -396,6 +419,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")
+        yield LifecycleCase(session, ends_first="delete", runs_after=3)
     # With many runs, rare final statuses occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40)
@@ -416,6 +440,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=4, retried=4, change="retry ended")
         yield LifecycleCase(session, 3, retried=3)
         yield LifecycleCase(session, 4, retried=1)
+        yield LifecycleCase(session, 2, joining=2)
     if check.pools.available:
         yield LifecycleCase({"pool_ids": ["«pool:0»"]} | secret, 3)
     if check.offers("create_run_chain"):
@@ -426,6 +451,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     if check.offers("update_run"):
         yield LifecycleCase(session, 4, cancelled=1)
         yield LifecycleCase(session, 6, change="cancel waiting")
+        yield LifecycleCase(session, 6, change="cancel running")
+        yield LifecycleCase(session, ends_first="cancel", runs_after=3)
         yield LifecycleCase(session, 3, cancelled=0)
         yield LifecycleCase(count=3, cancelled=2)
 
