@@ -31,6 +31,8 @@ _MAX_FORMS_OF_LITERAL: Final = 8  # then other forms that contain it get another
 
 _NUMBER: Final = re.compile(r"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
 _ALPHANUMERIC: Final = re.compile(r"[0-9A-Za-z]+")
+_ESCAPE: Final = re.compile(r"[\\%&]")
+"""What each way of escaping a character begins with, apart from `+` for a space."""
 _PIECE: Final = re.compile(r"[0-9A-Za-z]+|\\+|.", re.DOTALL)
 _ESCAPE_LETTERS: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\0": "0"}
 _HTML_NAMES: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
@@ -92,6 +94,12 @@ def _escaped_piece(piece: str) -> str:
     return rf"{before}(?:{'|'.join(ways)}|{re.escape(character)})"
 
 
+def _with_spaces(text: str) -> str:
+    """Return the text with a space for each character for which a space may stand, or which may stand for one."""
+    text = text.replace("+", " ")
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+
+
 @dataclass(frozen=True)
 class _Form:
     """A secret or a changed form of it."""
@@ -104,6 +112,11 @@ class _Form:
     @cached_property
     def _rows(self) -> list[str]:
         return _ALPHANUMERIC.findall(self.text)
+
+    @cached_property
+    def beginning(self) -> str:
+        """A text that contains the form without escapes contains this, with the same spaces."""
+        return _with_spaces(self.text[:_COMPARED_LENGTH])
 
     def may_be_in(self, text: str) -> bool:
         """Return whether a text that contains its literal may contain the form."""
@@ -269,7 +282,12 @@ class SecretMatcher:
     def candidates(self, text: str) -> Candidates:
         found_words = sorted({match for _, match in self._words_in(text)})
         words = ["", *(word for _, word in found_words)]  # a form without a literal: in any text
-        near = [form for word in words for form in self._forms.get(word, ()) if form.may_be_in(text)]
+        forms = [form for word in words for form in self._forms.get(word, ())]
+        if _ESCAPE.search(text):
+            near = [form for form in forms if form.may_be_in(text)]
+        else:  # most texts: without escapes, one comparison is enough
+            unescaped = _with_spaces(text)
+            near = [form for form in forms if form.beginning in unescaped]
         numbers = {digits for digits in _NUMBER.findall(text) if digits in self.numbers} if self.numbers else ()
         blocks = [word for word in words if word in self._blocks]
         if not near and not numbers and not blocks:

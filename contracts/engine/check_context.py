@@ -60,6 +60,8 @@ class CheckContext:
     coverage: Coverage = field(default_factory=Coverage)
     seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each violation was seen, by rule and cause, without repeats."""
+    last_end: float = 0.0
+    """When a run without a session was last seen to end by itself (monotonic)."""
     notes: dict[str, None] = field(default_factory=dict)
     internal_errors: dict[str, None] = field(default_factory=dict)
     """Errors of the suite itself. They may have hidden a violation."""

@@ -182,7 +182,7 @@ def list_faults(
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
     else:
-        yield from _not_by_activity(listed)
+        yield from activity_faults(listed)
 
 
 def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate]) -> list[Candidate]:
@@ -237,11 +237,11 @@ def frame_violations(page: Page) -> Iterator[Violation]:
         yield Violation("LIST-PAGE", "a page has fewer items than total says", expected, got)
 
 
-_Listed = Sequence[tuple[int, Mapping[str, Any]]]
+Listed = Sequence[tuple[int, Mapping[str, Any]]]
 """(number of the page, item)"""
 
 
-def _repeated(listed: _Listed) -> Iterator[ListFault]:
+def _repeated(listed: Listed) -> Iterator[ListFault]:
     seen: dict[Any, int] = {}
     for number, item in listed:
         identity = item.get("id")
@@ -254,7 +254,7 @@ def _repeated(listed: _Listed) -> Iterator[ListFault]:
         seen[identity] = number
 
 
-def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
+def _unwanted(listed: Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
     others: list[tuple[int, Mapping[str, Any], str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
@@ -317,17 +317,25 @@ def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]
             yield ListFault(Violation("LIST-PAGE", cause, right, got), (number,))
 
 
-def _not_by_activity(listed: _Listed) -> Iterator[ListFault]:
+def activity_faults(listed: Listed) -> Iterator[ListFault]:
     """Yield runs of one page that are not in the order by activity. Between two pages, runs may end."""
     for (one, run), (other, next_run) in itertools.pairwise(listed):
         statuses = [run.get("status"), next_run.get("status")]
         have_ended = [status in TERMINAL for status in statuses]
-        if one == other and have_ended == [True, False]:
+        created = [moment_of(each.get("created_at")) for each in (run, next_run)]
+        if one != other:
+            continue
+        if have_ended == [True, False]:
             cause, got = "activity is not the active runs first", f"a run {statuses[0]} before one {statuses[1]}"
             yield ListFault(Violation("LIST-PAGE", cause, "the active runs before those that ended", got), (one,))
+        elif have_ended[0] == have_ended[1] and created[0] and created[1] and created[0] < created[1]:
+            cause = "activity is not newest first"
+            got = f"a run created at {created[0].isoformat()} before one created at {created[1].isoformat()}"
+            expected = "the newest run first, of those that are active and of those that ended"
+            yield ListFault(Violation("LIST-PAGE", cause, expected, got), (one,))
 
 
-def _out_of_order(listed: _Listed) -> Iterator[ListFault]:
+def _out_of_order(listed: Listed) -> Iterator[ListFault]:
     moments = [(number, moment) for number, item in listed if (moment := moment_of(item.get("created_at")))]
     for (one, earlier), (other, later) in itertools.pairwise(moments):
         if earlier < later:

@@ -11,6 +11,7 @@ from contracts.rules import (
     bulk_answer,
     chains,
     concurrency,
+    created_resources,
     deletes,
     end_of_check,
     filter_cases,
@@ -36,7 +37,7 @@ from contracts.rules.rule import Rule
 _MODULES = (
     *(requests, accepted, odd_values, authorization, bulk_answer, secrets, reading, included, read_consistency),
     *(lists, list_views, filter_cases, updates, statuses, deletes, retries, many_times, chains, value_echo),
-    *(lifecycle, attachments, idempotency, end_of_check, concurrency, http, answers),
+    *(lifecycle, attachments, idempotency, end_of_check, concurrency, http, answers, created_resources),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -11,12 +11,13 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
-from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import pools_of
 from contracts.oracle.run import TERMINAL
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids
 
 GROUP = "The answer of a create"
@@ -272,38 +273,56 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation. `pools` are their positions in the organisation's list."""
+    """A create in pools of an organisation. `pools` are their positions in the organisation's list. Then the run is
+    retried in other pools, `retried_in`, if there are any.
+    """
 
     pools: tuple[int, ...] = (0,)
     token: str = TOKEN
+    retried_in: tuple[int, ...] = ()
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """Judge that the machine of the run, if it gets one, belongs to its organisation and to all of its pools."""
-    listed = context.call("list_pools", query=[("limit", str(max(case.pools) + 1))], token=case.token)
+    most = max(*case.pools, *case.retried_in)
+    listed = context.call("list_pools", query=[("limit", str(most + 1))], token=case.token)
     ids = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)]
-    if len(ids) <= max(case.pools):
+    if len(ids) <= most:
         raise Inconclusive("the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
     written = context.create(
         "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
     )
-    run = written.runs[0] if written.runs else {}
+    if not written.runs:
+        raise Inconclusive("no run is created")
+    _judge_picked(context, written.runs[0], pools, written.result, token=case.token)
+    if case.retried_in:
+        run = TrackedRun.of(context, written)
+        run.cancel()
+        pools = [ids[place] for place in case.retried_in]
+        retried = run.retry({"pool_ids": pools}).result
+        if retried.accepted:
+            _judge_picked(context, retried.body, pools, *run.shown, token=case.token)
+
+
+def _judge_picked(
+    context: CaseContext, run: dict[str, Any], pools: Sequence[str], *shown: CallResult, token: str
+) -> None:
     for _ in range(_LOOKS_FOR_A_MACHINE):
         if run.get("machine_id") or run.get("status") in TERMINAL:
             break
         context.wait(0.1)
-        run = context.call_valid("get_run", run["id"], token=case.token).body
+        run = context.call_valid("get_run", run["id"], token=token).body
     if not run.get("machine_id"):
         raise Inconclusive("no machine is picked")
-    machine = context.call("get_machine", run["machine_id"], token=case.token)
+    machine = context.call("get_machine", run["machine_id"], token=token)
     cause, expected = "the picked machine is not of the organisation", "a machine that can be read"
-    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, written.result, machine):
-        shown = pools_of(machine.body)
-        lacks = set(pools) - {str(pool.get("id")) for pool in shown} if shown is not None else set()
+    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, *shown, machine):
+        its_pools = pools_of(machine.body)
+        lacks = set(pools) - {str(pool.get("id")) for pool in its_pools} if its_pools is not None else set()
         cause, got = "the picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
-        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, written.result, machine)
+        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, *shown, machine)
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10
@@ -317,6 +336,8 @@ def pick_cases(check: CheckContext) -> Iterator[PickCase]:
     # A machine of the first pool may be in the second too, and not in the third.
     for pools in ((1, 0), (0, 2), (2, 1), (0, 1, 2)):
         yield PickCase(pools)
+    if check.offers("retry_run", "update_run"):
+        yield from (PickCase((one,), retried_in=(other,)) for one, other in ((0, 1), (1, 0), (0, 2), (2, 0)))
 
 
 SCENARIOS = (

@@ -5,7 +5,8 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts.data import batches, file
+from contracts.data import batches, file, in_turn
+from contracts.data.case_order import covering
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
 from contracts.oracle.run import STATUSES
@@ -123,12 +124,25 @@ def _searches() -> Iterator[Sequence[Filter]]:
         yield [Filter("search", text), _DEEP]
 
 
+def _broad_first(queries: Iterable[Sequence[Filter]]) -> list[Sequence[Filter]]:
+    """Return first the queries that together have every filter, each way to write it, and each place of a text."""
+    every = list(queries)
+    first = covering(
+        every,
+        lambda query: (query[0].name, query[0].way),
+        lambda query: (query[0].name, query[0].text),
+        lambda query: (query[0].name, query[0].shift, len(query)),
+    )
+    return list(dict.fromkeys(map(tuple, [*first, *every])))
+
+
 def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     creates = _different_creates(check, 6)
     everything = [Filter("search", check.run_mark, way=way) for way in ("plain", "upper")]
     if isolating_filter(check) == "search":
         everything = []  # the runs of all cases have that word
-    queries = [*([one] for one in _filters_alone()), *_searches(), *([one] for one in everything)]
+    queries = _broad_first(in_turn([([one] for one in _filters_alone()), _searches()]))
+    queries += [[one] for one in everything]
     queries += [[one, _DEEP] for one in everything]
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(creates, some, changes=CHANGES)

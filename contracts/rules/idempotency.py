@@ -14,6 +14,7 @@ from contracts.oracle import CREATES, counted, difference, read_body, value_in_w
 from contracts.oracle.refusal import ignored_properties
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
+    LONGEST_USUAL_KEY,
     Conflict,
     InvalidWrite,
     Keyed,
@@ -112,6 +113,8 @@ def _with_header(request: Request, header: str, *, name: str | None = None, valu
 
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     result = context.send(request)
+    if result.refused and len(request.header(KEY_HEADER) or "") > LONGEST_USUAL_KEY:
+        raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
     if not result.accepted:

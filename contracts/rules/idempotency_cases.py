@@ -14,6 +14,8 @@ from contracts.oracle.request import CREATES
 from contracts.rules.writes import is_offered, optional_ids, with_made_up_ids
 
 KEY_HEADER: Final = "Idempotency-Key"
+LONGEST_USUAL_KEY: Final = 255
+"""Every server must take keys up to this length, in characters. It may refuse a longer one, but not ignore it."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
 
 _KEYS: Final = (
     *("«uuid»", "«short»", "«key»" + "x" * 210, "key with spaces «marker»", "a/b?c=d&e «marker»"),
-    *('"«marker»"', "«marker»=;,", "0«marker»"),
+    *('"«marker»"', "«marker»=;,", "0«marker»", "«key»" + "x" * LONGEST_USUAL_KEY, "«key»" + "x" * 1024),
 )
 
 
@@ -271,8 +273,10 @@ def conflict_together_cases(check: CheckContext) -> Iterator[Conflict]:
 
 
 _LONG_KEY: Final = "«marker»" + "k" * 230
+_LONGER_KEY: Final = "«marker»" + "k" * 1024
 _KEY_PAIRS: Final = (
     *(("«key»", "«uuid»"), (_LONG_KEY + "1", _LONG_KEY + "2"), (_LONG_KEY, _LONG_KEY + "x")),
+    (_LONGER_KEY + "1", _LONGER_KEY + "2"),
     *(("«marker»1", "«marker»2"), ("«marker»", "«marker»0"), ("a«marker»", "b«marker»"), ("a«marker»", "A«marker»")),
     *(("«marker»-1", "«marker»_1"), ("«marker» 1", "«marker»1"), ("«marker»/1", "«marker»1")),
 )

@@ -9,6 +9,7 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import TERMINAL, Violation, counted
+from contracts.oracle.run_list import activity_faults
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
@@ -32,6 +33,7 @@ RULES = (
 AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
+_STUCK_S = 4.0
 _MAX_UNREAD_LOOKS = 10
 """A second or two: a server may fail some reads, or list a new run late."""
 _DELETE_RUN_COUNT = 8
@@ -42,6 +44,7 @@ Change = Literal[
     "",
     "cancel running",
     "retry running",
+    "update active",
     "cancel waiting",
     "delete waiting",
     "delete active",
@@ -58,8 +61,12 @@ class LifecycleCase(RunCase):
     """If not 0, the number of steps of a chain, which is created instead."""
     runs_before: int = 0
     """How many runs the session of the chain has before the chain is created."""
+    ends_first: Literal["", "cancel", "delete"] = ""
+    """What is done with all these runs before further ones are created in their session."""
     runs_after: int = 0
     """How many runs are created afterwards in the session of the first run."""
+    joining: int = 0
+    """How many runs without a session are created beside them, cancelled, and retried in their session."""
     retried: int = 0
     """How many of the runs are cancelled and retried before they are watched."""
     cancelled: int | None = None
@@ -76,6 +83,7 @@ class WatchedRuns:
         self.in_session, self.in_order = in_session, in_order
         self._looks = 0
         self._unread = 0
+        self._last_change = time.monotonic()
         self._last: CallResult | None = None
         self._query = self._list_query() if context.check.offers("list_runs") else None
 
@@ -105,6 +113,9 @@ class WatchedRuns:
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
+            order = activity_faults([(0, item) for item in items.values()])
+            shown = (self.runs[0].shown[0], result)
+            self.context.judge("LIST-PAGE", (fault.violation for fault in order), *shown)
         if self._query is None or not self.in_session or self._looks % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
@@ -129,7 +140,23 @@ class WatchedRuns:
             wrong = order_violation(before if self.in_order else [], after)
             shown = [self.runs[0].shown[0], *([self._last] if self._last is not None else []), result]
             self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], *shown)
+        if before != [run.known.status for run in self.runs]:
+            self._last_change = time.monotonic()
+            if not self.in_session and any(run.known.has_ended for run in self.runs):
+                self.context.check.last_end = self._last_change
         self._last = result
+
+    def note_if_stuck(self, change: Change) -> None:
+        """Say that the runs of a session do not go on, though others end. No rule says how long a run takes."""
+        waited = time.monotonic() - self._last_change
+        if not self.in_session or waited < _STUCK_S or self.context.check.last_end < self._last_change:
+            return
+        statuses = sorted({run.known.status for run in self.runs if not run.known.has_ended})
+        after = f" after one of them was changed ({change})" if change else ""
+        self.context.check.note(
+            f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {_STUCK_S:.0f} s, while"
+            " other runs ended. No rule says how long a run takes: see whether such a session goes on."
+        )
 
 
 def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:
@@ -162,16 +189,31 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
         count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
         written = create_for(context, replace(case, count=count))
         runs = [TrackedRun.of(context, written, index) for index in range(count)]
+    session = runs[0].known.view.get("session_id")
+    for run in runs if case.ends_first else ():
+        run.cancel() if case.ends_first == "cancel" else run.delete()
+    runs = [run for run in runs if not run.known.is_deleted]
     if case.runs_after:
-        more = context.some_runs(case.runs_after, session_id=runs[0].known.view.get("session_id"))
+        more = context.some_runs(case.runs_after, session_id=session)
         runs += [TrackedRun.of(context, more, index) for index in range(case.runs_after)]
     for run in runs[: case.retried]:
-        run.cancel()
-        if not run.retry({}).result.accepted:
-            raise Inconclusive("a run cannot be cancelled and retried")
+        _cancel_and_retry(run, {})
+    if case.joining:
+        more = context.some_runs(case.joining)
+        joining = [TrackedRun.of(context, more, index) for index in range(case.joining)]
+        for run in joining:
+            _cancel_and_retry(run, {"session_id": session})
+        runs += joining
     sessions = {run.known.view.get("session_id") for run in runs}
     in_session = len(sessions) == 1 and None not in sessions
-    return WatchedRuns(context, runs, in_session=in_session, in_order=not case.retried)  # a retried run is the last
+    # The place of a retried run in its session is not determined.
+    return WatchedRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+
+
+def _cancel_and_retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
+    run.cancel()
+    if not run.retry(body).result.accepted:
+        raise Inconclusive("a run cannot be cancelled and retried")
 
 
 def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -193,6 +235,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
     if case.change in {"cancel running", "retry running"}:
         _cancel_running(watched, retries=case.change == "retry running")
+    if case.change == "update active":
+        _update_active(watched)
     deleted = _delete_active(watched) if case.change == "delete active" else []
     if case.change in {"cancel waiting", "delete waiting"}:
         deleted += _end_waiting(watched, delete=case.change == "delete waiting")
@@ -211,6 +255,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         run.read()
         not_listed(run, widely=False)
     if not watched.have_ended:
+        watched.note_if_stuck(case.change)
         return
     if offers("list_run_attachments"):
         _judge_files_by_type(watched)
@@ -272,6 +317,22 @@ _RETRIED_AT_WORK: Final = 4
 """Several, since it depends on chance whether the work of the first attempt ends while the second one waits."""
 
 
+def _update_active(watched: WatchedRuns) -> None:
+    """Update a run before it starts, and two while they are running. They must keep the new values until their end."""
+    watched.runs[0].update(_UPDATE)
+    left = watched.runs[1:]
+    end = time.monotonic() + _TIMEOUT_S
+    while len(left) > len(watched.runs) - 3 and time.monotonic() < end and not watched.have_ended:
+        watched.look()
+        for run in [run for run in left if run.known.status == "running"]:
+            run.update(_UPDATE)
+            left.remove(run)
+        watched.context.wait(0.1)
+
+
+_UPDATE: Final = {"input_values": {"updated": True}, "release_session_after": True}
+
+
 def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
     """Cancel or delete the last run of a session that waits while another one is running. Return what was deleted.
 
@@ -305,7 +366,7 @@ def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
     None of them may reappear at the time when it would have changed its status.
     """
     first: list[TrackedRun] = []
-    if watched.context.check.offers("update_run"):
+    if watched.context.check.offers("update_run") and not watched.in_session:
         run = watched.runs.pop()
         run.update({"status": "running"})
         run.delete()
@@ -343,9 +404,12 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=6, change="cancel running")
         if check.offers("retry_run"):
             yield LifecycleCase(count=6, change="retry running")
+        yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
+        yield LifecycleCase(session, 6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")
+        yield LifecycleCase(session, ends_first="delete", runs_after=3)
     # With many runs, rare final statuses occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40)
@@ -366,6 +430,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=4, retried=4, change="retry ended")
         yield LifecycleCase(session, 3, retried=3)
         yield LifecycleCase(session, 4, retried=1)
+        yield LifecycleCase(session, 2, joining=2)
     if check.pools.available:
         yield LifecycleCase({"pool_ids": ["«pool:0»"]} | secret, 3)
     if check.offers("create_run_chain"):
@@ -376,6 +441,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     if check.offers("update_run"):
         yield LifecycleCase(session, 4, cancelled=1)
         yield LifecycleCase(session, 6, change="cancel waiting")
+        yield LifecycleCase(session, 6, change="cancel running")
+        yield LifecycleCase(session, ends_first="cancel", runs_after=3)
         yield LifecycleCase(session, 3, cancelled=0)
         yield LifecycleCase(count=3, cancelled=2)
 

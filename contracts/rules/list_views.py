@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.data import write_bodies
@@ -75,6 +75,8 @@ class ViewsCase(Case):
     queries: Sequence[Query]
     fields: Mapping[str, Any]
     count: int = 2
+    results: Mapping[str, Any] = field(default_factory=dict)
+    """An update of each run, after it was cancelled."""
 
 
 _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at")
@@ -83,7 +85,11 @@ _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at
 def run_views(context: CaseContext, case: ViewsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": case.count, **case.fields}])
     written = isolated.made[0]
-    stable = stable_fields(written.parsed)
+    stable = [*stable_fields(written.parsed), *case.results]
+    for run in isolated.runs if case.results else ():
+        for update in ({"status": "cancelled"}, context.fill(case.results)):
+            updated = context.call_valid("update_run", run["id"], body=update, after=[written.result])
+        isolated.change(updated)
     for query in case.queries:
         sort = dict(query).get("sort_mode", NEWEST_FIRST[1])
         parameters = [pair for pair in query if pair[0] != "sort_mode"]
@@ -121,6 +127,11 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     queries += [[("include", "workflow"), ("fields", "input_values")]]
     queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]
     yield ViewsCase(queries, write_bodies.EVERYTHING)
+    if check.offers("update_run"):
+        results = write_bodies.SOME_RESULTS
+        yield ViewsCase([[("fields", name)] for name in results if name in selectable], {}, results=results)
+    if check.pools.available:
+        yield ViewsCase([[("fields", "pool_ids")]], {"pool_ids": ["«pool:0»"]})
     few: list[Query] = [[("fields", "input_values")], [("fields", "session_id")], [("include", "workflow")]]
     yield ViewsCase(few, write_bodies.EVERYTHING, count=DEFAULT_LIMIT + 1)
 

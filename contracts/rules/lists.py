@@ -89,7 +89,7 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
 @dataclass(frozen=True)
 class WindowsCase(Case):
     """Runs of several bulk creates, and single pages of their list: (skip, limit), None to leave one out. The first
-    `cancelled` runs are cancelled.
+    `cancelled` runs are cancelled, the oldest one last.
     """
 
     counts: Sequence[int]
@@ -104,7 +104,7 @@ class WindowsCase(Case):
 
 def run_windows(context: CaseContext, case: WindowsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
-    for run in isolated.runs[: case.cancelled]:
+    for run in reversed(isolated.runs[: case.cancelled]):
         isolated.change(context.call("update_run", run["id"], body={"status": "cancelled"}))
     for skip, limit in case.windows:
         found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
@@ -115,7 +115,7 @@ def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
     for counts in ([3, 4], [DEFAULT_LIMIT + 1]):
         yield WindowsCase(counts, _windows(sum(counts)))
     if check.offers("update_run"):  # a page by activity may begin with active runs and end with those that ended
-        yield WindowsCase([6], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
+        yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
 
 
 def _windows(total: int) -> list[tuple[int | None, int | None]]:

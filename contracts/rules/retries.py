@@ -9,7 +9,7 @@ from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scen
 from contracts.engine.request_building import request_for
 from contracts.oracle.run import TERMINAL
 from contracts.rules.rule import READING_AND_CHANGING, Rule
-from contracts.rules.run_events import CANCEL, Event, RunCase, run_events, updates
+from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_made_up_ids
 
@@ -128,10 +128,14 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
     if check.pools.available:
         yield retry_case(fields={"pool_ids": ["«pool:0»"]})
+        later = {"pool_ids": ["«pool:1»"], "file_inputs": [file("later.txt", b"later")]}
+        yield RunCase({"pool_ids": ["«pool:0»"]}, events=(*retry_case(later).events, CANCEL, RETRY))
     if check.offers("create_run"):
         named = {"session_alias": "Front Desk", "release_session_after": True}
-        for body in ({}, {"input_values": {"new": 1}}):
+        for body in ({}, {"input_values": {"new": 1}}, nulls):
             yield retry_case(body, fields=named, is_single=True)
+        later = {"session_alias": "Later", "release_session_after": False, "input_values": {"later": 1}}
+        yield RunCase(named, is_single=True, events=(*retry_case(later).events, CANCEL, RETRY))
         for reuse in (True, False):  # the id of the session may be that of the run
             yield retry_case({"reuse_session": reuse}, fields={"start_session": True}, is_single=True)
     for count, index in ((2, 0), (3, 2), (101, 100)):

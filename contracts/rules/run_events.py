@@ -165,7 +165,8 @@ def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallRe
 
 
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:
-    """Judge that the neighbours of the changed run, and the first and the last run of its create, are as before.
+    """Judge that the neighbours of the changed run, and the first and the last run of its create, are as before, and
+    their files.
 
     Otherwise the rule of the last change is broken. A run that reads differently after a delete breaks READ-BACK.
     """
@@ -182,3 +183,15 @@ def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> N
             changed.judge("READ-BACK", run.read_violations(read.body), read)
         else:
             changed.judge(rule, run.unchanged_violations(rule, "another run changes too", read.body), read)
+        _judge_file_of_other(changed, created, other)
+
+
+def _judge_file_of_other(changed: TrackedRun, created: WriteResult, other: int) -> None:
+    """Judge that the first file of another run of the same create can still be downloaded as it was sent."""
+    sent, ids = created.parsed.given("file_inputs"), created.runs[other].get("input_attachment_ids")
+    if not sent or not ids or not changed.context.check.offers("download_run_attachment"):
+        return
+    result = changed.context.call("download_run_attachment", ids[0])
+    same = result.status == 200 and result.answer.body == base64.b64decode(sent[0]["content"])
+    cause, expected = "a file of another run is lost too", "200 with the bytes of the file, which is another run's"
+    changed.require(same, changed.known.rule, cause, expected, result)

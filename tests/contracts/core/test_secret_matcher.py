@@ -121,6 +121,24 @@ def test_a_text_is_compared_with_few_of_many_secrets_that_are_alike() -> None:
     assert len(made.candidates("item 4711").forms) < 200  # of 25,000
 
 
+@given(TEXTS | ODD)
+@example("a+b\nc")
+def test_a_secret_is_found_in_an_excerpt_which_has_spaces_for_control_characters(secret: str) -> None:
+    excerpt = "".join(each if each.isprintable() else " " for each in secret)
+
+    assert matcher(secret, changed=False).replace(f"({excerpt})") == "($SECRET)"
+
+
+def test_a_text_without_escapes_is_compared_with_the_secrets_that_it_contains_only() -> None:
+    made = SecretMatcher()
+    for number in range(60, 100):
+        made.add(f"20:{number}", "$TIME")
+        made.add("é" * number, "$LETTERS")
+
+    assert not made.candidates("2026-11-29T20:11:20+00:00 1f2e20a6-60").forms
+    assert made.replace("at 20:61, éééé: " + "é" * 60) == "at $TIME, éééé: $LETTERS"
+
+
 def test_a_secret_that_is_added_after_a_search_is_found_too() -> None:
     made = matcher("first-secret")
     assert made.replace("first-secret, second-secret, 482913") == "$SECRET, second-secret, 482913"

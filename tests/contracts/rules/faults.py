@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -671,3 +672,182 @@ class WrongSecretsShownInTheBody(Standin):
         if isinstance(value, dict):
             shown |= {key: value[key] for key in SECRETS & value.keys() if not isinstance(value[key], dict)}
         return shown
+
+
+class CreatedWorkflowsForgotten(Standin):
+    def create_workflow(self, call, body):
+        answer = super().create_workflow(call, body)
+        del call.org.workflows[answer.content["id"]]
+        return answer
+
+
+class NewPoolsUnlisted(Standin):
+    def list_pools(self, call, query):
+        pools = call.org.pools
+        call.org.pools = dict(list(pools.items())[:2])
+        try:
+            return super().list_pools(call, query)
+        finally:
+            call.org.pools = pools
+
+
+class DescriptionOfPoolsLost(Standin):
+    def get_pool(self, call, pool_id):
+        answer = super().get_pool(call, pool_id)
+        answer.content["description"] = None
+        return answer
+
+
+class NamesOfWorkflowsInAscii(Standin):
+    def create_workflow(self, call, body):
+        return super().create_workflow(call, body.model_copy(update={"name": body.name and ascii(body.name)}))
+
+
+class MachinesNotAdded(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": []}))
+
+
+class MachineCountNotKept(Standin):
+    def pool_shown(self, org, pool):
+        return super().pool_shown(org, pool) | {"machine_count": 0}
+
+
+class UpdatesAtWorkLost(Standin):
+    """The worker has a copy of the run, which it writes at the end."""
+
+    def update_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if run.status == Status.RUNNING:
+            self.copies = {**getattr(self, "copies", {}), run.id: run.input_values}
+        return super().update_run(call, run_id, body)
+
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        copies = getattr(self, "copies", {}) if run.status in TERMINAL else {}
+        return shown | ({"input_values": copies[run.id]} if run.id in copies else {})
+
+
+class SameBytesDeletedTogether(Standin):
+    def forget_attachments(self, org, run):
+        contents = [one.content for one in org.attachments.values() if one.run_id == run.id]
+        super().forget_attachments(org, run)
+        for one in org.attachments.values():
+            if one.content in contents:
+                one.content = b""
+
+
+class LastEndedComesFirst(Standin):
+    def ordered(self, runs, query):
+        listed = super().ordered(runs, query)
+        if str(query.sort_mode) == "created_at_desc":
+            return listed
+        active = [run for run in listed if run.status not in TERMINAL]
+        ended = [run for run in listed if run.status in TERMINAL]
+        return active + sorted(ended, key=lambda run: run.ended_at, reverse=True)
+
+
+class SessionStopsAtADelete(Standin):
+    def forget(self, org, run):
+        session = org.sessions.get(run.session_id)
+        super().forget(org, run) if session is None or session.current is not run else org.runs.pop(run.id)
+
+
+class RetryFreesEqualFiles(Standin):
+    def take_over(self, org, run, body):
+        old = [one.content for one in org.attachments.values() if one.run_id == run.id]
+        super().take_over(org, run, body)
+        for one in org.attachments.values():
+            if body.file_inputs and one.content in old:
+                one.content = b""
+
+
+class NullClearsAliasOfARetry(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if "session_alias" in body.model_fields_set:
+            run.session_alias = body.session_alias
+
+
+class RetryGoesBackToTheFirstAlias(Standin):
+    def take_over(self, org, run, body):
+        self.first = {run.id: run.session_alias, **getattr(self, "first", {})}
+        super().take_over(org, run, body)
+        if body.session_alias is None:
+            run.session_alias = self.first[run.id]
+
+
+class LongKeysIgnored(Standin):
+    async def once(self, call, handle):
+        return await super().once(replace(call, key=None if len(call.key or "") > 512 else call.key), handle)
+
+
+class KeysComparedUpTo512Characters(Standin):
+    async def once(self, call, handle):
+        return await super().once(replace(call, key=call.key and call.key[:512]), handle)
+
+
+class ChecksCountAsEnded(Standin):
+    """While the results of a run are checked, a list by activity has it among those that ended."""
+
+    def ordered(self, runs, query):
+        listed = super().ordered(runs, query)
+        checks = [run for run in listed if run.status == Status.RUNNING and run.number % 2]
+        return [run for run in listed if run not in checks] + checks
+
+
+class CancelOfARunningRunStartsTheRest(WorksLong):
+    def move(self, org, run, status):
+        session = org.sessions.get(run.session_id or "")
+        all_start = status == Status.CANCELLED and session is not None and session.current is run
+        super().move(org, run, status)
+        while all_start and session.waiting:
+            start_next(self.lifecycle, org, session, self.now(org))
+
+
+class EndedSessionIsForgotten(WorksLong):
+    """Runs that join a session whose runs have all ended do not wait for each other."""
+
+    def bulk_made(self, call, body):
+        runs = super().bulk_made(call, body)
+        session = call.org.sessions.get(str(body.session_id))
+        others = [run for run in call.org.runs.values() if run.session_id == str(body.session_id) and run not in runs]
+        while session and others and all(run.status in TERMINAL for run in others) and session.waiting:
+            self.lifecycle.next_of(call.org, session, self.now(call.org))
+        return runs
+
+
+class RetriedRunsJoinAtOnce(WorksLong):
+    def again(self, org, run):
+        run.status = Status.SCHEDULING
+        run.epoch += 1
+        now = self.now(org)
+        self.lifecycle.at(org, now + self.lifecycle.wait_s(run), "start", run)
+
+
+class ListKnowsTheFirstSession(Standin):
+    def take_over(self, org, run, body):
+        self.first = {run.id: run.session_id, **getattr(self, "first", {})}
+        super().take_over(org, run, body)
+
+    def matches(self, run, query):
+        if query.session_id is None or query.workflow_id is not None:
+            return super().matches(run, query)
+        return getattr(self, "first", {}).get(run.id, run.session_id) == str(query.session_id)
+
+
+class FieldsHaveNoErrors(Standin):
+    def kept_fields(self, query):
+        return super().kept_fields(query) - {"error"}
+
+
+class FieldsHaveNoPools(Standin):
+    def kept_fields(self, query):
+        return super().kept_fields(query) - {"pool_ids"}
+
+
+class RetryKeepsThePickedMachine(Standin):
+    def machine_of(self, org, body, index, of):
+        wanted = set(map(str, body.pool_ids or ()))
+        fits = [name for name, machine in org.machines.items() if wanted and wanted <= set(machine["pools"])]
+        return super().machine_of(org, body, index, of) or (fits[-1] if fits else None)

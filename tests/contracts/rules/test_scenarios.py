@@ -21,6 +21,7 @@ from tests.standin.serving import serving
 WINDOWS = "runs seen through every list and read"
 RESOURCES = "runs with their resources"
 KEPT = "runs read again at the end: creation", "large creates read run by run", "runs read again at the end"
+CREATED = "created pools and workflows"
 STATUSES = "runs in every status"
 KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again after many others"
 ALL_RUNS = "single pages", "all runs listed at the end"
@@ -101,6 +102,28 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.BeginningOfAnIdIsEnough, "unknown ids", "READ-UNKNOWN"),
     (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
+    (faults.UpdatesAtWorkLost, "lifecycles of runs", "UPDATE-PARTIAL"),
+    (faults.SameBytesDeletedTogether, "deletes", "DELETE-GONE"),
+    (faults.LastEndedComesFirst, "single pages", "LIST-PAGE"),
+    (faults.RetryFreesEqualFiles, "retries", "RETRY-RULES"),
+    (faults.NullClearsAliasOfARetry, "retries", "RETRY-RULES"),
+    (faults.RetryGoesBackToTheFirstAlias, "retries", "RETRY-RULES"),
+    (faults.LongKeysIgnored, "idempotency keys repeated", "IDEM-REPLAY"),
+    (faults.KeysComparedUpTo512Characters, "two idempotency keys", "IDEM-REPLAY"),
+    (faults.ChecksCountAsEnded, "lifecycles of runs", "LIST-PAGE"),
+    (faults.CancelOfARunningRunStartsTheRest, "lifecycles of runs", "LIFECYCLE"),
+    (faults.EndedSessionIsForgotten, "lifecycles of runs", "LIFECYCLE"),
+    (faults.RetriedRunsJoinAtOnce, "lifecycles of runs", "LIFECYCLE"),
+    (faults.ListKnowsTheFirstSession, WINDOWS, "LIST-FILTER"),
+    (faults.FieldsHaveNoErrors, "lists with selected fields", "READ-BACK"),
+    (faults.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
+    (faults.RetryKeepsThePickedMachine, "machines picked from pools", "BULK-ECHO"),
+    (faults.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),
+    (faults.NewPoolsUnlisted, CREATED, "READ-BACK"),
+    (faults.DescriptionOfPoolsLost, CREATED, "READ-BACK"),
+    (faults.NamesOfWorkflowsInAscii, CREATED, "READ-BACK"),
+    (faults.MachinesNotAdded, CREATED, "READ-BACK"),
+    (faults.MachineCountNotKept, CREATED, "READ-BACK"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
     (faults.WrongSecretsShownInTheBody, "secrets in invalid requests", "SECRET-LEAK"),
     *(
@@ -157,6 +180,20 @@ def test_the_scenario_finds_the_fault(
     assert finding.rule == rule
     assert finding.exchanges
     assert not list(unclear(finding))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("kind", [None, faults.SessionStopsAtADelete])
+def test_a_session_that_does_not_go_on_is_told_and_fails_nothing(
+    kind: type | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("lifecycles of runs", monkeypatch)
+
+    result = result_of(kind)
+
+    assert not result.findings
+    told = [note for note in result.notes if "a session after one of them was changed (delete active) stayed" in note]
+    assert len(told) == (kind is not None)
 
 
 @pytest.mark.matrix

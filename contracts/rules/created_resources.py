@@ -1,0 +1,113 @@
+"""Pools and workflows: what was created can be read, reads the same, and is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.scenario import Scenario
+from contracts.oracle.run import changed_field
+from contracts.oracle.wording import counted
+from contracts.rules.listing import items_of
+
+_READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
+_TEXTS: Final = ("name", "description", "main_prompt")
+"""The fields that every server must keep as they were sent: it may check the schemas of a workflow."""
+_MAX_PAGES: Final = 20
+
+
+@dataclass(frozen=True)
+class CreatedCase(Case):
+    operation: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_created(context: CaseContext, case: CreatedCase) -> None:
+    sent = context.fill(case.body)
+    created = context.call(case.operation, body=sent)
+    if not created.accepted or not isinstance(created.body, dict) or not isinstance(created.body.get("id"), str):
+        raise Inconclusive(f"{case.operation} answers {created.status}")
+    _require_same(context, sent, created.body, created)
+    get, listing = _READ_BY[case.operation]
+    if context.check.offers(get):
+        _read(context, get, created.body["id"], created.body, created)
+    if context.check.offers(listing):
+        _find(context, listing, created)
+    if case.operation == "create_pool":
+        for machine in context.check.machines.known[:1]:
+            _add_machine(context, created, machine)
+
+
+def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, Any], *after: CallResult) -> CallResult:
+    read = context.call(get, identity)
+    cause, expected = f"{get} does not find what was created", "200, since it was created"
+    if context.require(read.accepted, "READ-BACK", cause, expected, read.words, *after, read):
+        _require_same(context, before, read.body, *after, read)
+    return read
+
+
+def _require_same(context: CaseContext, before: Mapping[str, Any], after: Any, *shown: CallResult) -> None:
+    if not isinstance(after, dict):
+        return  # judged with its answer
+    changed = changed_field(before, after, ("id", *_TEXTS))
+    name, problem = changed or ("", "")
+    cause, expected = f"{shown[-1].operation} shows another {name}", f"{name} as it was before"
+    context.require(changed is None, "READ-BACK", cause, expected, problem, *shown)
+
+
+def _find(context: CaseContext, listing: str, created: CallResult) -> None:
+    """Look for the resource in all pages of the list, whose order is not determined."""
+    identity = created.body["id"]
+    found: list[Any] = []
+    for page in range(_MAX_PAGES):
+        listed = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
+        if not listed.accepted:
+            raise Inconclusive(f"{listing} answers {listed.status}")
+        items = items_of(listed)
+        found = [item for item in items if item.get("id") == identity]
+        if found or len(items) < 1000:
+            break
+    else:
+        raise Inconclusive(f"{listing} has too many items")
+    cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
+    if context.require(found, "READ-BACK", cause, expected, "no such item", created, listed):
+        _require_same(context, created.body, found[0], created, listed)
+
+
+def _add_machine(context: CaseContext, created: CallResult, machine: str) -> None:
+    """Add a machine to a new pool. The pool reads the same, and the machine shows it."""
+    pool, offers = created.body["id"], context.check.offers
+    if not offers("add_machine_to_pool", "get_machine"):
+        return
+    added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine]})
+    if not added.accepted:
+        raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+    pool_read = _read(context, "get_pool", pool, created.body, created, added) if offers("get_pool") else added
+    count = pool_read.body.get("machine_count") if isinstance(pool_read.body, dict) else None
+    cause, expected = "machine_count of a pool", "a machine_count of 1, since one machine was added"
+    context.require(
+        count in (None, 1), "READ-BACK", cause, expected, f"machine_count {count}", created, added, pool_read
+    )
+    read = context.call("get_machine", machine)
+    pools = read.body.get("pools") if isinstance(read.body, dict) else None
+    if pools:  # a server may leave them out
+        is_member = any(isinstance(one, dict) and one.get("id") == pool for one in pools)
+        cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
+        got = counted(len(pools), "other pool")
+        context.require(is_member, "READ-BACK", cause, expected, got, created, added, read)
+
+
+def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
+    bodies = {
+        "create_pool": {"name": "«marker»", "description": "«marker:1» é"},
+        "create_workflow": {"main_prompt": "«marker»", "name": "«marker:1» é"},
+    }
+    yield from (CreatedCase(operation, body) for operation, body in bodies.items() if check.offers(operation))
+
+
+SCENARIOS = (Scenario("created pools and workflows", ("READ-BACK",), run_created, created_cases, priority=2),)
