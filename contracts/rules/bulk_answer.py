@@ -284,7 +284,7 @@ class PickCase(Case):
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """Judge that the machine of the run, if it gets one, belongs to its organisation and to all of its pools."""
-    most = max(*case.pools, *case.retried_in)
+    most = max(case.pools + case.retried_in)
     listed = context.call("list_pools", query=[("limit", str(most + 1))], token=case.token)
     ids = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)]
     if len(ids) <= most:
