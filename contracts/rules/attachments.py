@@ -12,6 +12,7 @@ from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
 from contracts.data.files import file, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
@@ -135,7 +136,8 @@ def _judge_content(
     got = read.answer.body
     expected = f"the {counted(len(content), 'byte')} that were sent"
     difference = partial(_difference, content, got)
-    is_right = context.require(got == content, "ATTACHMENTS", "other bytes", expected, difference, created, read)
+    wrong = [] if got == content else [Violation("ATTACHMENTS", "other bytes", expected, difference())]
+    is_right = context.judge("ATTACHMENTS", wrong, created, read, is_proof=True)
     if is_right and repeated:
         again = context.call_valid("download_run_attachment", attachment, after=[created, read])
         same, cause = again.answer.body == content, "other bytes the second time"

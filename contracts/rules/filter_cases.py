@@ -64,6 +64,7 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": "«marker:61»"}]}}]}}]],
     "second": ["x", "«marker:66»", "y"],
     "joined": "«marker:67» «marker:68»",
+    "long word": "«marker:72»" + "z" * 300 + "1",
     "one": "«marker:70»",
     "next": "«marker:71»",
 }
@@ -86,6 +87,8 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "the second of a list": "«marker:66»",
     "a second word": "«marker:68»",
     "a number in output_data": "«number:1»",
+    "a long word": "«marker:72»" + "z" * 300 + "1",
+    "a long word with another end": "«marker:72»" + "z" * 300 + "2",
     "the name of an input": "«marker:60»",
     "the name of a file": "«marker:62»",
     "the name of a secret": "«marker:63»",

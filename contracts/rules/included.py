@@ -7,7 +7,8 @@ from typing import Any, Final
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
-from contracts.rules.listing import NEWEST_FIRST, items_of
+from contracts.rules.list_check import judge_list
+from contracts.rules.listing import NEWEST_FIRST, items_of, page_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
 
 RULES = (
@@ -61,9 +62,14 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
         found.append((include, context.call_valid("get_run", run["id"], query=[("include", include)])))
         if context.check.offers("list_runs"):
             query = [("search", marker), ("include", include), NEWEST_FIRST]
+            every = context.call_valid("list_runs", query=[*query, ("limit", str(MAX_LIMIT))])
+            judge_list(
+                context, page_of(every, query, limit=MAX_LIMIT), (), lambda run_id: [one.result for one in creates]
+            )
             pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.pages)]
-            lists = [[("limit", str(MAX_LIMIT))], [("limit", str(MAX_LIMIT)), ("fields", "session_id")], *pages]
-            found += [(include, context.call_valid("list_runs", query=query + each)) for each in lists]
+            lists = [[("limit", str(MAX_LIMIT)), ("fields", "session_id")], *pages]
+            others = [context.call_valid("list_runs", query=query + each) for each in lists]
+            found += [(include, each) for each in (every, *others)]
     after = _read_each(context, ids)
     known = _stable(_resources(before), _resources(after))
     for include, result in found:

@@ -1,5 +1,6 @@
 """The lifecycle of runs: reads runs repeatedly and judges every status change between two reads."""
 
+import base64
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -259,6 +260,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         return
     if offers("list_run_attachments"):
         _judge_files_by_type(watched)
+    if offers("download_run_attachment"):
+        _judge_input_file(watched)
     if case.change == "delete ended" and offers("delete_run"):
         _delete_ended(watched)
     if case.change == "retry ended" and offers("retry_run"):
@@ -278,6 +281,17 @@ def _judge_files_by_type(watched: WatchedRuns) -> None:
             cause = f"the list of {name} attachments"
             wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
             run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
+
+
+def _judge_input_file(watched: WatchedRuns) -> None:
+    """Judge that the first file of a run that has ended can be downloaded as it was sent."""
+    run = watched.runs[-1]
+    sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
+    if sent and run.known.view.get("input_attachment_ids"):
+        result = run.context.call("download_run_attachment", run.known.view["input_attachment_ids"][0])
+        same = result.status == 200 and result.answer.body == base64.b64decode(sent[0]["content"])
+        cause, expected = "an input file is lost at the end of its run", "200 with the bytes of the file"
+        run.require(same, "ATTACHMENTS", cause, expected, *run.read_before, result)
 
 
 def _retry_ended(watched: WatchedRuns) -> None:

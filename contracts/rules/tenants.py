@@ -294,14 +294,18 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     files = {"file_inputs": [file(), file("b.txt")]}
     machine = {"machine_id": "«machine»"} if check.machines.available else {}
     everything = {"sensitive_input_values": {"pin": "«secret»"}, "start_session": True} | machine
+    created_by = [name for name in ("create_run_chain", "create_run") if check.offers(name)]
+    created = [  # each pair of create, organisation and state
+        TenantCase(_TRIED, created_by=create, by_second=by_second, cancelled=by_second == (number == 1))
+        for by_second in (False, True)
+        for number, create in enumerate(created_by)
+    ]
     yield TenantCase(_TRIED, inputs | files, widely=True)
+    yield from created[: len(created_by)]
     yield TenantCase(_TRIED)
     yield TenantCase(_TRIED, session)
     yield TenantCase(_TRIED, inputs | session, by_second=True, widely=True)
     yield TenantCase(_TRIED, inputs | files, cancelled=True)
     yield TenantCase(_TRIED, inputs | session | files, by_second=True, cancelled=True)
-    created_by = [name for name in ("create_run", "create_run_chain") if check.offers(name)]
-    for number, create in enumerate(created_by):  # each pair of create, organisation and state
-        for by_second in (False, True):
-            yield TenantCase(_TRIED, created_by=create, by_second=by_second, cancelled=by_second == (number == 0))
+    yield from created[len(created_by) :]
     yield TenantCase(_TRIED, inputs | everything | {"file_inputs": [file()]}, 101)

@@ -851,3 +851,27 @@ class RetryKeepsThePickedMachine(Standin):
         wanted = set(map(str, body.pool_ids or ()))
         fits = [name for name, machine in org.machines.items() if wanted and wanted <= set(machine["pools"])]
         return super().machine_of(org, body, index, of) or (fits[-1] if fits else None)
+
+
+class ListedForEachPool(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if "pools" in str(query.include):
+            pools = {name: len(machine["pools"]) for name, machine in call.org.machines.items()}
+            items = answer.content["items"]
+            answer.content["items"] = [item for item in items for _ in range(pools.get(item["machine_id"], 1))]
+        return answer
+
+
+class SearchIsCut(Standin):
+    def list_runs(self, call, query):
+        cut = query.search and query.search[:128]
+        return super().list_runs(call, query.model_copy(update={"search": cut}))
+
+
+class FilesAreCleanedUp(Standin):
+    class Lifecycle(Lifecycle):
+        def finish(self, org, run, when):
+            super().finish(org, run, when)
+            for attachment in run.input_attachment_ids or ():
+                org.attachments[attachment].content = b""
