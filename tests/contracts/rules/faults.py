@@ -176,10 +176,10 @@ class OldWorkEndsARetriedRun(Standin):
             super().advance(org, now)
 
         def wait_s(self, run):
-            return super().wait_s(run) if run.epoch == 0 else 0.9  # the old work ends first
+            return super().wait_s(run) if run.epoch == 0 else 2.0  # the old work ends first
 
         def work_s(self, run):
-            return super().work_s(run) if run.epoch == 0 else 30.0
+            return 1.0 if run.epoch == 0 else 30.0
 
         def start(self, org, run, when):
             if run.status in TERMINAL and run.status != Status.CANCELLED:
@@ -713,7 +713,7 @@ class MachineCountNotKept(Standin):
         return super().pool_shown(org, pool) | {"machine_count": 0}
 
 
-class UpdatesAtWorkLost(Standin):
+class UpdatesAtWorkLost(WorksLong):
     """The worker has a copy of the run, which it writes at the end."""
 
     def update_run(self, call, run_id, body):
