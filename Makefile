@@ -10,6 +10,10 @@ N ?= 40
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
+# The tests start hundreds of Python processes. Those that read compiled modules take half the processor time to start,
+# so they are written here even where the environment says PYTHONDONTWRITEBYTECODE, as many images of containers do.
+test coverage matrix full-matrix hostile: export PYTHONDONTWRITEBYTECODE =
+
 # worksteal leaves the tests of a file to one process, which makes their servers once
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --durations=10 $(ARGS)

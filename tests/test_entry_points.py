@@ -57,7 +57,8 @@ def test_a_command_says_which_other_package_is_in_the_way(project: Path, name: s
 
 def test_pytest_goes_on_without_the_plugins_and_says_so(project: Path):
     (project / "test_own.py").write_text("def test_own(): pass\n", encoding="utf-8")
-    done = run(project, "-m", "pytest", "-p", "no:cacheprovider", "test_own.py")
+    without = (f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "schemathesis"))
+    done = run(project, "-m", "pytest", *without, "test_own.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cyberdesk_mock is not available: another package is called 'mockserver' too" in done.stdout
 

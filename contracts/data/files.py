@@ -28,6 +28,11 @@ def content(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
+def pattern(step: int, period: int, size: int) -> bytes:
+    """Return the bytes of `index * step % period`."""
+    return (bytes(index * step % period for index in range(period)) * (size // period + 1))[:size]
+
+
 def file(name: str = "a.txt", raw: bytes = b"hello", **more: Any) -> dict[str, Any]:
     return {"filename": name, "content": content(raw), **more}
 
@@ -41,7 +46,7 @@ def unusual_contents() -> Iterator[bytes]:
         yield gzip.compress(text, mtime=0)
         yield zlib.compress(text)
     for size in limits.above(255, 2**18):
-        yield bytes(index * 7 % 251 for index in range(size))
+        yield pattern(7, 251, size)
 
 
 def unusual_inputs() -> Iterator[list[dict[str, Any]]]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
-from contracts.data.files import file, unusual_inputs
+from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
@@ -251,7 +251,7 @@ def _odd_files() -> list[dict[str, Any]]:
         file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
         file("noending", b"abc"),
         file("b" * 120 + ".csv", b"x"),
-        file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
+        file("large.dat", pattern(7, 251, 70_000)),
     ]
 
 
@@ -282,7 +282,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         yield AttachmentsCase(files, fields=fields, count=2)
     if check.offers("create_run"):
         yield AttachmentsCase([file(raw=b"x")], "create_run")
-    yield AttachmentsCase([file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))])
+    yield AttachmentsCase([file("big.bin", pattern(13, 256, 700_000))])
 
 
 SCENARIOS = (

@@ -100,7 +100,7 @@ def assert_decent(name: str, ended: Ended) -> None:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """All of them, some at a time, since most of it is starting and waiting."""
     folder = tmp_path_factory.mktemp("ended")
-    partly = ("--max-time", "15", "--rule", "READ-BACK", "--max-runs", "60")
+    partly = ("--max-time", "60", "--rule", "READ-BACK", "--max-runs", "60")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ends = {
             name: pool.submit(checked, name, folder / name, "--max-time", max_time)

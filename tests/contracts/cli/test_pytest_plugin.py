@@ -12,15 +12,17 @@ from tests.contracts.cli import fakes
 pytest_plugins = "pytester"
 
 URL = "http://127.0.0.1:4010"
+WITHOUT = tuple(f"-pno:{name}" for name in ("cov", "hypothesispytest", "schemathesis"))
+"""The plugins that stay out of these sessions: to import them takes most of the time of a session."""
 
 
 @pytest.fixture
 def run(pytester, engine):
-    """A session in this process. The plugins that these tests are run with stay out of it."""
+    """A session in this process."""
 
     def run_it(*args, target=URL, token="test-a", **settings):
         given = [*(("--target", target) if target else ()), *(("--token", token) if token else ())]
-        args = ("-p", "no:cov", "--pyargs", "contracts", *given, *map(str, args))
+        args = (*WITHOUT, "--pyargs", "contracts", *given, *map(str, args))
         return pytester.runpytest_inprocess(*args, **settings)
 
     return run_it
@@ -201,7 +203,7 @@ def test_a_missing_extra_is_reported(run, monkeypatch):
 def test_another_plugin_with_a_flag_of_the_same_name_is_reported(pytester, engine):
     pytester.makepyfile(other="def pytest_addoption(parser): parser.addoption('--target')")
     pytester.syspathinsert()
-    outcome = pytester.runpytest_inprocess("-p", "no:cov", "-p", "other", "--pyargs", "contracts")
+    outcome = pytester.runpytest_inprocess(*WITHOUT, "-p", "other", "--pyargs", "contracts")
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     assert "Another plugin has a flag of this name" in outcome.stderr.str()
 
@@ -257,11 +259,11 @@ def test_other_sessions_have_no_flags_of_ours_and_may_have_the_same(pytester):
         "    for name in ('--target', '--token', '--seed', '--report'): parser.addoption(name)"
     )
     pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('--target') == 'x'")
-    outcome = pytester.runpytest_inprocess("-p", "no:cov", "--target", "x")
+    outcome = pytester.runpytest_inprocess(*WITHOUT, "--target", "x")
     outcome.assert_outcomes(passed=1)
-    assert "--second-token" not in pytester.runpytest_inprocess("-p", "no:cov", "--help").stdout.str()
+    assert "--second-token" not in pytester.runpytest_inprocess(*WITHOUT, "--help").stdout.str()
 
 
 def test_other_sessions_with_workers_are_left_alone(pytester):
     pytester.makepyfile("def test_it(): pass")
-    pytester.runpytest_inprocess("-p", "no:cov", "-n", "1").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*WITHOUT, "-n", "1").assert_outcomes(passed=1)

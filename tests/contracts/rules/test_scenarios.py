@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -240,20 +241,26 @@ def test_reading_lists_of_over_1000_runs_has_a_bound_in_requests(
 
 
 class KeysAtOnceRefused(Standin):
-    """Refuses all requests with an idempotency key that are in progress at the same time."""
+    """Refuses all requests that are sent together under an idempotency key: the first waits for another, up to 2 s."""
 
-    in_progress = 0
-    overlapping = False
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.in_progress: Counter[str] = Counter()
+        self.met: set[str] = set()
 
     async def once(self, call: Any, handle: Any) -> Any:
-        self.in_progress += bool(call.key)
-        self.overlapping = self.in_progress > 1 or (self.overlapping and self.in_progress > 0)
+        if not call.key:
+            return await super().once(call, handle)
+        self.in_progress[call.key] += 1
+        if self.in_progress[call.key] > 1:
+            self.met.add(call.key)
         try:
-            await asyncio.sleep(0.05)
-            if call.key and self.overlapping:
-                return self.refused(422, "One at a time.", {}, call.path)
+            for _ in range(200):
+                if call.key in self.met:
+                    return self.refused(422, "One at a time.", {}, call.path)
+                await asyncio.sleep(0.01)
         finally:
-            self.in_progress -= bool(call.key)
+            self.in_progress[call.key] -= 1
         return await super().once(call, handle)
 
 

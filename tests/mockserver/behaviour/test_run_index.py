@@ -1,17 +1,11 @@
-"""The index of runs, held against lists that look at every run, and the number of runs that it looks at itself."""
+"""The index of runs, held against lists that look at every run."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import gc
-import itertools
-import json
-import tracemalloc
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -21,18 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mockserver.behaviour import ledger, run_index, run_sequence
 from mockserver.behaviour.batch import BATCH, TERMINAL, Session
-from mockserver.behaviour.batch_timelines import BatchTimelines
 from mockserver.behaviour.context import NO_PREFERENCES, Context
-from mockserver.behaviour.lifecycle import Schedules
 from mockserver.behaviour.run_list import Listing
-from mockserver.behaviour.run_sequence import RunSequence
-from mockserver.behaviour.run_states import RunStates
 from mockserver.behaviour.run_view import Run, find_run
-from mockserver.behaviour.status_steps import StatusSteps
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
 from mockserver.time_slice import TimeSlice
-from tests.bench.lists import WORKFLOWS, Server, made, table
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.behaviour.test_runs_list import Listing as ListMachine
 from tests.mockserver.inprocess import (
@@ -369,174 +357,3 @@ def test_of_a_session_only_its_machine_is_kept_once_all_its_runs_are_deleted(ord
     assert context.space.cached.timeline_count == 1
     assert mock.create(session_id=first["session_id"])["machine_id"] == first["machine_id"]
     assert mock.total() == 2
-
-
-# --- What a list costs
-
-
-class Looked:
-    """Counts the nodes that are counted, and the batches whose runs are looked at."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.nodes = self.batches = 0
-        count, places = RunSequence._count, RunStates.places
-
-        def counted(sequence: Any, node: Any, selection: Any) -> int:
-            self.nodes += 1
-            return count(sequence, node, selection)
-
-        def opened(states: Any, *args: Any) -> Any:
-            self.batches += 1
-            return places(states, *args)
-
-        monkeypatch.setattr(RunSequence, "_count", counted)
-        monkeypatch.setattr(RunStates, "places", opened)
-
-
-QUERIES: list[dict[str, Any]] = [
-    {},
-    {"sort_mode": "created_at_desc"},
-    {"status": "running"},
-    {"status": "success"},
-    {"status": "cancelled"},
-    {"workflow_id": ANY_OUTCOME},
-    {"workflow_id": ANY_OUTCOME, "status": "success"},
-    {"machine_id": FRONT_DESK_1, "status": "running"},
-    {"workflow_id": ANY_OUTCOME, "machine_id": FRONT_DESK_1},
-    {"created_at_from": "2026-01-01T00:00:00.000010Z"},
-    {"session_id": unknown_id()},
-]
-
-
-@pytest.mark.parametrize("runs", [1_000, 30_000, 300_000])
-def test_a_list_of_runs_made_by_the_thousand_looks_at_few_batches(runs, monkeypatch):
-    assert_cheap(1000, runs, 80, 40, monkeypatch)
-
-
-@pytest.mark.parametrize("runs", [1_000, 30_000])
-def test_a_list_of_runs_made_one_by_one_looks_at_few(runs, monkeypatch):
-    assert_cheap(1, runs, 2 * (128 + 128) + 10, 640, monkeypatch)
-
-
-def assert_cheap(each, runs, most_nodes, most_batches, monkeypatch):
-    async def go() -> None:
-        server = await made(runs, each)
-        for later_s, query in itertools.product((0, 12, 48), QUERIES):
-            server.clock.pass_time(later_s if query == QUERIES[0] else 0)
-            await server.call("GET", "/v1/runs", urlencode(query))
-            server.clock.pass_time(0.001)
-            with monkeypatch.context() as patch:
-                patch.setattr("mockserver.time_slice._SLICE_S", 60.0)  # a list that gives way looks at nodes again
-                looked = Looked(patch)
-                page = json.loads(await server.call("GET", "/v1/runs", urlencode({**query, "skip": runs // 2})))
-            assert page["total"] <= runs
-            assert looked.nodes <= most_nodes, (query, looked.nodes)
-            assert looked.batches <= most_batches, (query, looked.batches)
-
-    asyncio.run(go())
-
-
-def lives_between_suspensions(runs, after_s, query, monkeypatch) -> list[int]:
-    """How often a list computes or sorts the timelines of a batch between two places where other requests run."""
-    give_way, computed = TimeSlice.give_way, [0]
-
-    def counted(function: Any) -> Any:
-        def call(*args: Any) -> Any:
-            computed[-1] += 1
-            return function(*args)
-
-        return call
-
-    async def gave_way(time_slice: TimeSlice) -> None:
-        computed.append(0)
-        await give_way(time_slice)
-
-    async def go() -> None:
-        server = await made(runs, 1000)
-        server.clock.pass_time(after_s)
-        for kind, name in ((Schedules, "timelines"), (BatchTimelines, "_in_order")):
-            monkeypatch.setattr(kind, name, counted(getattr(kind, name)))
-        monkeypatch.setattr(TimeSlice, "give_way", gave_way)
-        monkeypatch.setattr(TimeSlice, "is_over", True)
-        await server.call("GET", "/v1/runs", urlencode(query))
-
-    asyncio.run(go())
-    return computed
-
-
-@pytest.mark.parametrize("query", [{}, {"status": "success"}, {"workflow_id": WORKFLOWS[0], "status": "error"}])
-def test_a_list_of_runs_that_cannot_have_ended_yet_computes_no_timelines(query, monkeypatch):
-    assert sum(lives_between_suspensions(100_000, 0, query, monkeypatch)) == 0
-
-
-@pytest.mark.parametrize("query", [{}, {"status": "running"}, {"status": "error", "limit": 1000}])
-def test_the_first_list_of_runs_in_motion_lets_others_run_after_each_batch(query, monkeypatch):
-    computed = lives_between_suspensions(50_000, 12, query, monkeypatch)
-    assert 50 <= sum(computed) <= 100
-    assert max(computed) == 1
-
-
-def test_a_run_that_changes_while_steps_are_merged_is_counted_rightly(monkeypatch):
-    merge, prepare = StatusSteps.merge, RunSequence.prepare
-    sequences: list[RunSequence] = []
-    removed: list[Any] = []
-
-    async def prepared(sequence: RunSequence, *args: Any) -> bool:
-        sequences[:] = [sequence]
-        return await prepare(sequence, *args)
-
-    def merging(steps: StatusSteps, parts: Any) -> Any:
-        for _ in merge(steps, parts):
-            if not removed:
-                batch = sequences[0]._spans[0].oldest
-                removed.append(sequences[0]._states.state(batch, 0).timeline)
-                sequences[0].change(batch, removed, [])
-            yield
-
-    async def go() -> int:
-        server = await made(40_000, 1000)
-        server.clock.pass_time(12)
-        totals = []
-        for status in STATUSES:
-            page = json.loads(await server.call("GET", "/v1/runs", f"limit=1&status={status}"))
-            totals.append(page["total"])
-        return sum(totals)
-
-    monkeypatch.setattr(RunSequence, "prepare", prepared)
-    monkeypatch.setattr(StatusSteps, "merge", merging)
-    assert asyncio.run(go()) == 40_000 - 1
-    assert removed
-
-
-def test_the_bench_of_lists_prints_its_table(capsys):
-    asyncio.run(table([100, 200], 10, moving=True, only="status"))
-    lines = capsys.readouterr().out.splitlines()
-    assert "| list | 100 runs | 200 runs | ratio | first | longest hold |" in lines
-    assert any(line.startswith("| status=success | ") for line in lines)
-
-
-@pytest.mark.parametrize(("each", "calls", "most_bytes"), [(1000, 50, 8), (1, 3_000, 1_300)])
-def test_a_stored_run_takes_few_bytes(each, calls, most_bytes):
-    """With an idempotency key, and an input of 50 bytes. Measured on 2026-11-26: 1.3 and 1,235 bytes."""
-
-    async def create(server: Server, number: int) -> None:
-        body = {"workflow_id": ANY_OUTCOME, "input_values": {"invoice": f"{number:032d}"}}
-        path = "/v1/runs" if each == 1 else "/v1/runs/bulk"
-        content = json.dumps(body if each == 1 else {**body, "count": each}).encode()
-        await server.call("POST", path, body=content, key=b"key-%032d" % number)
-
-    async def go() -> float:
-        server = Server(journal_bytes=0)
-        for number in range(100):
-            await create(server, number)
-        gc.collect()
-        tracemalloc.start()
-        try:
-            for number in range(100, 100 + calls):
-                await create(server, number)
-            gc.collect()
-            return tracemalloc.get_traced_memory()[0] / (calls * each)
-        finally:
-            tracemalloc.stop()
-
-    assert asyncio.run(go()) <= most_bytes

@@ -31,7 +31,8 @@ def run(pytester: pytest.Pytester) -> Run:
 
     def run_it(tests: str, *args: str) -> pytest.RunResult:
         pytester.makepyfile(PREAMBLE + tests)
-        return pytester.runpytest_inprocess("-p", "no:cov", "-p", "no:schemathesis", "--strict-markers", *args)
+        without = (f"-pno:{name}" for name in ("cov", "hypothesispytest", "schemathesis"))
+        return pytester.runpytest_inprocess(*without, "--strict-markers", *args)
 
     return run_it
 
