@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from mockserver.behaviour import run_search
 from mockserver.behaviour.batch import BATCH
 from mockserver.behaviour.run_view import shown_untouched
+from mockserver.behaviour.search_texts import values_of
 from mockserver.clock import text_of
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
@@ -340,6 +343,21 @@ def test_a_search_looks_into(name):
         mock.patch(f"/v1/runs/{run['id']}", {name: {"a": "a needle b"} if name == "output_data" else ["neeDLE"]})
 
     assert mock.ids(search=run["id"].upper()[4:30] if name == "id" else "needle") == [run["id"]]
+
+
+def test_a_long_text_is_searched_in_another_thread_while_other_requests_are_answered(monkeypatch):
+    threads = {}
+
+    def recorded(text: bytes) -> tuple[str, ...]:
+        threads[len(text)] = threading.current_thread()
+        return values_of(text)
+
+    monkeypatch.setattr(run_search, "values_of", recorded)
+    mock = Mock()
+    mock.create(input_values={"a": ["\N{HOT BEVERAGE}", *range(10_000)]})
+
+    assert mock.get("/v1/runs", params={"search": "\N{HOT BEVERAGE}"}).json()["total"] == 1
+    assert threads[max(threads)] is not threading.main_thread()
 
 
 def test_a_search_finds_ids_by_any_part_of_them():
