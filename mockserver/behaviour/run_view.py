@@ -131,6 +131,9 @@ async def find_run(context: Context, run_id: str) -> Found:
         return Found(Run(batch, index, change, single_timeline(context.space, batch, index, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
     timelines = await session_timelines(context, placement.session_id, session)
+    if context.transaction is None:
+        # Not while a write is under way: in a busy session, another request would always commit before it.
+        await timelines.compute(tail, index)
     if (await context.store.load(CHANGES, tail)).version != changes.version:
         raise Conflict(f"run {run_id} has moved on while its session was read")
     return Found(Run(batch, index, change, timelines[tail, index]), changes, session)

@@ -16,6 +16,7 @@ from mockserver.behaviour import run_search
 from mockserver.behaviour.batch import BATCH
 from mockserver.behaviour.run_view import shown_untouched
 from mockserver.behaviour.search_texts import values_of
+from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.clock import text_of
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
@@ -358,6 +359,26 @@ def test_a_long_text_is_searched_in_another_thread_while_other_requests_are_answ
 
     assert mock.get("/v1/runs", params={"search": "\N{HOT BEVERAGE}"}).json()["total"] == 1
     assert threads[max(threads)] is not threading.main_thread()
+
+
+@pytest.mark.parametrize("what", ["/v1/runs", "/v1/runs/{}"])
+def test_a_long_session_is_computed_in_parts_so_that_other_requests_are_answered_between_them(monkeypatch, what):
+    parts = []
+    compute_to = SessionTimelines._compute_to
+
+    def recorded(self: SessionTimelines, position: int) -> None:
+        before = len(self._timelines)
+        compute_to(self, position)
+        parts.append(len(self._timelines) - before)
+
+    monkeypatch.setattr(SessionTimelines, "_compute_to", recorded)
+    mock = Mock()
+    runs = mock.create_many(500, start_session=True)
+
+    mock.get(what.format(runs[-1]["id"]))
+
+    assert sum(parts) == 500
+    assert max(parts) < 100
 
 
 def test_a_search_finds_ids_by_any_part_of_them():
