@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.mockserver.inprocess import SUCCEEDS, Mock, new_organisation, unknown_id, violations
+from mockserver.behaviour import run_files
+from mockserver.behaviour.ids import Ids
+from tests.mockserver.inprocess import (
+    ENDS_AT_ONCE,
+    HAS_OUTPUT_FILES,
+    SUCCEEDS,
+    Mock,
+    new_organisation,
+    unknown_id,
+    violations,
+)
 
 
 def _file(content: bytes = b"hello", filename: str = "a.txt", **more):
@@ -284,3 +294,27 @@ def test_a_download_url_can_be_asked_for_its_head_and_for_nothing_else():
 
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "5")
     assert mock.request("POST", url, token=None).status_code == 404
+
+
+@pytest.mark.parametrize("workflow", [ENDS_AT_ONCE, HAS_OUTPUT_FILES])
+@pytest.mark.parametrize("skip", [0, 5_000])
+def test_a_list_makes_only_the_attachments_of_its_page(monkeypatch, workflow, skip):
+    made = 0
+    make = run_files._id
+
+    def counted(ids: Ids, place: int) -> str:
+        nonlocal made
+        made += 1
+        return make(ids, place)
+
+    mock = Mock()
+    mock.create_many(1000, workflow, file_inputs=[_file() for _ in range(10)])
+    monkeypatch.setattr(run_files, "_id", counted)
+
+    page = mock.get("/v1/run-attachments", params={"limit": 5, "skip": skip}).json()
+    outputs = mock.get("/v1/run-attachments", params={"limit": 5, "attachment_type": "output"}).json()
+
+    assert len(page["items"]) == 5
+    assert page["total"] == 10_000 + outputs["total"]
+    assert outputs["total"] == (2_000 if workflow == HAS_OUTPUT_FILES else 0)
+    assert made < 50
