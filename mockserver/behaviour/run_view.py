@@ -25,7 +25,7 @@ from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import Timeline, timeline_of
 from mockserver.behaviour.run_files import (
     Attachment,
-    ids_of,
+    AttachmentIDs,
     input_attachments,
     input_files,
     output_attachments,
@@ -218,8 +218,8 @@ def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
         b'"%b"' % status.encode(),
         set_.get("error", shown.error),
         set_.get("output_data", shown.output_data),
-        render_json(ids_of(inputs, run.place)) if inputs else NULL,
-        set_.get("output_attachment_ids") or (render_json(ids_of(outputs, run.place)) if outputs else NULL),
+        AttachmentIDs(inputs, run.place) if inputs else NULL,
+        set_.get("output_attachment_ids") or (AttachmentIDs(outputs, run.place) if outputs else NULL),
         set_.get("run_message_history", shown.history),
         run.input_values,
         placement.pool_ids,
@@ -424,7 +424,7 @@ def created_run_json(space: Space, batch: Batch, place: int) -> bytes:
         batch.workflow_id.encode(),
         _quoted(placement.machine_id),
         batch.ids.id(place).encode(),
-        render_json(ids_of(batch.files, place)) if batch.files else NULL,
+        AttachmentIDs(batch.files, place) if batch.files else NULL,
         batch.input_values,
         placement.pool_ids,
         batch.aliases,

@@ -318,3 +318,13 @@ def test_a_list_makes_only_the_attachments_of_its_page(monkeypatch, workflow, sk
     assert page["total"] == 10_000 + outputs["total"]
     assert outputs["total"] == (2_000 if workflow == HAS_OUTPUT_FILES else 0)
     assert made < 50
+
+
+def test_a_list_of_other_fields_makes_no_ids_of_attachments(monkeypatch):
+    mock = Mock()
+    mock.create_many(10, HAS_OUTPUT_FILES, file_inputs=[_file() for _ in range(10)])
+    monkeypatch.setattr(run_files, "_id", None)
+
+    items = mock.get("/v1/runs", params={"fields": "error"}).json()["items"]
+
+    assert len(items) == 10
