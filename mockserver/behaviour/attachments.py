@@ -20,6 +20,7 @@ from mockserver.spec import Call, render_json
 from mockserver.time_slice import TimeSlice
 
 _EXPIRES_IN_S = 300
+_LONGEST_FILENAME = 255
 
 
 async def list_run_attachments(call: Call, context: Context) -> Reply:
@@ -118,7 +119,11 @@ def download(attachment: Attachment) -> Reply:
 
 
 def _disposition(filename: str) -> str:
-    """RFC 6266: a name that is not plain ASCII is sent as an ASCII `filename` and as the exact `filename*`."""
+    """RFC 6266: a name that is not plain ASCII is sent as an ASCII `filename` and as the exact `filename*`.
+
+    Of a long name only the beginning: clients refuse long headers, and no file system has such names.
+    """
+    filename = filename[:_LONGEST_FILENAME]
     ascii_name = filename.encode("ascii", "replace").decode()
     plain = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
     extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"

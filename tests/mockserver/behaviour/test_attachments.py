@@ -42,6 +42,16 @@ def test_what_was_sent_is_downloaded_byte_for_byte(files, count):
             assert (download.status_code, download.content) == (200, content)
 
 
+@pytest.mark.parametrize("letter", ["a", "\N{HOT BEVERAGE}"])
+def test_a_download_with_a_long_name_has_a_header_that_clients_can_read(letter):
+    mock = new_organisation()
+    run = mock.create(file_inputs=[_file(filename=letter * 100_000)])
+    attachment = f"/v1/run-attachments/{run['input_attachment_ids'][0]}"
+
+    assert mock.get(attachment).json()["filename"] == letter * 100_000
+    assert len(mock.get(f"{attachment}/download").headers["content-disposition"]) < 4_000
+
+
 def test_a_large_file_comes_back_whole():
     mock = new_organisation()
     content = os.urandom(2_000_000)
