@@ -61,8 +61,10 @@ class Exchange:
                 raise RuntimeError("the application returned before its answer was whole")
         except ClientDisconnected:
             return
-        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+        except asyncio.CancelledError:
             self._connection.abort()
+            raise
+        except (GeneratorExit, KeyboardInterrupt, SystemExit):
             raise
         except MemoryError:
             _log.error("no memory for %s %s", self.head.method, self.scope["path"])

@@ -119,6 +119,24 @@ def test_an_exception_of_the_application_is_a_500_in_json(
     assert error.__name__ in caplog.text
 
 
+@pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, SystemExit])
+def test_what_ends_the_process_is_not_answered(error: type[BaseException]):
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def ends(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def run() -> bytes:
+        protocol, wire = Server(waits).connect()
+        protocol.data_received(request())
+        with pytest.raises(error):
+            protocol._exchange.run(ends).send(None)
+        return wire.written
+
+    assert asyncio.run(run()) == b""
+
+
 def test_an_application_that_gives_no_answer_is_a_500(caplog: pytest.LogCaptureFixture):
     async def silent(scope: Any, receive: Any, send: Any) -> None:
         pass
