@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mockserver.journal import LONGEST_ANSWER
-from mockserver.spec import Masker
+from mockserver.spec import Masker, parse_json
 
 _SECRET_PART = re.compile(
     r"authorization|cookie|token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private)key"
@@ -21,6 +21,8 @@ _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
 _MASK = "**********"
 _MAX_CUTS = 8
+_MAX_NESTING = 10_000
+"""Also of a body that the API refuses. What is nested too deeply to be masked is hidden."""
 
 
 def masked_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -54,11 +56,11 @@ def masked_query(query: bytes, masker: Masker) -> dict[str, Any]:
 
 
 def masked_content(body: bytes, masker: Masker) -> Any:
-    """Return the parsed JSON, or text if it is not JSON; None for an empty body. Sensitive values are masked."""
+    """Return the parsed JSON, or text if it is not JSON or too much; None for an empty body. Hides sensitive values."""
     if not body:
         return None
     try:
-        value = json.loads(body)
+        value, _ = parse_json(body, allow_constants=True, max_nesting=_MAX_NESTING)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
         value = _complete_part(text) if len(body) == LONGEST_ANSWER else text

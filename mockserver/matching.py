@@ -11,6 +11,7 @@ from mockserver.suggestions import suggestion
 _METHOD = re.compile(r"[A-Z]+|\*")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "*")
 _LONGEST = 1_000
+_MOST_SEGMENTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,16 @@ def _check_method(method: str) -> None:
 class PathPattern:
     """`*` and `{name}` stand for one segment, or a part of one, `**` for any number of segments.
 
-    Matching takes time in proportion to pattern times path. A regular expression might backtrack for much longer.
+    Matching takes time in proportion to pattern times path, of which what follows 32 segments counts as one more. A
+    regular expression might backtrack for much longer.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._segments = [None if each == "**" else _Segment(each) for each in text.split("/")]
+        self._segments = [None if each == "**" else _Segment(each) for each in _split(text)]
 
     def matches(self, path: str) -> bool:
-        segments, parts = self._segments, path.split("/")
+        segments, parts = self._segments, _split(path)
         at = part = 0
         wildcard = tried = -1
         while part < len(parts):
@@ -83,6 +85,10 @@ class PathPattern:
             else:
                 return False
         return all(segment is None for segment in segments[at:])
+
+
+def _split(path: str) -> list[str]:
+    return path.split("/", _MOST_SEGMENTS)
 
 
 class _Segment:

@@ -70,7 +70,7 @@ def lint(
         return ()
     found: list[str] = []
     if not headers.keys() <= _USUAL_HEADERS:
-        found += [warning for header in headers if (warning := _lookalike(header)) is not None]
+        found += [warning for header in headers if (warning := _lookalike(header[:100])) is not None]
     if query:
         names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
         names = [name for name in names if name and name not in QUERY_PREFERENCES]

@@ -21,7 +21,7 @@ _BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
-    """Stops on SIGINT or SIGTERM: answers in progress have `limits.shutdown_grace` seconds to finish.
+    """Stops on SIGINT, SIGTERM or SIGHUP: answers in progress have `limits.shutdown_grace` seconds to finish.
 
     A second SIGINT stops it at once.
     """
@@ -55,6 +55,10 @@ class Server(uvicorn.Server):
             return
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self.handle_exit)
+        # A terminal that is closed sends SIGHUP, which Windows does not have. `nohup` ignores it.
+        hangup = getattr(signal, "SIGHUP", None)
+        if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+            signal.signal(hangup, self.handle_exit)
         yield
 
 

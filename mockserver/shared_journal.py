@@ -7,6 +7,7 @@ sensitive values are masked before an entry is stored.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -15,6 +16,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
+from mockserver.bodies import LARGE_BODY
 from mockserver.errors import Unavailable
 from mockserver.events import Events
 from mockserver.journal import Entry, Journal, JournalBudget
@@ -65,7 +67,8 @@ class SharedJournal(Journal):
         if entry.seq < sys.maxsize or entry.answered_at is None:
             return
         entry.seq = 0
-        text = self._written(entry)
+        is_large = len(entry.body) > LARGE_BODY
+        text = await asyncio.to_thread(self._written, entry) if is_large else self._written(entry)
         try:
             entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.most_bytes)
         except Unavailable:

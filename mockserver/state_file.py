@@ -18,10 +18,16 @@ from mockserver.state_codec import StateError
 def load_states(path: Path, states: States) -> None:
     """Restore each namespace, and make this its state after a reset. Raises StartError.
 
-    Does nothing if the file does not exist. A file with an answer of `GET /__admin/state` is restored into the default
-    namespace.
+    If the file does not exist, nothing is restored. A file with an answer of `GET /__admin/state` is restored into the
+    default namespace.
     """
     document = _read(path)
+    try:
+        with _beside(path).open("wb"):
+            pass
+        _beside(path).unlink()
+    except OSError as error:
+        raise StartError(f"{path}: the state cannot be written there at the end: {error.strerror}") from error
     if document is None:
         return
     namespaces: Any = document.get("namespaces", {"": document})
@@ -41,8 +47,6 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise StartError(f"{path}: the state cannot be written there: {path.parent} is not a directory") from None
         return None
     except OSError as error:
         raise StartError(f"{path}: cannot read the state: {error.strerror}") from error
@@ -53,9 +57,13 @@ def _read(path: Path) -> dict[str, Any] | None:
     return document
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
+
+
 def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
     """Write the file completely or not at all. Raises OSError."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with beside.open("wb") as file:
             file.write(b'{"format":%d,"namespaces":{' % FORMAT)

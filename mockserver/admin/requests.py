@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from itertools import compress
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mockserver.admin.context import AdminContext, Server
+from mockserver.bodies import LARGE_BODY
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
@@ -17,7 +19,7 @@ from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
-from mockserver.time_slice import in_slices
+from mockserver.time_slice import TimeSlice, in_slices
 
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
@@ -64,13 +66,20 @@ async def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, 
 
 
 async def _rendered(entries: Sequence[Entry], context: AdminContext, show: Callable[[Entry, Server], Any]) -> bytes:
-    """Return the entries as items of a JSON array. They may be large, so each is rendered by itself."""
+    """Return the entries as items of a JSON array. One with a large body is rendered in a thread."""
 
     def render(entry: Entry) -> bytes:
         rendered: bytes = render_json(show(entry, context.server))
         return rendered
 
-    return b",".join(await in_slices(render, entries))
+    items: list[bytes] = []
+    time_slice = TimeSlice()
+    for entry in entries:
+        is_large = len(entry.body) > LARGE_BODY
+        items.append(await asyncio.to_thread(render, entry) if is_large else render(entry))
+        if time_slice.is_over:
+            await time_slice.give_way()
+    return b",".join(items)
 
 
 async def _between(context: AdminContext, filters: dict[str, Any]) -> Sequence[Entry]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import islice
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ from mockserver.behaviour.batch import BATCH, FILES, UNCHANGED, Batch, Changes, 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.paging import ListContent, page, window
-from mockserver.behaviour.run_files import Attachment, input_attachments, input_files
+from mockserver.behaviour.run_files import Attachment, input_attachments, input_files, output_attachments, output_files
 from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_view import Run, find_run, index_of
 from mockserver.clock import SECOND, text_of
@@ -21,6 +20,7 @@ from mockserver.spec import Call, render_json
 from mockserver.time_slice import TimeSlice
 
 _EXPIRES_IN_S = 300
+_LONGEST_FILENAME = 255
 
 
 async def list_run_attachments(call: Call, context: Context) -> Reply:
@@ -38,25 +38,25 @@ async def list_run_attachments(call: Call, context: Context) -> Reply:
     states = index.states.copy()
     for batch in _batches(index):
         changes = states.changes(batch)
-        if _has_outputs(batch, changes):
-            found = []
-            for place in range(batch.ids.size):
-                state = states.state(batch, place)
-                if state is not None:
-                    found += _of_types(context, Run(batch, place, changes.get(place, UNCHANGED), state.timeline), types)
-                if time_slice.is_over:
-                    await time_slice.give_way()
-            count = len(found)
-        elif "input" in types:
-            count = _count_inputs(batch, changes)
-            found = []
-            if count and len(shown) < limit and total + count > skip:
-                found = list(islice(_inputs(batch, changes), max(0, skip - total) + limit - len(shown)))
-        else:
-            continue
-        first = max(0, skip - total)
-        shown += [await _json(context, attachment) for attachment in found[first : first + limit - len(shown)]]
-        total += count
+        has_outputs = "output" in types and _has_outputs(batch, changes)
+        inputs = _count_inputs(batch, changes) if "input" in types else 0
+        places: Sequence[int] = range(batch.ids.size)
+        if not has_outputs and (total + inputs <= skip or len(shown) >= limit):
+            total += inputs
+            places = ()
+        for place in places:
+            state = states.state(batch, place)
+            if state is not None:
+                run = Run(batch, place, changes.get(place, UNCHANGED), state.timeline)
+                # The runs of a batch may have ten million attachments: only those of the page are made.
+                count = _count(context, run, types)
+                if total + count > skip and len(shown) < limit:
+                    first = max(0, skip - total)
+                    page_of_run = _of_types(context, run, types)[first : first + limit - len(shown)]
+                    shown += [await _json(context, attachment) for attachment in page_of_run]
+                total += count
+            if time_slice.is_over:
+                await time_slice.give_way()
         if time_slice.is_over:
             await time_slice.give_way()
     return Reply(200, ListContent(shown, total, skip, limit))
@@ -72,8 +72,18 @@ async def _attachments_of_run(context: Context, run_id: str, types: Collection[s
 
 
 def _of_types(context: Context, run: Run, types: Collection[str]) -> list[Attachment]:
-    every = run.attachments(context.sim_time, context.space.clock)
-    return [attachment for attachment in every if attachment.file.type in types]
+    found = input_attachments(run.batch, run.place, run.change) if "input" in types else []
+    if "output" in types:
+        when = context.sim_time, context.space.clock
+        found += output_attachments(run.batch, run.place, run.change, run.timeline, *when)
+    return found
+
+
+def _count(context: Context, run: Run, types: Collection[str]) -> int:
+    count = len(input_files(run.batch, run.change)) if "input" in types else 0
+    if "output" in types:
+        count += len(output_files(run.batch, run.change, run.timeline, context.sim_time))
+    return count
 
 
 def _batches(index: RunIndex) -> list[Batch]:
@@ -95,13 +105,6 @@ def _count_inputs(batch: Batch, changes: Changes) -> int:
     return count
 
 
-def _inputs(batch: Batch, changes: Changes) -> Iterator[Attachment]:
-    for place in range(batch.ids.size):
-        change = changes.get(place, UNCHANGED)
-        if change.deleted is None:
-            yield from input_attachments(batch, place, change)
-
-
 async def get_run_attachment(call: Call, context: Context) -> Reply:
     return Reply(200, BytesContent(await _json(context, await find_attachment(context, call.path["attachment_id"]))))
 
@@ -116,7 +119,11 @@ def download(attachment: Attachment) -> Reply:
 
 
 def _disposition(filename: str) -> str:
-    """RFC 6266: a name that is not plain ASCII is sent as an ASCII `filename` and as the exact `filename*`."""
+    """RFC 6266: a name that is not plain ASCII is sent as an ASCII `filename` and as the exact `filename*`.
+
+    Of a long name only the beginning: clients refuse long headers, and no file system has such names.
+    """
+    filename = filename[:_LONGEST_FILENAME]
     ascii_name = filename.encode("ascii", "replace").decode()
     plain = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
     extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"

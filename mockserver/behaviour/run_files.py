@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch, Change, File
 from mockserver.behaviour.ids import Ids
 from mockserver.behaviour.lifecycle import Timeline
 from mockserver.clock import Clock
+from mockserver.spec import render_json
+
+_ID_BYTES = 39
+"""An id in a JSON list."""
 
 
 class Attachment(NamedTuple):
@@ -30,8 +35,18 @@ def output_files(batch: Batch, change: Change, timeline: Timeline, sim_time: int
     return (*given, *made) if made and timeline.status_at(sim_time) == "success" else given
 
 
-def ids_of(files: Sequence[File], place: int) -> list[str]:
-    return [_id(file.ids, place) for file in files]
+@dataclass(frozen=True, slots=True)
+class AttachmentIDs:
+    """The JSON list of the ids of the files of a run. Rendered only if it is shown: a run may have 10,000 files."""
+
+    files: Sequence[File]
+    place: int
+
+    def __len__(self) -> int:
+        return len(self.files) * _ID_BYTES
+
+    def __bytes__(self) -> bytes:
+        return bytes(render_json([_id(file.ids, self.place) for file in self.files]))
 
 
 def input_attachments(batch: Batch, place: int, change: Change) -> list[Attachment]:

@@ -145,11 +145,14 @@ class RunIndex:
         session: Session | None = (await store.load(SESSION, session_id)).value
         batches: list[Batch] = []
         tails = list(dict.fromkeys(slot.batch_tail for slot in session.slots)) if session is not None else []
+        time_slice = TimeSlice()
         for tail, unit in zip(tails, await store.load_many(*((BATCH, tail) for tail in tails)), strict=True):
             batch: Batch | None = unit.value
             if batch is not None and tail in self._versions:
                 await self._take_changes(store, timelines_of, batch, is_new=False)
                 batches.append(batch)
+            if time_slice.is_over:
+                await time_slice.give_way()
         if batches:
             self._sessions[session_id] = batches
         else:
@@ -170,6 +173,7 @@ class RunIndex:
                 after[place] = RunState(placement.machine_id, self.states.timeline(batch, place, change))
             else:
                 timelines = await timelines_of(placement.session_id)
+                await timelines.compute(batch.tail, place)
                 after[place] = RunState(placement.machine_id, timelines[batch.tail, place], timelines)
         states = self.states
         before: dict[int, RunState | None]

@@ -27,12 +27,15 @@ class Overview:
         sources: list[list[tuple[Listing, Row]]] = []
         total = 0
         is_only = len(contexts) == 1
+        time_slice = TimeSlice()
         for context in contexts:
             listing = Listing(context, dict(query))
             first, most = (skip, limit) if is_only else (0, skip + limit)
             rows, runs = await listing.page(first, most, by_activity=False)
             sources.append([(listing, row) for row in rows])
             total += runs
+            if time_slice.is_over:
+                await time_slice.give_way()
         if is_only:
             return cls(sources[0], total)
         newest_first = merge(*sources, key=lambda each: -each[1].batch.created)

@@ -25,7 +25,7 @@ from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import Timeline, timeline_of
 from mockserver.behaviour.run_files import (
     Attachment,
-    ids_of,
+    AttachmentIDs,
     input_attachments,
     input_files,
     output_attachments,
@@ -131,6 +131,9 @@ async def find_run(context: Context, run_id: str) -> Found:
         return Found(Run(batch, index, change, single_timeline(context.space, batch, index, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
     timelines = await session_timelines(context, placement.session_id, session)
+    if context.transaction is None:
+        # Not while a write is under way: in a busy session, another request would always commit before it.
+        await timelines.compute(tail, index)
     if (await context.store.load(CHANGES, tail)).version != changes.version:
         raise Conflict(f"run {run_id} has moved on while its session was read")
     return Found(Run(batch, index, change, timelines[tail, index]), changes, session)
@@ -215,8 +218,8 @@ def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
         b'"%b"' % status.encode(),
         set_.get("error", shown.error),
         set_.get("output_data", shown.output_data),
-        render_json(ids_of(inputs, run.place)) if inputs else NULL,
-        set_.get("output_attachment_ids") or (render_json(ids_of(outputs, run.place)) if outputs else NULL),
+        AttachmentIDs(inputs, run.place) if inputs else NULL,
+        set_.get("output_attachment_ids") or (AttachmentIDs(outputs, run.place) if outputs else NULL),
         set_.get("run_message_history", shown.history),
         run.input_values,
         placement.pool_ids,
@@ -421,7 +424,7 @@ def created_run_json(space: Space, batch: Batch, place: int) -> bytes:
         batch.workflow_id.encode(),
         _quoted(placement.machine_id),
         batch.ids.id(place).encode(),
-        render_json(ids_of(batch.files, place)) if batch.files else NULL,
+        AttachmentIDs(batch.files, place) if batch.files else NULL,
         batch.input_values,
         placement.pool_ids,
         batch.aliases,

@@ -16,9 +16,12 @@ from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes, Slot
 from mockserver.behaviour.lifecycle import Schedules, Timeline, timeline_of
 from mockserver.behaviour.world import RunProfile
 from mockserver.errors import Conflict
+from mockserver.time_slice import TimeSlice
 
 _COMPUTED_AT_ONCE = 64
-"""If changed runs are so close together, it is tried at once whether those after them are as before."""
+"""So many take less than a millisecond.
+
+If changed runs are so close together, it is tried at once whether those after them are as before."""
 
 
 class Part(NamedTuple):
@@ -74,6 +77,15 @@ class SessionTimelines:
         if timeline is None:
             raise _has_left(*run)
         return timeline
+
+    async def compute(self, batch_tail: str, place: int) -> None:
+        """Compute what the timeline of a run needs, and let other requests run meanwhile."""
+        position = self._position(batch_tail, place)
+        time_slice = TimeSlice()
+        while len(self._timelines) <= position:
+            self._compute_to(min(len(self._timelines) + _COMPUTED_AT_ONCE, position))
+            if time_slice.is_over:
+                await time_slice.give_way()
 
     def free_before(self, batch_tail: str, place: int) -> int:
         """When all runs before this one have ended."""

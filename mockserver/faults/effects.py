@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
+from mockserver.bodies import LARGE_BODY
 from mockserver.clock import Clock
-from mockserver.errors import NotSupported
+from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
 from mockserver.journal import JOURNAL_KEY, Entry
 
@@ -37,6 +38,7 @@ class Connection(Protocol):
 
 
 CONNECTION_KEY = "mockserver.connection"
+_MOST_HELD_BYTES = 33_554_432
 
 
 @dataclass(slots=True)
@@ -67,20 +69,29 @@ class Exchange:
     def record_no_answer(self) -> None:
         self.record(None, [], b"")
 
-    async def captured(self) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Let the application answer, but hold the answer back from the client and from the journal."""
+    async def captured(self, *, keeps_body: bool = True) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Let the application answer, but hold the answer back from the client and from the journal.
+
+        Raises Unavailable if the body is kept and longer than `_MOST_HELD_BYTES`: the answer to a bulk create may have
+        gigabytes.
+        """
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
             entry.is_held_back = True
         start: Message = {}
         parts: list[bytes] = []
+        held = 0
 
         async def keep(message: Message) -> None:
-            nonlocal start
+            nonlocal start, held
             if message["type"] == "http.response.start":
                 start = message
-            else:
+            elif keeps_body:
                 parts.append(message.get("body", b""))
+                held += len(parts[-1])
+                if held > _MOST_HELD_BYTES:
+                    what = f"A fault changes answers of up to {_MOST_HELD_BYTES} bytes, and this one is longer"
+                    raise Unavailable(f"{what}. The request was handled")
 
         try:
             await self.handle(self.scope, self.receive, keep)
@@ -93,6 +104,15 @@ class Exchange:
         self.record(status, headers, body)
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+
+    async def answer_changed(
+        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, changed: bytes
+    ) -> None:
+        """Answer with a changed body. An answer without a body stays as it is: one to HEAD, or a 204."""
+        if body:
+            headers = [header for header in headers if header[0] != b"content-length"]
+            headers.append((b"content-length", b"%d" % len(changed)))
+        await self.answer(status, headers, changed if body else b"")
 
 
 class Effect(Protocol):
@@ -177,7 +197,7 @@ class LostAnswer:
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
-        await exchange.captured()
+        await exchange.captured(keeps_body=False)
         exchange.record_no_answer()
         connection.reset()
 
@@ -247,10 +267,10 @@ class NotJSON:
     async def apply(self, exchange: Exchange) -> None:
         status, headers, body = await exchange.captured()
         if self.after_bytes is None:
-            body = b'{"detail": <not json>'
+            changed = b'{"detail": <not json>'
         else:
-            body = body[: min(self.after_bytes, max(0, len(body) - 1))]
-        await exchange.answer(status, _sized(headers, len(body)), body)
+            changed = body[: min(self.after_bytes, max(0, len(body) - 1))]
+        await exchange.answer_changed(status, headers, body, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +281,9 @@ class BreakSchema:
 
     async def apply(self, exchange: Exchange) -> None:
         status, headers, body = await exchange.captured()
-        body = broken(body, self.how)
-        await exchange.answer(status, _sized(headers, len(body)), body)
+        is_large = len(body) > LARGE_BODY
+        changed = await asyncio.to_thread(broken, body, self.how) if is_large else broken(body, self.how)
+        await exchange.answer_changed(status, headers, body, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +324,8 @@ async def _previous_answer(entry: Entry) -> Entry | None:
 
     wanted = asked(entry)
     for before in reversed(await entry.journal.entries()):
+        if before.path != entry.path:
+            continue  # the journal may have ten thousands of entries
         length = dict(before.answer_headers).get(b"content-length")
         is_whole = before.status == 200 and before.answer_bytes == len(before.answer)
         if length is not None and entry.method != "HEAD":
@@ -310,8 +333,3 @@ async def _previous_answer(entry: Entry) -> Entry | None:
         if before is not entry and is_whole and asked(before) == wanted:
             return before
     return None
-
-
-def _sized(headers: list[tuple[bytes, bytes]], size: int) -> list[tuple[bytes, bytes]]:
-    kept = [header for header in headers if header[0] != b"content-length"]
-    return [*kept, (b"content-length", b"%d" % size)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from mockserver.bodies import Bodies, Disconnected
+from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import HTTPError
 from mockserver.faults.effects import Exchange
 from mockserver.faults.fault import Conditions, Fault
@@ -19,6 +20,7 @@ from mockserver.namespaces import Namespace
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
+from mockserver.spec import parse_json
 
 Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -118,10 +120,12 @@ class _Body:
         return self._content
 
     async def json(self) -> Any:
-        """Return None if the body is not JSON. Raises TooLarge or Disconnected."""
+        """Return None if the body is not JSON, or too much of it. Raises TooLarge or Disconnected."""
         if self._json is _UNREAD:
             try:
-                self._json = json.loads(await self.read())
+                content = await self.read()
+                parse = partial(parse_json, content, allow_constants=True)
+                self._json, _ = await asyncio.to_thread(parse) if len(content) > LARGE_BODY else parse()
             except (ValueError, RecursionError):
                 self._json = None
         return self._json

@@ -64,11 +64,13 @@ class Exchange:
         except asyncio.CancelledError:
             self._connection.abort()
             raise
+        except (GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
         except MemoryError:
             _log.error("no memory for %s %s", self.head.method, self.scope["path"])
             await self._fail(503, "There was not enough memory to handle the request")
             return
-        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the traceback
+        except BaseException:  # noqa: BLE001 - whatever it is (a panic in Rust is not an Exception), there is an answer
             _log.exception("the application failed at %s %r", self.head.method, self.scope["path"])
             await self._fail(500, "Internal Server Error")
             return

@@ -7,7 +7,7 @@ call = operations["get_thing"].decode(raw)
 
 from mockserver.spec.document import Document, SpecError, load
 from mockserver.spec.examples import reply
-from mockserver.spec.jsontext import render_json
+from mockserver.spec.jsontext import parse_json, render_json
 from mockserver.spec.operation import (
     Body,
     Bounds,
@@ -40,6 +40,7 @@ __all__ = [
     "compile_operations",
     "compile_schema",
     "load",
+    "parse_json",
     "render_json",
     "reply",
 ]

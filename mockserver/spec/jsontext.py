@@ -159,12 +159,17 @@ def render_json(value: Any) -> bytes:
     NaN and the infinities become null. A value with a lone surrogate is rendered in ASCII with escapes. Integers are
     written in full, however large.
 
-    Raises: TypeError for an object that is not a JSON value, RecursionError past about 900 levels.
+    Raises: TypeError for an object that is not a JSON value, RecursionError past about 900 levels, MemoryError.
     """
     try:
         return to_json(value, inf_nan_mode="null")
     except PydanticSerializationError:
         return _render_with_json(value)
+    except BaseException as error:
+        # Without memory pydantic-core panics, and that is not an Exception.
+        if type(error).__name__ == "PanicException":
+            raise MemoryError from error
+        raise
 
 
 def _render_with_json(value: Any) -> bytes:

@@ -8,7 +8,11 @@ allowing errors", 1992).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
+
+_PART = 65_536
+"""A text is searched in parts of this length: other threads wait while a regular expression searches one."""
 
 
 class Misspelled:
@@ -22,10 +26,12 @@ class Misspelled:
         # n edits change at most n of n + 1 pieces of the word: a text that contains none of the pieces cannot match.
         pieces = self._most + 1
         ends = [len(word) * piece // pieces for piece in range(pieces + 1)]
-        self._pieces = re.compile("|".join(re.escape(word[start:stop]) for start, stop in pairwise(ends)))
+        self._pieces = [word[start:stop] for start, stop in pairwise(ends)]
+        self._longest_piece = max(map(len, self._pieces))
+        self._any_piece = re.compile("|".join(map(re.escape, self._pieces)))
 
     def is_whole(self, text: str) -> bool:
-        if abs(len(text) - len(self._word)) > self._most or self._pieces.search(text) is None:
+        if abs(len(text) - len(self._word)) > self._most or self._any_piece.search(text) is None:
             return False
         return self._edits(text) <= self._most
 
@@ -33,7 +39,7 @@ class Misspelled:
         """Also True if the first `most_looks` occurrences of pieces do not match but more follow: it stops there."""
         reach = len(self._word) + self._most
         looked_until = 0
-        for looks, piece in enumerate(self._pieces.finditer(text)):
+        for looks, piece in enumerate(self._pieces_in(text)):
             if looks == most_looks:
                 return True
             start, stop = max(piece.start() - reach, looked_until - reach), piece.end() + reach
@@ -41,6 +47,18 @@ class Misspelled:
                 return True
             looked_until = stop
         return False
+
+    def _pieces_in(self, text: str) -> Iterator[re.Match[str]]:
+        start = 0
+        while start < len(text):
+            stop = start + _PART
+            end = stop + self._longest_piece - 1
+            part = text[start:end]
+            if any(piece in part for piece in self._pieces):  # ten times as fast as the regular expression
+                for found in self._any_piece.finditer(text, start, end):
+                    yield found
+                    stop = max(stop, found.end())
+            start = stop
 
     def _edits(self, text: str) -> int:
         """The edit distance (Levenshtein) of the whole text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic_core import ValidationError
@@ -187,14 +187,30 @@ _NOT_PLAIN = bytes(code for code in range(256) if not (code < 128 and chr(code).
 _ESCAPE = re.compile(
     r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|=([0-9A-F]{2})|&#x([0-9a-fA-F]{1,6});|&#([0-9]{1,7});"
 )
+_ESCAPE_BEGINS = re.compile(r"[\\%=&]")
+_LONGEST_ESCAPE = len("&#1114111;")
+_PART = 65_536
 _MAX_ESCAPE_LEVELS = 3
 """How many levels of escaping are undone: for example JSON in a form in JSON."""
+
+
+class _Compatible(dict[int, str]):
+    """The ASCII characters that a character stands for, such as fi for a ligature.
+
+    For each character by itself: to normalise a text takes quadratic time in the length of its rows of combining marks.
+    """
+
+    def __missing__(self, code: int) -> str:
+        return unicodedata.normalize("NFKD", chr(code)).encode("ascii", "ignore").decode()
+
+
+_COMPATIBLE = _Compatible()
 
 
 def _plain(text: str) -> str:
     """Return only the ASCII letters and digits of a text, in lower case."""
     if not text.isascii() and len(text) <= _LONGEST_NORMALIZED:
-        text = unicodedata.normalize("NFKC", text)
+        text = text.translate(_COMPATIBLE)
     return text.encode("ascii", "ignore").translate(_LOWER, _NOT_PLAIN).decode("ascii")
 
 
@@ -206,8 +222,19 @@ def _unescaped(text: str) -> str | None:
             break
         if marks > _MAX_ESCAPES:
             return None
-        text = _ESCAPE.sub(_character, text)
+        text = "".join(_ESCAPE.sub(_character, part) for part in _parts(text))
     return text
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split a long text between its escapes: other threads wait while a regular expression searches a part."""
+    start = 0
+    while start < len(text):
+        end = start + _PART
+        mark = _ESCAPE_BEGINS.search(text, end - _LONGEST_ESCAPE, end) if end < len(text) else None
+        stop = end if mark is None else mark.start()
+        yield text[start:stop]
+        start = stop
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -57,6 +57,15 @@ def test_what_the_control_api_has_answered_can_be_given_too(tmp_path):
         assert _call(f"{url}/v1/runs")["total"] == 1
 
 
+def test_the_state_is_written_when_the_terminal_is_closed(tmp_path):
+    state = tmp_path / "state.json"
+    with serving("--state", str(state)) as (process, url):
+        _call(f"{url}/__admin/health")
+        assert _end(process, signal.SIGHUP) == 0
+
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -81,12 +90,13 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line_and_left_alone(tmp_path,
     assert state.read_text(encoding="utf-8") == content
 
 
-def test_a_place_where_nothing_can_be_written_is_told_at_the_start(tmp_path):
-    with started("--port", "0", "--state", str(tmp_path / "none" / "state.json")) as process:
+@pytest.mark.parametrize("name", ["none/state.json", "a" * 250])
+def test_a_place_where_nothing_can_be_written_is_told_at_the_start(tmp_path, name):
+    with started("--port", "0", "--state", str(tmp_path / name)) as process:
         _, error = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 2
-    assert b"is not a directory" in error
+    assert b"the state cannot be written there at the end: " in error
 
 
 def test_a_state_that_cannot_be_written_at_the_end_is_told_and_the_exit_code_says_so(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import threading
 from typing import Any
 
 import pytest
 
+from mockserver.spec import Masker
 from tests.mockserver.admin.control import START, controlled_mock
 from tests.mockserver.inprocess import ENDS_AT_ONCE, SUCCEEDS, unknown_id
 
@@ -39,6 +41,26 @@ def test_an_entry_holds_the_whole_exchange():
     assert (entry["answer"]["bytes"], entry["answer"]["truncated"]) == (len(answer.content), False)
     assert 0 <= entry["duration_ms"] < 60_000
     assert mock.asked("/requests/1") == entry
+
+
+def test_a_large_body_is_masked_in_another_thread_while_other_requests_are_answered(monkeypatch):
+    threads = set()
+    masked = Masker.masked
+
+    def recorded(self: Masker, value: Any) -> Any:
+        threads.add(threading.current_thread())
+        return masked(self, value)
+
+    monkeypatch.setattr(Masker, "masked", recorded)
+    mock = controlled_mock()
+    values = {"text": "x" * 100_000}
+    mock.post("/v1/runs", {"workflow_id": SUCCEEDS, "input_values": values})
+
+    [entry] = mock.requests()
+
+    assert entry["body"]["input_values"] == values
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_entries_stand_in_the_order_in_which_requests_came_at_the_time_of_the_clock():

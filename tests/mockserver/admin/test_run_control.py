@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from mockserver.behaviour import run_overview
+from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import (
     IS_CHECKED,
@@ -383,3 +385,23 @@ def test_changes_at_once_are_all_done():
 
     assert mock.run(all_at_once()) == [200] * 30
     assert mock.asked("/runs")["counts"] == {"success": 30}
+
+
+def test_a_list_over_many_organisations_lets_other_requests_run_after_each(monkeypatch):
+    turns = 0
+
+    class OverAtOnce(TimeSlice):
+        is_over = True
+
+        async def give_way(self) -> None:
+            nonlocal turns
+            turns += 1
+
+    monkeypatch.setattr(run_overview, "TimeSlice", OverAtOnce)
+    mock = controlled_mock()
+    for number in range(5):
+        mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, token=f"test-{number}")
+
+    assert mock.asked("/runs")["total"] == 5
+    lists, organisations_and_rows = 2, 5 + 5
+    assert turns == lists * organisations_and_rows

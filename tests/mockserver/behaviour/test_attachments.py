@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.mockserver.inprocess import SUCCEEDS, Mock, new_organisation, unknown_id, violations
+from mockserver.behaviour import run_files
+from mockserver.behaviour.ids import Ids
+from tests.mockserver.inprocess import (
+    ENDS_AT_ONCE,
+    HAS_OUTPUT_FILES,
+    SUCCEEDS,
+    Mock,
+    new_organisation,
+    unknown_id,
+    violations,
+)
 
 
 def _file(content: bytes = b"hello", filename: str = "a.txt", **more):
@@ -30,6 +40,16 @@ def test_what_was_sent_is_downloaded_byte_for_byte(files, count):
             assert (shown["filename"], shown["size_bytes"], shown["run_id"]) == (name, len(content), run["id"])
             download = mock.get(f"/v1/run-attachments/{id_}/download")
             assert (download.status_code, download.content) == (200, content)
+
+
+@pytest.mark.parametrize("letter", ["a", "\N{HOT BEVERAGE}"])
+def test_a_download_with_a_long_name_has_a_header_that_clients_can_read(letter):
+    mock = new_organisation()
+    run = mock.create(file_inputs=[_file(filename=letter * 100_000)])
+    attachment = f"/v1/run-attachments/{run['input_attachment_ids'][0]}"
+
+    assert mock.get(attachment).json()["filename"] == letter * 100_000
+    assert len(mock.get(f"{attachment}/download").headers["content-disposition"]) < 4_000
 
 
 def test_a_large_file_comes_back_whole():
@@ -284,3 +304,37 @@ def test_a_download_url_can_be_asked_for_its_head_and_for_nothing_else():
 
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "5")
     assert mock.request("POST", url, token=None).status_code == 404
+
+
+@pytest.mark.parametrize("workflow", [ENDS_AT_ONCE, HAS_OUTPUT_FILES])
+@pytest.mark.parametrize("skip", [0, 5_000])
+def test_a_list_makes_only_the_attachments_of_its_page(monkeypatch, workflow, skip):
+    made = 0
+    make = run_files._id
+
+    def counted(ids: Ids, place: int) -> str:
+        nonlocal made
+        made += 1
+        return make(ids, place)
+
+    mock = Mock()
+    mock.create_many(1000, workflow, file_inputs=[_file() for _ in range(10)])
+    monkeypatch.setattr(run_files, "_id", counted)
+
+    page = mock.get("/v1/run-attachments", params={"limit": 5, "skip": skip}).json()
+    outputs = mock.get("/v1/run-attachments", params={"limit": 5, "attachment_type": "output"}).json()
+
+    assert len(page["items"]) == 5
+    assert page["total"] == 10_000 + outputs["total"]
+    assert outputs["total"] == (2_000 if workflow == HAS_OUTPUT_FILES else 0)
+    assert made < 50
+
+
+def test_a_list_of_other_fields_makes_no_ids_of_attachments(monkeypatch):
+    mock = Mock()
+    mock.create_many(10, HAS_OUTPUT_FILES, file_inputs=[_file() for _ in range(10)])
+    monkeypatch.setattr(run_files, "_id", None)
+
+    items = mock.get("/v1/runs", params={"fields": "error"}).json()["items"]
+
+    assert len(items) == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,8 +12,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from mockserver.behaviour import run_search
 from mockserver.behaviour.batch import BATCH
 from mockserver.behaviour.run_view import shown_untouched
+from mockserver.behaviour.search_texts import values_of
+from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.clock import text_of
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
@@ -340,6 +344,41 @@ def test_a_search_looks_into(name):
         mock.patch(f"/v1/runs/{run['id']}", {name: {"a": "a needle b"} if name == "output_data" else ["neeDLE"]})
 
     assert mock.ids(search=run["id"].upper()[4:30] if name == "id" else "needle") == [run["id"]]
+
+
+def test_a_long_text_is_searched_in_another_thread_while_other_requests_are_answered(monkeypatch):
+    threads = {}
+
+    def recorded(text: bytes) -> tuple[str, ...]:
+        threads[len(text)] = threading.current_thread()
+        return values_of(text)
+
+    monkeypatch.setattr(run_search, "values_of", recorded)
+    mock = Mock()
+    mock.create(input_values={"a": ["\N{HOT BEVERAGE}", *range(10_000)]})
+
+    assert mock.get("/v1/runs", params={"search": "\N{HOT BEVERAGE}"}).json()["total"] == 1
+    assert threads[max(threads)] is not threading.main_thread()
+
+
+@pytest.mark.parametrize("what", ["/v1/runs", "/v1/runs/{}"])
+def test_a_long_session_is_computed_in_parts_so_that_other_requests_are_answered_between_them(monkeypatch, what):
+    parts = []
+    compute_to = SessionTimelines._compute_to
+
+    def recorded(self: SessionTimelines, position: int) -> None:
+        before = len(self._timelines)
+        compute_to(self, position)
+        parts.append(len(self._timelines) - before)
+
+    monkeypatch.setattr(SessionTimelines, "_compute_to", recorded)
+    mock = Mock()
+    runs = mock.create_many(500, start_session=True)
+
+    mock.get(what.format(runs[-1]["id"]))
+
+    assert sum(parts) == 500
+    assert max(parts) < 100
 
 
 def test_a_search_finds_ids_by_any_part_of_them():

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mockserver.faults import effects
 from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS, TAKES_TWENTY_MINUTES
 
@@ -100,6 +101,36 @@ def test_an_answer_to_head_has_no_body():
     answer = _ask(mock, "HEAD")
 
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (503, b"", "7")
+
+
+@pytest.mark.parametrize("fault", ["not-json", "truncated-json", "break-schema"])
+def test_an_answer_without_a_body_is_not_changed(fault):
+    mock = controlled_mock()
+    run = mock.create()
+    length = _ask(mock).headers["content-length"]
+    mock.fault(match="*", fault=fault)
+
+    head = _ask(mock, "HEAD")
+    deleted = _ask(mock, "DELETE", f"/v1/runs/{run['id']}")
+
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", length)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert "content-length" not in deleted.headers
+
+
+@pytest.mark.parametrize("fault", ["not-json", "truncated-json", "break-schema", "slow"])
+def test_an_answer_that_is_too_long_to_be_held_back_gets_a_503(fault, monkeypatch):
+    monkeypatch.setattr(effects, "_MOST_HELD_BYTES", 10_000)
+    mock = controlled_mock()
+    mock.fault(match="*", fault=fault)
+
+    answer = _ask(mock, "POST", "/v1/runs/bulk", json={"workflow_id": SUCCEEDS, "count": 1000})
+
+    assert answer.status_code == 503
+    assert "10000 bytes" in answer.json()["detail"]
+    assert mock.last_request()["status"] == 503
+    mock.control("DELETE", "/faults")
+    assert mock.total() == 1000
 
 
 # --- Delays

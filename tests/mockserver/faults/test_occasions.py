@@ -161,6 +161,16 @@ def test_a_body_that_is_no_json_object_meets_no_fault_that_asks_for_values(conte
     assert refused in (400, 422)
 
 
+def test_a_body_of_too_many_values_meets_no_fault_and_is_not_parsed_for_it_or_for_the_journal():
+    mock = controlled_mock()
+    mock.fault(match="*", body={"/count": 5}, answer={"status": 400})
+    body = b'{"count": 5, "input_values": {"a": [%b1]}}' % (b"1," * 600_000)
+
+    headers = {"Content-Type": "application/json"}
+    assert _status(mock, "POST", "/v1/runs/bulk", content=body, headers=headers) == 413
+    assert isinstance(mock.last_request()["body"], str)
+
+
 def test_a_body_that_is_too_large_to_look_into_is_refused_as_without_a_fault():
     mock = controlled_mock(max_body=1_000)
     mock.fault(match="*", body={"/workflow_id": SUCCEEDS}, answer=_500)

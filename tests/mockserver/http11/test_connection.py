@@ -99,17 +99,42 @@ def test_no_header_can_break_out_of_its_line(caplog: pytest.LogCaptureFixture):
     assert answers(written) == [(500, b'{"detail":"Internal Server Error"}')]
 
 
+class Panic(BaseException):
+    """As an extension in Rust raises it."""
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, Panic])
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_exception_of_the_application_is_a_500_in_json(begun: bool, caplog: pytest.LogCaptureFixture):
+def test_an_exception_of_the_application_is_a_500_in_json(
+    begun: bool, error: type[BaseException], caplog: pytest.LogCaptureFixture
+):
     async def fails(scope: Any, receive: Any, send: Any) -> None:
         if begun:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
-        raise ZeroDivisionError
+        raise error
 
     wire = exchange(fails, request())
     assert details(wire) == [(500, "Internal Server Error")]
     assert wire.is_half_closed
-    assert "ZeroDivisionError" in caplog.text
+    assert error.__name__ in caplog.text
+
+
+@pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, SystemExit])
+def test_what_ends_the_process_is_not_answered(error: type[BaseException]):
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def ends(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def run() -> bytes:
+        protocol, wire = Server(waits).connect()
+        protocol.data_received(request())
+        with pytest.raises(error):
+            protocol._exchange.run(ends).send(None)
+        return wire.written
+
+    assert asyncio.run(run()) == b""
 
 
 def test_an_application_that_gives_no_answer_is_a_500(caplog: pytest.LogCaptureFixture):

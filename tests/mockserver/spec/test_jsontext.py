@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.spec import render_json
+from mockserver.spec import jsontext, render_json
 from mockserver.spec.jsontext import MAX_NESTING, parse_json
 
 _values: st.SearchStrategy[Any] = st.recursive(
@@ -108,3 +108,16 @@ def test_other_threads_run_between_the_integers_of_a_large_text():
         sys.setswitchinterval(interval)
         other.join()
     assert after - before >= 5  # on a busy machine the other thread gets few of the 500 turns; without the fix, none
+
+
+def test_a_panic_for_want_of_memory_is_a_memory_error(monkeypatch):
+    class PanicException(BaseException):
+        """As pydantic-core raises it."""
+
+    def panic(value: object, **how: object) -> bytes:
+        raise PanicException("PyObject pointer is null")
+
+    monkeypatch.setattr(jsontext, "to_json", panic)
+
+    with pytest.raises(MemoryError):
+        render_json({})

@@ -1,6 +1,7 @@
 """Nothing that stands under a sensitive name is shown in a violation."""
 
 import json
+import unicodedata
 from importlib.resources import files
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.spec import Invalid, Operation, RawRequest, compile_operations, load, render_json
+from mockserver.spec import violations as violations_module
 from tests.mockserver.spec.inline import body_operation
 from tests.mockserver.spec.requests import UUID
 
@@ -248,6 +250,35 @@ def test_what_stands_under_a_misspelt_name_is_masked_however_the_body_is_written
 def test_names_that_only_have_some_letters_in_common_are_shown(operations, name):
     violation, _ = violations(operations["bulk_create_runs"], {name: {"a": "shown"}})
     assert violation["input"] == {name: {"a": "shown"}}
+
+
+def test_combining_marks_are_never_normalised_as_a_row_which_takes_quadratic_time(operations, monkeypatch):
+    normalised: list[str] = []
+    normalize = unicodedata.normalize
+
+    def recorded(form: Any, text: str) -> str:
+        normalised.append(text)
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", recorded)
+    marks = "a" + "\u0316\u0302" * 500
+
+    [one, whole] = violations(operations["bulk_create_runs"], {"workflow_id": marks, "ｓensitive": 1})
+
+    assert (one["input"], whole["input"]) == (marks, {"workflow_id": marks, "ｓensitive": MASK})
+    assert set(map(len, normalised)) <= {1}
+
+
+@pytest.mark.parametrize("escape", ["%{:02x}", "\\u{:04x}", "&#{:07};", "&#x{:06x};", "={:02X}", "\\x{:02x}"])
+def test_a_long_text_is_unescaped_in_parts_that_cut_no_escape(operations, monkeypatch, escape):
+    monkeypatch.setattr(violations_module, "_PART", 12)
+    name = "".join(map(escape.format, b"sensitive_inputs"))
+
+    for before in range(12):
+        [violation] = violations(
+            operations["bulk_create_runs"], b"x" * before + name.encode(), content_type="text/plain"
+        )
+        assert violation["input"] == MASK
 
 
 def test_what_would_take_too_long_to_judge_is_masked(operations):

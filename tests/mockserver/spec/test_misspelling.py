@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.spec import misspelling
 from mockserver.spec.misspelling import Misspelled
 
 _words = st.text("abc", min_size=1, max_size=7)
@@ -39,3 +43,21 @@ def test_after_too_many_looks_it_is_taken_for_found():
     word = Misspelled("sensitive", 2)
     assert not word.is_part_of("sen-" * 50, most_looks=50)
     assert word.is_part_of("sen-" * 51, most_looks=50)
+
+
+def test_a_long_text_is_searched_in_parts_and_a_word_that_two_of_them_share_is_found(monkeypatch):
+    monkeypatch.setattr(misspelling, "_PART", 7)
+    word = Misspelled("sensitive", 2)
+    searched = []
+
+    class Pieces:
+        def finditer(self, text: str, start: int, stop: int) -> Iterator[re.Match[str]]:
+            searched.append(stop - start)
+            return re.compile("sen|sit|ive").finditer(text, start, stop)
+
+    for before in range(20):
+        assert word.is_part_of("x" * before + "senitve" + "x" * 20, most_looks=100)
+    word._any_piece = Pieces()
+    assert not word.is_part_of("xsenx" * 20, most_looks=100)
+    assert len(searched) > 1
+    assert max(searched) <= 7 + 2
