@@ -197,8 +197,9 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
 def _judge_window(
     context: CaseContext, result: CallResult, window: dict[str, int], mine: set[str], created: CallResult
 ) -> None:
-    """Judge one page of the list: the number of its items, and total, skip and limit."""
-    expected = {"total": len(mine), "skip": 0, "limit": 100} | window
+    """Judge one page of the list: the number of its items, and total, skip and limit. Its usual limit is not known."""
+    usual = result.body.get("limit")
+    expected = {"total": len(mine), "skip": 0, "limit": usual if type(usual) is int and usual > 0 else 100} | window
     frame = {name: result.body.get(name) for name in expected}
     items = items_of(result)
     full = min(expected["limit"], max(0, len(mine) - expected["skip"]))

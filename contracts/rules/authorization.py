@@ -25,7 +25,7 @@ RULES = (
         "AUTH-REQUIRED",
         "doc",
         "Every operation except health needs an Authorization header",
-        "Without the header, or with an empty one, each operation answers 401 or 403 and does nothing.",
+        "Without the header, or with an empty one, each operation answers 401 or 403 and does nothing. Health answers.",
         GROUP,
     ),
     Rule(
@@ -118,6 +118,11 @@ class CredentialsCase(Case):
     repeated: bool = False
 
 
+@dataclass(frozen=True)
+class HealthCase(Case):
+    """A request to health without an Authorization header."""
+
+
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     request = _valid_request(context, case)
     earlier = [context.send(request)] if case.repeated else []
@@ -132,6 +137,13 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
                 refused.append(result)
         if refused and not case.repeated:
             _require_no_effect(context, case.operation, rule, refused)
+
+
+def run_health(context: CaseContext, case: HealthCase) -> None:
+    """Health is the operation that needs no authorization."""
+    result = context.call("health_check", token=None)
+    cause, expected = "health needs authorization", "a success, since health needs no authorization"
+    context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
 
 
 def _with_credentials(request: Request, header: str | None) -> Request:
@@ -281,6 +293,14 @@ SCENARIOS = (
         ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
         run_unauthorized,
         unauthorized_cases,
+    ),
+    Scenario(
+        "health without credentials",
+        ("AUTH-REQUIRED",),
+        run_health,
+        lambda check: [HealthCase()],
+        needs=("health_check",),
+        creates=False,
     ),
     Scenario("access by another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases),
 )

@@ -16,7 +16,7 @@ from contracts.oracle.wording import counted
 from contracts.rules.listing import items_of
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
-_TEXTS: Final = ("name", "description", "main_prompt")
+_KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
 """The fields that every server must keep as they were sent: it may check the schemas of a workflow."""
 _MAX_PAGES: Final = 20
 
@@ -33,6 +33,8 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
     if not created.accepted or not isinstance(created.body, dict) or not isinstance(created.body.get("id"), str):
         raise Inconclusive(f"{case.operation} answers {created.status}")
     _require_same(context, sent, created.body, created)
+    if case.operation == "create_pool":
+        _require_machine_count(context, 0, created)
     get, listing = _READ_BY[case.operation]
     if context.check.offers(get):
         _read(context, get, created.body["id"], created.body, created)
@@ -54,10 +56,17 @@ def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, An
 def _require_same(context: CaseContext, before: Mapping[str, Any], after: Any, *shown: CallResult) -> None:
     if not isinstance(after, dict):
         return  # judged with its answer
-    changed = changed_field(before, after, ("id", *_TEXTS))
+    changed = changed_field(before, after, _KEPT)
     name, problem = changed or ("", "")
     cause, expected = f"{shown[-1].operation} shows another {name}", f"{name} as it was before"
     context.require(changed is None, "READ-BACK", cause, expected, problem, *shown)
+
+
+def _require_machine_count(context: CaseContext, machines: int, *shown: CallResult) -> None:
+    body = shown[-1].body
+    count = body.get("machine_count") if isinstance(body, dict) else None
+    cause, expected = "machine_count of a pool", f"a machine_count of {machines}, as many as were added"
+    context.require(count in (None, machines), "READ-BACK", cause, expected, f"machine_count {count}", *shown)
 
 
 def _find(context: CaseContext, listing: str, created: CallResult) -> None:
@@ -88,11 +97,7 @@ def _add_machine(context: CaseContext, created: CallResult, machine: str) -> Non
     if not added.accepted:
         raise Inconclusive(f"add_machine_to_pool answers {added.status}")
     pool_read = _read(context, "get_pool", pool, created.body, created, added) if offers("get_pool") else added
-    count = pool_read.body.get("machine_count") if isinstance(pool_read.body, dict) else None
-    cause, expected = "machine_count of a pool", "a machine_count of 1, since one machine was added"
-    context.require(
-        count in (None, 1), "READ-BACK", cause, expected, f"machine_count {count}", created, added, pool_read
-    )
+    _require_machine_count(context, 1, created, added, pool_read)
     read = context.call("get_machine", machine)
     pools = read.body.get("pools") if isinstance(read.body, dict) else None
     if pools:  # a server may leave them out
@@ -103,9 +108,9 @@ def _add_machine(context: CaseContext, created: CallResult, machine: str) -> Non
 
 
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
-    bodies = {
+    bodies: dict[str, dict[str, Any]] = {
         "create_pool": {"name": "«marker»", "description": "«marker:1» é"},
-        "create_workflow": {"main_prompt": "«marker»", "name": "«marker:1» é"},
+        "create_workflow": {"main_prompt": "«marker»", "name": "«marker:1» é", "is_webhooks_enabled": True},
     }
     yield from (CreatedCase(operation, body) for operation, body in bodies.items() if check.offers(operation))
 

@@ -10,7 +10,16 @@ from contracts.data.case_order import covering
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
 from contracts.oracle.run import STATUSES
-from contracts.rules.filters import CHANGES, Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
+from contracts.rules.filters import (
+    CHANGES,
+    CapitalsCase,
+    Filter,
+    FilterCase,
+    NonsenseCase,
+    run_capitals,
+    run_filters,
+    run_nonsense,
+)
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
 from contracts.rules.rule import READING_AND_CHANGING, Rule
@@ -248,5 +257,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS),
     Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS),
     Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS),
+    Scenario("filters by ids in capitals", ("LIST-FILTER",), run_capitals, lambda check: [CapitalsCase()], needs=LISTS),
     Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS),
 )

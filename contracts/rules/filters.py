@@ -10,7 +10,7 @@ from contracts.engine import Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
 from contracts.rules.list_check import check_list, judge_list
-from contracts.rules.listing import page_of
+from contracts.rules.listing import items_of, page_of
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,28 @@ class NonsenseCase(Case):
     """Filters with values that no run can have."""
 
     queries: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class CapitalsCase(Case):
+    """Filters by ids, in capitals."""
+
+    names: Sequence[str] = ("workflow_id", "session_id", "machine_id")
+
+
+def run_capitals(context: CaseContext, case: CapitalsCase) -> None:
+    """The target must refuse an id in capitals, or find the run by it."""
+    isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
+    run = isolated.runs[0]
+    for name in case.names:
+        if not run.get(name):
+            continue
+        result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
+        found = not result.accepted or any(item.get("id") == run["id"] for item in items_of(result))
+        cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
+        context.require(
+            found, "LIST-FILTER", cause, expected, "a list without the run", *isolated.creates_of(None), result
+        )
 
 
 def run_nonsense(context: CaseContext, case: NonsenseCase) -> None:

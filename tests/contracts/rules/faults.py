@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
-from tests.standin.models import Status
+from tests.standin.models import RunQuery, Status
 from tests.standin.store import TERMINAL, Lifecycle, Run
 
 
@@ -875,3 +875,30 @@ class FilesAreCleanedUp(Standin):
             super().finish(org, run, when)
             for attachment in run.input_attachment_ids or ():
                 org.attachments[attachment].content = b""
+
+
+class NewPoolsHaveAllMachines(Standin):
+    def create_pool(self, call, body):
+        answer = super().create_pool(call, body)
+        answer.content["machine_count"] = len(call.org.machines)
+        return answer
+
+
+class WebhooksAreNotEnabled(Standin):
+    def create_workflow(self, call, body):
+        return super().create_workflow(call, body.model_copy(update={"is_webhooks_enabled": False}))
+
+
+class OutputsAreSorted(Standin):
+    def change(self, run, name, value):
+        super().change(run, name, sorted(value) if name == "output_attachment_ids" and value else value)
+
+
+class HealthNeedsAToken(Standin):
+    def health_check(self):
+        return Answer(401, {"detail": "Log in first."})
+
+
+class CapitalsFindNothing(Standin):
+    class RunQuery(RunQuery):
+        session_id: str | None = None
