@@ -41,7 +41,7 @@ def unusual_contents() -> Iterator[bytes]:
     yield from (b"", b"\x00", b"a", b"ab", b"abc", b"abcd", b" padded \n", b"\n", b"\r\n", b"a\r\nb\n", b"\x00" * 16)
     yield from (b"\xff\xfe", b"\xef\xbb\xbfbom", "wide".encode("utf-16"), "é日😀".encode(), "é".encode("latin-1"))
     yield from (b'{"a": 1}', b"%PDF-1.4\n", b"PK\x03\x04 no archive", b"\x89PNG\r\n\x1a\n", bytes(range(256)))
-    yield b"YWJj"  # itself base64: shows whether content is encoded or decoded twice
+    yield from (b"YWJj", b"aGVsbG8gd29ybGQ=")  # itself base64: shows whether content is encoded or decoded twice
     for text in (b"", b"unpacked", b"unpacked " * 1000):
         yield gzip.compress(text, mtime=0)
         yield zlib.compress(text)

@@ -97,6 +97,12 @@ def put(value: Json, path: Path, new: Json) -> Json:
     return changed
 
 
+def rename(value: Json, path: Path, name: str) -> Json:
+    """Return a copy in which the member at the path has another name."""
+    parent, dropped = path[:-1], drop(value, path)
+    return put(dropped, parent, at(dropped, parent) | {name: at(value, path)})
+
+
 def drop(value: Json, path: Path) -> Json:
     if len(path) == 1:
         if isinstance(value, dict):

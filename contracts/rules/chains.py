@@ -160,17 +160,17 @@ def _judge_files(
         left.remove(raw)
 
 
-def _step(index: int, *names: str) -> dict[str, Any]:
+def _step(index: int, *names: str, workflow: int | None = None) -> dict[str, Any]:
     features = {name: write_bodies.for_step(write_bodies.STEP_FEATURES[name][0], index) for name in names}
-    return {"workflow_id": f"«workflow:{index}»"} | features
+    return {"workflow_id": f"«workflow:{index if workflow is None else workflow}»"} | features
 
 
 def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
-    distinct = check.workflows.accepts_made_up
+    workflows = limits.MAX_COUNT if check.workflows.accepts_made_up else max(1, len(check.workflows.known))
     names = tuple(write_bodies.STEP_FEATURES)
 
     def steps_of(*features: Sequence[str]) -> list[dict[str, Any]]:
-        return [_step(index if distinct else 0, *some) for index, some in enumerate(features)]
+        return [_step(index, *some, workflow=index % workflows) for index, some in enumerate(features)]
 
     for number, size in enumerate(limits.above(1, 101)):
         yield ChainCase({"steps": steps_of(*[names if number % 2 else ()] * size)}, reads_all=size <= 11)

@@ -52,7 +52,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
             body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_made_up else "«machine»"
         if number % 3 == 2 and check.sessions.accepts_made_up and isolating_filter(check) != "session_id":
             body["session_id"] = f"«session:{number % 2}»"
-        if number % 4 == 3 and check.workflows.accepts_made_up:
+        if number % 4 == 3 and (check.workflows.accepts_made_up or len(check.workflows.known) > 1):
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
     if check.pools.known:

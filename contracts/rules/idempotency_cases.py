@@ -231,8 +231,13 @@ _PAIRS: Final[dict[str, tuple[tuple[Any, Any], ...]]] = {
     "session_alias": (("a", "b"),),
     "steps": (
         *(([_FIRST], [_FIRST, _LAST]), ([_FIRST, _LAST], [_LAST, _FIRST]), ([_FIRST] * 10, [_FIRST] * 11)),
-        *(([_FIRST, _LAST], [_FIRST, _LAST | {name: {"a": "«secret»"}}]) for name in ("inputs", "sensitive_inputs")),
-        *(([_FIRST, _LAST], [_FIRST, _LAST | other]) for other in ({"session_alias": "a"}, {"workflow_id": "«uuid»"})),
+        *(
+            ([_FIRST, _LAST], [_FIRST, _LAST | other])
+            for other in (
+                *({"inputs": {"a": "«marker»"}}, {"sensitive_inputs": {"a": "«secret»"}}),
+                *({"session_alias": "a"}, {"workflow_id": "«uuid»"}),
+            )
+        ),
     ),
     "status": ((ABSENT, "cancelled"),),
     "error": ((["a"], ["b"]), (["a", "b"], ["a", "c"])),

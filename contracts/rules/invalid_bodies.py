@@ -163,7 +163,10 @@ def _wrong_parts(operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any
         for wrong in _wrong_nestings(mutations.at(full, path)):
             yield mutations.put(full, path, wrong)
         if isinstance(path[-1], str):
-            yield mutations.drop(full, path)
+            dropped = mutations.drop(full, path)
+            yield dropped
+            if read(operation, dropped).is_invalid:  # a required field, whose name is read with its capitals
+                yield mutations.rename(full, path, path[-1].capitalize())
 
 
 def _share(values: Sequence[Any], path: mutations.Path) -> Sequence[Any]:

@@ -1,8 +1,8 @@
 """Runs that one filter separates from all others, so that lists can be judged while other clients create runs too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.oracle.run_list import DELETED, Candidate, Query
@@ -53,16 +53,25 @@ def within(isolated: IsolatedRuns, query: Query) -> Query:
     return query if isolated.filter[0] in named else [isolated.filter, *query]
 
 
-def isolating_filter(check: CheckContext) -> str:
+_DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_session", "machine_id", "pool_ids"})
+
+
+def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
+    """Return the name of a filter: not by session if fields of the case (`varied`) depend on the session."""
     if check.workflows.accepts_made_up:
         return "workflow_id"
-    return "session_id" if check.sessions.accepts_made_up else "search"
+    is_free = check.sessions.accepts_made_up and _DEPEND_ON_SESSION.isdisjoint(varied)
+    return "session_id" if is_free else "search"
 
 
-def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
+def isolating_fields(context: CaseContext, varied: Collection[str] = ()) -> tuple[tuple[str, str], dict[str, Any]]:
     """Return a filter that only the case's runs match, and the fields of a create that make them match."""
+    return _isolating(context, isolating_filter(context.check, varied))
+
+
+def _isolating(context: CaseContext, name: str) -> tuple[tuple[str, str], dict[str, Any]]:
     fields = {"workflow_id": context.placeholder("workflow")}
-    match isolating_filter(context.check):
+    match name:
         case "workflow_id":
             return ("workflow_id", fields["workflow_id"]), fields
         case "session_id":
@@ -73,10 +82,12 @@ def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, A
             return ("search", marker), fields | {"input_values": {"marker": marker}}
 
 
-def create_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
+def create_isolated_runs(
+    context: CaseContext, bodies: Sequence[Mapping[str, Any]], varied: Collection[str] = ()
+) -> IsolatedRuns:
     if context.check.is_live:
         return _create_live_isolated_runs(context, bodies)
-    isolated = IsolatedRuns(isolating_fields(context)[0])
+    isolated = IsolatedRuns(isolating_fields(context, varied)[0])
     for body in bodies:
         grow(context, isolated, body)
     return isolated
@@ -84,7 +95,7 @@ def create_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any
 
 def grow(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
     """Create more runs that the filter matches."""
-    _, fields = isolating_fields(context)
+    _, fields = _isolating(context, isolated.filter[0])
     own = dict(context.fill(dict(body)))
     if "session_id" in fields:
         own.pop("start_session", None)  # with both, a server may use another session

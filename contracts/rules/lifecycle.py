@@ -65,7 +65,7 @@ class LifecycleCase(RunCase):
     ends_first: Literal["", "cancel", "delete"] = ""
     """What is done with all these runs before further ones are created in their session."""
     runs_after: int = 0
-    """How many runs are created afterwards in the session of the first run."""
+    """How many runs a bulk create makes afterwards in the session of the first run, after a single create of one."""
     joining: int = 0
     """How many runs without a session are created beside them, cancelled, and retried in their session."""
     retried: int = 0
@@ -195,6 +195,9 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
         run.cancel() if case.ends_first == "cancel" else run.delete()
     runs = [run for run in runs if not run.known.is_deleted]
     if case.runs_after:
+        if context.check.offers("create_run"):  # both kinds of create may join a session
+            single = RunCase({"session_id": session}, is_single=True)
+            runs.append(TrackedRun.of(context, create_for(context, single)))
         more = context.some_runs(case.runs_after, session_id=session)
         runs += [TrackedRun.of(context, more, index) for index in range(case.runs_after)]
     for run in runs[: case.retried]:

@@ -83,7 +83,7 @@ _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at
 
 
 def run_views(context: CaseContext, case: ViewsCase) -> None:
-    isolated = create_isolated_runs(context, [{"count": case.count, **case.fields}])
+    isolated = create_isolated_runs(context, [{"count": case.count, **case.fields}], varied=case.fields)
     written = isolated.made[0]
     stable = [*stable_fields(written.parsed), *case.results]
     for run in isolated.runs if case.results else ():

@@ -93,7 +93,8 @@ def run_read_consistency(context: CaseContext, case: ConsistencyCase) -> None:
 
 
 def _create_runs(context: CaseContext, case: ConsistencyCase) -> IsolatedRuns:
-    chosen, fields = isolating_fields(context)
+    varied = {*case.body, *(name for event in case.events for name in event.body)}
+    chosen, fields = isolating_fields(context, varied)
     isolated = IsolatedRuns(chosen)
     body = context.fill(case.body)
     if "session_id" in fields:

@@ -12,7 +12,7 @@ from contracts.engine import Case, CheckContext
 from contracts.rules.bulk_answer import features_of
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 from contracts.rules.updates import UPDATES
-from contracts.rules.writes import with_made_up_ids
+from contracts.rules.writes import with_available_ids
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
     for row in rows({name: write_bodies.UPDATE_VALUES[name] for name in UPDATES if name != "output_attachment_ids"}):
         yield rich.with_events(Event("update", row), widely=True)
         yield rich.with_events(CANCEL, Event("update", row))
-    for row in rows(with_made_up_ids(check, write_bodies.RETRY_FEATURES)):
+    for row in rows(with_available_ids(check, write_bodies.RETRY_FEATURES)):
         yield rich.with_events(CANCEL, Event("retry", row))
     machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
     bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
@@ -146,8 +146,8 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
         yield plain.with_events(*again, each=True)
         yield plain.with_events(Event("update", {"input_values": {"a": 1}}), widely=True)
     for kind, ids in (("machine", check.machines), ("session", check.sessions)):
-        if ids.accepts_made_up:
-            one, other = f"«{kind}:10»", f"«{kind}:11»"
+        if ids.accepts_made_up or len(ids.known) > 1:
+            one, other = (f"«{kind}:10»", f"«{kind}:11»") if ids.accepts_made_up else (f"«{kind}»", f"«{kind}:1»")
             for new in (other, one):
                 moved = ConsistencyCase(operation, {f"{kind}_id": one})
                 yield moved.with_events(CANCEL, Event("retry", {f"{kind}_id": new}), widely=True)

@@ -11,7 +11,7 @@ from contracts.oracle.run import TERMINAL
 from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import with_made_up_ids
+from contracts.rules.writes import with_available_ids
 
 RULES = (
     Rule(
@@ -108,7 +108,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         "file_inputs": [file("old.txt", b"old")],
     }
     filled = write_bodies.SOME_RESULTS
-    features = with_made_up_ids(check, write_bodies.RETRY_FEATURES)
+    features = with_available_ids(check, write_bodies.RETRY_FEATURES)
     yield retry_case(filled=filled)
     yield retry_case(filled=filled, fields=rich)
     for name, value in filled.items():

@@ -902,3 +902,16 @@ class HealthNeedsAToken(Standin):
 class CapitalsFindNothing(Standin):
     class RunQuery(RunQuery):
         session_id: str | None = None
+
+
+class NamesInAnyCase(Standin):
+    def parse(self, raw):
+        value = super().parse(raw)
+        return {name.lower(): inner for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+class StepsHaveTheLastWorkflow(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        run = super().step_made(call, body, index, of, session_id, created_at)
+        run.workflow_id = str(body.steps[-1].workflow_id)
+        return run

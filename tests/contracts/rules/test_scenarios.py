@@ -127,6 +127,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.OutputsAreSorted, "updates", "UPDATE-PARTIAL"),
     (faults.CapitalsFindNothing, "filters by ids in capitals", "LIST-FILTER"),
     (faults.HealthNeedsAToken, "health without credentials", "AUTH-REQUIRED"),
+    (faults.NamesInAnyCase, "invalid requests", "REQ-WORKFLOW"),
     (faults.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),
     (faults.NewPoolsUnlisted, CREATED, "READ-BACK"),
     (faults.DescriptionOfPoolsLost, CREATED, "READ-BACK"),
@@ -189,6 +190,27 @@ def test_the_scenario_finds_the_fault(
     assert finding.rule == rule
     assert finding.exchanges
     assert not list(unclear(finding))
+
+
+STRICT = ("unknown_workflow_refused", "unknown_machine_refused", "unknown_pool_refused")
+
+
+@pytest.mark.parametrize(
+    ("kind", "scenario", "rule"),
+    [
+        pytest.param(faults.ListKnowsTheFirstSession, WINDOWS, "LIST-FILTER", marks=pytest.mark.matrix),
+        (faults.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
+        (faults.StepsHaveTheLastWorkflow, "chains", "CHAIN-RULES"),
+    ],
+)
+def test_the_scenario_finds_the_fault_of_a_server_that_refuses_unknown_ids(
+    kind: type, scenario: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(scenario, monkeypatch)
+
+    result = result_of(kind, *STRICT)
+
+    assert rule in {finding.rule for finding in result.findings}
 
 
 @pytest.mark.matrix
