@@ -15,7 +15,7 @@ WRONG_CORE: Final[tuple[Json, ...]] = (
 )
 WRONG_VALUES: Final[tuple[Json, ...]] = (
     *WRONG_CORE,
-    *(1, -1, 2, 10**20, " ", "not-a-uuid", "5", "maybe", *BROKEN_IDS[1:5], "[]", "null"),
+    *(1, -1, 2, 10**20, " ", "not-a-uuid", "5", "maybe", "true", "false", *BROKEN_IDS[1:5], "[]", "null"),
     *([[]], {"id": "x"}, [["x"]], [5, "x"]),
 )
 """Values that replace each field, item and member. The oracle decides which of them are wrong in that place."""

@@ -82,6 +82,7 @@ class WatchedRuns:
         self.context = context
         self.runs = list(runs)
         self.in_session, self.in_order = in_session, in_order
+        self._wrong_order: list[tuple[Violation, CallResult]] = []
         self._looks = 0
         self._unread = 0
         self._last_change = time.monotonic()
@@ -114,9 +115,9 @@ class WatchedRuns:
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
-            order = activity_faults([(0, item) for item in items.values()])
-            shown = (self.runs[0].shown[0], result)
-            self.context.judge("LIST-PAGE", (fault.violation for fault in order), *shown)
+            self._wrong_order += [
+                (fault.violation, result) for fault in activity_faults([(0, i) for i in items.values()])
+            ]
         if self._query is None or not self.in_session or self._looks % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
@@ -146,6 +147,11 @@ class WatchedRuns:
             if not self.in_session and any(run.known.has_ended for run in self.runs):
                 self.context.check.last_end = self._last_change
         self._last = result
+
+    def judge_order(self) -> None:
+        """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""
+        for violation, result in self._wrong_order[:1]:
+            self.context.judge("LIST-PAGE", [violation], self.runs[0].shown[0], result)
 
     def note_if_stuck(self, change: Change) -> None:
         """Say that the runs of a session do not go on, though others end. No rule says how long a run takes."""
@@ -258,6 +264,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     for run in deleted:
         run.read()
         not_listed(run, widely=False)
+    watched.judge_order()
     if not watched.have_ended:
         watched.note_if_stuck(case.change)
         return

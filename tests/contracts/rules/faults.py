@@ -4,7 +4,7 @@ import asyncio
 import heapq
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
 from tests.standin.models import RunQuery, Status
@@ -808,13 +808,17 @@ class CancelOfARunningRunStartsTheRest(WorksLong):
 class EndedSessionIsForgotten(WorksLong):
     """Runs that join a session whose runs have all ended do not wait for each other."""
 
-    def bulk_made(self, call, body):
-        runs = super().bulk_made(call, body)
-        session = call.org.sessions.get(str(body.session_id))
-        others = [run for run in call.org.runs.values() if run.session_id == str(body.session_id) and run not in runs]
-        while session and others and all(run.status in TERMINAL for run in others) and session.waiting:
-            self.lifecycle.next_of(call.org, session, self.now(call.org))
-        return runs
+    class Lifecycle(WorksLong.Lifecycle):
+        forgotten: ClassVar[set[str]] = set()
+
+        def schedule(self, org, run, now):
+            others = [one for one in org.runs.values() if one.session_id == run.session_id and one is not run]
+            if run.session_id and others and all(one.status in TERMINAL for one in others):
+                self.forgotten.add(run.session_id)
+            if run.session_id in self.forgotten:
+                self.at(org, now + self.wait_s(run), "start", run)
+            else:
+                super().schedule(org, run, now)
 
 
 class RetriedRunsJoinAtOnce(WorksLong):
