@@ -29,8 +29,8 @@ def universal_violations(
     if _contains_any(answer, canaries) and not sends_openly(request, canaries):
         cause = f"in an answer of {at}" if answer.status < 400 else "in an error"
         path = _path_of_any(answer, canaries)
-        where = f" in {'.'.join(map(str, path))}" if path else ""
-        got = f"{answer.status} with a sensitive value{where}"
+        where = ".".join(map(str, path)) or _header_of_any(answer, canaries)
+        got = f"{answer.status} with a sensitive value" + (f" in {where}" if where else "")
         yield Violation("SECRET-LEAK", cause, "no sensitive value in any answer", got, field=field_at(path))
     if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
         retry_after = answer.header("retry-after")
@@ -44,6 +44,13 @@ def universal_violations(
 def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
     text = "\n".join(value for _, value in answer.headers).encode(errors="replace") + b"\n" + answer.body
     return any(form in text for form in canaries)
+
+
+def _header_of_any(answer: Answer, canaries: Sequence[bytes]) -> str:
+    """Return in words which header contains one of the forms; empty if none does."""
+    forms = [form.decode("latin-1") for form in canaries]
+    names = (name for name, value in answer.headers if any(form in value for form in forms))
+    return next((f"the header {name}" for name in names), "")
 
 
 def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:

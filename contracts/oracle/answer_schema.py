@@ -138,7 +138,10 @@ def _problem_of_json(answer: Answer) -> str | None:
 
 def _beginning(answer: Answer) -> str:
     content_type = answer.header("content-type") or "no Content-Type"
-    return f"{content_type}: {excerpt(answer.body)}" if answer.body else f"{content_type} and an empty body"
+    if not answer.body:
+        return f"{content_type} and an empty body"
+    is_broken = _problem_of_json(answer) == "no JSON"
+    return f"{content_type}{' that is not valid JSON' if is_broken else ''}: {excerpt(answer.body)}"
 
 
 def _wanted(where: str, requirement: str | None = None) -> str:

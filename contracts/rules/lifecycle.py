@@ -270,6 +270,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         return
     if offers("list_run_attachments"):
         _judge_files_by_type(watched)
+        _judge_types(watched)
     if offers("download_run_attachment"):
         _judge_input_file(watched)
     if case.change == "delete ended" and offers("delete_run"):
@@ -291,6 +292,18 @@ def _judge_files_by_type(watched: WatchedRuns) -> None:
             cause = f"the list of {name} attachments"
             wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
             run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
+
+
+def _judge_types(watched: WatchedRuns) -> None:
+    """Judge the attachment lists of all runs by type."""
+    if not any(run.known.view.get("output_attachment_ids") for run in watched.runs):
+        return
+    for name in ("input", "output"):
+        query = [("attachment_type", name), ("limit", "1000")]
+        result = watched.context.call_valid("list_run_attachments", query=query, after=())
+        others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
+        got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
+        watched.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, got, result)
 
 
 def _judge_input_file(watched: WatchedRuns) -> None:

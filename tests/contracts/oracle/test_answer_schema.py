@@ -30,6 +30,12 @@ def broken(operation: str | None, told: Answer) -> list[tuple[str, str]]:
     return [(violation.rule, violation.cause) for violation in answer_violations(operation, told)]
 
 
+def test_a_body_that_cannot_be_parsed_is_said_to_be_no_json() -> None:
+    (wrong, *_) = answer_violations("get_run", answer(b'{"id": ', 200, JSON))
+
+    assert wrong.got == 'application/json that is not valid JSON: {"id": '
+
+
 def page(*items: Any, **more: Any) -> dict[str, Any]:
     return {"items": [*items], "total": len(items), "skip": 0, "limit": 100} | more
 

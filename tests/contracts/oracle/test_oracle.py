@@ -343,6 +343,20 @@ class TestAnswersToAnything:
         assert not self.rules(answer({"a": "another"}, 200), [b"mark"])
 
     @pytest.mark.parametrize(
+        ("told", "got"),
+        [
+            (answer({"a": ["mark"]}, 200), "200 with a sensitive value in a.0"),
+            (answer({}, 200, (*JSON, ("X-Echo", "a mark"))), "200 with a sensitive value in the header X-Echo"),
+            (answer(b"a mark", 404, JSON), "404 with a sensitive value"),
+        ],
+    )
+    def test_a_leak_says_where_the_secret_is(self, told: Answer, got: str) -> None:
+        request = Request("GET", f"/v1/runs/{W}", (("Authorization", "Bearer x"),))
+        (leak, *_) = universal_violations("get_run", request, told, [b"mark"])
+
+        assert leak.got == got
+
+    @pytest.mark.parametrize(
         ("sent", "is_leak"),
         [
             (b'{"sensitive_input_values": {"a": "mark"}}', True),

@@ -919,3 +919,9 @@ class StepsHaveTheLastWorkflow(Standin):
         run = super().step_made(call, body, index, of, session_id, created_at)
         run.workflow_id = str(body.steps[-1].workflow_id)
         return run
+
+
+class TypeNeedsARun(Standin):
+    def attachment_matches(self, one, query):
+        of_all = query.model_copy(update={"attachment_type": None})
+        return super().attachment_matches(one, of_all if query.run_id is None else query)

@@ -128,6 +128,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.CapitalsFindNothing, "filters by ids in capitals", "LIST-FILTER"),
     (faults.HealthNeedsAToken, "health without credentials", "AUTH-REQUIRED"),
     (faults.NamesInAnyCase, "invalid requests", "REQ-WORKFLOW"),
+    (faults.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),
     (faults.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),
     (faults.NewPoolsUnlisted, CREATED, "READ-BACK"),
     (faults.DescriptionOfPoolsLost, CREATED, "READ-BACK"),
