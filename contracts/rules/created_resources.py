@@ -1,18 +1,13 @@
 """Pools and workflows: what was created can be read, reads the same, and is listed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.engine.case import Case
-from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.scenario import Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.oracle import counted
+from contracts.oracle.included import pools_of
 from contracts.oracle.run import changed_field
-from contracts.oracle.wording import counted
 from contracts.rules.listing import items_of
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
@@ -30,7 +25,7 @@ class CreatedCase(Case):
 def run_created(context: CaseContext, case: CreatedCase) -> None:
     sent = context.fill(case.body)
     created = context.call(case.operation, body=sent)
-    if not created.accepted or not isinstance(created.body, dict) or not isinstance(created.body.get("id"), str):
+    if created.resource is None or not isinstance(created.resource.get("id"), str):
         raise Inconclusive(f"{case.operation} answers {created.status}")
     _require_same(context, sent, created.body, created)
     if case.operation == "create_pool":
@@ -99,9 +94,9 @@ def _add_machine(context: CaseContext, created: CallResult, machine: str) -> Non
     pool_read = _read(context, "get_pool", pool, created.body, created, added) if offers("get_pool") else added
     _require_machine_count(context, 1, created, added, pool_read)
     read = context.call("get_machine", machine)
-    pools = read.body.get("pools") if isinstance(read.body, dict) else None
+    pools = pools_of(read.resource or {})
     if pools:  # a server may leave them out
-        is_member = any(isinstance(one, dict) and one.get("id") == pool for one in pools)
+        is_member = any(one.get("id") == pool for one in pools)
         cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
         got = counted(len(pools), "other pool")
         context.require(is_member, "READ-BACK", cause, expected, got, created, added, read)

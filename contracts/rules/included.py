@@ -98,12 +98,17 @@ def _resources(reads: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:
     return {str(pool.get("id")): pool for pool in pools} | resources
 
 
+_CHANGE_BY_THEMSELVES: Final = frozenset({"status", "is_available", "last_seen", "reserved_session_id"})
+"""Fields of a machine: they may change and change back between two reads."""
+
+
 def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the plain values, and the pools of a machine, that are the same before and after, by resource."""
     known: dict[str, dict[str, Any]] = {}
     for one in before.keys() & after.keys():
         same = {name: value for name, value in after[one].items() if before[one].get(name) == value}
-        known[one] = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
+        plain = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
+        known[one] = {name: value for name, value in plain.items() if name not in _CHANGE_BY_THEMSELVES}
         old, new = (
             None if (pools := pools_of(each[one])) is None else {pool.get("id") for pool in pools}
             for each in (before, after)

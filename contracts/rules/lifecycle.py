@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
@@ -35,6 +36,7 @@ AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
 _STUCK_S = 4.0
+"""A session whose runs have not changed for so long is noted. It must be less than `_TIMEOUT_S`."""
 _MAX_UNREAD_LOOKS = 10
 """A second or two: a server may fail some reads, or list a new run late."""
 _DELETE_RUN_COUNT = 8
@@ -65,7 +67,7 @@ class LifecycleCase(RunCase):
     ends_first: Literal["", "cancel", "delete"] = ""
     """What is done with all these runs before further ones are created in their session."""
     runs_after: int = 0
-    """How many runs a bulk create makes afterwards in the session of the first run, after a single create of one."""
+    """How many runs a bulk create makes afterwards in the session of the first run, after one of a single create."""
     joining: int = 0
     """How many runs without a session are created beside them, cancelled, and retried in their session."""
     retried: int = 0
@@ -200,8 +202,10 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
     for run in runs if case.ends_first else ():
         run.cancel() if case.ends_first == "cancel" else run.delete()
     runs = [run for run in runs if not run.known.is_deleted]
+    if case.ends_first and not _may_join(context, session):
+        raise Inconclusive("a session whose runs have ended takes no more runs")
     if case.runs_after:
-        if context.check.offers("create_run"):  # both kinds of create may join a session
+        if context.check.offers("create_run") and not case.ends_first:  # both kinds of create may join a session
             single = RunCase({"session_id": session}, is_single=True)
             runs.append(TrackedRun.of(context, create_for(context, single)))
         more = context.some_runs(case.runs_after, session_id=session)
@@ -218,6 +222,13 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
     in_session = len(sessions) == 1 and None not in sessions
     # The place of a retried run in its session is not determined.
     return WatchedRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+
+
+def _may_join(context: CaseContext, session: Any) -> bool:
+    """Whether the target accepts another run in a session whose runs have ended: the contract does not say."""
+    operation = "create_run" if context.check.offers("create_run") else "bulk_create_runs"
+    body = write_bodies.minimal(operation) | {"session_id": session}
+    return context.call(operation, body=context.fill(body)).accepted
 
 
 def _cancel_and_retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
