@@ -1,0 +1,126 @@
+"""Reads runs until they have ended: judges each status by the last one, and the runs of a session together."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.oracle import TERMINAL, Violation
+from contracts.oracle.run_list import activity_faults
+from contracts.rules.listing import items_of
+from contracts.rules.tracked_run import TrackedRun
+
+_STUCK_S: Final = 4.0
+"""A session whose runs have not changed for so long is noted."""
+_MAX_UNREAD_LOOKS: Final = 10
+"""A second or two: a server may fail some reads, or list a new run late."""
+
+
+class WatchedRuns:
+    """Runs that are read repeatedly. With `in_order`, the runs of a session must run in this order."""
+
+    def __init__(self, context: CaseContext, runs: Sequence[TrackedRun], *, in_session: bool, in_order: bool) -> None:
+        self.context = context
+        self.runs = list(runs)
+        self.in_session, self.in_order = in_session, in_order
+        self._wrong_order: list[tuple[Violation, CallResult]] = []
+        self._looks = 0
+        self._unread = 0
+        self._last_change = time.monotonic()
+        self._last: CallResult | None = None
+        self._query = self._list_query() if context.check.offers("list_runs") else None
+
+    def _list_query(self) -> list[tuple[str, str]] | None:
+        """Return a query that matches the watched runs and few others; None if there is no such query."""
+        run = self.runs[0].known.view
+        if self.in_session and run.get("session_id"):
+            return [("session_id", run["session_id"]), ("limit", "1000")]
+        if self.context.check.workflows.accepts_made_up:
+            return [("workflow_id", run["workflow_id"]), ("limit", "1000")]
+        return None
+
+    @property
+    def have_ended(self) -> bool:
+        return all(run.known.has_ended for run in self.runs)
+
+    def look(self) -> None:
+        """Read the runs by a list, or some of them one by one, and judge what has changed.
+
+        Raises Inconclusive if none of them was read for several looks: other scenarios judge that, without waiting.
+        """
+        self._looks += 1
+        self._unread += 1
+        if self._unread > _MAX_UNREAD_LOOKS:
+            raise Inconclusive("the runs cannot be read")
+        if self._query is not None and (self.in_session or self._looks % 2 == 0):
+            result = self.context.call("list_runs", query=self._query)
+            items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
+            self._judge(items if result.accepted else {}, result)
+            self._wrong_order += [
+                (fault.violation, result) for fault in activity_faults([(0, i) for i in items.values()])
+            ]
+        if self._query is None or not self.in_session or self._looks % 3 == 0:
+            for run in self._next_runs():
+                result = self.context.call("get_run", run.id)
+                if result.resource is not None:
+                    self._judge({run.id: result.resource}, result)
+
+    def _next_runs(self) -> list[TrackedRun]:
+        """Return the runs to read one by one: a few in turn, or the first ones where there is no list of them."""
+        if self._query is None:
+            return self.runs[:8]
+        return [self.runs[(self._looks + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
+
+    def _judge(self, views: Mapping[str, dict[str, Any]], result: CallResult) -> None:
+        """Judge the runs in one answer by the earlier answers."""
+        before = [run.known.status for run in self.runs]
+        for run in self.runs:
+            if run.id in views:
+                self._unread = 0
+                run.compare(views[run.id], result)
+        if self.in_session and len(self.runs) > 1 and len(views) > 1:
+            after = [run.known.status if run.id in views else None for run in self.runs]
+            wrong = order_violation(before if self.in_order else [], after)
+            shown = [self.runs[0].shown[0], *([self._last] if self._last is not None else []), result]
+            self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], *shown)
+        if before != [run.known.status for run in self.runs]:
+            self._last_change = time.monotonic()
+            if not self.in_session and any(run.known.has_ended for run in self.runs):
+                self.context.check.last_end = self._last_change
+        self._last = result
+
+    def judge_order(self) -> None:
+        """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""
+        for violation, result in self._wrong_order[:1]:
+            self.context.judge("LIST-PAGE", [violation], self.runs[0].shown[0], result)
+
+    def note_if_stuck(self, change: str) -> None:
+        """Say that the runs of a session do not go on, though others end. No rule says how long a run takes."""
+        waited = time.monotonic() - self._last_change
+        if not self.in_session or waited < _STUCK_S or self.context.check.last_end < self._last_change:
+            return
+        statuses = sorted({run.known.status for run in self.runs if not run.known.has_ended})
+        after = f" after one of them was changed ({change})" if change else ""
+        self.context.check.note(
+            f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {_STUCK_S:.0f} s, while"
+            " other runs ended. No rule says how long a run takes: see whether such a session goes on."
+        )
+
+
+def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:
+    """Judge the statuses of the runs of a session, in their order, in two reads. `before` is empty if the order is not
+    known; a status in `after` is None if the run was not read.
+
+    If an earlier run has not ended in the second read, no later run may have started in the first one.
+    """
+    waiting = next((index for index, status in enumerate(after) if status is not None and status not in TERMINAL), None)
+    for later in before[waiting + 1 :] if waiting is not None else ():
+        if later not in {"scheduling", "cancelled"}:
+            cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
+            got = f"a run with status {later} before an earlier run of the session has ended"
+            return Violation("LIFECYCLE", cause, expected, got)
+    running = [status for status in after if status in {"running", "running_checks"}]
+    if len(running) > 1:
+        cause = "two runs of a session run at a time"
+        return Violation("LIFECYCLE", cause, "one running run of a session at a time", f"{len(running)} running runs")
+    return None
