@@ -16,7 +16,7 @@ from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
 RULES = ("IDEM-REPLAY", "LIST-PAGE", "UPDATE-PARTIAL")
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _PART_OF_UUID = re.compile(r"search=[0-9A-Fa-f-]{20,35}(?![0-9A-Fa-f-])")
 _STATUS = re.compile(r"\bstatus=[a-z_]+")
 _MOMENT = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9%A-Z:.]+[0-9]Z?")
@@ -41,9 +41,9 @@ def requests_of(exchanges: Sequence[Exchange]) -> Counter[str]:
     for exchange in exchanges:
         request = exchange.request
         text = f"{request.method} {request.path} {request.header('idempotency-key')} {request.body!r}"
-        sent.update(set(_UUID.findall(text)) - received)
-        received.update(set(_UUID.findall(exchange.answer.body.decode("latin-1"))) - sent)
-        text = _UUID.sub(lambda found: "made by the server" if found[0] in received else found[0], text)
+        sent.update(set(_UUID.findall(text.lower())) - received)
+        received.update(set(_UUID.findall(exchange.answer.body.decode("latin-1").lower())) - sent)
+        text = _UUID.sub(lambda found: "made by the server" if found[0].lower() in received else found[0], text)
         for pattern, name in ((_PART_OF_UUID, "search=part"), (_STATUS, "status"), (_MOMENT, "moment")):
             text = pattern.sub(name, text)
         texts[text] += 1

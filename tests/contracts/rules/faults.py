@@ -176,7 +176,8 @@ class OldWorkEndsARetriedRun(Standin):
             super().advance(org, now)
 
         def wait_s(self, run):
-            return super().wait_s(run) if run.epoch == 0 else 2.0  # the old work ends first
+            # The old work ends first; the new attempt begins while the ended runs are still watched.
+            return super().wait_s(run) if run.epoch == 0 else 1.2
 
         def work_s(self, run):
             return 1.0 if run.epoch == 0 else 30.0
