@@ -115,7 +115,7 @@ class _Form:
 
     @cached_property
     def beginning(self) -> str:
-        """A text that contains the form without escapes contains this, with the same spaces."""
+        """If a text contains the form without escapes, `_with_spaces` of the text contains this."""
         return _with_spaces(self.text[:_COMPARED_LENGTH])
 
     def may_be_in(self, text: str) -> bool:

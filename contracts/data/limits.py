@@ -32,6 +32,10 @@ MANY_UPDATES: Final = 2**8 + 1
 """Updates of one run: a counter of one byte, and a history of 100 or 256 versions, are exceeded."""
 MANY_RETRIES: Final = 2**6 + 1
 """Retries of one run, which cost two requests each."""
+LONG_KEY: Final = 2**10 + 1
+"""The length of an Idempotency-Key that a server may refuse, but not cut or ignore."""
+LONG_WORD: Final = 2**8 + 1
+"""The length of a text to search for: columns and parameters are cut at 32, 64, 128 or 255 characters."""
 MANY_KEYS: Final = 2**10 + 1
 """Idempotency keys: caches have 100, 256, 1000 or 1024 entries."""
 

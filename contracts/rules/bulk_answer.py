@@ -301,9 +301,9 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
         run = TrackedRun.of(context, written)
         run.cancel()
         pools = [ids[place] for place in case.retried_in]
-        retried = run.retry({"pool_ids": pools}).result
-        if retried.accepted:
-            _judge_picked(context, retried.body, pools, *run.shown, token=case.token)
+        retried = run.retry({"pool_ids": pools}).result.resource
+        if retried is not None:
+            _judge_picked(context, retried, pools, *run.shown, token=case.token)
 
 
 def _judge_picked(

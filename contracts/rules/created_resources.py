@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
 from contracts.oracle.included import pools_of
 from contracts.oracle.run import changed_field
-from contracts.rules.listing import items_of
+from contracts.rules.listing import items_of, resource_pages
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
 _KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
-"""The fields that every server must keep as they were sent: it may check the schemas of a workflow."""
-_MAX_PAGES: Final = 20
+"""The fields that must be as they were sent: what a server keeps of the schemas of a workflow is not determined."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,13 @@ def _require_machine_count(context: CaseContext, machines: int, *shown: CallResu
 
 def _find(context: CaseContext, listing: str, created: CallResult) -> None:
     """Look for the resource in all pages of the list, whose order is not determined."""
-    identity = created.body["id"]
     found: list[Any] = []
-    for page in range(_MAX_PAGES):
-        listed = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
-        if not listed.accepted:
-            raise Inconclusive(f"{listing} answers {listed.status}")
-        items = items_of(listed)
-        found = [item for item in items if item.get("id") == identity]
-        if found or len(items) < 1000:
+    for listed in resource_pages(context, listing):
+        found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
+        if found:
             break
-    else:
-        raise Inconclusive(f"{listing} has too many items")
+    if not found and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
+        raise Inconclusive(f"{listing} cannot be read to its end")
     cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
     if context.require(found, "READ-BACK", cause, expected, "no such item", created, listed):
         _require_same(context, created.body, found[0], created, listed)

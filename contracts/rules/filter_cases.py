@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.data import batches, file, in_turn
 from contracts.data.case_order import covering
-from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
 from contracts.oracle.run import STATUSES
 from contracts.rules.filters import (
@@ -66,6 +66,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
     return found
 
 
+_LONG_WORD: Final = "«marker:72»" + "z" * LONG_WORD
 _INPUTS_HARD_TO_SEARCH: Final = {
     "k«marker:60»": 1,
     "number": "«number:0»",
@@ -73,7 +74,7 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": "«marker:61»"}]}}]}}]],
     "second": ["x", "«marker:66»", "y"],
     "joined": "«marker:67» «marker:68»",
-    "long word": "«marker:72»" + "z" * 300 + "1",
+    "long word": _LONG_WORD + "1",
     "one": "«marker:70»",
     "next": "«marker:71»",
 }
@@ -96,8 +97,8 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "the second of a list": "«marker:66»",
     "a second word": "«marker:68»",
     "a number in output_data": "«number:1»",
-    "a long word": "«marker:72»" + "z" * 300 + "1",
-    "a long word with another end": "«marker:72»" + "z" * 300 + "2",
+    "a long word": _LONG_WORD + "1",
+    "a long word with another end": _LONG_WORD + "2",
     "the name of an input": "«marker:60»",
     "the name of a file": "«marker:62»",
     "the name of a secret": "«marker:63»",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.data import limits
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
@@ -14,7 +15,6 @@ from contracts.oracle import CREATES, counted, difference, read_body, value_in_w
 from contracts.oracle.refusal import ignored_properties
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
-    LONGEST_USUAL_KEY,
     Conflict,
     InvalidWrite,
     Keyed,
@@ -113,7 +113,7 @@ def _with_header(request: Request, header: str, *, name: str | None = None, valu
 
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     result = context.send(request)
-    if result.refused and len(request.header(KEY_HEADER) or "") > LONGEST_USUAL_KEY:
+    if result.refused and len(request.header(KEY_HEADER) or "") > limits.MAX_KEY_LENGTH:
         raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)

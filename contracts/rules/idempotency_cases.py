@@ -14,8 +14,6 @@ from contracts.oracle.request import CREATES
 from contracts.rules.writes import is_offered, optional_ids, with_made_up_ids
 
 KEY_HEADER: Final = "Idempotency-Key"
-LONGEST_USUAL_KEY: Final = 255
-"""Every server must take keys up to this length, in characters. It may refuse a longer one, but not ignore it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
 
 _KEYS: Final = (
     *("«uuid»", "«short»", "«key»" + "x" * 210, "key with spaces «marker»", "a/b?c=d&e «marker»"),
-    *('"«marker»"', "«marker»=;,", "0«marker»", "«key»" + "x" * LONGEST_USUAL_KEY, "«key»" + "x" * 1024),
+    *('"«marker»"', "«marker»=;,", "0«marker»", "«key»" + "x" * limits.MAX_KEY_LENGTH, "«key»" + "x" * limits.LONG_KEY),
 )
 
 
@@ -278,7 +276,7 @@ def conflict_together_cases(check: CheckContext) -> Iterator[Conflict]:
 
 
 _LONG_KEY: Final = "«marker»" + "k" * 230
-_LONGER_KEY: Final = "«marker»" + "k" * 1024
+_LONGER_KEY: Final = "«marker»" + "k" * limits.LONG_KEY
 _KEY_PAIRS: Final = (
     *(("«key»", "«uuid»"), (_LONG_KEY + "1", _LONG_KEY + "2"), (_LONG_KEY, _LONG_KEY + "x")),
     (_LONGER_KEY + "1", _LONGER_KEY + "2"),

@@ -1,6 +1,5 @@
 """The lifecycle of runs: creates runs, changes some of them on their way, and judges them until they have ended."""
 
-import base64
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -168,8 +167,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     if offers("list_run_attachments"):
         _judge_files_by_type(watched)
         _judge_types(watched)
-    if offers("download_run_attachment"):
-        _judge_input_file(watched)
+    _judge_input_file(watched)
     if case.change == "delete ended" and offers("delete_run"):
         _delete_ended(watched)
     if case.change == "retry ended" and offers("retry_run"):
@@ -207,11 +205,10 @@ def _judge_input_file(watched: WatchedRuns) -> None:
     """Judge that the first file of a run that has ended can be downloaded as it was sent."""
     run = watched.runs[-1]
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
-    if sent and run.known.view.get("input_attachment_ids"):
-        result = run.context.call("download_run_attachment", run.known.view["input_attachment_ids"][0])
-        same = result.status == 200 and result.answer.body == base64.b64decode(sent[0]["content"])
+    ids = run.known.view.get("input_attachment_ids")
+    if sent and ids:
         cause, expected = "an input file is lost at the end of its run", "200 with the bytes of the file"
-        run.require(same, "ATTACHMENTS", cause, expected, *run.read_before, result)
+        run.require_file(ids[0], sent[0], "ATTACHMENTS", cause, expected, *run.read_before)
 
 
 def _retry_ended(watched: WatchedRuns) -> None:
@@ -254,13 +251,14 @@ _RETRIED_AT_WORK: Final = 4
 def _update_active(watched: WatchedRuns) -> None:
     """Update a run before it starts, and two while they are running. They must keep the new values until their end."""
     watched.runs[0].update(_UPDATE)
-    left = watched.runs[1:]
+    updated: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
-    while len(left) > len(watched.runs) - 3 and time.monotonic() < end and not watched.have_ended:
+    while len(updated) < 2 and time.monotonic() < end and not watched.have_ended:
         watched.look()
-        for run in [run for run in left if run.known.status == "running"]:
-            run.update(_UPDATE)
-            left.remove(run)
+        for run in watched.runs[1:]:
+            if run.known.status == "running" and run not in updated:
+                run.update(_UPDATE)
+                updated.append(run)
         watched.context.wait(0.1)
 
 

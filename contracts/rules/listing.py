@@ -13,6 +13,7 @@ from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.oracle.run_list import NEWEST, Page, Query, items_in
 
 MAX_PAGES: Final = 60
+_MAX_RESOURCE_PAGES: Final = 20
 NEWEST_FIRST: Final = ("sort_mode", NEWEST)
 
 
@@ -96,6 +97,15 @@ def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
     return item.get(name) == value
+
+
+def resource_pages(context: CaseContext, listing: str) -> Iterator[CallResult]:
+    """Yield the pages of a list of pools or workflows. If the last one is full, there may be more."""
+    for page in range(_MAX_RESOURCE_PAGES):
+        result = context.call(listing, query=[("limit", str(MAX_LIMIT)), ("skip", str(MAX_LIMIT * page))])
+        yield result
+        if not result.accepted or len(items_of(result)) < MAX_LIMIT:
+            return
 
 
 def their_workflow(context: CaseContext) -> str:

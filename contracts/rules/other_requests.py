@@ -9,7 +9,7 @@ from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive
 from contracts.oracle import ParsedRequest, counted, read_request
 from contracts.rules.combined_bodies import combined
 from contracts.rules.invalid_bodies import almost_valid
-from contracts.rules.listing import items_of
+from contracts.rules.listing import items_of, resource_pages
 from contracts.rules.malformed_bodies import malformed_writes
 from contracts.rules.writes import OTHER_WRITES, Body, Writes, content_of, created_ids, in_batches
 
@@ -83,21 +83,16 @@ def run_other_writes(context: CaseContext, case: Writes) -> None:
 
 _LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
 
-_MAX_PAGES: Final = 20
-
 
 def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
     """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
     if not context.check.offers(listing) or "marker" not in context.named or not any(result.refused for result in sent):
         return
     accepted = {one for result in sent for one in created_ids(result)}
-    for page in range(_MAX_PAGES):
-        result = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
+    for result in resource_pages(context, listing):
         items = items_of(result) if result.accepted else []
         marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]
         made = [item for item in marked if item.get("id") not in accepted]
         cause, expected = "a refused request creates what it asked for", "nothing created by a refused request"
         got = f"a list with {counted(len(made), 'new item')}"
         context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)
-        if len(items) < 1000:
-            return

@@ -3,7 +3,6 @@
 Each answer, and each read after an event, is judged by the model of the run (`tracked_run`).
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -142,10 +141,8 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
         return
     ids = retry.result.body.get("input_attachment_ids") or ()
     for file, attachment in zip(files, ids, strict=False):
-        result = context.call("download_run_attachment", attachment)
-        cause = "new files of a retry are missing"
-        same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
-        run.require(same, "ATTACHMENTS", cause, "200 with the bytes of the new file", result)
+        cause, expected = "new files of a retry are missing", "200 with the bytes of the new file"
+        run.require_file(attachment, file, "ATTACHMENTS", cause, expected)
     result = context.call("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
     left = [item for item in items_of(result) if item.get("id") not in ids]
     cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
@@ -183,15 +180,7 @@ def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> N
             changed.judge("READ-BACK", run.read_violations(read.body), read)
         else:
             changed.judge(rule, run.unchanged_violations(rule, "another run changes too", read.body), read)
-        _judge_file_of_other(changed, created, other)
-
-
-def _judge_file_of_other(changed: TrackedRun, created: WriteResult, other: int) -> None:
-    """Judge that the first file of another run of the same create can still be downloaded as it was sent."""
-    sent, ids = created.parsed.given("file_inputs"), created.runs[other].get("input_attachment_ids")
-    if not sent or not ids or not changed.context.check.offers("download_run_attachment"):
-        return
-    result = changed.context.call("download_run_attachment", ids[0])
-    same = result.status == 200 and result.answer.body == base64.b64decode(sent[0]["content"])
-    cause, expected = "a file of another run is lost too", "200 with the bytes of the file, which is another run's"
-    changed.require(same, changed.known.rule, cause, expected, result)
+        files, ids = created.parsed.given("file_inputs"), created.runs[other].get("input_attachment_ids")
+        if files and ids:
+            cause, expected = "a file of another run is lost too", "200 with the bytes of the file of another run"
+            changed.require_file(ids[0], files[0], rule, cause, expected)

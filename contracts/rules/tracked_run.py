@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -73,6 +74,15 @@ class TrackedRun:
         """By default, `got` is the last of the results in words."""
         violations = [] if holds else [Violation(rule, cause, expected, got or more[-1].words)]
         return self.judge(rule, violations, *more)
+
+    def require_file(
+        self, attachment: str, sent: Mapping[str, Any], rule: str, cause: str, expected: str, *more: CallResult
+    ) -> None:
+        """Require that an attachment can be downloaded as it was sent, if the target offers downloads."""
+        if self.context.check.offers("download_run_attachment"):
+            result = self.context.call("download_run_attachment", attachment)
+            same = result.status == 200 and result.answer.body == base64.b64decode(sent["content"])
+            self.require(same, rule, cause, expected, *more, result)
 
     # Requests
 

@@ -23,7 +23,7 @@ class WatchedRuns:
         self.context = context
         self.runs = list(runs)
         self.in_session, self.in_order = in_session, in_order
-        self._wrong_order: list[tuple[Violation, CallResult]] = []
+        self._wrong_order: tuple[Violation, CallResult] | None = None
         self._looks = 0
         self._unread = 0
         self._last_change = time.monotonic()
@@ -56,9 +56,8 @@ class WatchedRuns:
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
-            self._wrong_order += [
-                (fault.violation, result) for fault in activity_faults([(0, i) for i in items.values()])
-            ]
+            faults = activity_faults([(0, item) for item in items.values()])
+            self._wrong_order = self._wrong_order or next(((fault.violation, result) for fault in faults), None)
         if self._query is None or not self.in_session or self._looks % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
@@ -91,7 +90,8 @@ class WatchedRuns:
 
     def judge_order(self) -> None:
         """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""
-        for violation, result in self._wrong_order[:1]:
+        if self._wrong_order is not None:
+            violation, result = self._wrong_order
             self.context.judge("LIST-PAGE", [violation], self.runs[0].shown[0], result)
 
     def note_if_stuck(self, change: str) -> None:
