@@ -198,8 +198,6 @@ def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
     for name in ("session_id", "machine_id", "status"):
         if before.get(name) not in (None, viewed.changed_run.known.view.get(name)):
             yield [base, (name, before[name])]
-            if name == "session_id":
-                yield [(name, before[name])]
 
 
 def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:

@@ -115,7 +115,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.CancelOfARunningRunStartsTheRest, "lifecycles of runs", "LIFECYCLE"),
     (faults.EndedSessionIsForgotten, "lifecycles of runs", "LIFECYCLE"),
     (faults.RetriedRunsJoinAtOnce, "lifecycles of runs", "LIFECYCLE"),
-    (faults.ListKnowsTheFirstSession, WINDOWS, "LIST-FILTER"),
     (faults.FieldsHaveNoErrors, "lists with selected fields", "READ-BACK"),
     (faults.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
     (faults.RetryKeepsThePickedMachine, "machines picked from pools", "BULK-ECHO"),
@@ -199,7 +198,6 @@ STRICT = ("unknown_workflow_refused", "unknown_machine_refused", "unknown_pool_r
 @pytest.mark.parametrize(
     ("kind", "scenario", "rule"),
     [
-        pytest.param(faults.ListKnowsTheFirstSession, WINDOWS, "LIST-FILTER", marks=pytest.mark.matrix),
         (faults.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
         (faults.StepsHaveTheLastWorkflow, "chains", "CHAIN-RULES"),
     ],
