@@ -36,6 +36,8 @@ LONG_KEY: Final = 2**10 + 1
 """The length of an Idempotency-Key that a server may refuse, but not cut or ignore."""
 LONG_WORD: Final = 2**8 + 1
 """The length of a text to search for: columns and parameters are cut at 32, 64, 128 or 255 characters."""
+BUFFER: Final = 2**16
+"""The largest buffer in which answers are usually compressed and sent."""
 MANY_KEYS: Final = 2**10 + 1
 """Idempotency keys: caches have 100, 256, 1000 or 1024 entries."""
 

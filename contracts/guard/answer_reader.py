@@ -142,7 +142,7 @@ class AnswerReader:
             raise ExchangeFailed(f"the answer is larger than {self._bounds.body_bytes} bytes")
 
     def _decode_content(self, answer: Answer) -> Answer:
-        """Decode gzip and deflate, so that reports are readable; a server may use them though identity was requested.
+        """Decode gzip and deflate. A server may use them even though identity was requested.
 
         An answer that cannot be decoded is returned unchanged. Raises ExchangeFailed if the decoded body is too large.
         """
@@ -157,6 +157,8 @@ class AnswerReader:
                 continue
             if inflater.unconsumed_tail:
                 raise ExchangeFailed(f"the answer is larger than {self._bounds.body_bytes} bytes when unpacked")
+            if not inflater.eof:
+                continue  # it was cut
             kept = tuple(h for h in answer.headers if h[0].lower() not in {"content-encoding", "content-length"})
             return Answer(answer.status, (*kept, ("content-length", str(len(body)))), body)
         return answer

@@ -20,7 +20,7 @@ import uvicorn
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.refusals import NoAnswer, Refused
-from contracts.guard.upstream import HOP_BY_HOP, NOT_SENT_ON
+from contracts.guard.upstream import HOP_BY_HOP, OF_CONNECTION
 
 MARK: Final = "X-Contracts-Guard"
 _WORKERS = 64
@@ -130,10 +130,13 @@ async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
     return b"".join(chunks)
 
 
+_NOT_SENT_ON = OF_CONNECTION | {"accept-encoding"}  # the proxy does not compress the answers
+
+
 def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
     """Yield the headers for the target. The others concern the hop to the proxy and would falsify a finding's curl."""
     for name, value in headers:
-        if (text := name.decode("latin-1")) not in NOT_SENT_ON:
+        if (text := name.decode("latin-1")) not in _NOT_SENT_ON:
             yield text, value.decode("latin-1")
 
 

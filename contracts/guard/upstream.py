@@ -32,7 +32,8 @@ HOP_BY_HOP = frozenset(
         *("te", "trailer", "transfer-encoding", "upgrade"),
     }
 )
-NOT_SENT_ON = HOP_BY_HOP | {"host", "content-length", "accept-encoding", "expect"}
+OF_CONNECTION = HOP_BY_HOP | {"host", "content-length", "expect"}
+"""Headers that belong to one connection. Those of a request are not sent on."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _INVALID_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _INVALID_IN_VALUE = re.compile(rb"\n(?![ \t])|\r(?![ \t\n])")
@@ -168,20 +169,20 @@ class Upstream:
 
     def _headers(self, request: Request, authorization: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
         yield "Host", self._netloc.encode("idna" if not self._netloc.isascii() else "ascii")
-        has_user_agent = False
+        names = {name.lower() for name, _ in request.headers}
         for name, value in request.headers:
             lower = name.lower()
-            if lower in NOT_SENT_ON:
+            if lower in OF_CONNECTION:
                 continue
             if not _is_token(name):
                 raise ValueError("no header name")
             if lower == "authorization":
                 value = authorization(value)
-            has_user_agent = has_user_agent or lower == "user-agent"
             yield name, _encode(value)
-        if not has_user_agent:
+        if "user-agent" not in names:
             yield "User-Agent", b"cyberdesk-contracts"
-        yield "Accept-Encoding", b"identity"
+        if "accept-encoding" not in names:
+            yield "Accept-Encoding", b"identity"
         if request.body or request.method not in _BODILESS:
             yield "Content-Length", str(len(request.body or b"")).encode()
 

@@ -114,6 +114,8 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
     # curl would expand brackets and braces in a URL.
     if re.search(r"[\[\]{}]", request.path):
         parts[0] += " -g"
+    if request.header("Accept-Encoding") is not None:
+        parts[0] += " --compressed"
     parts.append(_word(base_url + request.path, carried))
     for name, value in request.headers:
         # curl sends an empty header for "Name;" and removes the header for "Name:".

@@ -1,4 +1,4 @@
-"""HTTP: methods, errors as JSON, rate limits, unusual headers, credentials and ids."""
+"""HTTP: methods, errors as JSON, rate limits, unusual credentials and ids."""
 
 import contextlib
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.core.exchange import TOKEN, Request
-from contracts.data import rows, write_bodies
+from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.openapi.router import operation_at
@@ -202,54 +202,7 @@ def many_cases(check: CheckContext, cases: tuple[ManyCase, ...] = _READS) -> Ite
     yield from (case for case in cases if case.kind not in _NEEDED or check.offers(_NEEDED[case.kind]))
 
 
-# Errors for unusual headers
-
-
-@dataclass(frozen=True)
-class HeadersCase(Case):
-    headers: tuple[tuple[str, str], ...]
-
-
-def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
-    """Provoke each kind of error with the headers of the case: errors must still be JSON, and never a 5xx."""
-    headers = case.headers
-    for request in (
-        request_for("get_run", context.placeholder("unknown"), headers=headers),
-        request_for("list_runs", query=[("limit", "0")], headers=headers),
-        request_for("list_runs", token=None, headers=headers),
-        request_for("bulk_create_runs", body={"count": 0}, headers=headers),
-        request_for("bulk_create_runs", raw=b"{", headers=headers),
-        Request("PUT", "/v1/runs", (("Authorization", TOKEN), JSON_HEADER, *headers), b"{}"),
-        Request("GET", "/v1/nothing", (("Authorization", TOKEN), *headers)),
-    ):
-        context.send(request)
-
-
-_HEADERS: Final = {
-    "Accept": ("text/html", "text/html,application/xhtml+xml,*/*;q=0.8", "text/plain", "application/xml", "x", ""),
-    "Accept-Language": ("de-DE,de;q=0.9",),
-    "Accept-Encoding": ("gzip, br, nonsense",),
-    "Accept-Charset": ("utf-16",),
-    "User-Agent": ("Mozilla/5.0 (X11; Linux) \xe9\xff", ""),
-    "Cookie": ("a=b; session=\xff; =",),
-    "Origin": ("https://example.com", "null"),
-    "Referer": ("\xff",),
-    "X-Requested-With": ("XMLHttpRequest",),
-    "X-Forwarded-For": ("not an address",),
-    "Forwarded": ("for=;;",),
-    "If-None-Match": ("*",),
-    "If-Modified-Since": ("x",),
-    "Range": ("bytes=0-0",),
-    "Prefer": ("x=y;z",),
-    "Idempotency-Key": ("", "\xe9\xff", "k" * 3000, " "),
-    "Traceparent": ("00-x-y-z",),
-    "X-Request-Id": ("x" * 3000,),
-    "Authorization-Extra": ("\xff",),
-}
-
-
-def headers_cases(check: CheckContext) -> Iterator[HeadersCase]:
-    yield from (HeadersCase(tuple(row.items())) for row in rows(_HEADERS))
+# Odd credentials
 
 
 @dataclass(frozen=True)
@@ -331,7 +284,6 @@ SCENARIOS = (
     ),
     Scenario("undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates=False),
     Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates=False),
-    Scenario("headers of common clients", _ERRORS, run_errors_with_headers, headers_cases, creates=False, priority=2),
     Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates=False),
     Scenario("unusual ids", _ERRORS, run_odd_ids, odd_ids_cases, creates=False, priority=2),
 )

@@ -9,7 +9,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from contracts.core.exchange import TOKEN
+from contracts.core.exchange import TOKEN, Headers
 from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
 from contracts.oracle import STATUSES, KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
@@ -32,16 +32,20 @@ class TrackedRun:
         created: CallResult,
         *,
         token: str = TOKEN,
+        headers: Headers = (),
     ) -> None:
+        """All requests are sent with the token and the headers."""
         self.context = context
         self.known = KnownRun(view, created_by)
         self.shown: list[CallResult] = [created]
         self.token = token
+        self.headers = headers
         self.last_read: CallResult | None = None
 
     @classmethod
-    def of(cls, context: CaseContext, written: WriteResult, index: int = 0) -> TrackedRun:
-        return cls(context, written.runs[index % len(written.runs)], written.parsed, written.result)
+    def of(cls, context: CaseContext, written: WriteResult, index: int = 0, *, headers: Headers = ()) -> TrackedRun:
+        run = written.runs[index % len(written.runs)]
+        return cls(context, run, written.parsed, written.result, headers=headers)
 
     @property
     def id(self) -> str:
@@ -80,14 +84,14 @@ class TrackedRun:
     ) -> None:
         """Require that an attachment can be downloaded as it was sent, if the target offers downloads."""
         if self.context.check.offers("download_run_attachment"):
-            result = self.context.call("download_run_attachment", attachment)
+            result = self.context.call("download_run_attachment", attachment, headers=self.headers)
             same = result.status == 200 and result.answer.body == base64.b64decode(sent["content"])
             self.require(same, rule, cause, expected, *more, result)
 
     # Requests
 
     def call(self, operation: str, **more: Any) -> CallResult:
-        return self.context.call(operation, self.id, token=self.token, **more)
+        return self.context.call(operation, self.id, token=self.token, headers=self.headers, **more)
 
     def update(self, body: Mapping[str, Any], *, key: str | None = None) -> CallResult:
         result = self.call("update_run", body=body, key=key)
@@ -126,7 +130,7 @@ class TrackedRun:
 
     def retry(self, body: Mapping[str, Any], *, key: str | None = None) -> WriteResult:
         """Retry the run, which has ended or was deleted."""
-        written = self.context.write("retry_run", self.id, body=body, token=self.token, key=key)
+        written = self.context.write("retry_run", self.id, body=body, token=self.token, headers=self.headers, key=key)
         result = written.result
         if self.judge_if_deleted(result):
             return written

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -129,6 +129,10 @@ class Standin:
     def refused(self, status: int, detail: Any, headers: dict[str, str], path: str) -> Answer:
         """Every error of every path becomes an answer here."""
         return Answer(status, {"detail": detail}, headers)
+
+    def delivered(self, answer: Answer, headers: Mapping[str, str]) -> Answer:
+        """An answer to a request with these headers, as it goes out."""
+        return answer
 
     async def admit(self, call: Call) -> None:
         """The last word before an operation: rate limits are here. May raise Problem."""

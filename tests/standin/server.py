@@ -59,7 +59,8 @@ class Operation(APIRoute):
         async def handle(request: Request) -> Response:
             standin = standin_of(request)
             try:
-                return sent(await admitted(standin, Body(request.scope, request.receive)))
+                answer = await admitted(standin, Body(request.scope, request.receive))
+                return sent(standin.delivered(answer, request.headers))
             except Problem as problem:
                 return sent(standin.refused(problem.status, problem.detail, problem.headers, request.url.path))
 

@@ -5,6 +5,8 @@ Each overrides one small part of the healthy behaviour, as defects do, and any o
 
 import base64
 import binascii
+import gzip
+import hashlib
 import json
 import re
 import uuid
@@ -364,6 +366,52 @@ class CharsetNamed(Standin):
 
     def refused(self, status, detail, headers, path):
         return super().refused(status, detail, headers | {"content-type": "application/json; charset=utf-8"}, path)
+
+
+# -- what HTTP allows
+
+
+@varies("Answers are compressed for those who accept gzip.")
+class AnswersCompressed(Standin):
+    def delivered(self, answer, headers):
+        answer = super().delivered(answer, headers)
+        body = answer.body()
+        if "gzip" not in headers.get("accept-encoding", "") or len(body) < 200 or answer.status == 206:
+            return answer
+        coding = {"content-encoding": "gzip", "vary": "accept-encoding"}
+        kept = {name: value for name, value in (answer.headers or {}).items() if name != "content-length"}
+        return Answer(answer.status, headers=kept | coding, raw=gzip.compress(body))
+
+
+@varies("Successes have an ETag, and a client that has the answer already gets a 304.")
+class AnswersHaveEtags(Standin):
+    def delivered(self, answer, headers):
+        answer = super().delivered(answer, headers)
+        if answer.status != 200:
+            return answer
+        etag = f'"{self.version_of(answer.body())}"'
+        if headers.get("if-none-match") == etag:
+            return Answer(304, headers={"etag": etag}, raw=b"")
+        return replace(answer, headers=(answer.headers or {}) | {"etag": etag})
+
+    def version_of(self, body):
+        return hashlib.sha256(body).hexdigest()
+
+
+@varies("Parts of a body can be read.")
+class RangesServed(Standin):
+    def delivered(self, answer, headers):
+        answer = super().delivered(answer, headers)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
+        if answer.status != 200 or asked is None:
+            return answer
+        part = slice(int(asked[1]), self.end_of(int(asked[2])))
+        kept = {name: value for name, value in (answer.headers or {}).items() if name != "content-length"}
+        place = {"content-range": f"bytes {asked[1]}-{asked[2]}/{len(answer.body())}"}
+        return Answer(206, headers=kept | place, raw=answer.body()[part])
+
+    def end_of(self, last):
+        return last + 1
 
 
 # -- what is accepted

@@ -128,6 +128,23 @@ def test_an_answer_that_is_compressed_unasked_is_kept_readable(coding: str, pack
     assert answer == Answer(200, (("X-Other", "1"), ("content-length", "5")), b"plain")
 
 
+@pytest.mark.parametrize(
+    ("coding", "packed"), [("gzip", gzip.compress(b"plain", mtime=0)), ("deflate", zlib.compress(b"plain"))]
+)
+def test_a_compressed_answer_that_was_cut_is_left_as_it_is(coding: str, packed: bytes) -> None:
+    with Wire(ok(packed[:-3], b"Content-Encoding: " + coding.encode())) as wire:
+        answer = exchange(Upstream(wire.url), get("/"))
+    assert isinstance(answer, Answer)
+    assert (answer.body, answer.header("content-encoding")) == (packed[:-3], coding)
+
+
+def test_a_request_may_accept_compressed_answers() -> None:
+    with Wire(ok()) as wire:
+        exchange(Upstream(wire.url), Request("GET", "/", (("accept-encoding", "gzip"),)))
+    sent = [line for line in wire.requests[0].lower().split(b"\r\n") if line.startswith(b"accept-encoding")]
+    assert sent == [b"accept-encoding: gzip"]
+
+
 @pytest.mark.parametrize("coding", [b"br", b"identity", b"gzip"])
 def test_an_answer_in_a_coding_that_cannot_be_undone_is_left_as_it_is(coding: bytes) -> None:
     with Wire(ok(b"as it is", b"Content-Encoding: " + coding)) as wire:

@@ -31,6 +31,7 @@ GROUPS = {
     "older": "missing_authorization_is_403 bulk_path_read_is_405 keys_are_per_path older_release no_running_checks",
     "strict": "strict_scalars limits_are_hard duplicate_names_refused other_content_type_is_415 not_base_64_refused",
     "lenient": "not_finite_is_null",
+    "http": "answers_compressed answers_have_etags ranges_served",
     "existing": "unknown_workflow_refused unknown_machine_refused unknown_pool_refused unknown_session_refused",
     "limited": "rate_limited",
     "bulk only": "bulk_only",

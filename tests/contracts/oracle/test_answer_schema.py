@@ -135,6 +135,8 @@ def test_a_missing_field_is_described_as_missing() -> None:
         ("get_run", answer(b"x", 200), "no JSON from get_run"),
         ("get_run", answer({}, 200, ()), "another content type from get_run"),
         ("delete_run", answer({}, 200), "another status from delete_run"),
+        ("download_run_attachment", answer(b"a", 206, ()), "another status from download_run_attachment"),
+        ("get_run", answer({}, 206, (("content-range", "bytes 0-1/9"),)), "another status from get_run"),
         ("list_machines", answer([], 200), "no object from list_machines"),
     ],
 )
@@ -143,12 +145,20 @@ def test_a_success_of_another_form_is_not_judged_further(operation: str, told: A
     assert not has_documented_form(operation, told)
 
 
+def test_a_body_that_cannot_be_decoded_is_named_by_its_coding() -> None:
+    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
+    (violation,) = answer_violations("get_run", answer(b"\x1f\x8b\x08", 200, headers))
+
+    assert violation.got == "application/json in gzip, which cannot be decoded"
+
+
 @pytest.mark.parametrize(
     ("operation", "told"),
     [
         ("get_run", answer(run_of(of_later={"a": 1}), 200)),
         ("delete_run", answer(b"", 204, ())),
         ("download_run_attachment", answer(b"\xff", 200, ())),
+        ("download_run_attachment", answer(b"\xff", 206, (("content-range", "bytes 0-0/9"),))),
         ("list_runs", answer(page(limit=100.0), 200)),
         ("get_run", answer(b"", 304, ())),
         (None, answer("anything", 200)),

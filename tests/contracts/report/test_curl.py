@@ -100,6 +100,13 @@ def test_an_empty_header_is_sent_empty(server):
     assert sent_by_shell(server, Request("GET", "/v1/runs", (("Authorization", ""),))).header("Authorization") == ""
 
 
+def test_an_answer_that_may_be_compressed_is_shown_decoded(server):
+    request = Request("GET", "/v1/runs", (("Accept-Encoding", "gzip;q=0.5"),))
+    assert "--compressed" in curl(request, server.url)
+    codings = [value for name, value in sent_by_shell(server, request).headers if name.lower() == "accept-encoding"]
+    assert codings == ["gzip;q=0.5"]
+
+
 def test_no_authorization_is_sent_where_there_was_none(server):
     assert sent_by_shell(server, Request("GET", "/v1/runs")).header("Authorization") is None
 

@@ -1,7 +1,10 @@
 """Servers with one fault each, for the scenarios that were made to find such: beside the table of planted defects."""
 
 import asyncio
+import gzip
+import hashlib
 import heapq
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -9,6 +12,7 @@ from typing import Any, ClassVar
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
 from tests.standin.models import RunQuery, Status
 from tests.standin.store import TERMINAL, Lifecycle, Run
+from tests.standin.variations import AnswersCompressed, AnswersHaveEtags, RangesServed
 
 
 class ReadTrimsAlias(Standin):
@@ -927,3 +931,33 @@ class TypeNeedsARun(Standin):
     def attachment_matches(self, one, query):
         of_all = query.model_copy(update={"attachment_type": None})
         return super().attachment_matches(one, of_all if query.run_id is None else query)
+
+
+class CompressedAnswersAreCut(AnswersCompressed):
+    """Of a long answer, only what fits into the buffer is compressed."""
+
+    def delivered(self, answer, headers):
+        sent = super().delivered(answer, headers)
+        return sent if sent is answer else replace(sent, raw=gzip.compress(answer.body()[: 2**16]))
+
+
+class CompressedStreamsAreCut(AnswersCompressed):
+    def delivered(self, answer, headers):
+        sent = super().delivered(answer, headers)
+        return replace(sent, raw=sent.raw[:-9]) if "content-encoding" in (sent.headers or {}) else sent
+
+
+class EtagsOfTheStatus(AnswersHaveEtags):
+    def version_of(self, body):
+        return hashlib.sha256(b"".join(re.findall(rb'"id":"[^"]*"|"status":"[^"]*"', body))).hexdigest()
+
+
+class PagesForBrowsers(Standin):
+    def delivered(self, answer, headers):
+        is_browser = "text/html" in headers.get("accept", "")
+        return replace(answer, headers={"content-type": "text/html"}) if is_browser else answer
+
+
+class RangesAreOneLonger(RangesServed):
+    def end_of(self, last):
+        return last + 2

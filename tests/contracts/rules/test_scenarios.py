@@ -28,6 +28,7 @@ KEYS = "idempotency keys used again at the end: first use", "idempotency keys us
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
+HEADERS = "headers of common clients"
 VALUES = "values of every class"
 SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycles of runs", KEYS, MANY}
 """Scenarios that need seconds to come to the fault."""
@@ -135,6 +136,11 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.MachinesNotAdded, CREATED, "READ-BACK"),
     (faults.MachineCountNotKept, CREATED, "READ-BACK"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
+    (faults.CompressedAnswersAreCut, HEADERS, "BULK-STATUS"),
+    (faults.CompressedStreamsAreCut, HEADERS, "BULK-STATUS"),
+    (faults.EtagsOfTheStatus, HEADERS, "UPDATE-PARTIAL"),
+    (faults.PagesForBrowsers, HEADERS, "BULK-STATUS"),
+    (faults.RangesAreOneLonger, HEADERS, "ATTACHMENTS"),
     (faults.WrongSecretsShownInTheBody, "secrets in invalid requests", "SECRET-LEAK"),
     *(
         (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
