@@ -30,15 +30,17 @@ from contracts.rules import (
     retries,
     secrets,
     statuses,
+    unknown_references,
     updates,
     value_echo,
 )
 from contracts.rules.rule import Rule
 
 _MODULES = (
-    *(requests, accepted, odd_values, authorization, bulk_answer, secrets, reading, included, read_consistency),
-    *(lists, list_views, filter_cases, updates, statuses, deletes, retries, many_times, chains, value_echo),
-    *(lifecycle, attachments, idempotency, end_of_check, concurrency, http, client_headers, answers, created_resources),
+    *(requests, accepted, odd_values, unknown_references, authorization, bulk_answer, secrets, reading, included),
+    *(read_consistency, lists, list_views, filter_cases, updates, statuses, deletes, retries, many_times, chains),
+    *(value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency, http, client_headers, answers),
+    created_resources,
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -961,3 +961,42 @@ class PagesForBrowsers(Standin):
 class RangesAreOneLonger(RangesServed):
     def end_of(self, last):
         return last + 2
+
+
+class CreatedBeforeItIsRefused(Standin):
+    """Looks up what a create names after its first run is made."""
+
+    def bulk_create_runs(self, call, body):
+        try:
+            return super().bulk_create_runs(call, body)
+        except Problem:
+            self.bulk_made(call, body.model_copy(update={"count": 1}))
+            raise
+
+
+class ChainBeginsBeforeItIsRefused(Standin):
+    def create_run_chain(self, call, body):
+        try:
+            return super().create_run_chain(call, body)
+        except Problem:
+            self.step_made(call, body, 0, len(body.steps), self.chain_session(body), self.created_at(call.org))
+            raise
+
+
+class ClearedBeforeTheRetryIsRefused(Standin):
+    def retry_run(self, call, run_id, body):
+        try:
+            return super().retry_run(call, run_id, body)
+        except Problem:
+            self.clear(call.org, self.find(call, run_id))
+            raise
+
+
+class UpdatedBeforeItIsRefused(Standin):
+    """Does not know the attachment that an update names, after it has changed the other fields."""
+
+    def update_run(self, call, run_id, body):
+        if body.output_attachment_ids:
+            super().update_run(call, run_id, body.model_copy(update={"output_attachment_ids": []}))
+            raise Problem(404, "Attachment not found")
+        return super().update_run(call, run_id, body)

@@ -28,6 +28,7 @@ KEYS = "idempotency keys used again at the end: first use", "idempotency keys us
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
+REFERENCES = "writes with unknown references"
 HEADERS = "headers of common clients"
 VALUES = "values of every class"
 SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycles of runs", KEYS, MANY}
@@ -136,6 +137,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.MachinesNotAdded, CREATED, "READ-BACK"),
     (faults.MachineCountNotKept, CREATED, "READ-BACK"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
+    (faults.UpdatedBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),
     (faults.CompressedAnswersAreCut, HEADERS, "BULK-STATUS"),
     (faults.CompressedStreamsAreCut, HEADERS, "BULK-STATUS"),
     (faults.EtagsOfTheStatus, HEADERS, "UPDATE-PARTIAL"),
@@ -206,6 +208,9 @@ STRICT = ("unknown_workflow_refused", "unknown_machine_refused", "unknown_pool_r
     [
         (faults.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
         (faults.StepsHaveTheLastWorkflow, "chains", "CHAIN-RULES"),
+        (faults.CreatedBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),
+        (faults.ChainBeginsBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),
+        (faults.ClearedBeforeTheRetryIsRefused, REFERENCES, "REQ-ATOMIC"),
     ],
 )
 def test_the_scenario_finds_the_fault_of_a_server_that_refuses_unknown_ids(
