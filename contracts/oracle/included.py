@@ -45,6 +45,12 @@ def included_violations(
             name, problem = changed
             cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
             yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
+        if "machine.pools" in asked and pools_of(one) is not None and pools_of(read) is not None:
+            shown_pools, read_pools = ({str(pool.get("id")) for pool in pools_of(each) or ()} for each in (one, read))
+            if shown_pools != read_pools:
+                cause = "pools of an included machine read differently"
+                expected, got = (f"pools {', '.join(sorted(pools)) or 'none'}" for pools in (read_pools, shown_pools))
+                yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
 
 
 def pools_of(machine: Any) -> list[dict[str, Any]] | None:

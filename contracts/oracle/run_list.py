@@ -24,7 +24,9 @@ _SEARCHED: Final = ("id", "input_values", "output_data", "error", "session_alias
 _SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_message_history")
 """Fields that change without a request while a run is active, and no more once it has ended."""
 _MIN_WORD: Final = 8
-"""A shorter word may be in a run by chance, or in a number that the target writes in another way."""
+"""A shorter word may be in a run by chance, or in a number that the target writes in another way: a run must be found by
+it if a text has it, and may be found otherwise.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +102,29 @@ def _is_in_order(earlier: Any, later: Any) -> bool | None:
 
 def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
     fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
-    if len(word) < _MIN_WORD:
-        return None
-    found = [name for name in fields if any(word.lower() in text for text in _texts(run.view.get(name)))]
+    is_short = len(word) < _MIN_WORD
+    found = [
+        name
+        for name in fields
+        if any(word.lower() in text for text in _texts(run.view.get(name), with_numbers=not is_short))
+    ]
     if not run.fixed.isdisjoint(found):
         return True
+    if is_short:
+        return None
     hidden = any(name == "fields" for name, _ in query) and not run.view.keys() >= set(fields)
     return None if found or hidden else False
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, *, with_numbers: bool) -> Iterator[str]:
     """Yield the values inside a JSON value as a search sees them: in small letters, without the names of members."""
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
-    elif value is not None:
-        yield (value if isinstance(value, str) else json.dumps(value)).lower()
+            yield from _texts(inner, with_numbers=with_numbers)
+    elif isinstance(value, str):
+        yield value.lower()
+    elif value is not None and with_numbers:
+        yield json.dumps(value).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from contracts.engine import CheckContext, Scenario
 from contracts.oracle.run import STATUSES
 from contracts.rules.filters import (
     CHANGES,
-    CapitalsCase,
     Filter,
     FilterCase,
     NonsenseCase,
-    run_capitals,
+    NotationCase,
     run_filters,
     run_nonsense,
+    run_notations,
 )
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
@@ -77,6 +77,7 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "long word": _LONG_WORD + "1",
     "one": "«marker:70»",
     "next": "«marker:71»",
+    "short": "Zx",
 }
 """Words in places where a search may overlook them."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
@@ -126,7 +127,9 @@ def _filters_alone() -> Iterator[Filter]:
                 yield Filter(name, create=create, way=way, shift=shift)
 
 
-def _searches() -> Iterator[Sequence[Filter]]:
+def _searches(check: CheckContext) -> Iterator[Sequence[Filter]]:
+    if isolating_filter(check) != "search":  # the runs of others may have these letters
+        yield from ([Filter("search", word)] for word in ("Zx", "zX", "z"))
     for text in _SEARCHED_TEXTS.values():
         for way in ("plain", "upper", "mixed", "middle"):
             yield [Filter("search", text, create=2, way=way)]
@@ -154,13 +157,13 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     everything = [Filter("search", check.run_mark, way=way) for way in ("plain", "upper")]
     if isolating_filter(check) == "search":
         everything = []  # the runs of all cases have that word
-    queries = _broad_first(in_turn([([one] for one in _filters_alone()), _searches()]))
+    queries = _broad_first(in_turn([([one] for one in _filters_alone()), _searches(check)]))
     queries += [[one] for one in everything]
     queries += [[one, _DEEP] for one in everything]
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(creates, some, changes=CHANGES)
     pick = random.Random(check.target.seed)
-    alone, searches = list(_filters_alone()), list(_searches())
+    alone, searches = list(_filters_alone()), list(_searches(check))
     both = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
     yield FilterCase(_different_creates(check, 8), both, changes=CHANGES)
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
@@ -258,6 +261,8 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS),
     Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS),
     Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS),
-    Scenario("filters by ids in capitals", ("LIST-FILTER",), run_capitals, lambda check: [CapitalsCase()], needs=LISTS),
+    Scenario(
+        "filters in other notations", ("LIST-FILTER",), run_notations, lambda check: [NotationCase()], needs=LISTS
+    ),
     Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS),
 )

@@ -6,7 +6,7 @@ from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import Case, CaseContext
+from contracts.engine import CallResult, Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
 from contracts.rules.list_check import check_list, judge_list
@@ -147,25 +147,39 @@ class NonsenseCase(Case):
 
 
 @dataclass(frozen=True)
-class CapitalsCase(Case):
-    """Filters by ids, in capitals."""
+class NotationCase(Case):
+    """Filters in other notations: ids in capitals, and texts for the boolean `deep_search` by what they mean."""
 
-    names: Sequence[str] = ("workflow_id", "session_id", "machine_id")
+    ids: Sequence[str] = ("workflow_id", "session_id", "machine_id")
+    true: Sequence[str] = ("True", "TRUE", "1")
+    false: Sequence[str] = ("False", "FALSE", "0")
 
 
-def run_capitals(context: CaseContext, case: CapitalsCase) -> None:
-    """The target must refuse an id in capitals, or find the run by it."""
+def run_notations(context: CaseContext, case: NotationCase) -> None:
+    """The target must refuse another notation, or read it as the same value."""
     isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
-    run = isolated.runs[0]
-    for name in case.names:
-        if not run.get(name):
-            continue
-        result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
-        found = not result.accepted or any(item.get("id") == run["id"] for item in items_of(result))
-        cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
-        context.require(
-            found, "LIST-FILTER", cause, expected, "a list without the run", *isolated.creates_of(None), result
-        )
+    run, shown = isolated.runs[0], isolated.creates_of(None)
+
+    def is_listed(result: CallResult) -> bool:
+        return any(item.get("id") == run["id"] for item in items_of(result))
+
+    for name in case.ids:
+        if run.get(name):
+            result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
+            cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
+            right = not result.accepted or is_listed(result)
+            context.require(right, "LIST-FILTER", cause, expected, "a list without the run", *shown, result)
+    if not context.check.offers("update_run"):
+        return
+    word = context.placeholder("marker:1")
+    history = {"run_message_history": [{"content": word}]}
+    updated = context.call_valid("update_run", run["id"], body=history, after=shown)
+    for text, is_deep in (*((text, True) for text in case.true), *((text, False) for text in case.false)):
+        result = context.call("list_runs", query=within(isolated, [("search", word), ("deep_search", text)]))
+        cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
+        right = not result.accepted or is_listed(result) == is_deep
+        expected, got = f"{listed[is_deep]}, or a 4xx, since {text} means {str(is_deep).lower()}", listed[not is_deep]
+        context.require(right, "LIST-FILTER", cause, expected, got, *shown, updated, result)
 
 
 def run_nonsense(context: CaseContext, case: NonsenseCase) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of
@@ -37,10 +37,12 @@ class IncludeCase(Case):
     includes: tuple[str, ...] = INCLUDES
     pages: int = 0
     """How many pages with a single run are read too."""
+    equal_names: int = 0
+    """How many more workflows are created, all with the same name. Each has runs, as the others."""
 
     @property
     def expected_runs(self) -> int:
-        return 2 + self.count * max(0, len(self.workflows) - 1)
+        return 2 + self.count * max(0, len(self.workflows) + self.equal_names - 1)
 
 
 def run_included(context: CaseContext, case: IncludeCase) -> None:
@@ -48,6 +50,11 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     meanwhile.
     """
     workflows = [str(context.fill(one)) for one in case.workflows]
+    for _ in range(case.equal_names):
+        created = context.call("create_workflow", body={"main_prompt": "contracts", "name": "contracts"})
+        if created.resource is None:
+            raise Inconclusive(f"create_workflow answers {created.status}")
+        workflows.append(str(created.resource.get("id")))
     ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
     marker = context.placeholder("marker")
@@ -126,6 +133,8 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
         yield IncludeCase(workflows)
         yield IncludeCase(workflows, includes=("workflow",), pages=3)
         yield IncludeCase(workflows, includes=("workflow",), count=DEFAULT_LIMIT + 1)
+        if check.offers("create_workflow"):
+            yield IncludeCase(workflows[:1], includes=("workflow",), equal_names=2)
         if check.machines.known:
             yield IncludeCase(workflows, check.machines.known[:1])
             yield IncludeCase(workflows, check.machines.known[:2])

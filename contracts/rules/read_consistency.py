@@ -13,7 +13,7 @@ from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
 from contracts.rules.list_check import check_listing
-from contracts.rules.listing import NEWEST_FIRST, read_page
+from contracts.rules.listing import NEWEST_FIRST, items_of, read_page
 from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
 from contracts.rules.run_events import Event, apply, create_chain
 from contracts.rules.tracked_run import TrackedRun
@@ -134,11 +134,23 @@ def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
         for query in (*_queries(viewed, widely=widely), *_outdated_queries(viewed)):
             _check_list(viewed, query, widely=widely)
     attachments = changed_run.known.view.get("input_attachment_ids") or []
-    if viewed.before is not None and context.check.offers("get_run_attachment"):
-        for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]):
-            result = context.call("get_run_attachment", attachment)
-            there = result.status == 200
-            changed_run.require(there, viewed.rule, "attachments are gone too", "200 with the attachment", result)
+    if viewed.before is not None and attachments:
+        _check_attachments(viewed, attachments)
+
+
+def _check_attachments(viewed: ViewedRuns, attachments: Sequence[str]) -> None:
+    """Read the first attachment of the changed run, and look for the first and the last one in the list."""
+    context, changed_run = viewed.context, viewed.changed_run
+    if context.check.offers("get_run_attachment"):
+        result = context.call("get_run_attachment", attachments[0])
+        there = result.status == 200
+        changed_run.require(there, viewed.rule, "attachments are gone too", "200 with the attachment", result)
+    if context.check.offers("list_run_attachments"):
+        result = context.call("list_run_attachments", query=[("run_id", changed_run.id), ("limit", str(MAX_LIMIT))])
+        lost = {attachments[0], attachments[-1]}.difference(item.get("id") for item in items_of(result))
+        cause, expected = "attachments are not listed any more", "a list with the attachments of the run"
+        got = f"a list without attachment {min(lost)}" if lost and result.accepted else result.words
+        changed_run.require(not lost, viewed.rule, cause, expected, result, got=got)
 
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:

@@ -69,6 +69,8 @@ ON_MACHINE = run(sent={"machine_id": M}, machine_id=M)
         (run(input_values={"Found4711": "x"}), {"search": "Found4711"}, False),
         (run(), {"search": "aaaaaaaa-0000-4000-8000-000000000001"}, True),
         (run(), {"search": "x"}, None),
+        (run(input_values={"a": [{"b": "Zx"}]}), {"search": "zX"}, True),
+        (run(input_values={"a": 25}), {"search": "25"}, None),
         (run(output_data={"a": "Found4711"}), {"search": "Found4711"}, None),
         (run(**ENDED), {"search": "Found-It-4711"}, True),
         (run(**ENDED | {"run_message_history": [{"a": "Found4711"}]}), {"search": "Found4711"}, False),

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from pydantic import field_validator
+
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
 from tests.standin.models import RunQuery, Status
 from tests.standin.store import TERMINAL, Lifecycle, Run
@@ -1000,3 +1002,38 @@ class UpdatedBeforeItIsRefused(Standin):
             super().update_run(call, run_id, body.model_copy(update={"output_attachment_ids": []}))
             raise Problem(404, "Attachment not found")
         return super().update_run(call, run_id, body)
+
+
+class OnlyTrueInLowerCaseIsTrue(Standin):
+    class RunQuery(RunQuery):
+        @field_validator("deep_search", mode="before")
+        @classmethod
+        def read(cls, value):
+            return value == "true"
+
+
+class ShortWordsFindNothing(Standin):
+    """Has an index of three letters."""
+
+    def has_text(self, run, query):
+        return len(query.search) > 2 and super().has_text(run, query)
+
+
+class AttachmentsOfCancelledRunsUnlisted(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        cancelled = {run.id for run in call.org.runs.values() if run.status == Status.CANCELLED}
+        answer.content["items"] = [one for one in answer.content["items"] if one["run_id"] not in cancelled]
+        answer.content["total"] = len(answer.content["items"])
+        return answer
+
+
+class IncludedOnceForAName(Standin):
+    def included(self, org, runs, include):
+        return list({one["name"]: one for one in super().included(org, runs, include)}.values())
+
+
+class IncludedMachinesHaveNoPools(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return [one | ({"pools": []} if one["type"] == "machine" else {}) for one in found]

@@ -28,6 +28,7 @@ KEYS = "idempotency keys used again at the end: first use", "idempotency keys us
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
+NOTATIONS = "filters in other notations"
 REFERENCES = "writes with unknown references"
 HEADERS = "headers of common clients"
 VALUES = "values of every class"
@@ -126,7 +127,12 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.NewPoolsHaveAllMachines, CREATED, "READ-BACK"),
     (faults.WebhooksAreNotEnabled, CREATED, "READ-BACK"),
     (faults.OutputsAreSorted, "updates", "UPDATE-PARTIAL"),
-    (faults.CapitalsFindNothing, "filters by ids in capitals", "LIST-FILTER"),
+    (faults.CapitalsFindNothing, NOTATIONS, "LIST-FILTER"),
+    (faults.OnlyTrueInLowerCaseIsTrue, NOTATIONS, "LIST-FILTER"),
+    (faults.ShortWordsFindNothing, "lists with filters", "LIST-FILTER"),
+    (faults.AttachmentsOfCancelledRunsUnlisted, WINDOWS, "UPDATE-PARTIAL"),
+    (faults.IncludedOnceForAName, RESOURCES, "READ-INCLUDE"),
+    (faults.IncludedMachinesHaveNoPools, RESOURCES, "READ-INCLUDE"),
     (faults.HealthNeedsAToken, "health without credentials", "AUTH-REQUIRED"),
     (faults.NamesInAnyCase, "invalid requests", "REQ-WORKFLOW"),
     (faults.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),
