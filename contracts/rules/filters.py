@@ -178,7 +178,7 @@ def run_notations(context: CaseContext, case: NotationCase) -> None:
         result = context.call("list_runs", query=within(isolated, [("search", word), ("deep_search", text)]))
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
         right = not result.accepted or is_listed(result) == is_deep
-        expected, got = f"{listed[is_deep]}, or a 4xx, since {text} means {str(is_deep).lower()}", listed[not is_deep]
+        expected, got = f"{listed[is_deep]}, or a 4xx, since it means {str(is_deep).lower()}", listed[not is_deep]
         context.require(right, "LIST-FILTER", cause, expected, got, *shown, updated, result)
 
 
