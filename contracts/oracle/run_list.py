@@ -24,8 +24,8 @@ _SEARCHED: Final = ("id", "input_values", "output_data", "error", "session_alias
 _SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_message_history")
 """Fields that change without a request while a run is active, and no more once it has ended."""
 _MIN_WORD: Final = 8
-"""A shorter word may be in a run by chance, or in a number that the target writes in another way. So it must be found in
-texts only.
+"""A shorter word may be in a run by chance, or in a number that the target writes in another way. It must be found only
+if a text has it.
 """
 
 
