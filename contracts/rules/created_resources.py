@@ -37,7 +37,8 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
         _find(context, listing, created)
     if case.operation == "create_pool":
         for machine in context.check.machines.known[:1]:
-            _add_machine(context, created, machine)
+            if not _add_unknown_machine(context, created, machine):
+                _add_machine(context, created, machine)
 
 
 def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, Any], *after: CallResult) -> CallResult:
@@ -78,6 +79,20 @@ def _find(context: CaseContext, listing: str, created: CallResult) -> None:
         _require_same(context, created.body, found[0], created, listed)
 
 
+def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str) -> bool:
+    """Add a machine and an unknown one. Return whether that is accepted; if not, the pool has none of them."""
+    pool, unknown = created.body["id"], context.placeholder("uuid")
+    if not context.check.offers("add_machine_to_pool", "get_pool"):
+        return False
+    added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine, unknown]})
+    read = _read(context, "get_pool", pool, created.body, created, added)
+    count = read.body.get("machine_count") if isinstance(read.body, dict) else None
+    cause, expected = "a refused add_machine_to_pool adds machines", "an empty pool, as before the refused request"
+    holds = not added.refused or count in (None, 0)
+    context.require(holds, "REQ-ATOMIC", cause, expected, f"machine_count {count}", created, added, read)
+    return added.accepted
+
+
 def _add_machine(context: CaseContext, created: CallResult, machine: str) -> None:
     """Add a machine to a new pool. The pool reads the same, and the machine shows it."""
     pool, offers = created.body["id"], context.check.offers
@@ -105,4 +120,6 @@ def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
     yield from (CreatedCase(operation, body) for operation, body in bodies.items() if check.offers(operation))
 
 
-SCENARIOS = (Scenario("created pools and workflows", ("READ-BACK",), run_created, created_cases, priority=2),)
+SCENARIOS = (
+    Scenario("created pools and workflows", ("READ-BACK", "REQ-ATOMIC"), run_created, created_cases, priority=2),
+)

@@ -4,13 +4,40 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import batches, file, write_bodies
-from contracts.engine import CheckContext, Scenario
+from contracts.data.limits import MAX_LIMIT
+from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
+from contracts.rules.listing import items_of, total_of
 from contracts.rules.requests import run_refused
-from contracts.rules.writes import CHANGES, WRITES_OF_RUNS, Body, Writes, is_offered
+from contracts.rules.writes import CHANGES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered
 
 _UNKNOWN: Final = "«uuid»"
-_NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file("new.txt")]}
+_FILE: Final = "contracts-«marker».txt"
+_NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(_FILE)]}
 """What a retry would change. The reference is looked up in the middle of it, if the server does one after the other."""
+
+
+def run_unknown_reference(context: CaseContext, case: Writes) -> None:
+    run_refused(context, case)
+    if context.check.offers("list_run_attachments") and "marker" in context.named:
+        _check_no_files(context)
+
+
+def _check_no_files(context: CaseContext) -> None:
+    """Look for files of the refused writes among the first and the last attachments of all runs."""
+    name = context.fill(_FILE)
+    writes = [CallResult.of(None, one) for one in context.exchanges if name.encode() in (one.request.body or b"")]
+    refused = [result for result in writes if result.refused]
+    accepted = {one for result in writes for one in created_ids(result)}
+    if not refused:
+        return
+    page = ("limit", str(MAX_LIMIT))
+    lists = [context.call("list_run_attachments", query=[page])]
+    if (total := total_of(lists[0]) or 0) > MAX_LIMIT:
+        lists.append(context.call("list_run_attachments", query=[page, ("skip", str(total - MAX_LIMIT))]))
+    for listed in lists:
+        left = [one for one in items_of(listed) if one.get("filename") == name and one.get("run_id") not in accepted]
+        cause, expected = "a refused write stores its files", "no file of a refused request"
+        context.require(not left, "REQ-ATOMIC", cause, expected, f"attachment {name}", *refused, listed)
 
 
 def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
@@ -33,15 +60,17 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
         case "retry_run":
             base: dict[str, Any] = _NEW
         case "create_run_chain":
-            base = known | {"shared_inputs": {"marker": "«marker»"}}
+            base = known | {"shared_inputs": {"marker": "«marker»"}, "shared_file_inputs": [file(_FILE)]}
             yield base | {"steps": [*known["steps"], known["steps"][0] | {"workflow_id": _UNKNOWN}]}
         case _:
-            base = known | {"input_values": {"marker": "«marker»"}, "file_inputs": [file("new.txt")]}
+            base = known | {"input_values": {"marker": "«marker»"}, "file_inputs": [file(_FILE)]}
             yield base | {"workflow_id": _UNKNOWN}
     allowed = write_bodies.FEATURES[operation]
     yield from (base | {name: value} for name, value in references.items() if name in allowed)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("writes with unknown references", ("REQ-ATOMIC",), run_refused, unknown_reference_cases, priority=2),
+    Scenario(
+        "writes with unknown references", ("REQ-ATOMIC",), run_unknown_reference, unknown_reference_cases, priority=2
+    ),
 )

@@ -13,7 +13,9 @@ _PATTERNS = {
     "a whole id though it is the only one of its beginning": re.compile(
         r"([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     ),
-    "a Python value": re.compile(r"(?<![\w\"'=-])(None|True|False)(?![\w\"'-])|<[\w.]+ object at|\bdict_keys\(|\{'|\['"),
+    "a Python value": re.compile(
+        r"(?<![\w\"'=-])(None|True|False)(?![\w\"'-])|<[\w.]+ object at|\bdict_keys\(|\{'|\['"
+    ),
     "a text without words": re.compile(r"^[\d\W]*$"),
 }
 

@@ -1037,3 +1037,21 @@ class IncludedMachinesHaveNoPools(Standin):
     def included(self, org, runs, include):
         found = super().included(org, runs, include)
         return [one | ({"pools": []} if one["type"] == "machine" else {}) for one in found]
+
+
+class FilesOfRefusedCreatesStay(Standin):
+    """They stay in the store, where they belong to some run."""
+
+    def create_run(self, call, body):
+        try:
+            return super().create_run(call, body)
+        except Problem:
+            self.attach(call.org, next(iter(call.org.runs.values())), body.file_inputs or [])
+            raise
+
+
+class MachinesAreAddedOneByOne(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        for machine in body.machine_ids:
+            answer = super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": [machine]}))
+        return answer
