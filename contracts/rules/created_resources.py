@@ -90,7 +90,7 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
     cause, expected = "a refused add_machine_to_pool adds machines", "an empty pool, as before the refused request"
     holds = not added.refused or count in (None, 0)
     context.require(holds, "REQ-ATOMIC", cause, expected, f"machine_count {count}", created, added, read)
-    return count != 0
+    return count not in (None, 0)
 
 
 def _add_machine(context: CaseContext, created: CallResult, machine: str) -> None:
