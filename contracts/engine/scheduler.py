@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from contracts.core.findings import ScenarioProgress
@@ -23,8 +24,11 @@ FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round."""
 LAST_ROUND: Final = 5
 """All cases that are left run in this round."""
-MANY_RUNS: Final = 60
-"""Cases that create this many runs or more make every list slower, so they come at the end of the last round."""
+SOME_RUNS: Final = 60
+"""Cases that create this many runs or more make lists slower, so they wait for the round ROUND_OF_SOME_RUNS."""
+ROUND_OF_SOME_RUNS: Final = 3
+MANY_RUNS: Final = 250
+"""Cases that create this many runs or more make every list slow, so they come at the end of the last round."""
 LAST_ROUND_OF_READS: Final = 3
 """Scenarios that create nothing read lists, which get slower later. So they end in this round."""
 LOWEST_PRIORITY: Final = 8
@@ -71,8 +75,8 @@ class Scheduler:
         self._live_cases = live_cases
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
-        self._early, self._slow, self._large, self._last = self._parts()
-        self._all = (*self._early, *self._slow, *self._large, *self._last)
+        self._entering, self._last = self._parts()
+        self._all = (*chain.from_iterable(self._entering.values()), *self._last)
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
@@ -98,18 +102,17 @@ class Scheduler:
 
     def _rounds(self) -> list[Part]:
         """Run rounds until everything is done or the time is over; return what is left."""
-        parts = self._early
+        parts: list[Part] = []
         try:
             for number in range(1, LAST_ROUND + 1):
-                if number == LAST_ROUND:
-                    parts = [*parts, *self._slow, *self._large]
+                parts += self._entering.pop(number, ())
                 for part in parts:
                     part.limit += _share(part.scenario, number)
                 self._run_parts([part for part in parts if part.spent < part.limit], until=self._end)
                 parts = [part for part in parts if not part.has_ended]
                 self._search.collect_waiting()
         except OutOfTime:
-            return [*parts, *self._slow, *self._large]
+            return [*parts, *chain.from_iterable(self._entering.values())]
         return parts
 
     def _run_parts(self, parts: Sequence[Part], *, until: float) -> None:
@@ -126,13 +129,12 @@ class Scheduler:
         ended = sum(each.has_ended for each in self._all)
         self._progress(Progress(part.scenario.name, ended, len(self._all)))
 
-    def _parts(self) -> tuple[list[Part], list[Part], list[Part], list[Part]]:
-        """Return four lists: the cases that create few runs, those of LOWEST_PRIORITY, those that create many runs, and
-        the scenarios with `last`.
-        """
+    def _parts(self) -> tuple[dict[int, list[Part]], list[Part]]:
+        """Return the parts by the round in which they begin, and those of the scenarios with `last`."""
         if self._check.is_live:
-            return [Part(scenario, self._affordable(scenario), limit=0) for scenario in self._able], [], [], []
+            return {1: [Part(scenario, self._affordable(scenario), limit=0) for scenario in self._able]}, []
         early: list[Part] = []
+        medium: list[Part] = []
         slow: list[Part] = []
         large: list[Part] = []
         last: list[Part] = []
@@ -140,17 +142,22 @@ class Scheduler:
             if scenario.last:
                 last.append(Part(scenario, self._cases(scenario)))
             elif not scenario.waits:
-                few, many = self._by_runs(scenario)
-                (early if scenario.priority < LOWEST_PRIORITY else slow).append(Part(scenario, few, limit=0))
+                few, some, many = self._by_runs(scenario)
+                is_slow = scenario.priority >= LOWEST_PRIORITY
+                (slow if is_slow else early).append(Part(scenario, few, limit=0))
+                (slow if is_slow else medium).append(Part(scenario, some, limit=0))
                 large.append(Part(scenario, many, has_generated=True, limit=0))
-        return early, slow, large, last
+        return {1: early, ROUND_OF_SOME_RUNS: medium, LAST_ROUND: [*slow, *large]}, last
 
-    def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
-        """Return the cases that create few runs, and those that create many. With priority 0, all count as few."""
-        most = math.inf if scenario.priority == 0 else MANY_RUNS
-        few = (case for case in self._cases(scenario) if case.expected_runs < most)
-        many = (case for case in self._cases(scenario) if case.expected_runs >= most)
-        return few, many
+    def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any], Iterator[Any]]:
+        """Return the cases that create few runs, some, and many. With priority 0, all count as few."""
+
+        def between(least: float, most: float) -> Iterator[Any]:
+            return (case for case in self._cases(scenario) if least <= case.expected_runs < most)
+
+        if scenario.priority == 0:
+            return self._cases(scenario), iter(()), iter(())
+        return between(0, SOME_RUNS), between(SOME_RUNS, MANY_RUNS), between(MANY_RUNS, math.inf)
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Return all cases of a scenario. Each is made once, since to make all takes seconds."""
