@@ -36,6 +36,8 @@ LONG_KEY: Final = 2**10 + 1
 """The length of an Idempotency-Key that a server may refuse, but not cut or ignore."""
 LONG_WORD: Final = 2**8 + 1
 """The length of a text to search for: columns and parameters are cut at 32, 64, 128 or 255 characters."""
+LARGE_CREATE: Final = 2**9 + 1
+"""Runs of a bulk create that a server makes in several chunks: they have 100, 256 or 500 runs."""
 BUFFER: Final = 2**16
 """The largest buffer in which answers are usually compressed and sent."""
 MANY_KEYS: Final = 2**10 + 1

@@ -327,16 +327,17 @@ def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]
 
 
 def activity_faults(listed: Listed) -> Iterator[ListFault]:
-    """Yield runs of one page that are not in the order by activity. Between two pages, runs may end."""
+    """Yield runs that are not in the order by activity. Between two pages, runs may end, but none becomes active."""
     for (one, run), (other, next_run) in itertools.pairwise(listed):
         statuses = [run.get("status"), next_run.get("status")]
         have_ended = [status in TERMINAL for status in statuses]
         created = [moment_of(each.get("created_at")) for each in (run, next_run)]
-        if one != other:
-            continue
-        if have_ended == [True, False]:
+        if have_ended == [True, False] and other - one in {0, 1}:
             cause, got = "activity is not the active runs first", f"a run {statuses[0]} before one {statuses[1]}"
-            yield ListFault(Violation("LIST-PAGE", cause, "the active runs before those that ended", got), (one,))
+            violation = Violation("LIST-PAGE", cause, "the active runs before those that ended", got)
+            yield ListFault(violation, tuple(sorted({one, other})))
+        elif one != other:
+            continue
         elif have_ended[0] == have_ended[1] and created[0] and created[1] and created[0] < created[1]:
             cause = "activity is not newest first"
             got = f"a run created at {created[0].isoformat()} before one created at {created[1].isoformat()}"

@@ -302,5 +302,5 @@ SCENARIOS = (
         needs=("health_check",),
         creates=False,
     ),
-    Scenario("access by another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases),
+    Scenario("access by another organisation", ("AUTH-TENANT", "LIST-FILTER"), run_tenant, tenant_cases),
 )

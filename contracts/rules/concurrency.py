@@ -10,13 +10,14 @@ from typing import Any, Final, NamedTuple
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.data.files import file
+from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import newer_properties
 from contracts.oracle import KnownRun, Violation, difference, read_request, value_in_words
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
-from contracts.rules.listing import items_of
+from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
 _SINGLE_UPDATES: Final = (
@@ -73,6 +74,22 @@ def _creates(context: CaseContext, width: int) -> None:
             created.add(written)
     if created.runs and check.offers("list_runs"):
         check_list(context, created, [created.filter])
+
+
+def _lists_during_a_create(context: CaseContext, width: int) -> None:
+    """A list during a create shows all of its runs or none, since they are made in one transaction."""
+    marker, count = context.check.marker(context.made_up), LARGE_CREATE
+    body = {"workflow_id": "«workflow»", "count": count, "input_values": {"marker": marker}}
+    create = request_for("bulk_create_runs", body=context.fill(body))
+    query = [("search", marker), ("limit", "1"), NEWEST_FIRST]
+    created, *lists = _send(context, [create, *[request_for("list_runs", query=query)] * width])
+    if not created.accepted:
+        raise Inconclusive(f"a bulk create answers {created.status}")
+    for result in lists:
+        total = total_of(result)
+        cause, expected = "a list during a create shows a part of it", f"total 0 or {count:,}"
+        right = total in (None, 0, count)
+        context.require(right, "LIST-COMPLETE", cause, expected, f"total {total:,}", created, result)
 
 
 def _reads_during_an_update(context: CaseContext, width: int) -> None:
@@ -192,6 +209,7 @@ class _Group(NamedTuple):
 _WRITES: Final = ("update_run", "delete_run", "get_run")
 _GROUPS: Final[Mapping[str, _Group]] = {
     "creates": _Group(_creates, runs=lambda width: 3 * width),
+    "lists during a create": _Group(_lists_during_a_create, ("list_runs",), lambda width: LARGE_CREATE),
     "reads during an update": _Group(_reads_during_an_update, ("update_run", "get_run")),
     "different updates": _Group(_different_updates, ("update_run", "get_run")),
     "deletes": _Group(_deletes, ("delete_run", "get_run")),
@@ -237,8 +255,8 @@ def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResul
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
     for name, group in _GROUPS.items():
         if check.offers(*group.needs):
-            yield ConcurrentCase(name)
-            yield ConcurrentCase(name, width=8)
+            once = {"rounds": 1} if group.runs(1) >= LARGE_CREATE else {}
+            yield from (ConcurrentCase(name, width=width, **once) for width in ((8,) if once else (4, 8)))
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

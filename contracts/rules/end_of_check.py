@@ -164,12 +164,7 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
         again = context.send(request)
         problem = answer_difference(first, again)
         if problem is not None:
-            shown = _find_forgotten_key(context) or [first, again]
-            after = f", with {counted(len(shown) - 2, 'key')} in between" if len(shown) > 2 else ""
-            context.report_violation(
-                Violation("IDEM-REPLAY", "an old key is forgotten", "the answer of the first one", problem + after),
-                *shown,
-            )
+            _report_forgotten(context, _find_forgotten_key(context) or [first, again], problem)
         elif run is not None and run.resource is not None:
             _require_unchanged(context, first, run, again)
     context.check.count("IDEM-REPLAY", len(kept))
@@ -189,18 +184,36 @@ _SOON: Final = 64
 
 def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
     """Return a write with a new key, writes with other keys, and its repeat if that gets another answer; else None."""
-    body = simple_body("bulk_create_runs")
     others = 1
     while others <= _SOON:
-        key = f"{context.placeholder('key')}-{others}"
-        request = keyed_request(context, "bulk_create_runs", body, key)
-        first = send_first(context, request, "bulk_create_runs")
-        between = _send_other_keys(context, others, key)
-        again = context.send(request)
-        if answer_difference(first, again) is not None:
-            return [first, *between, again]
+        shown = _repeat_after(context, others)
+        if answer_difference(shown[0], shown[-1]) is not None:
+            return shown
         others *= 2
     return None
+
+
+def _repeat_after(context: CaseContext, others: int) -> list[CallResult]:
+    """Send a write with a new key, writes with that many other keys, and the first write again."""
+    key = f"{context.placeholder('key')}-{others}"
+    request = keyed_request(context, "bulk_create_runs", simple_body("bulk_create_runs"), key)
+    first = send_first(context, request, "bulk_create_runs")
+    between = _send_other_keys(context, others, key)
+    return [first, *between, context.send(request)]
+
+
+def repeat_key_soon(context: CaseContext, case: Case) -> None:
+    """Repeat a key after some others: a server that keeps very few is found long before the end of the check."""
+    first, *between, again = _repeat_after(context, _SOON)
+    if (problem := answer_difference(first, again)) is not None:
+        _report_forgotten(context, _find_forgotten_key(context) or [first, *between, again], problem)
+    context.count("IDEM-REPLAY", again)
+
+
+def _report_forgotten(context: CaseContext, shown: list[CallResult], problem: str) -> None:
+    after = f", with {counted(len(shown) - 2, 'key')} in between" if len(shown) > 2 else ""
+    cause, expected = "an old key is forgotten", "the answer of the first one"
+    context.report_violation(Violation("IDEM-REPLAY", cause, expected, problem + after), *shown)
 
 
 _AT_ONCE: Final = 8
@@ -314,6 +327,13 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         priority=9,
         exclusive=True,
         last=True,
+    ),
+    Scenario(
+        "idempotency keys used again after some others",
+        ("IDEM-REPLAY",),
+        repeat_key_soon,
+        lambda check: [Case()] if check.offers("update_run") else [],
+        priority=3,
     ),
     Scenario(
         "idempotency keys used again after many others",

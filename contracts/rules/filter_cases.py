@@ -78,6 +78,8 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "one": "«marker:70»",
     "next": "«marker:71»",
     "short": "Zx",
+    "accents": "Grüße 日本 😀 «marker:73»",
+    "signs": """say "«marker:74»" \\ 100% 'x_y' {z}""",
 }
 """Words in places where a search may overlook them."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
@@ -98,6 +100,9 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "the second of a list": "«marker:66»",
     "a second word": "«marker:68»",
     "a number in output_data": "«number:1»",
+    "letters beyond ASCII": "üße 日本 😀 «marker:73»",
+    "signs": """"«marker:74»" \\ 100% 'x_y' {z}""",
+    **{f"the wildcard {sign}": f"Dee{sign}«marker:21»" for sign in ("%", "_", "*", ".", "?")},
     "a long word": _LONG_WORD + "1",
     "a long word with another end": _LONG_WORD + "2",
     "the name of an input": "«marker:60»",

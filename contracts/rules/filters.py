@@ -9,7 +9,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
-from contracts.rules.list_check import check_list, judge_list
+from contracts.rules.list_check import check_activity, check_list, judge_list
 from contracts.rules.listing import items_of, page_of
 
 
@@ -108,6 +108,8 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
             check_list(context, isolated, query, limit=limit)
     if case.changes:
         check_list(context, isolated, [isolated.filter], sort="activity")
+        for limit in set(case.limits) - {MAX_LIMIT}:
+            check_activity(context, isolated, limit=limit)
 
 
 UPDATED_TEXTS: Final[Mapping[str, Any]] = {

@@ -10,6 +10,7 @@ from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_o
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.tracked_run import TrackedRun
 
 RULES = (
     Rule(
@@ -37,6 +38,8 @@ class IncludeCase(Case):
     includes: tuple[str, ...] = INCLUDES
     pages: int = 0
     """How many pages with a single run are read too."""
+    is_retried: bool = False
+    """Whether the first run is retried on the second machine, before anything is read."""
     equal_names: int = 0
     """How many more workflows are created, all with the same name. Each has runs, as the others."""
 
@@ -64,6 +67,10 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
         count = 1 if number < 2 else case.count
         creates.append(context.some_runs(count, workflow_id=workflow, input_values={"marker": marker}, **machine))
     run = creates[0].runs[0]
+    if case.is_retried:
+        retried = TrackedRun.of(context, creates[0])
+        retried.cancel()
+        retried.retry({"machine_id": case.machines[1]})
     found: list[tuple[str, CallResult]] = []
     for include in case.includes:
         found.append((include, context.call_valid("get_run", run["id"], query=[("include", include)])))
@@ -138,6 +145,8 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
         if check.machines.known:
             yield IncludeCase(workflows, check.machines.known[:1])
             yield IncludeCase(workflows, check.machines.known[:2])
+        if check.machines.known[1:] and check.offers("update_run", "retry_run"):
+            yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)
 
 
 SCENARIOS = (

@@ -8,7 +8,7 @@ from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.oracle import Candidate, Query, Violation
-from contracts.oracle.run_list import NEWEST, filter_names, list_faults, missing_in_words, missing_runs
+from contracts.oracle.run_list import NEWEST, activity_faults, filter_names, list_faults, missing_in_words, missing_runs
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_page, read_pages
@@ -47,6 +47,15 @@ def check_list(
         context.report_violation(violation, *shown, is_proof=is_unlisted(context, cause, missing[0].id))
         return None
     return {str(item.get("id")): item for item in found.items}
+
+
+def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) -> None:
+    """Judge only the order of a list by activity in pages: when a run ends, others move from one page to the next."""
+    found = read_list(context, [isolated.filter, ("sort_mode", "activity")], limit=limit)
+    listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
+    for fault in activity_faults(listed):
+        shown = isolated.creates_of(fault.run_id)
+        context.report_violation(fault.violation, *shown, *(found.results[number] for number in fault.pages))
 
 
 def check_listing(

@@ -11,10 +11,11 @@ from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle.run_list import FOREIGN, Candidate, Query
+from contracts.oracle.run_list import FOREIGN, Candidate, Query, filter_names
+from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.list_check import judge_list
-from contracts.rules.listing import items_of, page_of, their_workflow, total_of
+from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, their_workflow, total_of
 
 STOLEN: Final = "stolen-by-another"
 
@@ -57,6 +58,8 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
         raise Inconclusive("no second token was given")
     mine, theirs = (SECOND_TOKEN, TOKEN) if case.by_second else (TOKEN, SECOND_TOKEN)
     run, created = _create_run(context, case, mine)
+    if case.by_second and case.widely and check.offers("list_runs"):
+        _list_as_owner(context, run, created, mine)
     if case.cancelled:
         cancelled = context.call("update_run", run["id"], body={"status": "cancelled"}, token=mine)
         if not cancelled.accepted:
@@ -163,6 +166,18 @@ def _list_as_another(
         if result.accepted:
             _require_not_counted(context, "list_runs", run, query, created, result, token)
             judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [created])
+
+
+def _list_as_owner(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
+    """Find a run of the second organisation by each filter: the other cases list those of the first one."""
+    page = [("limit", str(MAX_LIMIT)), NEWEST_FIRST]
+    for query in _run_filters(run):
+        if {"status", "sort_mode"}.isdisjoint(dict(query)):  # the run may have another status by now
+            result = context.call_valid("list_runs", query=[*query, *page], token=token, after=[created])
+            cause, expected = misses_a_run(filter_names(query)), "every run that matches"
+            got = f"a list without run {run['id']}"
+            found = any(item.get("id") == run["id"] for item in items_of(result))
+            context.require(found, "LIST-FILTER", cause, expected, got, created, result)
 
 
 def _list_attachments_as_another(

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import heapq
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -1054,4 +1055,71 @@ class MachinesAreAddedOneByOne(Standin):
     def add_machine_to_pool(self, call, pool_id, body):
         for machine in body.machine_ids:
             answer = super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": [machine]}))
+        return answer
+
+
+class KeysOfTheLastFiftyWrites(Standin):
+    async def once(self, call, handle):
+        keys = self.keys_of(call)
+        while len(keys) > 50:
+            del keys[next(iter(keys))]
+        return await super().once(call, handle)
+
+
+class SearchIsOfJsonText(Standin):
+    """Searches the inputs as they are written in JSON: with escapes, and with no letters beyond ASCII."""
+
+    def leaves(self, value):
+        return (json.dumps(text)[1:-1] for text in super().leaves(value))
+
+
+class SearchHasWildcards(Standin):
+    def has_text(self, run, query):
+        wanted = ".*".join(map(re.escape, self.folded(query.search).split("%")))
+        return any(re.search(wanted, self.folded(text)) for text in self.texts(run, deep=query.deep_search))
+
+
+class SecondOrganisationFindsNothing(Standin):
+    def list_runs(self, call, query):
+        if query.search and call.org is not next(iter(self.organisations.values())):
+            query = query.model_copy(update={"search": "nothing has this"})
+        return super().list_runs(call, query)
+
+
+class SortedByActivityWithinAPage(Standin):
+    def list_runs(self, call, query):
+        if query.sort_mode != "activity":
+            return super().list_runs(call, query)
+        answer = super().list_runs(call, query.model_copy(update={"sort_mode": "created_at_desc"}))
+        answer.content["items"].sort(key=lambda item: item["status"] in TERMINAL)
+        return answer
+
+
+class FirstMachineIsIncluded(Standin):
+    """Includes the machine on which a run was before it was retried."""
+
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        machines = self.__dict__.setdefault("machines", {})
+        machines.setdefault(run_id, run.machine_id)
+        return super().retry_run(call, run_id, body)
+
+    def included(self, org, runs, include):
+        machines = self.__dict__.get("machines", {})
+        before = [replace(run, machine_id=machines.get(run.id, run.machine_id)) for run in runs]
+        return super().included(org, before, include)
+
+
+class ChunksAreSeenBeforeTheEnd(Standin):
+    """A bulk create can be listed a chunk at a time while it is under way."""
+
+    async def once(self, call, handle):
+        if call.operation != "bulk_create_runs":
+            return await super().once(call, handle)
+        answer = await handle()
+        made = [run["id"] for run in json.loads(answer.body()).get("created_runs", ())]
+        hidden = {one: call.org.runs.pop(one) for one in made[256:]}
+        if hidden:
+            await asyncio.sleep(0.2)
+            call.org.runs.update(hidden)
         return answer
