@@ -72,6 +72,24 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             _judge_list(context, run, ids, created)
 
 
+@dataclass(frozen=True)
+class SameNameCase(Case):
+    """Runs of one session, each with a file of the same name and other bytes."""
+
+    contents: tuple[bytes, ...] = (b"one", b"another", b"")
+
+
+def run_same_name(context: CaseContext, case: SameNameCase) -> None:
+    session: dict[str, Any] = {"start_session": True}
+    created: list[WriteResult] = []
+    for content in case.contents:
+        created.append(context.some_runs(1, file_inputs=[file("same.txt", content)], **session))
+        session = {"session_id": created[0].runs[0].get("session_id")}
+    for written, content in zip(created, case.contents, strict=True):
+        for attachment in written.runs[0].get("input_attachment_ids") or ():
+            _judge_content(context, file("same.txt", content), attachment, written.result, repeated=False)
+
+
 MAX_FILES: Final = 12
 """If a run has more files, only some of them are read."""
 
@@ -293,5 +311,12 @@ SCENARIOS = (
         run_attachments,
         attachment_cases,
         needs=("get_run_attachment", "download_run_attachment"),
+    ),
+    Scenario(
+        "attachments of one name",
+        ("ATTACHMENTS",),
+        run_same_name,
+        lambda check: [SameNameCase()],
+        needs=("download_run_attachment",),
     ),
 )

@@ -141,6 +141,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.DescriptionOfPoolsLost, CREATED, "READ-BACK"),
     (faults.NamesOfWorkflowsInAscii, CREATED, "READ-BACK"),
     (faults.MachinesNotAdded, CREATED, "READ-BACK"),
+    (faults.FilesOfASessionAreKeptByName, "attachments of one name", "ATTACHMENTS"),
     (faults.KeysOfTheLastFiftyWrites, "idempotency keys used again after some others", "IDEM-REPLAY"),
     (faults.SearchIsOfJsonText, "lists with filters", "LIST-FILTER"),
     (faults.SearchHasWildcards, "lists with filters", "LIST-FILTER"),
