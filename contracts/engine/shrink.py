@@ -123,7 +123,7 @@ class _Shrinker(Generic[C]):
             # It may name the kind of case or contain a placeholder: a substring would mean nothing.
             # The lists of a case are tuples where their members are names.
             is_name = _is_field(self.best, where) or (
-                isinstance(parent, tuple) and not (_is_pair(parent) and where[-1])
+                isinstance(parent, tuple) and not (_is_pair(parent) and where[-1] and parent[0] not in _TAKE_NAMES)
             )
             if value and not is_name and "«" not in value:
                 self._text(where)
@@ -226,6 +226,8 @@ class _Shrinker(Generic[C]):
                 self._try(where, {"a" if key == odd else key: one for key, one in value.items()})
 
 
+_TAKE_NAMES: Final = frozenset({"fields", "include", "sort_mode", "status"})
+"""Parameters whose values are names: a substring would be refused, or ignored."""
 _PLAIN: Final[dict[type, tuple[Any]]] = {int: (0,), float: (0.5,), str: ("a",), dict: ({},), list: ([],)}
 
 

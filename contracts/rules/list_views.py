@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult
+from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
 from contracts.oracle.run_list import Candidate, Query, missing_in_words
@@ -77,13 +77,21 @@ class ViewsCase(Case):
     count: int = 2
     results: Mapping[str, Any] = field(default_factory=dict)
     """An update of each run, after it was cancelled."""
+    in_new_pool: bool = False
+    """Whether the runs are created in a pool without machines, so that they have none."""
 
 
 _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at")
 
 
 def run_views(context: CaseContext, case: ViewsCase) -> None:
-    isolated = create_isolated_runs(context, [{"count": case.count, **case.fields}], varied=case.fields)
+    fields = dict(case.fields)
+    if case.in_new_pool:
+        pool = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
+        if pool.resource is None:
+            raise Inconclusive(f"create_pool answers {pool.status}")
+        fields["pool_ids"] = [pool.resource.get("id")]
+    isolated = create_isolated_runs(context, [{"count": case.count, **fields}], varied=fields)
     written = isolated.made[0]
     stable = [*stable_fields(written.parsed), *case.results]
     for run in isolated.runs if case.results else ():
@@ -132,6 +140,8 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
         yield ViewsCase([[("fields", name)] for name in results if name in selectable], {}, results=results)
     if check.pools.available:
         yield ViewsCase([[("fields", "pool_ids")]], {"pool_ids": ["«pool:0»"]})
+    if check.offers("create_pool"):
+        yield ViewsCase([[("fields", "error")], []], {}, in_new_pool=True)
     few: list[Query] = [[("fields", "input_values")], [("fields", "session_id")], [("include", "workflow")]]
     yield ViewsCase(few, write_bodies.EVERYTHING, count=DEFAULT_LIMIT + 1)
 

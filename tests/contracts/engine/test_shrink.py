@@ -222,3 +222,11 @@ def test_the_value_of_a_header_shrinks_and_its_name_stays() -> None:
     small = shrink(case, lambda one: any(name == "Idempotency-Key" and value for name, value in one.headers), tries=80)
 
     assert small == Sent((("Idempotency-Key", "a"),))
+
+
+def test_the_value_of_a_parameter_that_takes_names_stays_whole() -> None:
+    case = {"query": [("fields", "error"), ("search", "word")]}
+
+    small = shrink(case, lambda one: len(one.get("query", ())) == 2 and all(map(len, one["query"])), tries=200)
+
+    assert small == {"query": [("fields", "error"), ("search", "")]}
