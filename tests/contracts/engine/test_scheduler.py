@@ -26,6 +26,7 @@ from contracts.engine.scheduler import (
     LAST_ROUND,
     LAST_ROUND_OF_READS,
     MANY_RUNS,
+    SOME_RUNS,
     Progress,
     Scheduler,
 )
@@ -110,6 +111,13 @@ def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_the_la
     assert progress == [ScenarioProgress("a", 3, 3, True), ScenarioProgress("b", 2, 2, True)]
 
 
+def test_cases_that_create_some_runs_come_from_the_third_round_on() -> None:
+    search = OneCaseEach()
+    run_scheduler(search, scenario("a", Count(SOME_RUNS), MANY, *[FEW] * 5))
+    few = [("a", 1)]
+    assert search.done == [*few * 3, ("a", SOME_RUNS), *few * 2, ("a", MANY_RUNS)]
+
+
 def test_large_creates_of_priority_0_do_not_wait_whatever_comes_after_them() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("first", MANY, priority=0), scenario("second", FEW, MANY))
@@ -127,7 +135,8 @@ def test_all_that_is_left_is_done_in_the_last_round_and_many_runs_after_it() -> 
 def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     search = OneCaseEach(requests_each=0)
     run_scheduler(search, scenario("a", *[FEW] * 9))
-    assert search.shares[:4] == [1 * SHARE, 3 * SHARE, 7 * SHARE, 15 * SHARE]
+    of_some_runs = 4 * SHARE  # in the third round, the part of cases that create some runs begins
+    assert search.shares[:5] == [1 * SHARE, 3 * SHARE, 7 * SHARE, of_some_runs, 15 * SHARE]
 
 
 def test_a_scenario_of_more_weight_has_a_larger_share() -> None:
@@ -194,11 +203,11 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
     run_scheduler(
         OneCaseEach(), scenario("a", FEW, priority=0), scenario("b", FEW, FEW), scenario("c", FEW), progress=told.append
     )
-    # Each scenario has a part with few runs and one with many.
-    assert (told[0].step, told[0].done, told[0].total) == ("a", 0, 6)
+    # Each scenario has a part with few runs, one with some, and one with many.
+    assert (told[0].step, told[0].done, told[0].total) == ("a", 0, 9)
     assert (told[1].step, told[1].done) == ("b", 1)
     assert [each.done for each in told] == sorted(each.done for each in told)
-    assert told[-1].done == 5
+    assert told[-1].done == 8
 
 
 def test_a_scenario_that_waits_runs_in_parallel_with_all_others() -> None:
