@@ -15,7 +15,10 @@ from mockserver.clock import real_time
 from mockserver.events import Events
 
 _ENTRY_BYTES = 1_500
-"""The size of an entry without its bodies, headers, path and query."""
+"""The size of an entry without its bodies, headers, path and query, but with the objects of a few headers."""
+_FEW_HEADERS = 10
+_HEADER_BYTES = 130
+"""The objects of one header take so much besides its text. A request of 64 KB may have 10,000 of them."""
 LONGEST_ANSWER = 65_536
 """In bytes. A longer answer is truncated to this length."""
 
@@ -70,6 +73,7 @@ class Entry:
     def full_size(self) -> int:
         """The approximate size in bytes, with the answer."""
         size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
+        size += _HEADER_BYTES * max(0, len(self.headers) - _FEW_HEADERS)
         return size + sum(map(len, chain.from_iterable(self.headers)))
 
     @property

@@ -69,6 +69,25 @@ def test_the_number_of_entries_and_their_bytes_stay_bounded(kind):
     assert sum(kept) == len(budget._entries)
 
 
+def test_headers_of_a_few_bytes_count_with_their_objects():
+    app = create_app(Settings(journal_bytes=_BYTES, log_level="error"))
+
+    async def fill() -> None:
+        for number in range(60):
+            scope = _scope("GET", "/v1/health")
+            scope["headers"] = [*_HEADERS, *((b"h%d" % each, b"%d" % number) for each in range(2_000))]
+            await app(scope, _whole, _sent)
+
+    tracemalloc.start(1)
+    try:
+        asyncio.run(fill())
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 2 * _BYTES
+
+
 def test_a_hundred_thousand_requests_leave_memory_as_ten_thousand_do():
     app = create_app(Settings(journal_bytes=_BYTES, log_level="error"))
     asyncio.run(_fill(app, 10_000, "GET", "/v1/health", _whole))
