@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 _MAX_WAITING = 1_000
 
 
-class Event(NamedTuple):
-    type: str
-    content: Any
-    """JSON, or the journal entry if the event is a request."""
+class Event:
+    """One event, the same object for all subscribers."""
+
+    __slots__ = ("_text", "content", "type")
+
+    def __init__(self, type_: str, content: Any) -> None:
+        """`content` is JSON, or an `Entry` of the journal if the event is a request."""
+        self.type = type_
+        self.content = content
+        self._text: bytes | None = None
+
+    def rendered(self, render: Callable[[str, Any], bytes]) -> bytes:
+        """Return the text of the event. It is rendered once: there may be hundreds of subscribers."""
+        if self._text is None:
+            self._text = render(self.type, self.content)
+        return self._text
 
 
 class Subscription:
@@ -63,8 +76,9 @@ class Events:
         return len(self._subscriptions)
 
     def publish(self, type_: str, content: Any) -> None:
+        event = Event(type_, content)
         for subscription in self._subscriptions:
-            subscription.put(Event(type_, content))
+            subscription.put(event)
 
     def close(self) -> None:
         """Close all subscriptions: nothing will be published any more."""

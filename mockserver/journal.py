@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from copy import copy
 from itertools import chain
 from typing import Any
 
@@ -19,6 +20,9 @@ _ENTRY_BYTES = 1_500
 _FEW_HEADERS = 10
 _HEADER_BYTES = 130
 """The objects of one header take so much besides its text. A request of 64 KB may have 10,000 of them."""
+_MUCH_TO_SHOW = 65_536
+_LONG_QUERY = 4_096
+"""It may have a thousand names, and each is searched for words that mean a secret."""
 LONGEST_ANSWER = 65_536
 """In bytes. A longer answer is truncated to this length."""
 
@@ -75,6 +79,17 @@ class Entry:
         size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
         size += _HEADER_BYTES * max(0, len(self.headers) - _FEW_HEADERS)
         return size + sum(map(len, chain.from_iterable(self.headers)))
+
+    @property
+    def is_long_to_show(self) -> bool:
+        """Whether showing it may take more than a few milliseconds, so that a thread should do it."""
+        return len(self.body) > _MUCH_TO_SHOW or len(self.query) > _LONG_QUERY
+
+    def without_contents(self) -> Entry:
+        """Return a copy for a summary. A slow reader may keep it after the journal has dropped the entry."""
+        entry = copy(self)
+        entry.headers, entry.body, entry.answer_headers, entry.answer = (), b"", (), b""
+        return entry
 
     @property
     def caller(self) -> bytes:
@@ -148,7 +163,7 @@ class Journal:
         if entry.is_kept:
             self.budget.grow(entry, entry.full_size())
         if self.events:
-            self.events.publish("request", entry)
+            self.events.publish("request", entry.without_contents())
 
     async def count(self) -> int:
         return len(self)

@@ -16,7 +16,6 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
-from mockserver.bodies import LARGE_BODY
 from mockserver.errors import Unavailable
 from mockserver.events import Events
 from mockserver.journal import Entry, Journal, JournalBudget
@@ -67,8 +66,8 @@ class SharedJournal(Journal):
         if entry.seq < sys.maxsize or entry.answered_at is None:
             return
         entry.seq = 0
-        is_large = len(entry.body) > LARGE_BODY
-        text = await asyncio.to_thread(self._written, entry) if is_large else self._written(entry)
+        is_long = entry.is_long_to_show
+        text = await asyncio.to_thread(self._written, entry) if is_long else self._written(entry)
         try:
             entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.most_bytes)
         except Unavailable:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -21,6 +23,7 @@ from mockserver.journal import Entry
 from mockserver.namespaces import Namespace
 from mockserver.reply import Reply
 from mockserver.spec import Call, render_json
+from mockserver.time_slice import TimeSlice
 
 MEDIA_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
@@ -82,7 +85,7 @@ class EventStream:
                     await send({"type": "http.response.body", "body": text, "more_body": True})
                     next_heartbeat = real_time() + _HEARTBEAT_S
                 waited = await subscription.read(max(0.0, min(next_look, next_heartbeat) - real_time()))
-                text = b"".join(self._rendered(event) for event in waited)
+                text = await self._rendered(waited)
                 now = real_time()
                 if not text and now >= next_heartbeat:
                     text = b":\n\n"
@@ -101,11 +104,23 @@ class EventStream:
         name, namespaces = self._context.namespace.name, self._context.server.namespaces
         return await namespaces.find(name) if name else await namespaces.get(name)
 
-    def _rendered(self, event: Event) -> bytes:
-        content = event.content
+    async def _rendered(self, events: Sequence[Event]) -> bytes:
+        """Return the texts of events. A slow reader has up to a thousand at once, so others run in between."""
+        texts: list[bytes] = []
+        time_slice = TimeSlice()
+        for event in events:
+            if isinstance(event.content, Entry) and event.content.is_long_to_show:
+                texts.append(await asyncio.to_thread(event.rendered, self._render))
+            else:
+                texts.append(event.rendered(self._render))
+            if time_slice.is_over:
+                await time_slice.give_way()
+        return b"".join(texts)
+
+    def _render(self, type_: str, content: Any) -> bytes:
         if isinstance(content, Entry):
             content = request_summary(content, self._context.server)
-        return _event(event.type, render_json(content))
+        return _event(type_, render_json(content))
 
 
 class ServerWatch:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mockserver.admin.context import AdminContext, Server
-from mockserver.bodies import LARGE_BODY
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
@@ -66,7 +65,7 @@ async def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, 
 
 
 async def _rendered(entries: Sequence[Entry], context: AdminContext, show: Callable[[Entry, Server], Any]) -> bytes:
-    """Return the entries as items of a JSON array. One with a large body is rendered in a thread."""
+    """Return the entries as items of a JSON array. Those that take long to render are rendered in a thread."""
 
     def render(entry: Entry) -> bytes:
         rendered: bytes = render_json(show(entry, context.server))
@@ -75,8 +74,7 @@ async def _rendered(entries: Sequence[Entry], context: AdminContext, show: Calla
     items: list[bytes] = []
     time_slice = TimeSlice()
     for entry in entries:
-        is_large = len(entry.body) > LARGE_BODY
-        items.append(await asyncio.to_thread(render, entry) if is_large else render(entry))
+        items.append(await asyncio.to_thread(render, entry) if entry.is_long_to_show else render(entry))
         if time_slice.is_over:
             await time_slice.give_way()
     return b",".join(items)

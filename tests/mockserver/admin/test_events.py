@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from mockserver.admin.events import RunWatch
+from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
 from tests.mockserver.http11.wire import Server
 from tests.mockserver.inprocess import SUCCEEDS
@@ -280,6 +281,52 @@ def test_a_reader_that_is_too_slow_loses_events_and_is_told_how_many():
     assert waiting <= 1_000
     assert lost == {"events": 1_500 - waiting}
     assert after == -1
+
+
+def test_an_event_is_rendered_once_for_all_who_watch(monkeypatch):
+    mock = controlled_mock()
+    rendered: list[int] = []
+
+    def summary(entry: Any, _server: Any) -> Any:
+        rendered.append(entry.seq)
+        return {"seq": entry.seq}
+
+    monkeypatch.setattr("mockserver.admin.events.request_summary", summary)
+
+    async def go() -> list[Any]:
+        async with watching(mock) as one, watching(mock) as two, watching(mock) as three:
+            await mock.sent("GET", "/v1/pools")
+            return [await each.next("request") for each in (one, two, three)]
+
+    assert mock.run(go()) == [{"seq": 1}] * 3
+    assert rendered == [1]
+
+
+def test_what_waits_for_a_slow_reader_has_no_bodies_and_gives_way_when_it_is_shown(monkeypatch):
+    mock = controlled_mock()
+
+    async def go() -> int:
+        async with watching(mock) as stream:
+            stream.stop_taking()
+            await mock.sent("GET", "/v1/pools")  # this one is being sent when the reader stops
+            for _ in range(30):
+                await asyncio.sleep(0)
+            for number in range(50):
+                await mock.sent("POST", f"/v1/pools?a={number}", json={"name": "p" * 5_000})
+            [subscription] = mock.app.namespaces.default.events._subscriptions
+            entries = [event.content for event in subscription._waiting if event.type == "request"]
+            assert len(entries) == 50
+            assert not any(entry.body or entry.answer or entry.headers or entry.answer_headers for entry in entries)
+            monkeypatch.setattr(TimeSlice, "is_over", True)
+            stream.take_again()
+            await stream.next("request")
+            reading, turns = asyncio.ensure_future(stream.next("request")), 0
+            while not reading.done():
+                turns += 1
+                await asyncio.sleep(0)
+            return turns
+
+    assert mock.run(go()) > 50
 
 
 def test_a_namespace_that_is_deleted_ends_the_streams_of_it():
