@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.admin.context import AdminContext
 from mockserver.admin.seeds import read_seeds
@@ -17,12 +17,12 @@ from mockserver.behaviour.paging import window
 from mockserver.behaviour.run_control import commit_change, moved, next_status, scripted, with_fields
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_list import projected
-from mockserver.behaviour.run_overview import Overview
-from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json
+from mockserver.behaviour.run_overview import Listed, Overview
+from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
 from mockserver.errors import Conflict, NotFound, Refused
-from mockserver.reply import BytesContent, JSONContent, Reply
+from mockserver.reply import LARGE_BYTES, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
 
@@ -40,17 +40,39 @@ async def list_runs(call: Call, context: AdminContext) -> Reply:
     same = {"workflow_id": query.get("workflow_id"), "status": query.get("status")}
     skip, limit = window(query)
     found = await Overview.of(contexts, same, skip, limit)
-    wanted = query.get("fields")
-    items = [
-        run_json(listing.space, run, listing.sim_time)
-        if wanted is None
-        else projected(listing.space, run, wanted, listing.sim_time)
-        async for listing, run in found.runs()
-    ]
+    shown = [each async for each in found.runs()]
     every = await Overview.of(contexts, {**same, "status": None}, 0, _MAX_COUNTED)
     counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs()])
-    text = b'{"items":[%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
-    return Reply(200, BytesContent(text % (b",".join(items), found.total, skip, limit, render_json(counts))))
+    return Reply(200, _RunPage(shown, query.get("fields"), found.total, skip, limit, counts))
+
+
+class _RunPage(NamedTuple):
+    """One page of runs, out of `total`."""
+
+    runs: Sequence[Listed]
+    wanted: Sequence[str] | None
+    total: int
+    skip: int
+    limit: int
+    counts: Mapping[str, int]
+
+    def render(self) -> bytes | Iterator[bytes]:
+        """A large page comes in parts: a thousand runs with the largest inputs would not fit into memory."""
+        size = sum(shown_size(run.batch, {run.place: run.change}) for _, run in self.runs)
+        return self._parts() if size > LARGE_BYTES else b"".join(self._parts())
+
+    def _parts(self) -> Iterator[bytes]:
+        separator = b'{"items":['
+        for listing, run in self.runs:
+            yield separator
+            if self.wanted is None:
+                yield run_json(listing.space, run, listing.sim_time)
+            else:
+                yield projected(listing.space, run, self.wanted, listing.sim_time)
+            separator = b","
+        opening = b"" if self.runs else separator
+        end = b'%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
+        yield end % (opening, self.total, self.skip, self.limit, render_json(self.counts))
 
 
 async def get_run(call: Call, context: AdminContext) -> Reply:
