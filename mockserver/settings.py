@@ -28,6 +28,8 @@ _PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
 _TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1000000 at most")
 _WORKERS: _Range = (lambda value: 1 <= value <= 128, "from 1 to 128")
 _AT_LEAST_ONE: _Range = (lambda value: value >= 1, "1 or more")
+_AT_LEAST_TWO: _Range = (lambda value: value >= 2, "2 or more")
+_ABOVE_ZERO: _Range = (lambda value: value > 0, "above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def _host_name(text: str) -> str:
 
 
 def _limit(default: Any, unit: str, help_: str, past: str, *, range_: _Range = _COUNT) -> Any:
+    """A limit of 0 that would let no request be answered is out of its range."""
     parse = byte_count if unit == "bytes" else None
     return field(default=default, metadata={"unit": unit, "help": help_, "past": past, "parse": parse, "range": range_})
 
@@ -148,31 +151,45 @@ class Limits:
     """
 
     max_connections: int = _limit(
-        1_000, "", "Open connections.", "the one that has waited longest for its next request is closed, else 503"
+        1_000,
+        "",
+        "Open connections.",
+        "the one that has waited longest for its next request is closed, else 503",
+        range_=_AT_LEAST_ONE,
     )
-    max_target_bytes: int = _limit(65_536, "bytes", "The target of a request: path and query.", "414")
-    max_header_bytes: int = _limit(65_536, "bytes", "The headers of a request, and its trailers.", "431")
+    max_target_bytes: int = _limit(
+        65_536, "bytes", "The target of a request: path and query.", "414", range_=_AT_LEAST_ONE
+    )
+    max_header_bytes: int = _limit(
+        65_536, "bytes", "The headers of a request, and its trailers.", "431", range_=_AT_LEAST_ONE
+    )
     max_response_buffer: int = _limit(
         262_144, "bytes", "Unsent answer bytes, kept for each client.", "the answer waits"
     )
     max_bodies_bytes: int = _limit(
         256 * MEBIBYTE, "bytes", "The large bodies in progress together.", "the next one waits to be read"
     )
-    max_nesting: int = _limit(256, "levels", "Lists and objects in one another in a JSON body.", "400")
-    max_values: int = _limit(600_000, "", "Values in a JSON body.", "413")
+    max_nesting: int = _limit(
+        256, "levels", "Lists and objects in one another in a JSON body.", "400", range_=_AT_LEAST_ONE
+    )
+    max_values: int = _limit(600_000, "", "Values in a JSON body.", "413", range_=_AT_LEAST_ONE)
     max_violations: int = _limit(100, "", "Violations that one 422 lists.", "the rest is counted", range_=_AT_LEAST_ONE)
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
     max_files: int = _limit(10_000, "", "File inputs of a request; of a chain, times its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
-    max_spaces: int = _limit(20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503")
+    max_spaces: int = _limit(
+        20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503", range_=_AT_LEAST_TWO
+    )
     max_idempotency_keys: int = _limit(
         100_000,
         "",
         "Idempotency keys of an organisation in a namespace.",
         "the oldest are forgotten, up to 256 at once",
     )
-    head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
-    body_timeout: float = _limit(30.0, "s", "Longest pause while a body arrives.", "408")
+    head_timeout: float = _limit(
+        30.0, "s", "From the first byte of a request to the end of its headers.", "408", range_=_ABOVE_ZERO
+    )
+    body_timeout: float = _limit(30.0, "s", "Longest pause while a body arrives.", "408", range_=_ABOVE_ZERO)
     keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")
     shutdown_grace: int = _limit(
         2, "s", "Time for answers in progress after the signal to end.", "their connections are closed"
@@ -181,7 +198,11 @@ class Limits:
         10_000, "", "Log lines that wait to be written.", "further ones are dropped and counted"
     )
     send_timeout: float = _limit(
-        60.0, "s", "How long a client may read nothing of what is kept for it.", "the connection is closed"
+        60.0,
+        "s",
+        "How long a client may read nothing of what is kept for it.",
+        "the connection is closed",
+        range_=_ABOVE_ZERO,
     )
 
     def __post_init__(self) -> None:

@@ -160,6 +160,7 @@ class HeadReader:
         content_length: int | None = None
         codings: list[bytes] = []
         keep_alive, expects_continue = version == "1.1", False
+        hosts = 0
         for name, value in callbacks.headers:
             if name == b"content-length":
                 content_length = int(value)
@@ -169,6 +170,11 @@ class HeadReader:
                 keep_alive = keep_alive and b"close" not in _options(value)
             elif name == b"expect":
                 expects_continue = version == "1.1" and value.strip().lower() == b"100-continue"
+            elif name == b"host":
+                hosts += 1
+        if hosts > 1:
+            # RFC 9112, section 3.2: whoever read the other one would see another request.
+            raise RequestError(400, "The header Host was sent more than once")
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise RequestError(400, "The only Transfer-Encoding that is understood is chunked, in HTTP/1.1")
         return Head(

@@ -40,6 +40,16 @@ def test_a_line_tells_method_path_and_status():
         assert [line.split(" ", 1)[1] for line in read(reader)] == ["GET /v1/runs -> 200", "POST /v1/runs -> 201"]
 
 
+def test_of_a_long_path_a_line_has_the_beginning_only():
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=10)
+        log.add("GET", "/v1/" + "a" * 60_000, 404)
+        log.close()
+        [line] = read(reader)
+    assert line.endswith("a... -> 404")
+    assert len(line) < 2_100
+
+
 def test_a_record_that_cannot_be_written_is_reported_and_the_next_lines_are_written(capsys: pytest.CaptureFixture[str]):
     with pipe() as (reader, writer):
         log = Log("text", fd=writer, max_lines=10)

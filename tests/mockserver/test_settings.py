@@ -49,12 +49,31 @@ def test_a_wrong_value_is_refused_with_the_name_of_the_setting_and_what_would_be
 
 
 def test_a_wrong_limit_is_refused_too():
-    with pytest.raises(StartError, match="max_connections: should be 0 or more, not -1"):
+    with pytest.raises(StartError, match="max_connections: should be 1 or more, not -1"):
         Limits(max_connections=-1)
     with pytest.raises(StartError, match="max_violations: should be 1 or more, not 0"):
         Limits(max_violations=0)
     with pytest.raises(StartError, match="head_timeout: inf is not a valid number"):
         Limits(head_timeout=float("inf"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "max_connections",
+        "max_target_bytes",
+        "max_header_bytes",
+        "max_nesting",
+        "max_values",
+        "max_spaces",
+        "head_timeout",
+        "body_timeout",
+        "send_timeout",
+    ],
+)
+def test_a_limit_that_would_let_nothing_be_answered_is_refused(name: str):
+    with pytest.raises(StartError, match=f"{name}: should be (1 or more|2 or more|above 0), not 0"):
+        Limits(**{name: 0})
 
 
 def test_a_refusal_never_shows_a_token():
