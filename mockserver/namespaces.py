@@ -6,6 +6,7 @@ namespace that keeps nothing is dropped when others need its room.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, ItemsView, Sequence
 from urllib.parse import unquote_to_bytes
@@ -19,6 +20,7 @@ from mockserver.events import Events
 from mockserver.faults.fault import Faults
 from mockserver.journal import Journal
 from mockserver.store import Store, Write
+from mockserver.time_slice import TimeSlice
 
 PREFIX = "/__ns/"
 _LONGEST_NAME = 200
@@ -85,6 +87,7 @@ class Namespaces:
         self._namespaces: dict[str, Namespace] = {"": self.default}
         self._spaces = 0
         self._next_cleanup = min(most_spaces, _FIRST_CLEANUP)
+        self._cleanup: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._namespaces)
@@ -100,6 +103,8 @@ class Namespaces:
         namespace = self._namespaces.get(name)
         if namespace is None:
             await self._make_room()
+            namespace = self._namespaces.get(name)  # another request may have made it meanwhile
+        if namespace is None:
             namespace = self._namespaces[name] = self._make(name, Events())
         return namespace
 
@@ -211,21 +216,39 @@ class Namespaces:
     async def _make_room(self) -> None:
         if len(self._namespaces) + self._spaces < self._next_cleanup:
             return
-        idle_since = real_time() - _IDLE_S
-        for name, namespace in list(self._namespaces.items()):
-            now = namespace.clock.now()
-            for organisation, space in list(namespace.spaces.items()):
-                if not space.requests and await space.store.is_empty(now):
-                    del namespace.spaces[organisation]
-                    self._drop_space(namespace, organisation)
-            # Keep a namespace for a while after its last request: its journal may be read after a test.
-            if name and not namespace.spaces and namespace.used_at < idle_since and await namespace.is_empty():
-                await self.drop(name)
-        kept = len(self._namespaces) + self._spaces
-        if kept >= self._max_spaces:
+        # One cleanup at a time, for all who wait: at the limit every new name asks for one.
+        if self._cleanup is None:
+            self._cleanup = asyncio.ensure_future(self._clean_up())
+        await asyncio.shield(self._cleanup)
+        if len(self._namespaces) + self._spaces >= self._max_spaces:
             raise self._unavailable()
-        # The next cleanup is worthwhile only once there are many more.
-        self._next_cleanup = min(self._max_spaces, max(_FIRST_CLEANUP, 2 * kept))
+
+    async def _clean_up(self) -> None:
+        """Drop what keeps nothing. Others run in between: a namespace may be replaced or removed meanwhile."""
+        try:
+            time_slice = TimeSlice()
+            idle_since = real_time() - _IDLE_S
+            for name, namespace in list(self._namespaces.items()):
+                now = namespace.clock.now()
+                for organisation, space in list(namespace.spaces.items()):
+                    if time_slice.is_over:
+                        await time_slice.give_way()
+                    if self._namespaces.get(name) is not namespace:
+                        break
+                    if not space.requests and await space.store.is_empty(now):
+                        del namespace.spaces[organisation]
+                        self._drop_space(namespace, organisation)
+                if time_slice.is_over:
+                    await time_slice.give_way()
+                # Keep a namespace for a while after its last request: its journal may be read after a test.
+                is_idle = not namespace.spaces and namespace.used_at < idle_since
+                if name and is_idle and self._namespaces.get(name) is namespace and await namespace.is_empty():
+                    await self.drop(name)
+            # The next cleanup is worthwhile only once there are many more.
+            kept = len(self._namespaces) + self._spaces
+            self._next_cleanup = min(self._max_spaces, max(_FIRST_CLEANUP, 2 * kept))
+        finally:
+            self._cleanup = None
 
     def _unavailable(self) -> Unavailable:
         return Unavailable(

@@ -13,6 +13,7 @@ from mockserver.errors import NotFound
 from mockserver.reply import JSONContent, Reply
 from mockserver.settings import LIMITS, SETTINGS, RateLimit, StoreURL, Token
 from mockserver.spec import Call
+from mockserver.time_slice import TimeSlice
 
 
 async def get_health(call: Call, context: AdminContext) -> Reply:
@@ -48,8 +49,11 @@ def _plain(value: Any) -> Any:
 async def list_namespaces(call: Call, context: AdminContext) -> Reply:
     namespaces = context.server.namespaces
     items = []
+    time_slice = TimeSlice()
     for name in await namespaces.names():
-        namespace = await namespaces.get(name)
+        namespace = await namespaces.find(name)
+        if namespace is None:
+            continue  # it was removed meanwhile
         items.append(
             {
                 "name": name,
@@ -59,6 +63,8 @@ async def list_namespaces(call: Call, context: AdminContext) -> Reply:
                 "clock": clock_json(namespace.clock),
             }
         )
+        if time_slice.is_over:
+            await time_slice.give_way()
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 

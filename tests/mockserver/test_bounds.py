@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import Awaitable
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 
 from mockserver.behaviour import run_creation, secrets
 from mockserver.byte_budget import ByteBudget
+from mockserver.namespaces import Namespaces
 from mockserver.settings import Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
@@ -55,6 +57,47 @@ def test_where_each_keeps_something_no_more_than_so_many_are_taken():
     # Those that are there go on.
     for number in range(3):
         assert mock.get(f"/__ns/n{number}/v1/runs").json()["total"] == 1
+
+
+def test_at_the_limit_others_are_answered_while_room_is_sought_once_for_all(monkeypatch: pytest.MonkeyPatch):
+    mock = Mock(limits=Limits(max_spaces=61))
+    for number in range(30):
+        assert mock.post(f"/__ns/n{number}/v1/runs", {"workflow_id": SUCCEEDS}).status_code == 201
+    cleanups: list[object] = []
+    clean_up = Namespaces._clean_up
+
+    def counted(namespaces: Namespaces) -> Awaitable[None]:
+        cleanups.append(namespaces)
+        return clean_up(namespaces)
+
+    monkeypatch.setattr(Namespaces, "_clean_up", counted)
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def go() -> list[int]:
+        new = [asyncio.ensure_future(mock.sent("GET", f"/__ns/new{each}/v1/runs", fails=True)) for each in range(5)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (await mock.sent("GET", "/v1/health")).status_code == 200
+        assert not any(each.done() for each in new)
+        return [(await each).status_code for each in new]
+
+    assert mock.run(go()) == [503] * 5
+    assert len(cleanups) == 1
+
+
+def test_requests_that_wait_for_room_for_the_same_name_get_the_same_namespace(monkeypatch: pytest.MonkeyPatch):
+    mock = Mock(limits=Limits(max_spaces=20))
+    for number in range(9):
+        assert mock.get(f"/__ns/n{number}/v1/runs").status_code == 200
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def go() -> list[int]:
+        body = {"workflow_id": SUCCEEDS}
+        sent = [mock.sent("POST", "/__ns/new/v1/runs", json=body) for _ in range(3)]
+        return [answer.status_code for answer in await asyncio.gather(*sent)]
+
+    assert mock.run(go()) == [201] * 3
+    assert mock.get("/__ns/new/v1/runs").json()["total"] == 3
 
 
 def test_a_rate_window_that_is_over_and_a_key_that_is_forgotten_keep_no_one():
@@ -392,15 +435,17 @@ def test_what_is_shown_of_many_pools_or_workflows_gives_way(monkeypatch: pytest.
         ("GET", "/requests", {}),
         ("GET", "/requests?status=404", {}),
         ("GET", "/requests/unmatched", {}),
+        ("GET", "/namespaces", {}),
         ("POST", "/requests/count", {"json": {"match": "get_run"}}),
     ],
 )
-def test_what_is_shown_of_a_long_journal_gives_way(
+def test_what_is_shown_of_a_long_journal_or_many_namespaces_gives_way(
     method: str, path: str, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     mock = Mock()
-    for _ in range(100):
+    for number in range(100):
         mock.get("/v1/none")
+        mock.get(f"/__ns/n{number}/v1/health")
     monkeypatch.setattr(TimeSlice, "is_over", True)
 
     async def go() -> httpx.Response:
