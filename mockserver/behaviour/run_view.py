@@ -156,7 +156,9 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Se
     if known is not None and known[0] == unit.version:
         return known[1]
     before = None if known is None else known[1]
-    session: Session = unit.value
+    session: Session | None = unit.value
+    if session is None:
+        raise Conflict(f"session {session_id} has gone, by a reset, after its runs were read")
     parts: list[Part] = []
     time_slice = TimeSlice()
     for start in range(0, len(session.slots), _SLOTS_AT_ONCE):

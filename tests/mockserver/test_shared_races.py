@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mockserver.behaviour.batch import SESSION
 from mockserver.behaviour.ledger import BLOCK
 from mockserver.errors import Unavailable
 from mockserver.settings import Limits
@@ -319,6 +320,32 @@ def test_a_request_in_progress_during_a_reset_leaves_nothing(pair, valkey_server
 
     clean = one.run(go())
     assert valkey_server.keys(prefix) == clean
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/runs/{}", "/__admin/runs"])
+def test_a_read_whose_session_is_gone_by_a_reset_is_answered_as_after_it(pair, path: str):
+    one, other = pair
+    run = one.post("/v1/runs", {**_BODY, "start_session": True}).json()
+    assert other.total() == 1
+    one.request("PATCH", f"/v1/runs/{run['id']}", json={"status": "cancelled"})
+
+    async def go() -> httpx.Response:
+        store = space_of(other).store
+        load = store.load
+
+        async def load_after_the_reset(kind: str, key: str) -> Any:
+            if kind == SESSION:
+                store.load = load
+                await one.controlled("POST", "/reset")
+            return await load(kind, key)
+
+        store.load = load_after_the_reset
+        answer = await other.sent("GET", path.format(run["id"]))
+        assert store.load == load
+        return answer
+
+    answer = one.run(go())
+    assert answer.status_code == 404 or answer.json()["total"] == 0
 
 
 def test_a_run_of_a_long_session_is_read_in_as_many_round_trips_as_one_of_a_short_one(
