@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from mockserver.behaviour.batch import BATCH, FILES, UNCHANGED, Batch, Changes, FileOwner
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import tail_of
-from mockserver.behaviour.paging import ListContent, page, window
+from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_files import Attachment, input_attachments, input_files, output_attachments, output_files
 from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_view import Run, find_run, index_of
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
-from mockserver.reply import BytesContent, JSONContent, Reply
+from mockserver.reply import LARGE_BYTES, BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.time_slice import TimeSlice
 
 _EXPIRES_IN_S = 300
 _LONGEST_FILENAME = 255
+_FRAME_BYTES = 500
+"""The JSON of an attachment without its names."""
 
 
 async def list_run_attachments(call: Call, context: Context) -> Reply:
@@ -29,10 +31,11 @@ async def list_run_attachments(call: Call, context: Context) -> Reply:
         types = (call.query["attachment_type"],)
     if call.query.get("run_id") is not None:
         found = await _attachments_of_run(context, call.query["run_id"], types)
-        return await page(call, found, lambda attachment: _json(context, attachment))
+        skip, limit = window(call.query)
+        return Reply(200, _AttachmentPage(found[skip : skip + limit], len(found), skip, limit))
     skip, limit = window(call.query)
     total = 0
-    shown: list[bytes] = []
+    shown: list[Attachment] = []
     time_slice = TimeSlice()
     index = await index_of(context)
     states = index.states.copy()
@@ -52,14 +55,28 @@ async def list_run_attachments(call: Call, context: Context) -> Reply:
                 count = _count(context, run, types)
                 if total + count > skip and len(shown) < limit:
                     first = max(0, skip - total)
-                    page_of_run = _of_types(context, run, types)[first : first + limit - len(shown)]
-                    shown += [await _json(context, attachment) for attachment in page_of_run]
+                    shown += _of_types(context, run, types)[first : first + limit - len(shown)]
                 total += count
             if time_slice.is_over:
                 await time_slice.give_way()
         if time_slice.is_over:
             await time_slice.give_way()
-    return Reply(200, ListContent(shown, total, skip, limit))
+    return Reply(200, _AttachmentPage(shown, total, skip, limit))
+
+
+class _AttachmentPage(NamedTuple):
+    """One page of attachments, out of `total`. In parts if it is large: a thousand runs may share one long filename."""
+
+    attachments: Sequence[Attachment]
+    total: int
+    skip: int
+    limit: int
+
+    def render(self) -> bytes | Iterator[bytes]:
+        names = ((each.filename, each.filename, each.file.target_path or "") for each in self.attachments)
+        size = sum(_FRAME_BYTES + sum(map(len, each)) for each in names)
+        parts = list_parts(map(_json, self.attachments), self.total, self.skip, self.limit)
+        return parts if size > LARGE_BYTES else b"".join(parts)
 
 
 async def _attachments_of_run(context: Context, run_id: str, types: Collection[str]) -> list[Attachment]:
@@ -106,7 +123,7 @@ def _count_inputs(batch: Batch, changes: Changes) -> int:
 
 
 async def get_run_attachment(call: Call, context: Context) -> Reply:
-    return Reply(200, BytesContent(await _json(context, await find_attachment(context, call.path["attachment_id"]))))
+    return Reply(200, BytesContent(_json(await find_attachment(context, call.path["attachment_id"]))))
 
 
 async def download_run_attachment(call: Call, context: Context) -> Reply:
@@ -151,8 +168,9 @@ async def find_attachment(context: Context, attachment_id: str) -> Attachment:
     raise NotFound(f"Run attachment {attachment_id} not found")
 
 
-async def _json(context: Context, attachment: Attachment) -> bytes:
-    return render_json(attachment_fields(attachment))
+def _json(attachment: Attachment) -> bytes:
+    text: bytes = render_json(attachment_fields(attachment))
+    return text
 
 
 def attachment_fields(attachment: Attachment) -> dict[str, Any]:

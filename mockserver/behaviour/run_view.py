@@ -238,10 +238,15 @@ def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
 
 def shown_size(batch: Batch, changes: Changes) -> int:
     """Estimate the largest size of the JSON of a run of the batch, in bytes."""
-    most = len(batch.input_values) + len(batch.aliases) + _FRAME_BYTES
-    for change in changes.values():
-        most = max(most, _FRAME_BYTES + sum(map(len, change.fields.values())) + len(batch.input_values))
-    return most + _ID_BYTES * (len(batch.files) + len(batch.outputs))
+    return max(_size(batch, UNCHANGED), max((_size(batch, change) for change in changes.values()), default=0))
+
+
+def _size(batch: Batch, change: Change) -> int:
+    placement = change.placement or batch.placement
+    aliases = batch.aliases if change.aliases is None else change.aliases
+    texts = len(batch.input_values) + len(aliases) + len(placement.pool_ids) + len(placement.session_alias)
+    files = len(input_files(batch, change)) + len(batch.outputs) + len(batch.given) + len(change.outputs)
+    return _FRAME_BYTES + texts + sum(map(len, change.fields.values())) + _ID_BYTES * files
 
 
 def run_json(space: Space, run: Run, sim_time: int) -> bytes:

@@ -299,37 +299,50 @@ def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
 # --- Large answers, long work
 
 
-def test_a_large_answer_never_stands_in_memory_as_a_whole():
+def in_parts(mock: Mock, method: str, path: str, body: Any = None) -> list[bytes]:
+    """The body of an answer, in the parts in which it is sent."""
+    parts: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"" if body is None else json.dumps(body).encode(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        parts.append(message.get("body", b""))
+
+    names = {"host": "localhost", "authorization": "Bearer test-one", "content-type": "application/json"}
+    headers = [(name.encode(), value.encode()) for name, value in names.items()]
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
+    mock.run(mock.app(scope, receive, send))
+    return parts
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"input_values": {"a": "x" * 100_000}}, {"pool_ids": [unknown_id() for _ in range(3_000)]}],
+    ids=["inputs", "pools"],
+)
+def test_a_large_answer_never_stands_in_memory_as_a_whole(given: dict[str, Any]):
     mock = Mock(self_check=False)
-    large = "x" * 100_000
-    parts: list[int] = []
+    created = in_parts(mock, "POST", "/v1/runs/bulk", {"workflow_id": NEVER_ENDS, "count": 100, **given})
+    answers = [created]
+    runs = json.loads(b"".join(created))["created_runs"]
+    (field,) = given
+    for path in ("/v1/runs?limit=100", "/__admin/runs?limit=100", f"/__admin/runs?limit=100&fields={field}"):
+        answers.append(in_parts(mock, "GET", path))
+        assert [run[field] for run in json.loads(b"".join(answers[-1]))["items"]] == [runs[0][field]] * 100
+    for parts in answers:
+        assert sum(map(len, parts)) > 10_000_000
+        assert max(map(len, parts)) < 200_000
 
-    async def ask(method: str, path: str, body: bytes) -> bytes:
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
 
-        whole = b""
-
-        async def send(message: Any) -> None:
-            nonlocal whole
-            parts.append(len(message.get("body", b"")))
-            whole += message.get("body", b"")
-
-        headers = [(b"authorization", b"Bearer test-one"), (b"content-type", b"application/json")]
-        headers.append((b"host", b"localhost"))
-        path, _, query = path.partition("?")
-        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
-        await mock.app(scope, receive, send)
-        return whole
-
-    body = json.dumps({"workflow_id": NEVER_ENDS, "count": 100, "input_values": {"a": large}}).encode()
-    created = mock.run(ask("POST", "/v1/runs/bulk", body))
-    assert len(created) > 10_000_000
-    assert len(json.loads(created)["created_runs"]) == 100
-    for path in ("/v1/runs?limit=100", "/__admin/runs?limit=100", "/__admin/runs?limit=100&fields=input_values"):
-        listed = mock.run(ask("GET", path, b""))
-        assert [run["input_values"] for run in json.loads(listed)["items"]] == [{"a": large}] * 100
-    assert max(parts) < 200_000
+def test_a_large_list_of_attachments_never_stands_in_memory_as_a_whole():
+    mock = Mock(self_check=False)
+    file = {"filename": "x" * 100_000, "content": "YQ=="}
+    mock.create_many(100, NEVER_ENDS, file_inputs=[file])
+    parts = in_parts(mock, "GET", "/v1/run-attachments?limit=100")
+    assert [each["filename"] for each in json.loads(b"".join(parts))["items"]] == [file["filename"]] * 100
+    assert max(map(len, parts)) < 250_000
 
 
 def test_a_large_body_is_refused_in_the_words_of_a_small_one():
