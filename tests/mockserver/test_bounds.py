@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.behaviour import run_creation, secrets
+from mockserver.behaviour import attachments, run_creation, secrets
 from mockserver.byte_budget import ByteBudget
 from mockserver.namespaces import Namespaces
 from mockserver.settings import Limits
@@ -299,9 +299,9 @@ def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
 # --- Large answers, long work
 
 
-def in_parts(mock: Mock, method: str, path: str, body: Any = None) -> list[bytes]:
-    """The body of an answer, in the parts in which it is sent."""
-    parts: list[bytes] = []
+def in_parts(mock: Mock, method: str, path: str, body: Any = None, *, parts: list[bytes] | None = None) -> list[bytes]:
+    """The body of an answer, in the parts in which it is sent; they are added to `parts`."""
+    parts = [] if parts is None else parts
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"" if body is None else json.dumps(body).encode(), "more_body": False}
@@ -336,13 +336,22 @@ def test_a_large_answer_never_stands_in_memory_as_a_whole(given: dict[str, Any])
         assert max(map(len, parts)) < 200_000
 
 
-def test_a_large_list_of_attachments_never_stands_in_memory_as_a_whole():
+def test_a_large_list_of_attachments_is_rendered_while_it_is_sent(monkeypatch: pytest.MonkeyPatch):
     mock = Mock(self_check=False)
     file = {"filename": "x" * 100_000, "content": "YQ=="}
     mock.create_many(100, NEVER_ENDS, file_inputs=[file])
-    parts = in_parts(mock, "GET", "/v1/run-attachments?limit=100")
+    parts: list[bytes] = []
+    sent_before: list[int] = []
+    attachment_fields = attachments.attachment_fields
+
+    def counted(attachment: Any) -> dict[str, Any]:
+        sent_before.append(len(parts))
+        return attachment_fields(attachment)
+
+    monkeypatch.setattr(attachments, "attachment_fields", counted)
+    in_parts(mock, "GET", "/v1/run-attachments?limit=100", parts=parts)
     assert [each["filename"] for each in json.loads(b"".join(parts))["items"]] == [file["filename"]] * 100
-    assert max(map(len, parts)) < 250_000
+    assert sent_before == sorted(set(sent_before))
 
 
 def test_a_large_body_is_refused_in_the_words_of_a_small_one():
