@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
+from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
     BadRequest,
@@ -34,7 +36,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply, phrase
+from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, error_reply, phrase
 from mockserver.request_lint import lint
 from mockserver.response import send_reply
 from mockserver.routes import Routes
@@ -106,6 +108,7 @@ class Endpoint:
         self._make_context = make_context
         self._rate_limit = rate_limit
         self._bodies = Bodies(most_bytes=max_body, most_together=max_bodies)
+        self._answers = ByteBudget(max_bodies)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._strict = strict
         self._self_check = self_check
@@ -118,6 +121,13 @@ class Endpoint:
         self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """`path` is the path inside the namespace."""
+        # The memory of a large body or answer is given back once the answer is sent: a client may read it slowly.
+        with ExitStack() as held:
+            await self._respond(namespace, path, now, scope, receive, send, held)
+
+    async def _respond(
+        self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send, held: ExitStack
+    ) -> None:
         extra: dict[str, str] = {}  # headers of the answer, whether it is a success or an error
         entry: Entry | None = scope.get(JOURNAL_KEY)
         operation: Operation | None = None
@@ -135,9 +145,13 @@ class Endpoint:
                 space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
                 space.requests += 1
                 try:
-                    reply = await self._answer(operation, parameters, space, now, scope, headers, receive, entry, extra)
+                    reply = await self._answer(
+                        operation, parameters, space, now, scope, headers, receive, entry, extra, held
+                    )
                 finally:
                     space.requests -= 1
+            if reply.held_bytes > LARGE_BYTES:
+                held.callback(self._answers.give_back, await self._answers.take(reply.held_bytes))
             body = reply.render()
         except Disconnected:
             if entry is not None:
@@ -223,6 +237,7 @@ class Endpoint:
         receive: Receive,
         entry: Entry | None,
         extra: dict[str, str],
+        held: ExitStack,
     ) -> Reply:
         """Handle a request. Everything that can be checked without the body is checked before it is read."""
         if self._rate_limit is not None and operation.secured:
@@ -238,36 +253,35 @@ class Endpoint:
             preferences, now = _apply_fault_keys(scope, preferences, now)
         # A body that is not documented is ignored, whatever its length.
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
+        if taken:
+            held.callback(self._bodies.give_back, taken)
         if entry is not None:
             entry.body = body
             entry.organisation = space.organisation
+        content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
+        raw = RawRequest(parameters, query, headers.text, content_type, body)
         try:
-            content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
-            raw = RawRequest(parameters, query, headers.text, content_type, body)
-            try:
-                if len(body) <= LARGE_BODY:
-                    call = operation.decode(raw)
-                else:
-                    # In a thread, so that a large body does not block the event loop.
-                    loop = asyncio.get_running_loop()
-                    call = await loop.run_in_executor(self._readers, operation.decode, raw)
-            except Invalid as invalid:
-                warnings = lint(operation, headers, query, invalid.sent, preferences.unused)
-                self._record_warnings(warnings, entry, extra)
-                raise
-            warnings = lint(operation, headers, query, call.sent, preferences.unused)
-            if warnings:
-                self._record_warnings(warnings, entry, extra)
-            request = _Request(call, space, preferences, now, scope)
-            if b"idempotency-key" in headers and operation.method in _WRITES:
-                key = headers.text("idempotency-key")
-                if key:
-                    what = f"{operation.method} {scope['path']}?{query}"
-                    fingerprint = self._idempotency.fingerprint(space.secret, what, body)
-                    return await self._handle_once(key, fingerprint, request, extra)
-            return await self._handle(request)
-        finally:
-            self._bodies.give_back(taken)
+            if len(body) <= LARGE_BODY:
+                call = operation.decode(raw)
+            else:
+                # In a thread, so that a large body does not block the event loop.
+                loop = asyncio.get_running_loop()
+                call = await loop.run_in_executor(self._readers, operation.decode, raw)
+        except Invalid as invalid:
+            warnings = lint(operation, headers, query, invalid.sent, preferences.unused)
+            self._record_warnings(warnings, entry, extra)
+            raise
+        warnings = lint(operation, headers, query, call.sent, preferences.unused)
+        if warnings:
+            self._record_warnings(warnings, entry, extra)
+        request = _Request(call, space, preferences, now, scope)
+        if b"idempotency-key" in headers and operation.method in _WRITES:
+            key = headers.text("idempotency-key")
+            if key:
+                what = f"{operation.method} {scope['path']}?{query}"
+                fingerprint = self._idempotency.fingerprint(space.secret, what, body)
+                return await self._handle_once(key, fingerprint, request, extra)
+        return await self._handle(request)
 
     async def _apply_rate_limit(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
         """Count the request and set the rate-limit headers. Raises TooManyRequests."""

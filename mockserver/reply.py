@@ -51,6 +51,12 @@ class Reply(NamedTuple):
     def render(self) -> bytes | Iterator[bytes]:
         return b"" if self.content is None else self.content.render()
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the rendered body takes until it is sent. 0 for contents that say nothing about it."""
+        held: int = getattr(self.content, "held_bytes", 0)
+        return held
+
 
 def phrase(status: int) -> str:
     """Return the reason phrase of a status, such as "Not Found"."""

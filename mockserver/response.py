@@ -38,7 +38,9 @@ async def send_reply(
     else:
         time_slice = TimeSlice()
         for part in body:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            # A large part too: the connection waits for the client between two pieces.
+            for piece in (part,) if len(part) <= _PART_BYTES else _parts(part):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             if time_slice.is_over:
                 await time_slice.give_way()
         await send({"type": "http.response.body", "body": b""})

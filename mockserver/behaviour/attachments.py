@@ -72,11 +72,31 @@ class _AttachmentPage(NamedTuple):
     skip: int
     limit: int
 
+    @property
+    def held_bytes(self) -> int:
+        """One attachment is rendered at a time."""
+        return max(map(_size, self.attachments), default=0)
+
     def render(self) -> bytes | Iterator[bytes]:
-        names = ((each.filename, each.filename, each.file.target_path or "") for each in self.attachments)
-        size = sum(_FRAME_BYTES + sum(map(len, each)) for each in names)
+        size = sum(map(_size, self.attachments))
         parts = list_parts(map(_json, self.attachments), self.total, self.skip, self.limit)
         return parts if size > LARGE_BYTES else b"".join(parts)
+
+
+class _AttachmentContent(NamedTuple):
+    attachment: Attachment
+
+    @property
+    def held_bytes(self) -> int:
+        return _size(self.attachment)
+
+    def render(self) -> bytes:
+        return _json(self.attachment)
+
+
+def _size(attachment: Attachment) -> int:
+    """Estimate the size of the JSON in bytes. The name is in it twice."""
+    return _FRAME_BYTES + 2 * len(attachment.filename) + len(attachment.file.target_path or "")
 
 
 async def _attachments_of_run(context: Context, run_id: str, types: Collection[str]) -> list[Attachment]:
@@ -123,7 +143,7 @@ def _count_inputs(batch: Batch, changes: Changes) -> int:
 
 
 async def get_run_attachment(call: Call, context: Context) -> Reply:
-    return Reply(200, BytesContent(_json(await find_attachment(context, call.path["attachment_id"]))))
+    return Reply(200, _AttachmentContent(await find_attachment(context, call.path["attachment_id"])))
 
 
 async def download_run_attachment(call: Call, context: Context) -> Reply:

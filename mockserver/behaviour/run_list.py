@@ -69,6 +69,12 @@ class RunPage(NamedTuple):
     limit: int
     included: tuple[bytes, ...] | None
 
+    @property
+    def held_bytes(self) -> int:
+        """One run is rendered at a time."""
+        largest = max((shown_size(row.batch, row.changes) for row in self.rows), default=0)
+        return largest + sum(map(len, self.included or ()))
+
     def render(self) -> bytes | Iterator[bytes]:
         items = (item for row in self.rows for item in self._items(row))
         size = sum(len(row.places) * shown_size(row.batch, row.changes) for row in self.rows)

@@ -355,6 +355,10 @@ class RunContent(NamedTuple):
     sim_time: int
     included: tuple[bytes, ...] | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        return shown_size(self.run.batch, {self.run.place: self.run.change}) + sum(map(len, self.included or ()))
+
     def render(self) -> bytes:
         text = run_json(self.space, self.run, self.sim_time)
         if self.included is None:

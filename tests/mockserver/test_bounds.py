@@ -354,6 +354,58 @@ def test_a_large_list_of_attachments_is_rendered_while_it_is_sent(monkeypatch: p
     assert sent_before == sorted(set(sent_before))
 
 
+class SlowReader:
+    """A client that takes nothing of its answer until it `reads`."""
+
+    def __init__(self, mock: Mock, method: str, path: str, body: bytes = b"") -> None:
+        self.reads = asyncio.Event()
+        self.was_offered = 0
+        self.offered = asyncio.Event()
+        names = {"authorization": "Bearer test-one", "content-type": "application/json"}
+        headers = [(name.encode(), value.encode()) for name, value in names.items()]
+        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+        self._body = body
+        self.answered = asyncio.ensure_future(mock.app(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+    async def _send(self, message: Any) -> None:
+        self.was_offered += 1
+        self.offered.set()
+        assert len(message.get("body", b"")) <= 262_144
+        await self.reads.wait()
+
+
+@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a refusal of a large body"])
+def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what: str):
+    mock = Mock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
+    run = mock.create(
+        NEVER_ENDS, input_values={"a": "x" * 3_000_000}, file_inputs=[{"filename": "x" * 900_000, "content": "YQ=="}]
+    )
+    requests = {
+        "a run": ("GET", f"/v1/runs/{run['id']}"),
+        "a list": ("GET", "/v1/runs"),
+        "an attachment": ("GET", f"/v1/run-attachments/{run['input_attachment_ids'][0]}"),
+        "a refusal of a large body": ("POST", "/v1/runs", json.dumps({"input_values": "x" * 3_000_000}).encode()),
+    }
+
+    async def go() -> None:
+        readers = [SlowReader(mock, *requests[what]) for _ in range(5)]
+        offers = [asyncio.ensure_future(each.offered.wait()) for each in readers]
+        await asyncio.wait(offers, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert sum(each.was_offered > 0 for each in readers) <= 2
+        assert (await mock.sent("GET", "/v1/machines")).status_code == 200
+        for each in readers:
+            each.reads.set()
+        await asyncio.gather(*(each.answered for each in readers))
+        assert all(each.was_offered > 1 for each in readers)
+
+    mock.run(go())
+
+
 def test_a_large_body_is_refused_in_the_words_of_a_small_one():
     mock = Mock()
     padding = {"input_values": {"a": "x" * 100_000}}
