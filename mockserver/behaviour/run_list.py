@@ -55,14 +55,16 @@ async def list_runs(call: Call, context: Context) -> Reply:
     include = query.get("include")
     runs = (listing.run(row, place) for row in rows for place in row.places)
     resources = await included(context, include, runs if include else ())
-    return Reply(200, RunPage(listing, rows, query.get("fields"), total, skip, limit, resources))
+    sizes = [shown_size(row.batch, row.changes) for row in rows]
+    return Reply(200, RunPage(listing, rows, sizes, query.get("fields"), total, skip, limit, resources))
 
 
 class RunPage(NamedTuple):
-    """One page of runs, out of `total`, as of the time of the request."""
+    """One page of runs, out of `total`, as of the time of the request. `sizes`: of one run of each row, estimated."""
 
     listing: Listing
     rows: Sequence[Row]
+    sizes: Sequence[int]
     wanted: Sequence[str] | None
     total: int
     skip: int
@@ -72,22 +74,21 @@ class RunPage(NamedTuple):
     @property
     def held_bytes(self) -> int:
         """One run is rendered at a time."""
-        largest = max((shown_size(row.batch, row.changes) for row in self.rows), default=0)
-        return largest + sum(map(len, self.included or ()))
+        return max(self.sizes, default=0) + sum(map(len, self.included or ()))
 
     def render(self) -> bytes | Iterator[bytes]:
-        items = (item for row in self.rows for item in self._items(row))
-        size = sum(len(row.places) * shown_size(row.batch, row.changes) for row in self.rows)
+        items = (item for row, size in zip(self.rows, self.sizes, strict=True) for item in self._items(row, size))
+        size = sum(len(row.places) * size for row, size in zip(self.rows, self.sizes, strict=True))
         if size > LARGE_BYTES:
             return list_parts(items, self.total, self.skip, self.limit, self.included)
         return b"".join(list_parts(items, self.total, self.skip, self.limit, self.included))
 
-    def _items(self, row: Row) -> Iterator[bytes]:
+    def _items(self, row: Row, size: int) -> Iterator[bytes]:
         """Yield JSON items; consecutive unchanged runs may come as one comma-separated item."""
         batch, changes, overrides, places = row
         listing = self.listing
         untouched = overrides is None
-        if untouched and self.wanted is None and len(places) * shown_size(batch, changes) <= LARGE_BYTES:
+        if untouched and self.wanted is None and len(places) * size <= LARGE_BYTES:
             yield shown_untouched(listing.space, batch, places, listing.sim_time)
             return
         for place in places:

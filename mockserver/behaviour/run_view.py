@@ -238,10 +238,15 @@ def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
 
 def shown_size(batch: Batch, changes: Changes) -> int:
     """Estimate the largest size of the JSON of a run of the batch, in bytes."""
-    return max(_size(batch, UNCHANGED), max((_size(batch, change) for change in changes.values()), default=0))
+    placement = batch.placement
+    texts = len(batch.input_values) + len(batch.aliases) + len(placement.pool_ids) + len(placement.session_alias)
+    most = _FRAME_BYTES + texts + _ID_BYTES * (len(batch.files) + len(batch.outputs) + len(batch.given))
+    for change in changes.values():
+        most = max(most, _changed_size(batch, change))
+    return most
 
 
-def _size(batch: Batch, change: Change) -> int:
+def _changed_size(batch: Batch, change: Change) -> int:
     placement = change.placement or batch.placement
     aliases = batch.aliases if change.aliases is None else change.aliases
     texts = len(batch.input_values) + len(aliases) + len(placement.pool_ids) + len(placement.session_alias)
