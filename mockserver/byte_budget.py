@@ -14,10 +14,14 @@ class ByteBudget:
         self._total = total
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    def has(self, size: int) -> bool:
+        """Whether `take` would not wait."""
+        return not self._waiting and min(size, self._total) <= self._left
+
     async def take(self, size: int) -> int:
         """Wait until `size` bytes (at most the total) are available. Return how many were taken."""
         size = min(size, self._total)
-        if not self._waiting and size <= self._left:
+        if self.has(size):
             self._left -= size
             return size
         granted = asyncio.get_running_loop().create_future()

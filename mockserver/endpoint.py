@@ -27,6 +27,7 @@ from mockserver.errors import (
     Redirect,
     Refused,
     Unauthorized,
+    Unavailable,
 )
 from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
@@ -150,8 +151,7 @@ class Endpoint:
                     )
                 finally:
                     space.requests -= 1
-            if reply.held_bytes > LARGE_BYTES:
-                held.callback(self._answers.give_back, await self._answers.take(reply.held_bytes))
+            await self._hold(reply, held)
             body = reply.render()
         except Disconnected:
             if entry is not None:
@@ -168,6 +168,17 @@ class Endpoint:
         note, fault = extra.get(_WARNING), scope.get(FAULT_KEY)
         self._access_log.add(scope["method"], scope["path"], reply.status, note, fault)
         await send_reply(reply, body, extra, scope, send)
+
+    async def _hold(self, reply: Reply, held: ExitStack) -> None:
+        """Take the memory of a large answer from what all of them may have. Raises Unavailable if that is in use, and
+        waiting would take memory too.
+        """
+        if reply.made_bytes > LARGE_BYTES and not self._answers.has(reply.made_bytes):
+            what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
+            raise Unavailable(what, {"Retry-After": "1"})
+        size = reply.made_bytes or reply.held_bytes
+        if size > LARGE_BYTES:
+            held.callback(self._answers.give_back, await self._answers.take(size))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""

@@ -39,6 +39,20 @@ class BytesContent:
         return self.value
 
 
+@dataclass(frozen=True, slots=True)
+class MadeContent:
+    """Bytes that were made for one answer, unlike stored ones: they take memory until it is sent."""
+
+    value: bytes
+
+    @property
+    def made_bytes(self) -> int:
+        return len(self.value)
+
+    def render(self) -> bytes:
+        return self.value
+
+
 class Reply(NamedTuple):
     """`content` is None for an answer without a body."""
 
@@ -52,8 +66,14 @@ class Reply(NamedTuple):
         return b"" if self.content is None else self.content.render()
 
     @property
+    def made_bytes(self) -> int:
+        """How much memory the content takes already, of what is not stored; 0 if it does not say."""
+        made: int = getattr(self.content, "made_bytes", 0)
+        return made
+
+    @property
     def held_bytes(self) -> int:
-        """How much memory the rendered body takes until it is sent. 0 for contents that say nothing about it."""
+        """How much memory the rendered body takes until it is sent; 0 if the content does not say."""
         held: int = getattr(self.content, "held_bytes", 0)
         return held
 

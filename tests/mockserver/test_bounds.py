@@ -406,6 +406,25 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
     mock.run(go())
 
 
+@pytest.mark.parametrize("path", ["/v1/pools/{}", "/v1/pools", f"/v1/machines/{FRONT_DESK_1}", "/v1/machines"])
+def test_a_large_answer_that_is_made_already_is_a_503_while_slow_readers_have_too_many(path: str):
+    mock = Mock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
+    pool = mock.post("/v1/pools", {"name": "p", "description": "x" * 3_000_000}).json()["id"]
+    mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
+    path = path.format(pool)
+
+    async def go() -> None:
+        slow = SlowReader(mock, "GET", path)
+        await slow.offered.wait()
+        refused = await mock.sent("GET", path, fails=True)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        slow.reads.set()
+        await slow.answered
+        assert (await mock.sent("GET", path)).status_code == 200
+
+    mock.run(go())
+
+
 def test_a_large_body_is_refused_in_the_words_of_a_small_one():
     mock = Mock()
     padding = {"input_values": {"a": "x" * 100_000}}
