@@ -157,6 +157,10 @@ class Endpoint:
             if entry is not None:
                 entry.answered(None, [], b"")
             return
+        except asyncio.CancelledError:
+            if entry is not None:
+                entry.answered(None, [], b"")  # an entry in progress does not count in the size of the journal
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)
             self._record_refusal(error, reply, path, entry, extra)

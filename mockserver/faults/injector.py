@@ -63,6 +63,10 @@ class Injector:
         except Disconnected:
             if entry is not None:
                 entry.answered(None, [], b"")
+        except asyncio.CancelledError:
+            if entry is not None:
+                entry.answered(None, [], b"")
+            raise
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail

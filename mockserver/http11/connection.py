@@ -19,6 +19,8 @@ from urllib.parse import unquote
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from mockserver.http11.abandoned import Abandoned
+from mockserver.http11.address import address
 from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
@@ -50,6 +52,7 @@ class ConnectionFactory:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.connections: set[Connection] = set()
+        self.abandoned = Abandoned(limits.max_connections)
         self.context = contextvars.copy_context()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -68,13 +71,15 @@ class ConnectionFactory:
             self._timer = connection.loop.call_later(_CHECK_EVERY_S, self._check, connection.loop)
 
     def has_room(self, most: int) -> bool:
-        """Return whether another connection may be open. At the limit, abort the one that has been idle for longest.
+        """Return whether another connection may be open. At the limit, abort the one that has been idle for longest, or
+        else the oldest one that waits for an answer and whose client will send nothing more: most likely, it has left.
 
         Refused connections do not count: they are closed soon, and no request on them is answered.
         """
         if len(self.connections) < most or sum(not each.is_refused for each in self.connections) < most:
             return True
-        unused = [each for each in self.connections if each.is_idle and each.has_sent_everything]
+        quiet = [each for each in self.connections if each.has_sent_everything]
+        unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_ended]
         if not unused:
             return False
         idle = min(unused, key=lambda each: each.idle_since)
@@ -118,9 +123,10 @@ class Connection(asyncio.Protocol):
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
         self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None  # handles the last request
         self._body_reader: BodyReader | None = None  # None: the current request has been read completely
         self._body_bytes = 0
-        self._has_ended = False  # the client has closed its sending side
+        self.has_ended = False  # the client has closed its sending side
         self._leaves_at_eof = False
         self._is_closing = False
         self._lingers = False
@@ -139,8 +145,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.max_response_buffer)
-        self._server = _address(transport.get_extra_info("sockname"))
-        self._client = _address(transport.get_extra_info("peername"))
+        self._server = address(transport.get_extra_info("sockname"))
+        self._client = address(transport.get_extra_info("peername"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self.is_refused = not self._factory.has_room(self._most_connections)
         # uvicorn only calls its `shutdown`.
@@ -157,6 +163,9 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         if self._exchange is not None:
             self._exchange.leave()
+        if self._task is not None:
+            self._factory.abandoned.add(self._task)
+        self._exchange = self._task = None  # without reference cycles, all this is freed at once
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -169,7 +178,7 @@ class Connection(asyncio.Protocol):
         """The client may still read after it has closed its sending side: answer its requests before closing."""
         if self._is_closing:
             return False
-        self._has_ended = True
+        self.has_ended = True
         if self._leaves_at_eof and self._exchange is not None:
             self._exchange.leave()
             return False
@@ -262,7 +271,7 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestError(503, "There was not enough memory to read the request"))
         if self._is_closing:
             return
-        if self._has_ended and not self._buffer:
+        if self.has_ended and not self._buffer:
             self._end()
         is_full = self._exchange is not None and self._exchange.bytes_waiting > _AHEAD_BYTES
         if is_full:
@@ -295,7 +304,7 @@ class Connection(asyncio.Protocol):
             self._read_deadline = math.inf
             exchange.add_body(buffer[taken : taken + length], is_last=True)
         # A copy per request: later requests must not see the context variables that this one sets.
-        task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
+        self._task = task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
 
@@ -420,7 +429,7 @@ class Connection(asyncio.Protocol):
     def leave_at_eof(self) -> None:
         """Treat a client that closes its sending side as gone: for an exchange that never ends by itself."""
         self._leaves_at_eof = True
-        if self._has_ended and self._exchange is not None:
+        if self.has_ended and self._exchange is not None:
             self._exchange.leave()
 
     def write_raw(self, data: bytes) -> None:
@@ -445,7 +454,7 @@ class Connection(asyncio.Protocol):
             self._close()
             return
         self._discard_body(exchange)
-        if self._buffer or self._has_ended or not self._is_reading:
+        if self._buffer or self.has_ended or not self._is_reading:
             self._advance()
 
     # --- Closing
@@ -482,16 +491,9 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._read_deadline = math.inf
         self._wait_for_reader()
-        if lingers and not self._has_ended and self._transport.can_write_eof():
+        if lingers and not self.has_ended and self._transport.can_write_eof():
             self._lingers = True
             self._transport.write_eof()
             self._set_reading(True)
         else:
             self._transport.close()
-
-
-def _address(name: Any) -> tuple[str, int | None] | None:
-    """(host, port); (path, None) of a Unix socket."""
-    if isinstance(name, (tuple, list)) and len(name) >= 2:
-        return str(name[0]), int(name[1])
-    return (str(name), None) if name else None

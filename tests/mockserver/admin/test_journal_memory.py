@@ -88,6 +88,28 @@ def test_headers_of_a_few_bytes_count_with_their_objects():
     assert kept < 2 * _BYTES
 
 
+@pytest.mark.parametrize("faults", [False, True], ids=["by its preference", "by a fault"])
+def test_a_request_that_is_cancelled_while_it_waits_counts_in_the_size(faults: bool):
+    app = create_app(Settings(journal_bytes=_BYTES, log_level="error"))
+    scope = _scope("GET", "/v1/machines")
+    if faults:
+        clock = app.namespaces.default.clock
+        app._fault_reader.add(app.namespaces.default.faults, {"match": "*", "delay_s": 300}, clock)
+    else:
+        scope["headers"] = [*_HEADERS, (b"prefer", b"delay=300")]
+
+    async def go() -> None:
+        waiting = asyncio.ensure_future(app(scope, _whole, _sent))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert app._journals._used == 0
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(go())
+    assert app._journals._used > 0
+
+
 def test_a_hundred_thousand_requests_leave_memory_as_ten_thousand_do():
     app = create_app(Settings(journal_bytes=_BYTES, log_level="error"))
     asyncio.run(_fill(app, 10_000, "GET", "/v1/health", _whole))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
+import weakref
 from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockserver.http11.connection import CONNECTION_KEY
+from mockserver.http11.connection import CONNECTION_KEY, Connection
 from tests.mockserver.http11.wire import Server, Wire, answer, answers, echo, exchange, request, unread, whole_body
 
 
@@ -683,6 +685,81 @@ def test_past_the_last_connection_a_503_where_all_are_at_work():
 
     ((status, body),) = asyncio.run(run())
     assert (status, json.loads(body)) == (503, {"detail": "2 connections are open, and no more are taken"})
+
+
+def test_past_the_last_connection_one_whose_client_has_ended_makes_room_before_a_503():
+    async def run() -> tuple[list[bool], list[tuple[int, bytes]]]:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["path"] == "/slow":
+                await asyncio.get_running_loop().create_future()
+            await answer(send)
+
+        server = Server(app, max_connections=2)
+        wires = []
+        for ends in (False, True):
+            protocol, wire = server.connect()
+            wires.append(wire)
+            protocol.data_received(request("/slow"))
+            if ends:
+                protocol.eof_received()
+        protocol, wire = server.connect()
+        protocol.data_received(request())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return [each.is_aborted for each in wires], answers(wire.written)
+
+    closed, given = asyncio.run(run())
+    assert closed == [False, True]
+    assert [status for status, _ in given] == [200]
+
+
+def test_of_the_requests_whose_clients_have_left_no_more_go_on_than_connections_may_be_open():
+    async def run() -> tuple[list[str], int]:
+        cancelled: list[str] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                cancelled.append(scope["path"])
+                raise
+
+        server = Server(app, max_connections=2)
+        for number in range(5):
+            protocol, _ = server.connect()
+            protocol.data_received(request(f"/{number}"))
+            await asyncio.sleep(0)
+            protocol.connection_lost(None)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return list(cancelled), len(server.state.tasks)
+
+    assert asyncio.run(run()) == (["/0", "/1", "/2"], 2)
+
+
+def test_what_a_client_that_has_left_had_sent_is_freed_at_once():
+    async def run() -> Any:
+        kept: list[weakref.ref[Connection]] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            kept.append(weakref.ref(scope[CONNECTION_KEY]))
+            await receive()
+            await receive()
+
+        server = Server(app)
+        protocol, wire = server.connect()
+        protocol.data_received(request())
+        await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        await server.settle()
+        del protocol, wire.protocol
+        return kept[0]()
+
+    gc.disable()  # it would free reference cycles
+    try:
+        assert asyncio.run(run()) is None
+    finally:
+        gc.enable()
 
 
 # --- How the stream is cut changes nothing
