@@ -184,8 +184,8 @@ def test_a_module_of_over_500_lines_says_why_at_its_top(path):
     assert text.count("\n") <= 500 or "Over 500 lines" in (ast.get_docstring(ast.parse(text)) or "")
 
 
-BESIDE_THE_PACKAGES = {"mockserver/external", "contracts/matrix", "contracts/mutation"}
-"""Folders of tests of a whole package: against other software, by whole checks, and by mutants."""
+BESIDE_THE_PACKAGES = {"mockserver/external", "contracts/matrix", "contracts/mutation", "contracts/rules/faults"}
+"""Folders of tests of a whole package: against other software, by whole checks, by mutants, and by servers with faults."""
 
 
 def test_the_folders_of_tests_are_those_of_the_packages():

@@ -1,0 +1,1 @@
+"""Servers with one fault each, for the scenarios that were made to find such: beside the table of planted defects."""

@@ -1,0 +1,207 @@
+"""Faults of updates, retries and deletes."""
+
+from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.models import Status
+
+
+class RefusedStatusChangesTheRest(Standin):
+    def check_edge(self, org, run, status):
+        try:
+            super().check_edge(org, run, status)
+        except Problem:
+            run.output_data = {"changed": True}
+            raise
+
+
+class RetryKeepsSessionOfStarter(Standin):
+    def take_over(self, org, run, body):
+        old = run.session_id
+        super().take_over(org, run, body)
+        if old == run.id and run.session_id is None:
+            run.session_id = old
+
+
+class RetryLosesPools(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        run.pool_ids = None if body.pool_ids is None else run.pool_ids
+
+
+class RetryLosesAlias(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        run.session_alias = body.session_alias
+
+
+class NullLeavesTheSession(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if "reuse_session" in body.model_fields_set and body.reuse_session is None:
+            run.session_id = None
+
+
+class RetryKeepsGivenOutputs(Standin):
+    def clear(self, org, run):
+        given = [one for one in run.output_attachment_ids or [] if one not in org.attachments]
+        super().clear(org, run)
+        run.output_attachment_ids = given or None
+
+
+class RefusedRetryAddsFiles(Standin):
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if body.file_inputs and not self.may_retry(run):
+            self.attach(call.org, run, body.file_inputs)
+        return super().retry_run(call, run_id, body)
+
+
+class FilesOfARetryStay(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.file_inputs:
+            self.kept = getattr(self, "kept", set()) | set(run.input_attachment_ids)
+
+    def forget_attachments(self, org, run):
+        kept = {one: org.attachments[one] for one in getattr(self, "kept", ()) if one in org.attachments}
+        super().forget_attachments(org, run)
+        org.attachments.update(kept)
+
+
+class RunningRunsRetried(Standin):
+    def may_retry(self, run):
+        return super().may_retry(run) or run.status == Status.RUNNING
+
+
+class FailedTasksNotRetried(Standin):
+    def may_retry(self, run):
+        return super().may_retry(run) and run.status != Status.TASK_FAILED
+
+
+class RefusedRetryClears(Standin):
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if not self.may_retry(run):
+            run.output_data = None
+        return super().retry_run(call, run_id, body)
+
+
+class SuccessCancelled(Standin):
+    def check_edge(self, org, run, status):
+        if (run.status, status) != (Status.SUCCESS, Status.CANCELLED):
+            super().check_edge(org, run, status)
+
+
+class RunningRunsStay(Standin):
+    def delete_run(self, call, run_id):
+        if self.find(call, run_id).status == Status.RUNNING:
+            return Answer(204, raw=b"")
+        return super().delete_run(call, run_id)
+
+
+class ErrorMeansFailedToo(Standin):
+    def matches(self, run, query):
+        if query.status == Status.ERROR and run.status == Status.TASK_FAILED:
+            query = query.model_copy(update={"status": run.status})
+        return super().matches(run, query)
+
+
+class SecondRetryKeepsOutput(Standin):
+    def clear(self, org, run):
+        kept = run.output_data
+        super().clear(org, run)
+        self.cleared = [*getattr(self, "cleared", []), run.id]
+        if self.cleared.count(run.id) > 1:
+            run.output_data = kept
+
+
+class RetryKeepsPools(Standin):
+    def take_over(self, org, run, body):
+        kept = run.pool_ids
+        super().take_over(org, run, body)
+        run.pool_ids = kept
+
+
+class RetryAlwaysReusesSession(Standin):
+    def take_over(self, org, run, body):
+        kept = run.session_id
+        super().take_over(org, run, body)
+        if body.reuse_session is False and run.session_id is None:
+            run.session_id = kept
+
+
+class DeletedFoundInDeepSearch(Standin):
+    def delete_run(self, call, run_id):
+        self.gone = [*getattr(self, "gone", []), self.find(call, run_id)]
+        return super().delete_run(call, run_id)
+
+    def list_runs(self, call, query):
+        self.deep = query.search and query.deep_search
+        return super().list_runs(call, query)
+
+    def listed(self, call):
+        return super().listed(call) + (getattr(self, "gone", []) if self.deep else [])
+
+
+class DeletedCancelled(Standin):
+    def delete_run(self, call, run_id):
+        self.gone = getattr(self, "gone", {}) | {run_id: self.find(call, run_id)}
+        return super().delete_run(call, run_id)
+
+    def update_run(self, call, run_id, body):
+        if body.status is not None and run_id in getattr(self, "gone", {}):
+            return Answer(200, self.show(self.gone[run_id], "update_run"))
+        return super().update_run(call, run_id, body)
+
+
+class UsageEmptiesAlias(Standin):
+    def change(self, run, name, value):
+        super().change(run, name, value)
+        if name == "usage_metadata":
+            run.session_alias = None
+
+
+class DeletedCountedBySession(Standin):
+    def delete_run(self, call, run_id):
+        self.gone = [*getattr(self, "gone", []), self.find(call, run_id).session_id]
+        return super().delete_run(call, run_id)
+
+    def total(self, call, found, query):
+        return len(found) + (query.session_id is not None and getattr(self, "gone", []).count(str(query.session_id)))
+
+
+class SameBytesDeletedTogether(Standin):
+    def forget_attachments(self, org, run):
+        contents = [one.content for one in org.attachments.values() if one.run_id == run.id]
+        super().forget_attachments(org, run)
+        for one in org.attachments.values():
+            if one.content in contents:
+                one.content = b""
+
+
+class RetryFreesEqualFiles(Standin):
+    def take_over(self, org, run, body):
+        old = [one.content for one in org.attachments.values() if one.run_id == run.id]
+        super().take_over(org, run, body)
+        for one in org.attachments.values():
+            if body.file_inputs and one.content in old:
+                one.content = b""
+
+
+class NullClearsAliasOfARetry(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if "session_alias" in body.model_fields_set:
+            run.session_alias = body.session_alias
+
+
+class RetryGoesBackToTheFirstAlias(Standin):
+    def take_over(self, org, run, body):
+        self.first = {run.id: run.session_alias, **getattr(self, "first", {})}
+        super().take_over(org, run, body)
+        if body.session_alias is None:
+            run.session_alias = self.first[run.id]
+
+
+class OutputsAreSorted(Standin):
+    def change(self, run, name, value):
+        super().change(run, name, sorted(value) if name == "output_attachment_ids" and value else value)

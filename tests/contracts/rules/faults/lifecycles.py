@@ -1,0 +1,199 @@
+"""Faults of runs that are at work, and of sessions."""
+
+import heapq
+from datetime import timedelta
+from typing import ClassVar
+
+from tests.standin.behaviour import Standin
+from tests.standin.models import Status
+from tests.standin.store import TERMINAL, Lifecycle
+
+
+class OldWorkEndsARetriedRun(Standin):
+    class Lifecycle(Lifecycle):
+        def advance(self, org, now):
+            for when, _, epoch, what, run in sorted(org.agenda, key=lambda one: one[0]):
+                if what == "finish" and epoch < run.epoch and run.status not in TERMINAL and when <= now:
+                    self.finish(org, run, when)
+            super().advance(org, now)
+
+        def wait_s(self, run):
+            # The old work ends first; the new attempt begins while the ended runs are still watched.
+            return super().wait_s(run) if run.epoch == 0 else 1.2
+
+        def work_s(self, run):
+            return 1.0 if run.epoch == 0 else 30.0
+
+        def start(self, org, run, when):
+            if run.status in TERMINAL and run.status != Status.CANCELLED:
+                run.status = Status.SCHEDULING
+            super().start(org, run, when)
+
+
+def start_next(lifecycle, org, session, now):
+    """Start the next run of the session at once, so that a running one is not alone whatever chance does."""
+    lifecycle.next_of(org, session, now)
+    if session.current is not None:
+        lifecycle.start(org, session.current, now)
+
+
+class WorksLong(Standin):
+    class Lifecycle(Lifecycle):
+        def work_s(self, run):
+            return 1.0  # so long that a busy machine meets runs at their work
+
+
+class CancelOfAWaitingRunStartsTheNext(WorksLong):
+    def move(self, org, run, status):
+        session = org.sessions.get(run.session_id or "")
+        if status == Status.CANCELLED and session is not None and session.current is not run:
+            start_next(self.lifecycle, org, session, self.now(org))
+        super().move(org, run, status)
+
+
+class DeleteOfAWaitingRunStartsTheNext(WorksLong):
+    def forget(self, org, run):
+        session = org.sessions.get(run.session_id or "")
+        if run.status == Status.SCHEDULING and session is not None and session.current is not run:
+            start_next(self.lifecycle, org, session, self.now(org))
+        super().forget(org, run)
+
+
+class SessionWaitsNotForItsFirstRun(Standin):
+    class Lifecycle(Lifecycle):
+        def start(self, org, run, when):
+            super().start(org, run, when)
+            if run.session_id == run.id:
+                start_next(self, org, org.sessions[run.session_id], when)
+
+
+class ChainJoinsInFront(Standin):
+    def create_run_chain(self, call, body):
+        answer = super().create_run_chain(call, body)
+        session = call.org.sessions[answer.content["session_id"]]
+        ids = answer.content["run_ids"]
+        session.waiting = [(number - 10**9 * (run.id in ids), epoch, run) for number, epoch, run in session.waiting]
+        heapq.heapify(session.waiting)
+        return answer
+
+
+class EndsBeforeItStarts(Standin):
+    class Lifecycle(Lifecycle):
+        def finish(self, org, run, when):
+            super().finish(org, run, when)
+            if run.status in TERMINAL and run.started_at is not None:
+                run.ended_at = run.started_at - timedelta(seconds=1)
+
+
+class ListShowsOldStatus(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        late = where == "list_runs" and run.status == Status.SUCCESS and run.session_id is None
+        return shown | ({"status": "running", "output_data": None} if late else {})
+
+
+class CancelledAtWorkGoesOn(WorksLong):
+    """And every other run at its work has ended when the cancel arrives."""
+
+    def check_edge(self, org, run, status):
+        if status == Status.CANCELLED and run.status == Status.RUNNING:
+            self.late = not getattr(self, "late", False)
+            if self.late:
+                run.epoch += 1
+                self.lifecycle.finish(org, run, self.now(org))
+        super().check_edge(org, run, status)
+
+    def move(self, org, run, status):
+        if status == Status.CANCELLED and run.status == Status.RUNNING:
+            run.status = status
+        else:
+            super().move(org, run, status)
+
+
+class UpdatesAtWorkLost(WorksLong):
+    """The worker has a copy of the run, which it writes at the end."""
+
+    def update_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if run.status == Status.RUNNING:
+            self.copies = {**getattr(self, "copies", {}), run.id: run.input_values}
+        return super().update_run(call, run_id, body)
+
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        copies = getattr(self, "copies", {}) if run.status in TERMINAL else {}
+        return shown | ({"input_values": copies[run.id]} if run.id in copies else {})
+
+
+class SessionStopsAtADelete(Standin):
+    def forget(self, org, run):
+        session = org.sessions.get(run.session_id)
+        super().forget(org, run) if session is None or session.current is not run else org.runs.pop(run.id)
+
+
+class ChecksCountAsEnded(Standin):
+    """While the results of a run are checked, a list by activity has it among those that ended."""
+
+    def ordered(self, runs, query):
+        listed = super().ordered(runs, query)
+        checks = [run for run in listed if run.status == Status.RUNNING and run.number % 2]
+        return [run for run in listed if run not in checks] + checks
+
+
+class CancelOfARunningRunStartsTheRest(WorksLong):
+    class Lifecycle(WorksLong.Lifecycle):
+        def wait_s(self, run):
+            return 1.5  # so long that on a busy machine, too, a case cancels a running run only if it waits for one
+
+    def move(self, org, run, status):
+        session = org.sessions.get(run.session_id or "")
+        all_start = status == Status.CANCELLED and run.status == Status.RUNNING and session is not None
+        super().move(org, run, status)
+        while all_start and session.waiting:
+            start_next(self.lifecycle, org, session, self.now(org))
+
+
+class EndedSessionIsForgotten(WorksLong):
+    """Runs that join a session whose runs have all ended do not wait for each other."""
+
+    class Lifecycle(WorksLong.Lifecycle):
+        forgotten: ClassVar[set[str]] = set()
+
+        def schedule(self, org, run, now):
+            others = [one for one in org.runs.values() if one.session_id == run.session_id and one is not run]
+            if run.session_id and others and all(one.status in TERMINAL for one in others):
+                self.forgotten.add(run.session_id)
+            if run.session_id in self.forgotten:
+                self.at(org, now + self.wait_s(run), "start", run)
+            else:
+                super().schedule(org, run, now)
+
+
+class RetriedRunsJoinAtOnce(WorksLong):
+    """They do not wait for the runs of the session if they were in no session before."""
+
+    def take_over(self, org, run, body):
+        self.joined = run.session_id is None and body.session_id is not None
+        super().take_over(org, run, body)
+
+    def again(self, org, run):
+        if not self.joined:
+            super().again(org, run)
+            return
+        run.status = Status.SCHEDULING
+        run.epoch += 1
+        self.lifecycle.at(org, self.now(org) + self.lifecycle.wait_s(run), "start", run)
+
+
+class FilesAreCleanedUp(Standin):
+    class Lifecycle(Lifecycle):
+        def finish(self, org, run, when):
+            super().finish(org, run, when)
+            for attachment in run.input_attachment_ids or ():
+                org.attachments[attachment].content = b""
+
+
+class TypeNeedsARun(Standin):
+    def attachment_matches(self, one, query):
+        of_all = query.model_copy(update={"attachment_type": None})
+        return super().attachment_matches(one, of_all if query.run_id is None else query)

@@ -1,0 +1,242 @@
+"""Faults of creates, keys, headers and errors, and between organisations."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
+from tests.standin.store import TERMINAL
+from tests.standin.variations import AnswersCompressed, AnswersHaveEtags, RangesServed
+
+
+class LastOfFullChunkLost(Standin):
+    """Runs are made in chunks of 256. If the last chunk is full, its last run is not made."""
+
+    def bulk_made(self, call, body):
+        runs = super().bulk_made(call, body)
+        if len(runs) % 256 == 0:
+            call.org.runs.pop(runs.pop().id)
+        return runs
+
+
+class DeletesAtOnceUnlistAnother(Standin):
+    """A delete takes a run off the list by the position that the run had when the delete arrived."""
+
+    unlisted: frozenset[str] = frozenset()
+
+    async def once(self, call, handle):
+        if call.operation == "delete_run":
+            self.before = {**getattr(self, "before", {}), id(call): list(call.org.runs)}
+            await asyncio.sleep(0.005)
+        return await super().once(call, handle)
+
+    def delete_run(self, call, run_id):
+        run = self.find(call, run_id)
+        now = list(call.org.runs)
+        position = self.before.pop(id(call)).index(run.id)
+        self.unlisted |= {now[position]} if position < len(now) else set()
+        return super().delete_run(call, run_id)
+
+    def listed(self, call):
+        return [run for run in super().listed(call) if run.id not in self.unlisted]
+
+
+class KeyOfARetryEndsWithTheRun(Standin):
+    async def once(self, call, handle):
+        self.advance(call.org)
+        run = call.org.runs.get(call.path.split("/")[3]) if call.path.endswith("/retry") else None
+        if run is not None and run.status in TERMINAL:
+            self.keys_of(call).pop(self.key_name(call), None)
+        return await super().once(call, handle)
+
+
+class KeyOfARefusedWriteIsStuck(Standin):
+    async def once(self, call, handle):
+        answer = await super().once(call, handle)
+        if answer.status == 422 and call.key:
+            self.keys_of(call)[self.key_name(call)].answer = None
+        return answer
+
+
+class SharedFilesOnFirstStep(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        shared = body if index == 0 else body.model_copy(update={"shared_file_inputs": None})
+        return super().step_made(call, shared, index, of, session_id, created_at)
+
+
+class SessionsOfAllCounted(Standin):
+    def total(self, call, found, query):
+        if query.session_id is None:
+            return super().total(call, found, query)
+        return sum(self.matches(run, query) for org in self.organisations.values() for run in org.runs.values())
+
+
+class AttachmentsOfAllCounted(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.run_id is not None:
+            every = [one for org in self.organisations.values() for one in org.attachments.values()]
+            answer.content["total"] = sum(self.attachment_matches(one, self.ids_in(query)) for one in every)
+        return answer
+
+    def ids_in(self, query):
+        return query.model_copy(update=self.ids_as_texts(query))
+
+
+class TotalIsOneMore(Standin):
+    """Of every list with a filter by workflow or session: the total says nothing of organisations."""
+
+    def total(self, call, found, query):
+        return len(found) + (query.workflow_id is not None or query.session_id is not None)
+
+
+class WrongSecretsShownInTheBody(Standin):
+    """Where a field is missing, the error shows the body, and secrets in it that are no object."""
+
+    def masked(self, value: Any) -> Any:
+        shown = super().masked(value)
+        if isinstance(value, dict):
+            shown |= {key: value[key] for key in SECRETS & value.keys() if not isinstance(value[key], dict)}
+        return shown
+
+
+class LongKeysIgnored(Standin):
+    async def once(self, call, handle):
+        return await super().once(replace(call, key=None if len(call.key or "") > 512 else call.key), handle)
+
+
+class KeysComparedUpTo512Characters(Standin):
+    async def once(self, call, handle):
+        return await super().once(replace(call, key=call.key and call.key[:512]), handle)
+
+
+class HealthNeedsAToken(Standin):
+    def health_check(self):
+        return Answer(401, {"detail": "Log in first."})
+
+
+class NamesInAnyCase(Standin):
+    def parse(self, raw):
+        value = super().parse(raw)
+        return {name.lower(): inner for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+class StepsHaveTheLastWorkflow(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        run = super().step_made(call, body, index, of, session_id, created_at)
+        run.workflow_id = str(body.steps[-1].workflow_id)
+        return run
+
+
+class CompressedAnswersAreCut(AnswersCompressed):
+    """Of a long answer, only what fits into the buffer is compressed."""
+
+    def delivered(self, answer, headers):
+        sent = super().delivered(answer, headers)
+        return sent if sent is answer else replace(sent, raw=gzip.compress(answer.body()[: 2**16]))
+
+
+class CompressedStreamsAreCut(AnswersCompressed):
+    def delivered(self, answer, headers):
+        sent = super().delivered(answer, headers)
+        return replace(sent, raw=sent.raw[:-9]) if "content-encoding" in (sent.headers or {}) else sent
+
+
+class EtagsOfTheStatus(AnswersHaveEtags):
+    def version_of(self, body):
+        return hashlib.sha256(b"".join(re.findall(rb'"id":"[^"]*"|"status":"[^"]*"', body))).hexdigest()
+
+
+class PagesForBrowsers(Standin):
+    def delivered(self, answer, headers):
+        is_browser = "text/html" in headers.get("accept", "")
+        return replace(answer, headers={"content-type": "text/html"}) if is_browser else answer
+
+
+class RangesAreOneLonger(RangesServed):
+    def end_of(self, last):
+        return last + 2
+
+
+class CreatedBeforeItIsRefused(Standin):
+    """Looks up what a create names after its first run is made."""
+
+    def bulk_create_runs(self, call, body):
+        try:
+            return super().bulk_create_runs(call, body)
+        except Problem:
+            self.bulk_made(call, body.model_copy(update={"count": 1}))
+            raise
+
+
+class ChainBeginsBeforeItIsRefused(Standin):
+    def create_run_chain(self, call, body):
+        try:
+            return super().create_run_chain(call, body)
+        except Problem:
+            self.step_made(call, body, 0, len(body.steps), self.chain_session(body), self.created_at(call.org))
+            raise
+
+
+class ClearedBeforeTheRetryIsRefused(Standin):
+    def retry_run(self, call, run_id, body):
+        try:
+            return super().retry_run(call, run_id, body)
+        except Problem:
+            self.clear(call.org, self.find(call, run_id))
+            raise
+
+
+class UpdatedBeforeItIsRefused(Standin):
+    """Does not know the attachment that an update names, after it has changed the other fields."""
+
+    def update_run(self, call, run_id, body):
+        if body.output_attachment_ids:
+            super().update_run(call, run_id, body.model_copy(update={"output_attachment_ids": []}))
+            raise Problem(404, "Attachment not found")
+        return super().update_run(call, run_id, body)
+
+
+class FilesOfRefusedCreatesStay(Standin):
+    """They stay in the store, where they belong to some run."""
+
+    def create_run(self, call, body):
+        try:
+            return super().create_run(call, body)
+        except Problem:
+            self.attach(call.org, next(iter(call.org.runs.values())), body.file_inputs or [])
+            raise
+
+
+class KeysOfTheLastFiftyWrites(Standin):
+    async def once(self, call, handle):
+        keys = self.keys_of(call)
+        while len(keys) > 50:
+            del keys[next(iter(keys))]
+        return await super().once(call, handle)
+
+
+class SecondOrganisationFindsNothing(Standin):
+    def list_runs(self, call, query):
+        if query.search and call.org is not next(iter(self.organisations.values())):
+            query = query.model_copy(update={"search": "nothing has this"})
+        return super().list_runs(call, query)
+
+
+class ChunksAreSeenBeforeTheEnd(Standin):
+    """A bulk create can be listed a chunk at a time while it is under way."""
+
+    async def once(self, call, handle):
+        if call.operation != "bulk_create_runs":
+            return await super().once(call, handle)
+        answer = await handle()
+        made = [run["id"] for run in json.loads(answer.body()).get("created_runs", ())]
+        hidden = {one: call.org.runs.pop(one) for one in made[256:]}
+        if hidden:
+            await asyncio.sleep(0.2)
+            call.org.runs.update(hidden)
+        return answer

@@ -1,0 +1,204 @@
+"""Faults of attachments, pools, workflows and machines, and of `included`."""
+
+from dataclasses import replace
+
+from tests.standin.behaviour import Standin
+
+
+class FirstMachineIncluded(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return found + [{"type": "machine", **self.machine_shown(org, one)} for one in org.machines.values()][:1]
+
+
+class IncludedPoolsHaveTheMachinesName(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return [one | ({"name": found[0]["name"]} if one["type"] == "pool" else {}) for one in found]
+
+
+class PoolIncludedForEachMachine(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        machines = {run.machine_id for run in runs if run.machine_id}
+        pools = [one for one in found if one["type"] == "pool"]
+        twice = [pool for pool in pools if all(pool["id"] in org.machines[one]["pools"] for one in machines)]
+        return found + (twice if len(machines) > 1 else [])
+
+
+class UnknownSignaturesFail(Standin):
+    def signed_download(self, signature):
+        if signature not in self.signed:
+            raise KeyError(signature)
+        return super().signed_download(signature)
+
+
+class FieldsLeaveOutIncluded(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.fields_:
+            answer.content.pop("included", None)
+        return answer
+
+
+class IncludedOfTheFirstTen(Standin):
+    def included(self, org, runs, include):
+        return super().included(org, runs[:10], include)
+
+
+class MachinesOfAllOrganisationsPicked(Standin):
+    known: tuple[str, ...] = ()
+
+    def machine_of(self, org, body, index, of):
+        self.known = tuple(dict.fromkeys((*self.known, *org.machines)))
+        return super().machine_of(org, body, index, of) or (self.known[0] if body.pool_ids else None)
+
+
+class AnyMachinePicked(Standin):
+    def machine_of(self, org, body, index, of):
+        return super().machine_of(org, body, index, of) or (list(org.machines)[-1] if body.pool_ids else None)
+
+
+class IncludesOfTheFirstPage(Standin):
+    def page(self, found, query):
+        self.found = found
+        return super().page(found, query)
+
+    def included(self, org, runs, include):
+        return super().included(
+            org, self.found[: len(runs)] if runs[0] in getattr(self, "found", ()) else runs, include
+        )
+
+
+class AttachmentTotalOfPage(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        answer.content["total"] = len(answer.content["items"])
+        return answer
+
+
+class CleanUpLostInBulk(Standin):
+    def attach(self, org, run, files, index=0, of=1):
+        ids = super().attach(org, run, files, index, of)
+        for one in ids if index else ():
+            org.attachments[one].cleanup_imports_after_run = False
+        return ids
+
+
+class RetryCutsFiles(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        for one in run.input_attachment_ids:
+            org.attachments[one].content = org.attachments[one].content[:65536]
+
+
+class CreatedWorkflowsForgotten(Standin):
+    def create_workflow(self, call, body):
+        answer = super().create_workflow(call, body)
+        del call.org.workflows[answer.content["id"]]
+        return answer
+
+
+class NewPoolsUnlisted(Standin):
+    def list_pools(self, call, query):
+        pools = call.org.pools
+        call.org.pools = dict(list(pools.items())[:2])
+        try:
+            return super().list_pools(call, query)
+        finally:
+            call.org.pools = pools
+
+
+class DescriptionOfPoolsLost(Standin):
+    def get_pool(self, call, pool_id):
+        answer = super().get_pool(call, pool_id)
+        answer.content["description"] = None
+        return answer
+
+
+class NamesOfWorkflowsInAscii(Standin):
+    def create_workflow(self, call, body):
+        return super().create_workflow(call, body.model_copy(update={"name": body.name and ascii(body.name)}))
+
+
+class MachinesNotAdded(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": []}))
+
+
+class MachineCountNotKept(Standin):
+    def pool_shown(self, org, pool):
+        return super().pool_shown(org, pool) | {"machine_count": 0}
+
+
+class RetryKeepsThePickedMachine(Standin):
+    def machine_of(self, org, body, index, of):
+        wanted = set(map(str, body.pool_ids or ()))
+        fits = [name for name, machine in org.machines.items() if wanted and wanted <= set(machine["pools"])]
+        return super().machine_of(org, body, index, of) or (fits[-1] if fits else None)
+
+
+class ListedForEachPool(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if "pools" in str(query.include):
+            pools = {name: len(machine["pools"]) for name, machine in call.org.machines.items()}
+            items = answer.content["items"]
+            answer.content["items"] = [item for item in items for _ in range(pools.get(item["machine_id"], 1))]
+        return answer
+
+
+class NewPoolsHaveAllMachines(Standin):
+    def create_pool(self, call, body):
+        answer = super().create_pool(call, body)
+        answer.content["machine_count"] = len(call.org.machines)
+        return answer
+
+
+class WebhooksAreNotEnabled(Standin):
+    def create_workflow(self, call, body):
+        return super().create_workflow(call, body.model_copy(update={"is_webhooks_enabled": False}))
+
+
+class IncludedOnceForAName(Standin):
+    def included(self, org, runs, include):
+        return list({one["name"]: one for one in super().included(org, runs, include)}.values())
+
+
+class IncludedMachinesHaveNoPools(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return [one | ({"pools": []} if one["type"] == "machine" else {}) for one in found]
+
+
+class MachinesAreAddedOneByOne(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        for machine in body.machine_ids:
+            answer = super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": [machine]}))
+        return answer
+
+
+class FirstMachineIsIncluded(Standin):
+    """Includes the machine on which a run was before it was retried."""
+
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        machines = self.__dict__.setdefault("machines", {})
+        machines.setdefault(run_id, run.machine_id)
+        return super().retry_run(call, run_id, body)
+
+    def included(self, org, runs, include):
+        machines = self.__dict__.get("machines", {})
+        before = [replace(run, machine_id=machines.get(run.id, run.machine_id)) for run in runs]
+        return super().included(org, before, include)
+
+
+class FilesOfASessionAreKeptByName(Standin):
+    def attach(self, org, run, files, index=0, of=1):
+        made = super().attach(org, run, files, index, of)
+        for new in map(org.attachments.get, made):
+            for one in org.attachments.values():
+                is_of_session = org.runs.get(one.run_id, run).session_id == run.session_id is not None
+                if is_of_session and one.filename == new.filename:
+                    one.content = new.content
+        return made
