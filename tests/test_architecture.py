@@ -185,7 +185,7 @@ def test_a_module_of_over_500_lines_says_why_at_its_top(path):
 
 
 BESIDE_THE_PACKAGES = {"mockserver/external", "contracts/matrix", "contracts/mutation", "contracts/rules/faults"}
-"""Folders of tests of a whole package: against other software, by whole checks, by mutants, and by servers with faults."""
+"""Tests of a whole package (against other software, by whole checks, by mutants), and servers with faults."""
 
 
 def test_the_folders_of_tests_are_those_of_the_packages():
