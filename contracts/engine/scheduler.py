@@ -24,11 +24,11 @@ FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round."""
 LAST_ROUND: Final = 5
 """All cases that are left run in this round."""
-SOME_RUNS: Final = 60
-"""Cases that create this many runs or more make lists slower, so they wait for the round ROUND_OF_SOME_RUNS."""
-ROUND_OF_SOME_RUNS: Final = 3
-MANY_RUNS: Final = 250
-"""Cases that create this many runs or more make every list slow, so they come at the end of the last round."""
+MANY_RUNS: Final = 60
+"""Cases that create this many runs or more make every list slower, so they come at the end of the last round."""
+TOO_MANY_RUNS: Final = 250
+ROUND_OF_MANY_RUNS: Final = 3
+"""In this round, each scenario runs the first of these cases already, if it creates fewer than TOO_MANY_RUNS."""
 LAST_ROUND_OF_READS: Final = 3
 """Scenarios that create nothing read lists, which get slower later. So they end in this round."""
 LOWEST_PRIORITY: Final = 8
@@ -57,6 +57,15 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     if scenario.priority == 0 or number >= (LAST_ROUND if scenario.creates else LAST_ROUND_OF_READS):
         return math.inf  # those of priority 0 are short and find most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
+
+
+def _without_first(is_wanted: Callable[[Any], bool], cases: Iterator[Any]) -> Iterator[Any]:
+    """Yield the cases but for the first that is wanted."""
+    for case in cases:
+        if is_wanted(case):
+            break
+        yield case
+    yield from cases
 
 
 class Scheduler:
@@ -134,7 +143,7 @@ class Scheduler:
         if self._check.is_live:
             return {1: [Part(scenario, self._affordable(scenario), limit=0) for scenario in self._able]}, []
         early: list[Part] = []
-        medium: list[Part] = []
+        first_large: list[Part] = []
         slow: list[Part] = []
         large: list[Part] = []
         last: list[Part] = []
@@ -142,22 +151,26 @@ class Scheduler:
             if scenario.last:
                 last.append(Part(scenario, self._cases(scenario)))
             elif not scenario.waits:
-                few, some, many = self._by_runs(scenario)
+                few, first, others = self._by_runs(scenario)
                 is_slow = scenario.priority >= LOWEST_PRIORITY
                 (slow if is_slow else early).append(Part(scenario, few, limit=0))
-                (slow if is_slow else medium).append(Part(scenario, some, limit=0))
-                large.append(Part(scenario, many, has_generated=True, limit=0))
-        return {1: early, ROUND_OF_SOME_RUNS: medium, LAST_ROUND: [*slow, *large]}, last
+                (slow if is_slow else first_large).append(Part(scenario, first, limit=0))
+                large.append(Part(scenario, others, has_generated=True, limit=0))
+        return {1: early, ROUND_OF_MANY_RUNS: first_large, LAST_ROUND: [*slow, *large]}, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any], Iterator[Any]]:
-        """Return the cases that create few runs, some, and many. With priority 0, all count as few."""
-
-        def between(least: float, most: float) -> Iterator[Any]:
-            return (case for case in self._cases(scenario) if least <= case.expected_runs < most)
-
+        """Return the cases that create few runs, the first that creates many but not too many, and the others. With
+        priority 0, all count as few.
+        """
         if scenario.priority == 0:
             return self._cases(scenario), iter(()), iter(())
-        return between(0, SOME_RUNS), between(SOME_RUNS, MANY_RUNS), between(MANY_RUNS, math.inf)
+
+        def may_come_early(case: Any) -> bool:
+            return bool(case.expected_runs < TOO_MANY_RUNS)
+
+        few = (case for case in self._cases(scenario) if case.expected_runs < MANY_RUNS)
+        many, again = ((case for case in self._cases(scenario) if case.expected_runs >= MANY_RUNS) for _ in range(2))
+        return few, itertools.islice(filter(may_come_early, many), 1), _without_first(may_come_early, again)
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Return all cases of a scenario. Each is made once, since to make all takes seconds."""

@@ -273,13 +273,14 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation. `pools` are their positions in the organisation's list. Then the run is
-    retried in other pools, `retried_in`, if there are any.
+    """A create in pools of an organisation. `pools` are their positions in the organisation's list; with `and_new`, a
+    new pool without machines is named too. Then the run is retried in other pools, `retried_in`, if there are any.
     """
 
     pools: tuple[int, ...] = (0,)
     token: str = TOKEN
     retried_in: tuple[int, ...] = ()
+    and_new: bool = False
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
@@ -290,6 +291,11 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
     if len(ids) <= most:
         raise Inconclusive("the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
+    if case.and_new:
+        pool = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
+        if pool.resource is None:
+            raise Inconclusive(f"create_pool answers {pool.status}")
+        pools.append(str(pool.resource.get("id")))
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
     written = context.create(
         "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
@@ -336,6 +342,8 @@ def pick_cases(check: CheckContext) -> Iterator[PickCase]:
     # A machine of the first pool may be in the second too, and not in the third.
     for pools in ((1, 0), (0, 2), (2, 1), (0, 1, 2)):
         yield PickCase(pools)
+    if check.offers("create_pool"):
+        yield PickCase(and_new=True)
     if check.offers("retry_run", "update_run"):
         yield from (PickCase((one,), retried_in=(other,)) for one, other in ((0, 1), (1, 0), (0, 2), (2, 0)))
 

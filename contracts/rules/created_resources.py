@@ -1,6 +1,6 @@
 """Pools and workflows: what was created can be read, reads the same, and is listed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,9 +36,9 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
     if context.check.offers(listing):
         _find(context, listing, created)
     if case.operation == "create_pool":
-        for machine in context.check.machines.known[:1]:
-            if not _add_unknown_machine(context, created, machine):
-                _add_machine(context, created, machine)
+        machines = context.check.machines.known[:2]
+        if machines and not _add_unknown_machine(context, created, machines[0]):
+            _add_machines(context, created, machines)
 
 
 def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, Any], *after: CallResult) -> CallResult:
@@ -93,23 +93,35 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
     return count not in (None, 0)
 
 
-def _add_machine(context: CaseContext, created: CallResult, machine: str) -> None:
-    """Add a machine to a new pool. The pool reads the same, and the machine shows it."""
+def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[str]) -> None:
+    """Add machines to a new pool, one by one. The pool reads the same, and the machines show it."""
     pool, offers = created.body["id"], context.check.offers
     if not offers("add_machine_to_pool", "get_machine"):
         return
-    added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine]})
-    if not added.accepted:
-        raise Inconclusive(f"add_machine_to_pool answers {added.status}")
-    pool_read = _read(context, "get_pool", pool, created.body, created, added) if offers("get_pool") else added
-    _require_machine_count(context, 1, created, added, pool_read)
-    read = context.call("get_machine", machine)
-    pools = pools_of(read.resource or {})
-    if pools:  # a server may leave them out
-        is_member = any(one.get("id") == pool for one in pools)
-        cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
-        got = counted(len(pools), "other pool")
-        context.require(is_member, "READ-BACK", cause, expected, got, created, added, read)
+    shown = [created]
+    before = {machine: _pool_ids(context.call("get_machine", machine)) for machine in machines}
+    for number, machine in enumerate(machines, start=1):
+        added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine]})
+        if not added.accepted:
+            raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+        shown.append(added)
+        pool_read = _read(context, "get_pool", pool, created.body, *shown) if offers("get_pool") else added
+        _require_machine_count(context, number, *shown, pool_read)
+    for machine in machines:
+        read = context.call("get_machine", machine)
+        pools = _pool_ids(read)
+        if pools:  # a server may leave them out
+            cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
+            context.require(
+                pool in pools, "READ-BACK", cause, expected, counted(len(pools), "other pool"), *shown, read
+            )
+            cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
+            got = f"{counted(len(before[machine] - pools), 'pool')} less"
+            context.require(before[machine] <= pools, "READ-BACK", cause, expected, got, *shown, read)
+
+
+def _pool_ids(machine: CallResult) -> set[str]:
+    return {str(pool.get("id")) for pool in pools_of(machine.resource or {}) or ()}
 
 
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:

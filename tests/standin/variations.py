@@ -60,6 +60,11 @@ class PickedMachine(Standin):
         fitting = [machine["id"] for machine in org.machines.values() if pools <= set(machine["pools"])]
         return asked or (fitting[index % len(fitting)] if fitting else None)
 
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.pool_ids is not None and body.machine_id is None:
+            run.machine_id = self.machine_of(org, body, 0, 1)
+
 
 @varies("pool_ids are null where a machine is given, since they are ignored then.")
 class NullPoolsWithMachine(Standin):

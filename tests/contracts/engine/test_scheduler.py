@@ -26,7 +26,7 @@ from contracts.engine.scheduler import (
     LAST_ROUND,
     LAST_ROUND_OF_READS,
     MANY_RUNS,
-    SOME_RUNS,
+    TOO_MANY_RUNS,
     Progress,
     Scheduler,
 )
@@ -41,7 +41,7 @@ class Count(Case):
         return self.count
 
 
-FEW, MANY = Count(1), Count(MANY_RUNS)
+FEW, MANY = Count(1), Count(TOO_MANY_RUNS)
 SHARE = FIRST_ROUND_REQUESTS
 
 
@@ -106,22 +106,22 @@ def run_scheduler(
 def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_the_last_round() -> None:
     search = OneCaseEach()
     progress = run_scheduler(search, scenario("a", FEW, MANY, FEW), scenario("b", FEW, FEW))
-    assert search.done == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", MANY_RUNS)]
+    assert search.done == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", MANY.count)]
     assert search.explored == ["a", "b"]
     assert progress == [ScenarioProgress("a", 3, 3, True), ScenarioProgress("b", 2, 2, True)]
 
 
-def test_cases_that_create_some_runs_come_from_the_third_round_on() -> None:
+def test_the_first_case_that_creates_many_runs_but_not_too_many_comes_in_the_third_round() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("a", Count(SOME_RUNS), MANY, *[FEW] * 5))
-    few = [("a", 1)]
-    assert search.done == [*few * 3, ("a", SOME_RUNS), *few * 2, ("a", MANY_RUNS)]
+    run_scheduler(search, scenario("a", Count(TOO_MANY_RUNS), *[Count(MANY_RUNS + 1)] * 2, *[FEW] * 5))
+    few, early = [("a", 1)], ("a", MANY_RUNS + 1)
+    assert search.done == [*few * 3, early, *few * 2, ("a", TOO_MANY_RUNS), early]
 
 
 def test_large_creates_of_priority_0_do_not_wait_whatever_comes_after_them() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("first", MANY, priority=0), scenario("second", FEW, MANY))
-    assert search.done == [("first", MANY_RUNS), ("second", 1), ("second", MANY_RUNS)]
+    assert search.done == [("first", MANY.count), ("second", 1), ("second", MANY.count)]
 
 
 def test_all_that_is_left_is_done_in_the_last_round_and_many_runs_after_it() -> None:
@@ -129,14 +129,14 @@ def test_all_that_is_left_is_done_in_the_last_round_and_many_runs_after_it() -> 
     run_scheduler(search, scenario("a", *[FEW] * 20, MANY), scenario("b", *[FEW] * 20))
     last_round = search.done[2 * (LAST_ROUND - 1) :]
     few = 20 - (LAST_ROUND - 1)
-    assert last_round == [*[("a", 1)] * few, *[("b", 1)] * few, ("a", MANY_RUNS)]
+    assert last_round == [*[("a", 1)] * few, *[("b", 1)] * few, ("a", MANY.count)]
 
 
 def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     search = OneCaseEach(requests_each=0)
     run_scheduler(search, scenario("a", *[FEW] * 9))
-    of_some_runs = 4 * SHARE  # in the third round, the part of cases that create some runs begins
-    assert search.shares[:5] == [1 * SHARE, 3 * SHARE, 7 * SHARE, of_some_runs, 15 * SHARE]
+    of_many_runs = 4 * SHARE  # in the third round, the part with the first case that creates many runs begins
+    assert search.shares[:5] == [1 * SHARE, 3 * SHARE, 7 * SHARE, of_many_runs, 15 * SHARE]
 
 
 def test_a_scenario_of_more_weight_has_a_larger_share() -> None:
@@ -203,7 +203,7 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
     run_scheduler(
         OneCaseEach(), scenario("a", FEW, priority=0), scenario("b", FEW, FEW), scenario("c", FEW), progress=told.append
     )
-    # Each scenario has a part with few runs, one with some, and one with many.
+    # Each scenario has a part with few runs, one with the first of many, and one with the others.
     assert (told[0].step, told[0].done, told[0].total) == ("a", 0, 9)
     assert (told[1].step, told[1].done) == ("b", 1)
     assert [each.done for each in told] == sorted(each.done for each in told)
@@ -213,7 +213,7 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
 def test_a_scenario_that_waits_runs_in_parallel_with_all_others() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, waits=True))
-    assert search.begun == [("waits", 1), ("waits", MANY_RUNS)]
+    assert search.begun == [("waits", 1), ("waits", MANY.count)]
     assert search.done == [("sends", 1)]
 
 

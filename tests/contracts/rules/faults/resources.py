@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tests.standin.behaviour import Standin
+from tests.standin.variations import PickedMachine
 
 
 class FirstMachineIncluded(Standin):
@@ -202,3 +203,27 @@ class FilesOfASessionAreKeptByName(Standin):
                 if is_of_session and one.filename == new.filename:
                     one.content = new.content
         return made
+
+
+class MachinesLoseTheirOtherPools(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        for machine in map(call.org.machines.get, map(str, body.machine_ids)):
+            if machine:
+                machine["pools"].clear()
+        return super().add_machine_to_pool(call, pool_id, body)
+
+
+class AddedMachinesReplaceOthers(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        for machine in call.org.machines.values():
+            machine["pools"] = [one for one in machine["pools"] if one != pool_id]
+        return super().add_machine_to_pool(call, pool_id, body)
+
+
+class PickedFromTheFirstPool(PickedMachine):
+    """If no machine is in all pools, one of the first pool is picked."""
+
+    def machine_of(self, org, body, index, of):
+        picked = super().machine_of(org, body, index, of)
+        first = body.pool_ids and str(body.pool_ids[0])
+        return picked or next((one["id"] for one in org.machines.values() if first in one["pools"]), None)
