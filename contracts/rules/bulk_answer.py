@@ -13,12 +13,11 @@ from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import pools_of
-from contracts.oracle.run import TERMINAL
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import with_available_ids
+from contracts.rules.writes import create_resource, with_available_ids
 
 GROUP = "The answer of a create"
 RULES = (
@@ -292,10 +291,7 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
         raise Inconclusive("the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
     if case.and_new:
-        pool = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
-        if pool.resource is None:
-            raise Inconclusive(f"create_pool answers {pool.status}")
-        pools.append(str(pool.resource.get("id")))
+        pools.append(create_resource(context, "create_pool").body["id"])
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
     written = context.create(
         "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
@@ -316,8 +312,8 @@ def _judge_picked(
     context: CaseContext, run: dict[str, Any], pools: Sequence[str], *shown: CallResult, token: str
 ) -> None:
     for _ in range(_LOOKS_FOR_A_MACHINE):
-        if run.get("machine_id") or run.get("status") in TERMINAL:
-            break
+        if run.get("machine_id") or run.get("status") != "scheduling":
+            break  # a run that has begun without a machine gets none
         context.wait(0.1)
         run = context.call_valid("get_run", run["id"], token=token).body
     if not run.get("machine_id"):

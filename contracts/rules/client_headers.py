@@ -56,9 +56,8 @@ def _list(run: TrackedRun) -> list[CallResult]:
     query = [filtered_by, NEWEST_FIRST]
     result = run.context.call_valid("list_runs", query=query, after=run.shown, headers=run.headers)
     found = [item for item in items_of(result) if item.get("id") == run.id]
-    run.require(
-        found, "LIST-COMPLETE", "a run is missing from a list", f"run {run.id}", result, got="a list without it"
-    )
+    cause, expected = "a run is missing from a list", f"run {run.id}"
+    run.require(found, "LIST-COMPLETE", cause, expected, result, got="a list without it")
     for item in found:
         run.compare(item, result)
     return [result]
@@ -77,9 +76,12 @@ def _judge_validator(run: TrackedRun, before: CallResult) -> None:
 
 
 def _judge_range(run: TrackedRun, attachment: str) -> None:
-    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2)."""
+    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2), but no part of a compressed
+    form, since none is accepted.
+    """
     first, last = 1, limits.BUFFER
-    asked = (*run.headers, ("Range", f"bytes={first}-{last}"))
+    others = (header for header in run.headers if header[0] != "Accept-Encoding")
+    asked = (*others, ("Range", f"bytes={first}-{last}"))
     result = run.context.call("download_run_attachment", attachment, headers=asked)
     content = _LONG.encode()
     part = content[first : last + 1]

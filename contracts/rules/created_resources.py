@@ -10,6 +10,7 @@ from contracts.oracle import counted
 from contracts.oracle.included import pools_of
 from contracts.oracle.run import changed_field
 from contracts.rules.listing import items_of, resource_pages
+from contracts.rules.writes import create_resource
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
 _KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
@@ -24,9 +25,7 @@ class CreatedCase(Case):
 
 def run_created(context: CaseContext, case: CreatedCase) -> None:
     sent = context.fill(case.body)
-    created = context.call(case.operation, body=sent)
-    if created.resource is None or not isinstance(created.resource.get("id"), str):
-        raise Inconclusive(f"{case.operation} answers {created.status}")
+    created = create_resource(context, case.operation, **sent)
     _require_same(context, sent, created.body, created)
     if case.operation == "create_pool":
         _require_machine_count(context, 0, created)

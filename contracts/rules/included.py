@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import create_resource
 
 RULES = (
     Rule(
@@ -54,10 +55,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     """
     workflows = [str(context.fill(one)) for one in case.workflows]
     for _ in range(case.equal_names):
-        created = context.call("create_workflow", body={"main_prompt": "contracts", "name": "contracts"})
-        if created.resource is None:
-            raise Inconclusive(f"create_workflow answers {created.status}")
-        workflows.append(str(created.resource.get("id")))
+        workflows.append(create_resource(context, "create_workflow", name="contracts").body["id"])
     ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
     marker = context.placeholder("marker")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
 from contracts.oracle.run_list import Candidate, Query, missing_in_words
@@ -18,6 +18,7 @@ from contracts.rules.list_check import check_list, judge_list, why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
 from contracts.rules.lists import LISTS
 from contracts.rules.reading import judge_read
+from contracts.rules.writes import create_resource
 
 # Lists without filters
 
@@ -87,10 +88,7 @@ _ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at
 def run_views(context: CaseContext, case: ViewsCase) -> None:
     fields = dict(case.fields)
     if case.in_new_pool:
-        pool = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
-        if pool.resource is None:
-            raise Inconclusive(f"create_pool answers {pool.status}")
-        fields["pool_ids"] = [pool.resource.get("id")]
+        fields["pool_ids"] = [create_resource(context, "create_pool").body["id"]]
     isolated = create_isolated_runs(context, [{"count": case.count, **fields}], varied=fields)
     written = isolated.made[0]
     stable = [*stable_fields(written.parsed), *case.results]

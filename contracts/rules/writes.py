@@ -135,6 +135,14 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
     return dict(cancelled.body) if filled else dict(run, status="cancelled")
 
 
+def create_resource(context: CaseContext, operation: str, **fields: Any) -> CallResult:
+    """Create a pool or a workflow. Raises Inconclusive unless the answer has its id."""
+    created = context.call(operation, body=context.fill(write_bodies.minimal(operation) | fields))
+    if created.resource is None or not isinstance(created.resource.get("id"), str):
+        raise Inconclusive(f"{operation} answers {created.status}")
+    return created
+
+
 def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
     """Return the id of the run or pool that the operation changes; a run is created for it."""
     if operation in CHANGES:

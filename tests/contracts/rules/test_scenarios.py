@@ -42,7 +42,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (reads_and_lists.IncludeLosesInputs, WINDOWS, "READ-BACK"),
     (resources.FirstMachineIncluded, RESOURCES, "READ-INCLUDE"),
     (resources.IncludedPoolsHaveTheMachinesName, RESOURCES, "READ-INCLUDE"),
-    (reads_and_lists.LastStepUnlisted, WINDOWS, "LIST-COMPLETE"),
     (reads_and_lists.MachineFilterKeepsTheFirst, WINDOWS, "LIST-FILTER"),
     (reads_and_lists.SearchRemembersInputs, WINDOWS, "LIST-FILTER"),
     (reads_and_lists.CancelDropsFiles, WINDOWS, "UPDATE-PARTIAL"),
@@ -165,6 +164,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     *(
         (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
         for name, scenario in {
+            "last_step_unlisted": WINDOWS,
             "creates_at_once_lose_one_in_lists": "requests at the same moment",
             "included_for_each_run": RESOURCES,
             "workflow_not_included": RESOURCES,

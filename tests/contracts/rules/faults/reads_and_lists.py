@@ -68,16 +68,6 @@ class OneRunIsUnlisted(Standin):
         return [run for run in super().listed(call) if run.id != self.hidden]
 
 
-class LastStepUnlisted(Standin):
-    def create_run_chain(self, call, body):
-        answer = super().create_run_chain(call, body)
-        self.hidden = getattr(self, "hidden", set()) | {answer.content["run_ids"][-1]}
-        return answer
-
-    def listed(self, call):
-        return [run for run in super().listed(call) if run.id not in getattr(self, "hidden", ())]
-
-
 class MachineFilterKeepsTheFirst(Standin):
     def take_over(self, org, run, body):
         self.first = getattr(self, "first", {})
