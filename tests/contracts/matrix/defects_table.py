@@ -77,7 +77,8 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
     found = [name for name in known if checks[name]["found"]]
     given = [name for name in known if name in fuzz]
     by_both = [name for name in given if by_schemathesis(name) != "no"]
-    measured_on = max((one.get("on", "") for one in checks.values()), default="")
+    days = sorted({one.get("on", "") for one in checks.values()}) or [""]
+    measured_on = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     lines = [
         "# Planted defects, and what finds them",
         "",
