@@ -59,10 +59,15 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
 
-def _without_first(is_wanted: Callable[[Any], bool], cases: Iterator[Any]) -> Iterator[Any]:
-    """Yield the cases but for the first that is wanted."""
+def _first_large(cases: Iterator[Any]) -> Iterator[Any]:
+    """Yield the first case that does not create too many runs, if there is one."""
+    yield from itertools.islice((case for case in cases if case.expected_runs < TOO_MANY_RUNS), 1)
+
+
+def _other_large(cases: Iterator[Any]) -> Iterator[Any]:
+    """Yield the cases that `_first_large` does not."""
     for case in cases:
-        if is_wanted(case):
+        if case.expected_runs < TOO_MANY_RUNS:
             break
         yield case
     yield from cases
@@ -165,12 +170,11 @@ class Scheduler:
         if scenario.priority == 0:
             return self._cases(scenario), iter(()), iter(())
 
-        def may_come_early(case: Any) -> bool:
-            return bool(case.expected_runs < TOO_MANY_RUNS)
+        def large() -> Iterator[Any]:
+            return (case for case in self._cases(scenario) if case.expected_runs >= MANY_RUNS)
 
         few = (case for case in self._cases(scenario) if case.expected_runs < MANY_RUNS)
-        many, again = ((case for case in self._cases(scenario) if case.expected_runs >= MANY_RUNS) for _ in range(2))
-        return few, itertools.islice(filter(may_come_early, many), 1), _without_first(may_come_early, again)
+        return few, _first_large(large()), _other_large(large())
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Return all cases of a scenario. Each is made once, since to make all takes seconds."""

@@ -45,18 +45,24 @@ def included_violations(
             name, problem = changed
             cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
             yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
-        if "machine.pools" in asked and pools_of(one) is not None and pools_of(read) is not None:
-            shown_pools, read_pools = ({str(pool.get("id")) for pool in pools_of(each) or ()} for each in (one, read))
-            if shown_pools != read_pools:
-                cause = "pools of an included machine read differently"
-                expected, got = (f"pools {', '.join(sorted(pools)) or 'none'}" for pools in (read_pools, shown_pools))
-                yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
+        shown_pools, read_pools = pool_ids_of(one), pool_ids_of(read)
+        are_known = shown_pools is not None and read_pools is not None
+        if "machine.pools" in asked and are_known and shown_pools != read_pools:
+            cause = "pools of an included machine read differently"
+            expected, got = (f"pools {', '.join(sorted(ids or ())) or 'none'}" for ids in (read_pools, shown_pools))
+            yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
 
 
 def pools_of(machine: Any) -> list[dict[str, Any]] | None:
     """Return the pools that a machine shows; None if it shows none, since it need not."""
     pools = machine.get("pools") if isinstance(machine, dict) else None
     return [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else None
+
+
+def pool_ids_of(machine: Any) -> set[str] | None:
+    """Return the ids of the pools that a machine shows; None if it shows none, since it need not."""
+    pools = pools_of(machine)
+    return None if pools is None else {str(pool.get("id")) for pool in pools}
 
 
 def _referenced(

@@ -12,7 +12,7 @@ from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
-from contracts.oracle.included import pools_of
+from contracts.oracle.included import pool_ids_of
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
@@ -321,8 +321,8 @@ def _judge_picked(
     machine = context.call("get_machine", run["machine_id"], token=token)
     cause, expected = "the picked machine is not of the organisation", "a machine that can be read"
     if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, *shown, machine):
-        its_pools = pools_of(machine.body)
-        lacks = set(pools) - {str(pool.get("id")) for pool in its_pools} if its_pools is not None else set()
+        its_pools = pool_ids_of(machine.body)
+        lacks = set(pools) - its_pools if its_pools is not None else set()
         cause, got = "the picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
         context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, *shown, machine)
 

@@ -9,7 +9,7 @@ from contracts.core.exchange import TOKEN, Headers, Request
 from contracts.data import limits, rows, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import JSON_HEADER, request_for
-from contracts.rules.listing import NEWEST_FIRST, items_of
+from contracts.rules.listing import list_filtered_by
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import own_run_filters
 
@@ -52,10 +52,9 @@ def _list(run: TrackedRun) -> list[CallResult]:
     """List the run by a filter that no other run matches, and judge it as listed."""
     if not run.context.check.offers("list_runs"):
         return []
-    (filtered_by, *_) = own_run_filters(run.context).items()
-    query = [filtered_by, NEWEST_FIRST]
-    result = run.context.call_valid("list_runs", query=query, after=run.shown, headers=run.headers)
-    found = [item for item in items_of(result) if item.get("id") == run.id]
+    name, value = next(iter(own_run_filters(run.context).items()))
+    result, items = list_filtered_by(run.context, name, value, after=run.shown, headers=run.headers)
+    found = [item for item in items if item.get("id") == run.id]
     cause, expected = "a run is missing from a list", f"run {run.id}"
     run.require(found, "LIST-COMPLETE", cause, expected, result, got="a list without it")
     for item in found:

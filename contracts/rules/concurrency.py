@@ -254,9 +254,13 @@ def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResul
 
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
     for name, group in _GROUPS.items():
-        if check.offers(*group.needs):
-            once = {"rounds": 1} if group.runs(1) >= LARGE_CREATE else {}
-            yield from (ConcurrentCase(name, width=width, **once) for width in ((8,) if once else (4, 8)))
+        if not check.offers(*group.needs):
+            continue
+        if group.runs(1) < LARGE_CREATE:
+            yield ConcurrentCase(name)
+            yield ConcurrentCase(name, width=8)
+        else:
+            yield ConcurrentCase(name, rounds=1, width=8)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

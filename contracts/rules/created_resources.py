@@ -7,7 +7,7 @@ from typing import Any, Final
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
-from contracts.oracle.included import pools_of
+from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
 from contracts.rules.listing import items_of, resource_pages
 from contracts.rules.writes import create_resource
@@ -98,7 +98,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
     if not offers("add_machine_to_pool", "get_machine"):
         return
     shown = [created]
-    before = {machine: _pool_ids(context.call("get_machine", machine)) for machine in machines}
+    before = {machine: pool_ids_of(context.call("get_machine", machine).body) or set() for machine in machines}
     for number, machine in enumerate(machines, start=1):
         added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine]})
         if not added.accepted:
@@ -108,7 +108,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
         _require_machine_count(context, number, *shown, pool_read)
     for machine in machines:
         read = context.call("get_machine", machine)
-        pools = _pool_ids(read)
+        pools = pool_ids_of(read.body)
         if pools:  # a server may leave them out
             cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
             context.require(
@@ -117,10 +117,6 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
             cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
             got = f"{counted(len(before[machine] - pools), 'pool')} less"
             context.require(before[machine] <= pools, "READ-BACK", cause, expected, got, *shown, read)
-
-
-def _pool_ids(machine: CallResult) -> set[str]:
-    return {str(pool.get("id")) for pool in pools_of(machine.resource or {}) or ()}
 
 
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
-from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
+from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
@@ -121,10 +121,7 @@ def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, 
         same = {name: value for name, value in after[one].items() if before[one].get(name) == value}
         plain = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
         known[one] = {name: value for name, value in plain.items() if name not in _CHANGE_BY_THEMSELVES}
-        old, new = (
-            None if (pools := pools_of(each[one])) is None else {pool.get("id") for pool in pools}
-            for each in (before, after)
-        )
+        old, new = (pool_ids_of(each[one]) for each in (before, after))
         if old is not None and old == new:
             known[one]["pools"] = after[one]["pools"]
     return known

@@ -86,9 +86,14 @@ def total_of(result: CallResult) -> int | None:
     return total if isinstance(total, int) else None
 
 
-def list_filtered_by(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
-    """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
-    result = context.call_valid("list_runs", query=[(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST])
+def list_filtered_by(
+    context: CaseContext, name: str, value: str, **more: Any
+) -> tuple[CallResult, list[dict[str, Any]]]:
+    """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first. `more`
+    are keywords of `call_valid`.
+    """
+    query = [(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST]
+    result = context.call_valid("list_runs", query=query, **more)
     return result, items_of(result)
 
 

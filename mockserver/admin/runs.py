@@ -13,7 +13,7 @@ from mockserver.admin.seeds import read_seeds
 from mockserver.behaviour.attachments import attachment_fields
 from mockserver.behaviour.batch import TERMINAL, Change
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.paging import window
+from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_control import commit_change, moved, next_status, scripted, with_fields
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_list import projected
@@ -62,17 +62,13 @@ class _RunPage(NamedTuple):
         return self._parts() if size > LARGE_BYTES else b"".join(self._parts())
 
     def _parts(self) -> Iterator[bytes]:
-        separator = b'{"items":['
-        for listing, run in self.runs:
-            yield separator
-            if self.wanted is None:
-                yield run_json(listing.space, run, listing.sim_time)
-            else:
-                yield projected(listing.space, run, self.wanted, listing.sim_time)
-            separator = b","
-        opening = b"" if self.runs else separator
-        end = b'%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
-        yield end % (opening, self.total, self.skip, self.limit, render_json(self.counts))
+        items = (
+            run_json(listing.space, run, listing.sim_time)
+            if self.wanted is None
+            else projected(listing.space, run, self.wanted, listing.sim_time)
+            for listing, run in self.runs
+        )
+        return list_parts(items, self.total, self.skip, self.limit, b',"counts":%b' % render_json(self.counts))
 
 
 async def get_run(call: Call, context: AdminContext) -> Reply:

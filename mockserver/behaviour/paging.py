@@ -31,16 +31,13 @@ class ListContent:
         return b"".join(parts) if sum(map(len, self.items)) <= LARGE_BYTES else parts
 
 
-def list_parts(
-    items: Iterable[bytes], total: int, skip: int, limit: int, included: Sequence[bytes] | None = None
-) -> Iterator[bytes]:
-    """Yield the JSON of a page, item by item."""
+def list_parts(items: Iterable[bytes], total: int, skip: int, limit: int, more: bytes = b"") -> Iterator[bytes]:
+    """Yield the JSON of a page, item by item. `more` are further members of its object, each after a comma."""
     separator = b'{"items":['
     for item in items:
         yield separator
         yield item
         separator = b","
-    more = b"" if included is None else b',"included":[%b]' % b",".join(included)
     opening = b"" if separator == b"," else separator
     yield b'%b],"total":%d,"skip":%d,"limit":%d%b}' % (opening, total, skip, limit, more)
 

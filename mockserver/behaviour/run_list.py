@@ -79,9 +79,9 @@ class RunPage(NamedTuple):
     def render(self) -> bytes | Iterator[bytes]:
         items = (item for row, size in zip(self.rows, self.sizes, strict=True) for item in self._items(row, size))
         size = sum(len(row.places) * size for row, size in zip(self.rows, self.sizes, strict=True))
-        if size > LARGE_BYTES:
-            return list_parts(items, self.total, self.skip, self.limit, self.included)
-        return b"".join(list_parts(items, self.total, self.skip, self.limit, self.included))
+        included = b"" if self.included is None else b',"included":[%b]' % b",".join(self.included)
+        parts = list_parts(items, self.total, self.skip, self.limit, included)
+        return parts if size > LARGE_BYTES else b"".join(parts)
 
     def _items(self, row: Row, size: int) -> Iterator[bytes]:
         """Yield JSON items; consecutive unchanged runs may come as one comma-separated item."""
