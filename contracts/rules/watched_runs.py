@@ -14,6 +14,7 @@ _STUCK_S: Final = 4.0
 """A session whose runs have not changed for so long is noted."""
 _MAX_UNREAD_LOOKS: Final = 10
 """A second or two: a server may fail some reads, or list a new run late."""
+_NOT_ONE_AFTER_THE_OTHER: Final = "LIFECYCLE: runs of a session"
 
 
 class WatchedRuns:
@@ -111,16 +112,18 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
     """Judge the statuses of the runs of a session, in their order, in two reads. `before` is empty if the order is not
     known; a status in `after` is None if the run was not read.
 
-    If an earlier run has not ended in the second read, no later run may have started in the first one.
+    If an earlier run has not ended in the second read, no later run may have started in the first one. Which of the two
+    violations a fault shows depends on when the runs are read, so they are of one family.
     """
     waiting = next((index for index, status in enumerate(after) if status is not None and status not in TERMINAL), None)
     for later in before[waiting + 1 :] if waiting is not None else ():
         if later not in {"scheduling", "cancelled"}:
             cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
             got = f"a run with status {later} before an earlier run of the session has ended"
-            return Violation("LIFECYCLE", cause, expected, got)
+            return Violation("LIFECYCLE", cause, expected, got, family=_NOT_ONE_AFTER_THE_OTHER)
     running = [status for status in after if status in {"running", "running_checks"}]
     if len(running) > 1:
-        cause = "two runs of a session run at a time"
-        return Violation("LIFECYCLE", cause, "one running run of a session at a time", f"{len(running)} running runs")
+        cause, got = "two runs of a session run at a time", f"{len(running)} running runs"
+        expected = "one running run of a session at a time"
+        return Violation("LIFECYCLE", cause, expected, got, family=_NOT_ONE_AFTER_THE_OTHER)
     return None
