@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mockserver.settings import LIMITS, SETTINGS
 
@@ -61,3 +62,25 @@ def test_every_relative_link_of_the_documents_leads_somewhere():
     for document in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_request_to_the_control_api_in_the_documents_is_one_of_its_operations():
+    paths = yaml.safe_load((ROOT / "mockserver" / "admin" / "openapi.yaml").read_text(encoding="utf-8"))["paths"]
+    known = {re.sub(r"\{[^}]+\}", "*", path): set(operations) for path, operations in paths.items()}
+    for document in DOCUMENTS:
+        for method, path in re.findall(
+            r"\b(GET|POST|PUT|PATCH|DELETE) (/__admin/[\w/{}.-]*)", document.read_text(encoding="utf-8")
+        ):
+            named = re.sub(r"\{[^}]+\}|\b[A-Z]+\b", "*", path.rstrip("."))
+            assert method.lower() in known.get(named, ()), f"{document.name}: {method} {path}"
+
+
+def test_every_module_that_the_architecture_names_is_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:\w+/)*\w+\.(?:py|js|css|yaml))`", text))
+    files = [
+        path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if "." not in path.relative_to(ROOT).parts[0]
+    ]
+
+    assert len(names) > 50
+    assert [name for name in sorted(names) if not any(("/" + file).endswith("/" + name) for file in files)] == []

@@ -94,7 +94,8 @@ contracts explain BULK-COUNT
 def cli(context: click.Context) -> None:
     """Says whether a server keeps the contract of the Cyberdesk runs API.
 
-    Exit code: 0 nothing found (also when incomplete), 1 findings, 2 could not check.
+    Exit code: 0 nothing found (also when incomplete), 1 findings or a missed --require, 2 could not check, 130
+    interrupted.
     """
     assert isinstance(context.command, click.Group)
     warn_of_unknown_variables(context.command)

@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import click
 
 from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
-from contracts.core.target import Budget, Profile, Target, is_loopback
+from contracts.core.target import DEFAULT_MAX_TIME_S, Budget, Profile, Target, is_loopback
 from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+_FULL, _LIVE = Budget.of("full"), Budget.of("live")
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -137,9 +138,18 @@ _TARGET_FLAGS = (
         type=click.Choice(["full", "live"]),
         help="How much is sent. Default: full on a loopback address, live elsewhere.",
     ),
-    option("--max-runs", type=click.IntRange(min=0), help="Runs that may be created: 100000; live: 25."),
-    option("--max-requests", type=click.IntRange(min=1), help="Requests sent: no limit; live: 500."),
-    option("--rate", type=_RATE, metavar="N/s|N/m", help="Requests sent per second or minute: no limit; live: 5/s."),
+    option(
+        "--max-runs",
+        type=click.IntRange(min=0),
+        help=f"Runs that may be created: {_FULL.max_runs}; live: {_LIVE.max_runs}.",
+    ),
+    option("--max-requests", type=click.IntRange(min=1), help=f"Requests sent: no limit; live: {_LIVE.max_requests}."),
+    option(
+        "--rate",
+        type=_RATE,
+        metavar="N/s|N/m",
+        help=f"Requests sent per second or minute: no limit; live: {_LIVE.rate:g}/s.",
+    ),
     option(
         "--allow-writes/--no-writes",
         default=False,
@@ -159,8 +169,8 @@ _TARGET_FLAGS = (
     option(
         "--max-time",
         type=DURATION,
-        default=120.0,
-        show_default="120s",
+        default=DEFAULT_MAX_TIME_S,
+        show_default=f"{DEFAULT_MAX_TIME_S:g}s",
         help="The check stops sending after this time, such as 90s, 10m or 1h.",
     ),
     option(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 Profile = Literal["full", "live"]
+DEFAULT_MAX_TIME_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Target:
     clean_up: bool = False
     leave_runs: bool = False
     ca_bundle: str | None = None
-    max_time_s: float = 120.0
+    max_time_s: float = DEFAULT_MAX_TIME_S
     seed: int = 0
     salt: str = field(default_factory=lambda: secrets.token_hex(4))
     """Makes the ids, markers and keys differ from those of an earlier check with the same seed."""

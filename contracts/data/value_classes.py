@@ -15,16 +15,21 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class ValueClass:
-    """`is_often_refused`: such values are sent separately, since a refusal would hide faults of other values."""
+    """`is_often_refused`: such values are sent separately, since a refusal would hide faults of other values.
+
+    `is_whole_text`: a server recognises such a text only if nothing else is in it. Texts of other classes are joined
+    into one in a field that takes a single text.
+    """
 
     reason: str
     values: tuple[Json, ...]
     is_often_refused: bool = False
+    is_whole_text: bool = False
 
 
 TEXTS: Final[dict[str, ValueClass]] = {
-    "empty": ValueClass("Oracle and many form libraries take an empty text for null", ("",)),
-    "blank": ValueClass("a text that is empty once it is trimmed", (" ", "\t", "\n", "\r")),
+    "empty": ValueClass("Oracle and many form libraries take an empty text for null", ("",), is_whole_text=True),
+    "blank": ValueClass("a text that is empty once it is trimmed", (" ", "\t", "\n", "\r"), is_whole_text=True),
     "trimmed": ValueClass(
         "strip() on input; CHAR columns and headers lose spaces at the ends",
         ("  padded  ", " padded\n", "a\tb", "a  b"),
@@ -68,23 +73,31 @@ TEXTS: Final[dict[str, ValueClass]] = {
     "constants": ValueClass(
         "YAML, form and config readers turn them into null, booleans or NaN",
         ("null", "None", "undefined", "true", "false", "True", "yes", "no", "on", "off", "NaN", "Infinity", "-", "~"),
+        is_whole_text=True,
     ),
     "numbers": ValueClass(
         "YAML, CSV, spreadsheets and loose casts read a number",
         ("5", "0", "1", "-1", "007", "0042", "123", "1.0", "1.50", "1e5", "1e3", "0x1F", "1_000", "1,5", "+5"),
+        is_whole_text=True,
     ),
     "long numbers": ValueClass(
-        "a number that a double does not hold: ids lose their last digits", ("9007199254740993", "1" + "0" * 25)
+        "a number that a double does not hold: ids lose their last digits",
+        ("9007199254740993", "1" + "0" * 25),
+        is_whole_text=True,
     ),
     "moments": ValueClass(
         "readers turn them into dates, stores into UTC",
         ("2024-01-31T12:00:00+00:00", "2024-01-31T12:00:00Z", "2024-01-31T13:00:00+01:00", "2024-01-31", "12:00"),
+        is_whole_text=True,
     ),
     "UUIDs": ValueClass(
         "a UUID type writes them in lower case",
         ("3C90C3CC-0D44-4B50-8888-8DD25736052A", "3c90c3cc-0d44-4b50-8888-8dd25736052a"),
+        is_whole_text=True,
     ),
-    "JSON": ValueClass("a column of JSON text is parsed twice", ('{"a": [1]}', "[]", "{}", '"{}"', '"quoted"')),
+    "JSON": ValueClass(
+        "a column of JSON text is parsed twice", ('{"a": [1]}', "[]", "{}", '"{}"', '"quoted"'), is_whole_text=True
+    ),
     "double quotes": ValueClass("quoting by hand", ('"', '"it\'s" \\ / <b>&amp;</b> %41 ${x} {{y}} $z')),
     "escapes": ValueClass("unescaping once too often", ("\\", "\\n", "\\u0041", "/", "\\u0000")),
     "SQL": ValueClass("quotes doubled or removed by filters", ("'; DROP TABLE runs; --", "'", "`x`")),
@@ -102,7 +115,9 @@ TEXTS: Final[dict[str, ValueClass]] = {
     "sheets": ValueClass("prefixed with a quote against formulas", ("=1+1", "@x", "a,b")),
     "addresses": ValueClass("links are rewritten", ("https://example.com/?q=1", "mailto:a@b.example", "data:,x")),
     "words of the contract": ValueClass("filters for secrets mask them", ("password", "sensitive", "alias")),
-    "encodings": ValueClass("decoded because they look like base64", ("dGVzdA==", "Basic dGVzdA==")),
+    "encodings": ValueClass(
+        "decoded because they look like base64", ("dGVzdA==", "Basic dGVzdA=="), is_whole_text=True
+    ),
 }
 
 KEYS: Final[dict[str, ValueClass]] = {

@@ -62,31 +62,26 @@ Packs = tuple[dict[str, Json], ...]
 ALTERED: Final[Packs] = (*_packs(refused=False), _LARGE, numbered(_MANY))
 REFUSED: Final[Packs] = tuple(_packs(refused=True))
 
-_WHOLE: Final = frozenset(
-    {"empty", "blank", "constants", "numbers", "long numbers", "moments", "UUIDs", "JSON", "encodings"}
+# Texts for fields that take a single one: the classes that a server recognises in a part of a text are joined.
+_JOINED: Final = [kind for kind in TEXTS.values() if not kind.is_whole_text]
+_SINGLE_TEXTS: Final = (
+    "  " + "".join(kind.values[0] for kind in _JOINED if not kind.is_often_refused) + " ",
+    *(kind.values[0] for kind in TEXTS.values() if kind.is_whole_text),
 )
-"""Classes of texts that a server recognises only if the whole text is of that class."""
-_PARTS: Final = {name: kind for name, kind in TEXTS.items() if name not in _WHOLE}
-_PLAIN_NAMES: Final = (
-    "  " + "".join(kind.values[0] for kind in _PARTS.values() if not kind.is_often_refused) + " ",
-    *(kind.values[0] for name, kind in TEXTS.items() if name in _WHOLE),
-)
-_REFUSED_NAMES: Final = ("a".join(kind.values[0] for kind in _PARTS.values() if kind.is_often_refused), "x" * MAX_TEXT)
-"""Texts for fields that take a single one: the classes that act on a part of a text are in one text together."""
+_REFUSED_SINGLE_TEXTS: Final = ("a".join(kind.values[0] for kind in _JOINED if kind.is_often_refused), "x" * MAX_TEXT)
 _ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refused in (False, True))
 
 
 def bodies(operation: str) -> Iterator[dict[str, Any]]:
-    """Yield bodies of a write that carry each pack in each free object, and each of `NAMES` in each free text."""
+    """Yield bodies of a write that carry each pack in each free object, and each single text in `session_alias`."""
     bare = write_bodies.minimal(operation, count=2)
     if operation == "create_run_chain":
         yield from _chains()
         return
     yield from in_turn(_with_packs(operation, bare, packs) for packs in (ALTERED, REFUSED))
     if operation in {"create_run", "retry_run"}:
-        yield from (bare | {"session_alias": name} for name in _REFUSED_NAMES)
-    if operation == "create_run":
-        yield from (bare | {"session_alias": name} for name in _PLAIN_NAMES[len(ALTERED) :])
+        yield from (bare | {"session_alias": text} for text in _REFUSED_SINGLE_TEXTS)
+        yield from (bare | {"session_alias": text} for text in _SINGLE_TEXTS[len(ALTERED) :])
     if operation == "retry_run":
         yield {"file_inputs": files.packed()}
 
@@ -102,14 +97,14 @@ def _with_packs(operation: str, bare: dict[str, Any], packs: Packs) -> Iterator[
             }
         else:
             has_alias = packs is ALTERED and operation != "bulk_create_runs"
-            alias = {"session_alias": _PLAIN_NAMES[number]} if has_alias else {}
+            alias = {"session_alias": _SINGLE_TEXTS[number]} if has_alias else {}
             yield bare | {"input_values": one, "sensitive_input_values": other | _PIN} | alias
 
 
 def _chains() -> Iterator[dict[str, Any]]:
     yield from in_turn(map(_chains_with_packs, (ALTERED, REFUSED)))
-    yield {"steps": [_STEP | {"session_alias": name} for name in _PLAIN_NAMES]}
-    yield from ({"steps": [_STEP, _STEP | {"session_alias": name}]} for name in _REFUSED_NAMES)
+    yield {"steps": [_STEP | {"session_alias": text} for text in _SINGLE_TEXTS]}
+    yield from ({"steps": [_STEP, _STEP | {"session_alias": text}]} for text in _REFUSED_SINGLE_TEXTS)
     yield {"steps": [_STEP], "shared_file_inputs": files.packed()}
 
 

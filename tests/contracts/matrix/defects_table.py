@@ -1,17 +1,20 @@
 """Writes docs/defects.md: what `contracts check` and schemathesis alone make of each planted defect.
 
-`python -m tests.contracts.matrix.defects_table`: what was measured before is kept in a cache, so that it can be stopped
-and gone on with. `--schemathesis 60` is how many defects schemathesis is given, taken in turn from each rule.
+`python -m tests.contracts.matrix.defects_table` measures the defects that have no row, and writes the page after each,
+so that it can be stopped and continued. `--defect NAME` measures one anew, `--all` every one. `--schemathesis 60` is
+how many defects schemathesis is given, taken in turn from each rule.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import chain, zip_longest
@@ -24,7 +27,7 @@ from tests.contracts.matrix import schemathesis_tuning, whole_checks
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
-ROOT = Path(__file__).parents[3]
+PAGE = Path(__file__).parents[3] / "docs" / "defects.md"
 SECONDS = 120.0
 HEALTHY = "(healthy)"
 TUNING = Path(schemathesis_tuning.__file__)
@@ -58,27 +61,45 @@ def sample(size: int) -> list[str]:
     return [name for name in chain.from_iterable(zip_longest(*by_rule.values())) if name is not None][:size]
 
 
-def measured(job: tuple[str, str]) -> tuple[str, str, dict[str, Any]]:
-    kind, name = job
-    return kind, name, whole_checks.checked(name, max_time_s=SECONDS) if kind == "check" else fuzzed(name)
+@dataclass
+class Row:
+    """The cells of a defect. `found` is the rule, or None; the cells are empty where nothing was measured."""
+
+    found: str | None = ""
+    schemathesis: str = ""
+    s: float = 0.0
+    requests: int = 0
+    runs: int = 0
+
+    @classmethod
+    def read(cls, line: str) -> tuple[str, "Row"]:
+        name, _, found, schemathesis, *spent = (cell.strip() for cell in line.strip("|").split(" | "))
+        row = cls(None if found.startswith("**no**") else found, schemathesis)
+        if spent[0]:
+            row.s, row.requests, row.runs = float(spent[0]), int(spent[1]), int(spent[2])
+        return name.strip("`"), row
+
+    def line(self, name: str) -> str:
+        defect = DEFECTS[name]
+        found = f"**no** ({defect.rule})" if self.found is None else self.found
+        spent = ("", "", "") if self.found == "" else (self.s, self.requests, self.runs)
+        return f"| {' | '.join([f'`{name}`', defect.what, found, self.schemathesis, *map(str, spent)])} |"
 
 
-def table(cache: dict[str, dict[str, Any]]) -> str:
-    checks, fuzz = cache["check"], cache["schemathesis"]
-    usual = set(fuzz.get(HEALTHY, {"failures": ()})["failures"])
+def read(page: str) -> tuple[dict[str, Row], set[str]]:
+    """Return the rows of the defects that exist, and the days on which they were measured."""
+    rows = dict(Row.read(line) for line in page.splitlines() if line.startswith("| `"))
+    days = re.search(r"measured on (\S+?)(?: to (\S+?))?,", page)
+    return {name: row for name, row in rows.items() if name in DEFECTS}, {*days.groups()} - {None} if days else set()
 
-    def by_schemathesis(name: str) -> str:
-        if name not in fuzz:
-            return ""
-        new = set(fuzz[name]["failures"]) - usual
-        return f"yes ({', '.join(sorted({one.split()[0] for one in new}))})" if new else "no"
 
-    known = [name for name in DEFECTS if name in checks]
-    found = [name for name in known if checks[name]["found"]]
-    given = [name for name in known if name in fuzz]
-    by_both = [name for name in given if by_schemathesis(name) != "no"]
-    days = sorted({one.get("on", "") for one in checks.values()}) or [""]
-    measured_on = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+def written(rows: dict[str, Row], days: set[str]) -> str:
+    """Return the page."""
+    known = [name for name in DEFECTS if name in rows and rows[name].found != ""]
+    given = [name for name in DEFECTS if name in rows and rows[name].schemathesis]
+    by_schemathesis = [name for name in given if rows[name].schemathesis != "no"]
+    by_both = [name for name in given if rows[name].found]
+    measured_on = " to ".join(sorted({min(days), max(days)}))
     lines = [
         "# Planted defects, and what finds them",
         "",
@@ -95,47 +116,59 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
         "## Totals",
         "",
         f"- `contracts check`, run for {len(known)} of {len(DEFECTS)} defects: "
-        + whole_checks.summary([checks[name] | {"defect": name} for name in known]),
-        f"- schemathesis alone: {len(by_both)} of the {len(given)} it was given, of which `contracts check` found "
-        f"{len(set(given) & set(found))}."
-        if given
-        else "- schemathesis alone: not measured yet.",
+        + whole_checks.summary([vars(rows[name]) | {"defect": name} for name in known]),
+        f"- schemathesis alone: {len(by_schemathesis)} of the {len(given)} it was given, of which `contracts check` "
+        f"found {len(by_both)}.",
         "",
         "## Each defect",
         "",
         "| defect | what | `contracts check` | schemathesis | seconds | requests | runs created |",
         "|---|---|---|---|---:|---:|---:|",
+        *(rows.get(name, Row()).line(name) for name in DEFECTS),
     ]
-    for name, defect in DEFECTS.items():
-        row = checks.get(name)
-        rule = "" if row is None else row["found"] or f"**no** ({defect.rule})"
-        spent = " | ".join("" if row is None else str(row[key]) for key in ("s", "requests", "runs"))
-        lines.append(f"| `{name}` | {defect.what} | {rule} | {by_schemathesis(name)} | {spent} |")
     return "\n".join(lines) + "\n"
+
+
+def measured(job: tuple[str, str]) -> tuple[str, str, dict[str, Any]]:
+    kind, name = job
+    return kind, name, whole_checks.checked(name, max_time_s=SECONDS) if kind == "check" else fuzzed(name)
+
+
+def jobs_for(asked: argparse.Namespace, rows: dict[str, Row]) -> list[tuple[str, str]]:
+    """Return what is to be measured: the kind, and the defect."""
+    if asked.defect:
+        return [("check", name) for name in asked.defect]
+    checks = whole_checks.sample(len(DEFECTS), seed=1)  # so that a part is a sample
+    jobs = [("check", name) for name in checks if asked.all or name not in rows or rows[name].found == ""]
+    fuzz = [name for name in sample(asked.schemathesis) if asked.all or name not in rows or not rows[name].schemathesis]
+    jobs += [("schemathesis", name) for name in (HEALTHY, *fuzz)] if fuzz else []
+    return [(kind, name) for kind, name in jobs if asked.only in (None, kind)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.contracts.matrix.defects_table", description=__doc__)
     parser.add_argument("--schemathesis", type=int, default=60, metavar="N", help="defects that schemathesis is given")
     parser.add_argument("--only", choices=["check", "schemathesis"], help="measure nothing of the other")
-    parser.add_argument("--workers", type=int, default=1, help="processes: each has a stand-in beside it")
-    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "defects.json")
-    parser.add_argument("--only-write", action="store_true", help="measure nothing more")
+    parser.add_argument("--defect", action="append", choices=list(DEFECTS), metavar="NAME", help="measure it anew")
+    parser.add_argument("--all", action="store_true", help="measure all anew")
     asked = parser.parse_args()
-    cache: dict[str, dict[str, Any]] = {"check": {}, "schemathesis": {}}
-    if asked.cache.exists():
-        cache = json.loads(asked.cache.read_text())
-    jobs = [("check", name) for name in whole_checks.sample(len(DEFECTS), seed=1)]  # so that a part is a sample
-    jobs += [("schemathesis", name) for name in (HEALTHY, *sample(asked.schemathesis))]
-    jobs = [(kind, name) for kind, name in jobs if name not in cache[kind] and asked.only in (None, kind)]
-    asked.cache.parent.mkdir(parents=True, exist_ok=True)
-    if not asked.only_write:
-        with get_context("spawn").Pool(asked.workers) as pool:
-            for kind, name, row in pool.imap_unordered(measured, jobs):
-                cache[kind][name] = row | {"on": datetime.now(UTC).date().isoformat()}
-                asked.cache.write_text(json.dumps(cache, indent=1))
-                print(kind, name, row.get("found", ""), row["s"], flush=True)
-    (ROOT / "docs" / "defects.md").write_text(table(cache))
+    rows, days = read(PAGE.read_text()) if PAGE.exists() else ({}, set())
+    usual: set[str] = set()
+    with get_context("spawn").Pool(1) as pool:
+        for kind, name, found in pool.imap(measured, jobs_for(asked, rows)):
+            days |= {datetime.now(UTC).date().isoformat()}
+            print(kind, name, found.get("found", ""), found["s"], flush=True)
+            if name == HEALTHY:
+                usual = set(found["failures"])
+                continue
+            row = rows.setdefault(name, Row())
+            if kind == "check":
+                row.found, row.s, row.requests, row.runs = (found[key] for key in ("found", "s", "requests", "runs"))
+            else:
+                new = sorted({one.split()[0] for one in set(found["failures"]) - usual})
+                row.schemathesis = f"yes ({', '.join(new)})" if new else "no"
+            PAGE.write_text(written(rows, days))
+    PAGE.write_text(written(rows, days))
 
 
 if __name__ == "__main__":
