@@ -5,6 +5,7 @@ Two findings show the same fault only if the answers prove it:
 - one answer shows both, in the same field;
 - both show the same change within one field, or the same change of its form;
 - a list and a read show the same wrong value in the same field;
+- successes of several operations show a secret in the same field;
 - one operation answers both with a 5xx, which NO-5XX reports too;
 - one operation ignores idempotency keys, so that repeats, conflicts and concurrent requests are all handled wrongly;
 - both have the same guess at the cause. Under two rules, both must also be of the same field, and have the same wrong
@@ -55,6 +56,8 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     is_list_and_read = one.rule == other.rule and same_field and _is_list_and_read(one, other)
     if is_list_and_read and _without_ids_and_position(one) == _without_ids_and_position(other):
         return True
+    if same_field and all(each.rule == "SECRET-LEAK" and _is_success(each) for each in (one, other)):
+        return True
     if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
         return True
     are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
@@ -71,6 +74,10 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
 KEY_IS_IGNORED: Final = "another answer for the same key and body"
 """The cause if a write is carried out again when it is repeated later with its key."""
 _RULES_OF_KEYS: Final = frozenset({"IDEM-REPLAY", "IDEM-CONFLICT"})
+
+
+def _is_success(finding: Finding) -> bool:
+    return bool(finding.exchanges) and finding.exchanges[-1].answer.status < 400
 
 
 def _gets_5xx(finding: Finding) -> bool:

@@ -166,3 +166,19 @@ def test_a_list_that_misses_runs_and_gives_others_for_one_reason_is_one_fault() 
     ]
 
     assert [bool(one.part_of) for one in grouped(findings)] == [False, True]
+
+
+def test_a_secret_in_one_field_of_the_successes_of_several_operations_is_one_finding() -> None:
+    def leak(path: str, field: str, status: int = 200) -> Finding:
+        exchange = Exchange(Request("GET", path), Answer(status, (), b""))
+        cause, got = f"in an answer of {path}", f"{status} with a sensitive value in {field}.pin"
+        return Finding("SECRET-LEAK", cause, "no sensitive value in any answer", got, (exchange,), field=field)
+
+    read, page = leak(f"/v1/runs/{RUN}", "input_values"), leak("/v1/runs", "input_values")
+    others = leak("/v1/runs", "error"), leak("/v1/runs", "detail", 422), leak(f"/v1/runs/{RUN}", "detail", 404)
+
+    found = grouped([read, page, *others])
+
+    assert found[0].also_seen == ("SECRET-LEAK on GET /v1/runs",)
+    assert found[1].part_of == found[0].fingerprint
+    assert found[2:] == others
