@@ -112,6 +112,12 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     **{f"two values with {separator!r}": f"«marker:70»{separator}«marker:71»" for separator in ("", " ", ",", "\n")},
 }
 """Place → a text in it. A search must find it, or must not find it if a search does not cover that place."""
+_NOT_SEARCHED: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("workflow_id", "status", "machine_id", "created_at", "organization_id", "input_attachment_ids"), 1),
+    "session_id": 2,
+    "pool_ids": 0,
+}
+"""Fields whose values a search must not find, unless they are in another field too → a create that sets the field."""
 
 
 # The queries
@@ -143,6 +149,8 @@ def _searches(check: CheckContext) -> Iterator[Sequence[Filter]]:
     for text in _OTHER_TEXTS.values():
         yield [Filter("search", text)]
         yield [Filter("search", text), _DEEP]
+    for number, (name, create) in enumerate(_NOT_SEARCHED.items()):
+        yield [Filter("search", create=create, of=name), *([_DEEP] if number % 2 else [])]
 
 
 def _broad_first(queries: Iterable[Sequence[Filter]]) -> list[Sequence[Filter]]:
@@ -151,7 +159,7 @@ def _broad_first(queries: Iterable[Sequence[Filter]]) -> list[Sequence[Filter]]:
     first = covering(
         every,
         lambda query: (query[0].name, query[0].way),
-        lambda query: (query[0].name, query[0].text),
+        lambda query: (query[0].name, query[0].text, query[0].of),
         lambda query: (query[0].name, query[0].shift, len(query)),
     )
     return list(dict.fromkeys(map(tuple, [*first, *every])))

@@ -16,8 +16,8 @@ from contracts.rules.listing import items_of, page_of
 @dataclass(frozen=True)
 class Filter:
     """A parameter of a list. Its value is `text`, with the placeholders filled, or else the value of a run of the case:
-    of the first run of create number `create`. `way` says how the value is written. A time is first shifted by `shift`
-    microseconds.
+    of the first run of create number `create`. A search takes the value of the field `of` of that run. `way` says how
+    the value is written. A time is first shifted by `shift` microseconds.
     """
 
     name: str
@@ -25,14 +25,18 @@ class Filter:
     create: int = 0
     way: str = "plain"
     shift: int = 0
+    of: str = "id"
 
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""
         run = isolated.made[self.create % len(isolated.made)].runs[0]
-        if self.name == "search":
-            return _written_word(str(context.fill(self.text)) or run["id"], self.way)
+        if self.name == "search" and not self.text:
+            values = run.get(self.of)
+            value = values[0] if isinstance(values, list) and values else values
+            return _written_word(value, self.way) if isinstance(value, str) else None
         if self.text:
-            return str(context.fill(self.text))
+            text = str(context.fill(self.text))
+            return _written_word(text, self.way) if self.name == "search" else text
         if self.name in {"created_at_from", "created_at_to"}:
             return _written_time(run["created_at"], self.way, self.shift)
         value = run.get(self.name)
@@ -114,11 +118,11 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
 
 UPDATED_TEXTS: Final[Mapping[str, Any]] = {
     "output_data": {"result": {"list": ["x", "Out«marker:40»put"]}, "n": "«number:1»"},
-    "error": ["plain", "Err«marker:41»or"],
+    "error": ["plain", "Err«marker:41»or", "again Err«marker:41»or"],
     "run_message_history": [
         {"role": "user", "content": "hello"},
         {"role": "tool", "content": [{"text": "Msg«marker:42»Body"}]},
-        {"role": "assistant", "content": "done"},
+        {"role": "assistant", "content": "done Msg«marker:42»Body"},
     ],
     "usage_metadata": {"u": "«marker:64»"},
 }

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
 from contracts.rules.list_check import judge_list
-from contracts.rules.listing import NEWEST_FIRST, items_of, page_of
+from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page
 from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource
@@ -83,6 +83,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
             others = [context.call_valid("list_runs", query=query + each) for each in lists]
             found += [(include, each) for each in (every, *others)]
     after = _read_each(context, ids)
+    _search_by_names(context, creates, after)
     known = _stable(_resources(before), _resources(after))
     for include, result in found:
         if isinstance(result.body, dict):
@@ -90,6 +91,15 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
             shown = [read for one, read in after.items() if any(one in each.values() for each in runs)]
             violations = included_violations(result.body, include.split(","), known)
             context.judge(INCLUDE_RULE, violations, *(created.result for created in creates), *shown, result)
+
+
+def _search_by_names(context: CaseContext, creates: Sequence[WriteResult], reads: Mapping[str, CallResult]) -> None:
+    """A search looks at the values of runs, and not at the names of their workflows and machines."""
+    shown = [created.result for created in creates]
+    for name in sorted({read.body["name"] for read in reads.values() if read.body.get("name")}):
+        if context.check.offers("list_runs"):
+            found = read_page(context, [("search", name), NEWEST_FIRST], limit=MAX_LIMIT)
+            judge_list(context, found, (), lambda run_id: [*shown, *reads.values()])
 
 
 def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:
@@ -147,7 +157,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
 SCENARIOS = (
     Scenario(
         "runs with their resources",
-        (INCLUDE_RULE, "READ-BACK", "LIST-COMPLETE"),
+        (INCLUDE_RULE, "READ-BACK", "LIST-COMPLETE", "LIST-FILTER"),
         run_included,
         include_cases,
         needs=("get_run",),

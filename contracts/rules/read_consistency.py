@@ -186,6 +186,8 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
         yield [base, ("status", run.status)]
     if "machine_id" in run.changed and view.get("machine_id"):
         yield [base, ("machine_id", view["machine_id"])]
+    if viewed.before is None and viewed.rule == "READ-BACK" and view.get("session_alias"):
+        yield within(isolated, [("search", view["session_alias"].strip())])
     for word in viewed.words:
         yield within(isolated, [("search", word), ("deep_search", "true")])
     if not widely:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
+from contracts.data.limits import DEFAULT_LIMIT
 from contracts.engine import Case, CheckContext
 from contracts.rules.bulk_answer import features_of
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
@@ -95,6 +96,8 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     for name, values in features_of(check, "bulk_create_runs").items():
         yield ConsistencyCase("bulk_create_runs", {name: values[-1]}, 12, 10)
     yield ConsistencyCase("bulk_create_runs", _full_body(check, "bulk_create_runs"), 3, -1)
+    many_files = [file(f"{index}.txt", b"x") for index in range(DEFAULT_LIMIT + 1)]
+    yield ConsistencyCase("bulk_create_runs", {"file_inputs": many_files})
     for row in _on_off_pairs(check, makers[-1]):
         yield ConsistencyCase(makers[-1], row)
     for number, cases in enumerate(zip(*(_event_cases(check, operation) for operation in makers), strict=True)):

@@ -38,6 +38,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (reads_and_lists.ReadTrimsAlias, WINDOWS, "READ-BACK"),
     (reads_and_lists.ListLowersNamesOfSecrets, WINDOWS, "READ-BACK"),
     (reads_and_lists.ReadShowsTenAttachments, WINDOWS, "READ-BACK"),
+    (reads_and_lists.ReadShowsNinetyAttachments, WINDOWS, "READ-BACK"),
     (reads_and_lists.ListRoundsMoments, WINDOWS, "READ-BACK"),
     (reads_and_lists.IncludeLosesInputs, WINDOWS, "READ-BACK"),
     (resources.FirstMachineIncluded, RESOURCES, "READ-INCLUDE"),
@@ -161,6 +162,11 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.PagesForBrowsers, HEADERS, "BULK-STATUS"),
     (requests.RangesAreOneLonger, HEADERS, "ATTACHMENTS"),
     (requests.WrongSecretsShownInTheBody, "secrets in invalid requests", "SECRET-LEAK"),
+    (reads_and_lists.DeepSearchListsARunForEachMessage, "lists with filters", "LIST-COMPLETE"),
+    (reads_and_lists.SearchFindsAliasOfFirstStep, WINDOWS, "LIST-FILTER"),
+    (reads_and_lists.SearchFindsSessions, "lists with filters", "LIST-FILTER"),
+    (reads_and_lists.SearchFindsStatuses, "lists with filters", "LIST-FILTER"),
+    (reads_and_lists.SearchFindsWorkflowNames, RESOURCES, "LIST-FILTER"),
     *(
         (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
         for name, scenario in {

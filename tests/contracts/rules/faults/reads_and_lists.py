@@ -26,6 +26,12 @@ class ListLowersNamesOfSecrets(Standin):
         return shown
 
 
+class ReadShowsNinetyAttachments(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        return shown | ({"input_attachment_ids": shown["input_attachment_ids"][:90]} if where == "get_run" else {})
+
+
 class ReadShowsTenAttachments(Standin):
     def show(self, run, where, index=0, of=1):
         shown = super().show(run, where, index, of)
@@ -295,3 +301,58 @@ class SortedByActivityWithinAPage(Standin):
         answer = super().list_runs(call, query.model_copy(update={"sort_mode": "created_at_desc"}))
         answer.content["items"].sort(key=lambda item: item["status"] in TERMINAL)
         return answer
+
+
+class DeepSearchListsARunForEachMessage(Standin):
+    def ordered(self, runs, query):
+        found = super().ordered(runs, query)
+        if not (query.search and query.deep_search):
+            return found
+        return [run for run in found for _ in range(max(1, self.messages_with(run, query.search)))]
+
+    def messages_with(self, run, word):
+        messages = run.run_message_history or ()
+        return sum(any(word.lower() in text.lower() for text in self.leaves(one)) for one in messages)
+
+
+class SearchFindsWorkflowNames(Standin):
+    def matches(self, run, query):
+        return super().matches(run, query) or (
+            query.search is not None
+            and super().matches(run, query.model_copy(update={"search": None}))
+            and query.search.lower() in self.workflow_name(run)
+        )
+
+    def listed(self, call):
+        self.org = call.org
+        return super().listed(call)
+
+    def workflow_name(self, run):
+        return self.org.workflows.get(run.workflow_id, {}).get("name", "").lower()
+
+
+class SearchFindsSessions(Standin):
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=deep)
+        yield run.session_id or ""
+
+
+class SearchFindsStatuses(Standin):
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=deep)
+        yield run.status
+
+
+class SearchFindsAliasOfFirstStep(Standin):
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.later_steps = set()
+
+    def step_made(self, call, body, index, of, session_id, created_at):
+        run = super().step_made(call, body, index, of, session_id, created_at)
+        self.later_steps |= {run.id} if index else set()
+        return run
+
+    def texts(self, run, *, deep):
+        texts = super().texts(run, deep=deep)
+        yield from (text for text in texts if run.id not in self.later_steps or text != run.session_alias)
