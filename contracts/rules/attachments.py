@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contracts.core.exchange import TOKEN, Request
-from contracts.data import write_bodies
+from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Violation
@@ -295,7 +295,10 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
     }
-    for files, counts in ((several, (2, 101, 1000)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
+    yield AttachmentsCase(
+        [file(f"{index}.txt", b"x") for index in range(10)], count=limits.MAX_COUNT
+    )  # many rows at once
+    for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)
         yield AttachmentsCase(files, fields=fields, count=2)

@@ -12,7 +12,7 @@ from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
-from contracts.oracle.included import pool_ids_of
+from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
@@ -272,7 +272,7 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation. `pools` are their positions in the organisation's list; with `and_new`, a
+    """A create in pools of an organisation. `pools` are their positions in `_pools_of`; with `and_new`, a
     new pool without machines is named too. Then the run is retried in other pools, `retried_in`, if there are any.
     """
 
@@ -285,8 +285,7 @@ class PickCase(Case):
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """Judge that the machine of the run, if it gets one, belongs to its organisation and to all of its pools."""
     most = max(case.pools + case.retried_in)
-    listed = context.call("list_pools", query=[("limit", str(most + 1))], token=case.token)
-    ids = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)]
+    ids = _pools_of(context, case.token, most + 1)
     if len(ids) <= most:
         raise Inconclusive("the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
@@ -306,6 +305,16 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
         retried = run.retry({"pool_ids": pools}).result.resource
         if retried is not None:
             _judge_picked(context, retried, pools, *run.shown, token=case.token)
+
+
+def _pools_of(context: CaseContext, token: str, number: int) -> list[str]:
+    """Return the ids of pools of an organisation: first those of its first machines, then others."""
+    found: list[dict[str, Any]] = []
+    if context.check.offers("list_machines"):
+        for machine in items_of(context.call("list_machines", query=[("limit", "2")], token=token)):
+            found += pools_of(context.call("get_machine", str(machine.get("id")), token=token).body) or ()
+    found += items_of(context.call("list_pools", query=[("limit", str(number))], token=token))
+    return list(dict.fromkeys(pool["id"] for pool in found if isinstance(pool.get("id"), str)))
 
 
 def _judge_picked(
@@ -340,6 +349,7 @@ def pick_cases(check: CheckContext) -> Iterator[PickCase]:
         yield PickCase(pools)
     if check.offers("create_pool"):
         yield PickCase(and_new=True)
+        yield PickCase((0, 1), and_new=True)
     if check.offers("retry_run", "update_run"):
         yield from (PickCase((one,), retried_in=(other,)) for one, other in ((0, 1), (1, 0), (0, 2), (2, 0)))
 

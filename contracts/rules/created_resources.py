@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.core.exchange import SECOND_TOKEN
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.oracle import counted
+from contracts.oracle import Query, counted
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
 from contracts.rules.listing import items_of, resource_pages
@@ -34,6 +35,8 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
         _read(context, get, created.body["id"], created.body, created)
     if context.check.offers(listing):
         _find(context, listing, created)
+    if context.check.has_second:
+        _require_hidden(context, get, listing, created)
     if case.operation == "create_pool":
         machines = context.check.machines.known[:2]
         if machines and not _add_unknown_machine(context, created, machines[0]):
@@ -76,6 +79,21 @@ def _find(context: CaseContext, listing: str, created: CallResult) -> None:
     cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
     if context.require(found, "READ-BACK", cause, expected, "no such item", created, listed):
         _require_same(context, created.body, found[0], created, listed)
+
+
+def _require_hidden(context: CaseContext, get: str, listing: str, created: CallResult) -> None:
+    """Require that another organisation cannot read the resource, and does not find it in its list."""
+    cause, expected = "another organisation finds what was created", "404 and no such item, as for any unknown id"
+    if context.check.offers(get):
+        read = context.call(get, created.body["id"], token=SECOND_TOKEN)
+        context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, created, read)
+    queries: list[Query] = [()]
+    if listing == "list_workflows":
+        queries.append([("search", str(created.body.get("main_prompt")))])
+    for query in queries if context.check.offers(listing) else ():
+        listed = context.call(listing, query=[*query, ("limit", str(MAX_LIMIT))], token=SECOND_TOKEN)
+        found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
+        context.require(not found, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
 
 
 def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str) -> bool:
@@ -128,5 +146,11 @@ def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
 
 
 SCENARIOS = (
-    Scenario("created pools and workflows", ("READ-BACK", "REQ-ATOMIC"), run_created, created_cases, priority=2),
+    Scenario(
+        "created pools and workflows",
+        ("READ-BACK", "REQ-ATOMIC", "AUTH-TENANT"),
+        run_created,
+        created_cases,
+        priority=2,
+    ),
 )

@@ -43,6 +43,8 @@ class IncludeCase(Case):
     """Whether the first run is retried on the second machine, before anything is read."""
     equal_names: int = 0
     """How many more workflows are created, all with the same name. Each has runs, as the others."""
+    in_one_pool: bool = False
+    """Whether the machines are added to a new pool."""
 
     @property
     def expected_runs(self) -> int:
@@ -56,6 +58,9 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     workflows = [str(context.fill(one)) for one in case.workflows]
     for _ in range(case.equal_names):
         workflows.append(create_resource(context, "create_workflow", name="contracts").body["id"])
+    if case.in_one_pool:
+        pool = create_resource(context, "create_pool").body["id"]
+        context.call_valid("add_machine_to_pool", pool, body={"machine_ids": list(case.machines)})
     ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
     marker = context.placeholder("marker")
@@ -96,7 +101,8 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
 def _search_by_names(context: CaseContext, creates: Sequence[WriteResult], reads: Mapping[str, CallResult]) -> None:
     """A search looks at the values of runs, and not at the names of their workflows and machines."""
     shown = [created.result for created in creates]
-    for name in sorted({read.body["name"] for read in reads.values() if read.body.get("name")}):
+    names = (read.body.get(field) for read in reads.values() for field in ("name", "hostname"))
+    for name in sorted({name for name in names if isinstance(name, str) and name}):
         if context.check.offers("list_runs"):
             found = read_page(context, [("search", name), NEWEST_FIRST], limit=MAX_LIMIT)
             judge_list(context, found, (), lambda run_id: [*shown, *reads.values()])
@@ -150,6 +156,8 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
         if check.machines.known:
             yield IncludeCase(workflows, check.machines.known[:1])
             yield IncludeCase(workflows, check.machines.known[:2])
+        if check.machines.known[1:] and check.offers("create_pool", "add_machine_to_pool"):
+            yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine.pools",), in_one_pool=True)
         if check.machines.known[1:] and check.offers("update_run", "retry_run"):
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)
 

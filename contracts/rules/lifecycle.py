@@ -225,11 +225,11 @@ def _retry_ended(watched: WatchedRuns) -> None:
 
 
 def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
-    """Cancel a running run, which must then stay cancelled while the other runs are watched. If it `retries`, retry it
-    at once, and some others too: the work of the first attempt must not end them. If a run ends before the cancel
-    arrives, try the next one.
+    """Cancel running runs, which must then stay cancelled while the other runs are watched. If it `retries`, retry them
+    at once: the work of the first attempt must not end them. If a run ends before the cancel arrives, try the next one.
     """
-    left = _RETRIED_AT_WORK if retries else 1
+    # Many, since it depends on chance whether the work ends at the moment of the cancel, or while a retry waits.
+    left = len(watched.runs) * 2 // 3
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watched.have_ended:
         watched.look()
@@ -242,10 +242,6 @@ def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
             if not left:
                 return
         watched.context.wait(0.1)
-
-
-_RETRIED_AT_WORK: Final = 4
-"""Several, since it depends on chance whether the work of the first attempt ends while the second one waits."""
 
 
 def _update_active(watched: WatchedRuns) -> None:
@@ -333,9 +329,9 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield LifecycleCase(count=6, change="retry ended")
     yield LifecycleCase(change="delete ended")
     if check.offers("update_run"):
-        yield LifecycleCase(count=6, change="cancel running")
+        yield LifecycleCase(count=12, change="cancel running")
         if check.offers("retry_run"):
-            yield LifecycleCase(count=6, change="retry running")
+            yield LifecycleCase(count=12, change="retry running")
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")

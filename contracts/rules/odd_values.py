@@ -152,7 +152,7 @@ def odd_bodies(operation: str) -> Iterator[Body]:
     if operation in {*CREATES_OF_RUNS, "retry_run"}:
         yield from (Body(bare | fields) for fields in _odd_create_fields())
     if operation == "create_run_chain":
-        yield Body({"steps": [{"workflow_id": "«workflow»"}] * 300})
+        yield Body({"steps": [{"workflow_id": "«workflow»"}] * (limits.MAX_COUNT + 1)})
     if operation == "update_run":
         yield from map(Body, _odd_updates())
 

@@ -77,6 +77,8 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
             shown = [created, before] if operation in reads else [created]
             _try_as_another(context, operation, run, shown, theirs, widely=case.widely)
+    if run.get("session_id") and not check.is_live:
+        _join_as_another(context, run, created, mine, theirs)
     if _CHANGES.intersection(case.operations):
         _require_unchanged(context, run["id"], before.body, mine)
 
@@ -154,6 +156,20 @@ def _try_as_another(
         cause = f"another organisation learns from {operation} that a run is there"
         expected = "404, as for any unknown run"
         context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *shown, result)
+
+
+def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, owner: str, other: str) -> None:
+    """Create a run in a session of another organisation. The target may refuse it, or take it for a new session."""
+    session = run["session_id"]
+    mine = (*context.check.workflows.known, "«workflow»")[0]
+    workflow = mine if other == TOKEN else their_workflow(context)
+    body = context.fill({"workflow_id": workflow, "session_id": session, "count": 1})
+    joined = context.call("bulk_create_runs", body=body, token=other)
+    if joined.accepted and context.check.offers("list_runs"):
+        query = [("session_id", session), NEWEST_FIRST]
+        listed = context.call_valid("list_runs", query=[*query, ("limit", str(MAX_LIMIT))], token=owner)
+        foreign = [Candidate.of(one, None, FOREIGN) for one in joined.body["created_runs"]]
+        judge_list(context, page_of(listed, query, limit=MAX_LIMIT), foreign, lambda run_id: [created, joined])
 
 
 def _list_as_another(

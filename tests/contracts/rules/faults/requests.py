@@ -242,3 +242,17 @@ class ChunksAreSeenBeforeTheEnd(Standin):
             await asyncio.sleep(0.5)
             call.org.runs.update(hidden)
         return answer
+
+
+class SessionsOfAllInOneTable(Standin):
+    """The id of a session that another organisation uses makes a create fail."""
+
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.owners = {}
+
+    def run_made(self, call, create, *args):
+        run = super().run_made(call, create, *args)
+        if run.session_id and self.owners.setdefault(run.session_id, call.org.id) != call.org.id:
+            raise RuntimeError("UNIQUE constraint failed: sessions.id")
+        return run

@@ -227,3 +227,24 @@ class PickedFromTheFirstPool(PickedMachine):
         picked = super().machine_of(org, body, index, of)
         first = body.pool_ids and str(body.pool_ids[0])
         return picked or next((one["id"] for one in org.machines.values() if first in one["pools"]), None)
+
+
+class PickedFromTwoOfThreePools(PickedMachine):
+    """A machine that is in two of three pools is picked."""
+
+    def machine_of(self, org, body, index, of):
+        pools = [str(pool) for pool in body.pool_ids or ()]
+        in_two = (one["id"] for one in org.machines.values() if len({*pools} & {*one["pools"]}) >= 2)
+        return super().machine_of(org, body, index, of) or (next(in_two, None) if len(pools) > 2 else None)
+
+
+class WorkflowsOfAllOrganisationsListed(Standin):
+    def list_workflows(self, call, query):
+        every = {name: one for org in self.organisations.values() for name, one in org.workflows.items()}
+        return super().list_workflows(replace(call, org=replace(call.org, workflows=every)), query)
+
+
+class PoolsOfAllOrganisationsRead(Standin):
+    def get_pool(self, call, pool_id):
+        owners = [org for org in self.organisations.values() if pool_id in org.pools]
+        return super().get_pool(replace(call, org=owners[0]) if owners else call, pool_id)
