@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN
+from contracts.data import write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import Query, counted
@@ -37,6 +38,7 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
         _find(context, listing, created)
     if context.check.has_second:
         _require_hidden(context, get, listing, created)
+        _require_same_name_allowed(context, case.operation, sent, created)
     if case.operation == "create_pool":
         machines = context.check.machines.known[:2]
         if machines and not _add_unknown_machine(context, created, machines[0]):
@@ -94,6 +96,19 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
         listed = context.call(listing, query=[*query, ("limit", str(MAX_LIMIT))], token=SECOND_TOKEN)
         found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
         context.require(not found, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
+
+
+def _require_same_name_allowed(
+    context: CaseContext, operation: str, sent: Mapping[str, Any], created: CallResult
+) -> None:
+    """Require that another organisation may use the same name: a 409 would tell it that the resource is there."""
+    body = write_bodies.minimal(operation) | sent
+    other = context.call(operation, body=body, token=SECOND_TOKEN)
+    cause, expected = (
+        "another organisation learns what was created",
+        "a success, since the resource does not exist there",
+    )
+    context.require(other.status != 409, "AUTH-TENANT", cause, expected, other.words, created, other)
 
 
 def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str) -> bool:

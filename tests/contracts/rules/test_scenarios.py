@@ -157,6 +157,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.MachineCountNotKept, CREATED, "READ-BACK"),
     (resources.WorkflowsOfAllOrganisationsListed, CREATED, "AUTH-TENANT"),
     (resources.PoolsOfAllOrganisationsRead, CREATED, "AUTH-TENANT"),
+    (resources.NamesOfPoolsAreUniqueOverAll, CREATED, "AUTH-TENANT"),
     (resources.PickedFromTwoOfThreePools, (CREATED, "machines picked from pools"), "BULK-ECHO"),
     (reads_and_lists.OldRunsForgotten, KEPT, "READ-BACK"),
     (requests.UpdatedBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.standin.behaviour import Standin
+from tests.standin.behaviour import Problem, Standin
 from tests.standin.variations import PickedMachine
 
 
@@ -248,3 +248,10 @@ class PoolsOfAllOrganisationsRead(Standin):
     def get_pool(self, call, pool_id):
         owners = [org for org in self.organisations.values() if pool_id in org.pools]
         return super().get_pool(replace(call, org=owners[0]) if owners else call, pool_id)
+
+
+class NamesOfPoolsAreUniqueOverAll(Standin):
+    def create_pool(self, call, body):
+        if any(one["name"] == body.name for org in self.organisations.values() for one in org.pools.values()):
+            raise Problem(409, "There is a pool with this name.")
+        return super().create_pool(call, body)
