@@ -241,7 +241,9 @@ class CaseContext:
         after: Sequence[CallResult | Exchange] | None = None,
         **more: Any,
     ) -> CallResult:
-        """Send a valid request; the answer must be the documented success. `after` are the exchanges it depends on."""
+        """Send a valid request; the answer must be the documented success. `after` are the exchanges that a finding
+        shows before it; None means all of the case, `()` none.
+        """
         if operation in self.check.not_offered:
             raise Inconclusive(f"{operation} is not offered")
         result = self.call(operation, *ids, query=query, **more)
@@ -416,7 +418,7 @@ class CaseContext:
         written = self.create("bulk_create_runs", body)
         if len(written.runs) != count:
             raise Inconclusive("a bulk create gives too few runs to go on with")
-        if not written.is_right:
+        if not written.runs_are_reliable:
             raise Inconclusive("a bulk create gives runs that break a rule already")
         return written
 

@@ -94,12 +94,14 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """A judged write. `is_right` is true if it broke no rule, so that the case can rely on its runs."""
+    """A judged write. `runs_are_reliable` is true if the answer is as the contract says, so that a case can build on
+    its runs.
+    """
 
     parsed: ParsedRequest
     result: CallResult
     runs: tuple[dict[str, Any], ...]
-    is_right: bool
+    runs_are_reliable: bool
 
     @property
     def ids(self) -> list[str]:

@@ -44,7 +44,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     body = context.fill(case.body)
     written = context.write("create_run_chain", body=body)
     result = written.result
-    if not result.accepted or not written.parsed.is_valid or not written.is_right:
+    if not result.accepted or not written.parsed.is_valid or not written.runs_are_reliable:
         return
     steps = body["steps"]
     session, ids = result.body["session_id"], result.body["run_ids"]

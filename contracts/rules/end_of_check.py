@@ -39,7 +39,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     """Create the runs and keep them for `check_runs_again`."""
     is_chain = case.operation == "create_run_chain"
     written = create_chain(context, context.fill(case.body)) if is_chain else context.create(case.operation, case.body)
-    if not written.is_right or not written.runs:
+    if not written.runs_are_reliable or not written.runs:
         return
     runs = [TrackedRun.of(context, written, index) for index in range(len(written.runs))]
     for event in case.events:

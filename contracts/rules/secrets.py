@@ -407,7 +407,7 @@ def run_aliases(context: CaseContext, case: AliasesCase) -> None:
     """`CaseContext.write` judges the aliases in the answer to a create; those of a retry are judged here."""
     ids = ids_for(context, case.operation)
     written = context.write(case.operation, *ids, body=context.fill(case.body))
-    result, run_ids = written.result, ids or (written.ids if written.is_right else ())
+    result, run_ids = written.result, ids or (written.ids if written.runs_are_reliable else ())
     secrets = context.fill(case.body).get("sensitive_input_values")
     if not result.accepted or not run_ids or not isinstance(secrets, dict):
         return
