@@ -56,7 +56,7 @@ class CaseContext:
         self.exchanges: list[Exchange] = []
         self.other_violations: list[tuple[Violation, Exchange]] = []
         """Violations other than the one that `only` asks for, and the exchange that was judged."""
-        self.named: dict[str, Any] = {}
+        self.placeholders: dict[str, Any] = {}
         """The placeholders so far and their values."""
         self.made_up = check.made_up() if name is None else check.made_up(name)
         self._last_secret: int | None = None
@@ -80,9 +80,9 @@ class CaseContext:
         return _PLACEHOLDER.sub(lambda match: str(self.placeholder(match.group(1))), text)
 
     def placeholder(self, name: str) -> Any:
-        if name not in self.named:
-            self.named[name] = self._make(name)
-        return self.named[name]
+        if name not in self.placeholders:
+            self.placeholders[name] = self._make(name)
+        return self.placeholders[name]
 
     def _make(self, name: str) -> Any:
         """Return a value for a placeholder.
@@ -291,7 +291,7 @@ class CaseContext:
             if self.check.knows(violation) or self._is_ignored(violation):
                 return
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof, violated.made_up = is_proof, dict(self.named)
+        violated.is_proof, violated.placeholders = is_proof, dict(self.placeholders)
         others = [one for one, exchange in self.other_violations if exchange is judged]
         violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
         raise violated

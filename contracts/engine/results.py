@@ -23,7 +23,7 @@ class RuleViolated(AssertionError):
         self.rule, self.expected, self.got = violation.rule, violation.expected, violation.got
         self.exchanges = exchanges
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
-        self.made_up: dict[str, Any] = {}
+        self.placeholders: dict[str, Any] = {}
         """The placeholders of the case and their values."""
         self.same_answer: tuple[tuple[str, str], ...] = ()
         """The rules and causes of other violations that the last exchange shows in the same field."""

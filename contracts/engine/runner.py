@@ -202,7 +202,7 @@ class Search:
         try:
             scenario.run(context, case)
             if not context.other_violations:
-                on_pass(Attempt(tuple(context.exchanges), dict(context.named)))
+                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders)))
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:

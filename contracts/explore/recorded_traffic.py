@@ -166,7 +166,7 @@ def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
     if case.create is not None:
         _send_create(context, case.create, case.run)
-    if "run" in context.named:
+    if "run" in context.placeholders:
         known_resources.alive.add(context.placeholder("run"))
     for each in case.requests:
         request = each.to_request(context.fill)
@@ -186,9 +186,9 @@ def _send_create(context: CaseContext, create: RequestCase, run: int) -> None:
     if not made:
         raise Inconclusive(f"the create that a case begins with answers {result.status}")
     run_id, attachments = made[min(run, len(made) - 1)]
-    context.named["run"] = run_id
+    context.placeholders["run"] = run_id
     for number, attachment in enumerate(attachments):
-        context.named[f"attachment:{number}"] = attachment
+        context.placeholders[f"attachment:{number}"] = attachment
 
 
 # Judging

@@ -153,7 +153,7 @@ def _with_credentials(request: Request, header: str | None) -> Request:
     return Request(request.method, request.path, tuple(headers), request.body)
 
 
-_CHANGES: Final[dict[str, Any]] = {
+_CHANGING_BODIES: Final[dict[str, Any]] = {
     "update_run": {"release_session_after": True},
     "retry_run": {"session_alias": STOLEN},
 }
@@ -175,10 +175,10 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
         )
     if "{run_id}" in template:
         run_id = _a_run(context)
-        if operation == "retry_run" and "run" in context.named:
+        if operation == "retry_run" and "run" in context.placeholders:
             context.call("update_run", run_id, body={"status": "cancelled"})
-        if operation in _CHANGES:
-            return request_for(operation, run_id, body=_CHANGES[operation])
+        if operation in _CHANGING_BODIES:
+            return request_for(operation, run_id, body=_CHANGING_BODIES[operation])
         return request_for(operation, run_id, query=case.query)
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(context))
@@ -196,7 +196,7 @@ def _a_run(context: CaseContext) -> str:
     if check.is_live or not check.may_create:
         return check.first_run or check.foreign_run or str(context.placeholder("unknown"))
     written = context.some_runs(1)
-    context.named["run"] = written.ids[0]
+    context.placeholders["run"] = written.ids[0]
     return written.ids[0]
 
 
@@ -215,12 +215,12 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
         made = [item for item in items if has_filter_value(item, "search", marker)]
         cause, got = "a refused create makes runs", counted(len(made), "new run")
         context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
-    elif operation == "delete_run" and "run" in context.named:
+    elif operation == "delete_run" and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         cause = "a refused delete is carried out"
         expected = "the run, since the delete was refused"
         context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
-    elif operation in {"update_run", "retry_run"} and "run" in context.named:
+    elif operation in {"update_run", "retry_run"} and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN

@@ -222,8 +222,8 @@ _AT_ONCE: Final = 8
 
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
     """Update one run with that many keys: this costs a server little, and creates nothing."""
-    if "changed-run" not in context.named:
-        context.named["changed-run"] = context.some_runs().runs[0]["id"]
+    if "changed-run" not in context.placeholders:
+        context.placeholders["changed-run"] = context.some_runs().runs[0]["id"]
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
     keys = (f"{key}-{name}-{number}" for number in range(count))
     body = {"release_session_after": True}

@@ -75,11 +75,11 @@ def keyed_request(
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
-        if name not in context.named:
+        if name not in context.placeholders:
             run = (
                 create_changeable_run(context, operation) if token == TOKEN else {"id": _their_run(context, operation)}
             )
-            context.named[name] = run["id"]
+            context.placeholders[name] = run["id"]
         ids = (context.placeholder(name),)
     key = str(context.fill(key))
     if operation == "delete_run":
@@ -146,7 +146,7 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
     fields |= {"session": "session_id"} if check.sessions.accepts_made_up else {}
     for name in names:
         field = fields.get(name.partition(":")[0])
-        if field is not None and name in context.named and check.offers("list_runs"):
+        if field is not None and name in context.placeholders and check.offers("list_runs"):
             value = context.placeholder(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:

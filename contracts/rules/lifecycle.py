@@ -72,8 +72,7 @@ class LifecycleCase(RunCase):
     change: Change = ""
 
 
-def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
-    """Create the runs of a case."""
+def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
     if case.chain:
         runs = _create_chain(context, case)
     elif case.is_single:
@@ -136,7 +135,7 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     """Create runs and read them until all have ended or the time is over."""
-    watched, offers = watch(context, case), context.check.offers
+    watched, offers = create_watched_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
     if case.change in {"cancel running", "retry running"}:

@@ -117,10 +117,10 @@ def their_workflow(context: CaseContext) -> str:
     """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
     if context.check.workflows.accepts_made_up:
         return str(context.placeholder("workflow"))
-    if "their-workflow" not in context.named:
+    if "their-workflow" not in context.placeholders:
         result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
         found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
         if not found:
             raise Inconclusive("no workflow of the second organisation is known")
-        context.named["their-workflow"] = found[0]
+        context.placeholders["their-workflow"] = found[0]
     return str(context.placeholder("their-workflow"))
