@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any, Final
 
 from contracts.openapi.schemas import moment_of, newer_properties
@@ -16,6 +15,7 @@ from contracts.oracle.answer_schema import is_run
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
 from contracts.oracle.run import (
+    PRECISION,
     STABLE,
     TERMINAL,
     can_follow,
@@ -38,8 +38,6 @@ _SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
 _SET_BY_STATUS: Final = ("error", "output_data")
 _RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
-_PRECISION: Final = timedelta(milliseconds=1)
-"""A server may store a moment that an update gave in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +232,7 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     if name in {"started_at", "ended_at"}:
         # A text that is not a complete timestamp has no defined meaning.
         at, kept = moment_of(asked), moment_of(got)
-        return at is None or (kept is not None and abs(at - kept) < _PRECISION)
+        return at is None or (kept is not None and abs(at - kept) < PRECISION)
     if asked in ([], {}) and got in (None, [], {}):
         return True
     if name == "input_values" and may_gain and isinstance(got, dict):

@@ -106,6 +106,10 @@ STABLE: Final = (
 )
 """Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
+PRECISION: Final = timedelta(milliseconds=1)
+"""A server may store in milliseconds a moment that an update gives: each answer is off by less than this, and two that
+round differently by this.
+"""
 
 
 def stable_fields(parsed: ParsedRequest | None) -> tuple[str, ...]:
@@ -139,8 +143,8 @@ def changed_field(
         one, other = before.get(name), after.get(name)
         if one is other or (one in (None, [], {}) and other in (None, [], {})):
             continue
-        if name in _MOMENTS and _is_same_moment(one, other, timedelta(milliseconds=name != "created_at")):
-            continue  # a server may store in milliseconds the moments that an update gives
+        if name in _MOMENTS and _is_same_moment(one, other, timedelta() if name == "created_at" else PRECISION):
+            continue
         if name == "input_values":
             problem = input_difference(one, other, may_gain=may_gain)
         else:
