@@ -183,7 +183,7 @@ class CaseContext:
             try:
                 self.judge(violation_of(found).rule, [violation_of(found)], *found.exchanges)
             except RuleViolated as violated:
-                violated.stable_without_repeat = found.certain
+                violated.must_not_repeat, violated.is_certain = True, found.certain
                 raise
 
     def _check_time(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.exchange import Answer, Exchange
+from contracts.guard import NoAnswer, Refused
 from contracts.oracle import ParsedRequest, Violation, accepts, answer_in_words
 from contracts.oracle.refusal import refuses
 
@@ -29,10 +30,10 @@ class RuleViolated(AssertionError):
         """The rules and causes of other violations that the last exchange shows in the same field."""
         self.is_proof = False
         """Whether one answer proves the violation, so that it counts even if it does not repeat."""
-        self.stable_without_repeat: bool | None = None
-        """None if the violation is reproduced before it is reported. A violation by unreported runs is not, since every
-        repeat would leave runs behind: then this says whether the finding is stable without a repeat.
-        """
+        self.must_not_repeat = False
+        """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
+        self.is_certain = False
+        """Whether a violation that must not repeat is stable nevertheless."""
 
     @property
     def cause(self) -> str:
@@ -49,6 +50,26 @@ class Inconclusive(Exception):
 
 class OutOfTime(Exception):
     """The time of the check is over."""
+
+
+INTERNAL_ERRORS: Final = (
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    UnboundLocalError,
+    RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
+)
+"""After a broken rule, or in a case that was shrunk, a scenario may not find what it expects."""
+NOT_JUDGED: Final = (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS)
+"""What ends a case without a judgement, apart from the end of the time."""
+
+
+def why_not_judged(error: Exception) -> str:
+    if isinstance(error, INTERNAL_ERRORS):
+        return f"the scenario cannot continue after this answer: {error!r}"
+    return f"no answer: {error}" if isinstance(error, NoAnswer) else str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,9 @@ from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, Part, PartQueue, RunningCase, run_in_parallel
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
-from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, CallResult, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.shrink import shrink
-from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import Violation, read_request
 
@@ -37,6 +36,8 @@ MAX_TRIES: Final = 120
 """Tries to shrink one case."""
 MAX_SHRINK_REQUESTS: Final = 800
 """Requests to shrink one case: a case of many requests gets fewer tries."""
+LEAST_TO_SHRINK_S: Final = 2.0
+"""With less time left, a case is not shrunk further."""
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
 TIME_WAS_OVER: Final = "the time was over"
@@ -45,15 +46,6 @@ MAX_UNSTABLE_IN_ALL: Final = 8
 """After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
 whole check, all scenarios do. Until then another scenario may have a case that shows the cause each time.
 """
-INTERNAL_ERRORS: Final = (
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    UnboundLocalError,
-    RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
-)
 
 
 class _WaitingCase(NamedTuple):
@@ -205,16 +197,9 @@ class Search:
                 on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders)))
         except RuleViolated as violated:
             return violated
-        except Inconclusive as reason:
-            self.skipped.setdefault(scenario.name, str(reason))
-        except Refused as refusal:
-            self.skipped.setdefault(scenario.name, str(refusal))
-        except NoAnswer as reason:
-            self.skipped.setdefault(scenario.name, f"no answer: {reason}")
-        except INTERNAL_ERRORS as error:
-            # After a broken rule, or in a case that was shrunk, a scenario may not find what it expects.
-            self.skipped.setdefault(scenario.name, f"the scenario cannot continue after this answer: {error!r}")
-            if only is None:
+        except NOT_JUDGED as error:
+            self.skipped.setdefault(scenario.name, why_not_judged(error))
+            if only is None and isinstance(error, INTERNAL_ERRORS):
                 self.check.note_internal_error(scenario.name, error)
         finally:
             on_end(len(context.exchanges))
@@ -311,68 +296,82 @@ class Search:
     def _confirm(
         self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
     ) -> None:
+        """Repeat the case, unless its rule has enough findings, or a repeat would leave runs behind."""
+        known = self.check.known_violations
+        if sum(rule == violated.rule for rule, _ in known) >= MAX_CAUSES:
+            known.add((violated.rule, violated.cause))
+        elif violated.must_not_repeat:
+            self._keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
+        else:
+            self._repeat(scenario, case, violated, beside)
+
+    def _repeat(
+        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
+    ) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable."""
-        check = self.check
-        first = (violated.rule, violated.cause)
-        if sum(rule == violated.rule for rule, _ in check.known_violations) >= MAX_CAUSES:
-            check.known_violations.add(first)
-            return
-        if violated.stable_without_repeat is not None:
-            why = "that would leave more runs behind"
-            self._keep_unrepeated(violated, stable=violated.stable_without_repeat, why=why)
-            return
+        origin, first, first_key = (scenario, case), (violated.rule, violated.cause), violated.dedup_key
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
-        origin, first_key = (scenario, case), violated.dedup_key
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
-        key = violated.dedup_key
-        passed: list[Attempt] = []
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
+        passed: list[Attempt] = []
+        confirmed = self._reproduce([(scenario, case)], violated.dedup_key)
+        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
+        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
+        if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
+            case, confirmed = self._shrink(scenario, case, confirmed, passed, enough)
+        under_load = None
+        if beside and confirmed is None and self._requests_for_findings < enough:
+            under_load = self._reproduce([origin, *beside], first_key)
+        stable, final = confirmed is not None, confirmed or under_load or violated
+        self._unstable[first][origin[0].name] += not stable
+        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
+            self.check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
+        if is_broken_by_a_write:
+            final = violated  # the write that caused it was sent before the first failure
+        finding = finding_of(
+            final,
+            self._shown_exchanges(final, before),
+            passed,
+            secrets=self.check.canaries.forms,
+            stable=stable,
+            intermittent=not stable and (violated.is_proof or under_load is not None),
+        )
+        # Also the case as it was found: the smallest one may fail because of what was sent before.
+        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
+        others = [] if stable else [(other.name, of) for other, of in beside]
+        reproductions = tuple(each for by, one in shown_by for each in reproduction_of(by.name, one, others))
+        why = "" if stable or self.check.time_left > 0 else TIME_WAS_OVER
+        self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
+
+    def _shrink(
+        self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], enough: int
+    ) -> tuple[Any, RuleViolated]:
+        """Return the smallest case that repeats the violation, and what it shows. Smaller ones that pass are added to
+        `passed`. No more are tried after `enough` requests.
+        """
+        key = confirmed.dedup_key
 
         def still_fails(candidate: Any) -> bool:
-            if self._requests_for_findings >= enough or check.time_left < 2:
+            if self._requests_for_findings >= enough or self.check.time_left < LEAST_TO_SHRINK_S:
                 return False
             with contextlib.suppress(OutOfTime):
                 return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
             return False
 
-        confirmed = self._reproduce([(scenario, case)], key)
-        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
-        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
-            smaller = shrink(case, still_fails, tries=MAX_TRIES)
-            again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
-            if again is not None:  # else it was shrunk so far that it fails only by chance
-                case, confirmed = smaller, again
-        stable = confirmed is not None
-        repeated_under_load = None
-        if beside and not stable and self._requests_for_findings < enough:
-            repeated_under_load = self._reproduce([origin, *beside], first_key)
-        final = confirmed or repeated_under_load or violated
-        intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
-        self._unstable[first][origin[0].name] += not stable
-        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
-            check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
-        if is_broken_by_a_write:
-            final = violated  # the write that caused it was sent before the first failure
-        all_exchanges = (*before, *final.all_exchanges)
+        smaller = shrink(case, still_fails, tries=MAX_TRIES)
+        again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
+        # If it does not fail again, it was shrunk so far that it fails only by chance.
+        return (case, confirmed) if again is None else (smaller, again)
+
+    def _shown_exchanges(self, final: RuleViolated, before: Sequence[Exchange]) -> tuple[Exchange, ...]:
+        """Return the exchanges that reproduce the violation; `before` were sent before those of its case."""
         shown = (*self._sources(final), *final.exchanges)
-        exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = finding_of(
-            final, exchanges, passed, secrets=check.canaries.forms, stable=stable, intermittent=intermittent
-        )
-        # Also the case as it was found: the smallest one may fail because of what was sent before.
-        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
-        reproductions = [
-            each
-            for by, one in shown_by
-            for each in reproduction_of(by.name, one, () if stable else ((other.name, of) for other, of in beside))
-        ]
-        why = "" if stable or check.time_left > 0 else TIME_WAS_OVER
-        self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=tuple(reproductions)))
+        recorded = self.check.guard.exchanges
+        return repro_of(shown, (*before, *final.all_exchanges), recorded, replaceable=self.check.replaceable_ids)
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""
