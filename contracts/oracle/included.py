@@ -24,33 +24,47 @@ def included_violations(
         return  # judged by the schema
     runs = items_in(answer) if "items" in answer else [answer]
     kinds = _referenced(runs, asked, known)
+    yield from _missing(kinds, shown, known)
     ids = [str(one["id"]) for one in shown]
+    for number, (resource, one) in enumerate(zip(ids, shown, strict=True)):
+        if resource in ids[:number]:
+            yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
+        if resource not in kinds and not _may_be_more(runs, resource, asked, known):
+            cause = "a resource is included that was not asked for"
+            referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
+            yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
+        judges_pools = "machine.pools" in asked
+        yield from _different(one, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
+
+
+def _missing(
+    kinds: Mapping[str, str], shown: Collection[Mapping[str, Any]], known: Collection[str]
+) -> Iterator[Violation]:
+    ids = {str(one["id"]) for one in shown}
     for resource, kind in kinds.items():
         if resource in known and resource not in ids:
             expected = f"{kind} {resource} in included"
             yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
-    for number, (resource, one) in enumerate(zip(ids, shown, strict=True)):
-        if resource in ids[:number]:
-            yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
-        kind = kinds.get(resource, "")
-        if not kind and not _may_be_more(runs, resource, asked, known):
-            cause = "a resource is included that was not asked for"
-            referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
-            yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
-        if kind in {"workflow", "machine"} and one["type"] != kind:
-            cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
-            yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
-        read = known.get(resource, {})
-        if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
-            name, problem = changed
-            cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
-            yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
-        shown_pools, read_pools = pool_ids_of(one), pool_ids_of(read)
-        are_known = shown_pools is not None and read_pools is not None
-        if "machine.pools" in asked and are_known and shown_pools != read_pools:
-            cause = "pools of an included machine read differently"
-            expected, got = (f"pools {', '.join(sorted(ids or ())) or 'none'}" for ids in (read_pools, shown_pools))
-            yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
+
+
+def _different(
+    one: Mapping[str, Any], kind: str, read: Mapping[str, Any], *, judges_pools: bool
+) -> Iterator[Violation]:
+    """Judge an included resource by its kind, and by how a read shows it."""
+    resource = str(one["id"])
+    if kind in {"workflow", "machine"} and one["type"] != kind:
+        cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
+        yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
+    if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
+        name, problem = changed
+        cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
+        yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
+    shown_pools, read_pools = pool_ids_of(one), pool_ids_of(read)
+    are_known = shown_pools is not None and read_pools is not None
+    if judges_pools and are_known and shown_pools != read_pools:
+        cause = "pools of an included machine read differently"
+        expected, got = (f"pools {', '.join(sorted(ids or ())) or 'none'}" for ids in (read_pools, shown_pools))
+        yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
 
 
 def pools_of(machine: Any) -> list[dict[str, Any]] | None:
