@@ -129,7 +129,7 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     for (rule, cause), headers in itertools.groupby(case.headers, rule_of_credentials):
         refused = []
         for header in headers:
-            result = context.send(_with_credentials(request, header))
+            result = context.send(request.with_header("Authorization", header))
             expected = "401 or 403, since the request has " + _PROBLEMS[rule]
             missing = result.status in {404, 405} and not context.check.offers(case.operation)
             holds = result.status in {401, 403} or missing
@@ -144,13 +144,6 @@ def run_health(context: CaseContext, case: HealthCase) -> None:
     result = context.call("health_check", token=None)
     cause, expected = "health needs authorization", "a success, since health needs no authorization"
     context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
-
-
-def _with_credentials(request: Request, header: str | None) -> Request:
-    headers = [header for header in request.headers if header[0].lower() != "authorization"]
-    if header is not None:
-        headers.insert(0, ("Authorization", header))
-    return Request(request.method, request.path, tuple(headers), request.body)
 
 
 _CHANGING_BODIES: Final[dict[str, Any]] = {

@@ -67,9 +67,7 @@ def _judge_validator(run: TrackedRun, before: CallResult) -> None:
     etag = before.answer.header("ETag")
     if etag is None:
         return
-    request = before.exchange.request
-    asked = (*request.headers, ("If-None-Match", etag))
-    result = run.context.send(Request(request.method, request.path, asked))
+    result = run.context.send(before.exchange.request.with_header("If-None-Match", etag))
     cause, expected = "304 for a run that has changed", "200, since the run has changed after the answer with that ETag"
     run.require(result.status != 304, "UPDATE-PARTIAL", cause, expected, before, result)
 
