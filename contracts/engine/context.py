@@ -16,7 +16,7 @@ from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import request_for
-from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
+from contracts.engine.results import CallResult, Evidence, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
@@ -238,7 +238,7 @@ class CaseContext:
         operation: str,
         *ids: str,
         query: Query = (),
-        after: Sequence[CallResult | Exchange] | None = None,
+        after: Evidence | None = None,
         **more: Any,
     ) -> CallResult:
         """Send a valid request; the answer must be the documented success. `after` are the exchanges that a finding
@@ -250,7 +250,7 @@ class CaseContext:
         self.expect_success(result, after)
         return result
 
-    def expect_success(self, result: CallResult, after: Sequence[CallResult | Exchange] | None = None) -> None:
+    def expect_success(self, result: CallResult, after: Evidence | None = None) -> None:
         operation = result.operation or ""
         shown = self.exchanges if after is None else [*after, result]
         rule = ANSWER_RULE.get(operation)

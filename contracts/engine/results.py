@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,6 +112,10 @@ class CallResult:
     def resource(self) -> dict[str, Any] | None:
         """The JSON object of an accepted answer; None if it is not accepted or shows none."""
         return self.body if self.accepted and isinstance(self.body, dict) else None
+
+
+Evidence = Sequence[CallResult | Exchange]
+"""The exchanges that a finding shows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.engine import CallResult, CaseContext, Evidence, Inconclusive
 from contracts.oracle.run_list import NEWEST, Page, Query, items_in
 
 MAX_PAGES: Final = 60
@@ -46,7 +46,7 @@ def read_page(
     skip: int | None = None,
     limit: int | None = None,
     token: str = TOKEN,
-    after: Sequence[CallResult | Exchange] | None = None,
+    after: Evidence | None = None,
 ) -> RunList:
     asked = [("skip", skip), ("limit", limit)]
     paging = [(name, str(value)) for name, value in asked if value is not None]
