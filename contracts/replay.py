@@ -43,10 +43,8 @@ def replay(
     on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> CheckResult:
     """Return a result that is failed if the finding still shows, else passed. It has the same form as the result of a
-    check. `rules` has no effect.
-
-    Raises:
-        CouldNotCheck: the target cannot be checked, or nothing that was sent could be judged by the rule.
+    check. `rules` has no effect. Raises CouldNotCheck if the target cannot be checked, or nothing that was sent could
+    be judged by the rule.
     """
     if not finding.dedup_key:
         raise CouldNotCheck("the report does not say how the finding is recognised: check the target again")

@@ -240,10 +240,8 @@ def _with(flags: Sequence[Callable[[_F], _F]], command: _F) -> _F:
 
 
 def target_from(flags: dict[str, Any]) -> Target:
-    """Return the target that the flags describe.
-
-    Raises:
-        click.UsageError: a flag is invalid, or the flags contradict each other.
+    """Return the target that the flags describe. Raises click.UsageError if a flag is invalid, or the flags contradict
+    each other.
     """
     url = base_url(flags["url"])
     profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
@@ -292,11 +290,8 @@ def target_from(flags: dict[str, Any]) -> Target:
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
-    """Return the options that the flags describe.
-
-    Raises:
-        click.UsageError: a rule is unknown (the message suggests a similar one), the flags contradict each other, or no
-            rule is left to check.
+    """Return the options that the flags describe. Raises click.UsageError if a rule is unknown (the message suggests a
+    similar one), the flags contradict each other, or no rule is left to check.
     """
     chosen = {
         flag: tuple(known_rule(rule, known_rules) for rule in flags[flag])

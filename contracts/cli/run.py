@@ -73,10 +73,8 @@ def check_target(
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
     """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
-    none. `on_finding` is called with each stable finding, masked.
-
-    Raises:
-        CouldNotCheck: the journal cannot be written. Without it, nothing may be created.
+    none. `on_finding` is called with each stable finding, masked. Raises CouldNotCheck if the journal cannot be
+    written: without it, nothing may be created.
     """
     started_at = datetime.now(UTC)
     selected = selected_rules(check_options, tuple(rules))
@@ -232,10 +230,8 @@ def _unfinished(
 
 
 def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
-    """Check the report paths and the baseline, and open the example database, before the first request.
-
-    Raises:
-        click.UsageError: one of these fails.
+    """Check the report paths and the baseline, and open the example database, before the first request. Raises
+    click.UsageError if one of these fails.
     """
     writable(check_options.reports)
     if check_options.baseline is not None:

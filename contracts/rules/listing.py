@@ -55,10 +55,8 @@ def read_page(
 
 
 def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
-    """Yield the list as read so far, after each page.
-
-    Raises:
-        Inconclusive: the list has more than MAX_PAGES pages, or a page has no room for a run.
+    """Yield the list as read so far, after each page. Raises Inconclusive if the list has more than MAX_PAGES pages, or
+    a page has no room for a run.
     """
     if limit < 1:
         raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
