@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.statuses import STATUSES
 from contracts.data.limits import MAX_KEY_LENGTH
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, Scenario
 from contracts.engine.context import SHORT
@@ -23,7 +24,7 @@ from contracts.guard.created import created_by
 from contracts.guard.effect import canonical
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
-from contracts.oracle import CREATES, STATUSES, KnownRun, accepts, read_request
+from contracts.oracle import CREATES, KnownRun, accepts, read_request
 from contracts.rules.authorization import rule_of_credentials
 from contracts.rules.http import judge_undocumented_method
 from contracts.rules.list_check import judge_list

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from contracts.core.statuses import TERMINAL
 from contracts.openapi.schemas import moment_of, newer_properties
 from contracts.oracle.answer_schema import is_run
 from contracts.oracle.request import ParsedRequest
@@ -17,7 +18,6 @@ from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
 from contracts.oracle.run import (
     PRECISION,
     STABLE,
-    TERMINAL,
     can_follow,
     changed_field,
     difference,

@@ -5,11 +5,11 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.case_order import covering
 from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
-from contracts.oracle.run import STATUSES
 from contracts.rules.filters import (
     CHANGE_KINDS,
     Filter,

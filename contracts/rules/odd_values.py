@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
@@ -242,7 +243,7 @@ def _of_steps(chains: Iterable[list[dict[str, Any]]]) -> Body:
 
 
 def _odd_updates() -> Iterator[dict[str, Any]]:
-    for status in ("scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled", None):
+    for status in (*STATUSES_IN_ORDER, None):
         yield {"status": status}
     yield from ({name: None} for name in write_bodies.UPDATE_VALUES)
     yield {}

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contracts.core.exchange import Request
+from contracts.core.statuses import TERMINAL
 from contracts.data import limits, mutations, write_bodies
 from contracts.data.case_order import in_turn, in_turn_by_kind, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
-from contracts.oracle import TERMINAL, counted
+from contracts.oracle import counted
 from contracts.oracle.create import alias_difference
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
