@@ -224,11 +224,11 @@ GROUPS_OF_CHECK = {
 }
 
 
-def check_options(command: _F) -> _F:
+def add_check_options(command: _F) -> _F:
     return _with(_FLAGS, command)
 
 
-def target_options(command: _F) -> _F:
+def add_target_options(command: _F) -> _F:
     """Add the flags about the target, and how much is sent to it."""
     return _with(_TARGET_FLAGS, command)
 

@@ -182,6 +182,7 @@ def count_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 
 FEW_RUNS: Final = 130
+"""The counts below this, up to one above 128, together create fewer runs than two creates of 1000."""
 
 
 def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
