@@ -1,7 +1,8 @@
 """The lifecycle of runs: creates runs, changes some of them on their way, and judges them until they have ended."""
 
+import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -73,15 +74,7 @@ class LifecycleCase(RunCase):
 
 
 def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
-    if case.chain:
-        runs = _create_chain(context, case)
-    elif case.is_single:
-        made = [create_for(context, case) for _ in range(case.count)]
-        runs = [TrackedRun.of(context, written) for written in made]
-    else:
-        count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
-        written = create_for(context, replace(case, count=count))
-        runs = [TrackedRun.of(context, written, index) for index in range(count)]
+    runs = _create_first(context, case)
     session = runs[0].known.view.get("session_id")
     for run in runs if case.ends_first else ():
         run.cancel() if case.ends_first == "cancel" else run.delete()
@@ -106,6 +99,17 @@ def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRun
     in_session = len(sessions) == 1 and None not in sessions
     # The place of a retried run in its session is not determined.
     return WatchedRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+
+
+def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
+    if case.chain:
+        return _create_chain(context, case)
+    if case.is_single:
+        made = [create_for(context, case) for _ in range(case.count)]
+        return [TrackedRun.of(context, written) for written in made]
+    count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
+    written = create_for(context, replace(case, count=count))
+    return [TrackedRun.of(context, written, index) for index in range(count)]
 
 
 def _may_join(context: CaseContext, session: Any) -> bool:
@@ -138,13 +142,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     watched, offers = create_watched_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
-    if case.change in {"cancel running", "retry running"}:
-        _cancel_running(watched, retries=case.change == "retry running")
-    if case.change == "update active":
-        _update_active(watched)
-    deleted = _delete_active(watched) if case.change == "delete active" else []
-    if case.change in {"cancel waiting", "delete waiting"}:
-        deleted += _end_waiting(watched, delete=case.change == "delete waiting")
+    change_active = _CHANGES_OF_ACTIVE.get(case.change)
+    deleted = None if change_active is None else change_active(watched)
     end = time.monotonic() + (_TIMEOUT_TO_DELETE_S if case.change == "delete ended" else _TIMEOUT_S)
     pause = 0.02
     while time.monotonic() < end and not watched.have_ended:
@@ -156,7 +155,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         # A terminal status is final, but some faults revert it a little later.
         context.wait(AFTER_THE_END_S)
         watched.look()
-    for run in deleted:
+    for run in deleted or ():
         run.read()
         not_listed(run, widely=False)
     watched.judge_order()
@@ -167,10 +166,9 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         _judge_files_by_type(watched)
         _judge_types(watched)
     _judge_input_file(watched)
-    if case.change == "delete ended" and offers("delete_run"):
-        _delete_ended(watched)
-    if case.change == "retry ended" and offers("retry_run"):
-        _retry_ended(watched)
+    operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
+    if change_ended is not None and offers(operation):
+        change_ended(watched)
 
 
 def _judge_files_by_type(watched: WatchedRuns) -> None:
@@ -325,6 +323,21 @@ def _delete_ended(watched: WatchedRuns) -> None:
         run.delete()
         run.read()
         attachments_gone(run, outputs)
+
+
+_CHANGES_OF_ACTIVE: Final[dict[Change, Callable[[WatchedRuns], list[TrackedRun] | None]]] = {
+    "cancel running": functools.partial(_cancel_running, retries=False),
+    "retry running": functools.partial(_cancel_running, retries=True),
+    "update active": _update_active,
+    "cancel waiting": functools.partial(_end_waiting, delete=False),
+    "delete waiting": functools.partial(_end_waiting, delete=True),
+    "delete active": _delete_active,
+}
+"""What is done before the runs have ended. A change that deletes some returns them."""
+_CHANGES_OF_ENDED: Final[dict[Change, tuple[str, Callable[[WatchedRuns], None]]]] = {
+    "retry ended": ("retry_run", _retry_ended),
+    "delete ended": ("delete_run", _delete_ended),
+}
 
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
