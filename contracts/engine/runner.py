@@ -110,7 +110,7 @@ class Search:
                 self.tried[scenario.name] += not waiting.is_repeat
                 if violated is None:
                     continue
-                self._confirm_if_new(scenario, case, violated, ())
+                self._confirm((scenario, case), violated, ())
                 if not waiting.is_repeat and self._is_known(scenario, violated):
                     # Look for violations that this one hid, in parallel with the other cases: here they would wait.
                     self._begin(scenario, case, is_repeat=True)
@@ -265,23 +265,13 @@ class Search:
         `beside` are cases that ran at the same time.
         """
         for _ in range(2 * MAX_CAUSES):
-            self._confirm_if_new(scenario, case, violated, beside)
+            self._confirm((scenario, case), violated, beside)
             if not self._is_known(scenario, violated):
                 return
             again = self._outcome(scenario, case)
             if again is None or self._is_known(scenario, again):
                 return
             violated = again
-
-    def _confirm_if_new(
-        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
-    ) -> None:
-        if not self._is_known(scenario, violated):
-            try:
-                self._confirm(scenario, case, violated, beside)
-            except OutOfTime:
-                self._keep_unrepeated(violated, stable=False)
-                raise
 
     def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
         """Return whether cases of this scenario can find out nothing more about it."""
@@ -293,36 +283,39 @@ class Search:
         unstable = self._unstable.get((violation.rule, violation.cause))
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
-    def _confirm(
-        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
-    ) -> None:
-        """Repeat the case, unless its rule has enough findings, or a repeat would leave runs behind."""
+    def _confirm(self, found: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
+        """Repeat a new violation, unless its rule has enough findings, or a repeat would leave runs behind."""
         known = self.check.known_violations
+        if self._is_known(found[0], violated):
+            return
         if sum(rule == violated.rule for rule, _ in known) >= MAX_CAUSES:
             known.add((violated.rule, violated.cause))
         elif violated.must_not_repeat:
             self._keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
         else:
-            self._repeat(scenario, case, violated, beside)
+            try:
+                self._repeat(found, violated, beside)
+            except OutOfTime:
+                self._keep_unrepeated(violated, stable=False)
+                raise
 
-    def _repeat(
-        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
-    ) -> None:
+    def _repeat(self, origin: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable."""
-        origin, first, first_key = (scenario, case), (violated.rule, violated.cause), violated.dedup_key
+        first, first_key = (violated.rule, violated.cause), violated.dedup_key
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
+        found = origin
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
-            scenario, case, violated = alone
+            found, violated = alone
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
         passed: list[Attempt] = []
-        confirmed = self._reproduce([(scenario, case)], violated.dedup_key)
+        confirmed = self._reproduce([found], violated.dedup_key)
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
-            case, confirmed = self._shrink(scenario, case, confirmed, passed, enough)
+        if confirmed is not None and not is_broken_by_a_write and not found[0].waits:
+            found, confirmed = self._shrink(*found, confirmed, passed, enough)
         under_load = None
         if beside and confirmed is None and self._requests_for_findings < enough:
             under_load = self._reproduce([origin, *beside], first_key)
@@ -341,7 +334,7 @@ class Search:
             intermittent=not stable and (violated.is_proof or under_load is not None),
         )
         # Also the case as it was found: the smallest one may fail because of what was sent before.
-        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
+        shown_by = [found, *([origin] if found != origin else [])]
         others = [] if stable else [(other.name, of) for other, of in beside]
         reproductions = tuple(each for by, one in shown_by for each in reproduction_of(by.name, one, others))
         why = "" if stable or self.check.time_left > 0 else TIME_WAS_OVER
@@ -349,7 +342,7 @@ class Search:
 
     def _shrink(
         self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], enough: int
-    ) -> tuple[Any, RuleViolated]:
+    ) -> tuple[ScenarioCase, RuleViolated]:
         """Return the smallest case that repeats the violation, and what it shows. Smaller ones that pass are added to
         `passed`. No more are tried after `enough` requests.
         """
@@ -365,7 +358,7 @@ class Search:
         smaller = shrink(case, still_fails, tries=MAX_TRIES)
         again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
         # If it does not fail again, it was shrunk so far that it fails only by chance.
-        return (case, confirmed) if again is None else (smaller, again)
+        return ((scenario, case), confirmed) if again is None else ((scenario, smaller), again)
 
     def _shown_exchanges(self, final: RuleViolated, before: Sequence[Exchange]) -> tuple[Exchange, ...]:
         """Return the exchanges that reproduce the violation; `before` were sent before those of its case."""
@@ -410,7 +403,7 @@ class Search:
             self.investigate(UNREPORTED, None, violated)
             violated = self._outcome(UNREPORTED, None)
 
-    def _alone(self, violated: RuleViolated) -> tuple[Scenario[Any], Any, RuleViolated] | None:
+    def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
         """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
         if not violated.exchanges:
             return None
@@ -420,7 +413,7 @@ class Search:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
         found = self._outcome(SINGLE_REQUEST, case, only=violated.dedup_key)
-        return None if found is None else (SINGLE_REQUEST, case, found)
+        return None if found is None else ((SINGLE_REQUEST, case), found)
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read that succeeded before gets a 5xx: then a write in between has broken the target."""

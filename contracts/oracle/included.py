@@ -8,11 +8,12 @@ from contracts.oracle.run_list import items_in
 from contracts.oracle.violation import Violation
 
 INCLUDE_RULE = "READ-INCLUDE"
+JsonObject = Mapping[str, Any]
+Resources = Mapping[str, JsonObject]
+"""By id."""
 
 
-def included_violations(
-    answer: Mapping[str, Any], asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Violation]:
+def included_violations(answer: JsonObject, asked: Collection[str], known: Resources) -> Iterator[Violation]:
     """Judge `included` of a run or of a list of runs.
 
     `asked` are the values of `include`. `known` are resources by id, as reads show them: only the fields that do not
@@ -37,9 +38,7 @@ def included_violations(
         yield from _different(one, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
 
 
-def _missing(
-    kinds: Mapping[str, str], shown: Collection[Mapping[str, Any]], known: Collection[str]
-) -> Iterator[Violation]:
+def _missing(kinds: Mapping[str, str], shown: Collection[JsonObject], known: Resources) -> Iterator[Violation]:
     ids = {str(one["id"]) for one in shown}
     for resource, kind in kinds.items():
         if resource in known and resource not in ids:
@@ -47,9 +46,7 @@ def _missing(
             yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
 
 
-def _different(
-    one: Mapping[str, Any], kind: str, read: Mapping[str, Any], *, judges_pools: bool
-) -> Iterator[Violation]:
+def _different(one: JsonObject, kind: str, read: JsonObject, *, judges_pools: bool) -> Iterator[Violation]:
     """Judge an included resource by its kind, and by how a read shows it."""
     resource = str(one["id"])
     if kind in {"workflow", "machine"} and one["type"] != kind:
@@ -79,9 +76,7 @@ def pool_ids_of(machine: Any) -> set[str] | None:
     return None if pools is None else {str(pool.get("id")) for pool in pools}
 
 
-def _referenced(
-    runs: Collection[Mapping[str, Any]], asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
+def _referenced(runs: Collection[JsonObject], asked: Collection[str], known: Resources) -> dict[str, str]:
     """Return the kinds of the resources to include, by id."""
     kinds: dict[str, str] = {}
     for run in runs:
@@ -95,9 +90,7 @@ def _referenced(
     return kinds
 
 
-def _may_be_more(
-    runs: Collection[Mapping[str, Any]], resource: str, asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
-) -> bool:
+def _may_be_more(runs: Collection[JsonObject], resource: str, asked: Collection[str], known: Resources) -> bool:
     """Return whether a resource may be included, though it need not be: the machine whose pools were asked for, and any
     pool if the pools of a machine are not known.
     """
@@ -106,6 +99,6 @@ def _may_be_more(
     return "machine.pools" in asked and (resource in machines or not are_known)
 
 
-def _in_words(shown: Collection[Mapping[str, Any]]) -> str:
+def _in_words(shown: Collection[JsonObject]) -> str:
     each = [f"{one['type']} {one['id']}" for one in shown]
     return f"included: {', '.join(each) or 'nothing'}"

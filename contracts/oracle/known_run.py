@@ -6,7 +6,7 @@ nothing; `contracts.rules.tracked_run` does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -131,43 +131,38 @@ class KnownRun:
         if not is_run(after):
             return
         rule, may_gain = "UPDATE-PARTIAL", gains_inputs(self.created_by)
-        may_have_moved = self.may_have_moved(after, body)
         named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
         for name, asked in named.items():
-            is_judged = self._is_set_by_update(name, asked, after, may_have_moved=may_have_moved)
-            if is_judged and not _is_as_asked(name, asked, after.get(name), may_gain=may_gain):
+            is_set = self._is_set_by_update(name, named, after)
+            if is_set and not _is_as_asked(name, asked, after.get(name), may_gain=may_gain):
                 cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
                 got = difference(asked, after.get(name), name) or f"{name} {value_in_words(after.get(name))}"
                 yield Violation(rule, cause, f"{name} as asked", got, field=name)
         if self.has_ended and after["status"] != self.status:
             cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
             yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
-        kept = self._kept_by_update(named, after, may_have_moved=may_have_moved)
-        changed = changed_field(self.view, after, kept, may_gain=may_gain)
+        changed = changed_field(self.view, after, self._kept_by_update(named, after), may_gain=may_gain)
         if changed is not None:
             name, problem = changed
             yield Violation(rule, f"{name} changes too", f"{name} as before", problem, field=name)
 
-    def _is_set_by_update(self, name: str, asked: Any, after: Mapping[str, Any], *, may_have_moved: bool) -> bool:
-        """Return whether the answer to an update must show the value that was asked for."""
+    def _is_set_by_update(self, name: str, named: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+        """Return whether the answer to an update must show the value that it names."""
+        if name == "status":  # whether another status can be set is not determined
+            may_have_ended = self.has_ended or (self.is_running and after["status"] in TERMINAL)
+            return named[name] == "cancelled" and not may_have_ended
         if name in newer_properties() and name not in after:
             return False
-        if name == "status":  # whether another status can be set is not determined
-            return asked == "cancelled" and not self.has_ended and not (self.is_running and after["status"] in TERMINAL)
         # The run may have written another result since.
-        return not (may_have_moved and name in RESULTS and self.status != after["status"])
+        return name not in RESULTS or self.status == after["status"] or not self.may_have_moved(after, named)
 
-    def _kept_by_update(
-        self, named: Collection[str], after: Mapping[str, Any], *, may_have_moved: bool
-    ) -> dict[str, None]:
+    def _kept_by_update(self, named: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         """Return the fields that an update must not change, since it does not name them."""
         kept = [*STABLE, "input_values", "pool_ids"]
-        if not may_have_moved:
+        if not self.may_have_moved(after, named):
             kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
         kept += ["machine_id"] if self.has_ended else []
-        return dict.fromkeys(
-            name for name in kept if name not in named and (name in after or name not in newer_properties())
-        )
+        return [name for name in kept if name not in named and (name in after or name not in newer_properties())]
 
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
