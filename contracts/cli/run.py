@@ -101,8 +101,7 @@ def check_target(
         result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found)
         shown.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
         result, cut_short = _cleaned_up(target, guard, result)
-        needs_exchanges = any(name in WITH_EXCHANGES for name, _ in check_options.reports)
-        exchanges = tuple(guard.exchanges) if needs_exchanges else ()
+        exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
     report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
@@ -157,11 +156,7 @@ def mask_of(target: Target) -> Mask:
 
 
 def _judged(
-    target: Target,
-    guard: Guard,
-    judge_all: Callable[[Guard], CheckResult],
-    rules: Sequence[str],
-    found: Sequence[Finding],
+    target: Target, guard: Guard, judge_all: Callable[[Guard], CheckResult], rules: Sequence[str], found: list[Finding]
 ) -> tuple[CheckResult, str | None, bool]:
     """Return the result, why the target could not be checked, and whether Ctrl-C ended the check. `found` are the
     findings until then.
