@@ -40,9 +40,7 @@ class Request:
         return header_in(self.headers, name)
 
     def with_header(self, name: str, value: str | None) -> Request:
-        """Return the request with this header in place of the first one of that name, else at the end; None removes
-        it.
-        """
+        """Return the request with this header in place of one of that name, or at the end; None removes it."""
         names = [key.lower() for key, _ in self.headers]
         at = names.index(name.lower()) if name.lower() in names else len(names)
         new = () if value is None else ((name, value),)

@@ -54,12 +54,7 @@ class OutOfTime(Exception):
 
 
 INTERNAL_ERRORS: Final = (
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    UnboundLocalError,
+    *(LookupError, ArithmeticError, TypeError, AttributeError, ValueError, UnboundLocalError),
     RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
 )
 """After a broken rule, or in a case that was shrunk, a scenario may not find what it expects."""

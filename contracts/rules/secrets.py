@@ -129,9 +129,8 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
 
 
 def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str]) -> None:
-    secrets = [
-        value for name, value in context.placeholders.items() if name.startswith("secret") and isinstance(value, str)
-    ]
+    filled = context.placeholders.items()
+    secrets = [value for name, value in filled if name.startswith("secret") and isinstance(value, str)]
     deep = ("deep_search", "true")
     searches = [([("search", secret), *more]) for secret in secrets[:2] for more in ([], [deep])]
     searches += [[("search", secret[4:-4]), deep] for secret in secrets[:1]]

@@ -48,9 +48,8 @@ def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
         if is_offered(check, operation):
             bodies = [Body(body) for body in _bodies(operation, references)]
             # One by one where a body that is accepted changes the run of the case.
-            yield from (
-                Writes(operation, tuple(some)) for some in batches(bodies, 1 if operation in CHANGING_WRITES else 9)
-            )
+            size = 1 if operation in CHANGING_WRITES else 9
+            yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
 
 
 def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, Any]]:
