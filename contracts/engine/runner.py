@@ -325,14 +325,11 @@ class Search:
             self.check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
-        finding = finding_of(
-            final,
-            self._shown_exchanges(final, before),
-            passed,
-            secrets=self.check.canaries.forms,
-            stable=stable,
-            intermittent=not stable and (violated.is_proof or under_load is not None),
-        )
+        shown, sent = (*self._sources(final), *final.exchanges), (*before, *final.all_exchanges)
+        exchanges = repro_of(shown, sent, self.check.guard.exchanges, replaceable=self.check.replaceable_ids)
+        intermittent = not stable and (violated.is_proof or under_load is not None)
+        secrets = self.check.canaries.forms
+        finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)
         # Also the case as it was found: the smallest one may fail because of what was sent before.
         shown_by = [found, *([origin] if found != origin else [])]
         others = [] if stable else [(other.name, of) for other, of in beside]
@@ -359,12 +356,6 @@ class Search:
         again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
         # If it does not fail again, it was shrunk so far that it fails only by chance.
         return ((scenario, case), confirmed) if again is None else ((scenario, smaller), again)
-
-    def _shown_exchanges(self, final: RuleViolated, before: Sequence[Exchange]) -> tuple[Exchange, ...]:
-        """Return the exchanges that reproduce the violation; `before` were sent before those of its case."""
-        shown = (*self._sources(final), *final.exchanges)
-        recorded = self.check.guard.exchanges
-        return repro_of(shown, (*before, *final.all_exchanges), recorded, replaceable=self.check.replaceable_ids)
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""

@@ -170,9 +170,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
         run_id = _a_run(context)
         if operation == "retry_run" and "run" in context.placeholders:
             context.call("update_run", run_id, body={"status": "cancelled"})
-        if operation in _CHANGING_BODIES:
-            return request_for(operation, run_id, body=_CHANGING_BODIES[operation])
-        return request_for(operation, run_id, query=case.query)
+        return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(context))
     if "{" in template:

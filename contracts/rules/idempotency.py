@@ -75,10 +75,8 @@ def keyed_request(
     if operation in _ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
         if name not in context.placeholders:
-            run = (
-                create_changeable_run(context, operation) if token == TOKEN else {"id": _their_run(context, operation)}
-            )
-            context.placeholders[name] = run["id"]
+            made = create_changeable_run(context, operation)["id"] if token == TOKEN else _their_run(context, operation)
+            context.placeholders[name] = made
         ids = (context.placeholder(name),)
     key = str(context.fill(key))
     if operation == "delete_run":

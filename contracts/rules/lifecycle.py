@@ -39,19 +39,6 @@ _DELETE_RUN_COUNT = 8
 """How many runs are created to be deleted when they have ended: only some have output. Shrinking cannot reduce it."""
 
 
-Change = Literal[
-    "",
-    "cancel running",
-    "retry running",
-    "update active",
-    "cancel waiting",
-    "delete waiting",
-    "delete active",
-    "retry ended",
-    "delete ended",
-]
-
-
 @dataclass(frozen=True)
 class LifecycleCase(RunCase):
     """`count` runs, or a chain, are read until they have ended. In between or afterwards, some of them are changed."""
@@ -70,7 +57,8 @@ class LifecycleCase(RunCase):
     """How many of the runs are cancelled and retried before they are watched."""
     cancelled: int | None = None
     """The index of a run that is cancelled at once."""
-    change: Change = ""
+    change: str = ""
+    """The name of what is done with some of the runs, before or after their end."""
 
 
 def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
@@ -142,8 +130,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     watched, offers = create_watched_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
-    change_active = _CHANGES_OF_ACTIVE.get(case.change)
-    deleted = None if change_active is None else change_active(watched)
+    is_of_active = case.change and case.change not in _CHANGES_OF_ENDED
+    deleted = _CHANGES_OF_ACTIVE[case.change](watched) if is_of_active else None
     end = time.monotonic() + (_TIMEOUT_TO_DELETE_S if case.change == "delete ended" else _TIMEOUT_S)
     pause = 0.02
     while time.monotonic() < end and not watched.have_ended:
@@ -325,7 +313,7 @@ def _delete_ended(watched: WatchedRuns) -> None:
         attachments_gone(run, outputs)
 
 
-_CHANGES_OF_ACTIVE: Final[dict[Change, Callable[[WatchedRuns], list[TrackedRun] | None]]] = {
+_CHANGES_OF_ACTIVE: Final[dict[str, Callable[[WatchedRuns], list[TrackedRun] | None]]] = {
     "cancel running": functools.partial(_cancel_running, retries=False),
     "retry running": functools.partial(_cancel_running, retries=True),
     "update active": _update_active,
@@ -334,7 +322,7 @@ _CHANGES_OF_ACTIVE: Final[dict[Change, Callable[[WatchedRuns], list[TrackedRun] 
     "delete active": _delete_active,
 }
 """What is done before the runs have ended. A change that deletes some returns them."""
-_CHANGES_OF_ENDED: Final[dict[Change, tuple[str, Callable[[WatchedRuns], None]]]] = {
+_CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[WatchedRuns], None]]]] = {
     "retry ended": ("retry_run", _retry_ended),
     "delete ended": ("delete_run", _delete_ended),
 }
