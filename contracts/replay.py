@@ -12,16 +12,17 @@ from typing import Any, Final
 
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.core.target import Target
-from contracts.engine import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated, Scenario, ScenarioCase
+from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated, Scenario, ScenarioCase
 from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
 from contracts.engine.repro import ids_in, is_read
 from contracts.engine.resend import RESENT, ResentCase
-from contracts.engine.runner import INTERNAL_ERRORS, SINGLE_REQUEST
+from contracts.engine.results import NOT_JUDGED, why_not_judged
+from contracts.engine.runner import SINGLE_REQUEST
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
-from contracts.guard import Guard, NoAnswer, Refused
+from contracts.guard import Guard
 from contracts.rules import SCENARIOS
 
 INTERMITTENT_ATTEMPTS: Final = 12
@@ -42,10 +43,8 @@ def replay(
     on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> CheckResult:
     """Return a result that is failed if the finding still shows, else passed. It has the same form as the result of a
-    check. `rules` has no effect.
-
-    Raises:
-        CouldNotCheck: the target cannot be checked, or nothing that was sent could be judged by the rule.
+    check. `rules` has no effect. Raises CouldNotCheck if the target cannot be checked, or nothing that was sent could
+    be judged by the rule.
     """
     if not finding.dedup_key:
         raise CouldNotCheck("the report does not say how the finding is recognised: check the target again")
@@ -130,14 +129,10 @@ class _Replay:
             scenario.run(CaseContext(check, only=self._finding.dedup_key, name=name), case)
         except RuleViolated as violated:
             return violated
-        except (Inconclusive, Refused) as reason:
-            self.problems[str(reason)] = None
-        except NoAnswer as reason:
-            self.problems[f"no answer: {reason}"] = None
+        except NOT_JUDGED as error:
+            self.problems[why_not_judged(error)] = None
         except OutOfTime:
             self.problems[f"the time was over after {check.target.max_time_s:g} s"] = None
-        except INTERNAL_ERRORS as error:
-            self.problems[f"the scenario {scenario.name!r} cannot continue after an answer: {error!r}"] = None
         else:
             self.judged |= check.judged[rule] > judged_before
         return None

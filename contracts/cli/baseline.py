@@ -39,10 +39,8 @@ class Baseline:
 
     @classmethod
     def from_path(cls, path: Path) -> Baseline:
-        """Read a baseline file. A missing file is an empty baseline; the first --update-baseline creates it.
-
-        Raises:
-            click.UsageError: the file cannot be read, is not YAML, or has an invalid entry.
+        """Read a baseline file. A missing file is an empty baseline; the first --update-baseline creates it. Raises
+        click.UsageError if the file cannot be read, is not YAML, or has an invalid entry.
         """
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -14,10 +14,8 @@ from contracts.report.report import json_text
 
 
 def print_coverage(path: Path | None, rules: Mapping[str, Any], *, as_json: bool) -> None:
-    """Without `path`, print what a whole check of a healthy server judges, without counts.
-
-    Raises:
-        click.UsageError: the report cannot be used.
+    """Without `path`, print what a whole check of a healthy server judges, without counts. Raises click.UsageError if
+    the report cannot be used.
     """
     recorded = read_report(path).coverage if path is not None else recorded_coverage()
     coverage = list(coverage_of(recorded, {rule.id: rule.value_fields for rule in rules.values()}))

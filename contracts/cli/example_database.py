@@ -15,10 +15,8 @@ _PREFIXES = ("redis://", "rediss://", "unix://")
 
 
 def use_example_database(where: str) -> None:
-    """Make Hypothesis use the database at `where` (a Redis URL or a directory) in addition to its default one.
-
-    Raises:
-        click.UsageError: the Redis client is not installed, or the Redis does not answer.
+    """Make Hypothesis use the database at `where` (a Redis URL or a directory) in addition to its default one. Raises
+    click.UsageError if the Redis client is not installed, or the Redis does not answer.
     """
     from hypothesis import settings
     from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase

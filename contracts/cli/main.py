@@ -23,15 +23,15 @@ from contracts.cli.options import (
     DURATION,
     GROUPS_OF_CHECK,
     CheckOptions,
+    add_check_options,
+    add_target_options,
     base_url,
-    check_options,
     known_rule,
     option,
     options_from,
     readable_ca_bundle,
     selected_rules,
     target_from,
-    target_options,
     token_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
@@ -113,7 +113,7 @@ contracts check https://api.example.com --allow-writes --base-request known-good
 """,
 )
 @click.argument("url", envvar="CONTRACTS_URL")
-@check_options
+@add_check_options
 @click.option("--plan", is_flag=True, help="Show what would be sent and what it could cost at most; send nothing.")
 @click.pass_context
 def check(context: click.Context, /, **flags: Any) -> None:
@@ -141,7 +141,7 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 )
 @click.argument("url", envvar="CONTRACTS_URL")
 @click.option("--for", "for_s", type=DURATION, default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
-@check_options
+@add_check_options
 @click.pass_context
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
@@ -167,7 +167,7 @@ contracts replay report.json b82540fc --url http://127.0.0.1:8000
 @click.argument("report", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("fingerprint")
 @click.option("--url", envvar="CONTRACTS_URL", show_envvar=True, help="Another server. Default: that of the report.")
-@target_options
+@add_target_options
 @click.pass_context
 def replay(context: click.Context, /, report: Path, fingerprint: str, **flags: Any) -> None:
     """Sends a finding of the JSON report REPORT again.

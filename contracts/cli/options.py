@@ -234,11 +234,11 @@ GROUPS_OF_CHECK = {
 }
 
 
-def check_options(command: _F) -> _F:
+def add_check_options(command: _F) -> _F:
     return _with(_FLAGS, command)
 
 
-def target_options(command: _F) -> _F:
+def add_target_options(command: _F) -> _F:
     """Add the flags about the target, and how much is sent to it."""
     return _with(_TARGET_FLAGS, command)
 
@@ -250,10 +250,8 @@ def _with(flags: Sequence[Callable[[_F], _F]], command: _F) -> _F:
 
 
 def target_from(flags: dict[str, Any]) -> Target:
-    """Return the target that the flags describe.
-
-    Raises:
-        click.UsageError: a flag is invalid, or the flags contradict each other.
+    """Return the target that the flags describe. Raises click.UsageError if a flag is invalid, or the flags contradict
+    each other.
     """
     url = base_url(flags["url"])
     profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
@@ -302,11 +300,8 @@ def target_from(flags: dict[str, Any]) -> Target:
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
-    """Return the options that the flags describe.
-
-    Raises:
-        click.UsageError: a rule is unknown (the message suggests a similar one), the flags contradict each other, or no
-            rule is left to check.
+    """Return the options that the flags describe. Raises click.UsageError if a rule is unknown (the message suggests a
+    similar one), the flags contradict each other, or no rule is left to check.
     """
     chosen = {
         flag: tuple(known_rule(rule, known_rules) for rule in flags[flag])

@@ -48,10 +48,8 @@ class RuleVerdict:
 
 
 def begin(config: pytest.Config) -> None:
-    """Set up the check of this session, if the flags or the environment give a URL.
-
-    Raises:
-        pytest.UsageError: the flags are invalid.
+    """Set up the check of this session, if the flags or the environment give a URL. Raises pytest.UsageError if the
+    flags are invalid.
     """
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None:

@@ -18,10 +18,8 @@ from contracts.report.text import render_finding
 
 
 def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: Mapping[str, RuleText]) -> Checked:
-    """Send the finding again, and print whether it still shows.
-
-    Raises:
-        click.UsageError: the report or a flag cannot be used, or the fingerprint is not that of one finding.
+    """Send the finding again, and print whether it still shows. Raises click.UsageError if the report or a flag cannot
+    be used, or the fingerprint is not that of one finding.
     """
     report = read_report(path)
     finding = _finding_of(report, fingerprint, path)

@@ -26,7 +26,7 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult, VerdictName
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
-from contracts.report import FORMATS
+from contracts.report import FORMATS, WITH_EXCHANGES
 from contracts.report.masking import Mask
 from contracts.report.report import Report, RuleText, worst_first
 
@@ -73,17 +73,12 @@ def check_target(
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
     """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
-    none. `on_finding` is called with each stable finding, masked.
-
-    Raises:
-        CouldNotCheck: the journal cannot be written. Without it, nothing may be created.
+    none. `on_finding` is called with each stable finding, masked. Raises CouldNotCheck if the journal cannot be
+    written: without it, nothing may be created.
     """
     started_at = datetime.now(UTC)
     selected = selected_rules(check_options, tuple(rules))
     found: list[Finding] = []
-    problem: str | None = None
-    interrupted = False
-    verdict: VerdictName
     shown = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
 
     def keep(finding: Finding) -> None:
@@ -95,32 +90,18 @@ def check_target(
             mask.learn(exchange.request for exchange in finding.exchanges)
             on_finding(mask.finding(finding))
 
+    def judge_all(guard: Guard) -> CheckResult:
+        if check_options.wait_s is not None:
+            wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
+        if progress is not None:
+            progress.begin(lambda: guard.spent)
+        return judge_rules(target, guard, rules=selected, progress=shown.show_step, on_finding=keep)
+
     with terminated_as_interrupted(), _open_guard(target) as guard:
-        try:
-            if check_options.wait_s is not None:
-                wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
-            if progress is not None:
-                progress.begin(lambda: guard.spent)
-            result = judge_rules(target, guard, rules=selected, progress=shown.show_step, on_finding=keep)
-        except CouldNotCheck as error:
-            problem = " ".join(str(error).split())
-            result = _unfinished(target, selected or tuple(rules), guard, (), verdict="could_not_check", why=problem)
-        except KeyboardInterrupt:
-            interrupted = True
-            verdict = "failed" if any(finding.fails for finding in found) else "incomplete"
-            result = _unfinished(target, selected or tuple(rules), guard, found, verdict=verdict, why="interrupted")
-        except BaseException:
-            # An internal error is raised unchanged, after the cleanup.
-            _clean_up(target, guard)
-            raise
+        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found)
         shown.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
-        left, cut_short = _clean_up(target, guard)
-        unknown = bool(guard.left_unknown or guard.possibly_left)
-        notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
-        spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
-        verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
-        result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
-        exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
+        result, cut_short = _cleaned_up(target, guard, result)
+        exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
     report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
@@ -172,6 +153,36 @@ def mask_of(target: Target) -> Mask:
     mask = Mask({token: placeholder for token, placeholder in tokens.items() if token}, url=target.url)
     mask.learn_body(target.base_request)
     return mask
+
+
+def _judged(
+    target: Target, guard: Guard, judge_all: Callable[[Guard], CheckResult], rules: Sequence[str], found: list[Finding]
+) -> tuple[CheckResult, str | None, bool]:
+    """Return the result, why the target could not be checked, and whether Ctrl-C ended the check. `found` are the
+    findings until then.
+    """
+    try:
+        return judge_all(guard), None, False
+    except CouldNotCheck as error:
+        problem = " ".join(str(error).split())
+        return _unfinished(target, rules, guard, (), verdict="could_not_check", why=problem), problem, False
+    except KeyboardInterrupt:
+        verdict: VerdictName = "failed" if any(finding.fails for finding in found) else "incomplete"
+        return _unfinished(target, rules, guard, found, verdict=verdict, why="interrupted"), None, True
+    except BaseException:
+        # An internal error is raised unchanged, after the cleanup.
+        _clean_up(target, guard)
+        raise
+
+
+def _cleaned_up(target: Target, guard: Guard, result: CheckResult) -> tuple[CheckResult, bool]:
+    """Clean up. Return the result with what is left, and whether Ctrl-C ended the cleanup."""
+    left, cut_short = _clean_up(target, guard)
+    unknown = bool(guard.left_unknown or guard.possibly_left)
+    notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
+    spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
+    verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
+    return dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes), cut_short
 
 
 def _clean_up(target: Target, guard: Guard) -> tuple[int, bool]:
@@ -232,10 +243,8 @@ def _unfinished(
 
 
 def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
-    """Check the report paths and the baseline, and open the example database, before the first request.
-
-    Raises:
-        click.UsageError: one of these fails.
+    """Check the report paths and the baseline, and open the example database, before the first request. Raises
+    click.UsageError if one of these fails.
     """
     writable(check_options.reports)
     if check_options.baseline is not None:
@@ -257,6 +266,6 @@ def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool)
 
 def write_reports(checked: Checked, check_options: CheckOptions) -> None:
     """Write the reports, those with all exchanges last: to mask and to write these may take long."""
-    for name, path in sorted(check_options.reports, key=lambda report: report[0] == "har"):
-        report = checked.with_exchanges() if name == "har" else checked.report
+    for name, path in sorted(check_options.reports, key=lambda report: report[0] in WITH_EXCHANGES):
+        report = checked.with_exchanges() if name in WITH_EXCHANGES else checked.report
         path.write_text(FORMATS[name](report), encoding="utf-8", newline="\n")

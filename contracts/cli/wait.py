@@ -20,10 +20,8 @@ def wait_for(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Wait until the target answers with any status. Sends no token.
-
-    Raises:
-        CouldNotCheck: no answer came within `for_s` seconds.
+    """Wait until the target answers with any status. Sends no token. Raises CouldNotCheck if no answer came within
+    `for_s` seconds.
     """
     from contracts.guard.upstream import Lost, Upstream, proxy_for  # needs the packages of the extra
 

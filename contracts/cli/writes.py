@@ -16,11 +16,8 @@ from contracts.openapi.schemas import body_schema, is_uuid, schema
 
 
 def base_request_from(path: Path) -> dict[str, Any]:
-    """Return the base request.
-
-    Raises:
-        click.UsageError: the file has no JSON object, a field that POST /v1/runs/bulk does not know, or a workflow_id
-            that is not a UUID.
+    """Return the base request. Raises click.UsageError if the file has no JSON object, a field that POST /v1/runs/bulk
+    does not know, or a workflow_id that is not a UUID.
     """
     document = _json_object(path)
     known = _fields("bulk_create_runs")

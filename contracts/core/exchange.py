@@ -5,10 +5,12 @@ guard replaces it with the secret when it sends the request. So no report, log o
 show a token.
 """
 
+from __future__ import annotations
+
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 TOKEN = "Bearer $TOKEN"
@@ -36,6 +38,13 @@ class Request:
 
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
+
+    def with_header(self, name: str, value: str | None) -> Request:
+        """Return the request with this header in place of one of that name, or at the end; None removes it."""
+        names = [key.lower() for key, _ in self.headers]
+        at = names.index(name.lower()) if name.lower() in names else len(names)
+        new = () if value is None else ((name, value),)
+        return replace(self, headers=(*self.headers[:at], *new, *self.headers[at + 1 :]))
 
     def json(self) -> Any:
         """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON, is nested too deeply, or has

@@ -16,7 +16,7 @@ from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import request_for
-from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
+from contracts.engine.results import CallResult, Evidence, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
@@ -56,7 +56,7 @@ class CaseContext:
         self.exchanges: list[Exchange] = []
         self.other_violations: list[tuple[Violation, Exchange]] = []
         """Violations other than the one that `only` asks for, and the exchange that was judged."""
-        self.named: dict[str, Any] = {}
+        self.placeholders: dict[str, Any] = {}
         """The placeholders so far and their values."""
         self.made_up = check.made_up() if name is None else check.made_up(name)
         self._last_secret: int | None = None
@@ -80,9 +80,9 @@ class CaseContext:
         return _PLACEHOLDER.sub(lambda match: str(self.placeholder(match.group(1))), text)
 
     def placeholder(self, name: str) -> Any:
-        if name not in self.named:
-            self.named[name] = self._make(name)
-        return self.named[name]
+        if name not in self.placeholders:
+            self.placeholders[name] = self._make(name)
+        return self.placeholders[name]
 
     def _make(self, name: str) -> Any:
         """Return a value for a placeholder.
@@ -183,7 +183,7 @@ class CaseContext:
             try:
                 self.judge(violation_of(found).rule, [violation_of(found)], *found.exchanges)
             except RuleViolated as violated:
-                violated.stable_without_repeat = found.certain
+                violated.must_not_repeat, violated.is_certain = True, found.certain
                 raise
 
     def _check_time(self) -> None:
@@ -238,17 +238,19 @@ class CaseContext:
         operation: str,
         *ids: str,
         query: Query = (),
-        after: Sequence[CallResult | Exchange] | None = None,
+        after: Evidence | None = None,
         **more: Any,
     ) -> CallResult:
-        """Send a valid request; the answer must be the documented success. `after` are the exchanges it depends on."""
+        """Send a valid request; the answer must be the documented success. `after` are the exchanges that a finding
+        shows before it; None means all of the case, `()` none.
+        """
         if operation in self.check.not_offered:
             raise Inconclusive(f"{operation} is not offered")
         result = self.call(operation, *ids, query=query, **more)
         self.expect_success(result, after)
         return result
 
-    def expect_success(self, result: CallResult, after: Sequence[CallResult | Exchange] | None = None) -> None:
+    def expect_success(self, result: CallResult, after: Evidence | None = None) -> None:
         operation = result.operation or ""
         shown = self.exchanges if after is None else [*after, result]
         rule = ANSWER_RULE.get(operation)
@@ -289,7 +291,7 @@ class CaseContext:
             if self.check.knows(violation) or self._is_ignored(violation):
                 return
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof, violated.made_up = is_proof, dict(self.named)
+        violated.is_proof, violated.placeholders = is_proof, dict(self.placeholders)
         others = [one for one, exchange in self.other_violations if exchange is judged]
         violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
         raise violated
@@ -416,7 +418,7 @@ class CaseContext:
         written = self.create("bulk_create_runs", body)
         if len(written.runs) != count:
             raise Inconclusive("a bulk create gives too few runs to go on with")
-        if not written.is_right:
+        if not written.runs_are_reliable:
             raise Inconclusive("a bulk create gives runs that break a rule already")
         return written
 

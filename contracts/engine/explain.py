@@ -24,7 +24,7 @@ def finding_of(
     """
     judged = violated.exchanges[-1] if violated.exchanges else None
     # Later requests may explain why the judged one fails.
-    failing = Attempt(_until(judged, violated.all_exchanges), violated.made_up)
+    failing = Attempt(_until(judged, violated.all_exchanges), violated.placeholders)
     near = neighbours(failing, passed) if stable else []
     why = guess(near)
     shown = (exchange_in_words(one.exchange) for one in near)

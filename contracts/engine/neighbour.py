@@ -33,10 +33,10 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True)
 class Attempt:
-    """The exchanges of one attempt at a case, and the texts that it made up."""
+    """The exchanges of one attempt at a case, and the values of its placeholders."""
 
     exchanges: Sequence[Exchange]
-    made_up: Mapping[str, Any] = field(default_factory=dict)
+    placeholders: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ class _Comparable:
 
 
 def _requests(attempt: Attempt) -> list[_Comparable]:
-    made_up = {str(value): f"«{name}»" for name, value in attempt.made_up.items() if len(str(value)) > _LONG}
-    return [_comparable(exchange.request, made_up) for exchange in attempt.exchanges]
+    names = {str(value): f"«{name}»" for name, value in attempt.placeholders.items() if len(str(value)) > _LONG}
+    return [_comparable(exchange.request, names) for exchange in attempt.exchanges]
 
 
-def _comparable(request: Request, made_up: Mapping[str, str]) -> _Comparable:
+def _comparable(request: Request, names: Mapping[str, str]) -> _Comparable:
     def plain(text: str) -> str:
-        for value, name in made_up.items():
+        for value, name in names.items():
             text = text.replace(value, name)
         return _MOMENT.sub(_kind_of_moment, _UUID.sub("«id»", text))
 

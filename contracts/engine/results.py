@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.exchange import Answer, Exchange
+from contracts.guard import NoAnswer, Refused
 from contracts.oracle import ParsedRequest, Violation, accepts, answer_in_words
 from contracts.oracle.refusal import refuses
 
@@ -23,16 +25,16 @@ class RuleViolated(AssertionError):
         self.rule, self.expected, self.got = violation.rule, violation.expected, violation.got
         self.exchanges = exchanges
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
-        self.made_up: dict[str, Any] = {}
+        self.placeholders: dict[str, Any] = {}
         """The placeholders of the case and their values."""
         self.same_answer: tuple[tuple[str, str], ...] = ()
         """The rules and causes of other violations that the last exchange shows in the same field."""
         self.is_proof = False
         """Whether one answer proves the violation, so that it counts even if it does not repeat."""
-        self.stable_without_repeat: bool | None = None
-        """None if the violation is reproduced before it is reported. A violation by unreported runs is not, since every
-        repeat would leave runs behind: then this says whether the finding is stable without a repeat.
-        """
+        self.must_not_repeat = False
+        """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
+        self.is_certain = False
+        """Whether a violation that must not repeat is stable nevertheless."""
 
     @property
     def cause(self) -> str:
@@ -49,6 +51,21 @@ class Inconclusive(Exception):
 
 class OutOfTime(Exception):
     """The time of the check is over."""
+
+
+INTERNAL_ERRORS: Final = (
+    *(LookupError, ArithmeticError, TypeError, AttributeError, ValueError, UnboundLocalError),
+    RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
+)
+"""After a broken rule, or in a case that was shrunk, a scenario may not find what it expects."""
+NOT_JUDGED: Final = (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS)
+"""What ends a case without a judgement, apart from the end of the time."""
+
+
+def why_not_judged(error: Exception) -> str:
+    if isinstance(error, INTERNAL_ERRORS):
+        return f"the scenario cannot continue after this answer: {error!r}"
+    return f"no answer: {error}" if isinstance(error, NoAnswer) else str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +109,20 @@ class CallResult:
         return self.body if self.accepted and isinstance(self.body, dict) else None
 
 
+Evidence = Sequence[CallResult | Exchange]
+"""The exchanges that a finding shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """A judged write. `is_right` is true if it broke no rule, so that the case can rely on its runs."""
+    """A judged write. `runs_are_reliable` is true if the answer is as the contract says, so that a case can build on
+    its runs.
+    """
 
     parsed: ParsedRequest
     result: CallResult
     runs: tuple[dict[str, Any], ...]
-    is_right: bool
+    runs_are_reliable: bool
 
     @property
     def ids(self) -> list[str]:

@@ -26,10 +26,9 @@ from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, Part, PartQueue, RunningCase, run_in_parallel
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
-from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, CallResult, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.shrink import shrink
-from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import Violation, read_request
 
@@ -37,6 +36,8 @@ MAX_TRIES: Final = 120
 """Tries to shrink one case."""
 MAX_SHRINK_REQUESTS: Final = 800
 """Requests to shrink one case: a case of many requests gets fewer tries."""
+LEAST_TO_SHRINK_S: Final = 2.0
+"""With less time left, a case is not shrunk further."""
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
 TIME_WAS_OVER: Final = "the time was over"
@@ -45,15 +46,6 @@ MAX_UNSTABLE_IN_ALL: Final = 8
 """After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
 whole check, all scenarios do. Until then another scenario may have a case that shows the cause each time.
 """
-INTERNAL_ERRORS: Final = (
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    UnboundLocalError,
-    RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
-)
 
 
 class _WaitingCase(NamedTuple):
@@ -118,7 +110,7 @@ class Search:
                 self.tried[scenario.name] += not waiting.is_repeat
                 if violated is None:
                     continue
-                self._confirm_if_new(scenario, case, violated, ())
+                self._confirm((scenario, case), violated, ())
                 if not waiting.is_repeat and self._is_known(scenario, violated):
                     # Look for violations that this one hid, in parallel with the other cases: here they would wait.
                     self._begin(scenario, case, is_repeat=True)
@@ -202,19 +194,12 @@ class Search:
         try:
             scenario.run(context, case)
             if not context.other_violations:
-                on_pass(Attempt(tuple(context.exchanges), dict(context.named)))
+                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders)))
         except RuleViolated as violated:
             return violated
-        except Inconclusive as reason:
-            self.skipped.setdefault(scenario.name, str(reason))
-        except Refused as refusal:
-            self.skipped.setdefault(scenario.name, str(refusal))
-        except NoAnswer as reason:
-            self.skipped.setdefault(scenario.name, f"no answer: {reason}")
-        except INTERNAL_ERRORS as error:
-            # After a broken rule, or in a case that was shrunk, a scenario may not find what it expects.
-            self.skipped.setdefault(scenario.name, f"the scenario cannot continue after this answer: {error!r}")
-            if only is None:
+        except NOT_JUDGED as error:
+            self.skipped.setdefault(scenario.name, why_not_judged(error))
+            if only is None and isinstance(error, INTERNAL_ERRORS):
                 self.check.note_internal_error(scenario.name, error)
         finally:
             on_end(len(context.exchanges))
@@ -280,23 +265,13 @@ class Search:
         `beside` are cases that ran at the same time.
         """
         for _ in range(2 * MAX_CAUSES):
-            self._confirm_if_new(scenario, case, violated, beside)
+            self._confirm((scenario, case), violated, beside)
             if not self._is_known(scenario, violated):
                 return
             again = self._outcome(scenario, case)
             if again is None or self._is_known(scenario, again):
                 return
             violated = again
-
-    def _confirm_if_new(
-        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
-    ) -> None:
-        if not self._is_known(scenario, violated):
-            try:
-                self._confirm(scenario, case, violated, beside)
-            except OutOfTime:
-                self._keep_unrepeated(violated, stable=False)
-                raise
 
     def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
         """Return whether cases of this scenario can find out nothing more about it."""
@@ -308,71 +283,79 @@ class Search:
         unstable = self._unstable.get((violation.rule, violation.cause))
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
-    def _confirm(
-        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
-    ) -> None:
+    def _confirm(self, found: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
+        """Repeat a new violation, unless its rule has enough findings, or a repeat would leave runs behind."""
+        known = self.check.known_violations
+        if self._is_known(found[0], violated):
+            return
+        if sum(rule == violated.rule for rule, _ in known) >= MAX_CAUSES:
+            known.add((violated.rule, violated.cause))
+        elif violated.must_not_repeat:
+            self._keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
+        else:
+            try:
+                self._repeat(found, violated, beside)
+            except OutOfTime:
+                self._keep_unrepeated(violated, stable=False)
+                raise
+
+    def _repeat(self, origin: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable."""
-        check = self.check
-        first = (violated.rule, violated.cause)
-        if sum(rule == violated.rule for rule, _ in check.known_violations) >= MAX_CAUSES:
-            check.known_violations.add(first)
-            return
-        if violated.stable_without_repeat is not None:
-            why = "that would leave more runs behind"
-            self._keep_unrepeated(violated, stable=violated.stable_without_repeat, why=why)
-            return
+        first, first_key = (violated.rule, violated.cause), violated.dedup_key
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
-        origin, first_key = (scenario, case), violated.dedup_key
+        found = origin
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
-            scenario, case, violated = alone
-        key = violated.dedup_key
-        passed: list[Attempt] = []
+            found, violated = alone
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
+        passed: list[Attempt] = []
+        confirmed = self._reproduce([found], violated.dedup_key)
+        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
+        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
+        if confirmed is not None and not is_broken_by_a_write and not found[0].waits:
+            found, confirmed = self._shrink(*found, confirmed, passed, enough)
+        under_load = None
+        if beside and confirmed is None and self._requests_for_findings < enough:
+            under_load = self._reproduce([origin, *beside], first_key)
+        stable, final = confirmed is not None, confirmed or under_load or violated
+        self._unstable[first][origin[0].name] += not stable
+        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
+            self.check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
+        if is_broken_by_a_write:
+            final = violated  # the write that caused it was sent before the first failure
+        shown, sent = (*self._sources(final), *final.exchanges), (*before, *final.all_exchanges)
+        exchanges = repro_of(shown, sent, self.check.guard.exchanges, replaceable=self.check.replaceable_ids)
+        intermittent = not stable and (violated.is_proof or under_load is not None)
+        secrets = self.check.canaries.forms
+        finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)
+        # Also the case as it was found: the smallest one may fail because of what was sent before.
+        shown_by = [found, *([origin] if found != origin else [])]
+        others = [] if stable else [(other.name, of) for other, of in beside]
+        reproductions = tuple(each for by, one in shown_by for each in reproduction_of(by.name, one, others))
+        why = "" if stable or self.check.time_left > 0 else TIME_WAS_OVER
+        self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
+
+    def _shrink(
+        self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], enough: int
+    ) -> tuple[ScenarioCase, RuleViolated]:
+        """Return the smallest case that repeats the violation, and what it shows. Smaller ones that pass are added to
+        `passed`. No more are tried after `enough` requests.
+        """
+        key = confirmed.dedup_key
 
         def still_fails(candidate: Any) -> bool:
-            if self._requests_for_findings >= enough or check.time_left < 2:
+            if self._requests_for_findings >= enough or self.check.time_left < LEAST_TO_SHRINK_S:
                 return False
             with contextlib.suppress(OutOfTime):
                 return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
             return False
 
-        confirmed = self._reproduce([(scenario, case)], key)
-        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
-        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
-            smaller = shrink(case, still_fails, tries=MAX_TRIES)
-            again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
-            if again is not None:  # else it was shrunk so far that it fails only by chance
-                case, confirmed = smaller, again
-        stable = confirmed is not None
-        repeated_under_load = None
-        if beside and not stable and self._requests_for_findings < enough:
-            repeated_under_load = self._reproduce([origin, *beside], first_key)
-        final = confirmed or repeated_under_load or violated
-        intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
-        self._unstable[first][origin[0].name] += not stable
-        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
-            check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
-        if is_broken_by_a_write:
-            final = violated  # the write that caused it was sent before the first failure
-        all_exchanges = (*before, *final.all_exchanges)
-        shown = (*self._sources(final), *final.exchanges)
-        exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = finding_of(
-            final, exchanges, passed, secrets=check.canaries.forms, stable=stable, intermittent=intermittent
-        )
-        # Also the case as it was found: the smallest one may fail because of what was sent before.
-        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
-        reproductions = [
-            each
-            for by, one in shown_by
-            for each in reproduction_of(by.name, one, () if stable else ((other.name, of) for other, of in beside))
-        ]
-        why = "" if stable or check.time_left > 0 else TIME_WAS_OVER
-        self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=tuple(reproductions)))
+        smaller = shrink(case, still_fails, tries=MAX_TRIES)
+        again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
+        # If it does not fail again, it was shrunk so far that it fails only by chance.
+        return ((scenario, case), confirmed) if again is None else ((scenario, smaller), again)
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""
@@ -411,7 +394,7 @@ class Search:
             self.investigate(UNREPORTED, None, violated)
             violated = self._outcome(UNREPORTED, None)
 
-    def _alone(self, violated: RuleViolated) -> tuple[Scenario[Any], Any, RuleViolated] | None:
+    def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
         """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
         if not violated.exchanges:
             return None
@@ -421,7 +404,7 @@ class Search:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
         found = self._outcome(SINGLE_REQUEST, case, only=violated.dedup_key)
-        return None if found is None else (SINGLE_REQUEST, case, found)
+        return None if found is None else ((SINGLE_REQUEST, case), found)
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read that succeeded before gets a 5xx: then a write in between has broken the target."""

@@ -114,21 +114,27 @@ class _Shrinker(Generic[C]):
         return without is not None and self._try_case(without)
 
     def _leaf(self, where: Where) -> None:
-        value, parent = _at(self.best, where), _at(self.best, where[:-1])
+        value = _at(self.best, where)
         if where[-1] == "content" and isinstance(value, str):
             # The content of a file: an empty file would be another case, and not every substring is valid base64.
             if len(value) > len(_A_FILE):
                 self._try(where, _A_FILE)
-        elif isinstance(value, str):
-            # It may name the kind of case or contain a placeholder: a substring would mean nothing.
-            # The lists of a case are tuples where their members are names.
-            is_name = _is_field(self.best, where) or (
-                isinstance(parent, tuple) and not (_is_pair(parent) and where[-1] and parent[0] not in _TAKE_NAMES)
-            )
-            if value and not is_name and "«" not in value:
-                self._text(where)
-        else:
+        elif not isinstance(value, str):
             self._number(where)
+        elif self._is_free_text(where):
+            self._text(where)
+
+    def _is_free_text(self, where: Where) -> bool:
+        """Return whether a substring of the text would mean something too."""
+        value, parent = _at(self.best, where), _at(self.best, where[:-1])
+        if not value or "«" in value:
+            return False  # nothing to shorten, or a placeholder
+        if _is_field(self.best, where):
+            return False  # it may name the kind of case
+        if not isinstance(parent, tuple):
+            return True  # a part of a JSON value
+        # The lists of a case are tuples where their members are names, or the name and the value of a parameter.
+        return _is_pair(parent) and where[-1] == 1 and parent[0] not in _TAKE_NAMES
 
     def _number(self, where: Where) -> None:
         value = _at(self.best, where)

@@ -107,7 +107,7 @@ class ModelRun(TrackedRun):
         if request is None or request.operation == "create_run_chain":
             return False
         written = self.context.write(request.operation, body=request.body, token=self.token)
-        if not written.runs or not written.is_right:
+        if not written.runs or not written.runs_are_reliable:
             return False
         run = KnownRun(written.runs[-1], written.parsed)
         read = self.context.call("get_run", run.id, token=self.token)

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.statuses import STATUSES
 from contracts.data.limits import MAX_KEY_LENGTH
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, Scenario
 from contracts.engine.context import SHORT
@@ -23,7 +24,7 @@ from contracts.guard.created import created_by
 from contracts.guard.effect import canonical
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
-from contracts.oracle import CREATES, STATUSES, KnownRun, accepts, read_request
+from contracts.oracle import CREATES, KnownRun, accepts, read_request
 from contracts.rules.authorization import rule_of_credentials
 from contracts.rules.http import judge_undocumented_method
 from contracts.rules.list_check import judge_list
@@ -166,7 +167,7 @@ def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
     if case.create is not None:
         _send_create(context, case.create, case.run)
-    if "run" in context.named:
+    if "run" in context.placeholders:
         known_resources.alive.add(context.placeholder("run"))
     for each in case.requests:
         request = each.to_request(context.fill)
@@ -186,9 +187,9 @@ def _send_create(context: CaseContext, create: RequestCase, run: int) -> None:
     if not made:
         raise Inconclusive(f"the create that a case begins with answers {result.status}")
     run_id, attachments = made[min(run, len(made) - 1)]
-    context.named["run"] = run_id
+    context.placeholders["run"] = run_id
     for number, attachment in enumerate(attachments):
-        context.named[f"attachment:{number}"] = attachment
+        context.placeholders[f"attachment:{number}"] = attachment
 
 
 # Judging

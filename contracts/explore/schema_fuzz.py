@@ -26,11 +26,11 @@ from typing import Final
 
 import contracts
 from contracts.core.exchange import Exchange
-from contracts.engine import CaseContext, CheckContext, Inconclusive, RuleViolated
-from contracts.engine.runner import INTERNAL_ERRORS, Search
+from contracts.engine import CaseContext, CheckContext, RuleViolated
+from contracts.engine.results import NOT_JUDGED
+from contracts.engine.runner import Search
 from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan
-from contracts.guard import NoAnswer, Refused
 from contracts.rules.writes import optional_ids
 
 JUDGES: Final = frozenset(
@@ -135,7 +135,7 @@ def _runs_for_schemathesis(context: CaseContext) -> tuple[list[str], list[str]]:
         if context.check.offers("update_run"):
             for run in runs[::3]:
                 context.call("update_run", run["id"], body={"status": "cancelled"})
-    except (RuleViolated, Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
+    except (RuleViolated, *NOT_JUDGED):
         return [], []
     attachments = [one for run in runs for one in run.get("input_attachment_ids") or () if isinstance(one, str)]
     return [run["id"] for run in runs], attachments
@@ -247,7 +247,7 @@ def _first_wanted(
                 return violated
             check.known_violations.add((violated.rule, violated.cause))
             continue
-        except (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
+        except NOT_JUDGED:
             return None
         return None
     return None

@@ -19,9 +19,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contracts.engine import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated
+from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated
 from contracts.engine.parallel import Part
-from contracts.engine.runner import INTERNAL_ERRORS, Search, quiet_settings
+from contracts.engine.results import NOT_JUDGED
+from contracts.engine.runner import Search, quiet_settings
 from contracts.explore.model import SEQUENCES, Model
 from contracts.explore.steps import (
     CREATE_FIELDS,
@@ -39,7 +40,6 @@ from contracts.explore.steps import (
     WriteStep,
     fixed_sequences,
 )
-from contracts.guard import NoAnswer, Refused
 from contracts.rules.run_events import CANCEL, DELETE, Event
 
 EXAMPLES: Final = 20
@@ -76,7 +76,7 @@ class Sequences(RuleBasedStateMachine):
             self._failed.append((SequenceCase(tuple(self._steps)), violated))
             self._model = None
             raise
-        except (Inconclusive, Refused, NoAnswer, OutOfTime, *INTERNAL_ERRORS):
+        except (OutOfTime, *NOT_JUDGED):
             self._model = None
 
     def _do(self, step: Step) -> MultipleResults[str]:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from contracts.core.exchange import TOKEN
+from contracts.core.statuses import TERMINAL
 from contracts.guard.concurrency import in_threads
 from contracts.guard.effect import path_of_run
 from contracts.guard.identity import CREATION_WINDOW_S, CheckIdentity, text_of
@@ -27,7 +28,6 @@ _MINIMAL_FIELDS: Final = "session_id"
 """The fields that a list always returns are enough; `fields` must name at least one more, since it cannot be empty."""
 _LAGS_S: Final = (0.5, 1.0, 2.0)
 """Pauses before reading a list again that still shows deleted runs."""
-_TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
 Authorizations = Sequence[str | None]
@@ -136,7 +136,7 @@ class Cleaner:
                 return False
             if run is not None and not self._identity.may_include(run, answer, self.client.clock.now()):
                 return True
-            cancelled = run is not None and text_of(run, "status") in _TERMINAL
+            cancelled = run is not None and text_of(run, "status") in TERMINAL
         if not cancelled and (self.client.is_shared or not self._support.offered):
             request("PATCH", path, authorization, _CANCEL)
             cancelled = True

@@ -290,7 +290,7 @@ class Guard:
         self._gate.check(masked, effect)
         if effect.creates and self.target.profile == "live" and not self.target.leave_runs and not self.offers_delete():
             raise NotAllowed("the target offers no delete: what a create makes would be left behind (--leave-runs)")
-        if "$SECOND_TOKEN" in (request.header("authorization") or "") and self.target.second_token is None:
+        if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
         watch = self._watch if effect.runs else None
         authorization = masked.header("authorization")

@@ -8,8 +8,8 @@ from contracts.guard.rate_limiter import Clock
 
 _GRACE_FOR_CREATES: Final = 1 / 3
 """The part of the grace period in which a create may still be answered, so that its runs can be cleaned up."""
-_GRACE_FOR_CLEANING: Final = 2 / 3
-"""The part of the grace period in which runs are deleted; the rest is for counting what is left."""
+_GRACE_FOR_COUNTING: Final = 1 / 3
+"""The part at its end that is kept for counting what is left: no run is deleted in it."""
 
 
 class Schedule:
@@ -40,5 +40,5 @@ class Schedule:
         """Return the time left for a request of the guard itself."""
         if self._cleaning_ends_at is None:
             return self.left_s()
-        reserved_s = 0.0 if method in SAFE_METHODS else self._cleaning_s * (1 - _GRACE_FOR_CLEANING)
+        reserved_s = 0.0 if method in SAFE_METHODS else self._cleaning_s * _GRACE_FOR_COUNTING
         return self._cleaning_ends_at - reserved_s - self._clock.monotonic()

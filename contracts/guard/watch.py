@@ -265,39 +265,51 @@ class Watch:
             latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
         )
         self._checked_kinds.update(map(self._kind_with_answer, pending))
-        found: list[_NewRun] = []
-        lists_complete = True
         if self._lag_s and not all(sent.reported for sent in pending):
             self._clock.sleep(self._lag_s)
         lists = tuple(self._known) if is_last else (e for sent in pending for e in self._lists_for(sent.authorization))
+        found: list[_NewRun] = []
+        lists_complete = True
         for authorization in dict.fromkeys(lists):
-            page = self._page_with_reported(
-                authorization, [sent for sent in pending if sent.authorization == authorization]
-            )
-            if page is None:
-                lists_complete = False
-                continue
-            exchange, runs = page
-            for run in self._new_runs(authorization, runs):
-                origin = self._matching_request(run, order)
-                is_proven = self._journal.record.identity.proves(run)
-                if is_proven or origin is not None:
-                    origin = origin or (pending or self._sent)[-1]
-                    found.append(_NewRun(run, origin, exchange, authorization, is_proven))
-                else:
-                    self._note_foreign(run)
+            in_list = self._new_in_list(authorization, pending, order)
+            found += in_list or ()
+            lists_complete &= in_list is not None
         if found:
             self._report(found)
             self._keep(found)
         if lists_complete:
             self._checked_refusals += sum(sent.refused for sent in pending)
+            if all(new.is_proven for new in found):
+                self._close_intents(pending)
         else:
             self.lists_are_reliable = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
-        if lists_complete and all(new.is_proven for new in found):
-            answered = [sent.intent for sent in pending if sent.intent is not None and sent.exchange is not None]
-            if settled := [intent for intent in answered if intent in self._journal.record.open_intents]:
-                self._journal.close_intents(settled)
+
+    def _new_in_list(self, authorization: str, pending: list[Sent], order: list[Sent]) -> list[_NewRun] | None:
+        """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` is
+        that in which the pending requests are tried as their origin.
+        """
+        page = self._page_with_reported(authorization, [one for one in pending if one.authorization == authorization])
+        if page is None:
+            return None
+        exchange, runs = page
+        found: list[_NewRun] = []
+        for run in self._new_runs(authorization, runs):
+            origin = self._matching_request(run, order)
+            is_proven = self._journal.record.identity.proves(run)
+            if is_proven or origin is not None:
+                origin = origin or (pending or self._sent)[-1]
+                found.append(_NewRun(run, origin, exchange, authorization, is_proven))
+            else:
+                self._note_foreign(run)
+        return found
+
+    def _close_intents(self, pending: list[Sent]) -> None:
+        """Close the intents of the requests that were answered."""
+        still_open = self._journal.record.open_intents
+        settled = [sent.intent for sent in pending if sent.exchange is not None and sent.intent in still_open]
+        if settled:
+            self._journal.close_intents(settled)
 
     def _keep(self, found: list[_NewRun]) -> None:
         for new in found:

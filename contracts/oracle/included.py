@@ -8,11 +8,12 @@ from contracts.oracle.run_list import items_in
 from contracts.oracle.violation import Violation
 
 INCLUDE_RULE = "READ-INCLUDE"
+JsonObject = Mapping[str, Any]
+Resources = Mapping[str, JsonObject]
+"""By id."""
 
 
-def included_violations(
-    answer: Mapping[str, Any], asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Violation]:
+def included_violations(answer: JsonObject, asked: Collection[str], known: Resources) -> Iterator[Violation]:
     """Judge `included` of a run or of a list of runs.
 
     `asked` are the values of `include`. `known` are resources by id, as reads show them: only the fields that do not
@@ -24,33 +25,43 @@ def included_violations(
         return  # judged by the schema
     runs = items_in(answer) if "items" in answer else [answer]
     kinds = _referenced(runs, asked, known)
+    yield from _missing(kinds, shown, known)
     ids = [str(one["id"]) for one in shown]
+    for number, (resource, one) in enumerate(zip(ids, shown, strict=True)):
+        if resource in ids[:number]:
+            yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
+        if resource not in kinds and not _may_be_more(runs, resource, asked, known):
+            cause = "a resource is included that was not asked for"
+            referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
+            yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
+        judges_pools = "machine.pools" in asked
+        yield from _different(one, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
+
+
+def _missing(kinds: Mapping[str, str], shown: Collection[JsonObject], known: Resources) -> Iterator[Violation]:
+    ids = {str(one["id"]) for one in shown}
     for resource, kind in kinds.items():
         if resource in known and resource not in ids:
             expected = f"{kind} {resource} in included"
             yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
-    for number, (resource, one) in enumerate(zip(ids, shown, strict=True)):
-        if resource in ids[:number]:
-            yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
-        kind = kinds.get(resource, "")
-        if not kind and not _may_be_more(runs, resource, asked, known):
-            cause = "a resource is included that was not asked for"
-            referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
-            yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
-        if kind in {"workflow", "machine"} and one["type"] != kind:
-            cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
-            yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
-        read = known.get(resource, {})
-        if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
-            name, problem = changed
-            cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
-            yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
-        shown_pools, read_pools = pool_ids_of(one), pool_ids_of(read)
-        are_known = shown_pools is not None and read_pools is not None
-        if "machine.pools" in asked and are_known and shown_pools != read_pools:
-            cause = "pools of an included machine read differently"
-            expected, got = (f"pools {', '.join(sorted(ids or ())) or 'none'}" for ids in (read_pools, shown_pools))
-            yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
+
+
+def _different(one: JsonObject, kind: str, read: JsonObject, *, judges_pools: bool) -> Iterator[Violation]:
+    """Judge an included resource by its kind, and by how a read shows it."""
+    resource = str(one["id"])
+    if kind in {"workflow", "machine"} and one["type"] != kind:
+        cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
+        yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
+    if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
+        name, problem = changed
+        cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
+        yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
+    shown_pools, read_pools = pool_ids_of(one), pool_ids_of(read)
+    are_known = shown_pools is not None and read_pools is not None
+    if judges_pools and are_known and shown_pools != read_pools:
+        cause = "pools of an included machine read differently"
+        expected, got = (f"pools {', '.join(sorted(ids or ())) or 'none'}" for ids in (read_pools, shown_pools))
+        yield Violation(INCLUDE_RULE, cause, f"{expected}, as a read shows them", got, field="pools")
 
 
 def pools_of(machine: Any) -> list[dict[str, Any]] | None:
@@ -65,9 +76,7 @@ def pool_ids_of(machine: Any) -> set[str] | None:
     return None if pools is None else {str(pool.get("id")) for pool in pools}
 
 
-def _referenced(
-    runs: Collection[Mapping[str, Any]], asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
+def _referenced(runs: Collection[JsonObject], asked: Collection[str], known: Resources) -> dict[str, str]:
     """Return the kinds of the resources to include, by id."""
     kinds: dict[str, str] = {}
     for run in runs:
@@ -81,9 +90,7 @@ def _referenced(
     return kinds
 
 
-def _may_be_more(
-    runs: Collection[Mapping[str, Any]], resource: str, asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
-) -> bool:
+def _may_be_more(runs: Collection[JsonObject], resource: str, asked: Collection[str], known: Resources) -> bool:
     """Return whether a resource may be included, though it need not be: the machine whose pools were asked for, and any
     pool if the pools of a machine are not known.
     """
@@ -92,6 +99,6 @@ def _may_be_more(
     return "machine.pools" in asked and (resource in machines or not are_known)
 
 
-def _in_words(shown: Collection[Mapping[str, Any]]) -> str:
+def _in_words(shown: Collection[JsonObject]) -> str:
     each = [f"{one['type']} {one['id']}" for one in shown]
     return f"included: {', '.join(each) or 'nothing'}"

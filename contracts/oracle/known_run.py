@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any, Final
 
+from contracts.core.statuses import TERMINAL
 from contracts.openapi.schemas import moment_of, newer_properties
 from contracts.oracle.answer_schema import is_run
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
 from contracts.oracle.run import (
+    PRECISION,
     STABLE,
-    TERMINAL,
     can_follow,
     changed_field,
     difference,
@@ -38,8 +38,6 @@ _SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
 _SET_BY_STATUS: Final = ("error", "output_data")
 _RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
-_PRECISION: Final = timedelta(milliseconds=1)
-"""A server may store a moment that an update gave in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -130,36 +128,41 @@ class KnownRun:
 
     def update_violations(self, body: Mapping[str, Any], after: Any) -> Iterator[Violation]:
         """Judge the answer to an update: the named fields have the new values, all others are as before."""
-        rule = "UPDATE-PARTIAL"
         if not is_run(after):
             return
-        may_have_moved = self.may_have_moved(after, body)
+        rule, may_gain = "UPDATE-PARTIAL", gains_inputs(self.created_by)
         named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
         for name, asked in named.items():
-            may_have_ended = self.has_ended or (self.is_running and after["status"] in TERMINAL)
-            if name == "status" and (asked != "cancelled" or may_have_ended):
-                continue  # whether another status can be set is not determined
-            if name in newer_properties() and name not in after:
-                continue
-            if may_have_moved and name in RESULTS and self.status != after["status"]:
-                continue  # the run may have written another value since
-            if not _is_as_asked(name, asked, after.get(name), may_gain=gains_inputs(self.created_by)):
+            is_set = self._is_set_by_update(name, named, after)
+            if is_set and not _is_as_asked(name, asked, after.get(name), may_gain=may_gain):
                 cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
                 got = difference(asked, after.get(name), name) or f"{name} {value_in_words(after.get(name))}"
                 yield Violation(rule, cause, f"{name} as asked", got, field=name)
-        kept = [*STABLE, "input_values", "pool_ids"]
-        if not may_have_moved:
-            kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
-        if self.has_ended:
-            kept.append("machine_id")
-            if after["status"] != self.status:
-                cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
-                yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
-        kept = [name for name in kept if name not in named and (name in after or name not in newer_properties())]
-        changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
+        if self.has_ended and after["status"] != self.status:
+            cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
+            yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
+        changed = changed_field(self.view, after, self._kept_by_update(named, after), may_gain=may_gain)
         if changed is not None:
             name, problem = changed
             yield Violation(rule, f"{name} changes too", f"{name} as before", problem, field=name)
+
+    def _is_set_by_update(self, name: str, named: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+        """Return whether the answer to an update must show the value that it names."""
+        if name == "status":  # whether another status can be set is not determined
+            may_have_ended = self.has_ended or (self.is_running and after["status"] in TERMINAL)
+            return named[name] == "cancelled" and not may_have_ended
+        if name in newer_properties() and name not in after:
+            return False
+        # The run may have written another result since.
+        return name not in RESULTS or self.status == after["status"] or not self.may_have_moved(after, named)
+
+    def _kept_by_update(self, named: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+        """Return the fields that an update must not change, since it does not name them."""
+        kept = [*STABLE, "input_values", "pool_ids"]
+        if not self.may_have_moved(after, named):
+            kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
+        kept += ["machine_id"] if self.has_ended else []
+        return [name for name in kept if name not in named and (name in after or name not in newer_properties())]
 
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
@@ -234,7 +237,7 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     if name in {"started_at", "ended_at"}:
         # A text that is not a complete timestamp has no defined meaning.
         at, kept = moment_of(asked), moment_of(got)
-        return at is None or (kept is not None and abs(at - kept) < _PRECISION)
+        return at is None or (kept is not None and abs(at - kept) < PRECISION)
     if asked in ([], {}) and got in (None, [], {}):
         return True
     if name == "input_values" and may_gain and isinstance(got, dict):

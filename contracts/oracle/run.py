@@ -6,21 +6,20 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from contracts.core.statuses import ACTIVE, TERMINAL
 from contracts.openapi.schemas import moment_of
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
 from contracts.oracle.wording import counted, keys_in_words, value_in_words
 
-TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
-STATUSES: Final = frozenset({"scheduling", "running", "running_checks"}) | TERMINAL
 _NEXT: Final = {
     "scheduling": {"running", "cancelled"},
-    "running": {"running_checks", "success", "task_failed", "error", "cancelled"},
-    "running_checks": {"success", "task_failed", "error", "cancelled"},
+    "running": {"running_checks", *TERMINAL},
+    "running_checks": TERMINAL,
 }
 
 _STAGE: Final = dict.fromkeys(("running", "running_checks"), "at work") | dict.fromkeys(
-    ("success", "task_failed", "error"), "ended"
+    TERMINAL - {"cancelled"}, "ended"
 )
 
 
@@ -106,6 +105,10 @@ STABLE: Final = (
 )
 """Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
+PRECISION: Final = timedelta(milliseconds=1)
+"""A server may store in milliseconds a moment that an update gives: each answer is off by less than this, and two that
+round differently by this.
+"""
 
 
 def stable_fields(parsed: ParsedRequest | None) -> tuple[str, ...]:
@@ -139,8 +142,8 @@ def changed_field(
         one, other = before.get(name), after.get(name)
         if one is other or (one in (None, [], {}) and other in (None, [], {})):
             continue
-        if name in _MOMENTS and _is_same_moment(one, other, timedelta(milliseconds=name != "created_at")):
-            continue  # a server may store in milliseconds the moments that an update gives
+        if name in _MOMENTS and _is_same_moment(one, other, timedelta() if name == "created_at" else PRECISION):
+            continue
         if name == "input_values":
             problem = input_difference(one, other, may_gain=may_gain)
         else:
@@ -184,7 +187,7 @@ def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violatio
 def status_schema_error(run: Mapping[str, Any]) -> str | None:
     """Describe how error or output_data contradict the status. Only for runs that no request has updated."""
     status, error, output = run.get("status"), run.get("error"), run.get("output_data")
-    if status in {"scheduling", "running", "running_checks"}:
+    if status in ACTIVE:
         if error:
             return f"an error while {status}"
         if output:

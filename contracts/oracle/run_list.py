@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from contracts.core.statuses import TERMINAL
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
-from contracts.oracle.run import TERMINAL, can_follow, stable_fields
+from contracts.oracle.run import can_follow, stable_fields
 from contracts.oracle.violation import Violation, returns_other_runs
 from contracts.oracle.wording import counted, run_in_words, value_in_words
 

@@ -18,5 +18,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "har": render_har,
     "markdown": render_markdown,
 }
+WITH_EXCHANGES = frozenset({"har"})
+"""The formats that show all exchanges of the check, not only those of the findings."""
 
-__all__ = ["FORMATS", "Report"]
+__all__ = ["FORMATS", "WITH_EXCHANGES", "Report"]

@@ -13,7 +13,7 @@ from contracts.core.exchange import Exchange, Headers
 from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.places import Places, body_lines
-from contracts.report.report import UNSTABLE, Report, project_version
+from contracts.report.report import Report, common_unstable_heading, project_version
 
 _VERDICTS: Final = {
     "passed": "Passed: nothing found",
@@ -32,7 +32,7 @@ def render_html(report: Report) -> str:
     verdict = _VERDICTS[report.result.verdict]
     if report.result.verdict == "passed" and report.result.baselined:
         verdict = "Passed: nothing new"
-    style, script = _file("page.css"), _file("page.js")
+    unstable, style, script = report.result.unstable, _file("page.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -45,16 +45,12 @@ def render_html(report: Report) -> str:
         *_groups(report),
         _SEARCH,
         *_findings("Findings", report.faults, report, explains=True),
-        *_findings(_unstable(report), report.result.unstable, report, explains=not report.result.findings),
+        *_findings(common_unstable_heading(unstable), unstable, report, explains=not report.result.findings),
         *_findings("Accepted by the baseline", report.result.baselined, report),
         *_rules(report.result.rules, report),
         f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
     ]
     return "\n".join(parts)
-
-
-def _unstable(report: Report) -> str:
-    return "Unstable" if any(finding.not_sent_again for finding in report.result.unstable) else UNSTABLE
 
 
 def _header(report: Report, verdict: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,11 +17,15 @@ from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.masking import Mask
 
-UNSTABLE: Final = "Unstable, did not repeat when sent again alone"
+_NOT_REPEATED: Final = "Unstable, did not repeat when sent again alone"
 
 
 def unstable_heading(finding: Finding) -> str:
-    return f"Unstable, not sent again: {finding.not_sent_again}" if finding.not_sent_again else UNSTABLE
+    return f"Unstable, not sent again: {finding.not_sent_again}" if finding.not_sent_again else _NOT_REPEATED
+
+
+def common_unstable_heading(findings: Iterable[Finding]) -> str:
+    return "Unstable" if any(finding.not_sent_again for finding in findings) else _NOT_REPEATED
 
 
 class RuleText(Protocol):

@@ -52,7 +52,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     offers = context.check.offers
     written = _create_with_files(context, case)
     created, runs = written.result, written.runs
-    if not written.is_right or not runs:
+    if not written.runs_are_reliable or not runs:
         return
     for run in [runs[index] for index in sorted({0, len(runs) // 2, len(runs) - 1})]:
         ids = run.get("input_attachment_ids") or []
@@ -105,7 +105,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             again = context.write("retry_run", written.ids[0], body=fields)
             if again.result.resource is None:
                 raise Inconclusive("a retry with files is refused")
-            return WriteResult(again.parsed, again.result, (again.result.resource,), again.is_right)
+            return WriteResult(again.parsed, again.result, (again.result.resource,), again.runs_are_reliable)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
             return create_chain(context, context.fill(body))

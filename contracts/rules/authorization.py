@@ -129,7 +129,7 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     for (rule, cause), headers in itertools.groupby(case.headers, rule_of_credentials):
         refused = []
         for header in headers:
-            result = context.send(_with_credentials(request, header))
+            result = context.send(request.with_header("Authorization", header))
             expected = "401 or 403, since the request has " + _PROBLEMS[rule]
             missing = result.status in {404, 405} and not context.check.offers(case.operation)
             holds = result.status in {401, 403} or missing
@@ -146,14 +146,7 @@ def run_health(context: CaseContext, case: HealthCase) -> None:
     context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
 
 
-def _with_credentials(request: Request, header: str | None) -> Request:
-    headers = [header for header in request.headers if header[0].lower() != "authorization"]
-    if header is not None:
-        headers.insert(0, ("Authorization", header))
-    return Request(request.method, request.path, tuple(headers), request.body)
-
-
-_CHANGES: Final[dict[str, Any]] = {
+_CHANGING_BODIES: Final[dict[str, Any]] = {
     "update_run": {"release_session_after": True},
     "retry_run": {"session_alias": STOLEN},
 }
@@ -175,11 +168,9 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
         )
     if "{run_id}" in template:
         run_id = _a_run(context)
-        if operation == "retry_run" and "run" in context.named:
+        if operation == "retry_run" and "run" in context.placeholders:
             context.call("update_run", run_id, body={"status": "cancelled"})
-        if operation in _CHANGES:
-            return request_for(operation, run_id, body=_CHANGES[operation])
-        return request_for(operation, run_id, query=case.query)
+        return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(context))
     if "{" in template:
@@ -196,7 +187,7 @@ def _a_run(context: CaseContext) -> str:
     if check.is_live or not check.may_create:
         return check.first_run or check.foreign_run or str(context.placeholder("unknown"))
     written = context.some_runs(1)
-    context.named["run"] = written.ids[0]
+    context.placeholders["run"] = written.ids[0]
     return written.ids[0]
 
 
@@ -215,12 +206,12 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
         made = [item for item in items if has_filter_value(item, "search", marker)]
         cause, got = "a refused create makes runs", counted(len(made), "new run")
         context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
-    elif operation == "delete_run" and "run" in context.named:
+    elif operation == "delete_run" and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         cause = "a refused delete is carried out"
         expected = "the run, since the delete was refused"
         context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
-    elif operation in {"update_run", "retry_run"} and "run" in context.named:
+    elif operation in {"update_run", "retry_run"} and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN

@@ -10,7 +10,7 @@ from contracts.data import file, limits, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation, counted, difference, value_in_words
+from contracts.oracle import ParsedRequest, Violation, counted, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
@@ -40,124 +40,142 @@ class ChainCase(Case):
 
 
 def run_chain(context: CaseContext, case: ChainCase) -> None:
-    check = context.check
     body = context.fill(case.body)
     written = context.write("create_run_chain", body=body)
     result = written.result
-    if not result.accepted or not written.parsed.is_valid or not written.is_right:
+    if not result.accepted or not written.parsed.is_valid or not written.runs_are_reliable:
         return
-    steps = body["steps"]
-    session, ids = result.body["session_id"], result.body["run_ids"]
-
-    def require(holds: bool, cause: str, expected: str, got: str, *reads: CallResult) -> None:
-        context.require(holds, "CHAIN-RULES", cause, expected, got, result, *reads)
-
-    require(len(ids) == len(steps), "not one run per step", counted(len(steps), "run id"), counted(len(ids), "run id"))
-    require(len(set(ids)) == len(ids), "one run for several steps", "a run of its own for each step", "a run id twice")
-    joins = body.get("session_id")
-    with check.lock:
-        old = [one for one in ids if one in check.seen.runs]
-        check.seen.runs.update(dict.fromkeys(ids, result))
-        known_session = session in check.seen.sessions and joins is None
-        check.seen.sessions.setdefault(session, result)
-    got = f"run id {next(iter(old), '')} of an earlier answer"
-    require(not old, "run ids of an earlier answer", "new run ids", got)
-    expected = f"session_id {joins}"
-    require(joins in (None, session), "not the session of the request", expected, f"session_id {session}")
-    got = f"session_id {session} of an earlier answer"
-    require(not known_session, "a session of an earlier call", "a new session", got)
-    if not check.offers("get_run") or len(ids) != len(steps):
+    ids = result.body["run_ids"]
+    chain = _Chain(context, body, written.parsed, result, result.body["session_id"], ids)
+    chain.judge_ids()
+    if not context.check.offers("get_run") or len(ids) != len(body["steps"]):
         return
     last = len(ids) - 1
     some = sorted({0, 1, len(ids) // 2, last - 1, last} & set(range(len(ids))))
     picked = range(len(ids)) if case.reads_all else some
-    reads = [context.call_valid("get_run", ids[index], after=[result]) for index in picked]
-    by_step = [*zip(picked, reads, strict=True)]
-    for index, read in by_step:
-        _judge_step(context, body, steps[index], index, session, result, read)
-    moments = [moment for moment in (moment_of(read.body.get("created_at")) for read in reads) if moment is not None]
-    expected, got = "runs created in the order of the steps", "a later step created earlier"
-    require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])
-    attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]
-    is_own, expected = len(set(attachments)) == len(attachments), "attachments of its own for each run"
-    require(is_own, "steps share attachments", expected, "one attachment on two runs", *reads[:2])
+    reads = [(index, context.call_valid("get_run", ids[index], after=[result])) for index in picked]
+    for index, read in reads:
+        chain.judge_step(index, read)
+    chain.judge_together([read for _, read in reads])
     if body.get("shared_file_inputs"):
-        for index, read in (*by_step[:2], *by_step[2:][-1:]):
-            _judge_files(context, body["shared_file_inputs"], index, result, read)
-    if check.offers("list_runs"):
-        listed = context.call_valid("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
+        for index, read in (*reads[:2], *reads[2:][-1:]):
+            chain.judge_files(index, read)
+    if context.check.offers("list_runs"):
+        chain.judge_list([read for _, read in reads])
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A chain that the target created, with its request and what the answer reports."""
+
+    context: CaseContext
+    body: Mapping[str, Any]
+    parsed: ParsedRequest
+    result: CallResult
+    session: str
+    ids: list[str]
+
+    def _require(self, holds: bool, cause: str, expected: str, got: str, *reads: CallResult) -> None:
+        self.context.require(holds, "CHAIN-RULES", cause, expected, got, self.result, *reads)
+
+    def judge_ids(self) -> None:
+        """Judge the ids of the answer: new ones, one for each step, and the session that the request names."""
+        ids, session, joins, seen = self.ids, self.session, self.body.get("session_id"), self.context.check.seen
+        steps, expected = len(self.body["steps"]), "a run of its own for each step"
+        self._require(len(ids) == steps, "not one run per step", counted(steps, "run id"), counted(len(ids), "run id"))
+        self._require(len(set(ids)) == len(ids), "one run for several steps", expected, "a run id twice")
+        with self.context.check.lock:
+            old = [one for one in ids if one in seen.runs]
+            seen.runs.update(dict.fromkeys(ids, self.result))
+            known_session = session in seen.sessions and joins is None
+            seen.sessions.setdefault(session, self.result)
+        got = f"run id {next(iter(old), '')} of an earlier answer"
+        self._require(not old, "run ids of an earlier answer", "new run ids", got)
+        expected = f"session_id {joins}"
+        self._require(joins in (None, session), "not the session of the request", expected, f"session_id {session}")
+        got = f"session_id {session} of an earlier answer"
+        self._require(not known_session, "a session of an earlier call", "a new session", got)
+
+    def judge_step(self, index: int, read: CallResult) -> None:
+        """Judge the run of a step by the step and by what all steps share."""
+        run, step = read.body, self.body["steps"][index]
+
+        def fail(cause: str, expected: str, got: Any, field: str = "") -> None:
+            words = got if isinstance(got, str) else value_in_words(got)
+            at = f" in the run of step {index + 1} of {len(self.body['steps'])}"
+            violation = Violation("CHAIN-RULES", cause, expected, words + at, field=field)
+            self.context.report_violation(violation, self.result, read)
+
+        if not is_run(run):
+            return
+        if run["workflow_id"] != step["workflow_id"]:
+            fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
+        if run.get("session_id") != self.session:
+            fail("another session", f"session_id {self.session}", run.get("session_id"))
+        alias, wanted_alias = run.get("session_alias"), step.get("session_alias")
+        if (alias or None) != (wanted_alias or None):
+            fail("another session_alias", f"session_alias {json.dumps(wanted_alias)}", alias)
+        problem = self._input_difference(step, run)
+        if problem is not None:
+            fail("other inputs", "the step's and the shared inputs", problem, "input_values")
+        secrets = {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
+        aliases = run.get("sensitive_input_aliases") or {}
+        if aliases.keys() != secrets.keys():
+            fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
+
+    def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
+        """Describe how the inputs of a run differ from those of its step and the shared ones. Which of two with the
+        same key counts is not determined.
+        """
+        shared, own = self.body.get("shared_inputs") or {}, step.get("inputs") or {}
+        wanted, shown = {**shared, **own}, run.get("input_values") or {}
+        if self.body.get("machine_id") or self.body.get("pool_ids"):  # which may have inputs too
+            shown = {key: value for key, value in shown.items() if key in wanted}
+        clash = shared.keys() & own.keys()
+        sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
+        return difference(sent, read_back, "input_values")
+
+    def judge_together(self, reads: Sequence[CallResult]) -> None:
+        """Judge the runs of several steps by each other."""
+        moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
+        expected, got = "runs created in the order of the steps", "a later step created earlier"
+        self._require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])
+        attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]
+        is_own, expected = len(set(attachments)) == len(attachments), "attachments of its own for each run"
+        self._require(is_own, "steps share attachments", expected, "one attachment on two runs", *reads[:2])
+
+    def judge_files(self, index: int, read: CallResult) -> None:
+        """Judge that the run of a step has each of the shared files."""
+        context, files = self.context, self.body["shared_file_inputs"]
+        attachments = read.body.get("input_attachment_ids") or ()
+        cause, noun = "shared files are not on a run", "input attachment"
+        expected, got = f"{counted(len(files), noun)} in the run of step {index + 1}", counted(len(attachments), noun)
+        has_all = len(attachments) == len(files)
+        if not context.require(has_all, "CHAIN-RULES", cause, expected, got, self.result):
+            return
+        left = sorted(base64.b64decode(file["content"]) for file in files)
+        for attachment in attachments if context.check.offers("download_run_attachment") else ():
+            content = context.call_valid("download_run_attachment", attachment, after=[self.result])
+            raw, expected = content.answer.body, "the bytes of a shared file"
+            got = f"{counted(len(raw), 'byte')} that are in none of the files"
+            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, got, self.result, content):
+                return
+            left.remove(raw)
+
+    def judge_list(self, reads: Sequence[CallResult]) -> None:
+        """Judge that a list by the session has the runs, as they were read."""
+        query = [("session_id", self.session), ("limit", "1000")]
+        listed = self.context.call_valid("list_runs", query=query, after=[self.result])
         items = {item.get("id"): item for item in items_of(listed)}
-        found = items.keys() & set(ids)
-        is_listed, cause = len(found) == len(ids) or joins is not None, "a run of a chain is not listed"
-        wanted, got = f"the {counted(len(ids), 'run')} of the chain", f"a list with {len(found)} of them"
-        context.require(is_listed, "LIST-COMPLETE", cause, wanted, got, result, listed)
+        found = items.keys() & set(self.ids)
+        is_listed = len(found) == len(self.ids) or self.body.get("session_id") is not None
+        cause = "a run of a chain is not listed"
+        wanted, got = f"the {counted(len(self.ids), 'run')} of the chain", f"a list with {len(found)} of them"
+        self.context.require(is_listed, "LIST-COMPLETE", cause, wanted, got, self.result, listed)
         for read in reads:
             item = items.get(read.body.get("id"))
             if item is not None:
-                judge_read(context, read.body, item, written.parsed, (result, read, listed))
-
-
-def _judge_step(
-    context: CaseContext,
-    body: Mapping[str, Any],
-    step: Mapping[str, Any],
-    index: int,
-    session: str,
-    result: CallResult,
-    read: CallResult,
-) -> None:
-    run = read.body
-
-    def fail(cause: str, expected: str, got: Any, field: str = "") -> None:
-        got_words = got if isinstance(got, str) else value_in_words(got)
-        at = f" in the run of step {index + 1} of {len(body['steps'])}"
-        context.report_violation(Violation("CHAIN-RULES", cause, expected, got_words + at, field=field), result, read)
-
-    if not is_run(run):
-        return
-    if run["workflow_id"] != step["workflow_id"]:
-        fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
-    if run.get("session_id") != session:
-        fail("another session", f"session_id {session}", run.get("session_id"))
-    alias, wanted_alias = run.get("session_alias"), step.get("session_alias")
-    if (alias or None) != (wanted_alias or None):
-        fail("another session_alias", f"session_alias {json.dumps(wanted_alias)}", alias)
-    shared, own = body.get("shared_inputs") or {}, step.get("inputs") or {}
-    wanted = {**shared, **own}
-    read_inputs = run.get("input_values") or {}
-    named = body.get("machine_id") or body.get("pool_ids")
-    has = {key: value for key, value in read_inputs.items() if key in wanted} if named else read_inputs
-    clash = shared.keys() & own.keys()
-    sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, has))
-    problem = difference(sent, read_back, "input_values")
-    if problem is not None:
-        fail("other inputs", "the step's and the shared inputs", problem, "input_values")
-    secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
-    aliases = run.get("sensitive_input_aliases") or {}
-    if aliases.keys() != secrets.keys():
-        fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
-
-
-def _judge_files(
-    context: CaseContext, files: Sequence[Mapping[str, Any]], index: int, result: CallResult, read: CallResult
-) -> None:
-    """Check that the run of a step has each of the shared files."""
-    attachments = read.body.get("input_attachment_ids") or ()
-    cause, noun = "shared files are not on a run", "input attachment"
-    expected, got = f"{counted(len(files), noun)} in the run of step {index + 1}", counted(len(attachments), noun)
-    has_all = len(attachments) == len(files)
-    if not context.require(has_all, "CHAIN-RULES", cause, expected, got, result):
-        return
-    left = sorted(base64.b64decode(file["content"]) for file in files)
-    for attachment in attachments if context.check.offers("download_run_attachment") else ():
-        content = context.call_valid("download_run_attachment", attachment, after=[result])
-        raw = content.answer.body
-        got = f"{counted(len(raw), 'byte')} that are in none of the files"
-        if not context.require(
-            raw in left, "ATTACHMENTS", "other bytes", "the bytes of a shared file", got, result, content
-        ):
-            return
-        left.remove(raw)
+                judge_read(self.context, read.body, item, self.parsed, (self.result, read, listed))
 
 
 def _step(index: int, *names: str, workflow: int | None = None) -> dict[str, Any]:

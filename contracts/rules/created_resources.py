@@ -102,7 +102,7 @@ def _require_same_name_allowed(
     context: CaseContext, operation: str, sent: Mapping[str, Any], created: CallResult
 ) -> None:
     """Require that another organisation may use the same name: a 409 would tell it that the resource is there."""
-    body = write_bodies.minimal(operation) | sent
+    body = write_bodies.minimal(operation) | dict(sent)
     other = context.call(operation, body=body, token=SECOND_TOKEN)
     cause, expected = (
         "another organisation learns what was created",

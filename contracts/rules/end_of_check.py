@@ -39,7 +39,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     """Create the runs and keep them for `check_runs_again`."""
     is_chain = case.operation == "create_run_chain"
     written = create_chain(context, context.fill(case.body)) if is_chain else context.create(case.operation, case.body)
-    if not written.is_right or not written.runs:
+    if not written.runs_are_reliable or not written.runs:
         return
     runs = [TrackedRun.of(context, written, index) for index in range(len(written.runs))]
     for event in case.events:
@@ -222,8 +222,8 @@ _AT_ONCE: Final = 8
 
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
     """Update one run with that many keys: this costs a server little, and creates nothing."""
-    if "changed-run" not in context.named:
-        context.named["changed-run"] = context.some_runs().runs[0]["id"]
+    if "changed-run" not in context.placeholders:
+        context.placeholders["changed-run"] = context.some_runs().runs[0]["id"]
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
     keys = (f"{key}-{name}-{number}" for number in range(count))
     body = {"release_session_after": True}

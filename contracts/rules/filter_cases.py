@@ -5,13 +5,13 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.case_order import covering
 from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
-from contracts.oracle.run import STATUSES
 from contracts.rules.filters import (
-    CHANGES,
+    CHANGE_KINDS,
     Filter,
     FilterCase,
     NonsenseCase,
@@ -176,14 +176,14 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     queries += [[one] for one in everything]
     queries += [[one, _DEEP] for one in everything]
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
-        yield FilterCase(creates, some, changes=CHANGES)
+        yield FilterCase(creates, some, changes=CHANGE_KINDS)
     pick = random.Random(check.target.seed)
     alone, searches = list(_filters_alone()), list(_searches(check))
     both = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
-    yield FilterCase(_different_creates(check, 8), both, changes=CHANGES)
+    yield FilterCase(_different_creates(check, 8), both, changes=CHANGE_KINDS)
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
-    yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGES)
+    yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGE_KINDS)
 
 
 def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
@@ -217,7 +217,7 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
-        yield FilterCase(_different_creates(check, 6), some, changes=CHANGES, without_isolating_filter=True)
+        yield FilterCase(_different_creates(check, 6), some, changes=CHANGE_KINDS, without_isolating_filter=True)
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:

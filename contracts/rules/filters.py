@@ -82,8 +82,8 @@ def _written_time(text: str, way: str, shift: int) -> str | None:
 class FilterCase(Case):
     """Runs that differ in the fields that filters use, and lists of them by several queries.
 
-    `changes` are applied to some of the runs (see CHANGES). Every query also gets the filter that isolates the runs of
-    the case, unless the case is `without_isolating_filter`.
+    `changes` are applied to some of the runs (see CHANGE_KINDS). Every query also gets the filter that isolates the
+    runs of the case, unless the case is `without_isolating_filter`.
     """
 
     creates: Sequence[Mapping[str, Any]]
@@ -128,7 +128,7 @@ UPDATED_TEXTS: Final[Mapping[str, Any]] = {
 }
 
 
-CHANGES: Final = ("cancel", *UPDATED_TEXTS, "retry")
+CHANGE_KINDS: Final = ("cancel", *UPDATED_TEXTS, "retry")
 """Every third run is cancelled. Of these, the first gets a text in each of the fields, and the second is retried."""
 
 

@@ -60,11 +60,11 @@ class MethodCase(Case):
 
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
-        context.named["made"] = context.some_runs(1).ids[0]
+        context.placeholders["made"] = context.some_runs(1).ids[0]
         context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
     elif case.made_by:
         made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
-        context.named["made"] = made.body["id"]
+        context.placeholders["made"] = made.body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
@@ -190,8 +190,8 @@ def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
         case "equal creates":
             return request_for("bulk_create_runs", body=create, key=context.placeholder("key"))
         case "updates":
-            if "run" not in context.named:
-                context.named["run"] = context.some_runs(1).ids[0]
+            if "run" not in context.placeholders:
+                context.placeholders["run"] = context.some_runs(1).ids[0]
             return request_for(
                 "update_run", context.placeholder("run"), body={"usage_metadata": {"n": number}}, key=key
             )

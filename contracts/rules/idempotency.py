@@ -1,6 +1,5 @@
 """Idempotency keys: a write is carried out once per key, and each replay gets the same answer."""
 
-import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -75,11 +74,9 @@ def keyed_request(
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
-        if name not in context.named:
-            run = (
-                create_changeable_run(context, operation) if token == TOKEN else {"id": _their_run(context, operation)}
-            )
-            context.named[name] = run["id"]
+        if name not in context.placeholders:
+            made = create_changeable_run(context, operation)["id"] if token == TOKEN else _their_run(context, operation)
+            context.placeholders[name] = made
         ids = (context.placeholder(name),)
     key = str(context.fill(key))
     if operation == "delete_run":
@@ -103,12 +100,6 @@ def _their_run(context: CaseContext, operation: str) -> str:
     if operation == "retry_run":
         context.call("update_run", ids[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
     return ids[0]
-
-
-def _with_header(request: Request, header: str, *, name: str | None = None, value: str | None = None) -> Request:
-    """Return the request with another name or value of one of its headers."""
-    headers = tuple((name or one, value or old) if one == header else (one, old) for one, old in request.headers)
-    return dataclasses.replace(request, headers=headers)
 
 
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
@@ -146,7 +137,7 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
     fields |= {"session": "session_id"} if check.sessions.accepts_made_up else {}
     for name in names:
         field = fields.get(name.partition(":")[0])
-        if field is not None and name in context.named and check.offers("list_runs"):
+        if field is not None and name in context.placeholders and check.offers("list_runs"):
             value = context.placeholder(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:
@@ -206,7 +197,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         for run_id in created_ids(first)[:1]:
             context.call("delete_run", run_id)
     for _ in range(max(1, case.times)):
-        again = context.send(_with_header(request, KEY_HEADER, name=case.header))
+        again = context.send(request.with_header(case.header, request.header(KEY_HEADER)))
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
@@ -370,7 +361,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     cause, expected = "another organisation's key blocks a write", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
     if case.operation in _ON_A_RUN and isinstance(first.body, dict):
-        foreign = context.send(_with_header(mine, "Authorization", value=tokens[1]))
+        foreign = context.send(mine.with_header("Authorization", tokens[1]))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)

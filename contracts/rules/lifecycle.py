@@ -1,7 +1,8 @@
 """The lifecycle of runs: creates runs, changes some of them on their way, and judges them until they have ended."""
 
+import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -38,19 +39,6 @@ _DELETE_RUN_COUNT = 8
 """How many runs are created to be deleted when they have ended: only some have output. Shrinking cannot reduce it."""
 
 
-Change = Literal[
-    "",
-    "cancel running",
-    "retry running",
-    "update active",
-    "cancel waiting",
-    "delete waiting",
-    "delete active",
-    "retry ended",
-    "delete ended",
-]
-
-
 @dataclass(frozen=True)
 class LifecycleCase(RunCase):
     """`count` runs, or a chain, are read until they have ended. In between or afterwards, some of them are changed."""
@@ -69,20 +57,12 @@ class LifecycleCase(RunCase):
     """How many of the runs are cancelled and retried before they are watched."""
     cancelled: int | None = None
     """The index of a run that is cancelled at once."""
-    change: Change = ""
+    change: str = ""
+    """The name of what is done with some of the runs, before or after their end."""
 
 
-def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
-    """Create the runs of a case."""
-    if case.chain:
-        runs = _create_chain(context, case)
-    elif case.is_single:
-        made = [create_for(context, case) for _ in range(case.count)]
-        runs = [TrackedRun.of(context, written) for written in made]
-    else:
-        count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
-        written = create_for(context, replace(case, count=count))
-        runs = [TrackedRun.of(context, written, index) for index in range(count)]
+def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
+    runs = _create_first(context, case)
     session = runs[0].known.view.get("session_id")
     for run in runs if case.ends_first else ():
         run.cancel() if case.ends_first == "cancel" else run.delete()
@@ -107,6 +87,17 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
     in_session = len(sessions) == 1 and None not in sessions
     # The place of a retried run in its session is not determined.
     return WatchedRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+
+
+def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
+    if case.chain:
+        return _create_chain(context, case)
+    if case.is_single:
+        made = [create_for(context, case) for _ in range(case.count)]
+        return [TrackedRun.of(context, written) for written in made]
+    count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
+    written = create_for(context, replace(case, count=count))
+    return [TrackedRun.of(context, written, index) for index in range(count)]
 
 
 def _may_join(context: CaseContext, session: Any) -> bool:
@@ -136,16 +127,11 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     """Create runs and read them until all have ended or the time is over."""
-    watched, offers = watch(context, case), context.check.offers
+    watched, offers = create_watched_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
-    if case.change in {"cancel running", "retry running"}:
-        _cancel_running(watched, retries=case.change == "retry running")
-    if case.change == "update active":
-        _update_active(watched)
-    deleted = _delete_active(watched) if case.change == "delete active" else []
-    if case.change in {"cancel waiting", "delete waiting"}:
-        deleted += _end_waiting(watched, delete=case.change == "delete waiting")
+    is_of_active = case.change and case.change not in _CHANGES_OF_ENDED
+    deleted = _CHANGES_OF_ACTIVE[case.change](watched) if is_of_active else None
     end = time.monotonic() + (_TIMEOUT_TO_DELETE_S if case.change == "delete ended" else _TIMEOUT_S)
     pause = 0.02
     while time.monotonic() < end and not watched.have_ended:
@@ -157,7 +143,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         # A terminal status is final, but some faults revert it a little later.
         context.wait(AFTER_THE_END_S)
         watched.look()
-    for run in deleted:
+    for run in deleted or ():
         run.read()
         not_listed(run, widely=False)
     watched.judge_order()
@@ -168,10 +154,9 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         _judge_files_by_type(watched)
         _judge_types(watched)
     _judge_input_file(watched)
-    if case.change == "delete ended" and offers("delete_run"):
-        _delete_ended(watched)
-    if case.change == "retry ended" and offers("retry_run"):
-        _retry_ended(watched)
+    operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
+    if change_ended is not None and offers(operation):
+        change_ended(watched)
 
 
 def _judge_files_by_type(watched: WatchedRuns) -> None:
@@ -322,6 +307,21 @@ def _delete_ended(watched: WatchedRuns) -> None:
         run.delete()
         run.read()
         attachments_gone(run, outputs)
+
+
+_CHANGES_OF_ACTIVE: Final[dict[str, Callable[[WatchedRuns], list[TrackedRun] | None]]] = {
+    "cancel running": functools.partial(_cancel_running, retries=False),
+    "retry running": functools.partial(_cancel_running, retries=True),
+    "update active": _update_active,
+    "cancel waiting": functools.partial(_end_waiting, delete=False),
+    "delete waiting": functools.partial(_end_waiting, delete=True),
+    "delete active": _delete_active,
+}
+"""What is done before the runs have ended. A change that deletes some returns them."""
+_CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[WatchedRuns], None]]]] = {
+    "retry ended": ("retry_run", _retry_ended),
+    "delete ended": ("delete_run", _delete_ended),
+}
 
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:

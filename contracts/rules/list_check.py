@@ -6,15 +6,13 @@ from typing import Any, Final
 
 from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.engine import CaseContext, Evidence, Inconclusive
 from contracts.oracle import Candidate, Query, Violation
 from contracts.oracle.run_list import NEWEST, activity_faults, filter_names, list_faults, missing_in_words, missing_runs
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_page, read_pages
 from contracts.rules.tracked_run import TrackedRun
-
-Evidence = Sequence[CallResult | Exchange]
 
 _NOT_LISTED: Final = "a created run is not listed"
 _LIMITS: Final = (MAX_LIMIT, DEFAULT_LIMIT, 37)

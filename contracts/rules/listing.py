@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.engine import CallResult, CaseContext, Evidence, Inconclusive
 from contracts.oracle.run_list import NEWEST, Page, Query, items_in
 
 MAX_PAGES: Final = 60
@@ -46,7 +46,7 @@ def read_page(
     skip: int | None = None,
     limit: int | None = None,
     token: str = TOKEN,
-    after: Sequence[CallResult | Exchange] | None = None,
+    after: Evidence | None = None,
 ) -> RunList:
     asked = [("skip", skip), ("limit", limit)]
     paging = [(name, str(value)) for name, value in asked if value is not None]
@@ -55,10 +55,8 @@ def read_page(
 
 
 def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
-    """Yield the list as read so far, after each page.
-
-    Raises:
-        Inconclusive: the list has more than MAX_PAGES pages, or a page has no room for a run.
+    """Yield the list as read so far, after each page. Raises Inconclusive if the list has more than MAX_PAGES pages, or
+    a page has no room for a run.
     """
     if limit < 1:
         raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
@@ -117,10 +115,10 @@ def their_workflow(context: CaseContext) -> str:
     """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
     if context.check.workflows.accepts_made_up:
         return str(context.placeholder("workflow"))
-    if "their-workflow" not in context.named:
+    if "their-workflow" not in context.placeholders:
         result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
         found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
         if not found:
             raise Inconclusive("no workflow of the second organisation is known")
-        context.named["their-workflow"] = found[0]
+        context.placeholders["their-workflow"] = found[0]
     return str(context.placeholder("their-workflow"))

@@ -50,7 +50,8 @@ def malformed_cases(check: CheckContext) -> Iterator[Writes]:
             )
 
 
-OTHERS: Final = 3
+ONE_TEXT_IN: Final = 3
+"""Each other write gets one malformed text in this many."""
 
 
 def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
@@ -58,7 +59,7 @@ def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
     invalid: list[Body] = []
     texts = [*malformed(body)]
     if operation != "bulk_create_runs":
-        texts = texts[len(operation) % OTHERS :: OTHERS]
+        texts = texts[len(operation) % ONE_TEXT_IN :: ONE_TEXT_IN]
     for text in texts:
         if operation == "retry_run" and text.strip() in {"", "null"}:
             yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
@@ -75,7 +76,7 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
             continue
         bodies = list(odd_bodies(operation))
         if operation != "bulk_create_runs":
-            bodies = bodies[number % OTHERS :: OTHERS]
+            bodies = bodies[number % ONE_VALUE_IN :: ONE_VALUE_IN]
         if operation == "create_run_chain":
             bodies += _odd_chains()
         if "session_alias" in write_bodies.FEATURES.get(operation, ()):
@@ -88,7 +89,8 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
             yield from (Writes(operation, tuple(batch)) for batch in batches(heavy, 3, max_bytes=16 * 2**20))
 
 
-OTHERS: Final = 6
+ONE_VALUE_IN: Final = 6
+"""Each other write or parameter gets one odd value in this many."""
 
 
 def _is_heavy(body: Body) -> bool:
@@ -242,7 +244,7 @@ def _of_steps(chains: Iterable[list[dict[str, Any]]]) -> Body:
 
 
 def _odd_updates() -> Iterator[dict[str, Any]]:
-    for status in ("scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled", None):
+    for status in (*STATUSES_IN_ORDER, None):
         yield {"status": status}
     yield from ({name: None} for name in write_bodies.UPDATE_VALUES)
     yield {}
@@ -313,7 +315,7 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
 
 
 def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
-    step = 1 if name == "search" else OTHERS
+    step = 1 if name == "search" else ONE_VALUE_IN
     typed = _VALUES_OF.get(name, ())
     others = [value for value in _ODD_VALUES[number % step :: step] if value not in typed]
     for values in (typed, *batches(others, 8)) if typed else batches(others, 8):

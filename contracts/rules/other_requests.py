@@ -86,7 +86,8 @@ _LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workf
 
 def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
     """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
-    if not context.check.offers(listing) or "marker" not in context.named or not any(result.refused for result in sent):
+    was_refused = any(result.refused for result in sent)
+    if not was_refused or "marker" not in context.placeholders or not context.check.offers(listing):
         return
     accepted = {one for result in sent for one in created_ids(result)}
     for result in resource_pages(context, listing):

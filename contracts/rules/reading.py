@@ -1,13 +1,12 @@
 """Reading runs one by one: a created run reads the same, and an unknown id is 404."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import Exchange
 from contracts.data import in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_COUNT, few, sizes
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest
 from contracts.rules.rule import READING_AND_CHANGING, Rule
@@ -31,8 +30,6 @@ RULES = (
         needs=("get_run",),
     ),
 )
-
-Evidence = Sequence[CallResult | Exchange]
 
 
 def read_back(context: CaseContext, written: WriteResult) -> None:
@@ -75,7 +72,7 @@ class ReadManyCase(Case):
 
 def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
     written = context.create("bulk_create_runs", case.body)
-    if not written.is_right:
+    if not written.runs_are_reliable:
         return
     count = len(written.runs)
     for number in range(1, count + 1) if case.reads_all else sizes(1, count):

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.core.statuses import TERMINAL
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.oracle.run import TERMINAL
 from contracts.rules.rule import READING_AND_CHANGING, Rule
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun

@@ -34,7 +34,7 @@ class Rule:
         return VALUE_FIELDS.get(self.id, ())
 
 
-_RULES: Final[dict[Severity, tuple[str, ...]]] = {
+_IDS_BY_SEVERITY: Final[dict[Severity, tuple[str, ...]]] = {
     "critical": (
         *("SECRET-LEAK", "AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN", "AUTH-TENANT", "IDEM-SCOPE"),
         *("BULK-COUNT", "BULK-IDS", "LIST-COMPLETE", "REQ-ATOMIC", "IDEM-REPLAY"),
@@ -51,7 +51,7 @@ _RULES: Final[dict[Severity, tuple[str, ...]]] = {
     "minor": ("REQ-ERROR", "BULK-STATUS", "HTTP-ERROR-JSON", "HTTP-LIMIT", "HTTP-SCHEMA"),
 }
 
-SEVERITY_OF: Final[dict[str, Severity]] = {rule: severity for severity, rules in _RULES.items() for rule in rules}
+SEVERITY_OF: Final[dict[str, Severity]] = {rule: severity for severity, ids in _IDS_BY_SEVERITY.items() for rule in ids}
 """How severe a violation of each rule is. Reports list findings in this order, the most severe first."""
 
 EVERY_FIELD: Final = "*"

@@ -56,7 +56,7 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     if not case.is_single:
         return context.some_runs(case.count, **context.fill(case.fields))
     created = context.create("create_run", {"workflow_id": "«workflow»"} | context.fill(case.fields))
-    if not created.is_right or not created.runs:
+    if not created.runs_are_reliable or not created.runs:
         raise Inconclusive("a create gives a run that breaks a rule already")
     return created
 
@@ -64,7 +64,7 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
 def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
     """Create a chain, read its runs, and return them like the runs of any other create."""
     written = context.write("create_run_chain", body=body)
-    if not written.result.accepted or not written.is_right:
+    if not written.result.accepted or not written.runs_are_reliable:
         raise Inconclusive("a chain cannot be created")
     ids = written.result.body.get("run_ids") or ()
     if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):

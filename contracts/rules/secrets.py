@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
+from contracts.core.statuses import TERMINAL
 from contracts.data import limits, mutations, write_bodies
 from contracts.data.case_order import in_turn, in_turn_by_kind, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
-from contracts.oracle import TERMINAL, counted
+from contracts.oracle import counted
 from contracts.oracle.create import alias_difference
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
@@ -128,7 +129,8 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
 
 
 def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str]) -> None:
-    secrets = [value for name, value in context.named.items() if name.startswith("secret") and isinstance(value, str)]
+    filled = context.placeholders.items()
+    secrets = [value for name, value in filled if name.startswith("secret") and isinstance(value, str)]
     deep = ("deep_search", "true")
     searches = [([("search", secret), *more]) for secret in secrets[:2] for more in ([], [deep])]
     searches += [[("search", secret[4:-4]), deep] for secret in secrets[:1]]
@@ -279,12 +281,10 @@ def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -
             yield replace(valid, body=json.dumps(raw.decode()).encode())
         case "another content type":
             for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense"):
-                content_type = () if kind is None else (("Content-Type", kind),)
-                yield replace(valid, headers=(("Authorization", TOKEN), *content_type))
+                yield valid.with_header("Content-Type", kind)
         case "refused credentials":
             for header in (None, "", "Basic nobody", "Bearer nobody-knows-this"):
-                authorization = () if header is None else (("Authorization", header),)
-                yield replace(valid, headers=(*authorization, JSON_HEADER))
+                yield valid.with_header("Authorization", header)
         case "another method":
             methods = ("PUT", "PATCH", "POST", "DELETE")
             yield from (replace(valid, method=one) for one in methods if operation_at(one, valid.path) is None)
@@ -308,8 +308,8 @@ def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -
             plain = encode({name: value for name, value in json.loads(raw).items() if name != secret_field})
             other = raw.replace(b"password", b"pass")
             for first, second in ((plain, raw), (raw, plain), (raw, other), (raw, raw)):
-                headers = (*valid.headers, ("Idempotency-Key", f"key-{context.made_up.uuid()}"))
-                yield from (replace(valid, headers=headers, body=body) for body in (first, second, first))
+                keyed = valid.with_header("Idempotency-Key", f"key-{context.made_up.uuid()}")
+                yield from (replace(keyed, body=body) for body in (first, second, first))
 
 
 _FAILURES: Final = (
@@ -407,7 +407,7 @@ def run_aliases(context: CaseContext, case: AliasesCase) -> None:
     """`CaseContext.write` judges the aliases in the answer to a create; those of a retry are judged here."""
     ids = ids_for(context, case.operation)
     written = context.write(case.operation, *ids, body=context.fill(case.body))
-    result, run_ids = written.result, ids or (written.ids if written.is_right else ())
+    result, run_ids = written.result, ids or (written.ids if written.runs_are_reliable else ())
     secrets = context.fill(case.body).get("sensitive_input_values")
     if not result.accepted or not run_ids or not isinstance(secrets, dict):
         return

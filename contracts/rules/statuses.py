@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.statuses import STATUSES, STATUSES_IN_ORDER, TERMINAL
 from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
-from contracts.oracle.run import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
 from contracts.rules.list_check import check_listing
 from contracts.rules.run_events import (
@@ -28,9 +28,7 @@ _STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
     (),
     ("running",),
     ("running", "running_checks"),
-    ("running", "success"),
-    ("running", "task_failed"),
-    ("running", "error"),
+    *(("running", status) for status in STATUSES_IN_ORDER if status in TERMINAL - {"cancelled"}),
     ("cancelled",),
     ("running", "cancelled"),
 )

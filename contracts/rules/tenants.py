@@ -20,7 +20,7 @@ from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, their_workf
 STOLEN: Final = "stolen-by-another"
 
 _SINGLE_READS: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
-_CHANGES: Final = frozenset({"update_run", "delete_run", "retry_run"})
+_WRITES_ON_A_RUN: Final = frozenset({"update_run", "delete_run", "retry_run"})
 _INPUTS: Final = ("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids")
 _FOREIGN_BODIES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "update_run": (
@@ -79,7 +79,7 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             _try_as_another(context, operation, run, shown, theirs, widely=case.widely)
     if run.get("session_id") and not check.is_live:
         _join_as_another(context, run, created, mine, theirs)
-    if _CHANGES.intersection(case.operations):
+    if _WRITES_ON_A_RUN.intersection(case.operations):
         _require_unchanged(context, run["id"], before.body, mine)
 
 
@@ -91,8 +91,8 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
         created = context.some_runs(case.count, **fields)
         return created.runs[-1], created.result
     if token == SECOND_TOKEN and not context.check.workflows.accepts_made_up:
-        context.named["workflow"] = their_workflow(context)
-        context.named["workflow:0"] = their_workflow(context)
+        context.placeholders["workflow"] = their_workflow(context)
+        context.placeholders["workflow:0"] = their_workflow(context)
     result = context.call(operation, body=context.fill(write_bodies.minimal(operation)) | fields, token=token)
     body = result.body if isinstance(result.body, dict) else {}
     if operation == "create_run_chain" and result.accepted:

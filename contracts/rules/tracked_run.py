@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Headers
+from contracts.core.statuses import STATUSES
 from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
-from contracts.oracle import STATUSES, KnownRun, ParsedRequest, Query, Violation, read_body
+from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
 
 _SHOWN_CHANGES: Final = 3

@@ -8,7 +8,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
 from contracts.rules.listing import items_of, total_of
 from contracts.rules.requests import run_refused
-from contracts.rules.writes import CHANGES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered
+from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered
 
 _UNKNOWN: Final = "«uuid»"
 _FILE: Final = "contracts-«marker».txt"
@@ -18,7 +18,7 @@ _NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(_FILE
 
 def run_unknown_reference(context: CaseContext, case: Writes) -> None:
     run_refused(context, case)
-    if context.check.offers("list_run_attachments") and "marker" in context.named:
+    if context.check.offers("list_run_attachments") and "marker" in context.placeholders:
         _check_no_files(context)
 
 
@@ -48,7 +48,8 @@ def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
         if is_offered(check, operation):
             bodies = [Body(body) for body in _bodies(operation, references)]
             # One by one where a body that is accepted changes the run of the case.
-            yield from (Writes(operation, tuple(some)) for some in batches(bodies, 1 if operation in CHANGES else 9))
+            size = 1 if operation in CHANGING_WRITES else 9
+            yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
 
 
 def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from contracts.core.statuses import TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive
-from contracts.oracle import TERMINAL, Violation
+from contracts.oracle import Violation
 from contracts.oracle.run_list import activity_faults
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun

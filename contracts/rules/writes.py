@@ -20,7 +20,7 @@ from contracts.oracle.request import CREATES, ParsedRequest, read_body
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
 OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
-CHANGES: Final = frozenset({"update_run", "retry_run"})
+CHANGING_WRITES: Final = frozenset({"update_run", "retry_run"})
 
 # Cases
 
@@ -86,7 +86,7 @@ def _with_sample_ids(value: Any) -> Any:
 
 def is_offered(check: CheckContext, operation: str) -> bool:
     """Return whether the target offers an operation and, if it changes a run, those that prepare and read the run."""
-    return check.offers(operation, *(("update_run", "get_run") if operation in CHANGES else ()))
+    return check.offers(operation, *(("update_run", "get_run") if operation in CHANGING_WRITES else ()))
 
 
 def optional_ids(check: CheckContext) -> dict[str, Ids]:
@@ -145,7 +145,7 @@ def create_resource(context: CaseContext, operation: str, **fields: Any) -> Call
 
 def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
     """Return the id of the run or pool that the operation changes; a run is created for it."""
-    if operation in CHANGES:
+    if operation in CHANGING_WRITES:
         return (create_changeable_run(context, operation)["id"],)
     return (context.placeholder("pool"),) if operation == "add_machine_to_pool" else ()
 
@@ -209,13 +209,13 @@ def own_run_filters(context: CaseContext) -> dict[str, str]:
     return {
         field: context.placeholder(name)
         for field, name in (names | {"search": "marker"}).items()
-        if name and name in context.named
+        if name and name in context.placeholders
     }
 
 
 def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     """Return a filter by the workflow of the case, so that the cost of a list does not depend on other runs."""
-    return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.named else []
+    return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.placeholders else []
 
 
 def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
