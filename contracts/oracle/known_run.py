@@ -240,6 +240,6 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
         return at is None or (kept is not None and abs(at - kept) < PRECISION)
     if asked in ([], {}) and got in (None, [], {}):
         return True
-    if name == "input_values" and may_gain and isinstance(got, dict):
+    if name == "input_values" and may_gain and isinstance(asked, dict) and isinstance(got, dict):
         got = {key: value for key, value in got.items() if key in asked}
     return difference(asked, got, name) is None

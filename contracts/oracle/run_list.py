@@ -7,6 +7,7 @@ None and nothing is judged.
 
 import itertools
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -24,9 +25,11 @@ NEWEST: Final = "created_at_desc"
 _SEARCHED: Final = ("id", "input_values", "output_data", "error", "session_alias")
 _SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_message_history")
 """Fields that change without a request while a run is active, and no more once it has ended."""
-_MIN_WORD: Final = 8
-"""A shorter word may be in a run by chance, or in a number that the target writes in another way. It must be found only
-if a text has it.
+_SHORT: Final = 8
+"""A shorter word may be, by chance, in a value that the target has written since."""
+_SHORT_NUMBER: Final = re.compile(r"[-+.0-9truefalsn]{1,7}", re.IGNORECASE)
+"""May be in a number, or a constant of JSON, that the target writes in another way. It must be found only if a text has
+it.
 """
 
 
@@ -103,15 +106,15 @@ def _is_in_order(earlier: Any, later: Any) -> bool | None:
 
 def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
     fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
-    is_short = len(word) < _MIN_WORD
+    is_number = _SHORT_NUMBER.fullmatch(word) is not None
     found = [
         name
         for name in fields
-        if any(word.lower() in text for text in _texts(run.view.get(name), with_numbers=not is_short))
+        if any(word.lower() in text for text in _texts(run.view.get(name), with_numbers=not is_number))
     ]
     if not run.fixed.isdisjoint(found):
         return True
-    if is_short:
+    if is_number or (len(word) < _SHORT and not run.fixed.issuperset(fields)):
         return None
     hidden = any(name == "fields" for name, _ in query) and not run.view.keys() >= set(fields)
     return None if found or hidden else False

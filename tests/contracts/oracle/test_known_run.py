@@ -70,6 +70,12 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
         ({}, {"input_values": {"b": 2}}, {"input_values": {"b": 2}}, []),
         ({}, {"input_values": {"b": 2}}, {}, [("UPDATE-PARTIAL", "input_values is not changed")]),
         ({"input_values": {"a": 1}}, {}, {"input_values": None}, [("UPDATE-PARTIAL", "input_values changes too")]),
+        (
+            {"machine_id": M},
+            {"input_values": None},
+            {"machine_id": M, "input_values": {"of_the_machine": 2}},
+            [("UPDATE-PARTIAL", "input_values is not changed")],
+        ),
         ({}, {"workflow_id": M}, {"workflow_id": M}, [("UPDATE-PARTIAL", "workflow_id changes too")]),
         (
             {},
