@@ -153,8 +153,6 @@ def odd_bodies(operation: str) -> Iterator[Body]:
     yield Body(text="\xff\xfe" + "{\x00}\x00" if "«" in text else text.encode("utf-16").decode("latin-1"))
     if operation in {*CREATES_OF_RUNS, "retry_run"}:
         yield from (Body(bare | fields) for fields in _odd_create_fields())
-    if operation == "create_run_chain":
-        yield Body({"steps": [{"workflow_id": "«workflow»"}] * (limits.MAX_COUNT + 1)})
     if operation == "update_run":
         yield from map(Body, _odd_updates())
 
@@ -226,6 +224,7 @@ def _odd_create_fields() -> Iterator[dict[str, Any]]:
 def _odd_chains() -> Iterator[Body]:
     """Yield chains with odd ids and references, each one also alone if the server refuses them together."""
     step = {"workflow_id": "«workflow»"}
+    yield Body({"steps": [step] * limits.LARGE_CREATE})
     yield _of_steps([{"workflow_id": one}] for one in formats.UNUSUAL_IDS)
     for one in formats.UNUSUAL_IDS:
         fields = ({"machine_id": one, "pool_ids": [one]}, {"session_id": one})
