@@ -150,7 +150,7 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
         if name not in known:
             if name == "status" and "answer" in known:
                 raise Unprocessable(
-                    f'\'status\' belongs into the answer: "answer": {{"status": {_shown(source[name])}}}'
+                    f'\'status\' belongs in the answer: "answer": {{"status": {_shown(source[name])}}}'
                 )
             raise Unprocessable(f"{name[:100]!r} means nothing {where}: {suggestion(name, known)}")
 
@@ -214,7 +214,8 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     if make is None:
         raise FaultError("fault", f"{_shown(name)} is none: {suggestion(str(name), _MAKERS)}")
     effect, used = make(source)
-    # A fault that breaks the connection accepts `after_bytes` even if unused: docs and tests set it for all of them.
+    # A fault that breaks the connection accepts `after_bytes` even if unused: the issue that asked for faults shows one
+    # call for all of these kinds, with it.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
     _refuse_beside(source, name, [each for each in _OF_SOME_FAULTS if each not in taken])
     if "delay_s" in used:  # by the effect itself: only a `delay` comes before it

@@ -138,7 +138,7 @@ class CyberdeskMock:
     ) -> AddedFault:
         """`POST /__admin/faults` with its fields. `status=500` is short for `answer={"status": 500}`.
 
-        `headers` and `body` (values by JSON pointer) narrow which requests match; those of the answer belong into
+        `headers` and `body` (values by JSON pointer) narrow which requests match; those of the answer belong in
         `answer`.
         """
         if status is not None:

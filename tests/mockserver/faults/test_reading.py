@@ -55,7 +55,7 @@ _WRONG: list[tuple[Any, str]] = [
         {"match": "GET /v1/runs", "fault": "partial-failure"},
         "match: partial-failure applies to bulk creates only: write 'POST /v1/runs/bulk'",
     ),
-    ({"match": "*", "status": 500}, """'status' belongs into the answer: "answer": {"status": 500}"""),
+    ({"match": "*", "status": 500}, """'status' belongs in the answer: "answer": {"status": 500}"""),
     ({"match": "*"}, "say what happens: answer, delay_s, delay, or fault with one of hang, reset"),
     ({"match": "*", "time": 2, **_500}, "'time' means nothing in a fault: did you mean 'times'?"),
     ({"match": "*", "zzz": 2, **_500}, "there are match, headers"),
