@@ -11,10 +11,17 @@ from typing import Any, NamedTuple
 from mockserver.admin.context import AdminContext
 from mockserver.admin.seeds import read_seeds
 from mockserver.behaviour.attachments import attachment_fields
-from mockserver.behaviour.batch import TERMINAL, Change
+from mockserver.behaviour.batch import Change
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.paging import list_parts, window
-from mockserver.behaviour.run_control import commit_change, moved, next_status, scripted, with_fields
+from mockserver.behaviour.run_control import (
+    active_status,
+    commit_change,
+    next_status,
+    with_fields,
+    with_move,
+    with_script,
+)
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Listed, Overview
@@ -106,14 +113,14 @@ async def change_run(call: Call, context: AdminContext) -> Reply:
     if "outcome" in body or "duration_s" in body:
         duration_s = body.get("duration_s")
         running_us = None if duration_s is None else round(duration_s * SECOND)
-        change = scripted(space, run, body.get("outcome"), running_us, moved_to=body.get("status"))
+        change = with_script(space, run, body.get("outcome"), running_us, moved_to=body.get("status"))
     if "status" in body:
-        change = _moved(space, run, change, body["status"])
+        change = _with_move(space, run, change, body["status"])
     fields = {name: json_or_null(body[name]) for name in _JSON_FIELDS if name in body}
     for name in _TIMESTAMPS:
         if name in body:
             fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
-    return await _changed(space, found, with_fields(change, fields))
+    return await commit_change(space, found, with_fields(change, fields))
 
 
 async def finish_run(call: Call, context: AdminContext) -> Reply:
@@ -127,26 +134,20 @@ async def fail_run(call: Call, context: AdminContext) -> Reply:
 async def advance_run(call: Call, context: AdminContext) -> Reply:
     space, found = await _find(call, context)
     status = next_status(space, found.run)
-    return await _changed(space, found, _moved(space, found.run, found.run.change, status))
+    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status))
 
 
 async def _end(call: Call, context: AdminContext, status: str) -> Reply:
     space, found = await _find(call, context)
-    current = found.run.timeline.status_at(space.sim_time)
-    if current in TERMINAL:
-        raise Refused(f"This run has ended in {current}; PATCH takes it out of that")
-    return await _changed(space, found, _moved(space, found.run, found.run.change, status))
+    active_status(space, found.run)
+    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status))
 
 
-def _moved(space: Context, run: Run, change: Change, status: str) -> Change:
+def _with_move(space: Context, run: Run, change: Change, status: str) -> Change:
     """Move a run to a status. Drops timestamps that an update has set, if the run has yet to reach them."""
     gone = {"scheduling": _TIMESTAMPS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
     change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
-    return moved(space, run.batch, run.place, change, status, space.sim_time)
-
-
-async def _changed(space: Context, found: Found, change: Change) -> Reply:
-    return await commit_change(space, found, change)
+    return with_move(space, run.batch, run.place, change, status, space.sim_time)
 
 
 # --- Seeds

@@ -47,7 +47,7 @@ class Rendered(NamedTuple):
 class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
-    `sessions`: the timelines by session id, with the version of the session. `rendered`: by batch tail and run index.
+    `sessions`: the timelines by session id, with the version of the session. `rendered`: by batch tail and place.
     `rendered_ranges`: the JSON of several runs of a batch, by batch tail and places, with the simulated times since
     and until which it is valid.
     `index`: it follows the versions of the store; None until the first list.

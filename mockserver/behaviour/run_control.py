@@ -13,7 +13,7 @@ from mockserver.reply import Reply
 from mockserver.store import Write
 
 
-def moved(context: Context, batch: Batch, place: int, change: Change, status: str, at: int) -> Change:
+def with_move(context: Context, batch: Batch, place: int, change: Change, status: str, at: int) -> Change:
     """Return the change with a move to a status at a simulated time, whatever the status before.
 
     If the schedule has no time left from this status on, the move holds: otherwise the run would end at once.
@@ -27,11 +27,17 @@ def moved(context: Context, batch: Batch, place: int, change: Change, status: st
     return replace(change, moves=(*change.moves, Move(status, at, left == 0)))
 
 
-def next_status(context: Context, run: Run) -> str:
-    """Return the status that follows the current one. Raises Refused for a run that has ended."""
+def active_status(context: Context, run: Run) -> str:
+    """Return the current status of a run. Raises Refused if it has ended."""
     status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
         raise Refused(f"This run has ended in {status}; PATCH takes it out of that")
+    return status
+
+
+def next_status(context: Context, run: Run) -> str:
+    """Return the status that follows the current one. Raises Refused for a run that has ended."""
+    status = active_status(context, run)
     schedule = context.space.schedules.schedule(
         context.space.profiles[run.batch.workflow_id], run.batch, run.place, run.change
     )
@@ -40,7 +46,7 @@ def next_status(context: Context, run: Run) -> str:
     return "running_checks" if status == "running" and schedule.checks else schedule.outcome
 
 
-def scripted(
+def with_script(
     context: Context, run: Run, outcome: str | None, running_us: int | None, *, moved_to: str | None
 ) -> Change:
     """Return the change that sets the run's outcome and its total time in `running`.

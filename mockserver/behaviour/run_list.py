@@ -20,12 +20,12 @@ from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
     Run,
+    cached_run_json,
     index_of,
     run_fields,
-    shown,
     shown_size,
-    shown_untouched,
     single_timeline,
+    unchanged_runs_json,
 )
 from mockserver.behaviour.search_texts import SearchTexts
 from mockserver.behaviour.status_steps import ACTIVE, ENDED
@@ -89,7 +89,7 @@ class RunPage(NamedTuple):
         listing = self.listing
         untouched = overrides is None
         if untouched and self.wanted is None and len(places) * size <= LARGE_BYTES:
-            yield shown_untouched(listing.space, batch, places, listing.sim_time)
+            yield unchanged_runs_json(listing.space, batch, places, listing.sim_time)
             return
         for place in places:
             if self.wanted is not None:
@@ -97,7 +97,7 @@ class RunPage(NamedTuple):
                 continue
             state = overrides.get(place) if overrides is not None else None
             session = None if state is None else state.session
-            yield shown(listing.space, batch, place, changes.get(place, UNCHANGED), session, listing.sim_time)
+            yield cached_run_json(listing.space, batch, place, changes.get(place, UNCHANGED), session, listing.sim_time)
 
 
 def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> bytes:

@@ -149,9 +149,7 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
     for name in source:
         if name not in known:
             if name == "status" and "answer" in known:
-                raise Unprocessable(
-                    f'\'status\' belongs in the answer: "answer": {{"status": {_shown(source[name])}}}'
-                )
+                raise Unprocessable(f'\'status\' belongs in the answer: "answer": {{"status": {_shown(source[name])}}}')
             raise Unprocessable(f"{name[:100]!r} means nothing {where}: {suggestion(name, known)}")
 
 
