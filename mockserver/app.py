@@ -126,9 +126,9 @@ class MockApp:
         constructors = (self._make_namespace, self._make_space, self._seed_space)
         most = settings.limits.max_spaces
         self.namespaces = (
-            Namespaces(*constructors, self._store, most_spaces=most)
+            Namespaces(*constructors, self._store, max_spaces=most)
             if self._shared is None
-            else SharedNamespaces(*constructors, self._shared, self._fault_reader, most_spaces=most)
+            else SharedNamespaces(*constructors, self._shared, self._fault_reader, max_spaces=most)
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 

@@ -147,16 +147,16 @@ class Clock:
         self._base = base
         if is_new or self._scale != 1:
             self._segments.append(_Segment(base.sim_time, base.moment, self._scale, jump))
-            if len(self._segments) > _MOST_SEGMENTS:
+            if len(self._segments) > _MAX_SEGMENTS:
                 # Times before the oldest segment that is kept are extrapolated from it.
-                del self._segments[: _MOST_SEGMENTS // 2]
+                del self._segments[: _MAX_SEGMENTS // 2]
         self._wake_all()
 
     @staticmethod
     def check_step(seconds: float, since: int) -> None:
         """Raises ValueError if a clock cannot be advanced by `seconds` from the moment `since`."""
-        if not 0 <= seconds <= _LONGEST_STEP_S:
-            raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
+        if not 0 <= seconds <= _MAX_STEP_S:
+            raise ValueError(f"the clock is advanced by 0 to {_MAX_STEP_S} seconds, not by {seconds:g}")
         if since + round(seconds * SECOND) > LAST_MOMENT:
             raise ValueError(f"{seconds:g} seconds after {text_of(since)} the year would be past 9999")
 
@@ -253,8 +253,8 @@ class Clock:
         self._wake_all()
 
 
-_MOST_SEGMENTS = 10_000
-_LONGEST_STEP_S = 1_000_000_000
+_MAX_SEGMENTS = 10_000
+_MAX_STEP_S = 1_000_000_000
 MAX_SCALE = 1e6
 FIRST_MOMENT = -62_135_596_800_000_000  # the first of year 1 and the last of 9999: the range of RFC 3339
 LAST_MOMENT = 253_402_300_799_999_999

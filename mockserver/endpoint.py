@@ -55,7 +55,7 @@ _ATTEMPTS = 100
 _READERS = 2
 _WARNING = "Mock-Warning"
 _TOO_MANY = "Too many requests change this at once; try again"
-_LONGEST_HEADER = 2_000
+_MAX_HEADER_LENGTH = 2_000
 _log = logging.getLogger("mockserver")
 
 
@@ -108,7 +108,7 @@ class Endpoint:
         self._namespaces = namespaces
         self._make_context = make_context
         self._rate_limit = rate_limit
-        self._bodies = Bodies(most_bytes=max_body, most_together=max_bodies)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_bodies)
         self._answers = ByteBudget(max_bodies)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._strict = strict
@@ -116,7 +116,7 @@ class Endpoint:
         self._warns = warnings
         self._seed = seed
         self._access_log = access_log
-        self._idempotency = Idempotency(most_keys=max_idempotency_keys)
+        self._idempotency = Idempotency(max_keys=max_idempotency_keys)
 
     async def __call__(
         self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
@@ -418,7 +418,7 @@ _FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockse
 def _header_text(text: str) -> str:
     """Return a text that may quote the client as the value of a header: short, and without unusual characters."""
     plain = text.encode("ascii", "backslashreplace").decode()
-    return "".join(char if char.isprintable() else " " for char in plain)[:_LONGEST_HEADER]
+    return "".join(char if char.isprintable() else " " for char in plain)[:_MAX_HEADER_LENGTH]
 
 
 def _redirect(scope: Scope) -> Redirect:

@@ -23,7 +23,7 @@ _HEADER_BYTES = 130
 _MUCH_TO_SHOW = 65_536
 _LONG_QUERY = 4_096
 """It may have a thousand names, and each is searched for words that mean a secret."""
-LONGEST_ANSWER = 65_536
+MAX_ANSWER_BYTES = 65_536
 """In bytes. A longer answer is truncated to this length."""
 
 
@@ -71,7 +71,7 @@ class Entry:
         self.answer_headers = headers
         if body is not None:
             self.answer_bytes = len(body)
-            self.answer = body if len(body) <= LONGEST_ANSWER else body[:LONGEST_ANSWER]
+            self.answer = body if len(body) <= MAX_ANSWER_BYTES else body[:MAX_ANSWER_BYTES]
         self.journal.answered(self)
 
     def full_size(self) -> int:
@@ -104,8 +104,8 @@ class Entry:
 class JournalBudget:
     """Limits the size of all journals together; past it the oldest entries are evicted, of whichever journal."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self.most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self._used = 0
         self._entries: deque[Entry] = deque()
         self._gone = 0  # how many of these entries are no longer kept
@@ -116,7 +116,7 @@ class JournalBudget:
     def grow(self, entry: Entry, size: int) -> None:
         self._used += size - entry.size
         entry.size = size
-        while self._used > self.most_bytes and self._entries:
+        while self._used > self.max_bytes and self._entries:
             oldest = self._entries.popleft()
             if oldest.is_kept:
                 oldest.journal.evict(oldest)

@@ -40,7 +40,7 @@ class Admin:
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
         self._guard = Guard(token)
         self._page = PageFiles(PREFIX)
-        self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""

@@ -23,7 +23,7 @@ from mockserver.errors import Refused, TooLarge, Unprocessable
 from mockserver.store import SpaceStore, Write
 
 _COUNTER = "seeds"
-_MOST_RUNS = 10_000
+_MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Seed:
 
 def check_seeds(seeds: Sequence[Seed]) -> None:
     """Raises Unprocessable or TooLarge for seeds that contradict each other, whatever is stored already."""
-    if sum(len(seed.ids) or seed.count for seed in seeds) > _MOST_RUNS:
-        raise TooLarge(f"{_MOST_RUNS} runs at most are seeded at once")
+    if sum(len(seed.ids) or seed.count for seed in seeds) > _MAX_RUNS:
+        raise TooLarge(f"{_MAX_RUNS} runs at most are seeded at once")
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):

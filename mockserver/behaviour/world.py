@@ -22,7 +22,7 @@ from mockserver.clock import SECOND
 from mockserver.errors import WorldError
 
 _WORD = (1 << 32) - 1
-_LARGEST_FILE = 4_194_304
+_MAX_FILE_BYTES = 4_194_304
 """In bytes. YAML is parsed at a few megabytes per second."""
 
 
@@ -143,8 +143,8 @@ class World:
             return _built_in_world()
         try:
             size = Path(path).stat().st_size
-            if size > _LARGEST_FILE:
-                raise WorldError(f"{path}: a world file has {_LARGEST_FILE} bytes at most, and this one {size}")
+            if size > _MAX_FILE_BYTES:
+                raise WorldError(f"{path}: a world file has {_MAX_FILE_BYTES} bytes at most, and this one {size}")
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"

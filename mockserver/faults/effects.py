@@ -38,7 +38,7 @@ class Connection(Protocol):
 
 
 CONNECTION_KEY = "mockserver.connection"
-_MOST_HELD_BYTES = 33_554_432
+_MAX_HELD_BYTES = 33_554_432
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Exchange:
     async def captured(self, *, keeps_body: bool = True) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Let the application answer, but hold the answer back from the client and from the journal.
 
-        Raises Unavailable if the body is kept and longer than `_MOST_HELD_BYTES`: the answer to a bulk create may have
+        Raises Unavailable if the body is kept and longer than `_MAX_HELD_BYTES`: the answer to a bulk create may have
         gigabytes.
         """
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
@@ -89,8 +89,8 @@ class Exchange:
             elif keeps_body:
                 parts.append(message.get("body", b""))
                 held += len(parts[-1])
-                if held > _MOST_HELD_BYTES:
-                    what = f"A fault changes answers of up to {_MOST_HELD_BYTES} bytes, and this one is longer"
+                if held > _MAX_HELD_BYTES:
+                    what = f"A fault changes answers of up to {_MAX_HELD_BYTES} bytes, and this one is longer"
                     raise Unavailable(f"{what}. The request was handled")
 
         try:

@@ -29,7 +29,7 @@ class Injector:
     def __init__(self, routes: Routes, *, max_body: int, access_log: AccessLog) -> None:
         self._routes = routes
         self._access_log = access_log
-        self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle

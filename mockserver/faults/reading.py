@@ -19,8 +19,8 @@ from mockserver.reply import phrase
 from mockserver.spec import render_json
 from mockserver.suggestions import NearPaths, suggestion
 
-_MOST_FAULTS = 1_000
-_LONGEST_S = 1_000_000.0
+_MAX_FAULTS = 1_000
+_MAX_SECONDS = 1_000_000.0
 _BULK = "bulk_create_runs"
 _MATCH_KEYS = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
 _EFFECT_KEYS = (
@@ -64,8 +64,8 @@ class FaultReader:
         sources = [source]
         if "preset" in source:
             sources = self._preset(source)
-        if len(faults) + len(sources) > _MOST_FAULTS:
-            raise Unprocessable(f"There are {_MOST_FAULTS} faults already; DELETE /__admin/faults removes them")
+        if len(faults) + len(sources) > _MAX_FAULTS:
+            raise Unprocessable(f"There are {_MAX_FAULTS} faults already; DELETE /__admin/faults removes them")
         made = [self._fault(each, f"f{faults.made + place}", clock) for place, each in enumerate(sources, 1)]
         faults.made += len(made)
         for fault in made:
@@ -90,8 +90,8 @@ class FaultReader:
     def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
         """Raises KeyError, TypeError, ValueError or Unprocessable for a value that `state` did not return."""
         faults.made = int(state["made"])
-        if len(state["items"]) > _MOST_FAULTS:
-            raise ValueError(f"there are more than {_MOST_FAULTS} faults")
+        if len(state["items"]) > _MAX_FAULTS:
+            raise ValueError(f"there are more than {_MAX_FAULTS} faults")
         for item in state["items"]:
             if not isinstance(item["source"], dict):
                 raise TypeError("the source of a fault is no object")
@@ -181,7 +181,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
     if cycle is not None and first > cycle:
         raise FaultError("nth", f"in a cycle of {cycle} there is no request {first}")
     probability = _number(source, "probability", 1.0, most=1.0)
-    for_s = _number(source, "for_s", None, most=_LONGEST_S)
+    for_s = _number(source, "for_s", None, most=_MAX_SECONDS)
     return Occasions(
         times=_count(source, "times"),
         first=first,
@@ -245,7 +245,7 @@ def _answer(source: Mapping[str, Any]) -> Effect:
     if "retry_after" in source:
         retry_after = source["retry_after"]
         if not isinstance(retry_after, str):
-            retry_after = f"{_number(source, 'retry_after', 0, most=_LONGEST_S):g}"
+            retry_after = f"{_number(source, 'retry_after', 0, most=_MAX_SECONDS):g}"
         if not _is_header("Retry-After", retry_after):
             raise FaultError("retry_after", "seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
         headers = {"Retry-After": retry_after, **headers}
@@ -277,7 +277,7 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
     if "delay" in source and "delay_s" in source:
         raise Unprocessable("delay_s is a fixed delay, delay one that is drawn: give one of them")
     if "delay_s" in source:
-        seconds = _number(source, "delay_s", None, most=_LONGEST_S)
+        seconds = _number(source, "delay_s", None, most=_MAX_SECONDS)
         assert seconds is not None
         return lambda random: seconds
     if "delay" not in source:
@@ -290,7 +290,7 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
             return lambda random: random.uniform(low, high)
         if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
             median, sigma = parameters
-            return lambda random: min(_LONGEST_S, random.lognormvariate(math.log(median), sigma))
+            return lambda random: min(_MAX_SECONDS, random.lognormvariate(math.log(median), sigma))
     raise FaultError("delay", '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
 
 
@@ -299,7 +299,7 @@ def _are_numbers(value: Any, count: int) -> bool:
         isinstance(value, list)
         and len(value) == count
         and all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
-        and all(0 <= each <= _LONGEST_S for each in value)
+        and all(0 <= each <= _MAX_SECONDS for each in value)
     )
 
 
@@ -308,7 +308,7 @@ _Made = tuple[Effect, tuple[str, ...]]
 
 
 def _hang(source: Mapping[str, Any]) -> _Made:
-    return effects.Hang(_number(source, "delay_s", None, most=_LONGEST_S)), ("delay_s",)
+    return effects.Hang(_number(source, "delay_s", None, most=_MAX_SECONDS)), ("delay_s",)
 
 
 def _cut(source: Mapping[str, Any]) -> _Made:
@@ -316,7 +316,7 @@ def _cut(source: Mapping[str, Any]) -> _Made:
 
 
 def _slow(source: Mapping[str, Any]) -> _Made:
-    return effects.Slow(_number(source, "delay_s", 2.0, most=_LONGEST_S) or 0.0), ("delay_s",)
+    return effects.Slow(_number(source, "delay_s", 2.0, most=_MAX_SECONDS) or 0.0), ("delay_s",)
 
 
 def _truncated(source: Mapping[str, Any]) -> _Made:
@@ -342,7 +342,7 @@ def _partial(source: Mapping[str, Any]) -> _Made:
 
 
 def _stale(source: Mapping[str, Any]) -> _Made:
-    return effects.StaleRead(_number(source, "stale_s", 10.0, most=_LONGEST_S) or 0.0), ("stale_s",)
+    return effects.StaleRead(_number(source, "stale_s", 10.0, most=_MAX_SECONDS) or 0.0), ("stale_s",)
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any]], _Made]] = {

@@ -59,9 +59,9 @@ class HeadReader:
     __slots__ = (
         "_callbacks",
         "_last_bytes",
+        "_max_bytes",
         "_max_header_bytes",
         "_max_target_bytes",
-        "_most_bytes",
         "_parser",
         "_short_bytes",
         "_size",
@@ -75,7 +75,7 @@ class HeadReader:
         self._callbacks = _Callbacks()
         self._parser = httptools.HttpRequestParser(self._callbacks)
         self._size = 0
-        self._most_bytes = 0  # the maximum size of the head in bytes; 0 until its first line has been read
+        self._max_bytes = 0  # the maximum size of the head in bytes; 0 until its first line has been read
         self._last_bytes = b""
         self.head: Head | None = None
 
@@ -123,16 +123,16 @@ class HeadReader:
 
     def _parse(self, part: bytes) -> None:
         """Parse a part of the head. Before refusing one that is too long, parse up to the limit: it may be invalid."""
-        if not self._most_bytes:
+        if not self._max_bytes:
             room = self._max_target_bytes + _AROUND_TARGET - self._size
             line_end = part.find(b"\n", 0, room)
             if line_end >= 0:
-                self._most_bytes = self._size + line_end + 1 + self._max_header_bytes
+                self._max_bytes = self._size + line_end + 1 + self._max_header_bytes
             elif len(part) > room:
                 self._feed(part[:room])
                 raise self._target_too_long()
-        if self._most_bytes and self._size + len(part) > self._most_bytes:
-            self._feed(part[: self._most_bytes - self._size])
+        if self._max_bytes and self._size + len(part) > self._max_bytes:
+            self._feed(part[: self._max_bytes - self._size])
             raise RequestError(431, f"The headers are longer than {self._max_header_bytes} bytes")
         self._feed(part)
 
