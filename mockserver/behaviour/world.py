@@ -18,6 +18,7 @@ from uuid import UUID
 
 import yaml
 
+from mockserver.behaviour.batch import OUTCOMES
 from mockserver.clock import SECOND
 from mockserver.errors import WorldError
 
@@ -227,7 +228,6 @@ _WORKFLOW = (
     "create_failures",
 )
 _PROFILE = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
-_OUTCOMES = ("success", "task_failed", "error")
 
 
 def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
@@ -248,8 +248,8 @@ def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
 
 
 def _odds(outcomes: _Reader) -> tuple[tuple[str, float], ...]:
-    outcomes.allow(*_OUTCOMES)
-    odds = tuple((name, outcomes.number(name, 0.0)) for name in _OUTCOMES if name in outcomes.value)
+    outcomes.allow(*OUTCOMES)
+    odds = tuple((name, outcomes.number(name, 0.0)) for name in OUTCOMES if name in outcomes.value)
     if odds and not sum(each for _, each in odds):
         raise outcomes.wrong("", "at least one outcome needs odds above 0")
     return odds
