@@ -159,8 +159,24 @@ def _built_in_world() -> World:
 
 
 def _read(text: str, name: str, under: World | None) -> World:
+    document = _parsed_yaml(text, name)
+    top = _Reader(name, "#", {} if document is None else document)
+    top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
+    keeps_built_in = top.boolean("builtin", True)
+    default = _profile(top.object("defaults"), under.default_profile if under else None)
+    machines, pools, workflows = {}, {}, {}
+    if under and keeps_built_in:
+        machines, pools, workflows = dict(under.machines), dict(under.pools), dict(under.workflows)
+    machines |= _machines(top)
+    pools |= _pools(top, machines)
+    workflows |= _workflows(top, default)
+    connected = tuple(machine for machine in machines.values() if machine.status == "connected")
+    return World(machines, pools, workflows, default, connected, _runs(top))
+
+
+def _parsed_yaml(text: str, name: str) -> Any:
     try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except RecursionError as error:
         raise WorldError(f"{name}: not YAML that can be read: it is nested too deeply") from error
     except ValueError as error:
@@ -172,14 +188,10 @@ def _read(text: str, name: str, under: World | None) -> World:
         # PyYAML reports a forbidden character in more than one line.
         problem = " ".join(str(getattr(error, "problem", error)).split())
         raise WorldError(f"{name}: not YAML{where}: {problem}") from error
-    top = _Reader(name, "#", {} if document is None else document)
-    top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
-    if not top.boolean("builtin", True):
-        bare = under.default_profile if under else None
-        under = World({}, {}, {}, bare, ()) if bare else None
-    default = _profile(top.object("defaults"), under.default_profile if under else None)
 
-    machines = dict(under.machines) if under else {}
+
+def _machines(top: _Reader) -> dict[str, Machine]:
+    machines: dict[str, Machine] = {}
     for item in top.items("machines"):
         item.allow("id", "name", "hostname", "os_info", "status")
         status = item.choice("status", ("connected", "disconnected", "error"), "connected")
@@ -187,8 +199,11 @@ def _read(text: str, name: str, under: World | None) -> World:
         machines[id_] = Machine(
             id_, item.text("name"), item.text_or_none("hostname"), item.text_or_none("os_info"), status
         )
+    return machines
 
-    pools = dict(under.pools) if under else {}
+
+def _pools(top: _Reader, machines: Mapping[str, Machine]) -> dict[str, Pool]:
+    pools: dict[str, Pool] = {}
     for item in top.items("pools"):
         item.allow("id", "name", "description", "machine_ids")
         members = item.ids("machine_ids")
@@ -197,8 +212,11 @@ def _read(text: str, name: str, under: World | None) -> World:
                 raise item.wrong(f"machine_ids/{place}", f"machine {machine_id} is not in this world")
         id_ = item.id()
         pools[id_] = Pool(id_, item.text("name"), item.text_or_none("description"), members)
+    return pools
 
-    workflows = dict(under.workflows) if under else {}
+
+def _workflows(top: _Reader, default: RunProfile) -> dict[str, Workflow]:
+    workflows: dict[str, Workflow] = {}
     for item in top.items("workflows"):
         item.allow(*_WORKFLOW, *_PROFILE)
         id_ = item.id()
@@ -213,8 +231,7 @@ def _read(text: str, name: str, under: World | None) -> World:
             tuple(_output(each) for each in item.items("outputs")),
             int(item.number("create_failures", 0.0)),
         )
-    connected = tuple(machine for machine in machines.values() if machine.status == "connected")
-    return World(machines, pools, workflows, default, connected, _runs(top))
+    return workflows
 
 
 _WORKFLOW = (
