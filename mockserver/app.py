@@ -37,7 +37,7 @@ from mockserver.faults import FaultReader, read_faults
 from mockserver.faults.fault import Faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
-from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
+from mockserver.journal import Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
@@ -45,6 +45,7 @@ from mockserver.reference import Reference
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
+from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.settings import Settings
 from mockserver.shared_journal import SharedJournal
 from mockserver.shared_namespaces import SharedFaults, SharedNamespaces

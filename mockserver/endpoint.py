@@ -31,7 +31,7 @@ from mockserver.errors import (
 )
 from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
-from mockserver.journal import FAULT_KEY, JOURNAL_KEY, Entry
+from mockserver.journal import Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
@@ -41,6 +41,7 @@ from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply
 from mockserver.request_lint import lint
 from mockserver.response import send_reply
 from mockserver.routes import Routes
+from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, STALE_S_KEY
 from mockserver.settings import RateLimit
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
@@ -404,15 +405,15 @@ def _refusal(invalid: Invalid) -> Reply:
 
 
 def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:
-    if "mockserver.failed" in scope:
-        preferences = replace(preferences, failed=scope["mockserver.failed"])
-    if "mockserver.failed_share" in scope:
-        preferences = replace(preferences, failed_share=scope["mockserver.failed_share"])
-    stale = round(scope.get("mockserver.stale_s", 0) * SECOND)
+    if FAILED_KEY in scope:
+        preferences = replace(preferences, failed=scope[FAILED_KEY])
+    if FAILED_SHARE_KEY in scope:
+        preferences = replace(preferences, failed_share=scope[FAILED_SHARE_KEY])
+    stale = round(scope.get(STALE_S_KEY, 0) * SECOND)
     return preferences, Instant(now.moment - stale, now.sim_time - stale)
 
 
-_FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockserver.stale_s"})
+_FAULT_KEYS = frozenset({FAILED_KEY, FAILED_SHARE_KEY, STALE_S_KEY})
 
 
 def _header_text(text: str) -> str:

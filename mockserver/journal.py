@@ -201,9 +201,3 @@ class Journal:
         assert self._entries[0] is entry
         self._entries.popleft()
         self._evicted_to = entry.seq
-
-
-JOURNAL_KEY = "mockserver.entry"
-"""The key of a request's entry in its scope; absent if nothing is recorded."""
-FAULT_KEY = "mockserver.fault"
-"""The key of the id of the fault that was applied to a request in its scope; absent if none was."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, Protocol
+from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -15,7 +15,8 @@ from mockserver.bodies import LARGE_BODY
 from mockserver.clock import Clock
 from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
-from mockserver.journal import JOURNAL_KEY, Entry
+from mockserver.journal import Entry
+from mockserver.scope_keys import CONNECTION_KEY, JOURNAL_KEY, STALE_S_KEY
 
 Delay = Callable[[Random], float]
 """Draws a delay in seconds."""
@@ -37,7 +38,6 @@ class Connection(Protocol):
         """Close the connection after what was written."""
 
 
-CONNECTION_KEY = "mockserver.connection"
 _MAX_HELD_BYTES = 33_554_432
 
 
@@ -290,7 +290,7 @@ class BreakSchema:
 class DelegatedFault:
     """Let the application itself produce the fault, on request by a value in the scope."""
 
-    key: Literal["mockserver.failed", "mockserver.failed_share"]
+    key: str
     value: float
 
     async def apply(self, exchange: Exchange) -> None:
@@ -314,7 +314,7 @@ class StaleRead:
             if before is not None:
                 await exchange.answer(200, list(before.answer_headers), before.answer)
                 return
-            exchange.scope["mockserver.stale_s"] = self.stale_s
+            exchange.scope[STALE_S_KEY] = self.stale_s
         await exchange.handle(exchange.scope, exchange.receive, exchange.send)
 
 

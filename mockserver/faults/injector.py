@@ -14,12 +14,13 @@ from mockserver.errors import HTTPError
 from mockserver.faults.effects import Exchange
 from mockserver.faults.fault import Conditions, Fault
 from mockserver.headers import headers_of
-from mockserver.journal import FAULT_KEY, JOURNAL_KEY, Entry
+from mockserver.journal import Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
+from mockserver.scope_keys import FAULT_KEY, JOURNAL_KEY
 from mockserver.spec import parse_json
 
 Handle = Callable[[Scope, Receive, Send], Awaitable[None]]

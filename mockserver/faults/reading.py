@@ -16,6 +16,7 @@ from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
 from mockserver.reply import phrase
+from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY
 from mockserver.spec import render_json
 from mockserver.suggestions import NearPaths, suggestion
 
@@ -337,8 +338,8 @@ def _partial(source: Mapping[str, Any]) -> _Made:
         raise Unprocessable("failed is a number of runs, share a part of them: give one of them")
     share = _number(source, "share", 0.5, most=1.0)
     if failed is not None:
-        return DelegatedFault("mockserver.failed", failed), ("failed", "share")
-    return DelegatedFault("mockserver.failed_share", share or 0.0), ("failed", "share")
+        return DelegatedFault(FAILED_KEY, failed), ("failed", "share")
+    return DelegatedFault(FAILED_SHARE_KEY, share or 0.0), ("failed", "share")
 
 
 def _stale(source: Mapping[str, Any]) -> _Made:

@@ -26,6 +26,7 @@ from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
 from mockserver.http11.unread import unread_bytes
+from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
 
 _log = logging.getLogger("mockserver.http")
@@ -41,8 +42,6 @@ _MAX_DISCARDED_BYTES = 262_144
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
 """How long a client that has the last answer may go on sending before its connection is aborted."""
-CONNECTION_KEY = "mockserver.connection"
-"""The key of the connection in the ASGI scope of a request."""
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 

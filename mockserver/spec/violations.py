@@ -33,6 +33,22 @@ def json_invalid(position: int, reason: str) -> Violation:
     }
 
 
+def violation_of(line: Any, prefix: Loc, masker: Masker) -> Violation:
+    """Return an error of pydantic-core as the API shows it, with its text, and with sensitive values masked."""
+    echo = _Echo(masker)
+    loc = [*prefix, *line["loc"]]
+    hidden = any(isinstance(part, str) and echo.is_sensitive(part) for part in loc)
+    violation = {
+        "type": line["type"],
+        "loc": loc,
+        "msg": line["msg"],
+        "input": MASK if hidden else echo.of(line["input"]),
+    }
+    if "ctx" in line:
+        violation["ctx"] = line["ctx"]
+    return violation
+
+
 class Violations:
     """The violations of one request, up to a limit; those past the limit are counted.
 
@@ -67,7 +83,7 @@ class Violations:
         """Add the violations of one place (path, query, header, body), or of one parameter in it."""
         prefix: Loc = (place,) if name is None else (place, name)
         lines = error.errors(include_url=False)
-        kept = [masker.violation(line, prefix) for line in lines[: self.room]]
+        kept = [violation_of(line, prefix, masker) for line in lines[: self.room]]
         self._omitted += len(lines) - len(kept)
         self._listed = (self._listed or []) + kept
 
@@ -99,20 +115,6 @@ class Masker:
         self._names = [Misspelled(name, len(name) // _LETTERS_PER_EDIT) for name in plain]
         self._parts = [Misspelled("sensitive", 2), *self._names]
         self._known: dict[str, bool] = {}
-
-    def violation(self, line: Any, prefix: Loc) -> Violation:
-        echo = _Echo(self)
-        loc = [*prefix, *line["loc"]]
-        hidden = any(isinstance(part, str) and echo.is_sensitive(part) for part in loc)
-        violation = {
-            "type": line["type"],
-            "loc": loc,
-            "msg": line["msg"],
-            "input": MASK if hidden else echo.of(line["input"]),
-        }
-        if "ctx" in line:
-            violation["ctx"] = line["ctx"]
-        return violation
 
     def masked(self, value: Any) -> Any:
         """Return a JSON value with sensitive values masked."""
