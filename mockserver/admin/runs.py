@@ -28,12 +28,11 @@ from mockserver.behaviour.run_overview import Listed, Overview
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
-from mockserver.errors import Conflict, NotFound, Refused
+from mockserver.errors import MAX_ATTEMPTS, Conflict, NotFound, TooManyConflicts
 from mockserver.reply import LARGE_BYTES, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
 
-_ATTEMPTS = 100
 _MAX_COUNTED = 10_000
 _URL_LIFETIME_S = 3_600
 _TIMESTAMPS = ("started_at", "ended_at")
@@ -188,7 +187,7 @@ async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
 
 
 async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
-    for _ in range(_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         await asyncio.sleep(0)
         ids, writes = await prepare(space, seeds)
         try:
@@ -196,4 +195,4 @@ async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[
         except Conflict:
             continue
         return ids
-    raise Refused("Too many requests change this at once; try again")
+    raise TooManyConflicts
