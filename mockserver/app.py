@@ -149,20 +149,13 @@ class MockApp:
                 self._seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
         routes = Routes(self.operations, first_path_only=strict)
         self._endpoint = Endpoint(
+            settings,
             routes=routes,
             near_paths=self._near_paths,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
             organisations=self._organisations,
             namespaces=self.namespaces,
             make_context=make_context,
-            rate_limit=settings.rate_limit,
-            max_body=settings.max_body,
-            max_idempotency_keys=settings.limits.max_idempotency_keys,
-            max_bodies=max(settings.max_body, settings.limits.max_bodies_bytes),
-            strict=strict,
-            self_check=settings.self_check,
-            warnings=settings.warnings,
-            seed=settings.seed,
             access_log=access_log or NoAccessLog(),
         )
         self._browsers = Browsers(

@@ -74,6 +74,10 @@ class Entry:
             self.answer = body if len(body) <= MAX_ANSWER_BYTES else body[:MAX_ANSWER_BYTES]
         self.journal.answered(self)
 
+    def unanswered(self) -> None:
+        """The connection ended without an answer. An entry in progress does not count in the size of the journal."""
+        self.answered(None, [], b"")
+
     def full_size(self) -> int:
         """The approximate size in bytes, with the answer."""
         size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
