@@ -162,9 +162,9 @@ class Endpoint:
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
                 entry.unanswered()
-            if isinstance(error, Disconnected):
-                return
-            raise
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)
             self._record_refusal(error, reply, exchange)

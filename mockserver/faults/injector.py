@@ -61,13 +61,11 @@ class Injector:
 
             exchange = Exchange(scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random())
             await fault.effect.apply(exchange)
-        except Disconnected:
+        except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
-                entry.answered(None, [], b"")
-        except asyncio.CancelledError:
-            if entry is not None:
-                entry.answered(None, [], b"")
-            raise
+                entry.unanswered()
+            if isinstance(error, asyncio.CancelledError):
+                raise
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail
