@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from mockserver.clock import SECOND, Clock
+from mockserver.clock import FOREVER, SECOND, Clock
 from mockserver.errors import Unprocessable
 from mockserver.faults import effects
 from mockserver.faults.effects import Delay, Delayed, DelegatedFault, Effect
@@ -21,6 +21,10 @@ from mockserver.spec import render_json
 from mockserver.suggestions import NearPaths, suggestion
 
 _MAX_FAULTS = 1_000
+_MAX_BYTES = 4_194_304
+"""The JSON of all faults of a namespace together."""
+_MAX_CONDITIONS = 32
+_MAX_TEXT_LENGTH = 1_000
 _MAX_SECONDS = 1_000_000.0
 _BULK = "bulk_create_runs"
 _MATCH_KEYS = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
@@ -68,6 +72,7 @@ class FaultReader:
         if len(faults) + len(sources) > _MAX_FAULTS:
             raise Unprocessable(f"There are {_MAX_FAULTS} faults already; DELETE /__admin/faults removes them")
         made = [self._fault(each, f"f{faults.made + place}", clock) for place, each in enumerate(sources, 1)]
+        _check_size((*faults, *made))
         faults.made += len(made)
         for fault in made:
             faults.add(fault)
@@ -90,17 +95,19 @@ class FaultReader:
 
     def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
         """Raises KeyError, TypeError, ValueError or Unprocessable for a value that `state` did not return."""
-        faults.made = int(state["made"])
+        faults.made = _stored_integer(state["made"])
         if len(state["items"]) > _MAX_FAULTS:
             raise ValueError(f"there are more than {_MAX_FAULTS} faults")
         for item in state["items"]:
             if not isinstance(item["source"], dict):
                 raise TypeError("the source of a fault is no object")
-            fault = self._fault(item["source"], str(item["id"]), clock)
+            fault = self._fault(item["source"], _stored_text(item["id"]), clock)
             until = item["until"]
-            fault.occasions = replace(fault.occasions, until=None if until is None else int(until))
-            fault.seed, fault.matched, fault.applied = str(item["seed"]), int(item["matched"]), int(item["applied"])
+            fault.occasions = replace(fault.occasions, until=None if until is None else _stored_integer(until))
+            fault.seed = _stored_text(item["seed"])
+            fault.matched, fault.applied = _stored_integer(item["matched"]), _stored_integer(item["applied"])
             faults.add(fault)
+        _check_size(tuple(faults))
 
     def _preset(self, source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """All keys except those of effects can be given in addition to a preset, to narrow it."""
@@ -136,6 +143,7 @@ class FaultReader:
             occasions=_occasions(source, now),
             effect=_effect(source),
             source=dict(source),
+            size=len(render_json(source)),
             seed=f"{self._seed} {id_}",
         )
 
@@ -144,6 +152,13 @@ class FaultReader:
         bulk = self._paths.get(_BULK)
         if source.get("fault") == "partial-failure" and bulk and not match.matches("POST", bulk, _BULK):
             raise FaultError("match", f"partial-failure applies to bulk creates only: write 'POST {bulk}'")
+
+
+def _check_size(faults: Iterable[Fault]) -> None:
+    """Raises Unprocessable if they are too large together: each request looks at all, and a list shows all at once."""
+    if sum(fault.size for fault in faults) > _MAX_BYTES:
+        what = f"The faults of a namespace have {_MAX_BYTES} bytes together at most"
+        raise Unprocessable(f"{what}; DELETE /__admin/faults removes them")
 
 
 def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> None:
@@ -163,11 +178,14 @@ def _conditions(source: Mapping[str, Any]) -> Conditions:
         raise FaultError("headers", 'a mapping of names to values, such as {"Idempotency-Key": "abc"}')
     if not isinstance(body, dict) or not all(_is_pointer(name) for name in body):
         raise FaultError("body", 'a mapping of JSON pointers to values, such as {"/count": 5}')
+    for name, conditions in (("headers", headers), ("body", body)):
+        if len(conditions) > _MAX_CONDITIONS:
+            raise FaultError(name, f"{_MAX_CONDITIONS} values at most, not {len(conditions)}")
     return Conditions({name.lower(): value for name, value in headers.items()}, body)
 
 
 def _is_pointer(name: Any) -> bool:
-    return isinstance(name, str) and (name.startswith("/") or not name)
+    return isinstance(name, str) and (name.startswith("/") or not name) and len(name) <= _MAX_TEXT_LENGTH
 
 
 def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
@@ -384,6 +402,19 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise FaultError(name, f"a number from 0 to {most:g}, not {_shown(value)}")
     return float(value)
+
+
+def _stored_text(value: Any) -> str:
+    text = str(value)
+    if len(text) > _MAX_TEXT_LENGTH:
+        raise ValueError(f"a text has more than {_MAX_TEXT_LENGTH} characters")
+    return text
+
+
+def _stored_integer(value: Any) -> int:
+    if not isinstance(value, int) or abs(value) >= FOREVER:
+        raise ValueError("a number is not an integer of 62 bits")
+    return value
 
 
 def _shown(value: Any) -> str:

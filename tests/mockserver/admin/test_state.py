@@ -203,6 +203,8 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
         (["faults", "items"], [{"id": "f1"}], "/faults: "),
         (["faults", "items"], [{"id": "f1", "source": []}], "/faults: the source of a fault is no object"),
         (["faults", "items"], [{}] * 1_001, "/faults: there are more than 1000 faults"),
+        (["faults", "made"], 1 << 62, "/faults: a number"),
+        (["faults", "made"], 1.5, "/faults: a number"),
         (["shared"], {}, "/shared: expected an array"),
         (["organizations"], [], "/organizations: expected an object"),
         (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),
