@@ -14,14 +14,7 @@ from mockserver.behaviour.attachments import attachment_fields
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.paging import list_parts, window
-from mockserver.behaviour.run_control import (
-    active_status,
-    commit_change,
-    next_status,
-    with_fields,
-    with_move,
-    with_script,
-)
+from mockserver.behaviour.run_control import commit_change, next_status, with_move, with_script
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Listed, Overview
@@ -119,27 +112,26 @@ async def change_run(call: Call, context: AdminContext) -> Reply:
     for name in _TIMESTAMPS:
         if name in body:
             fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
-    return await commit_change(space, found, with_fields(change, fields))
+    return await commit_change(space, found, replace(change, fields={**change.fields, **fields}))
 
 
 async def finish_run(call: Call, context: AdminContext) -> Reply:
-    return await _end(call, context, "success")
+    return await _advance(call, context, "success")
 
 
 async def fail_run(call: Call, context: AdminContext) -> Reply:
-    return await _end(call, context, "task_failed")
+    return await _advance(call, context, "task_failed")
 
 
 async def advance_run(call: Call, context: AdminContext) -> Reply:
-    space, found = await _find(call, context)
-    status = next_status(space, found.run)
-    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status))
+    return await _advance(call, context, None)
 
 
-async def _end(call: Call, context: AdminContext, status: str) -> Reply:
+async def _advance(call: Call, context: AdminContext, status: str | None) -> Reply:
+    """Move a run that has not ended to a status, or to the one that follows. Raises NotFound or Refused."""
     space, found = await _find(call, context)
-    active_status(space, found.run)
-    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status))
+    following = next_status(space, found.run)
+    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status or following))
 
 
 def _with_move(space: Context, run: Run, change: Change, status: str) -> Change:

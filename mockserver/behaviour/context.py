@@ -29,7 +29,7 @@ class RunProfiles(dict[str, RunProfile]):
         return self._default
 
 
-class Rendered(NamedTuple):
+class CachedJSON(NamedTuple):
     """A cached run's JSON and what it was rendered from.
 
     Valid while `change` and `timelines` are the same objects, from the simulated time `since` to before `until`: a list
@@ -55,7 +55,7 @@ class Cache:
 
     sessions: dict[str, tuple[int, SessionTimelines]] = field(default_factory=dict)
     timeline_count: int = 0  # of all sessions together
-    rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
+    rendered: dict[str, dict[int, CachedJSON]] = field(default_factory=dict)
     rendered_bytes: int = 0
     rendered_ranges: dict[tuple[str, range], tuple[int, int, bytes]] = field(default_factory=dict)
     index: RunIndex | None = None

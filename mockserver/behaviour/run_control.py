@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Batch, Change, Move, Script
@@ -27,17 +26,11 @@ def with_move(context: Context, batch: Batch, place: int, change: Change, status
     return replace(change, moves=(*change.moves, Move(status, at, left == 0)))
 
 
-def active_status(context: Context, run: Run) -> str:
-    """Return the current status of a run. Raises Refused if it has ended."""
+def next_status(context: Context, run: Run) -> str:
+    """Return the status that follows the current one. Raises Refused for a run that has ended."""
     status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
         raise Refused(f"This run has ended in {status}; PATCH takes it out of that")
-    return status
-
-
-def next_status(context: Context, run: Run) -> str:
-    """Return the status that follows the current one. Raises Refused for a run that has ended."""
-    status = active_status(context, run)
     schedule = context.space.schedules.schedule(
         context.space.profiles[run.batch.workflow_id], run.batch, run.place, run.change
     )
@@ -68,11 +61,6 @@ def with_script(
     before = run.change.script or run.batch.script or Script(None, None)
     script = Script(outcome or before.outcome, before.running_us if running_us is None else running_us)
     return replace(run.change, script=script)
-
-
-def with_fields(change: Change, fields: Mapping[str, bytes]) -> Change:
-    """The values of `fields` are JSON."""
-    return replace(change, fields={**change.fields, **fields}) if fields else change
 
 
 async def commit_change(context: Context, found: Found, change: Change) -> Reply:

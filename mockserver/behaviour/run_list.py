@@ -98,7 +98,8 @@ class RunPage(NamedTuple):
                 continue
             state = overrides.get(place) if overrides is not None else None
             session = None if state is None else state.session
-            yield cached_run_json(listing.space, batch, place, changes.get(place, UNCHANGED), session, listing.sim_time)
+            change = changes.get(place, UNCHANGED)
+            yield cached_run_json(listing.space, batch, place, change, session, listing.sim_time).text
 
 
 def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> bytes:

@@ -19,7 +19,7 @@ from mockserver.behaviour.batch import (
     Placement,
     Session,
 )
-from mockserver.behaviour.context import Context, Rendered, Space
+from mockserver.behaviour.context import CachedJSON, Context, Space
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.ledger import write_of_change
 from mockserver.behaviour.lifecycle import Timeline, timeline_of
@@ -258,18 +258,6 @@ def run_json(space: Space, run: Run, sim_time: int) -> bytes:
     return _TEMPLATE % run_fields(space, run, sim_time)
 
 
-def cached_run_json(
-    space: Space,
-    batch: Batch,
-    place: int,
-    change: Change,
-    timelines: SessionTimelines | None,
-    sim_time: int,
-) -> bytes:
-    """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
-    return _rendered(space, batch, place, change, timelines, sim_time).text
-
-
 def unchanged_runs_json(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
     """The JSON of unchanged runs without a session, separated by commas."""
     rendered_ranges = space.cached.rendered_ranges
@@ -278,7 +266,7 @@ def unchanged_runs_json(space: Space, batch: Batch, places: Sequence[int], sim_t
         since, until, text = rendered_ranges.get(key, _NO_RANGE)
         if since <= sim_time < until:
             return text
-    each = [_rendered(space, batch, place, UNCHANGED, None, sim_time) for place in places]
+    each = [cached_run_json(space, batch, place, UNCHANGED, None, sim_time) for place in places]
     text = b",".join([one.text for one in each])
     if key is not None and len(text) <= LARGE_BYTES:
         if len(rendered_ranges) >= _RANGES_CACHED:
@@ -287,14 +275,15 @@ def unchanged_runs_json(space: Space, batch: Batch, places: Sequence[int], sim_t
     return text
 
 
-def _rendered(
+def cached_run_json(
     space: Space,
     batch: Batch,
     place: int,
     change: Change,
     timelines: SessionTimelines | None,
     sim_time: int,
-) -> Rendered:
+) -> CachedJSON:
+    """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
     cached = space.cached
     rendered = cached.rendered
     of_batch = rendered.get(batch.tail)
@@ -313,7 +302,7 @@ def _rendered(
         return known
     timeline = single_timeline(space, batch, place, change) if timelines is None else timelines[batch.tail, place]
     text = run_json(space, Run(batch, place, change, timeline), sim_time)
-    known = Rendered(change, timelines, sim_time, timeline.next_turn(sim_time), text)
+    known = CachedJSON(change, timelines, sim_time, timeline.next_turn(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
         of_batch[place] = known
         cached.rendered_bytes += len(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
@@ -162,14 +162,13 @@ def _read(text: str, name: str, under: World | None) -> World:
     document = _parsed_yaml(text, name)
     top = _Reader(name, "#", {} if document is None else document)
     top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
-    keeps_built_in = top.boolean("builtin", True)
-    default = _profile(top.object("defaults"), under.default_profile if under else None)
-    machines, pools, workflows = {}, {}, {}
-    if under and keeps_built_in:
-        machines, pools, workflows = dict(under.machines), dict(under.pools), dict(under.workflows)
-    machines |= _machines(top)
-    pools |= _pools(top, machines)
-    workflows |= _workflows(top, default)
+    bare = under.default_profile if under else None
+    if not top.boolean("builtin", True):
+        under = None
+    default = _profile(top.object("defaults"), bare)
+    machines = {**(under.machines if under else {}), **{each.id: each for each in _machines(top)}}
+    pools = {**(under.pools if under else {}), **{each.id: each for each in _pools(top, machines)}}
+    workflows = {**(under.workflows if under else {}), **{each.id: each for each in _workflows(top, default)}}
     connected = tuple(machine for machine in machines.values() if machine.status == "connected")
     return World(machines, pools, workflows, default, connected, _runs(top))
 
@@ -190,38 +189,28 @@ def _parsed_yaml(text: str, name: str) -> Any:
         raise WorldError(f"{name}: not YAML{where}: {problem}") from error
 
 
-def _machines(top: _Reader) -> dict[str, Machine]:
-    machines: dict[str, Machine] = {}
+def _machines(top: _Reader) -> Iterator[Machine]:
     for item in top.items("machines"):
         item.allow("id", "name", "hostname", "os_info", "status")
         status = item.choice("status", ("connected", "disconnected", "error"), "connected")
-        id_ = item.id()
-        machines[id_] = Machine(
-            id_, item.text("name"), item.text_or_none("hostname"), item.text_or_none("os_info"), status
-        )
-    return machines
+        yield Machine(item.id(), item.text("name"), item.text_or_none("hostname"), item.text_or_none("os_info"), status)
 
 
-def _pools(top: _Reader, machines: Mapping[str, Machine]) -> dict[str, Pool]:
-    pools: dict[str, Pool] = {}
+def _pools(top: _Reader, machines: Mapping[str, Machine]) -> Iterator[Pool]:
     for item in top.items("pools"):
         item.allow("id", "name", "description", "machine_ids")
         members = item.ids("machine_ids")
         for place, machine_id in enumerate(members):
             if machine_id not in machines:
                 raise item.wrong(f"machine_ids/{place}", f"machine {machine_id} is not in this world")
-        id_ = item.id()
-        pools[id_] = Pool(id_, item.text("name"), item.text_or_none("description"), members)
-    return pools
+        yield Pool(item.id(), item.text("name"), item.text_or_none("description"), members)
 
 
-def _workflows(top: _Reader, default: RunProfile) -> dict[str, Workflow]:
-    workflows: dict[str, Workflow] = {}
+def _workflows(top: _Reader, default: RunProfile) -> Iterator[Workflow]:
     for item in top.items("workflows"):
         item.allow(*_WORKFLOW, *_PROFILE)
-        id_ = item.id()
-        workflows[id_] = Workflow(
-            id_,
+        yield Workflow(
+            item.id(),
             item.text("name"),
             item.text("main_prompt", ""),
             item.schema("input_schema"),
@@ -231,7 +220,6 @@ def _workflows(top: _Reader, default: RunProfile) -> dict[str, Workflow]:
             tuple(_output(each) for each in item.items("outputs")),
             int(item.number("create_failures", 0.0)),
         )
-    return workflows
 
 
 _WORKFLOW = (
