@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -71,8 +70,8 @@ class _Exchange(NamedTuple):
     entry: Entry | None
     extra: dict[str, str]
     """Headers of the answer, whether it is a success or an error."""
-    held: ExitStack
-    """Gives back the memory of a large body or answer once the answer is sent: a client may read it slowly."""
+    held: list[tuple[Bodies | ByteBudget, int]]
+    """The memory of a large body or answer. It is given back once the answer is sent: a client may read it slowly."""
 
 
 class _Request(NamedTuple):
@@ -132,10 +131,13 @@ class Endpoint:
         self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """`path` is the path inside the namespace."""
-        with ExitStack() as held:
-            headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
-            exchange = _Exchange(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, held)
+        headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
+        exchange = _Exchange(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
+        try:
             await self._respond(namespace, exchange, send)
+        finally:
+            for budget, size in exchange.held:
+                budget.give_back(size)
 
     async def _respond(self, namespace: Namespace, exchange: _Exchange, send: Send) -> None:
         scope, entry = exchange.scope, exchange.entry
@@ -157,7 +159,7 @@ class Endpoint:
                 finally:
                     space.requests -= 1
             if (reply.made_bytes or reply.held_bytes) > LARGE_BYTES:
-                await self._hold(reply, exchange.held)
+                await self._hold(reply, exchange)
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
@@ -177,14 +179,14 @@ class Endpoint:
         self._access_log.add(scope["method"], scope["path"], reply.status, note, fault)
         await send_reply(reply, body, exchange.extra, scope, send)
 
-    async def _hold(self, reply: Reply, held: ExitStack) -> None:
+    async def _hold(self, reply: Reply, exchange: _Exchange) -> None:
         """Take the memory of a large answer from what all of them may have. Raises Unavailable if that is in use, and
         waiting would take memory too.
         """
         if reply.made_bytes > LARGE_BYTES and not self._answers.has(reply.made_bytes):
             what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"})
-        held.callback(self._answers.give_back, await self._answers.take(reply.made_bytes or reply.held_bytes))
+        exchange.held.append((self._answers, await self._answers.take(reply.made_bytes or reply.held_bytes)))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""
@@ -257,7 +259,7 @@ class Endpoint:
         # A body that is not documented is ignored, whatever its length.
         body, taken = await self._bodies.read(headers, exchange.receive) if operation.has_body else (b"", 0)
         if taken:
-            exchange.held.callback(self._bodies.give_back, taken)
+            exchange.held.append((self._bodies, taken))
         if exchange.entry is not None:
             exchange.entry.body = body
             exchange.entry.organisation = space.organisation
