@@ -416,3 +416,20 @@ def test_a_run_is_sought_in_many_organisations_with_others_in_between(monkeypatc
     assert mock.control("GET", f"/runs/{SUCCEEDS}").status_code == 404
     contexts, looks = 5, 5
     assert len(turns) == contexts + looks
+
+
+def test_a_run_is_moved_so_often_at_most_until_it_is_retried():
+    """Each read of the run looks at all its moves."""
+    mock = controlled_mock()
+    run = mock.create(NEVER_ENDS)
+    for number in range(999):
+        status = ("running", "running_checks")[number % 2]
+        assert mock.control("PATCH", f"/runs/{run['id']}", {"status": status}).status_code == 200
+    mock.control("PATCH", f"/runs/{run['id']}", {"status": "success"})
+
+    refused = mock.control("PATCH", f"/runs/{run['id']}", {"status": "running"})
+    assert refused.status_code == 409
+    assert "moved 1000 times" in refused.json()["detail"]
+
+    assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 200
+    assert mock.control("POST", f"/runs/{run['id']}/advance").json()["status"] == "running"
