@@ -13,7 +13,7 @@ import pytest
 
 from mockserver.clock import moment_from
 from mockserver.spec import Operation, RawRequest
-from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.control import ControlledMock, turns_of
 from tests.mockserver.inprocess import (
     FAILS_IN_PART,
     FIRST_CREATE_FAILS,
@@ -183,6 +183,19 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
 
     assert moment_from(datetime.fromisoformat(mock.asked("/clock")["now"])) >= state["clock"]["moment"]
     assert not mock.asked("/clock")["frozen"]
+
+
+def test_a_state_is_written_with_others_in_between(monkeypatch):
+    """Of a value that others refer to, such as the input of a run, there may be hundreds of megabytes."""
+    mock = filled()
+    state = mock.asked("/state")
+    turns = turns_of(monkeypatch)
+
+    mock.run(mock.app.states.written(mock.app.namespaces.default))
+
+    organisations = state["organizations"].values()
+    units = sum(len(each["units"]) for each in organisations)
+    assert len(turns) == len(organisations) + units + len(state["shared"])
 
 
 @pytest.mark.parametrize(
