@@ -11,7 +11,7 @@ from mockserver.errors import Refused
 from mockserver.reply import Reply
 from mockserver.store import Write
 
-_MOST_MOVES = 1_000
+_MAX_MOVES = 1_000
 """Each read of a run looks at all its moves. An update through the API adds a few at most: no status comes twice."""
 
 
@@ -22,8 +22,8 @@ def with_move(context: Context, batch: Batch, place: int, change: Change, status
 
     Raises Refused if the run was moved too often.
     """
-    if len(change.moves) >= _MOST_MOVES:
-        raise Refused(f"This run was moved {_MOST_MOVES} times; a retry begins anew")
+    if len(change.moves) >= _MAX_MOVES:
+        raise Refused(f"This run was moved {_MAX_MOVES} times; a retry begins anew")
     schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
     left = {
         "scheduling": schedule.scheduling + schedule.running + schedule.checks,

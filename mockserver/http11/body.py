@@ -49,7 +49,7 @@ class ChunkedBody:
         self.is_complete = False
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        """Raises: RequestError (400, 431)."""
+        """Raises RequestError (400, 431)."""
         parts: list[bytes] = []
         at = 0
         while at < len(data) and not self.is_complete:

@@ -86,7 +86,7 @@ class HeadReader:
     def feed(self, data: bytes) -> int:
         """Consume the bytes that belong to the head and return their number; set `head` when it is complete.
 
-        Raises: RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
+        Raises RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
         """
         start = 0
         if not self._size and data[:1] not in (b"\r", b"\n"):
@@ -194,7 +194,7 @@ def _options(value: bytes) -> list[bytes]:
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Return path and query of a request target, as sent. Raises: RequestError for a target without a path."""
+    """Return path and query of a request target, as sent. Raises RequestError for a target without a path."""
     if target.startswith(b"/") and b"#" not in target:
         path, _, query = target.partition(b"?")
         return path, query
