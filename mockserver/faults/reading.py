@@ -174,7 +174,9 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
 
 def _conditions(source: Mapping[str, Any]) -> Conditions:
     headers, body = source.get("headers", {}), source.get("body", {})
-    if not isinstance(headers, dict) or not all(isinstance(each, str) for header in headers.items() for each in header):
+    if not isinstance(headers, dict) or not all(
+        _is_header_name(name) and isinstance(value, str) for name, value in headers.items()
+    ):
         raise FaultError("headers", 'a mapping of names to values, such as {"Idempotency-Key": "abc"}')
     if not isinstance(body, dict) or not all(_is_pointer(name) for name in body):
         raise FaultError("body", 'a mapping of JSON pointers to values, such as {"/count": 5}')
@@ -278,12 +280,18 @@ _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection
 
 def _is_header(name: Any, value: Any) -> bool:
     return (
-        isinstance(name, str)
+        _is_header_name(name)
         and isinstance(value, str)
+        and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
+    )
+
+
+def _is_header_name(name: Any) -> bool:
+    return (
+        isinstance(name, str)
         and name.isascii()
         and bool(name)
         and all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name)
-        and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
     )
 
 

@@ -77,6 +77,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "for_s": -1, **_500}, "for_s: a number from 0 to 1e+06"),
     ({"match": "*", "headers": ["X-Mine"], **_500}, "valid dictionary"),
     ({"match": "*", "headers": {"X-Mine": 1}, **_500}, "headers: a mapping of names to values"),
+    ({"match": "*", "headers": {"\u20ac": "x"}, **_500}, "headers: a mapping of names to values"),
     ({"match": "*", "body": "x", **_500}, "valid dictionary"),
     ({"match": "*", "body": {"count": 5}, **_500}, 'such as {"/count": 5}'),
     # answers
