@@ -16,6 +16,7 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_control import commit_change, next_status, with_move, with_script
 from mockserver.behaviour.run_creation import json_or_null
+from mockserver.behaviour.run_files import Attachment
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Listed, Overview
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
@@ -25,7 +26,7 @@ from mockserver.errors import MAX_ATTEMPTS, Conflict, NotFound, TooManyConflicts
 from mockserver.reply import LARGE_BYTES, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import TimeSlice, in_slices
 
 _MAX_COUNTED = 10_000
 _URL_LIFETIME_S = 3_600
@@ -80,10 +81,11 @@ async def list_attachments(call: Call, context: AdminContext) -> Reply:
     """Each attachment has a URL that needs no token."""
     space, found = await _find(call, context)
     expires = space.now // SECOND + _URL_LIFETIME_S
-    items = [
-        {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
-        for attachment in found.run.attachments(space.sim_time, space.space.clock)
-    ]
+
+    def shown(attachment: Attachment) -> dict[str, Any]:
+        return {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
+
+    items = await in_slices(shown, found.run.attachments(space.sim_time, space.space.clock))
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 

@@ -433,3 +433,14 @@ def test_a_run_is_moved_so_often_at_most_until_it_is_retried():
 
     assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 200
     assert mock.control("POST", f"/runs/{run['id']}/advance").json()["status"] == "running"
+
+
+def test_many_attachments_of_a_run_are_shown_with_others_in_between(monkeypatch):
+    """A run may have ten thousand, and each has a URL of its own that is signed."""
+    mock = controlled_mock()
+    files = [{"filename": f"{number}.txt", "content": "YQ=="} for number in range(20)]
+    run = mock.create(file_inputs=files)
+    turns = turns_of(monkeypatch)
+
+    assert mock.asked(f"/runs/{run['id']}/attachments")["total"] == 20
+    assert len(turns) > 20
