@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
 
@@ -37,7 +37,7 @@ from mockserver.faults import FaultReader, read_faults
 from mockserver.faults.fault import Faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
-from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
+from mockserver.journal import Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
@@ -45,6 +45,7 @@ from mockserver.reference import Reference
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
+from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.settings import Settings
 from mockserver.shared_journal import SharedJournal
 from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
@@ -123,13 +124,7 @@ class MockApp:
             self._shared = SharedStore(settings.store.url, about)
             store = self._shared.units
         self._store: Store = store or MemoryStore()
-        constructors = (self._make_namespace, self._make_space, self._seed_space)
-        most = settings.limits.max_spaces
-        self.namespaces = (
-            Namespaces(*constructors, self._store, most_spaces=most)
-            if self._shared is None
-            else SharedNamespaces(*constructors, self._shared, self._fault_reader, most_spaces=most)
-        )
+        self.namespaces = self._make_namespaces()
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Context:
@@ -142,28 +137,10 @@ class MockApp:
         downloads = Downloads(self.namespaces, make_context)
         self._downloads = downloads
         self._organisations = Organisations(settings.token)
-        self._seeds: dict[str, list[Seed]] = {}  # by organisation
-        if self._world.runs and settings.world is not None:
-            for seed in seeds_of_world(self._world.runs, settings.world):
-                self._seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
+        self._seeds = self._seeds_by_organisation()
+        access_log = access_log or NoAccessLog()
         routes = Routes(self.operations, first_path_only=strict)
-        self._endpoint = Endpoint(
-            routes=routes,
-            near_paths=self._near_paths,
-            behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
-            organisations=self._organisations,
-            namespaces=self.namespaces,
-            make_context=make_context,
-            rate_limit=settings.rate_limit,
-            max_body=settings.max_body,
-            max_idempotency_keys=settings.limits.max_idempotency_keys,
-            max_bodies=max(settings.max_body, settings.limits.max_bodies_bytes),
-            strict=strict,
-            self_check=settings.self_check,
-            warnings=settings.warnings,
-            seed=settings.seed,
-            access_log=access_log or NoAccessLog(),
-        )
+        self._endpoint = self._make_endpoint(routes, access_log)
         self._browsers = Browsers(
             self._route,
             origins=settings.cors_origin,
@@ -173,7 +150,7 @@ class MockApp:
         self._records = settings.journal_bytes > 0
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
-        self._injector = Injector(routes, max_body=settings.max_body, access_log=access_log or NoAccessLog())
+        self._injector = Injector(routes, max_body=settings.max_body, access_log=access_log)
         made = made_by(settings, self._world)
         self.states = States(self.namespaces, self._fault_reader, made, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
@@ -258,6 +235,33 @@ class MockApp:
 
             return self._injector(namespace, path, scope, receive, send, handle)
         return self._endpoint(namespace, path, now, scope, receive, send)
+
+    def _make_namespaces(self) -> Namespaces:
+        constructors = (self._make_namespace, self._make_space, self._seed_space)
+        most = self.settings.limits.max_spaces
+        if self._shared is None:
+            return Namespaces(*constructors, self._store, max_spaces=most)
+        return SharedNamespaces(*constructors, self._shared, self._fault_reader, max_spaces=most)
+
+    def _seeds_by_organisation(self) -> Mapping[str, Sequence[Seed]]:
+        """The initial runs of the world file."""
+        seeds: dict[str, list[Seed]] = {}
+        if self._world.runs and self.settings.world is not None:
+            for seed in seeds_of_world(self._world.runs, self.settings.world):
+                seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
+        return seeds
+
+    def _make_endpoint(self, routes: Routes, access_log: AccessLog) -> Endpoint:
+        return Endpoint(
+            self.settings,
+            routes=routes,
+            near_paths=self._near_paths,
+            behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
+            organisations=self._organisations,
+            namespaces=self.namespaces,
+            make_context=self._make_context,
+            access_log=access_log,
+        )
 
     def _make_admin(self) -> Admin:
         settings = self.settings

@@ -17,12 +17,12 @@ class Disconnected(Exception):
 
 
 class Bodies:
-    """`most_bytes` limits one body; `most_together` limits all large bodies that are in use at the same time."""
+    """`max_bytes` limits one body; `max_together` limits all large bodies that are in use at the same time."""
 
-    def __init__(self, *, most_bytes: int, most_together: int) -> None:
-        self._most_bytes = most_bytes
-        self._small_bytes = min(LARGE_BODY, most_bytes)
-        self._budget = ByteBudget(most_together)
+    def __init__(self, *, max_bytes: int, max_together: int) -> None:
+        self._max_bytes = max_bytes
+        self._small_bytes = min(LARGE_BODY, max_bytes)
+        self._budget = ByteBudget(max_together)
 
     async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
         """Return the body, and how many bytes to give back once its request has been handled.
@@ -31,7 +31,7 @@ class Bodies:
         """
         length = headers.get(b"content-length")
         announced = int(length) if length is not None and length.isdigit() else 0
-        if announced > self._most_bytes:
+        if announced > self._max_bytes:
             raise self._too_large()
         taken = await self._budget.take(announced) if announced > LARGE_BODY else 0
         try:
@@ -44,10 +44,10 @@ class Bodies:
             while message["type"] == "http.request":
                 body = message.get("body", b"")
                 size += len(body)
-                if size > self._most_bytes:
+                if size > self._max_bytes:
                     raise self._too_large()
                 if size > LARGE_BODY and not taken:
-                    taken = await self._budget.take(self._most_bytes)
+                    taken = await self._budget.take(self._max_bytes)
                 parts.append(body)
                 if not message.get("more_body"):
                     return b"".join(parts) if len(parts) > 1 else body, taken
@@ -62,4 +62,4 @@ class Bodies:
             self._budget.give_back(taken)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self._most_bytes} bytes")
+        return TooLarge(f"The body is larger than {self._max_bytes} bytes")

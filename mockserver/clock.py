@@ -89,7 +89,7 @@ class Clock:
         moment, sim_time = self._base
         if self._scale == 1:
             return Instant(moment + passed, sim_time + passed)
-        return Instant(moment + passed, sim_time + math.floor(passed * self._scale))
+        return Instant(moment + passed, max(sim_time, min(_LAST_SIM_TIME, sim_time + math.floor(passed * self._scale))))
 
     def _wall(self) -> int:
         wall = self._source() // 1000
@@ -144,21 +144,25 @@ class Clock:
         """`is_new` if moments and simulated time do not continue on the line of the last segment."""
         self.is_changed = True
         self._since = self._wall()
-        self._base = base
+        self._base = base = Instant(base.moment, min(base.sim_time, FOREVER - 1))
         if is_new or self._scale != 1:
             self._segments.append(_Segment(base.sim_time, base.moment, self._scale, jump))
-            if len(self._segments) > _MOST_SEGMENTS:
+            if len(self._segments) > _MAX_SEGMENTS:
                 # Times before the oldest segment that is kept are extrapolated from it.
-                del self._segments[: _MOST_SEGMENTS // 2]
+                del self._segments[: _MAX_SEGMENTS // 2]
         self._wake_all()
 
-    @staticmethod
-    def check_step(seconds: float, since: int) -> None:
-        """Raises ValueError if a clock cannot be advanced by `seconds` from the moment `since`."""
-        if not 0 <= seconds <= _LONGEST_STEP_S:
-            raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
-        if since + round(seconds * SECOND) > LAST_MOMENT:
+    def check_step(self, seconds: float, since: int) -> None:
+        """Raises ValueError if the clock cannot be advanced by `seconds` from the moment `since`."""
+        if not 0 <= seconds <= _MAX_STEP_S:
+            raise ValueError(f"the clock is advanced by 0 to {_MAX_STEP_S} seconds, not by {seconds:g}")
+        micros = round(seconds * SECOND)
+        if since + micros > LAST_MOMENT:
             raise ValueError(f"{seconds:g} seconds after {text_of(since)} the year would be past 9999")
+        if micros and self.read().sim_time + micros > _LAST_SIM_TIME:
+            raise ValueError(
+                "the clock has been advanced by 36,000 years in all, which is the most; a reset begins anew"
+            )
 
     def _wake_all(self) -> None:
         for waiting in tuple(self._waiting):
@@ -253,11 +257,13 @@ class Clock:
         self._wake_all()
 
 
-_MOST_SEGMENTS = 10_000
-_LONGEST_STEP_S = 1_000_000_000
+_MAX_SEGMENTS = 10_000
+_MAX_STEP_S = 1_000_000_000
 MAX_SCALE = 1e6
 FIRST_MOMENT = -62_135_596_800_000_000  # the first of year 1 and the last of 9999: the range of RFC 3339
 LAST_MOMENT = 253_402_300_799_999_999
+_LAST_SIM_TIME = 1 << 60
+"""Some 36,000 years. Simulated time is never advanced or scaled beyond it, so that no sum with it reaches FOREVER."""
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

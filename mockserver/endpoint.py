@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
+    MAX_ATTEMPTS,
     BadRequest,
     Conflict,
     HTTPError,
@@ -25,13 +25,13 @@ from mockserver.errors import (
     NoRoute,
     NotFound,
     Redirect,
-    Refused,
+    TooManyConflicts,
     Unauthorized,
     Unavailable,
 )
 from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
-from mockserver.journal import FAULT_KEY, JOURNAL_KEY, Entry
+from mockserver.journal import Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
@@ -41,7 +41,8 @@ from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply
 from mockserver.request_lint import lint
 from mockserver.response import send_reply
 from mockserver.routes import Routes
-from mockserver.settings import RateLimit
+from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, STALE_S_KEY
+from mockserver.settings import RateLimit, Settings
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
 from mockserver.store import Transaction
@@ -51,12 +52,26 @@ Behaviour = Callable[[Call, Context], Awaitable[Reply]]
 MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_ATTEMPTS = 100
 _READERS = 2
 _WARNING = "Mock-Warning"
-_TOO_MANY = "Too many requests change this at once; try again"
-_LONGEST_HEADER = 2_000
+_MAX_HEADER_LENGTH = 2_000
 _log = logging.getLogger("mockserver")
+
+
+class _Exchange(NamedTuple):
+    """A request as it arrived, and what is known of its answer. `path` is the path inside the namespace."""
+
+    path: str
+    now: Instant
+    scope: Scope
+    receive: Receive
+    headers: Headers
+    query: str
+    entry: Entry | None
+    extra: dict[str, str]
+    """Headers of the answer, whether it is a success or an error."""
+    held: list[tuple[Bodies | ByteBudget, int]]
+    """The memory of a large body or answer. It is given back once the answer is sent: a client may read it slowly."""
 
 
 class _Request(NamedTuple):
@@ -66,7 +81,7 @@ class _Request(NamedTuple):
     space: Space
     preferences: Preferences
     now: Instant
-    scope: Scope
+    exchange: _Exchange
 
     async def delayed(self) -> _Request:
         """Wait for the delay of its preferences, then return the request with the current time."""
@@ -84,6 +99,7 @@ class Endpoint:
 
     def __init__(
         self,
+        settings: Settings,
         *,
         routes: Routes,
         near_paths: NearPaths,
@@ -91,98 +107,86 @@ class Endpoint:
         organisations: Organisations,
         namespaces: Namespaces,
         make_context: MakeContext,
-        rate_limit: RateLimit | None,
-        max_body: int,
-        max_bodies: int,
-        max_idempotency_keys: int,
-        strict: bool,
-        self_check: bool,
-        warnings: bool,
-        seed: int,
         access_log: AccessLog,
     ) -> None:
+        max_bodies = max(settings.max_body, settings.limits.max_bodies_bytes)
         self._routes = routes
         self._near_paths = near_paths
         self._behaviours = behaviours
         self._organisations = organisations
         self._namespaces = namespaces
         self._make_context = make_context
-        self._rate_limit = rate_limit
-        self._bodies = Bodies(most_bytes=max_body, most_together=max_bodies)
+        self._rate_limit = settings.rate_limit
+        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies)
         self._answers = ByteBudget(max_bodies)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
-        self._strict = strict
-        self._self_check = self_check
-        self._warns = warnings
-        self._seed = seed
+        self._strict = settings.coercion == "strict"
+        self._self_check = settings.self_check
+        self._warns = settings.warnings
+        self._seed = settings.seed
         self._access_log = access_log
-        self._idempotency = Idempotency(most_keys=max_idempotency_keys)
+        self._idempotency = Idempotency(max_keys=settings.limits.max_idempotency_keys)
 
     async def __call__(
         self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """`path` is the path inside the namespace."""
-        # The memory of a large body or answer is given back once the answer is sent: a client may read it slowly.
-        with ExitStack() as held:
-            await self._respond(namespace, path, now, scope, receive, send, held)
+        headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
+        exchange = _Exchange(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
+        try:
+            await self._respond(namespace, exchange, send)
+        finally:
+            for budget, size in exchange.held:
+                budget.give_back(size)
 
-    async def _respond(
-        self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send, held: ExitStack
-    ) -> None:
-        extra: dict[str, str] = {}  # headers of the answer, whether it is a success or an error
-        entry: Entry | None = scope.get(JOURNAL_KEY)
+    async def _respond(self, namespace: Namespace, exchange: _Exchange, send: Send) -> None:
+        scope, entry = exchange.scope, exchange.entry
         operation: Operation | None = None
         try:
             if scope["method"] == "OPTIONS":
-                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
+                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(exchange.path))})
             else:
-                operation, parameters = self._find(scope["method"], path, scope)
+                operation, parameters = self._find(scope["method"], exchange.path, scope)
                 if entry is not None:
                     entry.operation_id = operation.operation_id
-                headers = headers_of(scope)
                 organisation = ""
                 if operation.secured:
-                    organisation = self._organisations.from_header(headers.get(b"authorization"))
+                    organisation = self._organisations.from_header(exchange.headers.get(b"authorization"))
                 space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
                 space.requests += 1
                 try:
-                    reply = await self._answer(
-                        operation, parameters, space, now, scope, headers, receive, entry, extra, held
-                    )
+                    reply = await self._answer(operation, parameters, space, exchange)
                 finally:
                     space.requests -= 1
-            await self._hold(reply, held)
+            if (reply.made_bytes or reply.held_bytes) > LARGE_BYTES:
+                await self._hold(reply, exchange)
             body = reply.render()
-        except Disconnected:
+        except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
-                entry.answered(None, [], b"")
+                entry.unanswered()
+            if isinstance(error, asyncio.CancelledError):
+                raise
             return
-        except asyncio.CancelledError:
-            if entry is not None:
-                entry.answered(None, [], b"")  # an entry in progress does not count in the size of the journal
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)
-            self._record_refusal(error, reply, path, entry, extra)
+            self._record_refusal(error, reply, exchange)
             if reply.status >= 500:
                 operation = None  # the document does not describe failures of the mock: no self-check
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
             reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
-        note, fault = extra.get(_WARNING), scope.get(FAULT_KEY)
+        note, fault = exchange.extra.get(_WARNING), scope.get(FAULT_KEY)
         self._access_log.add(scope["method"], scope["path"], reply.status, note, fault)
-        await send_reply(reply, body, extra, scope, send)
+        await send_reply(reply, body, exchange.extra, scope, send)
 
-    async def _hold(self, reply: Reply, held: ExitStack) -> None:
+    async def _hold(self, reply: Reply, exchange: _Exchange) -> None:
         """Take the memory of a large answer from what all of them may have. Raises Unavailable if that is in use, and
         waiting would take memory too.
         """
         if reply.made_bytes > LARGE_BYTES and not self._answers.has(reply.made_bytes):
             what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"})
-        size = reply.made_bytes or reply.held_bytes
-        if size > LARGE_BYTES:
-            held.callback(self._answers.give_back, await self._answers.take(size))
+        exchange.held.append((self._answers, await self._answers.take(reply.made_bytes or reply.held_bytes)))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""
@@ -203,28 +207,27 @@ class Endpoint:
         _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
         return error_reply(500, "Internal Server Error")
 
-    def _record_refusal(
-        self, error: Exception, reply: Reply, path: str, entry: Entry | None, extra: dict[str, str]
-    ) -> None:
+    def _record_refusal(self, error: Exception, reply: Reply, exchange: _Exchange) -> None:
         """Record in the journal and in the header Mock-Warning why a request was refused."""
         if isinstance(error, BadRequest):
-            extra.pop("Preference-Applied", None)
+            exchange.extra.pop("Preference-Applied", None)
         reason = "an error of the mock: see its log"
         if isinstance(error, Invalid):
             reason = error.reason
         elif isinstance(error, NoRoute):
-            reason = self._near_paths.why_not_found(path)
+            reason = self._near_paths.why_not_found(exchange.path)
         elif isinstance(error, HTTPError):
             reason = error.detail
+        entry = exchange.entry
         if entry is not None:
             entry.reason = reason
             entry.is_valid = not isinstance(error, Invalid | BadRequest | Unauthorized | MethodNotAllowed | NoRoute)
-        self._warn((f"{reply.status}: {reason}",), extra)
+        self._warn((f"{reply.status}: {reason}",), exchange.extra)
 
-    def _record_warnings(self, warnings: Sequence[str], entry: Entry | None, extra: dict[str, str]) -> None:
-        if entry is not None:
-            entry.warnings = warnings
-        self._warn(warnings, extra)
+    def _record_warnings(self, warnings: Sequence[str], exchange: _Exchange) -> None:
+        if exchange.entry is not None:
+            exchange.entry.warnings = warnings
+        self._warn(warnings, exchange.extra)
 
     def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:
         if self._warns and warnings:
@@ -242,61 +245,62 @@ class Endpoint:
             raise
 
     async def _answer(
-        self,
-        operation: Operation,
-        parameters: Mapping[str, str],
-        space: Space,
-        now: Instant,
-        scope: Scope,
-        headers: Headers,
-        receive: Receive,
-        entry: Entry | None,
-        extra: dict[str, str],
-        held: ExitStack,
+        self, operation: Operation, parameters: Mapping[str, str], space: Space, exchange: _Exchange
     ) -> Reply:
         """Handle a request. Everything that can be checked without the body is checked before it is read."""
+        scope, headers, query, now = exchange.scope, exchange.headers, exchange.query, exchange.now
         if self._rate_limit is not None and operation.secured:
-            await self._apply_rate_limit(space, self._rate_limit, now.moment, extra)
-        query = scope["query_string"].decode("latin-1")
+            await self._apply_rate_limit(space, self._rate_limit, now.moment, exchange.extra)
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__" in query:
-            lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer"]
-            preferences = read_preferences(", ".join(lines), query, operation.operation_id)
-            if preferences.applied:
-                extra["Preference-Applied"] = _header_text(", ".join(preferences.applied))
+            preferences = self._preferences(operation, exchange)
         if _FAULT_KEYS & scope.keys():
             preferences, now = _apply_fault_keys(scope, preferences, now)
         # A body that is not documented is ignored, whatever its length.
-        body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
+        body, taken = await self._bodies.read(headers, exchange.receive) if operation.has_body else (b"", 0)
         if taken:
-            held.callback(self._bodies.give_back, taken)
-        if entry is not None:
-            entry.body = body
-            entry.organisation = space.organisation
+            exchange.held.append((self._bodies, taken))
+        if exchange.entry is not None:
+            exchange.entry.body = body
+            exchange.entry.organisation = space.organisation
         content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
         raw = RawRequest(parameters, query, headers.text, content_type, body)
+        call = await self._decoded(operation, raw, preferences, exchange)
+        request = _Request(call, space, preferences, now, exchange)
+        if b"idempotency-key" in headers and operation.method in _WRITES:
+            key = headers.text("idempotency-key")
+            if key:
+                what = f"{operation.method} {scope['path']}?{query}"
+                fingerprint = self._idempotency.fingerprint(space.secret, what, body)
+                return await self._handle_once(key, fingerprint, request)
+        return await self._handle(request)
+
+    def _preferences(self, operation: Operation, exchange: _Exchange) -> Preferences:
+        lines = [value.decode("latin-1") for name, value in exchange.scope["headers"] if name == b"prefer"]
+        preferences = read_preferences(", ".join(lines), exchange.query, operation.operation_id)
+        if preferences.applied:
+            exchange.extra["Preference-Applied"] = _header_text(", ".join(preferences.applied))
+        return preferences
+
+    async def _decoded(
+        self, operation: Operation, raw: RawRequest, preferences: Preferences, exchange: _Exchange
+    ) -> Call:
+        """Validate a request, and warn of what is odd in it. Raises Invalid."""
         try:
-            if len(body) <= LARGE_BODY:
+            if len(raw.body) <= LARGE_BODY:
                 call = operation.decode(raw)
             else:
                 # In a thread, so that a large body does not block the event loop.
                 loop = asyncio.get_running_loop()
                 call = await loop.run_in_executor(self._readers, operation.decode, raw)
         except Invalid as invalid:
-            warnings = lint(operation, headers, query, invalid.sent, preferences.unused)
-            self._record_warnings(warnings, entry, extra)
+            warnings = lint(operation, exchange.headers, exchange.query, invalid.sent, preferences.unused)
+            self._record_warnings(warnings, exchange)
             raise
-        warnings = lint(operation, headers, query, call.sent, preferences.unused)
+        warnings = lint(operation, exchange.headers, exchange.query, call.sent, preferences.unused)
         if warnings:
-            self._record_warnings(warnings, entry, extra)
-        request = _Request(call, space, preferences, now, scope)
-        if b"idempotency-key" in headers and operation.method in _WRITES:
-            key = headers.text("idempotency-key")
-            if key:
-                what = f"{operation.method} {scope['path']}?{query}"
-                fingerprint = self._idempotency.fingerprint(space.secret, what, body)
-                return await self._handle_once(key, fingerprint, request, extra)
-        return await self._handle(request)
+            self._record_warnings(warnings, exchange)
+        return call
 
     async def _apply_rate_limit(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
         """Count the request and set the rate-limit headers. Raises TooManyRequests."""
@@ -306,7 +310,7 @@ class Endpoint:
             extra.update(error.headers)
             raise
 
-    async def _handle_once(self, key: str, fingerprint: bytes, request: _Request, extra: dict[str, str]) -> Reply:
+    async def _handle_once(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
         keys, store = self._idempotency, request.space.store
         with keys.held(request.space, key, fingerprint):
@@ -314,9 +318,9 @@ class Endpoint:
             if reply is None and request.preferences.delay_s:
                 request = await request.delayed()
                 reply = await keys.reply(store, key, fingerprint, request.now.moment)
-            for _ in range(_ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 if reply is not None:
-                    extra["Idempotency-Status"] = "replayed"
+                    request.exchange.extra["Idempotency-Status"] = "replayed"
                     return reply
                 try:
                     reply = await self._settled(key, fingerprint, request)
@@ -326,7 +330,7 @@ class Endpoint:
                 else:
                     await keys.evict(store, key, fingerprint, request.now.moment)
                     return reply
-        raise Refused(_TOO_MANY)
+        raise TooManyConflicts
 
     async def _settled(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
         """Handle a request and store its effects and its successful reply at once. Raises Conflict."""
@@ -343,20 +347,20 @@ class Endpoint:
     async def _handle(self, request: _Request) -> Reply:
         if request.preferences.delay_s:
             request = await request.delayed()
-        for _ in range(_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             try:
                 return await self._run_behaviour(request, None)
             except Conflict:
                 request = await request.again()
-        raise Refused(_TOO_MANY)
+        raise TooManyConflicts
 
     async def _run_behaviour(self, request: _Request, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises Conflict."""
-        call, space, preferences, now, scope = request
+        call, space, preferences, now, exchange = request
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(call.operation, preferences, space, scope)
-        context = self._make_context(space, preferences, now, scope)
+            return self._from_spec(call.operation, preferences, space, exchange.scope)
+        context = self._make_context(space, preferences, now, exchange.scope)
         return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
 
     def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
@@ -404,21 +408,21 @@ def _refusal(invalid: Invalid) -> Reply:
 
 
 def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:
-    if "mockserver.failed" in scope:
-        preferences = replace(preferences, failed=scope["mockserver.failed"])
-    if "mockserver.failed_share" in scope:
-        preferences = replace(preferences, failed_share=scope["mockserver.failed_share"])
-    stale = round(scope.get("mockserver.stale_s", 0) * SECOND)
+    if FAILED_KEY in scope:
+        preferences = replace(preferences, failed=scope[FAILED_KEY])
+    if FAILED_SHARE_KEY in scope:
+        preferences = replace(preferences, failed_share=scope[FAILED_SHARE_KEY])
+    stale = round(scope.get(STALE_S_KEY, 0) * SECOND)
     return preferences, Instant(now.moment - stale, now.sim_time - stale)
 
 
-_FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockserver.stale_s"})
+_FAULT_KEYS = frozenset({FAILED_KEY, FAILED_SHARE_KEY, STALE_S_KEY})
 
 
 def _header_text(text: str) -> str:
     """Return a text that may quote the client as the value of a header: short, and without unusual characters."""
     plain = text.encode("ascii", "backslashreplace").decode()
-    return "".join(char if char.isprintable() else " " for char in plain)[:_LONGEST_HEADER]
+    return "".join(char if char.isprintable() else " " for char in plain)[:_MAX_HEADER_LENGTH]
 
 
 def _redirect(scope: Scope) -> Redirect:

@@ -8,7 +8,7 @@
     ├── Conflict            a unit of the store has changed since it was loaded; the request is retried
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
-        ├── MethodNotAllowed 405, Refused 409, TooLarge 413, Unprocessable 422, TooManyRequests 429,
+        ├── MethodNotAllowed 405, Refused 409 (TooManyConflicts), TooLarge 413, Unprocessable 422, TooManyRequests 429,
         └── NotSupported 501, Unavailable 503
 
 Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a single message.
@@ -88,6 +88,16 @@ class Refused(HTTPError):
     """The request conflicts with the current state."""
 
     status = 409
+
+
+MAX_ATTEMPTS = 100
+
+
+class TooManyConflicts(Refused):
+    """Each of MAX_ATTEMPTS attempts to handle a request has ended in a Conflict."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests change this at once; try again")
 
 
 class TooLarge(HTTPError):

@@ -34,9 +34,9 @@ class Use:
 
 
 class Idempotency:
-    def __init__(self, *, most_keys: int) -> None:
-        """`most_keys` limits the keys of an organisation; past it, the oldest are evicted, up to 256 at once."""
-        self._most_keys = most_keys
+    def __init__(self, *, max_keys: int) -> None:
+        """`max_keys` limits the keys of an organisation; past it, the oldest are evicted, up to 256 at once."""
+        self._max_keys = max_keys
         self._in_flight: dict[tuple[object, str], bytes] = {}
         """The fingerprints of the requests that this process is handling, by space and key."""
 
@@ -89,13 +89,13 @@ class Idempotency:
         before, which takes up to 40 µs. So one use removes many.
         """
         _, total = await store.oldest(KEY, 0)
-        if _EVICTED_AT_ONCE < total <= self._most_keys + _EVICTED_AT_ONCE and not evicts(key, fingerprint):
+        if _EVICTED_AT_ONCE < total <= self._max_keys + _EVICTED_AT_ONCE and not evicts(key, fingerprint):
             return
         uses, total = await store.oldest(KEY, _EVICTED_AT_ONCE)
         old = [
             Write(KEY, key, None, unit.version)
             for place, (key, unit) in enumerate(uses)
-            if unit.until <= now or total - place > self._most_keys
+            if unit.until <= now or total - place > self._max_keys
         ]
         if old:
             with suppress(Conflict):  # another request has removed one of them

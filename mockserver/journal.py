@@ -23,7 +23,7 @@ _HEADER_BYTES = 130
 _MUCH_TO_SHOW = 65_536
 _LONG_QUERY = 4_096
 """It may have a thousand names, and each is searched for words that mean a secret."""
-LONGEST_ANSWER = 65_536
+MAX_ANSWER_BYTES = 65_536
 """In bytes. A longer answer is truncated to this length."""
 
 
@@ -71,8 +71,12 @@ class Entry:
         self.answer_headers = headers
         if body is not None:
             self.answer_bytes = len(body)
-            self.answer = body if len(body) <= LONGEST_ANSWER else body[:LONGEST_ANSWER]
+            self.answer = body if len(body) <= MAX_ANSWER_BYTES else body[:MAX_ANSWER_BYTES]
         self.journal.answered(self)
+
+    def unanswered(self) -> None:
+        """The connection ended without an answer. An entry in progress does not count in the size of the journal."""
+        self.answered(None, [], b"")
 
     def full_size(self) -> int:
         """The approximate size in bytes, with the answer."""
@@ -104,8 +108,8 @@ class Entry:
 class JournalBudget:
     """Limits the size of all journals together; past it the oldest entries are evicted, of whichever journal."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self.most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self._used = 0
         self._entries: deque[Entry] = deque()
         self._gone = 0  # how many of these entries are no longer kept
@@ -116,7 +120,7 @@ class JournalBudget:
     def grow(self, entry: Entry, size: int) -> None:
         self._used += size - entry.size
         entry.size = size
-        while self._used > self.most_bytes and self._entries:
+        while self._used > self.max_bytes and self._entries:
             oldest = self._entries.popleft()
             if oldest.is_kept:
                 oldest.journal.evict(oldest)
@@ -201,9 +205,3 @@ class Journal:
         assert self._entries[0] is entry
         self._entries.popleft()
         self._evicted_to = entry.seq
-
-
-JOURNAL_KEY = "mockserver.entry"
-"""The key of a request's entry in its scope; absent if nothing is recorded."""
-FAULT_KEY = "mockserver.fault"
-"""The key of the id of the fault that was applied to a request in its scope; absent if none was."""

@@ -23,7 +23,7 @@ from mockserver.settings import LogFormat
 
 _FLUSH_INTERVAL_S = 0.1
 """Lines are collected for this long and written together: one write per line would halve the server's speed."""
-_LONGEST_PATH = 2_000
+_MAX_PATH_LENGTH = 2_000
 """The rest of a longer path is not logged: while nobody reads the log, 10,000 lines wait in memory."""
 _CLOSE_TIMEOUT_S = 1.0
 """How long `close` waits until the last lines are written."""
@@ -74,7 +74,7 @@ class Log:
     def add(
         self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
     ) -> None:
-        path = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
+        path = path if len(path) <= _MAX_PATH_LENGTH else f"{path[:_MAX_PATH_LENGTH]}..."
         self._put(_Access(time.time(), method, path, status, note if self._notes else None, fault))
 
     def add_record(self, record: logging.LogRecord) -> None:

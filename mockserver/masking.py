@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mockserver.journal import LONGEST_ANSWER
+from mockserver.journal import MAX_ANSWER_BYTES
 from mockserver.spec import Masker, parse_json
 
 _SECRET_PART = re.compile(
@@ -63,7 +63,7 @@ def masked_content(body: bytes, masker: Masker) -> Any:
         value, _ = parse_json(body, allow_constants=True, max_nesting=_MAX_NESTING)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
-        value = _complete_part(text) if len(body) == LONGEST_ANSWER else text
+        value = _complete_part(text) if len(body) == MAX_ANSWER_BYTES else text
     try:
         return masker.masked(value)
     except RecursionError:

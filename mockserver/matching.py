@@ -10,8 +10,8 @@ from mockserver.suggestions import suggestion
 
 _METHOD = re.compile(r"[A-Z]+|\*")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "*")
-_LONGEST = 1_000
-_MOST_SEGMENTS = 32
+_MAX_LENGTH = 1_000
+_MAX_SEGMENTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class RequestMatch:
 
         Raises ValueError with a hint what to write.
         """
-        if len(text) > _LONGEST:
-            raise ValueError(f"a match has {_LONGEST} characters at most")
+        if len(text) > _MAX_LENGTH:
+            raise ValueError(f"a match has {_MAX_LENGTH} characters at most")
         if text == "*":
             return cls(text)
         if text in operation_ids:
@@ -88,7 +88,7 @@ class PathPattern:
 
 
 def _split(path: str) -> list[str]:
-    return path.split("/", _MOST_SEGMENTS)
+    return path.split("/", _MAX_SEGMENTS)
 
 
 class _Segment:

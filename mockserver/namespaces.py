@@ -23,7 +23,7 @@ from mockserver.store import Store, Write
 from mockserver.time_slice import TimeSlice
 
 PREFIX = "/__ns/"
-_LONGEST_NAME = 200
+_MAX_NAME_LENGTH = 200
 _FIRST_CLEANUP = 1_000
 _IDLE_S = 60.0
 
@@ -76,17 +76,17 @@ class Namespaces:
         seed_space: Callable[[Space], Awaitable[None]],
         store: Store,
         *,
-        most_spaces: int,
+        max_spaces: int,
     ) -> None:
         self._make = make
         self._make_space = make_space
         self._seed_space = seed_space
         self._store = store
-        self._max_spaces = most_spaces
+        self._max_spaces = max_spaces
         self.default = make("", Events())
         self._namespaces: dict[str, Namespace] = {"": self.default}
         self._spaces = 0
-        self._next_cleanup = min(most_spaces, _FIRST_CLEANUP)
+        self._next_cleanup = min(max_spaces, _FIRST_CLEANUP)
         self._cleanup: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -263,8 +263,8 @@ def namespace_of(scope: Scope) -> tuple[str, str]:
     if path.startswith(PREFIX):
         name, slash, rest = path[len(PREFIX) :].partition("/")
         if name and slash:
-            if len(name) > _LONGEST_NAME:
-                raise NotFound(f"The name of a namespace has {_LONGEST_NAME} characters at most")
+            if len(name) > _MAX_NAME_LENGTH:
+                raise NotFound(f"The name of a namespace has {_MAX_NAME_LENGTH} characters at most")
             if "\ufffd" in name:
                 # Bytes that are not UTF-8 were decoded to U+FFFD: different names would be one.
                 raw = scope.get("raw_path", path.encode())[len(PREFIX) :].partition(b"/")[0]

@@ -10,7 +10,7 @@ from mockserver.errors import Unauthorized
 from mockserver.settings import Token
 
 _REMEMBERED = 4_096
-_LONGEST_REMEMBERED = 512
+_MAX_REMEMBERED_BYTES = 512
 
 
 class Organisations:
@@ -38,7 +38,7 @@ class Organisations:
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("Not authenticated: the Authorization header should read Bearer <token>")
         organisation = self._from_token(token)
-        if len(authorization) <= _LONGEST_REMEMBERED:
+        if len(authorization) <= _MAX_REMEMBERED_BYTES:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
             self._remembered[authorization] = organisation

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from mockserver.behaviour.batch import OUTCOMES
 from mockserver.behaviour.context import NO_PREFERENCES, Preferences
 from mockserver.errors import BadRequest
 from mockserver.suggestions import did_you_mean
@@ -22,8 +23,7 @@ from mockserver.suggestions import did_you_mean
 _BLANKS = re.compile(r"[ \t]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BARE = re.compile(r'[^\s;,"]*')
-_OUTCOMES = ("success", "task_failed", "error")
-_LONGEST_DELAY_S = 300.0
+_MAX_DELAY_S = 300.0
 _MAX_REPORTED = 10
 QUERY_PREFIX = "__"
 _STARTS_RUNS = ("bulk_create_runs", "create_run", "create_run_chain", "retry_run")
@@ -143,8 +143,8 @@ def _seconds(name: str, text: str) -> float:
 
 def _delay(name: str, text: str) -> float:
     seconds = _seconds(name, text)
-    if seconds > _LONGEST_DELAY_S:
-        raise BadRequest(f"Prefer: {name}={text}: should be {_LONGEST_DELAY_S:g} seconds at most")
+    if seconds > _MAX_DELAY_S:
+        raise BadRequest(f"Prefer: {name}={text}: should be {_MAX_DELAY_S:g} seconds at most")
     return seconds
 
 
@@ -155,8 +155,8 @@ def _boolean(name: str, text: str) -> bool:
 
 
 def _outcome(name: str, text: str) -> str:
-    if text not in _OUTCOMES:
-        raise BadRequest(f"Prefer: {name}={text}: should be one of {', '.join(_OUTCOMES)}")
+    if text not in OUTCOMES:
+        raise BadRequest(f"Prefer: {name}={text}: should be one of {', '.join(OUTCOMES)}")
     return text
 
 

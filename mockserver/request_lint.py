@@ -48,7 +48,7 @@ _USUAL_HEADERS = _READ_HEADERS | {
     b"user-agent",
     b"via",
 }
-_MOST_NAMES = 20
+_MAX_NAMES = 20
 
 
 def lint(
@@ -88,9 +88,9 @@ def lint(
 
 def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[str]:
     unknown = [name for name in dict.fromkeys(names) if name not in known]
-    told = [f"{words} {name[:100]!r}{did_you_mean(name, known)}" for name in unknown[:_MOST_NAMES]]
-    if len(unknown) > _MOST_NAMES:
-        told.append(f"{words} of {len(unknown) - _MOST_NAMES} other names")
+    told = [f"{words} {name[:100]!r}{did_you_mean(name, known)}" for name in unknown[:_MAX_NAMES]]
+    if len(unknown) > _MAX_NAMES:
+        told.append(f"{words} of {len(unknown) - _MAX_NAMES} other names")
     return told
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from starlette.types import Scope, Send
 
-from mockserver.journal import JOURNAL_KEY, Entry
+from mockserver.journal import Entry
 from mockserver.reply import JSON, Reply
+from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.time_slice import TimeSlice
 
 _PART_BYTES = 262_144

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from mockserver.errors import StartError
 from mockserver.http11 import ConnectionFactory
 from mockserver.settings import Limits
+from mockserver.signals import ending_signals
 
 _BACKLOG = 2048
 
@@ -53,12 +54,8 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in ending_signals():
             signal.signal(signum, self.handle_exit)
-        # A terminal that is closed sends SIGHUP, which Windows does not have. `nohup` ignores it.
-        hangup = getattr(signal, "SIGHUP", None)
-        if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
-            signal.signal(hangup, self.handle_exit)
         yield
 
 

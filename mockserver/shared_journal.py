@@ -41,10 +41,10 @@ _PLAIN = (
 
 
 class SharedJournal(Journal):
-    """`most_bytes` is that of all journals of the store together."""
+    """`max_bytes` is that of all journals of the store together."""
 
-    def __init__(self, name: str, texts: JournalTexts, events: Events, masker: Masker, most_bytes: int) -> None:
-        super().__init__(JournalBudget(most_bytes), events)
+    def __init__(self, name: str, texts: JournalTexts, events: Events, masker: Masker, max_bytes: int) -> None:
+        super().__init__(JournalBudget(max_bytes), events)
         self.name = name
         self.epoch: Epoch = NO_EPOCH
         self.secret = b""
@@ -69,7 +69,7 @@ class SharedJournal(Journal):
         is_long = entry.is_long_to_show
         text = await asyncio.to_thread(self._written, entry) if is_long else self._written(entry)
         try:
-            entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.most_bytes)
+            entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.max_bytes)
         except Unavailable:
             _log.warning("the journal lacks %s %s: the store does not answer", entry.method, entry.path)
 

@@ -70,9 +70,9 @@ class SharedNamespaces(Namespaces):
         shared: SharedStore,
         fault_reader: FaultReader,
         *,
-        most_spaces: int,
+        max_spaces: int,
     ) -> None:
-        super().__init__(make, make_space, seed_space, shared.units, most_spaces=most_spaces)
+        super().__init__(make, make_space, seed_space, shared.units, max_spaces=max_spaces)
         self._shared = shared
         self._records = shared.namespaces
         self._fault_reader = fault_reader

@@ -73,11 +73,13 @@ class States:
             "faults": self._fault_reader.state(namespace.faults),
         }
         kept: dict[str, tuple[bytes, list[tuple[str, str, Unit]]]] = {}
+        time_slice = TimeSlice()
         for name in await self._namespaces.organisations(namespace):
             space = await self._namespaces.space(namespace, name)
             kept[name] = space.key, await _units(space)
+            if time_slice.is_over:
+                await time_slice.give_way()
         parts = [render_json(head)[:-1], b',"organizations":{']
-        time_slice = TimeSlice()
         for place, (name, (key, units)) in enumerate(kept.items()):
             parts.append(
                 b'%b%b:{"key":"%b","units":[' % (b"," if place else b"", render_json(name), key.hex().encode())
@@ -91,7 +93,12 @@ class States:
                 if time_slice.is_over:
                     await time_slice.give_way()
             parts.append(b"]}")
-        parts += [b'},"shared":', render_json(encoder.table), b"}"]
+        parts.append(b'},"shared":[')
+        for place, shared in enumerate(encoder.table):
+            parts.append((b"," if place else b"") + render_json(shared))
+            if time_slice.is_over:
+                await time_slice.give_way()
+        parts.append(b"]}")
         return parts
 
     async def restore(self, name: str, document: Mapping[str, Any]) -> None:

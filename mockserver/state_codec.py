@@ -187,7 +187,7 @@ class Decoder:
         kinds = (int, float) if hint is float else hint
         if not isinstance(data, kinds) or isinstance(data, bool) is not (hint is bool):
             raise _expected(_NAMES[hint])
-        if isinstance(data, int) and abs(data) > _LARGEST:
+        if isinstance(data, int) and abs(data) > _MAX_INTEGER:
             raise _expected(f"{_NAMES[hint]} of 64 bits")
         return float(data) if hint is float else data
 
@@ -245,15 +245,15 @@ class Decoder:
 _OPEN = object()
 """What stands for a shared value while it is decoded."""
 _NO_RANGES: Mapping[str, range] = {}
-_LARGEST = (1 << 63) - 1
-_LONGEST_KEY = 18
+_MAX_INTEGER = (1 << 63) - 1
+_MAX_KEY_DIGITS = 18
 _NAMES: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
 def _key(text: str, hint: Any) -> Any:
     if hint is str:
         return text
-    if not text.isascii() or not text.isdecimal() or len(text) > _LONGEST_KEY:
+    if not text.isascii() or not text.isdecimal() or len(text) > _MAX_KEY_DIGITS:
         raise StateError(f"/{text}: expected an integer as the name")
     return int(text)
 

@@ -7,13 +7,13 @@ from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 from os.path import commonpath
 
-_LONGEST = 200
+_MAX_LENGTH = 200
 _LIKE_ENOUGH = 0.8
 
 
 def closest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
     """Return the most similar of the names; None if no similarity (the ratio of `difflib`) is `least` or more."""
-    found = get_close_matches(name[:_LONGEST], names, 1, least)
+    found = get_close_matches(name[:_MAX_LENGTH], names, 1, least)
     return found[0] if found else None
 
 
@@ -54,7 +54,7 @@ class NearPaths:
         return None if near is None else f"no operation has the path {pattern[:200]!r}: did you mean {near!r}?"
 
     def _near(self, path: str) -> str | None:
-        if len(path) > _LONGEST or "**" in path or self._template_of(path):
+        if len(path) > _MAX_LENGTH or "**" in path or self._template_of(path):
             return None
         for variant in self._variants(path):
             template = self._template_of(variant)

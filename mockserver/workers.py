@@ -19,10 +19,10 @@ from typing import Any
 
 from mockserver.clock import real_time
 from mockserver.errors import StartError
+from mockserver.signals import ending_signals
 
 Serve = Callable[[socket.socket, Callable[[], None]], int]
 """Serves on a listening socket until a signal ends it; calls back once it answers. Returns an exit code."""
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Workers:
@@ -45,6 +45,7 @@ class Workers:
         self._due: dict[int, float] = {}
         """When to start a worker, by place, for those that have none."""
         self._is_ending = False
+        self._ending = ending_signals()
         self._exit_code = 0
         self._news, self._tell = os.pipe()  # a byte from each worker that is ready, and one for each signal
         self._alive, self._keep_alive = os.pipe()  # at its end when this process has gone
@@ -55,7 +56,7 @@ class Workers:
         """Return the exit code, once a signal has ended all workers. `on_ready` is called once all of them answer."""
         signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda signum, frame: None)
-        for signum in _ENDING:
+        for signum in self._ending:
             signal.signal(signum, self._end)
         for place in range(len(self._listeners)):
             self._start(place)
@@ -132,13 +133,13 @@ class Workers:
     def _start(self, place: int) -> None:
         self._started[place] = real_time()
         # A signal must not arrive between the fork and the moment when its process is known.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._ending)
         process_id = 0 if self._is_ending else os.fork()
         if process_id:
             self._places[process_id] = place
         elif not self._is_ending:
             self._work(place)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ending)
 
     def _work(self, place: int) -> None:
         """In the new process. Never returns."""
@@ -146,9 +147,9 @@ class Workers:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for signum in _ENDING:
+            for signum in self._ending:
                 signal.signal(signum, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ending)
             os.close(self._keep_alive)
 
             def be_ready() -> None:

@@ -75,8 +75,8 @@ def test_starlette_stands_at_the_edge_only():
     assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 
 
-def test_the_http_protocol_knows_the_limits_and_nothing_else_of_the_mock():
-    allowed = {"mockserver.settings"}
+def test_the_http_protocol_knows_the_limits_and_the_keys_of_a_scope_and_nothing_else_of_the_mock():
+    allowed = {"mockserver.settings", "mockserver.scope_keys"}
     above = [
         line.split()[-1] for line in importing("mockserver.http11", "mockserver") if ".http11" not in line.split()[-1]
     ]

@@ -17,7 +17,16 @@ from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
-from mockserver.errors import Conflict, HTTPError, MethodNotAllowed, NoRoute, NotFound, Refused, Unprocessable
+from mockserver.errors import (
+    MAX_ATTEMPTS,
+    Conflict,
+    HTTPError,
+    MethodNotAllowed,
+    NoRoute,
+    NotFound,
+    TooManyConflicts,
+    Unprocessable,
+)
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
 from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
@@ -27,7 +36,6 @@ from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
 from mockserver.suggestions import suggestion
 
 PREFIX = "/__admin"
-_ATTEMPTS = 100
 _MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, state, events)
 _log = logging.getLogger("mockserver.admin")
 
@@ -40,7 +48,7 @@ class Admin:
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
         self._guard = Guard(token)
         self._page = PageFiles(PREFIX)
-        self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""
@@ -79,13 +87,13 @@ class Admin:
             is_large = len(body) > LARGE_BODY
             call: Call = await asyncio.to_thread(operation.decode, raw) if is_large else operation.decode(raw)
             handler = self._handlers[operation.operation_id]
-            for _ in range(_ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 try:
                     return await handler(call, AdminContext(self._server, namespace, scope))
                 except Conflict:
                     await asyncio.sleep(0)
                     namespace = await self._server.namespaces.get(namespace.name)
-            raise Refused("Too many requests change this at once; try again")
+            raise TooManyConflicts
         finally:
             self._bodies.give_back(taken)
 

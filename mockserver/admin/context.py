@@ -18,6 +18,7 @@ from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
 from mockserver.state import States
 from mockserver.suggestions import NearPaths
+from mockserver.time_slice import TimeSlice
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,13 @@ class AdminContext(NamedTuple):
     async def spaces(self) -> list[Context]:
         """Return the contexts of all organisations that were used in the namespace, or were seeded at the start."""
         organisations = await self.server.namespaces.organisations(self.namespace)
-        return [await self.space(organisation) for organisation in dict.fromkeys((*self.server.seeded, *organisations))]
+        contexts: list[Context] = []
+        time_slice = TimeSlice()
+        for organisation in dict.fromkeys((*self.server.seeded, *organisations)):
+            contexts.append(await self.space(organisation))
+            if time_slice.is_over:
+                await time_slice.give_way()
+        return contexts
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

@@ -18,10 +18,10 @@ from mockserver.behaviour.run_overview import Overview
 from mockserver.clock import real_time
 from mockserver.errors import Conflict, Unavailable
 from mockserver.events import Event
-from mockserver.faults.effects import CONNECTION_KEY
 from mockserver.journal import Entry
 from mockserver.namespaces import Namespace
 from mockserver.reply import Reply
+from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.spec import Call, render_json
 from mockserver.time_slice import TimeSlice
 

@@ -24,7 +24,7 @@ async def add_fault(call: Call, context: AdminContext) -> Reply:
     made = context.server.fault_reader.add(namespace.faults, source, namespace.clock)
     await context.server.namespaces.save(namespace)
     for fault in made:
-        namespace.events.publish("fault", fault.shown(namespace.clock.now()))
+        namespace.events.publish("fault", fault.shown_in_event(namespace.clock.now()))
     ids = [fault.id for fault in made]
     return Reply(201, JSONContent({"id": ids[0], "ids": ids}))
 

@@ -11,22 +11,23 @@ from typing import Any, NamedTuple
 from mockserver.admin.context import AdminContext
 from mockserver.admin.seeds import read_seeds
 from mockserver.behaviour.attachments import attachment_fields
-from mockserver.behaviour.batch import TERMINAL, Change
+from mockserver.behaviour.batch import Change
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.paging import list_parts, window
-from mockserver.behaviour.run_control import commit_change, moved, next_status, scripted, with_fields
+from mockserver.behaviour.run_control import commit_change, next_status, with_move, with_script
 from mockserver.behaviour.run_creation import json_or_null
+from mockserver.behaviour.run_files import Attachment
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Listed, Overview
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
-from mockserver.errors import Conflict, NotFound, Refused
+from mockserver.errors import MAX_ATTEMPTS, Conflict, NotFound, TooManyConflicts
 from mockserver.reply import LARGE_BYTES, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
+from mockserver.time_slice import TimeSlice, in_slices
 
-_ATTEMPTS = 100
 _MAX_COUNTED = 10_000
 _URL_LIFETIME_S = 3_600
 _TIMESTAMPS = ("started_at", "ended_at")
@@ -80,21 +81,24 @@ async def list_attachments(call: Call, context: AdminContext) -> Reply:
     """Each attachment has a URL that needs no token."""
     space, found = await _find(call, context)
     expires = space.now // SECOND + _URL_LIFETIME_S
-    items = [
-        {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
-        for attachment in found.run.attachments(space.sim_time, space.space.clock)
-    ]
+
+    def shown(attachment: Attachment) -> dict[str, Any]:
+        return {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
+
+    items = await in_slices(shown, found.run.attachments(space.sim_time, space.space.clock))
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 
 async def _find(call: Call, context: AdminContext) -> tuple[Context, Found]:
     """Find the run in any organisation. Raises NotFound."""
     run_id = call.path["run_id"]
+    time_slice = TimeSlice()
     for space in await context.spaces():
         try:
             return space, await find_run(space, run_id)
         except NotFound:
-            continue
+            if time_slice.is_over:
+                await time_slice.give_way()
     raise NotFound(f"Run {run_id} is in no organisation of this namespace")
 
 
@@ -106,47 +110,40 @@ async def change_run(call: Call, context: AdminContext) -> Reply:
     if "outcome" in body or "duration_s" in body:
         duration_s = body.get("duration_s")
         running_us = None if duration_s is None else round(duration_s * SECOND)
-        change = scripted(space, run, body.get("outcome"), running_us, moved_to=body.get("status"))
+        change = with_script(space, run, body.get("outcome"), running_us, moved_to=body.get("status"))
     if "status" in body:
-        change = _moved(space, run, change, body["status"])
+        change = _with_move(space, run, change, body["status"])
     fields = {name: json_or_null(body[name]) for name in _JSON_FIELDS if name in body}
     for name in _TIMESTAMPS:
         if name in body:
             fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
-    return await _changed(space, found, with_fields(change, fields))
+    return await commit_change(space, found, replace(change, fields={**change.fields, **fields}))
 
 
 async def finish_run(call: Call, context: AdminContext) -> Reply:
-    return await _end(call, context, "success")
+    return await _advance(call, context, "success")
 
 
 async def fail_run(call: Call, context: AdminContext) -> Reply:
-    return await _end(call, context, "task_failed")
+    return await _advance(call, context, "task_failed")
 
 
 async def advance_run(call: Call, context: AdminContext) -> Reply:
+    return await _advance(call, context, None)
+
+
+async def _advance(call: Call, context: AdminContext, status: str | None) -> Reply:
+    """Move a run that has not ended to a status, or to the one that follows. Raises NotFound or Refused."""
     space, found = await _find(call, context)
-    status = next_status(space, found.run)
-    return await _changed(space, found, _moved(space, found.run, found.run.change, status))
+    following = next_status(space, found.run)
+    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status or following))
 
 
-async def _end(call: Call, context: AdminContext, status: str) -> Reply:
-    space, found = await _find(call, context)
-    current = found.run.timeline.status_at(space.sim_time)
-    if current in TERMINAL:
-        raise Refused(f"This run has ended in {current}; PATCH takes it out of that")
-    return await _changed(space, found, _moved(space, found.run, found.run.change, status))
-
-
-def _moved(space: Context, run: Run, change: Change, status: str) -> Change:
+def _with_move(space: Context, run: Run, change: Change, status: str) -> Change:
     """Move a run to a status. Drops timestamps that an update has set, if the run has yet to reach them."""
     gone = {"scheduling": _TIMESTAMPS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
     change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
-    return moved(space, run.batch, run.place, change, status, space.sim_time)
-
-
-async def _changed(space: Context, found: Found, change: Change) -> Reply:
-    return await commit_change(space, found, change)
+    return with_move(space, run.batch, run.place, change, status, space.sim_time)
 
 
 # --- Seeds
@@ -187,7 +184,7 @@ async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
 
 
 async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
-    for _ in range(_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         await asyncio.sleep(0)
         ids, writes = await prepare(space, seeds)
         try:
@@ -195,4 +192,4 @@ async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[
         except Conflict:
             continue
         return ids
-    raise Refused("Too many requests change this at once; try again")
+    raise TooManyConflicts

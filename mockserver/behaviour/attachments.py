@@ -20,7 +20,7 @@ from mockserver.spec import Call, render_json
 from mockserver.time_slice import TimeSlice
 
 _EXPIRES_IN_S = 300
-_LONGEST_FILENAME = 255
+_MAX_FILENAME_LENGTH = 255
 _FRAME_BYTES = 500
 """The JSON of an attachment without its names."""
 
@@ -160,7 +160,7 @@ def _disposition(filename: str) -> str:
 
     Of a long name only the beginning: clients refuse long headers, and no file system has such names.
     """
-    filename = filename[:_LONGEST_FILENAME]
+    filename = filename[:_MAX_FILENAME_LENGTH]
     ascii_name = filename.encode("ascii", "replace").decode()
     plain = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
     extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"

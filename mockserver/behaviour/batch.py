@@ -26,7 +26,9 @@ SESSION = "session"
 FILES = "files"
 
 Status = Literal["scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"]
-TERMINAL: frozenset[str] = frozenset({"success", "task_failed", "error", "cancelled"})
+OUTCOMES = ("success", "task_failed", "error")
+"""How a run can end by itself."""
+TERMINAL: frozenset[str] = frozenset({*OUTCOMES, "cancelled"})
 
 NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
 

@@ -10,16 +10,16 @@ from mockserver.behaviour.batch import BATCH, Batch, JSONText, Placement, Slot
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import id_row, one_id
 from mockserver.behaviour.input_schema import Inputs, check_inputs
-from mockserver.behaviour.ledger import entered, open_block
+from mockserver.behaviour.ledger import open_block, writes_of_batches
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
-from mockserver.behaviour.resources import workflow
+from mockserver.behaviour.resources import find_workflow
 from mockserver.behaviour.run_creation import (
     check_availability,
     choose_machine,
-    joined,
     json_or_null,
     load_machine_choices,
     script,
+    session_write,
 )
 from mockserver.behaviour.secrets import Aliases, aliases_size
 from mockserver.errors import TooLarge
@@ -90,7 +90,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     block = await open_block(context.store)
     first: int = block.value.next_number
     session_id: str = body.get("session_id") or one_id(key, f"session of runs {first}")
-    machine_id = choose_machine(context, body, choices, lot=session_id)
+    machine_id = choose_machine(context, body, choices, draw_key=session_id)
     keep = bool(body.get("keep_session_after_completion"))
     pool_ids = json_or_null(body.get("pool_ids"))
     writes: list[Write] = []
@@ -122,8 +122,9 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
         )
         batches.append(batch)
         writes += [Write(BATCH, ids.tail, batch, 0), *owners, *more]
-    writes.append(joined(session_id, choices.session, machine_id, *(Slot(each.tail, 0, 1, 0) for each in batches)))
-    await context.store.commit(*entered(block, *(batch.tail for batch in batches)), *writes)
+    slots = (Slot(each.tail, 0, 1, 0) for each in batches)
+    writes.append(session_write(session_id, choices.session, machine_id, *slots))
+    await context.store.commit(*writes_of_batches(block, *(batch.tail for batch in batches)), *writes)
     run_ids = [batch.ids.id(0) for batch in batches]
     return Reply(201, JSONContent({"session_id": session_id, "run_ids": run_ids}))
 
@@ -136,15 +137,15 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
     """
     time_slice = TimeSlice()
     for place, step in enumerate(steps):
-        known = await workflow(context, step["workflow_id"])
-        if known is not None:
-            await check_availability(context, known)
-        if known is None or known.input_schema is None:
+        workflow = await find_workflow(context, step["workflow_id"])
+        if workflow is not None:
+            await check_availability(context, workflow)
+        if workflow is None or workflow.input_schema is None:
             continue
         inputs = {**shared.inputs, **(step.get("inputs") or {})}
         sensitive = {**shared.sensitive, **(step.get("sensitive_inputs") or {})}
         at = ("body", "steps", place)
         given = Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
-        check_inputs(known, given, most=context.limits.max_violations, steps=len(steps))
+        check_inputs(workflow, given, most=context.limits.max_violations, steps=len(steps))
         if time_slice.is_over:
             await time_slice.give_way()

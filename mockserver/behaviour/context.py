@@ -29,7 +29,7 @@ class RunProfiles(dict[str, RunProfile]):
         return self._default
 
 
-class Rendered(NamedTuple):
+class CachedJSON(NamedTuple):
     """A cached run's JSON and what it was rendered from.
 
     Valid while `change` and `timelines` are the same objects, from the simulated time `since` to before `until`: a list
@@ -47,7 +47,7 @@ class Rendered(NamedTuple):
 class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
-    `sessions`: the timelines by session id, with the version of the session. `rendered`: by batch tail and run index.
+    `sessions`: the timelines by session id, with the version of the session. `rendered`: by batch tail and place.
     `rendered_ranges`: the JSON of several runs of a batch, by batch tail and places, with the simulated times since
     and until which it is valid.
     `index`: it follows the versions of the store; None until the first list.
@@ -55,7 +55,7 @@ class Cache:
 
     sessions: dict[str, tuple[int, SessionTimelines]] = field(default_factory=dict)
     timeline_count: int = 0  # of all sessions together
-    rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
+    rendered: dict[str, dict[int, CachedJSON]] = field(default_factory=dict)
     rendered_bytes: int = 0
     rendered_ranges: dict[tuple[str, range], tuple[int, int, bytes]] = field(default_factory=dict)
     index: RunIndex | None = None

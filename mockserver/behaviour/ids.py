@@ -29,8 +29,8 @@ class IdRow(NamedTuple):
     first: int
     size: int
 
-    def id(self, index: int) -> str:
-        return f"{_mixed(self.first + index):08x}{self.tail}"
+    def id(self, place: int) -> str:
+        return f"{_mixed(self.first + place):08x}{self.tail}"
 
     def heads(self) -> list[bytes]:
         """The first eight digits of every id, in order."""
@@ -62,8 +62,8 @@ class GivenIds(NamedTuple):
     def size(self) -> int:
         return len(self.given)
 
-    def id(self, index: int) -> str:
-        return self.given[index] + self.tail
+    def id(self, place: int) -> str:
+        return self.given[place] + self.tail
 
     def heads(self) -> list[bytes]:
         return [head.encode() for head in self.given]

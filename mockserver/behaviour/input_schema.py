@@ -49,7 +49,7 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
     if schema is None:
         return
     merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
-    if schema.takes_long(merged, _MOST_CHECKS // max(1, steps // 10)):
+    if schema.takes_long(merged, _MAX_CHECKS // max(1, steps // 10)):
         return
     violations = Violations(most)
     violations.add(*_relocated(schema.reader.violations(merged, violations), inputs))
@@ -89,7 +89,7 @@ def _without_value(violation: dict[str, Any]) -> str:
     return message.partition(",")[0] if violation["type"].endswith("_parsing") else message
 
 
-LONGEST_SCHEMA = 65_536
+MAX_SCHEMA_LENGTH = 65_536
 """A longer schema is stored and returned, but not applied."""
 
 
@@ -114,7 +114,7 @@ class _Schema(NamedTuple):
         return False
 
 
-_MOST_CHECKS = 300_000
+_MAX_CHECKS = 300_000
 """They take about half a second, in which nothing else is handled."""
 _STEPS_OF_CHECK = 200
 """So many steps of a pattern take as long as one failed check."""
@@ -122,10 +122,10 @@ _STEPS_OF_CHECK = 200
 
 @lru_cache(maxsize=256)
 def _compiled(schema: str) -> _Schema | None:
-    if len(schema) > LONGEST_SCHEMA:
+    if len(schema) > MAX_SCHEMA_LENGTH:
         return None
     value = json.loads(schema)
-    if _refers(value) or _pattern_cost(value) > _MOST_PATTERN_COST:
+    if _refers(value) or _pattern_cost(value) > _MAX_PATTERN_COST:
         return None
     try:
         reader = compile_schema(value, name="input_schema")
@@ -166,7 +166,7 @@ def _types(part: Any) -> int:
     return len(kinds) if isinstance(kinds, list | tuple) else 1
 
 
-_MOST_PATTERN_COST = 200
+_MAX_PATTERN_COST = 200
 """In milliseconds, approximately: how long compiling may block the event loop."""
 _HEAVY = re.compile(r"\\[wWsSdDpP]|\.|\[\^|\(\?[a-zA-Z-]*i")
 _REPEATED = re.compile(r"\{([0-9]{1,6})?(?:,([0-9]{0,6}))?\}")

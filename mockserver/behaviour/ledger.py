@@ -41,7 +41,7 @@ def _block(unit: Unit) -> Unit:
     return unit if unit.version else _EMPTY_BLOCK
 
 
-def entered(unit: Unit, *tails: str) -> list[Write]:
+def writes_of_batches(unit: Unit, *tails: str) -> list[Write]:
     """Return the writes that add new batches, numbered from the open block's `next_number`."""
     number, open_tails = unit.value
     if len(tails) == 1 and (number + 1) % BLOCK:
@@ -57,7 +57,7 @@ def entered(unit: Unit, *tails: str) -> list[Write]:
     return writes
 
 
-async def changed(store: SpaceStore, batch: Batch) -> Write:
+async def write_of_change(store: SpaceStore, batch: Batch) -> Write:
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
     Raises Conflict if the block is closed meanwhile.
@@ -66,7 +66,7 @@ async def changed(store: SpaceStore, batch: Batch) -> Write:
     return Write(LEDGER, key, unit.value, unit.version)
 
 
-async def removed(store: SpaceStore, batches: Iterable[Batch]) -> list[Write]:
+async def writes_of_removal(store: SpaceStore, batches: Iterable[Batch]) -> list[Write]:
     """Return the writes that take batches out of their blocks; a closed block without batches is removed too.
 
     Raises Conflict if a block is closed meanwhile.

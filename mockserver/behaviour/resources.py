@@ -41,7 +41,7 @@ class WorkflowRecord:
     shown: bytes
 
 
-async def workflow(context: Context, workflow_id: str) -> Workflow | WorkflowRecord | None:
+async def find_workflow(context: Context, workflow_id: str) -> Workflow | WorkflowRecord | None:
     """Return None for an unknown workflow. Raises NotFound for it if the server accepts only known ones."""
     known = context.world.workflows.get(workflow_id)
     if known is not None:
@@ -72,18 +72,18 @@ def check_machine(context: Context, machine_id: str) -> None:
         raise NotFound(f"Machine {machine_id} not found")
 
 
-def pick_machine(context: Context, pools: Sequence[Sequence[str]], lot: str) -> str | None:
+def pick_machine(context: Context, pools: Sequence[Sequence[str]], draw_key: str) -> str | None:
     """Return a connected machine that belongs to all the pools, or None if there is none.
 
-    `lot` seeds the choice: it must end in eight hex digits.
+    `draw_key` seeds the choice: it must end in eight hex digits.
     """
     machines: Sequence[Machine] = context.world.connected
     for members in pools:
         if machines:
             machines = [each for each in machines if each.id in members]
-    return by_lot(machines, lot)
+    return drawn_machine(machines, draw_key)
 
 
-def by_lot(machines: Sequence[Machine], lot: str) -> str | None:
-    """Return the id of the machine that the last eight hex digits of `lot` select, or None if there is none."""
-    return machines[int(lot[-8:], 16) % len(machines)].id if machines else None
+def drawn_machine(machines: Sequence[Machine], draw_key: str) -> str | None:
+    """Return the id of the machine that the last eight hex digits of `draw_key` select, or None if there is none."""
+    return machines[int(draw_key[-8:], 16) % len(machines)].id if machines else None

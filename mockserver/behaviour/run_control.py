@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Batch, Change, Move, Script
@@ -12,12 +11,19 @@ from mockserver.errors import Refused
 from mockserver.reply import Reply
 from mockserver.store import Write
 
+_MAX_MOVES = 1_000
+"""Each read of a run looks at all its moves. An update through the API adds a few at most: no status comes twice."""
 
-def moved(context: Context, batch: Batch, place: int, change: Change, status: str, at: int) -> Change:
+
+def with_move(context: Context, batch: Batch, place: int, change: Change, status: str, at: int) -> Change:
     """Return the change with a move to a status at a simulated time, whatever the status before.
 
     If the schedule has no time left from this status on, the move holds: otherwise the run would end at once.
+
+    Raises Refused if the run was moved too often.
     """
+    if len(change.moves) >= _MAX_MOVES:
+        raise Refused(f"This run was moved {_MAX_MOVES} times; a retry begins anew")
     schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
     left = {
         "scheduling": schedule.scheduling + schedule.running + schedule.checks,
@@ -40,7 +46,7 @@ def next_status(context: Context, run: Run) -> str:
     return "running_checks" if status == "running" and schedule.checks else schedule.outcome
 
 
-def scripted(
+def with_script(
     context: Context, run: Run, outcome: str | None, running_us: int | None, *, moved_to: str | None
 ) -> Change:
     """Return the change that sets the run's outcome and its total time in `running`.
@@ -62,11 +68,6 @@ def scripted(
     before = run.change.script or run.batch.script or Script(None, None)
     script = Script(outcome or before.outcome, before.running_us if running_us is None else running_us)
     return replace(run.change, script=script)
-
-
-def with_fields(change: Change, fields: Mapping[str, bytes]) -> Change:
-    """The values of `fields` are JSON."""
-    return replace(change, fields={**change.fields, **fields}) if fields else change
 
 
 async def commit_change(context: Context, found: Found, change: Change) -> Reply:

@@ -11,16 +11,16 @@ from mockserver.behaviour.batch import BATCH, SESSION, Batch, File, Placement, S
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import IdRow, id_row
 from mockserver.behaviour.input_schema import Inputs, check_inputs
-from mockserver.behaviour.ledger import entered, open_block
+from mockserver.behaviour.ledger import open_block, writes_of_batches
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.resources import (
     COUNTER,
     WorkflowRecord,
-    by_lot,
     check_machine,
+    drawn_machine,
+    find_workflow,
     pick_machine,
     pool_machines,
-    workflow,
 )
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent
@@ -39,11 +39,8 @@ _PLACING = ("machine_id", "pool_ids", "session_alias", "release_session_after")
 async def bulk_create_runs(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     count: int = body["count"]
-    known = await workflow(context, body["workflow_id"])
-    if known is not None:
-        check_inputs(known, Inputs.of_create(body), most=context.limits.max_violations)
-        await check_availability(context, known)
-    failed = _failures(context, known, count)
+    workflow = await _available_workflow(context, body)
+    failed = _failures(context, workflow, count)
     errors: tuple[str, ...] = ()
     if failed:
         errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
@@ -59,25 +56,34 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     if failed == count:
         # Validated like any other create, but nothing is stored.
         return Reply(201, CreatedContent(context.space, None, failed, errors))
-    await context.store.commit(*entered(block, ids.tail), *writes)
+    await context.store.commit(*writes_of_batches(block, ids.tail), *writes)
     return Reply(201, CreatedContent(context.space, batch, failed, errors))
 
 
-def _failures(context: Context, known: Workflow | WorkflowRecord | None, count: int) -> int:
+async def _available_workflow(context: Context, body: Mapping[str, Any]) -> Workflow | WorkflowRecord | None:
+    """Return the workflow of a create, after a check of the inputs; None for an unknown one.
+
+    Raises Invalid, NotFound or Unavailable.
+    """
+    workflow = await find_workflow(context, body["workflow_id"])
+    if workflow is not None:
+        check_inputs(workflow, Inputs.of_create(body), most=context.limits.max_violations)
+        await check_availability(context, workflow)
+    return workflow
+
+
+def _failures(context: Context, workflow: Workflow | WorkflowRecord | None, count: int) -> int:
     """Return how many runs of a bulk create fail: as the client prefers, else as the workflow defines."""
     if context.preferences.failed is not None:
         return min(context.preferences.failed, count)
     if context.preferences.failed_share is not None:
         return int(count * context.preferences.failed_share)
-    return int(count * known.bulk_failures) if isinstance(known, Workflow) else 0
+    return int(count * workflow.bulk_failures) if isinstance(workflow, Workflow) else 0
 
 
 async def create_run(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
-    known = await workflow(context, body["workflow_id"])
-    if known is not None:
-        check_inputs(known, Inputs.of_create(body), most=context.limits.max_violations)
-        await check_availability(context, known)
+    await _available_workflow(context, body)
     choices = await load_machine_choices(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number
@@ -86,18 +92,18 @@ async def create_run(call: Call, context: Context) -> Reply:
     if session_id is None and body.get("start_session"):
         session_id = ids.id(0)
     batch, writes = _new_batch(context, body, ids, number, session_id, choices)
-    await context.store.commit(*entered(block, ids.tail), *writes)
+    await context.store.commit(*writes_of_batches(block, ids.tail), *writes)
     return Reply(201, CreatedRunContent(context.space, batch))
 
 
-async def check_availability(context: Context, known: Workflow | WorkflowRecord) -> None:
+async def check_availability(context: Context, workflow: Workflow | WorkflowRecord) -> None:
     """Raises Unavailable for the first `create_failures` creates of a workflow in its space."""
-    if not isinstance(known, Workflow) or not known.create_failures:
+    if not isinstance(workflow, Workflow) or not workflow.create_failures:
         return
-    key = f"creates of {known.id}"
+    key = f"creates of {workflow.id}"
     unit = await context.store.load(COUNTER, key)
     failed: int = unit.value or 0
-    if failed < known.create_failures:
+    if failed < workflow.create_failures:
         await context.store.commit(Write(COUNTER, key, failed + 1, unit.version))
         raise Unavailable("The service is not available at the moment; try again", {"Retry-After": "1"})
 
@@ -107,11 +113,11 @@ def _new_batch(
 ) -> tuple[Batch, list[Write]]:
     writes: list[Write] = []
     if session_id is None and body.keys().isdisjoint(_PLACING):
-        placement = _unplaced(by_lot(context.world.connected, ids.tail))
+        placement = _unplaced(drawn_machine(context.world.connected, ids.tail))
     else:
-        machine_id = choose_machine(context, body, choices, lot=ids.tail)
+        machine_id = choose_machine(context, body, choices, draw_key=ids.tail)
         if session_id is not None:
-            writes.append(joined(session_id, choices.session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
+            writes.append(session_write(session_id, choices.session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
         placement = Placement(
             machine_id=machine_id,
             pool_ids=json_or_null(body.get("pool_ids")),
@@ -174,8 +180,8 @@ async def load_machine_choices(context: Context, body: Mapping[str, Any], sessio
     return MachineChoices(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
 
 
-def choose_machine(context: Context, body: Mapping[str, Any], choices: MachineChoices, *, lot: str) -> str | None:
-    """Return the machine of the session if it exists, else the requested machine, else one of the pools, by `lot`.
+def choose_machine(context: Context, body: Mapping[str, Any], choices: MachineChoices, *, draw_key: str) -> str | None:
+    """Return the machine of the session if it exists, else the requested machine, else one of the pools, by `draw_key`.
 
     With a `session_id` of a new session, it ignores the requested machine and pools and picks any connected machine.
     """
@@ -185,10 +191,10 @@ def choose_machine(context: Context, body: Mapping[str, Any], choices: MachineCh
     machine_id: str | None = body.get("machine_id")
     if machine_id is not None and body.get("session_id") is None:
         return machine_id
-    return pick_machine(context, () if body.get("session_id") is not None else choices.pools, lot)
+    return pick_machine(context, () if body.get("session_id") is not None else choices.pools, draw_key)
 
 
-def joined(session_id: str, unit: Unit, machine_id: str | None, *slots: Slot) -> Write:
+def session_write(session_id: str, unit: Unit, machine_id: str | None, *slots: Slot) -> Write:
     """Return the write that appends runs to a session, or creates it."""
     session: Session = unit.value or Session((), machine_id)
     return Write(SESSION, session_id, Session(session.slots + slots, session.machine_id), unit.version)

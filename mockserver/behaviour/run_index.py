@@ -123,9 +123,12 @@ class RunIndex:
             unit.value for unit in await store.load_many(*((BATCH, tail) for tail in unknown)) if unit.value is not None
         ]
         changes = dict(zip(tails, await store.load_many(*((CHANGES, tail) for tail in tails)), strict=True))
+        time_slice = TimeSlice()
         for tail, batch in list(known.items()):
             if changes[tail].version != self._versions.get(tail, 0):
                 await self._take_changes(store, timelines_of, batch, is_new=False)
+            if time_slice.is_over:
+                await time_slice.give_way()
         if new and new[0].block is not None:
             newest = max(batch.created for batch in new)
             self._ranks[name] = (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2]))
@@ -136,6 +139,8 @@ class RunIndex:
                 known[batch.tail] = batch
             else:
                 plain.append(batch)
+            if time_slice.is_over:
+                await time_slice.give_way()
         self._add(plain)
         known.update((batch.tail, batch) for batch in plain)
         if not known:

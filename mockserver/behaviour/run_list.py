@@ -13,6 +13,7 @@ from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes
 from mockserver.behaviour.context import Context, Space
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.paging import list_parts, window
+from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_search import TextSearch
 from mockserver.behaviour.run_sequence import Page, RunSequence, Selection
 from mockserver.behaviour.run_states import StatesByPlace
@@ -20,12 +21,12 @@ from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
     Run,
+    cached_run_json,
     index_of,
     run_fields,
-    shown,
     shown_size,
-    shown_untouched,
     single_timeline,
+    unchanged_runs_json,
 )
 from mockserver.behaviour.search_texts import SearchTexts
 from mockserver.behaviour.status_steps import ACTIVE, ENDED
@@ -89,7 +90,7 @@ class RunPage(NamedTuple):
         listing = self.listing
         untouched = overrides is None
         if untouched and self.wanted is None and len(places) * size <= LARGE_BYTES:
-            yield shown_untouched(listing.space, batch, places, listing.sim_time)
+            yield unchanged_runs_json(listing.space, batch, places, listing.sim_time)
             return
         for place in places:
             if self.wanted is not None:
@@ -97,7 +98,8 @@ class RunPage(NamedTuple):
                 continue
             state = overrides.get(place) if overrides is not None else None
             session = None if state is None else state.session
-            yield shown(listing.space, batch, place, changes.get(place, UNCHANGED), session, listing.sim_time)
+            change = changes.get(place, UNCHANGED)
+            yield cached_run_json(listing.space, batch, place, change, session, listing.sim_time).text
 
 
 def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> bytes:
@@ -133,33 +135,36 @@ class Listing:
 
         If `by_activity`, active runs come before ended runs.
         """
-        while True:
+        total = None
+        while total is None:
             index = await index_of(self._context)
             self._states = index.states
             self.sim_time = index.time(self._context.sim_time)
             page = Page(skip, limit)
-            sequence = index.sequence(self._workflow_id, self._machine_id)
-            if self._session_id is not None:
-                batches = index.batches_of_session(self._session_id)
-                total = await self._scan(page, [(None, batches)], by_activity=by_activity)
-                break
-            if self._search:
-                if await sequence.prepare_texts(self._give_way):
-                    continue
-                parts = ((texts, texts.batches) for texts in sequence.texts())
-                total = await self._scan(page, parts, by_activity=by_activity)
-                break
-            wanted = self._status or (ACTIVE if by_activity else None)
-            if not await sequence.prepare(wanted, self.sim_time, self._give_way):
-                found = self._select(page, sequence, by_activity=by_activity)
-                if found is not None:
-                    total = found
-                    break
-                self._restarts += 1
-                await self._time_slice.give_way()
+            total = await self._fill(page, index, by_activity=by_activity)
         states = self._states
         rows = [Row(batch, states.changes(batch), states.overrides(batch), places) for batch, places in page.rows]
         return rows, total
+
+    async def _fill(self, page: Page, index: RunIndex, *, by_activity: bool) -> int | None:
+        """Fill the page and return the number of matching runs; None to begin again with all that has changed."""
+        if self._session_id is not None:
+            batches = index.batches_of_session(self._session_id)
+            return await self._scan(page, [(None, batches)], by_activity=by_activity)
+        sequence = index.sequence(self._workflow_id, self._machine_id)
+        if self._search:
+            if await sequence.prepare_texts(self._give_way):
+                return None
+            parts = ((texts, texts.batches) for texts in sequence.texts())
+            return await self._scan(page, parts, by_activity=by_activity)
+        wanted = self._status or (ACTIVE if by_activity else None)
+        if await sequence.prepare(wanted, self.sim_time, self._give_way):
+            return None
+        total = self._select(page, sequence, by_activity=by_activity)
+        if total is None:
+            self._restarts += 1
+            await self._time_slice.give_way()
+        return total
 
     def _select(self, page: Page, sequence: RunSequence, *, by_activity: bool) -> int | None:
         """Fill the page and return the number of matching runs; None if it takes too long, and should begin again."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.batch import TERMINAL, Move
@@ -53,7 +52,7 @@ async def update_run(call: Call, context: Context) -> Reply:
     for name, moment in moments.items():
         fields[name] = json_or_null(None if moment is None else text_of(moment))
     if "output_attachment_ids" in call.given:
-        fields["output_attachment_ids"] = await _attachment_ids(context, run.id, body["output_attachment_ids"])
+        fields["output_attachment_ids"] = await _attachment_ids(context, run, body["output_attachment_ids"])
     change = replace(change, fields=fields)
     return await commit_change(context, found, change)
 
@@ -94,21 +93,16 @@ def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None]
         raise Refused(f"ended_at is before started_at, which is {text_of(started)}")
 
 
-async def _attachment_ids(context: Context, run_id: str, ids: list[str] | None) -> bytes:
+async def _attachment_ids(context: Context, run: Run, ids: list[str] | None) -> bytes:
     """Return the JSON of those ids that are attachments of the run; null for None.
 
     Raises NotFound for other ids if bodies are read strictly.
     """
     if ids is None:
         return json_or_null(None)
-    known: list[Any] = []
-    for id_ in ids:
-        try:
-            if (await find_attachment(context, id_)).run_id != run_id:
-                raise NotFound(f"Run attachment {id_} belongs to another run")
-        except NotFound:
-            if context.strict:
-                raise
-        else:
-            known.append(id_)
-    return json_or_null(known)
+    own = {attachment.id for attachment in run.attachments(context.sim_time, context.space.clock)}
+    others = [id_ for id_ in ids if id_ not in own]
+    if others and context.strict:
+        await find_attachment(context, others[0])
+        raise NotFound(f"Run attachment {others[0]} belongs to another run")
+    return json_or_null([id_ for id_ in ids if id_ in own])

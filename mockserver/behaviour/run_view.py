@@ -19,9 +19,9 @@ from mockserver.behaviour.batch import (
     Placement,
     Session,
 )
-from mockserver.behaviour.context import Context, Rendered, Space
+from mockserver.behaviour.context import CachedJSON, Context, Space
 from mockserver.behaviour.ids import tail_of
-from mockserver.behaviour.ledger import changed
+from mockserver.behaviour.ledger import write_of_change
 from mockserver.behaviour.lifecycle import Timeline, timeline_of
 from mockserver.behaviour.run_files import (
     Attachment,
@@ -69,9 +69,9 @@ ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_CACHED = 2_048
-_STRETCHES_CACHED = 64
-_MAX_STRETCH_RUNS = 200
-_NO_STRETCH = (0, 0, b"")
+_RANGES_CACHED = 64
+_MAX_RANGE_RUNS = 200
+_NO_RANGE = (0, 0, b"")
 _SLOTS_AT_ONCE = 100
 _TIMELINES_CACHED = 200_000
 _BYTES_CACHED = 32 * MEBIBYTE
@@ -120,28 +120,28 @@ async def find_run(context: Context, run_id: str) -> Found:
     # The changes first: if the batch and they are removed in between, there is no batch without its changes.
     changes, unit = await context.store.load_many((CHANGES, tail), (BATCH, tail))
     batch: Batch | None = unit.value
-    index = batch.ids.place(run_id) if batch is not None else None
-    if batch is None or index is None:
+    place = batch.ids.place(run_id) if batch is not None else None
+    if batch is None or place is None:
         raise NotFound(f"Run {run_id} not found")
-    change: Change = (changes.value or NO_CHANGES).get(index, UNCHANGED)
+    change: Change = (changes.value or NO_CHANGES).get(place, UNCHANGED)
     if change.deleted is not None:
         raise NotFound(f"Run {run_id} not found")
     placement = change.placement or batch.placement
     if placement.session_id is None:
-        return Found(Run(batch, index, change, single_timeline(context.space, batch, index, change)), changes, None)
+        return Found(Run(batch, place, change, single_timeline(context.space, batch, place, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
     timelines = await session_timelines(context, placement.session_id, session)
     if context.transaction is None:
         # Not while a write is under way: in a busy session, another request would always commit before it.
-        await timelines.compute(tail, index)
+        await timelines.compute(tail, place)
     if (await context.store.load(CHANGES, tail)).version != changes.version:
         raise Conflict(f"run {run_id} has moved on while its session was read")
-    return Found(Run(batch, index, change, timelines[tail, index]), changes, session)
+    return Found(Run(batch, place, change, timelines[tail, place]), changes, session)
 
 
-def single_timeline(space: Space, batch: Batch, index: int, change: Change) -> Timeline:
+def single_timeline(space: Space, batch: Batch, place: int, change: Change) -> Timeline:
     """The timeline of a run without a session."""
-    schedule = space.schedules.schedule(space.profiles[batch.workflow_id], batch, index, change)
+    schedule = space.schedules.schedule(space.profiles[batch.workflow_id], batch, place, change)
     return timeline_of(schedule, change, batch.born)
 
 
@@ -258,43 +258,32 @@ def run_json(space: Space, run: Run, sim_time: int) -> bytes:
     return _TEMPLATE % run_fields(space, run, sim_time)
 
 
-def shown(
-    space: Space,
-    batch: Batch,
-    index: int,
-    change: Change,
-    timelines: SessionTimelines | None,
-    sim_time: int,
-) -> bytes:
-    """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
-    return _rendered(space, batch, index, change, timelines, sim_time).text
-
-
-def shown_untouched(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
+def unchanged_runs_json(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
     """The JSON of unchanged runs without a session, separated by commas."""
     rendered_ranges = space.cached.rendered_ranges
-    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_STRETCH_RUNS else None
+    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_RANGE_RUNS else None
     if key is not None:
-        since, until, text = rendered_ranges.get(key, _NO_STRETCH)
+        since, until, text = rendered_ranges.get(key, _NO_RANGE)
         if since <= sim_time < until:
             return text
-    each = [_rendered(space, batch, place, UNCHANGED, None, sim_time) for place in places]
+    each = [cached_run_json(space, batch, place, UNCHANGED, None, sim_time) for place in places]
     text = b",".join([one.text for one in each])
     if key is not None and len(text) <= LARGE_BYTES:
-        if len(rendered_ranges) >= _STRETCHES_CACHED:
+        if len(rendered_ranges) >= _RANGES_CACHED:
             rendered_ranges.clear()
         rendered_ranges[key] = (max(one.since for one in each), min(one.until for one in each), text)
     return text
 
 
-def _rendered(
+def cached_run_json(
     space: Space,
     batch: Batch,
-    index: int,
+    place: int,
     change: Change,
     timelines: SessionTimelines | None,
     sim_time: int,
-) -> Rendered:
+) -> CachedJSON:
+    """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
     cached = space.cached
     rendered = cached.rendered
     of_batch = rendered.get(batch.tail)
@@ -303,7 +292,7 @@ def _rendered(
             rendered.clear()
             cached.rendered_bytes = 0
         of_batch = rendered[batch.tail] = {}
-    known = of_batch.get(index)
+    known = of_batch.get(place)
     if (
         known is not None
         and known.since <= sim_time < known.until
@@ -311,11 +300,11 @@ def _rendered(
         and known.timelines is timelines
     ):
         return known
-    timeline = single_timeline(space, batch, index, change) if timelines is None else timelines[batch.tail, index]
-    text = run_json(space, Run(batch, index, change, timeline), sim_time)
-    known = Rendered(change, timelines, sim_time, timeline.next_turn(sim_time), text)
+    timeline = single_timeline(space, batch, place, change) if timelines is None else timelines[batch.tail, place]
+    text = run_json(space, Run(batch, place, change, timeline), sim_time)
+    known = CachedJSON(change, timelines, sim_time, timeline.next_turn(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
-        of_batch[index] = known
+        of_batch[place] = known
         cached.rendered_bytes += len(text)
     return known
 
@@ -348,7 +337,7 @@ async def commit_and_reply(context: Context, run: Run, *writes: Write) -> Reply:
     await transaction.commit(*writes)
     reply = await run_as_it_is(context._replace(transaction=transaction), run.id)
     # The block last: every create changes it, so it must not change between its load and the commit.
-    await transaction.apply(await changed(context.store, run.batch))
+    await transaction.apply(await write_of_change(context.store, run.batch))
     return reply
 
 
@@ -480,5 +469,5 @@ def created_runs_json(space: Space, batch: Batch, before: bytes, after: bytes) -
     return (from_id + b"," + to_id).join(heads)
 
 
-def changes_with(changes: Unit, index: int, change: Change) -> Changes:
-    return {**(changes.value or NO_CHANGES), index: change}
+def changes_with(changes: Unit, place: int, change: Change) -> Changes:
+    return {**(changes.value or NO_CHANGES), place: change}

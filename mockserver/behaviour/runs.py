@@ -26,10 +26,10 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
-from mockserver.behaviour.ledger import changed, removed
+from mockserver.behaviour.ledger import write_of_change, writes_of_removal
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
-from mockserver.behaviour.resources import workflow
-from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_machine_choices, script
+from mockserver.behaviour.resources import find_workflow
+from mockserver.behaviour.run_creation import choose_machine, json_or_null, load_machine_choices, script, session_write
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
@@ -71,10 +71,10 @@ async def delete_run(call: Call, context: Context) -> Reply:
         writes += [Write(BATCH, tail, None, batch.version), Write(CHANGES, tail, None, its_changes.version)]
         writes += await _without_owners(context, (*batch.value.files, *batch.value.outputs, *batch.value.given))
     if removable:
-        writes += await removed(context.store, [batch.value for batch, _ in removable])
+        writes += await writes_of_removal(context.store, [batch.value for batch, _ in removable])
     else:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
-        writes.append(await changed(context.store, run.batch))
+        writes.append(await write_of_change(context.store, run.batch))
     await context.store.commit(*writes)
     if removable and session_id is not None:
         forget_session(context.space, session_id)
@@ -123,12 +123,12 @@ async def retry_run(call: Call, context: Context) -> Reply:
     current = run.timeline.status_at(context.sim_time)
     if current not in TERMINAL:
         raise Refused(f"Only a run that has ended can be retried; this one is {current}")
-    known = await workflow(context, run.batch.workflow_id)
+    workflow = await find_workflow(context, run.batch.workflow_id)
     if body.get("input_values") is not None or body.get("sensitive_input_values") is not None:
         values = body.get("input_values")
         values = json.loads(bytes(run.input_values)) if values is None else values
         inputs = Inputs(values, body.get("sensitive_input_values"))
-        check_inputs(known, inputs, most=context.limits.max_violations)
+        check_inputs(workflow, inputs, most=context.limits.max_violations)
 
     attempt = run.change.attempt + 1
     placement, session_write = await _retry_placement(context, found, body, attempt)
@@ -189,7 +189,7 @@ async def _retry_placement(
         if session.value is not None:
             machine_id = session.value.machine_id
     else:
-        machine_id = choose_machine(context, body, choices, lot=f"{run.id}{attempt:02x}")
+        machine_id = choose_machine(context, body, choices, draw_key=f"{run.id}{attempt:02x}")
     kept = session_id == old.session_id
     release = json_or_null(body.get("release_session_after"))
     if release == NULL and kept:
@@ -209,4 +209,4 @@ async def _retry_placement(
     slot = Slot(run.batch.tail, run.place, run.place + 1, attempt)
     if session_id == old.session_id and session.value is not None:
         session = session._replace(value=session.value.without(run.batch.tail, run.place, run.timeline.ended))
-    return placement, joined(session_id, session, machine_id, slot)
+    return placement, session_write(session_id, session, machine_id, slot)

@@ -13,8 +13,8 @@ from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
 from mockserver.behaviour.lifecycle import timeline_of
 from mockserver.behaviour.new_files import outputs
-from mockserver.behaviour.resources import COUNTER, by_lot, check_machine, workflow
-from mockserver.behaviour.run_control import moved
+from mockserver.behaviour.resources import COUNTER, check_machine, drawn_machine, find_workflow
+from mockserver.behaviour.run_control import with_move
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.world import Output
@@ -23,7 +23,7 @@ from mockserver.errors import Refused, TooLarge, Unprocessable
 from mockserver.store import SpaceStore, Write
 
 _COUNTER = "seeds"
-_MOST_RUNS = 10_000
+_MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Seed:
 
 def check_seeds(seeds: Sequence[Seed]) -> None:
     """Raises Unprocessable or TooLarge for seeds that contradict each other, whatever is stored already."""
-    if sum(len(seed.ids) or seed.count for seed in seeds) > _MOST_RUNS:
-        raise TooLarge(f"{_MOST_RUNS} runs at most are seeded at once")
+    if sum(len(seed.ids) or seed.count for seed in seeds) > _MAX_RUNS:
+        raise TooLarge(f"{_MAX_RUNS} runs at most are seeded at once")
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):
@@ -103,7 +103,7 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
     tails: list[str] = []
     writes: list[Write] = []
     for seed in seeds:
-        await workflow(context, seed.workflow_id)
+        await find_workflow(context, seed.workflow_id)
         if seed.machine_id is not None:
             check_machine(context, seed.machine_id)
         created = context.now if seed.created is None else seed.created
@@ -152,7 +152,7 @@ def _batch(
 ) -> tuple[Batch, Sequence[Write]]:
     # The seed's output files replace those of the workflow.
     files, owners = outputs(context, seed.outputs or context.world.outputs_of(seed.workflow_id), ids)
-    machine_id = seed.machine_id or by_lot(context.world.connected, ids.tail)
+    machine_id = seed.machine_id or drawn_machine(context.world.connected, ids.tail)
     batch = Batch(
         ids=ids,
         number=number,
@@ -179,7 +179,7 @@ def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
     fields |= {name: json_or_null(text_of(moment)) for name, moment in moments.items() if moment is not None}
     change = Change(fields=fields) if fields else UNCHANGED
     if seed.started is not None and seed.status != "scheduling":
-        change = moved(context, batch, place, change, "running", batch.born + seed.started - batch.created)
+        change = with_move(context, batch, place, change, "running", batch.born + seed.started - batch.created)
     if seed.status is None:
         return change
     at = context.sim_time
@@ -190,4 +190,4 @@ def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
             # End it at the end of its schedule, but not later than now.
             schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
             at = min(at, timeline_of(schedule, change, batch.born).ended)
-    return moved(context, batch, place, change, seed.status, at)
+    return with_move(context, batch, place, change, seed.status, at)

@@ -82,7 +82,10 @@ class StatusSteps:
         self._times: dict[str, _Times] = {}
 
     def merge(self, parts: Sequence[StatusSteps]) -> Iterator[None]:
-        """Add the runs of other steps. Yields between pieces of the work, in which those must not change."""
+        """Add the runs of other steps. Yields between pieces of the work.
+
+        The parts must not change until the iterator has ended.
+        """
         self.runs += sum(part.runs for part in parts)
         for kind in sorted({kind for part in parts for kind in part._times}):
             due: list[int] = []

@@ -7,7 +7,7 @@ from itertools import compress
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
-from mockserver.behaviour.input_schema import LONGEST_SCHEMA
+from mockserver.behaviour.input_schema import MAX_SCHEMA_LENGTH
 from mockserver.behaviour.paging import page
 from mockserver.behaviour.pools import WORLD_CREATED
 from mockserver.behaviour.resources import COUNTER, WORKFLOW, WorkflowRecord
@@ -64,7 +64,7 @@ async def create_workflow(call: Call, context: Context) -> Reply:
 
 def _schema(text: str | None) -> dict[str, object] | None:
     """Parse a JSON schema. None for a text that is too long or not a JSON object: then no inputs are checked."""
-    if text is None or len(text) > LONGEST_SCHEMA:
+    if text is None or len(text) > MAX_SCHEMA_LENGTH:
         return None
     try:
         schema = json.loads(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
@@ -18,11 +18,12 @@ from uuid import UUID
 
 import yaml
 
+from mockserver.behaviour.batch import OUTCOMES
 from mockserver.clock import SECOND
 from mockserver.errors import WorldError
 
 _WORD = (1 << 32) - 1
-_LARGEST_FILE = 4_194_304
+_MAX_FILE_BYTES = 4_194_304
 """In bytes. YAML is parsed at a few megabytes per second."""
 
 
@@ -143,8 +144,8 @@ class World:
             return _built_in_world()
         try:
             size = Path(path).stat().st_size
-            if size > _LARGEST_FILE:
-                raise WorldError(f"{path}: a world file has {_LARGEST_FILE} bytes at most, and this one {size}")
+            if size > _MAX_FILE_BYTES:
+                raise WorldError(f"{path}: a world file has {_MAX_FILE_BYTES} bytes at most, and this one {size}")
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -158,8 +159,23 @@ def _built_in_world() -> World:
 
 
 def _read(text: str, name: str, under: World | None) -> World:
+    document = _parsed_yaml(text, name)
+    top = _Reader(name, "#", {} if document is None else document)
+    top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
+    bare = under.default_profile if under else None
+    if not top.boolean("builtin", True):
+        under = None
+    default = _profile(top.object("defaults"), bare)
+    machines = {**(under.machines if under else {}), **{each.id: each for each in _machines(top)}}
+    pools = {**(under.pools if under else {}), **{each.id: each for each in _pools(top, machines)}}
+    workflows = {**(under.workflows if under else {}), **{each.id: each for each in _workflows(top, default)}}
+    connected = tuple(machine for machine in machines.values() if machine.status == "connected")
+    return World(machines, pools, workflows, default, connected, _runs(top))
+
+
+def _parsed_yaml(text: str, name: str) -> Any:
     try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except RecursionError as error:
         raise WorldError(f"{name}: not YAML that can be read: it is nested too deeply") from error
     except ValueError as error:
@@ -171,38 +187,30 @@ def _read(text: str, name: str, under: World | None) -> World:
         # PyYAML reports a forbidden character in more than one line.
         problem = " ".join(str(getattr(error, "problem", error)).split())
         raise WorldError(f"{name}: not YAML{where}: {problem}") from error
-    top = _Reader(name, "#", {} if document is None else document)
-    top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
-    if not top.boolean("builtin", True):
-        bare = under.default_profile if under else None
-        under = World({}, {}, {}, bare, ()) if bare else None
-    default = _profile(top.object("defaults"), under.default_profile if under else None)
 
-    machines = dict(under.machines) if under else {}
+
+def _machines(top: _Reader) -> Iterator[Machine]:
     for item in top.items("machines"):
         item.allow("id", "name", "hostname", "os_info", "status")
         status = item.choice("status", ("connected", "disconnected", "error"), "connected")
-        id_ = item.id()
-        machines[id_] = Machine(
-            id_, item.text("name"), item.text_or_none("hostname"), item.text_or_none("os_info"), status
-        )
+        yield Machine(item.id(), item.text("name"), item.text_or_none("hostname"), item.text_or_none("os_info"), status)
 
-    pools = dict(under.pools) if under else {}
+
+def _pools(top: _Reader, machines: Mapping[str, Machine]) -> Iterator[Pool]:
     for item in top.items("pools"):
         item.allow("id", "name", "description", "machine_ids")
         members = item.ids("machine_ids")
         for place, machine_id in enumerate(members):
             if machine_id not in machines:
                 raise item.wrong(f"machine_ids/{place}", f"machine {machine_id} is not in this world")
-        id_ = item.id()
-        pools[id_] = Pool(id_, item.text("name"), item.text_or_none("description"), members)
+        yield Pool(item.id(), item.text("name"), item.text_or_none("description"), members)
 
-    workflows = dict(under.workflows) if under else {}
+
+def _workflows(top: _Reader, default: RunProfile) -> Iterator[Workflow]:
     for item in top.items("workflows"):
         item.allow(*_WORKFLOW, *_PROFILE)
-        id_ = item.id()
-        workflows[id_] = Workflow(
-            id_,
+        yield Workflow(
+            item.id(),
             item.text("name"),
             item.text("main_prompt", ""),
             item.schema("input_schema"),
@@ -212,8 +220,6 @@ def _read(text: str, name: str, under: World | None) -> World:
             tuple(_output(each) for each in item.items("outputs")),
             int(item.number("create_failures", 0.0)),
         )
-    connected = tuple(machine for machine in machines.values() if machine.status == "connected")
-    return World(machines, pools, workflows, default, connected, _runs(top))
 
 
 _WORKFLOW = (
@@ -227,7 +233,6 @@ _WORKFLOW = (
     "create_failures",
 )
 _PROFILE = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
-_OUTCOMES = ("success", "task_failed", "error")
 
 
 def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
@@ -248,8 +253,8 @@ def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
 
 
 def _odds(outcomes: _Reader) -> tuple[tuple[str, float], ...]:
-    outcomes.allow(*_OUTCOMES)
-    odds = tuple((name, outcomes.number(name, 0.0)) for name in _OUTCOMES if name in outcomes.value)
+    outcomes.allow(*OUTCOMES)
+    odds = tuple((name, outcomes.number(name, 0.0)) for name in OUTCOMES if name in outcomes.value)
     if odds and not sum(each for _, each in odds):
         raise outcomes.wrong("", "at least one outcome needs odds above 0")
     return odds

@@ -13,7 +13,7 @@ from mockserver.journal_client import JournalClient, NotReadable
 from mockserver.settings import environment_variable
 
 _COULD_NOT_CHECK = 2
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 _INCOMPLETE = (
     "The journal is not complete: older requests were dropped, and cannot be checked. "
     "Start the mock with a larger --journal-bytes, or reset it before the tests (POST /__admin/reset)."
@@ -118,8 +118,8 @@ def _nothing_came(client: JournalClient) -> str | None:
     others = client.other_journals()
     if not others:
         return f"No request came to {_line(client.url)}; --allow-empty accepts that"
-    shown = ", ".join(f"{_line(url)} ({count})" for url, count in others[:_MOST_SHOWN])
-    more = f", and to {len(others) - _MOST_SHOWN} more namespaces" if len(others) > _MOST_SHOWN else ""
+    shown = ", ".join(f"{_line(url)} ({count})" for url, count in others[:_MAX_SHOWN])
+    more = f", and to {len(others) - _MAX_SHOWN} more namespaces" if len(others) > _MAX_SHOWN else ""
     return f"No request came to {_line(client.url)}, but requests came to {shown}{more}; --allow-empty accepts that"
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, Protocol
+from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -15,7 +15,8 @@ from mockserver.bodies import LARGE_BODY
 from mockserver.clock import Clock
 from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
-from mockserver.journal import JOURNAL_KEY, Entry
+from mockserver.journal import Entry
+from mockserver.scope_keys import CONNECTION_KEY, JOURNAL_KEY, STALE_S_KEY
 
 Delay = Callable[[Random], float]
 """Draws a delay in seconds."""
@@ -37,8 +38,7 @@ class Connection(Protocol):
         """Close the connection after what was written."""
 
 
-CONNECTION_KEY = "mockserver.connection"
-_MOST_HELD_BYTES = 33_554_432
+_MAX_HELD_BYTES = 33_554_432
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Exchange:
     async def captured(self, *, keeps_body: bool = True) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Let the application answer, but hold the answer back from the client and from the journal.
 
-        Raises Unavailable if the body is kept and longer than `_MOST_HELD_BYTES`: the answer to a bulk create may have
+        Raises Unavailable if the body is kept and longer than `_MAX_HELD_BYTES`: the answer to a bulk create may have
         gigabytes.
         """
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
@@ -89,8 +89,8 @@ class Exchange:
             elif keeps_body:
                 parts.append(message.get("body", b""))
                 held += len(parts[-1])
-                if held > _MOST_HELD_BYTES:
-                    what = f"A fault changes answers of up to {_MOST_HELD_BYTES} bytes, and this one is longer"
+                if held > _MAX_HELD_BYTES:
+                    what = f"A fault changes answers of up to {_MAX_HELD_BYTES} bytes, and this one is longer"
                     raise Unavailable(f"{what}. The request was handled")
 
         try:
@@ -290,7 +290,7 @@ class BreakSchema:
 class DelegatedFault:
     """Let the application itself produce the fault, on request by a value in the scope."""
 
-    key: Literal["mockserver.failed", "mockserver.failed_share"]
+    key: str
     value: float
 
     async def apply(self, exchange: Exchange) -> None:
@@ -314,7 +314,7 @@ class StaleRead:
             if before is not None:
                 await exchange.answer(200, list(before.answer_headers), before.answer)
                 return
-            exchange.scope["mockserver.stale_s"] = self.stale_s
+            exchange.scope[STALE_S_KEY] = self.stale_s
         await exchange.handle(exchange.scope, exchange.receive, exchange.send)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from mockserver.faults.effects import Effect
 from mockserver.matching import RequestMatch
 
+_MAX_BYTES_IN_EVENT = 8_192
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -38,7 +40,7 @@ class Occasions:
 
 @dataclass(slots=True)
 class Fault:
-    """`source` is the JSON that it was made from, as the control API shows it."""
+    """`source` is the JSON that it was made from, as the control API shows it, and `size` its length in bytes."""
 
     id: str
     match: RequestMatch
@@ -46,6 +48,7 @@ class Fault:
     occasions: Occasions
     effect: Effect
     source: Mapping[str, Any]
+    size: int
     seed: str
     """Random draws are derived from it and from the number of requests that have matched."""
     matched: int = 0
@@ -83,8 +86,15 @@ class Fault:
         return Random(f"{self.seed} {self.matched} {what}")
 
     def shown(self, now: int) -> dict[str, Any]:
+        return self._shown(now, self.source)
+
+    def shown_in_event(self, now: int) -> dict[str, Any]:
+        """A large fault without its conditions and its effect: a thousand events may wait for a reader."""
+        return self._shown(now, self.source if self.size <= _MAX_BYTES_IN_EVENT else {"match": self.match.text})
+
+    def _shown(self, now: int, source: Mapping[str, Any]) -> dict[str, Any]:
         counts = {"matched": self.matched, "applied": self.applied, "active": not self.is_over(now)}
-        return {"id": self.id, **self.source, **counts}
+        return {"id": self.id, **source, **counts}
 
 
 class Faults:

@@ -14,7 +14,7 @@ from mockserver.errors import StartError, Unprocessable
 from mockserver.faults.fault import Faults
 from mockserver.faults.reading import FaultError, FaultReader
 
-_LARGEST_FILE = 4_194_304
+_MAX_FILE_BYTES = 4_194_304
 """In bytes. Only a few megabytes of YAML are parsed per second."""
 
 
@@ -45,8 +45,8 @@ def read_faults(path: Path, reader: FaultReader) -> tuple[Mapping[str, Any], ...
 
 def _load(path: Path) -> Any:
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise StartError(f"{path}: a file of faults has {_LARGEST_FILE} bytes at most")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise StartError(f"{path}: a file of faults has {_MAX_FILE_BYTES} bytes at most")
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StartError(f"{path}: cannot read the faults: {error.strerror}") from error

@@ -14,12 +14,13 @@ from mockserver.errors import HTTPError
 from mockserver.faults.effects import Exchange
 from mockserver.faults.fault import Conditions, Fault
 from mockserver.headers import headers_of
-from mockserver.journal import FAULT_KEY, JOURNAL_KEY, Entry
+from mockserver.journal import Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
+from mockserver.scope_keys import FAULT_KEY, JOURNAL_KEY
 from mockserver.spec import parse_json
 
 Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -29,7 +30,7 @@ class Injector:
     def __init__(self, routes: Routes, *, max_body: int, access_log: AccessLog) -> None:
         self._routes = routes
         self._access_log = access_log
-        self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
@@ -49,7 +50,7 @@ class Injector:
             if entry is not None:
                 # Fill in the journal entry here, because the application may never see the request.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
-            namespace.events.publish("fault", fault.shown(namespace.clock.now()))
+            namespace.events.publish("fault", fault.shown_in_event(namespace.clock.now()))
             scope[FAULT_KEY] = fault.id
             is_logged = False
 
@@ -60,13 +61,11 @@ class Injector:
 
             exchange = Exchange(scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random())
             await fault.effect.apply(exchange)
-        except Disconnected:
+        except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
-                entry.answered(None, [], b"")
-        except asyncio.CancelledError:
-            if entry is not None:
-                entry.answered(None, [], b"")
-            raise
+                entry.unanswered()
+            if isinstance(error, asyncio.CancelledError):
+                raise
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail

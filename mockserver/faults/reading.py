@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from mockserver.clock import SECOND, Clock
+from mockserver.clock import FOREVER, SECOND, Clock
 from mockserver.errors import Unprocessable
 from mockserver.faults import effects
 from mockserver.faults.effects import Delay, Delayed, DelegatedFault, Effect
@@ -16,11 +16,16 @@ from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
 from mockserver.reply import phrase
+from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY
 from mockserver.spec import render_json
 from mockserver.suggestions import NearPaths, suggestion
 
-_MOST_FAULTS = 1_000
-_LONGEST_S = 1_000_000.0
+_MAX_FAULTS = 1_000
+_MAX_BYTES = 4_194_304
+"""The JSON of all faults of a namespace together."""
+_MAX_CONDITIONS = 32
+_MAX_TEXT_LENGTH = 1_000
+_MAX_SECONDS = 1_000_000.0
 _BULK = "bulk_create_runs"
 _MATCH_KEYS = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
 _EFFECT_KEYS = (
@@ -64,9 +69,10 @@ class FaultReader:
         sources = [source]
         if "preset" in source:
             sources = self._preset(source)
-        if len(faults) + len(sources) > _MOST_FAULTS:
-            raise Unprocessable(f"There are {_MOST_FAULTS} faults already; DELETE /__admin/faults removes them")
+        if len(faults) + len(sources) > _MAX_FAULTS:
+            raise Unprocessable(f"There are {_MAX_FAULTS} faults already; DELETE /__admin/faults removes them")
         made = [self._fault(each, f"f{faults.made + place}", clock) for place, each in enumerate(sources, 1)]
+        _check_size((*faults, *made))
         faults.made += len(made)
         for fault in made:
             faults.add(fault)
@@ -89,17 +95,19 @@ class FaultReader:
 
     def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
         """Raises KeyError, TypeError, ValueError or Unprocessable for a value that `state` did not return."""
-        faults.made = int(state["made"])
-        if len(state["items"]) > _MOST_FAULTS:
-            raise ValueError(f"there are more than {_MOST_FAULTS} faults")
+        faults.made = _stored_integer(state["made"])
+        if len(state["items"]) > _MAX_FAULTS:
+            raise ValueError(f"there are more than {_MAX_FAULTS} faults")
         for item in state["items"]:
             if not isinstance(item["source"], dict):
                 raise TypeError("the source of a fault is no object")
-            fault = self._fault(item["source"], str(item["id"]), clock)
+            fault = self._fault(item["source"], _stored_text(item["id"]), clock)
             until = item["until"]
-            fault.occasions = replace(fault.occasions, until=None if until is None else int(until))
-            fault.seed, fault.matched, fault.applied = str(item["seed"]), int(item["matched"]), int(item["applied"])
+            fault.occasions = replace(fault.occasions, until=None if until is None else _stored_integer(until))
+            fault.seed = _stored_text(item["seed"])
+            fault.matched, fault.applied = _stored_integer(item["matched"]), _stored_integer(item["applied"])
             faults.add(fault)
+        _check_size(tuple(faults))
 
     def _preset(self, source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """All keys except those of effects can be given in addition to a preset, to narrow it."""
@@ -135,6 +143,7 @@ class FaultReader:
             occasions=_occasions(source, now),
             effect=_effect(source),
             source=dict(source),
+            size=len(render_json(source)),
             seed=f"{self._seed} {id_}",
         )
 
@@ -145,13 +154,18 @@ class FaultReader:
             raise FaultError("match", f"partial-failure applies to bulk creates only: write 'POST {bulk}'")
 
 
+def _check_size(faults: Iterable[Fault]) -> None:
+    """Raises Unprocessable if they are too large together: each request looks at all, and a list shows all at once."""
+    if sum(fault.size for fault in faults) > _MAX_BYTES:
+        what = f"The faults of a namespace have {_MAX_BYTES} bytes together at most"
+        raise Unprocessable(f"{what}; DELETE /__admin/faults removes them")
+
+
 def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> None:
     for name in source:
         if name not in known:
             if name == "status" and "answer" in known:
-                raise Unprocessable(
-                    f'\'status\' belongs into the answer: "answer": {{"status": {_shown(source[name])}}}'
-                )
+                raise Unprocessable(f'\'status\' belongs in the answer: "answer": {{"status": {_shown(source[name])}}}')
             raise Unprocessable(f"{name[:100]!r} means nothing {where}: {suggestion(name, known)}")
 
 
@@ -160,15 +174,20 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
 
 def _conditions(source: Mapping[str, Any]) -> Conditions:
     headers, body = source.get("headers", {}), source.get("body", {})
-    if not isinstance(headers, dict) or not all(isinstance(each, str) for header in headers.items() for each in header):
+    if not isinstance(headers, dict) or not all(
+        _is_header_name(name) and isinstance(value, str) for name, value in headers.items()
+    ):
         raise FaultError("headers", 'a mapping of names to values, such as {"Idempotency-Key": "abc"}')
     if not isinstance(body, dict) or not all(_is_pointer(name) for name in body):
         raise FaultError("body", 'a mapping of JSON pointers to values, such as {"/count": 5}')
+    for name, conditions in (("headers", headers), ("body", body)):
+        if len(conditions) > _MAX_CONDITIONS:
+            raise FaultError(name, f"{_MAX_CONDITIONS} values at most, not {len(conditions)}")
     return Conditions({name.lower(): value for name, value in headers.items()}, body)
 
 
 def _is_pointer(name: Any) -> bool:
-    return isinstance(name, str) and (name.startswith("/") or not name)
+    return isinstance(name, str) and (name.startswith("/") or not name) and len(name) <= _MAX_TEXT_LENGTH
 
 
 def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
@@ -183,7 +202,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
     if cycle is not None and first > cycle:
         raise FaultError("nth", f"in a cycle of {cycle} there is no request {first}")
     probability = _number(source, "probability", 1.0, most=1.0)
-    for_s = _number(source, "for_s", None, most=_LONGEST_S)
+    for_s = _number(source, "for_s", None, most=_MAX_SECONDS)
     return Occasions(
         times=_count(source, "times"),
         first=first,
@@ -214,7 +233,8 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     if make is None:
         raise FaultError("fault", f"{_shown(name)} is none: {suggestion(str(name), _MAKERS)}")
     effect, used = make(source)
-    # A fault that breaks the connection accepts `after_bytes` even if unused: docs and tests set it for all of them.
+    # A fault that breaks the connection accepts `after_bytes` even if unused: the issue that asked for faults shows one
+    # call for all of these kinds, with it.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
     _refuse_beside(source, name, [each for each in _OF_SOME_FAULTS if each not in taken])
     if "delay_s" in used:  # by the effect itself: only a `delay` comes before it
@@ -246,7 +266,7 @@ def _answer(source: Mapping[str, Any]) -> Effect:
     if "retry_after" in source:
         retry_after = source["retry_after"]
         if not isinstance(retry_after, str):
-            retry_after = f"{_number(source, 'retry_after', 0, most=_LONGEST_S):g}"
+            retry_after = f"{_number(source, 'retry_after', 0, most=_MAX_SECONDS):g}"
         if not _is_header("Retry-After", retry_after):
             raise FaultError("retry_after", "seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
         headers = {"Retry-After": retry_after, **headers}
@@ -260,12 +280,18 @@ _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection
 
 def _is_header(name: Any, value: Any) -> bool:
     return (
-        isinstance(name, str)
+        _is_header_name(name)
         and isinstance(value, str)
+        and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
+    )
+
+
+def _is_header_name(name: Any) -> bool:
+    return (
+        isinstance(name, str)
         and name.isascii()
         and bool(name)
         and all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name)
-        and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
     )
 
 
@@ -278,7 +304,7 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
     if "delay" in source and "delay_s" in source:
         raise Unprocessable("delay_s is a fixed delay, delay one that is drawn: give one of them")
     if "delay_s" in source:
-        seconds = _number(source, "delay_s", None, most=_LONGEST_S)
+        seconds = _number(source, "delay_s", None, most=_MAX_SECONDS)
         assert seconds is not None
         return lambda random: seconds
     if "delay" not in source:
@@ -291,7 +317,7 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
             return lambda random: random.uniform(low, high)
         if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
             median, sigma = parameters
-            return lambda random: min(_LONGEST_S, random.lognormvariate(math.log(median), sigma))
+            return lambda random: min(_MAX_SECONDS, random.lognormvariate(math.log(median), sigma))
     raise FaultError("delay", '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
 
 
@@ -300,7 +326,7 @@ def _are_numbers(value: Any, count: int) -> bool:
         isinstance(value, list)
         and len(value) == count
         and all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
-        and all(0 <= each <= _LONGEST_S for each in value)
+        and all(0 <= each <= _MAX_SECONDS for each in value)
     )
 
 
@@ -309,7 +335,7 @@ _Made = tuple[Effect, tuple[str, ...]]
 
 
 def _hang(source: Mapping[str, Any]) -> _Made:
-    return effects.Hang(_number(source, "delay_s", None, most=_LONGEST_S)), ("delay_s",)
+    return effects.Hang(_number(source, "delay_s", None, most=_MAX_SECONDS)), ("delay_s",)
 
 
 def _cut(source: Mapping[str, Any]) -> _Made:
@@ -317,7 +343,7 @@ def _cut(source: Mapping[str, Any]) -> _Made:
 
 
 def _slow(source: Mapping[str, Any]) -> _Made:
-    return effects.Slow(_number(source, "delay_s", 2.0, most=_LONGEST_S) or 0.0), ("delay_s",)
+    return effects.Slow(_number(source, "delay_s", 2.0, most=_MAX_SECONDS) or 0.0), ("delay_s",)
 
 
 def _truncated(source: Mapping[str, Any]) -> _Made:
@@ -338,12 +364,12 @@ def _partial(source: Mapping[str, Any]) -> _Made:
         raise Unprocessable("failed is a number of runs, share a part of them: give one of them")
     share = _number(source, "share", 0.5, most=1.0)
     if failed is not None:
-        return DelegatedFault("mockserver.failed", failed), ("failed", "share")
-    return DelegatedFault("mockserver.failed_share", share or 0.0), ("failed", "share")
+        return DelegatedFault(FAILED_KEY, failed), ("failed", "share")
+    return DelegatedFault(FAILED_SHARE_KEY, share or 0.0), ("failed", "share")
 
 
 def _stale(source: Mapping[str, Any]) -> _Made:
-    return effects.StaleRead(_number(source, "stale_s", 10.0, most=_LONGEST_S) or 0.0), ("stale_s",)
+    return effects.StaleRead(_number(source, "stale_s", 10.0, most=_MAX_SECONDS) or 0.0), ("stale_s",)
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any]], _Made]] = {
@@ -384,6 +410,19 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise FaultError(name, f"a number from 0 to {most:g}, not {_shown(value)}")
     return float(value)
+
+
+def _stored_text(value: Any) -> str:
+    text = str(value)
+    if len(text) > _MAX_TEXT_LENGTH:
+        raise ValueError(f"a text has more than {_MAX_TEXT_LENGTH} characters")
+    return text
+
+
+def _stored_integer(value: Any) -> int:
+    if not isinstance(value, int) or abs(value) >= FOREVER:
+        raise ValueError("a number is not an integer of 62 bits")
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 from mockserver.http11.errors import RequestError
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
-_LONGEST_CHUNK_LINE = 1024
+_MAX_CHUNK_LINE = 1024
 _BROKEN = "The body is not chunked as its header says"
 
 
@@ -49,7 +49,7 @@ class ChunkedBody:
         self.is_complete = False
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        """Raises: RequestError (400, 431)."""
+        """Raises RequestError (400, 431)."""
         parts: list[bytes] = []
         at = 0
         while at < len(data) and not self.is_complete:
@@ -66,7 +66,7 @@ class ChunkedBody:
 
     def _feed_line(self, data: bytes, at: int) -> int:
         """Consume a line, or the part of it that has arrived. Return the position after it."""
-        most = {"size": _LONGEST_CHUNK_LINE, "end of content": 2, "trailers": self._max_trailer_bytes - self._trailers}
+        most = {"size": _MAX_CHUNK_LINE, "end of content": 2, "trailers": self._max_trailer_bytes - self._trailers}
         room = most[self._part] - len(self._line)
         newline = data.find(b"\n", at, at + room)
         stop = newline + 1 if newline >= 0 else min(len(data), at + room)

@@ -26,6 +26,7 @@ from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
 from mockserver.http11.unread import unread_bytes
+from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
 
 _log = logging.getLogger("mockserver.http")
@@ -41,8 +42,6 @@ _MAX_DISCARDED_BYTES = 262_144
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
 """How long a client that has the last answer may go on sending before its connection is aborted."""
-CONNECTION_KEY = "mockserver.connection"
-"""The key of the connection in the ASGI scope of a request."""
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -114,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._limits = limits = factory.limits
         self._app = config.loaded_app
         self._root_path = config.root_path
-        self._most_connections = min(limits.max_connections, config.limit_concurrency or limits.max_connections)
+        self._max_connections = min(limits.max_connections, config.limit_concurrency or limits.max_connections)
         self._state = server_state
         self._app_state = app_state
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
@@ -148,13 +147,13 @@ class Connection(asyncio.Protocol):
         self._server = address(transport.get_extra_info("sockname"))
         self._client = address(transport.get_extra_info("peername"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self.is_refused = not self._factory.has_room(self._most_connections)
+        self.is_refused = not self._factory.has_room(self._max_connections)
         # uvicorn only calls its `shutdown`.
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._factory.add(self)
         self._read_deadline = self.loop.time() + self._limits.head_timeout
         if self.is_refused:
-            self._refuse(RequestError(503, f"{self._most_connections} connections are open, and no more are taken"))
+            self._refuse(RequestError(503, f"{self._max_connections} connections are open, and no more are taken"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)

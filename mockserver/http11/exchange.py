@@ -158,7 +158,7 @@ class Exchange:
             connection.has_answered(self)
 
     def _head(self, length: int | None) -> bytes:
-        """Render the head. `length` is None if more of the body follows. Raises: RuntimeError for an invalid header."""
+        """Render the head. `length` is None if more of the body follows. Raises RuntimeError for an invalid header."""
         head = self.head
         status: int = self._start["status"]
         lines = [_STATUS_LINES[status], self._connection.default_lines]

@@ -59,9 +59,9 @@ class HeadReader:
     __slots__ = (
         "_callbacks",
         "_last_bytes",
+        "_max_bytes",
         "_max_header_bytes",
         "_max_target_bytes",
-        "_most_bytes",
         "_parser",
         "_short_bytes",
         "_size",
@@ -75,7 +75,7 @@ class HeadReader:
         self._callbacks = _Callbacks()
         self._parser = httptools.HttpRequestParser(self._callbacks)
         self._size = 0
-        self._most_bytes = 0  # the maximum size of the head in bytes; 0 until its first line has been read
+        self._max_bytes = 0  # the maximum size of the head in bytes; 0 until its first line has been read
         self._last_bytes = b""
         self.head: Head | None = None
 
@@ -86,7 +86,7 @@ class HeadReader:
     def feed(self, data: bytes) -> int:
         """Consume the bytes that belong to the head and return their number; set `head` when it is complete.
 
-        Raises: RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
+        Raises RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
         """
         start = 0
         if not self._size and data[:1] not in (b"\r", b"\n"):
@@ -123,16 +123,16 @@ class HeadReader:
 
     def _parse(self, part: bytes) -> None:
         """Parse a part of the head. Before refusing one that is too long, parse up to the limit: it may be invalid."""
-        if not self._most_bytes:
+        if not self._max_bytes:
             room = self._max_target_bytes + _AROUND_TARGET - self._size
             line_end = part.find(b"\n", 0, room)
             if line_end >= 0:
-                self._most_bytes = self._size + line_end + 1 + self._max_header_bytes
+                self._max_bytes = self._size + line_end + 1 + self._max_header_bytes
             elif len(part) > room:
                 self._feed(part[:room])
                 raise self._target_too_long()
-        if self._most_bytes and self._size + len(part) > self._most_bytes:
-            self._feed(part[: self._most_bytes - self._size])
+        if self._max_bytes and self._size + len(part) > self._max_bytes:
+            self._feed(part[: self._max_bytes - self._size])
             raise RequestError(431, f"The headers are longer than {self._max_header_bytes} bytes")
         self._feed(part)
 
@@ -194,7 +194,7 @@ def _options(value: bytes) -> list[bytes]:
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Return path and query of a request target, as sent. Raises: RequestError for a target without a path."""
+    """Return path and query of a request target, as sent. Raises RequestError for a target without a path."""
     if target.startswith(b"/") and b"#" not in target:
         path, _, query = target.partition(b"?")
         return path, query

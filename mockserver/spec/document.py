@@ -84,7 +84,7 @@ class Document:
         return SpecError(self.source, pointer, problem)
 
     def follow(self, value: Any, pointer: str) -> tuple[Any, str]:
-        """Follow `$ref`s to their final target. Raises: SpecError for a `$ref` that cannot be followed."""
+        """Follow `$ref`s to their final target. Raises SpecError for a `$ref` that cannot be followed."""
         seen = {pointer}
         while isinstance(value, dict) and "$ref" in value:
             ref, at = value["$ref"], pointer + "/$ref"
@@ -120,7 +120,7 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
 
     Checks references and the keywords of schemas; `compile_operations` checks the rest.
 
-    Raises: SpecError if the file is missing, is not YAML or JSON, or is not OpenAPI 3.1 that this package supports.
+    Raises SpecError if the file is missing, is not YAML or JSON, or is not OpenAPI 3.1 that this package supports.
     """
     source = os.fspath(path) if isinstance(path, (str, os.PathLike)) else str(path)
     place = Path(path) if isinstance(path, (str, os.PathLike)) else path
@@ -139,7 +139,7 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
 
 
 def from_value(root: Any, source: str, text: str = "") -> Document:
-    """Make a document from a parsed value. Errors name it by `source`. Raises: SpecError."""
+    """Make a document from a parsed value. Errors name it by `source`. Raises SpecError."""
     if not isinstance(root, dict):
         raise SpecError(source, "", "an OpenAPI document is a mapping")
     version = root.get("openapi")

@@ -37,7 +37,7 @@ def reply(
     Without `dynamic`, uses a documented example if there is one. With it, makes the value from the schema, depending
     on the seed. Content that is not JSON is bytes; a reply without a body is (None, None).
 
-    Raises: KeyError if the operation does not document the status or the example; SpecError if no value can be made
+    Raises KeyError if the operation does not document the status or the example; SpecError if no value can be made
     for the schema (for example a pattern without an example).
     """
     response = operation.responses[status]
@@ -61,7 +61,7 @@ def from_schema(document: Document, schema: Any, pointer: str, random: Random, *
     With `vary`, every choice that the schema leaves open is drawn from `random`. Without it, uses examples, defaults
     and the first of several choices, and includes all optional properties.
 
-    Raises: SpecError if no value is found.
+    Raises SpecError if no value is found.
     """
     return _Maker(document, random, vary).make(schema, pointer, 0)
 

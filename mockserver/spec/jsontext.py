@@ -61,7 +61,7 @@ def parse_json(
 ) -> tuple[Any, bool]:
     """Return the value, and whether every number in it is finite. Detects the encoding like json.loads.
 
-    Raises: json.JSONDecodeError for a body that is not JSON (also NaN and Infinity, unless `allow_constants`);
+    Raises json.JSONDecodeError for a body that is not JSON (also NaN and Infinity, unless `allow_constants`);
     TooManyValues; ValueError for undecodable bytes and integers of over 4300 digits; RecursionError for deep nesting.
     """
     if body[:1] == b"{" and body[1:2] != b"\x00" and len(body) <= max_values:
@@ -89,7 +89,7 @@ def parse_json(
 
 
 def _refuse_too_many_values(text: str, most: int) -> None:
-    """Count the opening brackets and commas outside of strings. Raises: TooManyValues."""
+    """Count the opening brackets and commas outside of strings. Raises TooManyValues."""
     if _openings_and_commas(text, 0, len(text)) < most:
         return
     count, end = 0, 0
@@ -159,7 +159,7 @@ def render_json(value: Any) -> bytes:
     NaN and the infinities become null. A value with a lone surrogate is rendered in ASCII with escapes. Integers are
     written in full, however large.
 
-    Raises: TypeError for an object that is not a JSON value, RecursionError past about 900 levels, MemoryError.
+    Raises TypeError for an object that is not a JSON value, RecursionError past about 900 levels, MemoryError.
     """
     try:
         return to_json(value, inf_nan_mode="null")

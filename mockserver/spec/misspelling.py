@@ -18,9 +18,9 @@ _PART = 65_536
 class Misspelled:
     """A word, and the number of edits up to which a text counts as a misspelling of it."""
 
-    def __init__(self, word: str, most_edits: int) -> None:
+    def __init__(self, word: str, max_edits: int) -> None:
         self._word = word
-        self._most = min(most_edits, len(word) - 1)
+        self._most = min(max_edits, len(word) - 1)
         self._bits = {letter: sum(1 << at for at, each in enumerate(word) if each == letter) for letter in set(word)}
         self._found = 1 << (len(word) - 1)
         # n edits change at most n of n + 1 pieces of the word: a text that contains none of the pieces cannot match.
@@ -35,12 +35,12 @@ class Misspelled:
             return False
         return self._edits(text) <= self._most
 
-    def is_part_of(self, text: str, *, most_looks: int) -> bool:
-        """Also True if the first `most_looks` occurrences of pieces do not match but more follow: it stops there."""
+    def is_part_of(self, text: str, *, max_looks: int) -> bool:
+        """Also True if the first `max_looks` occurrences of pieces do not match but more follow: it stops there."""
         reach = len(self._word) + self._most
         looked_until = 0
         for looks, piece in enumerate(self._pieces_in(text)):
-            if looks == most_looks:
+            if looks == max_looks:
                 return True
             start, stop = max(piece.start() - reach, looked_until - reach), piece.end() + reach
             if stop > looked_until and self._is_in(text[max(0, start) : stop]):

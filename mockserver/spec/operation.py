@@ -132,7 +132,7 @@ class Operation:
     def decode(self, raw: RawRequest) -> Call:
         """Validate and decode a request. No side effects, so a long body can be decoded in another thread.
 
-        Raises: Invalid with all violations at once, up to `Bounds.violations`, in the order path, query, header, body.
+        Raises Invalid with all violations at once, up to `Bounds.violations`, in the order path, query, header, body.
         """
         sent: Any = None
         finite = True
@@ -189,7 +189,7 @@ class Operation:
         return tuple(self.responses[status].examples)
 
     def example(self, status: int, name: str | None = None) -> Any:
-        """Return the named example, or the first one. Raises: KeyError for an unknown status or example."""
+        """Return the named example, or the first one. Raises KeyError for an unknown status or example."""
         examples = self.responses[status].examples
         if name is None:
             name = next(iter(examples), "default")
@@ -302,7 +302,7 @@ class _At(NamedTuple):
 
 
 def compile_operations(document: Document, *, coercion: Coercion, bounds: Bounds = BOUNDS) -> dict[str, Operation]:
-    """Return the operations by operationId, in document order. Raises: SpecError."""
+    """Return the operations by operationId, in document order. Raises SpecError."""
     compiler = _Compiler(document, coercion, bounds)
     operations: dict[str, Operation] = {}
     for path, item in _At(document, document.root, "").members("paths").items():

@@ -26,7 +26,7 @@ class ValueReader:
 
 
 def compile_schema(schema: Mapping[str, Any], *, name: str) -> ValueReader:
-    """Errors name the schema by `name`. Raises: SpecError for unsupported keywords."""
+    """Errors name the schema by `name`. Raises SpecError for unsupported keywords."""
     known = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
     root = {"openapi": "3.1.0", "paths": {}, "components": {"schemas": {"schema": known}}}
     pointer = "/components/schemas/schema"

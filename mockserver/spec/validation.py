@@ -69,7 +69,7 @@ class Reader:
     def read(self, value: Any, violations: Violations) -> Any:
         """Validate and convert a value. Violations that the error leaves out are counted in `violations`.
 
-        Raises: pydantic_core.ValidationError, always from the exact validator.
+        Raises pydantic_core.ValidationError, always from the exact validator.
         """
         try:
             return self._quick(value)
@@ -84,7 +84,7 @@ class Reader:
 
 
 def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax", "strict"], text: bool) -> Reader:
-    """`text`: the values are query, path or header text, not JSON. Raises: SpecError."""
+    """`text`: the values are query, path or header text, not JSON. Raises SpecError."""
     exact: Way = "strict-text" if text and way == "strict" else way
     return Reader(
         validator(document, schema, pointer, "quick-text" if text else "quick"),
@@ -93,7 +93,7 @@ def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax",
 
 
 def validator(document: Document, schema: Any, pointer: str, way: Way) -> SchemaValidator:
-    """Raises: SpecError."""
+    """Raises SpecError."""
     compiler = _Compiler(document, way)
     try:
         compiled = compiler.compile(schema, pointer)

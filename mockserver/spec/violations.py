@@ -33,6 +33,22 @@ def json_invalid(position: int, reason: str) -> Violation:
     }
 
 
+def violation_of(line: Any, prefix: Loc, masker: Masker) -> Violation:
+    """Return an error of pydantic-core as the API shows it, with its text, and with sensitive values masked."""
+    echo = _Echo(masker)
+    loc = [*prefix, *line["loc"]]
+    hidden = any(isinstance(part, str) and echo.is_sensitive(part) for part in loc)
+    violation = {
+        "type": line["type"],
+        "loc": loc,
+        "msg": line["msg"],
+        "input": MASK if hidden else echo.of(line["input"]),
+    }
+    if "ctx" in line:
+        violation["ctx"] = line["ctx"]
+    return violation
+
+
 class Violations:
     """The violations of one request, up to a limit; those past the limit are counted.
 
@@ -67,7 +83,7 @@ class Violations:
         """Add the violations of one place (path, query, header, body), or of one parameter in it."""
         prefix: Loc = (place,) if name is None else (place, name)
         lines = error.errors(include_url=False)
-        kept = [masker.violation(line, prefix) for line in lines[: self.room]]
+        kept = [violation_of(line, prefix, masker) for line in lines[: self.room]]
         self._omitted += len(lines) - len(kept)
         self._listed = (self._listed or []) + kept
 
@@ -100,20 +116,6 @@ class Masker:
         self._parts = [Misspelled("sensitive", 2), *self._names]
         self._known: dict[str, bool] = {}
 
-    def violation(self, line: Any, prefix: Loc) -> Violation:
-        echo = _Echo(self)
-        loc = [*prefix, *line["loc"]]
-        hidden = any(isinstance(part, str) and echo.is_sensitive(part) for part in loc)
-        violation = {
-            "type": line["type"],
-            "loc": loc,
-            "msg": line["msg"],
-            "input": MASK if hidden else echo.of(line["input"]),
-        }
-        if "ctx" in line:
-            violation["ctx"] = line["ctx"]
-        return violation
-
     def masked(self, value: Any) -> Any:
         """Return a JSON value with sensitive values masked."""
         return _Echo(self).of(value)
@@ -122,15 +124,15 @@ class Masker:
         known = self._known.get(name)
         if known is None:
             known = self._judged(name)
-            if len(name) <= _LONGEST_KNOWN:
-                if len(self._known) >= _MOST_KNOWN:
+            if len(name) <= _MAX_KNOWN_LENGTH:
+                if len(self._known) >= _MAX_KNOWN:
                     self._known.clear()
                 self._known[name] = known
         return known
 
     def _judged(self, name: str) -> bool:
         plain = _plain(name)
-        return self._parts[0].is_part_of(plain, most_looks=_MAX_LOOKS) or any(
+        return self._parts[0].is_part_of(plain, max_looks=_MAX_LOOKS) or any(
             each.is_whole(plain) for each in self._names
         )
 
@@ -139,7 +141,7 @@ class Masker:
         if readable is None:
             return True
         plain = _plain(readable)
-        return any(each.is_part_of(plain, most_looks=_MAX_LOOKS) for each in self._parts)
+        return any(each.is_part_of(plain, max_looks=_MAX_LOOKS) for each in self._parts)
 
 
 class _Echo:
@@ -176,11 +178,11 @@ _LETTERS_PER_EDIT = 5
 """A name counts as misspelled with up to one edit per this number of letters."""
 _MAX_NAMES = 20_000
 _MAX_LOOKS = 2_000
-_MOST_KNOWN, _LONGEST_KNOWN = 4_096, 64
+_MAX_KNOWN, _MAX_KNOWN_LENGTH = 4_096, 64
 """So many names at most, of so many characters, are judged once for all values."""
 
 _MAX_ESCAPES = 50_000
-_LONGEST_NORMALIZED = 1_000_000
+_MAX_NORMALIZED_LENGTH = 1_000_000
 
 _LOWER = bytes(range(128)).lower() + bytes(128)
 _NOT_PLAIN = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
@@ -209,7 +211,7 @@ _COMPATIBLE = _Compatible()
 
 def _plain(text: str) -> str:
     """Return only the ASCII letters and digits of a text, in lower case."""
-    if not text.isascii() and len(text) <= _LONGEST_NORMALIZED:
+    if not text.isascii() and len(text) <= _MAX_NORMALIZED_LENGTH:
         text = text.translate(_COMPATIBLE)
     return text.encode("ascii", "ignore").translate(_LOWER, _NOT_PLAIN).decode("ascii")
 

@@ -20,7 +20,7 @@ from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SI
 _GIVE_WAY_S = 0.002
 _DECODED_AT_ONCE = 50
 _DECODED_UNITS = 4_096
-_LARGEST_DECODED = 16_384
+_MAX_DECODED_BYTES = 16_384
 """In bytes, encoded. Larger units are not kept."""
 _Place = tuple[str, str]
 
@@ -192,7 +192,7 @@ class ValkeySpace:
             if len(self._decoded) >= _DECODED_UNITS:
                 self._decoded.clear()
             unit = Unit(self._codec.decode(kind, value), version, int(until))
-            if len(value) <= _LARGEST_DECODED:
+            if len(value) <= _MAX_DECODED_BYTES:
                 self._decoded[kind, key] = unit
         return unit
 

@@ -72,11 +72,11 @@ class JournalTexts:
         self._connection = connection
         self._add, self._clear = map(connection.script, (_ADD, _CLEAR))
 
-    async def add(self, name: str, epoch: Epoch, text: bytes, size: int, most_bytes: int) -> int:
+    async def add(self, name: str, epoch: Epoch, text: bytes, size: int, max_bytes: int) -> int:
         """Return the number of the text in the journal; 0 if its namespace was reset or removed meanwhile."""
         keys = (self._key(name, epoch), epoch.namespaces, self._connection.address.prefix)
         place = self._connection.part(name, epoch.id)
-        args = (epoch.field, epoch.id, place, size, most_bytes, text)
+        args = (epoch.field, epoch.id, place, size, max_bytes, text)
         number: int = await self._connection.evaluate(self._add, keys, *args)
         return number
 

@@ -9,8 +9,8 @@ from mockserver.errors import ControlError
 from mockserver.testing.mock import CyberdeskMock
 from mockserver.testing.requests import Request
 
-_MOST_REQUESTS = 50
-_LONGEST_BODY = 500
+_MAX_REQUESTS = 50
+_MAX_BODY_LENGTH = 500
 
 
 def requests_text(mock: CyberdeskMock, outside_before: int) -> str:
@@ -19,7 +19,7 @@ def requests_text(mock: CyberdeskMock, outside_before: int) -> str:
     `outside_before` is the `seq` of the last request outside of any namespace that came before the test.
     """
     try:
-        shown, total = mock.last_requests(_MOST_REQUESTS)
+        shown, total = mock.last_requests(_MAX_REQUESTS)
         strays = [] if total else mock.requests_outside(outside_before)
     except ControlError as error:
         return f"They cannot be told: {error}"
@@ -60,5 +60,5 @@ def _reasons(request: Request) -> list[str]:
 def _short(body: Any) -> str:
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     # On one line, and without control characters that a terminal would interpret.
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: _LONGEST_BODY + 1])
-    return text if len(text) <= _LONGEST_BODY else f"{text[:_LONGEST_BODY]}…"
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: _MAX_BODY_LENGTH + 1])
+    return text if len(text) <= _MAX_BODY_LENGTH else f"{text[:_MAX_BODY_LENGTH]}…"

@@ -16,7 +16,7 @@ from mockserver.testing.faults import AddedFault
 from mockserver.testing.requests import Request
 from mockserver.testing.runs import Outcome, Run, Runs, RunStatus
 
-_MOST_REQUESTS = 10_000
+_MAX_REQUESTS = 10_000
 
 
 class CyberdeskMock:
@@ -78,15 +78,15 @@ class CyberdeskMock:
             "valid": valid,
             "since": since,
         }
-        page = self._call("GET", "/requests", query={**filters, "limit": _MOST_REQUESTS})
+        page = self._call("GET", "/requests", query={**filters, "limit": _MAX_REQUESTS})
         if not page["complete"]:
             raise ControlError(
                 None,
                 "Requests were dropped from the journal: give the mock a larger journal_bytes, "
                 "or call clear_requests() between the parts of the test",
             )
-        if page["total"] > _MOST_REQUESTS:
-            raise ControlError(None, f"{page['total']} requests match; since=SEQ narrows it to {_MOST_REQUESTS}")
+        if page["total"] > _MAX_REQUESTS:
+            raise ControlError(None, f"{page['total']} requests match; since=SEQ narrows it to {_MAX_REQUESTS}")
         return self._read(page)
 
     def last_requests(self, limit: int) -> tuple[list[Request], int]:
@@ -96,7 +96,7 @@ class CyberdeskMock:
 
     def requests_outside(self, since: int) -> list[Request]:
         """Return requests that were sent to this server outside of any named namespace after the `seq` `since`."""
-        return self._read(self._control().call("GET", "/requests", query={"since": since, "limit": _MOST_REQUESTS}))
+        return self._read(self._control().call("GET", "/requests", query={"since": since, "limit": _MAX_REQUESTS}))
 
     def last_seq_outside(self) -> int:
         """Return the `seq` of the last request that was sent to this server outside of any named namespace, else 0."""
@@ -138,7 +138,7 @@ class CyberdeskMock:
     ) -> AddedFault:
         """`POST /__admin/faults` with its fields. `status=500` is short for `answer={"status": 500}`.
 
-        `headers` and `body` (values by JSON pointer) narrow which requests match; those of the answer belong into
+        `headers` and `body` (values by JSON pointer) narrow which requests match; those of the answer belong in
         `answer`.
         """
         if status is not None:

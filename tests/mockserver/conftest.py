@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -87,3 +88,11 @@ def url(valkey_server: valkey.Valkey) -> str:
 def pair(url: str) -> tuple[ControlledMock, ControlledMock]:
     """Two servers on one store, with one clock."""
     return ControlledMock(store=url), ControlledMock(store=url, freezes=False)
+
+
+@pytest.fixture
+def hangup() -> Iterator[signal.Signals]:
+    """Let a server that is started end with SIGHUP, also where the tests run under nohup, which has it ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield signal.SIGHUP
+    signal.signal(signal.SIGHUP, before)

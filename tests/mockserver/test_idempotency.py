@@ -182,7 +182,7 @@ def test_nothing_of_a_body_is_kept_with_its_key():
 
 
 def test_a_fingerprint_cannot_be_made_without_its_key():
-    keys = Idempotency(most_keys=100)
+    keys = Idempotency(max_keys=100)
     sent = ("POST /v1/runs?", b"{}")
     assert keys.fingerprint(b"a", *sent) == keys.fingerprint(b"a", *sent)
     assert keys.fingerprint(b"a", *sent) != keys.fingerprint(b"b", *sent)
@@ -209,7 +209,7 @@ class _Suspending:
 
 def test_of_two_servers_that_use_a_key_one_is_first():
     async def told() -> None:
-        keys, space = Idempotency(most_keys=100), _Suspending()
+        keys, space = Idempotency(max_keys=100), _Suspending()
         assert await keys.reply(space, "k", b"print", 0) is None
         space.faster = keys.settled("k", b"print", 0, Reply(204))
         with pytest.raises(Conflict):
@@ -223,7 +223,7 @@ def test_of_two_servers_that_use_a_key_one_is_first():
 
 def test_an_expired_key_that_another_has_removed_or_used_again_is_no_error():
     async def told() -> None:
-        keys, space = Idempotency(most_keys=100), _Suspending()
+        keys, space = Idempotency(max_keys=100), _Suspending()
         for again in (None, Use(b"print", 2 * KEPT_US, Reply(204))):
             await space.commit(Write(KEY, "k", Use(b"print", 1, Reply(201)), (await space.load(KEY, "k")).version, 1))
             unit = await space.load(KEY, "k")
@@ -236,7 +236,7 @@ def test_an_expired_key_that_another_has_removed_or_used_again_is_no_error():
 
 def test_an_oldest_key_that_another_has_removed_is_no_error():
     async def told() -> None:
-        keys, space = Idempotency(most_keys=0), _Suspending()
+        keys, space = Idempotency(max_keys=0), _Suspending()
         await space.commit(keys.settled("k", b"print", 0, Reply(204)))
         space.faster = Write(KEY, "k", None, 1)
         await keys.evict(space, "k", b"print", 0)
@@ -263,7 +263,7 @@ def _with_keys(count: int) -> _Counting:
     async def stored() -> _Counting:
         space = _Counting()
         for number in range(count):
-            await space.commit(Idempotency(most_keys=count).settled(f"{number}", b"print", 0, Reply(204)))
+            await space.commit(Idempotency(max_keys=count).settled(f"{number}", b"print", 0, Reply(204)))
         return space
 
     return asyncio.run(stored())
@@ -271,16 +271,16 @@ def _with_keys(count: int) -> _Counting:
 
 def test_of_many_keys_most_uses_look_at_none():
     space = _with_keys(1_000)
-    keys = Idempotency(most_keys=900)
+    keys = Idempotency(max_keys=900)
     for now in (0, KEPT_US):
         asyncio.run(keys.evict(space, _EVICTS_NOT, b"print", now))
     assert space.looked_at == 0
 
 
 def test_a_use_that_evicts_removes_many_keys_but_none_too_many():
-    for most_keys, now, left in ((900, 0, 900), (1_000, 0, 1_000), (900, KEPT_US, 744), (10, 0, 744)):
+    for max_keys, now, left in ((900, 0, 900), (1_000, 0, 1_000), (900, KEPT_US, 744), (10, 0, 744)):
         space = _with_keys(1_000)
-        asyncio.run(Idempotency(most_keys=most_keys).evict(space, _EVICTS, b"print", now))
+        asyncio.run(Idempotency(max_keys=max_keys).evict(space, _EVICTS, b"print", now))
         assert list(asyncio.run(space.items(KEY))) == [f"{number}" for number in range(1_000 - left, 1_000)]
 
 
@@ -299,7 +299,7 @@ def test_of_equal_requests_with_other_keys_some_evict():
 
 def test_far_too_many_keys_are_removed_by_any_use():
     space = _with_keys(1_000)
-    asyncio.run(Idempotency(most_keys=700).evict(space, _EVICTS_NOT, b"print", 0))
+    asyncio.run(Idempotency(max_keys=700).evict(space, _EVICTS_NOT, b"print", 0))
     assert len(asyncio.run(space.items(KEY))) == 744
 
 

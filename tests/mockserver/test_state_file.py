@@ -57,14 +57,6 @@ def test_what_the_control_api_has_answered_can_be_given_too(tmp_path):
         assert _call(f"{url}/v1/runs")["total"] == 1
 
 
-@pytest.fixture
-def hangup():
-    """Let a server that is started end with SIGHUP, also where the tests run under nohup, which has it ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield signal.SIGHUP
-    signal.signal(signal.SIGHUP, before)
-
-
 def test_the_state_is_written_when_the_terminal_is_closed(tmp_path, hangup):
     state = tmp_path / "state.json"
     with serving("--state", str(state)) as (process, url):

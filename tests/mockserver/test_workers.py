@@ -64,6 +64,25 @@ def test_a_signal_ends_all_workers(valkey_server: Valkey, signum: signal.Signals
         assert process.wait(processes.PATIENCE_S) == 0
 
 
+def test_a_closed_terminal_ends_all_workers_and_removes_the_ready_file(valkey_server: Valkey, tmp_path: Path, hangup):
+    ready_file = tmp_path / "ready"
+    flags = (
+        "--port",
+        "0",
+        "--store",
+        valkey_server.url("workers-9:"),
+        "--workers",
+        "2",
+        "--ready-file",
+        str(ready_file),
+    )
+    with processes.started(*flags, stderr=os.devnull) as process:
+        processes.wait_until(ready_file.exists)
+        process.send_signal(hangup)
+        assert process.wait(processes.PATIENCE_S) == 0
+    assert not ready_file.exists()
+
+
 def test_workers_that_end_at_the_same_moment_end_the_server(valkey_server: Valkey, tmp_path: Path):
     ready_file = tmp_path / "ready"
     flags = ("--store", valkey_server.url("workers-8:"), "--workers", "3", "--ready-file", str(ready_file))

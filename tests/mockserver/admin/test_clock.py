@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockserver.clock import FOREVER, moment_from
 from mockserver.settings import RateLimit
 from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import NEVER_ENDS, SUCCEEDS, TAKES_TWENTY_MINUTES
@@ -161,6 +164,40 @@ def test_a_clock_that_runs_past_the_year_9999_is_still_answered_by():
 
     assert mock.get("/v1/machines").status_code == 200
     assert [run["created_at"][:19] for run in mock.listed()] == ["9999-12-31T23:59:59"]
+
+
+def test_the_state_of_a_clock_that_was_advanced_again_and_again_can_be_restored():
+    """Freezing at an earlier moment lets it be advanced once more, while simulated time never goes back."""
+    mock = controlled_mock()
+    clock = mock.app.namespaces.default.clock
+    for _ in range(20):
+        mock.turn_clock(freeze="0001-01-01T00:00:00Z")
+        for _ in range(315):
+            with suppress(ValueError):
+                clock.advance(1e9)
+    run = mock.create(NEVER_ENDS)
+
+    assert "36,000 years" in mock.control("POST", "/clock", {"advance": 1e9}).json()["detail"]
+    assert mock.control("POST", "/clock", {"advance": 0}).status_code == 200
+    assert mock.control("PUT", "/state", mock.asked("/state")).status_code == 204
+    assert mock.status(run["id"]) in ("scheduling", "running")
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        {"frozen": False, "scale": 1e6, "wall": moment_from(datetime(1900, 1, 1, tzinfo=UTC))},
+        {"frozen": False, "sim_time": FOREVER - 1},
+    ],
+)
+def test_simulated_time_has_an_end(clock):
+    mock = controlled_mock()
+    state = mock.asked("/state")
+    state["clock"] |= clock
+    mock.control("PUT", "/state", state)
+    mock.turn_clock(freeze="2030-01-01T00:00:00Z")
+
+    assert mock.control("PUT", "/state", mock.asked("/state")).status_code == 204
 
 
 def test_several_changes_at_once_are_done_in_order():

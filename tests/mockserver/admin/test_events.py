@@ -214,6 +214,23 @@ def test_faults_the_clock_and_a_reset_are_told():
     assert reset == {}
 
 
+def test_of_a_large_fault_an_event_has_the_counts_alone():
+    """A thousand events may wait for a reader."""
+    mock = controlled_mock()
+
+    async def go() -> list[Any]:
+        async with watching(mock) as stream:
+            source = {"match": "*", "answer": {"status": 418, "body": "x" * 10_000}}
+            await mock.controlled("POST", "/faults", source)
+            await mock.sent("GET", "/v1/pools")
+            return [await stream.next("fault"), await stream.next("fault")]
+
+    added, applied = mock.run(go())
+
+    assert added == {"id": "f1", "match": "*", "matched": 0, "applied": 0, "active": True}
+    assert applied == {**added, "matched": 1, "applied": 1}
+
+
 def test_who_watches_goes_onwatching_behind_a_reset():
     mock = controlled_mock()
 

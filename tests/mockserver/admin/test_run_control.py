@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.behaviour import run_overview
 from mockserver.time_slice import TimeSlice
-from tests.mockserver.admin.control import ControlledMock, controlled_mock
+from tests.mockserver.admin.control import ControlledMock, controlled_mock, turns_of
 from tests.mockserver.inprocess import (
     IS_CHECKED,
     NEVER_ENDS,
@@ -405,3 +405,42 @@ def test_a_list_over_many_organisations_lets_other_requests_run_after_each(monke
     assert mock.asked("/runs")["total"] == 5
     lists, organisations_and_rows = 2, 5 + 5
     assert turns == lists * organisations_and_rows
+
+
+def test_a_run_is_sought_in_many_organisations_with_others_in_between(monkeypatch):
+    mock = controlled_mock()
+    for number in range(5):
+        mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, token=f"test-{number}")
+    turns = turns_of(monkeypatch)
+
+    assert mock.control("GET", f"/runs/{SUCCEEDS}").status_code == 404
+    contexts, looks = 5, 5
+    assert len(turns) == contexts + looks
+
+
+def test_a_run_is_moved_so_often_at_most_until_it_is_retried():
+    """Each read of the run looks at all its moves."""
+    mock = controlled_mock()
+    run = mock.create(NEVER_ENDS)
+    for number in range(999):
+        status = ("running", "running_checks")[number % 2]
+        assert mock.control("PATCH", f"/runs/{run['id']}", {"status": status}).status_code == 200
+    mock.control("PATCH", f"/runs/{run['id']}", {"status": "success"})
+
+    refused = mock.control("PATCH", f"/runs/{run['id']}", {"status": "running"})
+    assert refused.status_code == 409
+    assert "moved 1000 times" in refused.json()["detail"]
+
+    assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 200
+    assert mock.control("POST", f"/runs/{run['id']}/advance").json()["status"] == "running"
+
+
+def test_many_attachments_of_a_run_are_shown_with_others_in_between(monkeypatch):
+    """A run may have ten thousand, and each has a URL of its own that is signed."""
+    mock = controlled_mock()
+    files = [{"filename": f"{number}.txt", "content": "YQ=="} for number in range(20)]
+    run = mock.create(file_inputs=files)
+    turns = turns_of(monkeypatch)
+
+    assert mock.asked(f"/runs/{run['id']}/attachments")["total"] == 20
+    assert len(turns) > 20

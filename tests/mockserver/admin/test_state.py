@@ -13,7 +13,7 @@ import pytest
 
 from mockserver.clock import moment_from
 from mockserver.spec import Operation, RawRequest
-from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.control import ControlledMock, turns_of
 from tests.mockserver.inprocess import (
     FAILS_IN_PART,
     FIRST_CREATE_FAILS,
@@ -185,6 +185,19 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
     assert not mock.asked("/clock")["frozen"]
 
 
+def test_a_state_is_written_with_others_in_between(monkeypatch):
+    """Of a value that others refer to, such as the input of a run, there may be hundreds of megabytes."""
+    mock = filled()
+    state = mock.asked("/state")
+    turns = turns_of(monkeypatch)
+
+    mock.run(mock.app.states.written(mock.app.namespaces.default))
+
+    organisations = state["organizations"].values()
+    units = sum(len(each["units"]) for each in organisations)
+    assert len(turns) == len(organisations) + units + len(state["shared"])
+
+
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
@@ -203,6 +216,8 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
         (["faults", "items"], [{"id": "f1"}], "/faults: "),
         (["faults", "items"], [{"id": "f1", "source": []}], "/faults: the source of a fault is no object"),
         (["faults", "items"], [{}] * 1_001, "/faults: there are more than 1000 faults"),
+        (["faults", "made"], 1 << 62, "/faults: a number"),
+        (["faults", "made"], 1.5, "/faults: a number"),
         (["shared"], {}, "/shared: expected an array"),
         (["organizations"], [], "/organizations: expected an object"),
         (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),

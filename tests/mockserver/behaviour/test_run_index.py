@@ -357,3 +357,25 @@ def test_of_a_session_only_its_machine_is_kept_once_all_its_runs_are_deleted(ord
     assert context.space.cached.timeline_count == 1
     assert mock.create(session_id=first["session_id"])["machine_id"] == first["machine_id"]
     assert mock.total() == 2
+
+
+def test_creates_in_one_session_are_taken_into_a_list_with_others_in_between(monkeypatch):
+    """They are in one block of the ledger, and each may have a thousand runs."""
+    turns = 0
+
+    class OverAtOnce(TimeSlice):
+        is_over = True
+
+        async def give_way(self) -> None:
+            nonlocal turns
+            turns += 1
+
+    mock = Mock()
+    session = mock.create(start_session=True)["session_id"]
+    for _ in range(9):
+        mock.create(session_id=session)
+    monkeypatch.setattr(run_index, "TimeSlice", OverAtOnce)
+
+    assert mock.total() == 10
+    taken_with_their_block, taken_with_their_session, block_and_session = 10, 10, 2
+    assert turns == taken_with_their_block + taken_with_their_session + block_and_session

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from mockserver.behaviour import run_search
 from mockserver.behaviour.batch import BATCH
-from mockserver.behaviour.run_view import shown_untouched
+from mockserver.behaviour.run_view import unchanged_runs_json
 from mockserver.behaviour.search_texts import values_of
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.clock import text_of
@@ -536,6 +536,6 @@ def test_a_list_of_an_earlier_moment_does_not_show_what_a_later_one_has_shown():
     mock.clock.advance(3600)
     mock.listed()
 
-    text = shown_untouched(space, unit.value, range(3), began)
+    text = unchanged_runs_json(space, unit.value, range(3), began)
 
     assert {run["status"] for run in json.loads(b"[%b]" % text)} == {"scheduling"}

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockserver.behaviour import attachments, run_view
+from mockserver.behaviour.batch import Batch, Change
 from mockserver.behaviour.lifecycle import SETTABLE_STATUSES
+from mockserver.behaviour.run_files import Attachment, input_attachments
 from mockserver.clock import ManualClock
 from tests.mockserver.inprocess import (
     NEVER_ENDS,
@@ -299,3 +302,22 @@ def test_a_malformed_id_and_a_wrong_body_are_told_together():
     answer = new_organisation().patch("/v1/runs/abc", {"status": "done"})
 
     assert violations(answer) == [(("path", "run_id"), "uuid_parsing"), (("body", "status"), "enum")]
+
+
+def test_for_many_output_attachments_those_of_the_run_are_made_once(monkeypatch):
+    """A run may have ten thousand attachments, and an update as many ids: together they took minutes."""
+    mock = Mock()
+    files = [{"filename": f"{number}.txt", "content": "YQ=="} for number in range(20)]
+    run = mock.create(file_inputs=files)
+    made = []
+
+    def counted(batch: Batch, place: int, change: Change) -> list[Attachment]:
+        made.append(place)
+        return input_attachments(batch, place, change)
+
+    for module in (attachments, run_view):
+        monkeypatch.setattr(module, "input_attachments", counted)
+
+    ids = [*run["input_attachment_ids"], run["input_attachment_ids"][0]]
+    assert mock.patch(f"/v1/runs/{run['id']}", {"output_attachment_ids": ids}).json()["output_attachment_ids"] == ids
+    assert len(made) == 1

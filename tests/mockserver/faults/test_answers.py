@@ -120,7 +120,7 @@ def test_an_answer_without_a_body_is_not_changed(fault):
 
 @pytest.mark.parametrize("fault", ["not-json", "truncated-json", "break-schema", "slow"])
 def test_an_answer_that_is_too_long_to_be_held_back_gets_a_503(fault, monkeypatch):
-    monkeypatch.setattr(effects, "_MOST_HELD_BYTES", 10_000)
+    monkeypatch.setattr(effects, "_MAX_HELD_BYTES", 10_000)
     mock = controlled_mock()
     mock.fault(match="*", fault=fault)
 

@@ -55,7 +55,7 @@ _WRONG: list[tuple[Any, str]] = [
         {"match": "GET /v1/runs", "fault": "partial-failure"},
         "match: partial-failure applies to bulk creates only: write 'POST /v1/runs/bulk'",
     ),
-    ({"match": "*", "status": 500}, """'status' belongs into the answer: "answer": {"status": 500}"""),
+    ({"match": "*", "status": 500}, """'status' belongs in the answer: "answer": {"status": 500}"""),
     ({"match": "*"}, "say what happens: answer, delay_s, delay, or fault with one of hang, reset"),
     ({"match": "*", "time": 2, **_500}, "'time' means nothing in a fault: did you mean 'times'?"),
     ({"match": "*", "zzz": 2, **_500}, "there are match, headers"),
@@ -77,6 +77,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "for_s": -1, **_500}, "for_s: a number from 0 to 1e+06"),
     ({"match": "*", "headers": ["X-Mine"], **_500}, "valid dictionary"),
     ({"match": "*", "headers": {"X-Mine": 1}, **_500}, "headers: a mapping of names to values"),
+    ({"match": "*", "headers": {"\u20ac": "x"}, **_500}, "headers: a mapping of names to values"),
     ({"match": "*", "body": "x", **_500}, "valid dictionary"),
     ({"match": "*", "body": {"count": 5}, **_500}, 'such as {"/count": 5}'),
     # answers
@@ -175,3 +176,37 @@ def test_there_are_so_many_faults_at_most():
 
     mock.fault(match="*", **_500)
     assert mock.control("POST", "/faults", {"match": "*", **_500}).status_code == 422
+
+
+def test_the_faults_of_a_namespace_have_so_many_bytes_at_most():
+    """Each request looks at all of them, and a list shows them at once."""
+    mock = controlled_mock()
+    large = {"match": "*", "answer": {"status": 500, "body": "x" * 2_500_000}}
+    first = mock.fault(**large)
+
+    refused = mock.control("POST", "/faults", large)
+    assert refused.status_code == 422
+    assert "4194304 bytes" in refused.json()["detail"]
+
+    mock.control("DELETE", f"/faults/{first}")
+    assert mock.control("POST", "/faults", large).status_code == 201
+    state = mock.asked("/state")
+    state["faults"]["items"].append({**state["faults"]["items"][0], "id": "f9"})
+    assert "4194304 bytes" in mock.control("PUT", "/state", state).text
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ({"body": {"/" * 1_001: 1}}, "JSON pointers"),
+        ({"body": {f"/{number}": 1 for number in range(33)}}, "32 values at most, not 33"),
+        ({"headers": {f"h{number}": "" for number in range(33)}}, "32 values at most, not 33"),
+    ],
+    ids=["pointer", "body", "headers"],
+)
+def test_conditions_are_few_and_short(conditions, words):
+    """Every request is compared with them."""
+    refused = controlled_mock().control("POST", "/faults", {"match": "*", **_500, **conditions})
+
+    assert refused.status_code == 422
+    assert words in refused.json()["detail"]

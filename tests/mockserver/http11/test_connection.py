@@ -15,7 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockserver.http11.connection import CONNECTION_KEY, Connection
+from mockserver.http11.connection import Connection
+from mockserver.scope_keys import CONNECTION_KEY
 from tests.mockserver.http11.wire import Server, Wire, answer, answers, echo, exchange, request, unread, whole_body
 
 

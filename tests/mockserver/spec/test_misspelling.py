@@ -36,13 +36,13 @@ def test_a_text_contains_the_word_if_some_part_of_it_is_the_word(word: str, text
     misspelled = Misspelled(word, most)
     shortest, longest = len(word) - most, len(word) + most
     parts = {text[a:b] for a in range(len(text) + 1) for b in range(a + shortest, min(len(text), a + longest) + 1)}
-    assert misspelled.is_part_of(text, most_looks=100) == any(misspelled.is_whole(part) for part in parts)
+    assert misspelled.is_part_of(text, max_looks=100) == any(misspelled.is_whole(part) for part in parts)
 
 
 def test_after_too_many_looks_it_is_taken_for_found():
     word = Misspelled("sensitive", 2)
-    assert not word.is_part_of("sen-" * 50, most_looks=50)
-    assert word.is_part_of("sen-" * 51, most_looks=50)
+    assert not word.is_part_of("sen-" * 50, max_looks=50)
+    assert word.is_part_of("sen-" * 51, max_looks=50)
 
 
 def test_a_long_text_is_searched_in_parts_and_a_word_that_two_of_them_share_is_found(monkeypatch):
@@ -56,8 +56,8 @@ def test_a_long_text_is_searched_in_parts_and_a_word_that_two_of_them_share_is_f
             return re.compile("sen|sit|ive").finditer(text, start, stop)
 
     for before in range(20):
-        assert word.is_part_of("x" * before + "senitve" + "x" * 20, most_looks=100)
+        assert word.is_part_of("x" * before + "senitve" + "x" * 20, max_looks=100)
     word._any_piece = Pieces()
-    assert not word.is_part_of("xsenx" * 20, most_looks=100)
+    assert not word.is_part_of("xsenx" * 20, max_looks=100)
     assert len(searched) > 1
     assert max(searched) <= 7 + 2
