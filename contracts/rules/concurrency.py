@@ -155,6 +155,32 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
     _require_gone(context, run["id"], [*others, deleted])
 
 
+def _retry_and_update(context: CaseContext, width: int) -> None:
+    """A retry and an update of other fields both have their effect, in any order."""
+    run = _cancelled_run(context)
+    bodies: dict[str, dict[str, Any]] = {
+        "retry_run": {"session_alias": "retried"},
+        "update_run": {"input_values": {"from": "an update"}},
+    }
+    results = _send(context, [request_for(operation, run["id"], body=body) for operation, body in bodies.items()])
+    read = context.call_valid("get_run", run["id"], after=results)
+    for result, body in zip(results, bodies.values(), strict=True):
+        for name, value in body.items() if result.accepted else ():
+            problem = difference(value, read.body.get(name), name)
+            cause, expected = "a concurrent retry and update lose a value", f"{name} as sent"
+            context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
+
+
+def _retry_and_delete(context: CaseContext, width: int) -> None:
+    """A run that is deleted while it is retried is gone."""
+    run = _cancelled_run(context)
+    retry, delete = request_for("retry_run", run["id"], body={}), request_for("delete_run", run["id"])
+    retried, deleted = _send(context, [retry, delete])
+    if deleted.status != 204:
+        raise Inconclusive(f"a delete answers {deleted.status}")
+    _require_gone(context, run["id"], [retried, deleted])
+
+
 def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     """Updates and deletes of different runs of one create each have their effect, and on their own run only."""
     isolated = create_isolated_runs(context, [{"count": 2 * width}])
@@ -214,6 +240,8 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "different updates": _Group(_different_updates, ("update_run", "get_run")),
     "deletes": _Group(_deletes, ("delete_run", "get_run")),
     "updates and a delete": _Group(_update_and_delete, _WRITES),
+    "a retry and an update": _Group(_retry_and_update, ("retry_run", "update_run", "get_run")),
+    "a retry and a delete": _Group(_retry_and_delete, ("retry_run", *_WRITES)),
     "writes to neighbours": _Group(_writes_to_neighbours, (*_WRITES, "list_runs"), lambda width: 2 * width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
 }
@@ -231,6 +259,14 @@ def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
     if not written.runs_are_reliable or len(written.runs) != 1:
         raise Inconclusive("a create breaks a rule already")
     return written.runs[0]
+
+
+def _cancelled_run(context: CaseContext) -> dict[str, Any]:
+    run = _new_run(context)
+    cancelled = context.call_valid("update_run", run["id"], body={"status": "cancelled"})
+    if cancelled.body.get("status") != "cancelled":
+        raise Inconclusive("the run has ended by itself")
+    return run
 
 
 def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:

@@ -152,6 +152,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.SecondOrganisationFindsNothing, TENANTS, "LIST-FILTER"),
     (reads_and_lists.SortedByActivityWithinAPage, "lists with filters", "LIST-PAGE"),
     (resources.FirstMachineIsIncluded, RESOURCES, "READ-INCLUDE"),
+    (requests.RetryWritesTheWholeRun, "requests at the same moment", "UPDATE-PARTIAL"),
+    (requests.RetryBringsADeletedRunBack, "requests at the same moment", "DELETE-GONE"),
     (requests.ChunksAreSeenBeforeTheEnd, "requests at the same moment", "LIST-COMPLETE"),
     (resources.MachinesAreAddedOneByOne, CREATED, "REQ-ATOMIC"),
     (resources.MachineCountNotKept, CREATED, "READ-BACK"),
