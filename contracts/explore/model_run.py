@@ -62,7 +62,7 @@ class ModelRun(TrackedRun):
     def call(self, operation: str, **more: Any) -> CallResult:
         return answered(super().call(operation, **more))
 
-    def report_violation(self, violation: Violation, *more: CallResult) -> NoReturn:
+    def report_violation(self, violation: Violation, *more: CallResult, is_proof: bool = False) -> NoReturn:
         fail(self.context, violation, *self.shown, *more)
 
     def note_change(self, result: CallResult) -> None:

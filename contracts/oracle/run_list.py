@@ -8,7 +8,7 @@ None and nothing is judged.
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -185,22 +185,33 @@ def list_faults(
     if misshapen:
         return
     listed = [(number, item) for number, page in enumerate(pages) for item in page.items]
-    yield from _repeated(listed)
+    moves = _moves(query, runs, are_all=are_all)
+    yield from (fault for fault in _repeated(listed) if len(fault.pages) == 1 or not moves)
     yield from _unwanted(listed, query, {run.id: run for run in runs})
     yield from _counted_absent(pages, query, runs)
     if are_all or _is_whole(pages):
         yield from _miscounted(pages, query, runs)
     for number, page in enumerate(pages):
-        yield from (ListFault(violation, (number,)) for violation in frame_violations(page))
+        faults = frame_violations(page)
+        yield from (ListFault(one, (number,)) for one in faults if not (moves and one.cause == LACKS_ITEMS))
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
     else:
         yield from activity_faults(listed)
 
 
-def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate]) -> list[Candidate]:
+def _moves(query: Query, runs: Collection[Candidate], *, are_all: bool) -> bool:
+    """Return whether runs may enter or leave the list by themselves, between two pages, or between its items and its
+    total: a server may read these one after the other.
+    """
+    if {name for name, _ in query}.isdisjoint({"status", "machine_id", "search"}):
+        return False
+    return not are_all or None in (matches(run, query) for run in runs)
+
+
+def missing_runs(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> list[Candidate]:
     """Return the known runs that the list must contain and does not; none unless the pages are the whole list."""
-    if not _is_whole(pages):
+    if not _is_whole(pages) or (len(pages) > 1 and _moves(query, runs, are_all=True)):
         return []
     found = {item.get("id") for page in pages for item in page.items}
     return [run for run in runs if run.absence is None and run.id not in found and matches(run, query)]
@@ -247,7 +258,10 @@ def frame_violations(page: Page) -> Iterator[Violation]:
     elif page.lacks:
         expected = f"{counted(len(page.items) + page.lacks, 'item')} by this total"
         got = f"{counted(len(page.items), 'item')} with total {page.total}, skip {page.skip} and limit {page.limit}"
-        yield Violation("LIST-PAGE", "a page has fewer items than total says", expected, got)
+        yield Violation("LIST-PAGE", LACKS_ITEMS, expected, got)
+
+
+LACKS_ITEMS: Final = "a page has fewer items than total says"
 
 
 Listed = Sequence[tuple[int, Mapping[str, Any]]]

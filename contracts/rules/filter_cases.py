@@ -270,7 +270,7 @@ def nonsense_cases(check: CheckContext) -> Iterator[NonsenseCase]:
     yield NonsenseCase(queries)
 
 
-_RULES: Final = ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE")
+_RULES: Final = ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE", "DELETE-GONE")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("lists with filters", _RULES, run_filters, filter_cases, needs=LISTS),
     Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS),

@@ -128,8 +128,10 @@ UPDATED_TEXTS: Final[Mapping[str, Any]] = {
 }
 
 
-CHANGE_KINDS: Final = ("cancel", *UPDATED_TEXTS, "retry")
-"""Every third run is cancelled. Of these, the first gets a text in each of the fields, and the second is retried."""
+CHANGE_KINDS: Final = ("cancel", *UPDATED_TEXTS, "retry", "delete")
+"""Every third run is cancelled. Of these, the first gets a text in each of the fields, and the second is retried.
+Another run, of the second create, is cancelled and deleted.
+"""
 
 
 def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence[str]) -> None:
@@ -143,6 +145,13 @@ def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence
         isolated.change(context.call("update_run", run_id, body=body))
     if "retry" in changes and len(cancelled) > 1 and context.check.offers("retry_run"):
         isolated.change(context.call("retry_run", cancelled[1]["id"], body={}))
+    if "delete" in changes and context.check.offers("delete_run"):
+        changed = [run["id"] for run in cancelled[:2]]
+        of_second = {run["id"] for run in isolated.made[1 % len(isolated.made)].runs}.difference(changed)
+        for run in [run for run in isolated.runs if run["id"] in of_second][:1]:
+            context.call("update_run", run["id"], body={"status": "cancelled"})
+            if context.call("delete_run", run["id"]).status == 204:
+                isolated.delete(run)
 
 
 @dataclass(frozen=True)

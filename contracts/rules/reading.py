@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import in_turn_by_kind, write_bodies
-from contracts.data.limits import MAX_COUNT, few, sizes
+from contracts.data.limits import MAX_COUNT, MAX_LIMIT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest
+from contracts.rules.listing import items_of
 from contracts.rules.rule import READING_AND_CHANGING, Rule
 
 RULES = (
@@ -64,7 +65,7 @@ def judge_read(
 
 @dataclass(frozen=True)
 class ReadManyCase(Case):
-    """A bulk create. All of its runs, or those at usual limits, are read one by one."""
+    """A bulk create. All of its runs, or those at usual limits, are read one by one, and all of them in a list."""
 
     body: Mapping[str, Any]
     reads_all: bool = False
@@ -77,6 +78,14 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
     count = len(written.runs)
     for number in range(1, count + 1) if case.reads_all else sizes(1, count):
         read_one(context, written.runs[number - 1], written.parsed, after=(written.result,))
+    if context.check.offers("list_runs"):
+        runs = {run["id"]: run for run in written.runs}
+        times = sorted(run["created_at"] for run in written.runs)
+        query = [("created_at_from", times[0]), ("created_at_to", times[-1]), ("limit", str(MAX_LIMIT))]
+        listed = context.call_valid("list_runs", query=query, after=(written.result,))
+        for item in items_of(listed):
+            if item.get("id") in runs:
+                judge_read(context, runs[item["id"]], item, written.parsed, (written.result, listed))
 
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Headers
-from contracts.core.statuses import STATUSES
+from contracts.core.statuses import STATUSES, TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
 from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
@@ -63,8 +63,8 @@ class TrackedRun:
 
     # Judging
 
-    def report_violation(self, violation: Violation, *more: CallResult) -> None:
-        self.context.report_violation(violation, *self.shown, *more)
+    def report_violation(self, violation: Violation, *more: CallResult, is_proof: bool = False) -> None:
+        self.context.report_violation(violation, *self.shown, *more, is_proof=is_proof)
 
     def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
         """Count the rule as judged and return whether it holds."""
@@ -188,10 +188,13 @@ class TrackedRun:
     def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
         """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
         holds = True
+        ends_twice = self.known.has_ended and view.get("status") in TERMINAL - {self.known.status}
         for violation in self.known.read_violations(view, is_partial=is_partial):
-            before = [self.last_read] if violation.rule == "LIFECYCLE" and self.last_read is not None else []
+            is_of_status = violation.rule == "LIFECYCLE"
+            before = [self.last_read] if is_of_status and self.last_read is not None else []
             holds = False
-            self.report_violation(violation, *before, result)
+            # A run that ends in two ways is no old view of it, so two answers prove it.
+            self.report_violation(violation, *before, result, is_proof=is_of_status and ends_twice)
         self.context.count(self.known.rule, result)
         self.context.count("LIFECYCLE", result)
         if view.get("status") in STATUSES and not is_partial:

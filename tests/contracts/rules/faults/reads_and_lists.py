@@ -356,3 +356,34 @@ class SearchFindsAliasOfFirstStep(Standin):
     def texts(self, run, *, deep):
         texts = super().texts(run, deep=deep)
         yield from (text for text in texts if run.id not in self.later_steps or text != run.session_alias)
+
+
+class DeletedListedByMachineAndStatus(Standin):
+    """A list with both filters forgets that a run is deleted."""
+
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.gone = []
+
+    def forget(self, org, run):
+        super().forget(org, run)
+        self.gone.append((org, run))
+
+    def listed(self, call):
+        return [*super().listed(call), *(run for org, run in self.gone if self.is_by_both and org is call.org)]
+
+    def list_runs(self, call, query):
+        self.is_by_both = query.machine_id is not None and query.status is not None
+        return super().list_runs(call, query)
+
+
+class FilesOfLaterRowsAreTheNeighbours(Standin):
+    """From the 101st item of a page on."""
+
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        items = answer.content["items"]
+        later = [item.get("input_attachment_ids") for item in items[100:]]
+        for item, ids in zip(items[100:], later[1:] + later[:1], strict=True):
+            item["input_attachment_ids"] = ids
+        return answer
