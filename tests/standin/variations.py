@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import re
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -686,3 +687,13 @@ class FewOperations(Standin):
 class MachinesShowNoPools(Standin):
     def machine_shown(self, org, machine):
         return super().machine_shown(org, machine) | {"pools": None}
+
+
+@varies("A list counts its runs a moment after it has read its items: runs may have changed their status meanwhile.")
+class CountsLater(Standin):
+    def total(self, call, found, query):
+        if query.status is None and query.machine_id is None:
+            return super().total(call, found, query)
+        time.sleep(0.02)
+        self.advance(call.org)
+        return super().total(call, [run for run in self.listed(call) if self.matches(run, query)], query)

@@ -19,7 +19,7 @@ SEEDS = (1, 2, 3, 4, 5)
 GROUPS = {
     "healthy": "",
     "machines": "picked_machine null_pools_with_machine null_machine_in_session both_start_new_session "
-    "input_values_gain_keys",
+    "input_values_gain_keys counts_later",
     "much": "empty_for_null extra_properties newer_server second_waits",
     "little": "null_for_empty older_server session_has_its_own_machine no_allow no_input_in_errors "
     "machines_show_no_pools",

@@ -202,6 +202,10 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
 ]
 
 
+FIRST = {fault[1]: fault for fault in reversed(FAULTS)}
+"""Scenario → its first fault, which `make test` plants; `make matrix` plants the others."""
+
+
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     names = (scenario,) if isinstance(scenario, str) else scenario
     monkeypatch.setattr(contracts.check, "SCENARIOS", tuple(one for one in SCENARIOS if one.name in names))
@@ -216,7 +220,11 @@ def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | No
 @pytest.mark.parametrize(
     ("kind", "scenario", "rule"),
     [
-        pytest.param(*fault, id=fault[0].__name__, marks=[pytest.mark.matrix] if fault[1] in SLOW else [])
+        pytest.param(
+            *fault,
+            id=fault[0].__name__,
+            marks=[pytest.mark.matrix] if fault[1] in SLOW or FIRST[fault[1]] is not fault else [],
+        )
         for fault in FAULTS
     ],
 )
