@@ -197,3 +197,33 @@ def test_a_fault_names_the_pages_and_the_run_that_show_it() -> None:
 
     listed = next(list_faults(pages[:1], NEWEST_FIRST, [run(2, absence=FOREIGN)]))
     assert (listed.pages, listed.run_id) == ((0,), run(2).id)
+
+
+@pytest.mark.parametrize(
+    ("query", "candidates", "are_all", "is_judged"),
+    [
+        ([("workflow_id", W)], [run()], False, True),
+        ([("workflow_id", W)], [run(), run(2)], True, True),
+        ([("status", "scheduling")], [run()], False, False),
+        ([("machine_id", M)], [ON_MACHINE], False, False),
+        ([("machine_id", M)], [ON_MACHINE, run(2)], True, False),  # the second run may get that machine
+        ([("machine_id", M)], [ON_MACHINE], True, True),
+        ([("status", "success")], [run(**ENDED), run(2, **ENDED)], True, True),
+        ([("status", "running")], [run(status="running")], True, False),
+    ],
+)
+def test_items_and_total_are_compared_where_no_run_enters_or_leaves_by_itself(
+    query: Any, candidates: Sequence[Candidate], are_all: bool, is_judged: bool
+) -> None:
+    body = {"items": [dict(candidates[0].view)], "total": 2, "skip": 0, "limit": 100}
+    faults = list_faults([Page(0, 100, body)], query, candidates, are_all=are_all)
+
+    assert ("a page has fewer items than total says" in [fault.violation.cause for fault in faults]) is is_judged
+
+
+@pytest.mark.parametrize(("query", "is_judged"), [(NEWEST_FIRST, True), ((*NEWEST_FIRST, ("machine_id", M)), False)])
+def test_a_run_is_on_two_pages_if_another_one_has_entered_the_list_meanwhile(query: Any, is_judged: bool) -> None:
+    pages = [page(1, limit=1, total=3, machine_id=M), page(1, skip=1, limit=1, total=3, machine_id=M)]
+    faults = list_faults(pages, query, [ON_MACHINE, run(2)], are_all=True)
+
+    assert ("a run on two pages" in [fault.violation.cause for fault in faults]) is is_judged

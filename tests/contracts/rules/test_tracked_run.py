@@ -1,0 +1,56 @@
+"""A run that is compared with what answers show of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.engine import CallResult
+from contracts.rules.tracked_run import TrackedRun
+
+RUN = {
+    "id": "aaaaaaaa-0000-4000-8000-000000000001",
+    "workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "created_at": "2026-01-02T03:04:05Z",
+    "started_at": "2026-01-02T03:04:06Z",
+    "ended_at": "2026-01-02T03:04:07Z",
+}
+
+
+class Recorder:
+    """Stands in for the context of a case, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reported: list[tuple[str, bool]] = []
+
+    def count(self, rule: str, *shown: Any) -> None:
+        pass
+
+    def report_violation(self, violation: Any, *shown: Any, is_proof: bool = False) -> None:
+        self.reported.append((violation.rule, is_proof))
+
+
+def read() -> CallResult:
+    return CallResult("get_run", Exchange(Request("GET", f"/v1/runs/{RUN['id']}"), Answer(200, (), b"{}")))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("cancelled", "success", [("LIFECYCLE", True)]),
+        ("cancelled", "running", [("LIFECYCLE", False)]),  # an old view of the run, perhaps
+        ("running", "scheduling", [("LIFECYCLE", False)]),
+        ("cancelled", "cancelled", []),
+    ],
+)
+def test_two_answers_prove_that_a_run_ends_in_two_ways(
+    before: str, after: str, expected: list[tuple[str, bool]]
+) -> None:
+    context = Recorder()
+    run = TrackedRun(context, RUN | {"status": before}, None, read())  # type: ignore[arg-type]
+
+    run.compare(RUN | {"status": after}, read(), is_partial=True)
+
+    assert context.reported == expected
