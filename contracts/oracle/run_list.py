@@ -188,9 +188,10 @@ def list_faults(
     moves = _moves(query, runs, are_all=are_all)
     yield from (fault for fault in _repeated(listed) if len(fault.pages) == 1 or not moves)
     yield from _unwanted(listed, query, {run.id: run for run in runs})
-    yield from _counted_absent(pages, query, runs)
-    if are_all or _is_whole(pages):
-        yield from _miscounted(pages, query, runs)
+    if not moves:
+        yield from _counted_absent(pages, query, runs)
+        if are_all or _is_whole(pages):
+            yield from _miscounted(pages, query, runs)
     for number, page in enumerate(pages):
         faults = frame_violations(page)
         yield from (ListFault(one, (number,)) for one in faults if not (moves and one.cause == LACKS_ITEMS))
@@ -204,7 +205,7 @@ def _moves(query: Query, runs: Collection[Candidate], *, are_all: bool) -> bool:
     """Return whether runs may enter or leave the list by themselves, between two pages, or between its items and its
     total: a server may read these one after the other.
     """
-    if {name for name, _ in query}.isdisjoint({"status", "machine_id", "search"}):
+    if {name for name, _ in query}.isdisjoint({"status", "machine_id"}):
         return False
     return not are_all or None in (matches(run, query) for run in runs)
 
