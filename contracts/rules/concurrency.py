@@ -155,30 +155,33 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
     _require_gone(context, run["id"], [*others, deleted])
 
 
-def _retry_and_update(context: CaseContext, width: int) -> None:
-    """A retry and an update of other fields both have their effect, in any order."""
-    run = _cancelled_run(context)
+def _retries_and_updates(context: CaseContext, width: int) -> None:
+    """A retry and an update of another field of one run both have their effect, in any order."""
     bodies: dict[str, dict[str, Any]] = {
         "retry_run": {"session_alias": "retried"},
         "update_run": {"input_values": {"from": "an update"}},
     }
-    results = _send(context, [request_for(operation, run["id"], body=body) for operation, body in bodies.items()])
-    read = context.call_valid("get_run", run["id"], after=results)
-    for result, body in zip(results, bodies.values(), strict=True):
-        for name, value in body.items() if result.accepted else ():
-            problem = difference(value, read.body.get(name), name)
-            cause, expected = "a concurrent retry and update lose a value", f"{name} as sent"
-            context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
+    sent = [(run_id, operation) for run_id in _cancelled_runs(context, width) for operation in bodies]
+    requests = [request_for(operation, run_id, body=bodies[operation]) for run_id, operation in sent]
+    results = dict(zip(sent, _send(context, requests), strict=True))
+    for run_id in dict.fromkeys(run_id for run_id, _ in sent):
+        of_run = [results[run_id, operation] for operation in bodies]
+        read = context.call_valid("get_run", run_id, after=of_run)
+        for result, body in zip(of_run, bodies.values(), strict=True):
+            for name, value in body.items() if result.accepted else ():
+                problem = difference(value, read.body.get(name), name)
+                cause, expected = "a concurrent retry and update lose a value", f"{name} as sent"
+                context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *of_run, read)
 
 
-def _retry_and_delete(context: CaseContext, width: int) -> None:
+def _retries_and_deletes(context: CaseContext, width: int) -> None:
     """A run that is deleted while it is retried is gone."""
-    run = _cancelled_run(context)
-    retry, delete = request_for("retry_run", run["id"], body={}), request_for("delete_run", run["id"])
-    retried, deleted = _send(context, [retry, delete])
-    if deleted.status != 204:
-        raise Inconclusive(f"a delete answers {deleted.status}")
-    _require_gone(context, run["id"], [retried, deleted])
+    ids = _cancelled_runs(context, width)
+    pairs = [(request_for("retry_run", one, body={}), request_for("delete_run", one)) for one in ids]
+    results = _send(context, [request for pair in pairs for request in pair])
+    for run_id, retried, deleted in zip(ids, results[::2], results[1::2], strict=True):
+        if deleted.status == 204:
+            _require_gone(context, run_id, [retried, deleted])
 
 
 def _writes_to_neighbours(context: CaseContext, width: int) -> None:
@@ -240,8 +243,8 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "different updates": _Group(_different_updates, ("update_run", "get_run")),
     "deletes": _Group(_deletes, ("delete_run", "get_run")),
     "updates and a delete": _Group(_update_and_delete, _WRITES),
-    "a retry and an update": _Group(_retry_and_update, ("retry_run", "update_run", "get_run")),
-    "a retry and a delete": _Group(_retry_and_delete, ("retry_run", *_WRITES)),
+    "retries and updates": _Group(_retries_and_updates, ("retry_run", "update_run", "get_run"), lambda width: width),
+    "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_WRITES), lambda width: width),
     "writes to neighbours": _Group(_writes_to_neighbours, (*_WRITES, "list_runs"), lambda width: 2 * width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
 }
@@ -261,12 +264,11 @@ def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
     return written.runs[0]
 
 
-def _cancelled_run(context: CaseContext) -> dict[str, Any]:
-    run = _new_run(context)
-    cancelled = context.call_valid("update_run", run["id"], body={"status": "cancelled"})
-    if cancelled.body.get("status") != "cancelled":
-        raise Inconclusive("the run has ended by itself")
-    return run
+def _cancelled_runs(context: CaseContext, count: int) -> list[str]:
+    """Create runs and cancel them. Return the ids of those that have not ended by themselves before."""
+    ids = context.some_runs(count).ids
+    cancelled = [context.call("update_run", one, body={"status": "cancelled"}) for one in ids]
+    return [one for one, result in zip(ids, cancelled, strict=True) if result.accepted]
 
 
 def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:

@@ -157,7 +157,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
             yield IncludeCase(workflows, check.machines.known[:1])
             yield IncludeCase(workflows, check.machines.known[:2])
         if check.machines.known[1:] and check.offers("create_pool", "add_machine_to_pool"):
-            yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine.pools",), in_one_pool=True)
+            yield IncludeCase(workflows[:1], check.machines.known[:2], in_one_pool=True)
         if check.machines.known[1:] and check.offers("update_run", "retry_run"):
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)
 
