@@ -59,8 +59,8 @@ class DeleteOfAWaitingRunStartsTheNext(WorksLong):
         super().forget(org, run)
 
 
-class SessionWaitsNotForItsFirstRun(Standin):
-    class Lifecycle(Lifecycle):
+class SessionWaitsNotForItsFirstRun(WorksLong):
+    class Lifecycle(WorksLong.Lifecycle):
         def start(self, org, run, when):
             super().start(org, run, when)
             if run.session_id == run.id:
