@@ -27,9 +27,9 @@ _SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_m
 """Fields that change without a request while a run is active, and no more once it has ended."""
 _SHORT: Final = 8
 """A shorter word may be, by chance, in a value that the target has written since."""
-_SHORT_NUMBER: Final = re.compile(r"[-+.0-9truefalsn]{1,7}", re.IGNORECASE)
-"""May be in a number, or a constant of JSON, that the target writes in another way. It must be found only if a text has
-it.
+_SCALAR: Final = re.compile(r"[-+.0-9truefalsn]+", re.IGNORECASE)
+"""A short word of these characters may be in a number, or a constant of JSON, that the target writes in another way. It
+must be found only if a text has it.
 """
 
 
@@ -106,15 +106,16 @@ def _is_in_order(earlier: Any, later: Any) -> bool | None:
 
 def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
     fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
-    is_number = _SHORT_NUMBER.fullmatch(word) is not None
+    is_short = len(word) < _SHORT
+    is_scalar = is_short and _SCALAR.fullmatch(word) is not None
     found = [
         name
         for name in fields
-        if any(word.lower() in text for text in _texts(run.view.get(name), with_numbers=not is_number))
+        if any(word.lower() in text for text in _texts(run.view.get(name), with_numbers=not is_scalar))
     ]
     if not run.fixed.isdisjoint(found):
         return True
-    if is_number or (len(word) < _SHORT and not run.fixed.issuperset(fields)):
+    if is_scalar or (is_short and not run.fixed.issuperset(fields)):
         return None
     hidden = any(name == "fields" for name, _ in query) and not run.view.keys() >= set(fields)
     return None if found or hidden else False
@@ -193,8 +194,8 @@ def list_faults(
         if are_all or _is_whole(pages):
             yield from _miscounted(pages, query, runs)
     for number, page in enumerate(pages):
-        faults = frame_violations(page)
-        yield from (ListFault(one, (number,)) for one in faults if not (moves and one.cause == LACKS_ITEMS))
+        faults = frame_violations(page, is_steady=not moves)
+        yield from (ListFault(violation, (number,)) for violation in faults)
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
     else:
@@ -246,8 +247,10 @@ def _shape_violations(page: Page) -> Iterator[Violation]:
         yield Violation("LIST-PAGE", "a list is not of its schema", expected, got)
 
 
-def frame_violations(page: Page) -> Iterator[Violation]:
-    """Yield what is wrong with `skip`, `limit` and `total` of a page of any list, not of runs alone."""
+def frame_violations(page: Page, *, is_steady: bool = True) -> Iterator[Violation]:
+    """Yield what is wrong with `skip`, `limit` and `total` of a page of any list, not of runs alone. Its items and its
+    total are compared if it `is_steady`: nothing may enter or leave it between the two.
+    """
     shape = list(_shape_violations(page))
     yield from shape
     if shape:
@@ -256,13 +259,10 @@ def frame_violations(page: Page) -> Iterator[Violation]:
     if reported != {"skip": page.skip, "limit": page.limit}:
         expected = f"skip {page.skip} and limit {page.limit}"
         yield Violation("LIST-PAGE", "skip or limit is not as asked", expected, value_in_words(reported))
-    elif page.lacks:
+    elif is_steady and page.lacks:
         expected = f"{counted(len(page.items) + page.lacks, 'item')} by this total"
         got = f"{counted(len(page.items), 'item')} with total {page.total}, skip {page.skip} and limit {page.limit}"
-        yield Violation("LIST-PAGE", LACKS_ITEMS, expected, got)
-
-
-LACKS_ITEMS: Final = "a page has fewer items than total says"
+        yield Violation("LIST-PAGE", "a page has fewer items than total says", expected, got)
 
 
 Listed = Sequence[tuple[int, Mapping[str, Any]]]

@@ -295,9 +295,8 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
     }
-    yield AttachmentsCase(
-        [file(f"{index}.txt", b"x") for index in range(10)], count=limits.MAX_COUNT
-    )  # many rows at once
+    ten_files = [file(f"{index}.txt", b"x") for index in range(10)]
+    yield AttachmentsCase(ten_files, count=limits.MAX_COUNT)  # more rows than one statement of SQL may have parameters
     for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)

@@ -273,8 +273,8 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation. `pools` are their positions in `_pools_of`; with `and_new`, a
-    new pool without machines is named too. Then the run is retried in other pools, `retried_in`, if there are any.
+    """A create in pools of an organisation. `pools` are their positions in `_pools_of`; with `and_new`, a new pool
+    without machines is named too. Then the run is retried in other pools, `retried_in`, if there are any.
     """
 
     pools: tuple[int, ...] = (0,)

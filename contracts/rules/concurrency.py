@@ -13,7 +13,7 @@ from contracts.data.files import file
 from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.openapi.schemas import newer_properties
+from contracts.openapi.schemas import UNREAD, newer_properties
 from contracts.oracle import KnownRun, Violation, difference, read_request, value_in_words
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
@@ -155,33 +155,40 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
     _require_gone(context, run["id"], [*others, deleted])
 
 
+_RETRY: Final[Mapping[str, Any]] = {"session_alias": "retried"}
+_UPDATE_OF_RETRIED: Final[Mapping[str, Any]] = {"input_values": {"from": "an update"}}
+
+
 def _retries_and_updates(context: CaseContext, width: int) -> None:
     """A retry and an update of another field of one run both have their effect, in any order."""
-    bodies: dict[str, dict[str, Any]] = {
-        "retry_run": {"session_alias": "retried"},
-        "update_run": {"input_values": {"from": "an update"}},
-    }
-    sent = [(run_id, operation) for run_id in _cancelled_runs(context, width) for operation in bodies]
-    requests = [request_for(operation, run_id, body=bodies[operation]) for run_id, operation in sent]
-    results = dict(zip(sent, _send(context, requests), strict=True))
-    for run_id in dict.fromkeys(run_id for run_id, _ in sent):
-        of_run = [results[run_id, operation] for operation in bodies]
-        read = context.call_valid("get_run", run_id, after=of_run)
-        for result, body in zip(of_run, bodies.values(), strict=True):
+    for run_id, *results in _retried_beside(context, width, "update_run", _UPDATE_OF_RETRIED):
+        read = context.call_valid("get_run", run_id, after=results)
+        for result, body in zip(results, (_RETRY, _UPDATE_OF_RETRIED), strict=True):
             for name, value in body.items() if result.accepted else ():
                 problem = difference(value, read.body.get(name), name)
                 cause, expected = "a concurrent retry and update lose a value", f"{name} as sent"
-                context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *of_run, read)
+                context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
 
 
 def _retries_and_deletes(context: CaseContext, width: int) -> None:
     """A run that is deleted while it is retried is gone."""
-    ids = _cancelled_runs(context, width)
-    pairs = [(request_for("retry_run", one, body={}), request_for("delete_run", one)) for one in ids]
-    results = _send(context, [request for pair in pairs for request in pair])
-    for run_id, retried, deleted in zip(ids, results[::2], results[1::2], strict=True):
+    for run_id, retried, deleted in _retried_beside(context, width, "delete_run"):
         if deleted.status == 204:
             _require_gone(context, run_id, [retried, deleted])
+
+
+def _retried_beside(
+    context: CaseContext, width: int, operation: str, body: Any = UNREAD
+) -> list[tuple[str, CallResult, CallResult]]:
+    """Retry several cancelled runs, and send another operation on each at the same moment. Return the id of each run,
+    and the results of its retry and of the other operation.
+    """
+    ids = context.some_runs(width).ids
+    cancelled = [context.call("update_run", one, body={"status": "cancelled"}) for one in ids]
+    ids = [one for one, result in zip(ids, cancelled, strict=True) if result.accepted]
+    pairs = [(request_for("retry_run", one, body=_RETRY), request_for(operation, one, body=body)) for one in ids]
+    results = _send(context, [request for pair in pairs for request in pair])
+    return list(zip(ids, results[::2], results[1::2], strict=True))
 
 
 def _writes_to_neighbours(context: CaseContext, width: int) -> None:
@@ -262,13 +269,6 @@ def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
     if not written.runs_are_reliable or len(written.runs) != 1:
         raise Inconclusive("a create breaks a rule already")
     return written.runs[0]
-
-
-def _cancelled_runs(context: CaseContext, count: int) -> list[str]:
-    """Create runs and cancel them. Return the ids of those that have not ended by themselves before."""
-    ids = context.some_runs(count).ids
-    cancelled = [context.call("update_run", one, body={"status": "cancelled"}) for one in ids]
-    return [one for one, result in zip(ids, cancelled, strict=True) if result.accepted]
 
 
 def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:

@@ -30,13 +30,13 @@ class Filter:
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""
         run = isolated.made[self.create % len(isolated.made)].runs[0]
-        if self.name == "search" and not self.text:
-            values = run.get(self.of)
-            value = values[0] if isinstance(values, list) and values else values
-            return _written_word(value, self.way) if isinstance(value, str) else None
+        if self.name == "search":
+            word = context.fill(self.text) if self.text else run.get(self.of)
+            if isinstance(word, list):
+                word = next(iter(word), None)
+            return None if word is None else _written_word(str(word), self.way)
         if self.text:
-            text = str(context.fill(self.text))
-            return _written_word(text, self.way) if self.name == "search" else text
+            return str(context.fill(self.text))
         if self.name in {"created_at_from", "created_at_to"}:
             return _written_time(run["created_at"], self.way, self.shift)
         value = run.get(self.name)
@@ -148,10 +148,11 @@ def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence
     if "delete" in changes and context.check.offers("delete_run"):
         changed = [run["id"] for run in cancelled[:2]]
         of_second = {run["id"] for run in isolated.made[1 % len(isolated.made)].runs}.difference(changed)
-        for run in [run for run in isolated.runs if run["id"] in of_second][:1]:
-            context.call("update_run", run["id"], body={"status": "cancelled"})
-            if context.call("delete_run", run["id"]).status == 204:
-                isolated.delete(run)
+        gone = next((run for run in isolated.runs if run["id"] in of_second), None)
+        if gone is not None:
+            context.call("update_run", gone["id"], body={"status": "cancelled"})
+            if context.call("delete_run", gone["id"]).status == 204:
+                isolated.delete(gone)
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
     at once: the work of the first attempt must not end them. If a run ends before the cancel arrives, try the next one.
     """
     # Many, since it depends on chance whether the work ends at the moment of the cancel, or while a retry waits.
-    left = len(watched.runs) * 2 // 3
+    left = max(1, len(watched.runs) * 2 // 3)
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watched.have_ended:
         watched.look()

@@ -15,7 +15,7 @@ from contracts.oracle.run_list import FOREIGN, Candidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.list_check import judge_list
-from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, their_workflow, total_of
+from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page, their_workflow, total_of
 
 STOLEN: Final = "stolen-by-another"
 
@@ -78,7 +78,7 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             shown = [created, before] if operation in reads else [created]
             _try_as_another(context, operation, run, shown, theirs, widely=case.widely)
     if run.get("session_id") and not check.is_live:
-        _join_as_another(context, run, created, mine, theirs)
+        _join_as_another(context, run, created, theirs)
     if _WRITES_ON_A_RUN.intersection(case.operations):
         _require_unchanged(context, run["id"], before.body, mine)
 
@@ -158,18 +158,21 @@ def _try_as_another(
         context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *shown, result)
 
 
-def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, owner: str, other: str) -> None:
+def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
     """Create a run in a session of another organisation. The target may refuse it, or take it for a new session."""
     session = run["session_id"]
-    mine = (*context.check.workflows.known, "«workflow»")[0]
-    workflow = mine if other == TOKEN else their_workflow(context)
+    workflow = their_workflow(context) if token == SECOND_TOKEN else (*context.check.workflows.known, "«workflow»")[0]
     body = context.fill({"workflow_id": workflow, "session_id": session, "count": 1})
-    joined = context.call("bulk_create_runs", body=body, token=other)
-    if joined.accepted and context.check.offers("list_runs"):
-        query = [("session_id", session), NEWEST_FIRST]
-        listed = context.call_valid("list_runs", query=[*query, ("limit", str(MAX_LIMIT))], token=owner)
-        foreign = [Candidate.of(one, None, FOREIGN) for one in joined.body["created_runs"]]
-        judge_list(context, page_of(listed, query, limit=MAX_LIMIT), foreign, lambda run_id: [created, joined])
+    joined = context.call("bulk_create_runs", body=body, token=token)
+    if joined.resource is not None and context.check.offers("list_runs"):
+        found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=_owner(token))
+        foreign = [Candidate.of(one, None, FOREIGN) for one in joined.resource.get("created_runs") or ()]
+        judge_list(context, found, foreign, lambda run_id: [created, joined])
+
+
+def _owner(other: str) -> str:
+    """Return the token of the organisation whose resources the other one tries to use."""
+    return TOKEN if other == SECOND_TOKEN else SECOND_TOKEN
 
 
 def _list_as_another(
@@ -177,11 +180,10 @@ def _list_as_another(
 ) -> None:
     foreign = Candidate.of(run, None, FOREIGN)
     queries = [*_run_filters(run), *(_more_run_filters(context.check, run, token) if widely else ())]
-    owner = TOKEN if token == SECOND_TOKEN else SECOND_TOKEN
     for query in queries:
         page = [*query, ("limit", str(MAX_LIMIT))]
         if widely:  # a server may then answer from a cache
-            context.call("list_runs", query=page, token=owner)
+            context.call("list_runs", query=page, token=_owner(token))
         result = context.call("list_runs", query=page, token=token)
         if result.accepted:
             _require_not_counted(context, "list_runs", run, query, created, result, token)
@@ -288,7 +290,7 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
 
 def _list_foreign_attachments(context: CaseContext, created: CallResult, token: str) -> None:
     """Check lists without run_id: the first and the last attachment must not belong to the other organisation."""
-    owner = TOKEN if token == SECOND_TOKEN else SECOND_TOKEN
+    owner = _owner(token)
     for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
         query = [*query, ("limit", "1")]
         ends = [context.call("list_run_attachments", query=query, token=token)]

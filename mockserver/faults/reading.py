@@ -233,8 +233,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     if make is None:
         raise FaultError("fault", f"{_shown(name)} is none: {suggestion(str(name), _MAKERS)}")
     effect, used = make(source)
-    # A fault that breaks the connection accepts `after_bytes` even if unused: the issue that asked for faults shows one
-    # call for all of these kinds, with it.
+    # Each fault that breaks the connection accepts `after_bytes`, though only some use it: one call fits all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
     _refuse_beside(source, name, [each for each in _OF_SOME_FAULTS if each not in taken])
     if "delay_s" in used:  # by the effect itself: only a `delay` comes before it

@@ -12,15 +12,18 @@ import weakref
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from mockserver import Settings, create_app
 from mockserver.app import MockApp
 from mockserver.clock import Clock, ManualClock
 from mockserver.store import Store
+from mockserver.time_slice import TimeSlice
 
 SUCCEEDS = "10000000-0000-4000-8000-000000000001"
 TASK_FAILED = "10000000-0000-4000-8000-000000000002"
@@ -197,3 +200,18 @@ def world_file(directory: Path, text: str) -> Path:
     path = directory / "world.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def turns_of(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None = None) -> list[TimeSlice]:
+    """Where work gives way, in one module or everywhere, as if every slice of time were over at once."""
+    turns: list[TimeSlice] = []
+    kind = TimeSlice if module is None else type("OverAtOnce", (TimeSlice,), {})
+
+    async def give_way(time_slice: TimeSlice) -> None:
+        turns.append(time_slice)
+
+    monkeypatch.setattr(kind, "is_over", True)
+    monkeypatch.setattr(kind, "give_way", give_way)
+    if module is not None:
+        monkeypatch.setattr(module, "TimeSlice", kind)
+    return turns

@@ -66,17 +66,8 @@ def test_a_signal_ends_all_workers(valkey_server: Valkey, signum: signal.Signals
 
 def test_a_closed_terminal_ends_all_workers_and_removes_the_ready_file(valkey_server: Valkey, tmp_path: Path, hangup):
     ready_file = tmp_path / "ready"
-    flags = (
-        "--port",
-        "0",
-        "--store",
-        valkey_server.url("workers-9:"),
-        "--workers",
-        "2",
-        "--ready-file",
-        str(ready_file),
-    )
-    with processes.started(*flags, stderr=os.devnull) as process:
+    flags = ("--port", "0", "--store", valkey_server.url("workers-9:"), "--workers", "2")
+    with processes.started(*flags, "--ready-file", str(ready_file), stderr=os.devnull) as process:
         processes.wait_until(ready_file.exists)
         process.send_signal(hangup)
         assert process.wait(processes.PATIENCE_S) == 0

@@ -16,11 +16,9 @@ from typing import Any
 
 import httpx
 import jsonschema
-import pytest
 import yaml
 
 from mockserver import Settings, create_app
-from mockserver.time_slice import TimeSlice
 from tests.mockserver import inprocess
 from tests.mockserver.inprocess import Mock
 
@@ -151,15 +149,3 @@ def _resolved(value: dict[str, Any]) -> dict[str, Any]:
     for name in value.get("$ref", "#").split("/")[1:]:
         found = found[name]
     return found
-
-
-def turns_of(monkeypatch: pytest.MonkeyPatch) -> list[TimeSlice]:
-    """Where work gives way, as if every slice of time were over at once."""
-    turns: list[TimeSlice] = []
-
-    async def give_way(time_slice: TimeSlice) -> None:
-        turns.append(time_slice)
-
-    monkeypatch.setattr(TimeSlice, "is_over", True)
-    monkeypatch.setattr(TimeSlice, "give_way", give_way)
-    return turns

@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 
 from mockserver.behaviour import run_overview
-from mockserver.time_slice import TimeSlice
-from tests.mockserver.admin.control import ControlledMock, controlled_mock, turns_of
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import (
     IS_CHECKED,
     NEVER_ENDS,
     SUCCEEDS,
     TAKES_TWENTY_MINUTES,
+    turns_of,
 )
 
 _STATUSES = ("scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled")
@@ -388,23 +388,14 @@ def test_changes_at_once_are_all_done():
 
 
 def test_a_list_over_many_organisations_lets_other_requests_run_after_each(monkeypatch):
-    turns = 0
-
-    class OverAtOnce(TimeSlice):
-        is_over = True
-
-        async def give_way(self) -> None:
-            nonlocal turns
-            turns += 1
-
-    monkeypatch.setattr(run_overview, "TimeSlice", OverAtOnce)
+    turns = turns_of(monkeypatch, run_overview)
     mock = controlled_mock()
     for number in range(5):
         mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, token=f"test-{number}")
 
     assert mock.asked("/runs")["total"] == 5
     lists, organisations_and_rows = 2, 5 + 5
-    assert turns == lists * organisations_and_rows
+    assert len(turns) == lists * organisations_and_rows
 
 
 def test_a_run_is_sought_in_many_organisations_with_others_in_between(monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 
 from mockserver.clock import moment_from
 from mockserver.spec import Operation, RawRequest
-from tests.mockserver.admin.control import ControlledMock, turns_of
+from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     FAILS_IN_PART,
     FIRST_CREATE_FAILS,
@@ -21,6 +21,7 @@ from tests.mockserver.inprocess import (
     NEVER_ENDS,
     SUCCEEDS,
     TASK_FAILED,
+    turns_of,
 )
 
 LONG_TEXT = "x" * 500

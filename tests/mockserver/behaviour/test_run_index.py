@@ -33,6 +33,7 @@ from tests.mockserver.inprocess import (
     TASK_FAILED,
     Mock,
     new_organisation,
+    turns_of,
     unknown_id,
 )
 
@@ -361,21 +362,12 @@ def test_of_a_session_only_its_machine_is_kept_once_all_its_runs_are_deleted(ord
 
 def test_creates_in_one_session_are_taken_into_a_list_with_others_in_between(monkeypatch):
     """They are in one block of the ledger, and each may have a thousand runs."""
-    turns = 0
-
-    class OverAtOnce(TimeSlice):
-        is_over = True
-
-        async def give_way(self) -> None:
-            nonlocal turns
-            turns += 1
-
     mock = Mock()
     session = mock.create(start_session=True)["session_id"]
     for _ in range(9):
         mock.create(session_id=session)
-    monkeypatch.setattr(run_index, "TimeSlice", OverAtOnce)
+    turns = turns_of(monkeypatch, run_index)
 
     assert mock.total() == 10
     taken_with_their_block, taken_with_their_session, block_and_session = 10, 10, 2
-    assert turns == taken_with_their_block + taken_with_their_session + block_and_session
+    assert len(turns) == taken_with_their_block + taken_with_their_session + block_and_session
