@@ -297,3 +297,17 @@ class ListsByStatusAreCachedForAll(Standin):
         if self.settings.clock() - known[0] > 1.5:
             known = self.cache[call.path + str(query)] = self.settings.clock(), super().list_runs(call, query)
         return known[1]
+
+
+class LongChainsFail(Standin):
+    def create_run_chain(self, call, body):
+        if len(body.steps) > 500:
+            raise RuntimeError("too many SQL variables")
+        return super().create_run_chain(call, body)
+
+
+class ManyFilesInOneCreateFail(Standin):
+    def bulk_made(self, call, body):
+        if body.count * len(body.file_inputs or ()) > 5_000:
+            raise RuntimeError("too many SQL variables")
+        return super().bulk_made(call, body)
