@@ -89,9 +89,9 @@ def check(
     *,
     rules: Collection[str] | None = None,
     progress: Callable[[Progress], None] = lambda step: None,
-    on_finding: Callable[[Finding], None] = lambda finding: None,
+    on_finding: Callable[[Finding], bool | None] = lambda finding: None,
 ) -> CheckResult:
-    """Check a target. `rules` are the ids to judge; None means all. An exception from `on_finding` ends the check.
+    """Check a target. `rules` are the ids to judge; None means all. `on_finding` returns True to end the check.
 
     Raises CouldNotCheck.
     """
@@ -116,7 +116,7 @@ def fuzz(
     for_s: float,
     rules: Collection[str] | None = None,
     progress: Callable[[Progress], None] = lambda step: None,
-    on_finding: Callable[[Finding], None] = lambda finding: None,
+    on_finding: Callable[[Finding], bool | None] = lambda finding: None,
 ) -> CheckResult:
     """Search until the time is over: replay the example database, run the fixed cases, then generate cases in rounds.
 
@@ -175,7 +175,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 
-def _only(wanted: Collection[str], on_finding: Callable[[Finding], None]) -> Callable[[Finding], None]:
+def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None]) -> Callable[[Finding], bool | None]:
     """Limit `on_finding` to the selected rules, since a scenario may judge others too."""
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
 
@@ -195,7 +195,9 @@ def _result(
     if unfinished:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
         notes.append(
-            f"Not done within {context.target.max_time_s:g} s: {names}. "
+            f"Stopped after enough findings (--max-findings), without: {names}."
+            if context.has_enough_findings
+            else f"Not done within {context.target.max_time_s:g} s: {names}. "
             "A longer --max-time (of fuzz: --for) tries the rest."
         )
     if (lost := context.guard.log.lost) is not None:
@@ -257,7 +259,7 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         return "no second token was given"
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
-        return "not reached in time"
+        return "not reached before the check stopped" if context.has_enough_findings else "not reached in time"
     if not context.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]

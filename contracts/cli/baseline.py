@@ -56,14 +56,19 @@ class Baseline:
             raise click.UsageError(f"{path} needs a list under `accepted:`.")
         return cls(tuple(_parse_entry(entry, f"{path}: entry {n}") for n, entry in enumerate(document["accepted"], 1)))
 
+    def valid(self, today: date) -> frozenset[str]:
+        """Return the fingerprints that are accepted on this day."""
+        return frozenset(entry.fingerprint for entry in self.accepted if entry.expires >= today)
+
     def apply(self, result: CheckResult, today: date) -> CheckResult:
         """Return the result with accepted findings moved to `baselined`, and notes on expired and fixed entries."""
-        valid = {entry.fingerprint: entry for entry in self.accepted if entry.expires >= today}
+        valid = self.valid(today)
         expired = {entry.fingerprint: entry for entry in self.accepted if entry.expires < today}
         baselined = tuple(finding for finding in result.findings if finding.fingerprint in valid)
         findings = tuple(finding for finding in result.findings if finding.fingerprint not in valid)
         seen = {finding.fingerprint for finding in (*result.findings, *result.unstable)}
         judged = {rule.id for rule in result.rules if rule.status in {"passed", "failed"}}
+        is_whole = all(scenario.finished for scenario in result.scenarios)
         notes = [
             f"no longer accepted, it expired on {entry.expires}: {entry.rule} ({entry.fingerprint}): {entry.reason}"
             for entry in expired.values()
@@ -72,7 +77,7 @@ class Baseline:
         notes += [
             f"fixed, so take it out of the baseline: {entry.rule} ({entry.fingerprint}): {entry.cause}"
             for entry in self.accepted
-            if entry.fingerprint not in seen and entry.rule in judged
+            if is_whole and entry.fingerprint not in seen and entry.rule in judged
         ]
         return dataclasses.replace(
             result,

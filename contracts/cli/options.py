@@ -94,6 +94,7 @@ class CheckOptions:
     required: tuple[str, ...] = ()
     fail_on_incomplete: bool = False
     allow_intermittent: bool = False
+    max_findings: int | None = None
     reports: tuple[tuple[str, Path], ...] = ()
     baseline: Path | None = None
     update_baseline: bool = False
@@ -202,6 +203,7 @@ _FLAGS = (
         is_flag=True,
         help="Do not fail on findings that did not repeat when they were sent again.",
     ),
+    option("--max-findings", type=click.IntRange(min=1), help="Stop after this many findings that fail the check."),
     option(
         "--report",
         "reports",
@@ -227,7 +229,7 @@ GROUPS_OF_CHECK = {
     "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
     "Which rules, and what fails": (
-        *("rules", "skip_rules", "required", "fail_on_incomplete", "allow_intermittent"),
+        *("rules", "skip_rules", "required", "fail_on_incomplete", "allow_intermittent", "max_findings"),
         *("baseline", "update_baseline"),
     ),
     "Output": ("reports", "verbose", "example_database"),
@@ -313,6 +315,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
         **chosen,
         fail_on_incomplete=flags["fail_on_incomplete"],
         allow_intermittent=flags["allow_intermittent"],
+        max_findings=flags["max_findings"],
         reports=tuple(flags["reports"]),
         baseline=flags["baseline"],
         update_baseline=flags["update_baseline"],

@@ -73,15 +73,19 @@ def check_target(
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
     """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
-    none. `on_finding` is called with each stable finding, masked. Raises CouldNotCheck if the journal cannot be
+    none. `on_finding` is called with each finding that fails, masked. Raises CouldNotCheck if the journal cannot be
     written: without it, nothing may be created.
     """
     started_at = datetime.now(UTC)
     selected = selected_rules(check_options, tuple(rules))
     found: list[Finding] = []
+    that_fail: set[str] = set()
+    baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
+    accepted = baseline.valid(date.today())
     shown = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
 
-    def keep(finding: Finding) -> None:
+    def keep(finding: Finding) -> bool:
+        """Return whether there are enough findings."""
         found.append(finding)
         if finding.fails:
             shown.show_finding(finding)
@@ -89,6 +93,10 @@ def check_target(
             mask = mask_of(target)
             mask.learn(exchange.request for exchange in finding.exchanges)
             on_finding(mask.finding(finding))
+        is_allowed = not finding.fails or (check_options.allow_intermittent and not finding.stable)
+        if not is_allowed and finding.fingerprint not in accepted:
+            that_fail.add(finding.fingerprint)
+        return check_options.max_findings is not None and len(that_fail) >= check_options.max_findings
 
     def judge_all(guard: Guard) -> CheckResult:
         if check_options.wait_s is not None:

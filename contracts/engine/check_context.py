@@ -67,6 +67,8 @@ class CheckContext:
     """Errors of the suite itself. They may have hidden a violation."""
     over: threading.Event = field(default_factory=threading.Event)
     """Set when the check ends, for whatever reason: cases that still run in other threads send nothing more."""
+    has_enough_findings: bool = False
+    """Whether the check ends early because of `--max-findings`."""
     lock: Any = field(default_factory=threading.RLock)
     _unnamed: int = 0
 
@@ -160,3 +162,8 @@ class CheckContext:
     @property
     def time_left(self) -> float:
         return self.deadline - time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self.time_left <= 0 or self.over.is_set()

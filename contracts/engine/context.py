@@ -187,7 +187,7 @@ class CaseContext:
                 raise
 
     def _check_time(self) -> None:
-        if self.check.time_left <= 0 or self.check.over.is_set():
+        if self.check.is_over:
             raise OutOfTime
 
     def wait(self, seconds: float) -> None:

@@ -40,7 +40,6 @@ LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
-TIME_WAS_OVER: Final = "the time was over"
 MAX_UNSTABLE: Final = 2
 MAX_UNSTABLE_IN_ALL: Final = 8
 """After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
@@ -58,13 +57,13 @@ class _WaitingCase(NamedTuple):
 
 
 class Search:
-    """Runs the scenarios of one check and keeps their findings."""
+    """Runs the scenarios of one check and keeps their findings. `on_finding` returns True to end the check."""
 
     def __init__(
         self,
         check: CheckContext,
         *,
-        on_finding: Callable[[Finding], None] = lambda finding: None,
+        on_finding: Callable[[Finding], bool | None] = lambda finding: None,
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
@@ -334,7 +333,7 @@ class Search:
         shown_by = [found, *([origin] if found != origin else [])]
         others = [] if stable else [(other.name, of) for other, of in beside]
         reproductions = tuple(each for by, one in shown_by for each in reproduction_of(by.name, one, others))
-        why = "" if stable or self.check.time_left > 0 else TIME_WAS_OVER
+        why = "" if stable or not self.check.is_over else self._why_not_repeated
         self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 
     def _shrink(
@@ -364,7 +363,13 @@ class Search:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
             self.findings = others if finding.stable else self.findings
             (self.findings if finding.fails else self.unstable).append(finding)
-        self._on_finding(finding)
+        if self._on_finding(finding):
+            self.check.has_enough_findings = True
+            self.check.over.set()
+
+    @property
+    def _why_not_repeated(self) -> str:
+        return "the check had enough findings" if self.check.has_enough_findings else "the time was over"
 
     def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
         """Yield the create of a run that a list shows wrong, or the request that sent the secret which an answer leaks,
@@ -380,12 +385,12 @@ class Search:
         if source is not None and source not in final.exchanges:
             yield source
 
-    def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = TIME_WAS_OVER) -> None:
+    def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = "") -> None:
         """Keep a finding without repeating it, with the reason."""
         self.check.known_violations.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
         finding = finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent)
-        self._keep(dataclasses.replace(finding, not_sent_again=why))
+        self._keep(dataclasses.replace(finding, not_sent_again=why or self._why_not_repeated))
 
     def judge_unreported_runs(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""

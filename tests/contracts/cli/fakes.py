@@ -78,6 +78,8 @@ class Engine:
     opening_fails: OSError | None = None
     while_judging: Callable[[], None] | None = None
     found_before: tuple[Finding, ...] = ()
+    stops: list[bool] = field(default_factory=list)
+    """What `on_finding` returned for each finding."""
     for_s: float | None = None
     replayed: Finding | None = None
     exchanges: tuple[Exchange, ...] = ()
@@ -129,8 +131,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         engine.rules.append(rules)
         if progress is not None:
             progress("REQ-COUNT: 1/3")
-        for each in engine.found_before:
-            on_finding(each)
+        engine.stops = [on_finding(each) for each in engine.found_before]
         return engine.judge(target)
 
     def fuzz(target, guard, *, for_s, on_finding, rules=None, progress=None):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from contracts.cli.baseline import Accepted, Baseline
+from contracts.core.findings import ScenarioProgress
 from tests.contracts.cli import fakes
 
 TODAY = date(2030, 6, 15)
@@ -92,6 +93,8 @@ def test_an_entry_that_is_no_longer_found_is_called_fixed_only_if_its_rule_was_j
     assert baseline.apply(fakes.result(), TODAY).notes[0].startswith("fixed, so take it out of the baseline: REQ-COUNT")
     assert baseline.apply(fakes.result(rules=fakes.skipped("REQ-COUNT")), TODAY).notes == ()
     assert baseline.apply(fakes.result(unstable=(FOUND,)), TODAY).notes == ()
+    stopped = dataclasses.replace(fakes.result(), scenarios=(ScenarioProgress("counts", 1, 2, False),))
+    assert baseline.apply(stopped, TODAY).notes == ()
 
 
 def test_an_update_keeps_entries_adds_new_ones_and_renews_expired_ones():

@@ -1,5 +1,6 @@
 """`contracts check` and `contracts fuzz`: exit codes, what is said, what is asked of the engine."""
 
+import functools
 import json
 import os
 import re
@@ -415,6 +416,24 @@ def test_an_intermittent_finding_fails_the_check_unless_it_is_allowed(check, eng
     assert (report["verdict"], report["findings"]) == ("passed", [])
     assert [finding["cause"] for finding in report["unstable"]] == ["1001 is accepted"]
     assert {rule["status"] for rule in report["rules"]} == {"passed"}
+
+
+def test_the_check_is_told_to_stop_when_it_has_as_many_findings_as_asked_for(check, engine, tmp_path):
+    found = functools.partial(fakes.finding, "REQ-COUNT")
+    unstable, intermittent = found("a", stable=False), found("b", stable=False, intermittent=True)
+    engine.found_before = (unstable, intermittent, found("c"), found("c"), found("d"))
+    engine.answer = fakes.result(*engine.found_before[1:])
+
+    check()
+    assert engine.stops == [False] * 5
+    check("--max-findings", "2")
+    assert engine.stops == [False, False, True, True, True]
+    check("--max-findings", "2", "--allow-intermittent")
+    assert engine.stops == [False, False, False, False, True]
+    accepted = tmp_path / "accepted.yaml"
+    check("--baseline", accepted, "--update-baseline")
+    check("--max-findings", "1", "--baseline", accepted)
+    assert engine.stops == [False] * 5
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "x", "1/", "1/0"])
