@@ -147,6 +147,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         run.read()
         not_listed(run, widely=False)
     watched.judge_order()
+    watched.judge_times()
     if not watched.have_ended:
         watched.note_if_stuck(case.change)
         return
