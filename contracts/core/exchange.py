@@ -11,6 +11,8 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 TOKEN = "Bearer $TOKEN"
@@ -70,6 +72,28 @@ class Answer:
         ValueError if it is not JSON or is nested too deeply.
         """
         return _json(self.body, _integer)
+
+
+def date_of(answer: Answer) -> datetime | None:
+    """Return the moment in the Date header, None without a valid one."""
+    return _http_date(answer.header("date") or "")
+
+
+def retry_after_of(answer: Answer) -> float | datetime | None:
+    """Return the seconds or the moment in Retry-After (RFC 9110, 10.2.3), None without a valid one."""
+    text = (answer.header("retry-after") or "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text[:9])
+    return _http_date(text)
+
+
+def _http_date(text: str) -> datetime | None:
+    """A date without a zone, or with `-0000`, is in UTC."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 @dataclass(frozen=True, slots=True)
