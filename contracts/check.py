@@ -58,7 +58,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
     judged = {rule for step in steps for rule in step.rules} | (wanted & {"HTTP-LIMIT"})
     budget = target.budget
-    runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
+    runs = f"{budget.max_runs} runs" if target.may_write else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
     most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard sends nothing beyond that"
@@ -74,7 +74,7 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    creates = scenario.creates and (target.allow_writes or target.is_loopback)
+    creates = scenario.creates and target.may_write
     if not cases:
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
@@ -172,7 +172,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
             dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
         ]
         chosen += [dataclasses.replace(scenario, priority=LOWEST_PRIORITY) for scenario in others]
-    return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
+    return [s for s in chosen if target.may_write or not s.creates]
 
 
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None]) -> Callable[[Finding], bool | None]:

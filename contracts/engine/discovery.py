@@ -117,7 +117,7 @@ class _Discovery:
 
     def _create_first_run(self) -> None:
         check = self.check
-        if not (self.target.is_loopback or self.target.allow_writes):
+        if not self.target.may_write:
             check.may_create = False
             check.note(
                 "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."

@@ -70,10 +70,25 @@ def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
 
 
 def test_a_plan_without_writes_has_no_step_that_creates() -> None:
-    steps = plan(Target("https://api.example.com", "token"))
+    loopback = Target("http://127.0.0.1:9", "token", allow_writes=False)
+    for target in (Target("https://api.example.com", "token"), loopback):
+        steps = plan(target)
 
-    assert not any("creates runs" in str(step) for step in steps)
-    assert "at most no run" in str(steps[-1])
+        assert not any("creates runs" in str(step) for step in steps)
+        assert "at most no run" in str(steps[-1])
+
+
+def test_a_plan_creates_runs_on_a_loopback_address() -> None:
+    assert "at most 100000 runs" in str(plan(Target("http://127.0.0.1:9", "token"))[-1])
+
+
+def test_a_check_without_writes_creates_nothing_on_a_loopback_address() -> None:
+    with serving() as url, guarded(url, allow_writes=False, max_time_s=30) as guard:
+        result = contracts.check.check(guard.target, guard)
+
+        assert not result.findings
+        assert result.spent.runs_created == 0
+        assert {exchange.request.method for exchange in guard.exchanges} <= {"GET", "HEAD", "OPTIONS"}
 
 
 def test_a_plan_names_in_all_only_rules_that_can_be_judged() -> None:

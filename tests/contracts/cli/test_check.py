@@ -280,7 +280,7 @@ def test_a_loopback_address_is_checked_in_full(check, engine):
     check()
     (target,) = engine.targets
     assert (target.profile, target.budget, target.clean_up) == ("full", Budget(100_000, None, None), False)
-    assert target.allow_writes
+    assert target.may_write
     assert engine.rules == [None]
     assert engine.cleaned_up == 0
 
@@ -290,8 +290,16 @@ def test_any_other_address_is_checked_live_without_writes_and_cleaned_up(check, 
     (target,) = engine.targets
     assert target.url == "https://api.example.com"
     assert (target.profile, target.budget, target.clean_up) == ("live", Budget(25, 500, 5.0), True)
-    assert not target.allow_writes
+    assert not target.may_write
     assert engine.cleaned_up == 1
+
+
+@pytest.mark.parametrize(("flag", "may_write"), [("--no-writes", False), ("--allow-writes", True)])
+@pytest.mark.parametrize("profile", ["full", "live"])
+def test_the_flag_decides_on_a_loopback_address_too(check, engine, flag, may_write, profile):
+    check(flag, "--profile", profile)
+    (target,) = engine.targets
+    assert target.may_write is may_write
 
 
 def test_every_flag_reaches_the_engine(check, engine, tmp_path):

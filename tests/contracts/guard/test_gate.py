@@ -167,6 +167,16 @@ def test_nothing_is_written_elsewhere_without_permission(open_guard: OpenGuard, 
     assert guard.spent.requests == 0
 
 
+@pytest.mark.parametrize("profile", ["full", "live"])
+def test_no_writes_holds_on_a_loopback_address_too(open_guard: OpenGuard, server: StandIn, profile: str) -> None:
+    guard = open_guard(profile=profile, allow_writes=False)
+    guard.send(get("/v1/runs"))
+    for request in (bulk(), get("/v1/runs/not-a-uuid", method="DELETE")):
+        with pytest.raises(NotAllowed, match="--allow-writes"):
+            guard.send(request)
+    assert [each.method for each in server.received] == ["GET"]
+
+
 def test_on_a_live_target_only_sessions_of_the_check_are_joined(live_guard: Guard, server: StandIn) -> None:
     theirs = str(uuid.uuid4())
     with pytest.raises(NotOwned, match="session"):
