@@ -38,6 +38,10 @@ class Request:
     headers: Headers = ()
     body: bytes | None = None
 
+    @property
+    def is_read(self) -> bool:
+        return self.method in SAFE_METHODS
+
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
 
@@ -57,12 +61,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`status` is 0 if no complete answer arrived; `lost` then says why."""
+    """`status` is 0 if no complete answer arrived; `lost` then says why. A report may leave out `left_out` bytes in the
+    middle of a long body.
+    """
 
     status: int
     headers: Headers
     body: bytes
     lost: str = ""
+    left_out: int = 0
 
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
