@@ -172,7 +172,7 @@ _TARGET_FLAGS = (
         type=DURATION,
         default=DEFAULT_MAX_TIME_S,
         show_default=f"{DEFAULT_MAX_TIME_S:g}s",
-        help="The check stops sending after this time, such as 90s, 10m or 1h.",
+        help="The check stops after this time, such as 90s, 10m or 1h. Cleaning up may take longer.",
     ),
     option(
         "--wait",

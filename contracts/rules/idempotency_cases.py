@@ -18,12 +18,13 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write with a key: sent once and then repeated `times` times. `Together` sends it `times` times at once."""
+    """A write with a key."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
     times: int = 1
+    """A `Replay` repeats it so many times after the first; a `Together` sends it so many times at once."""
 
     @property
     def expected_runs(self) -> int:

@@ -411,6 +411,22 @@ def test_findings_before_ctrl_c_are_reported_and_decide_the_exit_code(check, eng
     }
 
 
+def test_a_finding_that_was_seen_again_before_ctrl_c_is_reported_once(check, engine, tmp_path):
+    engine.found_before = (
+        fakes.finding(cause="a", stable=False, intermittent=True, got="first"),
+        fakes.finding(cause="a", got="repeats"),
+        fakes.finding(cause="a", stable=False, intermittent=True, got="later"),
+        fakes.finding(cause="b", stable=False, got="first"),
+        fakes.finding(cause="b", stable=False, intermittent=True, got="proved"),
+        fakes.finding(cause="b", stable=False, got="later"),
+    )
+    engine.answer = KeyboardInterrupt()
+    assert check("--report", f"json={tmp_path / 'out.json'}")[0] == 1
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert {(finding["cause"], finding["got"]) for finding in report["findings"]} == {("a", "repeats"), ("b", "proved")}
+    assert report["unstable"] == []
+
+
 def test_an_intermittent_finding_fails_the_check_unless_it_is_allowed(check, engine, tmp_path):
     found = fakes.finding(stable=False, intermittent=True, seen=2, judged=9)
     engine.answer = fakes.result(found)

@@ -26,7 +26,7 @@ from contracts.oracle.run import (
     gains_inputs,
     input_difference,
     stable_fields,
-    status_schema_error,
+    status_contradiction,
     step_violation,
 )
 from contracts.oracle.violation import Violation, excerpt
@@ -663,7 +663,7 @@ class TestLives:
         ],
     )
     def test_error_and_output_fit_the_status(self, fields: dict[str, Any], fits: bool) -> None:
-        assert (status_schema_error(run_of(**fields)) is None) == fits
+        assert (status_contradiction(run_of(**fields)) is None) == fits
 
 
 class TestWords:
