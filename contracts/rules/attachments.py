@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
 from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
@@ -250,7 +251,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
     if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
         prefix = urlsplit(context.check.target.url).path.rstrip("/")
         path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
-        read = context.send(Request("GET", path, (("Authorization", TOKEN),)))
+        read = context.send(request_for(("GET", path)))
         same = read.status == 200 and read.answer.body == raw
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
@@ -67,8 +67,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         context.placeholders["made"] = made.body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
-        headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
-        result = context.send(Request(case.method, path, headers, body))
+        result = context.send(request_for((case.method, path), raw=body))
         if case.template:
             judge_undocumented_method(context, case.template, result)
 
@@ -255,9 +254,8 @@ def run_odd_ids(context: CaseContext, case: OddIdsCase) -> None:
     method, template = operations()[case.operation]
     before, _, after = template.partition("{")
     body = b"{}" if method in {"POST", "PATCH"} else None
-    headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
     for one in case.ids:
-        context.send(Request(method, f"{before}{one}{after.partition('}')[2]}", headers, body))
+        context.send(request_for((method, f"{before}{one}{after.partition('}')[2]}"), raw=body))
 
 
 def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:

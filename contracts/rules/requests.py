@@ -162,7 +162,7 @@ _CHANGES_BY_ITSELF: Final = (
 def _sent(result: CallResult, name: str) -> Any:
     try:
         body = result.exchange.request.json()
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return body.get(name) if isinstance(body, dict) else None
 
