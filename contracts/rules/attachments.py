@@ -33,6 +33,9 @@ RULES = (
 )
 
 
+_CHAIN_STEPS: Final = 3
+
+
 @dataclass(frozen=True)
 class AttachmentsCase(Case):
     """The operation creates runs with files. With `listed`, the lists of the files and their download urls are judged
@@ -47,6 +50,10 @@ class AttachmentsCase(Case):
     """The fields of the run before it is retried."""
     listed: bool = False
     expires: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return _CHAIN_STEPS if self.operation == "create_run_chain" else self.count
 
 
 def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
@@ -79,6 +86,10 @@ class SameNameCase(Case):
 
     contents: tuple[bytes, ...] = (b"one", b"another", b"")
 
+    @property
+    def expected_runs(self) -> int:
+        return len(self.contents)
+
 
 def run_same_name(context: CaseContext, case: SameNameCase) -> None:
     session: dict[str, Any] = {"start_session": True}
@@ -108,7 +119,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
                 raise Inconclusive("a retry with files is refused")
             return WriteResult(again.parsed, again.result, (again.result.resource,), again.runs_are_reliable)
         case "create_run_chain":
-            body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
+            body = {"steps": [{"workflow_id": "«workflow»"}] * _CHAIN_STEPS, "shared_file_inputs": case.files}
             return create_chain(context, context.fill(body))
         case _:
             return context.some_runs(case.count, **fields)

@@ -28,7 +28,7 @@ class Keyed(Case):
 
     @property
     def expected_runs(self) -> int:
-        return write_bodies.runs_of(self.body) * self.times
+        return write_bodies.runs_of(self.body)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class TwoKeys(Case):
     body: dict[str, Any]
     keys: tuple[str, str]
 
+    @property
+    def expected_runs(self) -> int:
+        return 2 * write_bodies.runs_of(self.body)
+
 
 @dataclass(frozen=True)
 class TwoOrganisations(Keyed):
@@ -71,6 +75,10 @@ class TwoOrganisations(Keyed):
     other: dict[str, Any] | None = None
     is_reversed: bool = False
     together: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return write_bodies.runs_of(self.body) + write_bodies.runs_of(self.body if self.other is None else self.other)
 
 
 _WRITES: Final = (

@@ -68,7 +68,7 @@ def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
     }
 
     assert steps["unknown ids"] == "10 cases, creates none"
-    assert steps["idempotency keys repeated"] == "1 case, creates runs: 2 at most"
+    assert steps["idempotency keys repeated"] == "1 case, creates runs: 1 at most"
     # Requests that should be refused, one by one: those a broken server could make runs of.
     assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["invalid requests"])
 
