@@ -20,7 +20,6 @@ from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard
-from contracts.oracle import counted
 from contracts.rules import REGISTRY, SCENARIOS, live
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
@@ -263,7 +262,7 @@ def _status(
         return RuleResult(rule, "not_offered", missing[0])
     judged = context.judged[rule]
     if judged:
-        return RuleResult(rule, "passed", f"judged {counted(judged, 'time')}")
+        return RuleResult(rule, "passed", f"judged {judged} {'time' if judged == 1 else 'times'}")
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])

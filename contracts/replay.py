@@ -23,7 +23,6 @@ from contracts.engine.runner import SINGLE_REQUEST
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard
-from contracts.oracle import counted
 from contracts.rules import SCENARIOS
 
 INTERMITTENT_ATTEMPTS: Final = 12
@@ -151,7 +150,11 @@ def _result(check: CheckContext, finding: Finding, *, shows: bool) -> CheckResul
         seed=check.target.seed,
         salt=check.target.salt,
         verdict="failed" if shows else "passed",
-        rules=(RuleResult(finding.rule, "failed" if shows else "passed", f"judged {counted(times, 'time')}"),),
+        rules=(
+            RuleResult(
+                finding.rule, "failed" if shows else "passed", f"judged {times} {'time' if times == 1 else 'times'}"
+            ),
+        ),
         findings=(dataclasses.replace(finding, seen=1, judged=times),) if shows else (),
         spent=check.guard.spent,
         notes=tuple(check.notes),

@@ -176,6 +176,8 @@ def test_a_live_check_creates_no_more_runs_than_planned(name: str, healthy: Chec
         (AmbiguousCase("bulk_create_runs", {"count": 1000.0}), 1000),
         (Write("bulk_create_runs", Body(text='{"count": 7}')), 7),
         (Write("bulk_create_runs", Body(text="{")), 1),
+        (Write("bulk_create_runs", Body({"count": 1001})), 1),
+        (AmbiguousCase("bulk_create_runs", {"count": 1e300}), 1),
         (Write("bulk_create_runs", Body({"count": 2}, parts=(Body({"count": 2}), Body({"count": 3})))), 5),
         (FailingCase("bulk_create_runs", "unknown ids", {"count": 1}), 4),
         (DeleteCase(is_first_of_session=True), 3),
