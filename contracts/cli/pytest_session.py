@@ -1,8 +1,8 @@
 """One check as a pytest session, which reports each rule as one test.
 
 The check runs once, before the first test, for the rules that are selected by `-k` and similar options. With
-pytest-xdist the controller runs it, before any worker gets a test. So the guard with its budget, journal and proxy is
-in one process, and the verdict does not depend on the number of workers.
+pytest-xdist the controller runs it, before any worker gets a test. So the guard with its budget and journal is in one
+process, and the verdict does not depend on the number of workers.
 """
 
 import argparse

@@ -231,6 +231,7 @@ def _unfinished(
     target: Target, selected: Sequence[str], guard: Guard, found: Sequence[Finding], *, verdict: VerdictName, why: str
 ) -> CheckResult:
     """Return the result of a check that ended early, with what it has found."""
+    found = _last_of_each(found)
     findings = tuple(finding for finding in found if finding.fails)
     failed = {finding.rule: finding.got for finding in findings}
     note = "Interrupted: what was not reached is listed as skipped." if why == "interrupted" else why
@@ -248,6 +249,16 @@ def _unfinished(
         spent=guard.spent,
         notes=(note,),
     )
+
+
+def _last_of_each(found: Sequence[Finding]) -> Sequence[Finding]:
+    """Return the last finding of each fingerprint, but one that repeats, or else one that fails, before others."""
+    kept: dict[str, Finding] = {}
+    for finding in found:
+        before = kept.get(finding.fingerprint)
+        if before is None or finding.stable or not before.fails:
+            kept[finding.fingerprint] = finding
+    return tuple(kept.values())
 
 
 def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data.files import file
+from contracts.data.limits import MAX_COUNT
 from contracts.data.value_classes import Json
 from contracts.openapi.schemas import SENSITIVE_FIELDS
 
@@ -133,9 +134,11 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
 
 
 def runs_of(body: Any) -> int:
-    """Return the most runs that a correct server creates for a body."""
+    """Return the most runs that a correct server creates for a body; 1 for a body that it refuses."""
     steps, count = (body.get("steps"), body.get("count")) if isinstance(body, dict) else (None, None)
-    return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
+    if isinstance(steps, list):
+        return len(steps)
+    return count if isinstance(count, int) and 1 <= count <= MAX_COUNT else 1
 
 
 def for_step(value: Json, number: int) -> Json:

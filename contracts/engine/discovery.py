@@ -8,15 +8,15 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
+from contracts.core.exchange import SECOND_TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.request_building import encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.router import operation_at
-from contracts.openapi.schemas import is_uuid, operations
+from contracts.openapi.schemas import UNREAD, is_uuid, operations
 from contracts.oracle import CREATES, accepts
 from contracts.oracle.violation import excerpt
 
@@ -117,7 +117,7 @@ class _Discovery:
 
     def _create_first_run(self) -> None:
         check = self.check
-        if not (self.target.is_loopback or self.target.allow_writes):
+        if not self.target.may_write:
             check.may_create = False
             check.note(
                 "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."
@@ -345,10 +345,7 @@ class _Discovery:
 
 
 def _probe(method: str, path: str) -> Request:
-    authorization = ("Authorization", TOKEN)
-    if method in {"POST", "PATCH", "PUT"}:
-        return Request(method, path, (authorization, JSON_HEADER), encode({"status": 5}))
-    return Request(method, path, (authorization,))
+    return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
 
 
 def _with_id(path: str, one: str) -> str:

@@ -24,7 +24,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.explain import finding_of
 from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, Part, PartQueue, RunningCase, run_in_parallel
-from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
+from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, CallResult, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
@@ -166,11 +166,6 @@ class Search:
         with self.check.lock:
             self.tried[scenario.name] += 1
         return violated
-
-    def try_case(self, scenario: Scenario[Any], case: Any) -> None:
-        violated = self._outcome(scenario, case)
-        if violated is not None:
-            self.investigate(scenario, case, violated)
 
     def _outcome(
         self,
@@ -378,7 +373,7 @@ class Search:
         recorded = (*final.exchanges, *self.check.guard.exchanges)
         source: Exchange | None = None
         if about := final.violation.about.encode():
-            source = next((one for one in recorded if not is_read(one.request) and about in one.answer.body), None)
+            source = next((one for one in recorded if not one.request.is_read and about in one.answer.body), None)
         elif final.rule == "SECRET-LEAK" and final.exchanges:
             leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
             source = next((one for one in recorded if leaked and leaked in (one.request.body or b"")), None)
@@ -404,7 +399,7 @@ class Search:
         if not violated.exchanges:
             return None
         last = violated.exchanges[-1]
-        needs_others = is_read(last.request) or names_resource(last.request)
+        needs_others = last.request.is_read or names_resource(last.request)
         if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
@@ -417,7 +412,7 @@ class Search:
         return (
             last is not None
             and last.answer.status >= 500
-            and is_read(last.request)
+            and last.request.is_read
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
 

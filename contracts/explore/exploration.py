@@ -27,7 +27,7 @@ _PARTS: Final = (
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield (name, rules) of the parts that would run: none where runs cost money, since they may create many."""
-    if target.profile == "full" and (target.allow_writes or target.is_loopback):
+    if target.profile == "full" and target.may_write:
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 
 

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from contracts.core.exchange import Answer, Request
+from contracts.core.exchange import Answer, Request, retry_after_of
 from contracts.openapi.schemas import SENSITIVE_FIELDS, Path
 from contracts.oracle.answer_schema import answer_violations, field_at
 from contracts.oracle.refusal import refuses
@@ -32,7 +31,7 @@ def universal_violations(
         where = ".".join(map(str, path)) or _header_of_any(answer, canaries)
         got = f"{answer.status} with a sensitive value" + (f" in {where}" if where else "")
         yield Violation("SECRET-LEAK", cause, "no sensitive value in any answer", got, field=field_at(path))
-    if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
+    if answer.status == 429 and retry_after_of(answer) is None:
         retry_after = answer.header("retry-after")
         got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
         yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
@@ -78,7 +77,7 @@ def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
     raw = request.body or b""
     try:
         body = request.json() if raw else None
-    except (ValueError, RecursionError):
+    except ValueError:
         body = raw.decode("latin-1")
     if isinstance(body, str):
         return any(form in raw for form in canaries) and not any(name in body for name in SENSITIVE_FIELDS)
@@ -90,15 +89,3 @@ def _without_sensitive(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_sensitive(item) for key, item in value.items() if key not in SENSITIVE_FIELDS}
     return [_without_sensitive(item) for item in value] if isinstance(value, list) else value
-
-
-def is_retry_after(value: str | None) -> bool:
-    if value is None:
-        return False
-    if value.strip().isdigit():
-        return True
-    try:
-        parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return False
-    return True

@@ -132,7 +132,7 @@ def _problem_of_json(answer: Answer) -> str | None:
         return "another content type"
     try:
         body = answer.json()
-    except (ValueError, RecursionError):
+    except ValueError:
         return "no JSON"
     return None if isinstance(body, dict) else "no object"
 

@@ -5,10 +5,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from contracts.core.exchange import Answer
+from contracts.core.exchange import Answer, date_of
 from contracts.openapi.schemas import UNREAD, Path, is_uuid, moment_of
 from contracts.oracle.answer_schema import has_documented_form, wrong_parts
 from contracts.oracle.request import ParsedRequest
@@ -166,7 +165,7 @@ class _CreatedRuns:
         yield from self._others("BULK-INITIAL", "another status", "status", "scheduling")
         for name in ("error", "output_data"):
             yield from self._others("BULK-INITIAL", f"{name} is not empty", name, None)
-        moments = [self.now, *filter(None, [_server_time(self.answer)])]
+        moments = [self.now, *filter(None, [date_of(self.answer)])]
         for index, run in self._each("created_at"):
             created = moment_of(run["created_at"])
             if created is not None and all(abs(created - moment) > _CLOCK_TOLERANCE for moment in moments):
@@ -271,13 +270,6 @@ def _first_shared(ids: Sequence[str], earlier: Set[str]) -> str | None:
             return one
         seen.add(one)
     return None
-
-
-def _server_time(answer: Answer) -> datetime | None:
-    try:
-        return parsedate_to_datetime(answer.header("date") or "")
-    except ValueError:
-        return None
 
 
 def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:

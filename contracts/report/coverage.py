@@ -68,7 +68,7 @@ def render_coverage(coverage: Sequence[PartCoverage], *, has_counts: bool) -> It
     yield from _section(
         "Not checked by any rule (or, of a status: no answer had it)",
         [one for one in coverage if not one.is_checked],
-        "Every part of the document is checked.",
+        "Every status, parameter and field of the document is checked.",
     )
     yield from _section(
         "Checked by schema only: no rule judges the value",

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
 from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
@@ -32,6 +33,9 @@ RULES = (
 )
 
 
+_CHAIN_STEPS: Final = 3
+
+
 @dataclass(frozen=True)
 class AttachmentsCase(Case):
     """The operation creates runs with files. With `listed`, the lists of the files and their download urls are judged
@@ -46,6 +50,10 @@ class AttachmentsCase(Case):
     """The fields of the run before it is retried."""
     listed: bool = False
     expires: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return _CHAIN_STEPS if self.operation == "create_run_chain" else self.count
 
 
 def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
@@ -78,6 +86,10 @@ class SameNameCase(Case):
 
     contents: tuple[bytes, ...] = (b"one", b"another", b"")
 
+    @property
+    def expected_runs(self) -> int:
+        return len(self.contents)
+
 
 def run_same_name(context: CaseContext, case: SameNameCase) -> None:
     session: dict[str, Any] = {"start_session": True}
@@ -107,7 +119,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
                 raise Inconclusive("a retry with files is refused")
             return WriteResult(again.parsed, again.result, (again.result.resource,), again.runs_are_reliable)
         case "create_run_chain":
-            body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
+            body = {"steps": [{"workflow_id": "«workflow»"}] * _CHAIN_STEPS, "shared_file_inputs": case.files}
             return create_chain(context, context.fill(body))
         case _:
             return context.some_runs(case.count, **fields)
@@ -250,7 +262,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
     if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
         prefix = urlsplit(context.check.target.url).path.rstrip("/")
         path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
-        read = context.send(Request("GET", path, (("Authorization", TOKEN),)))
+        read = context.send(request_for(("GET", path)))
         same = read.status == 200 and read.answer.body == raw
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words

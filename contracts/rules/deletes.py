@@ -38,6 +38,10 @@ class DeleteCase(RunCase):
     widely: bool = False
     """Whether many more operations and lists are tried after the delete."""
 
+    @property
+    def expected_runs(self) -> int:
+        return 3 if self.is_first_of_session else self.count
+
 
 _AFTER: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("get_run", {}),

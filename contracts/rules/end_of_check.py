@@ -123,6 +123,13 @@ class KeysAgainCase(Case):
     keys: int = 0
 
 
+@dataclass(frozen=True)
+class KeySoonAgainCase(Case):
+    @property
+    def expected_runs(self) -> int:
+        return 2
+
+
 def use_key(context: CaseContext, case: KeyCase) -> None:
     request = keyed_request(context, case.operation, simple_body(case.operation), "«key»")
     first = send_first(context, request, case.operation)
@@ -202,7 +209,7 @@ def _repeat_after(context: CaseContext, others: int) -> list[CallResult]:
     return [first, *between, context.send(request)]
 
 
-def repeat_key_soon(context: CaseContext, case: Case) -> None:
+def repeat_key_soon(context: CaseContext, case: KeySoonAgainCase) -> None:
     """Repeat a key after some others: a server that keeps very few is found long before the end of the check."""
     first, *between, again = _repeat_after(context, _SOON)
     if (problem := answer_difference(first, again)) is not None:
@@ -332,7 +339,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys used again after some others",
         ("IDEM-REPLAY",),
         repeat_key_soon,
-        lambda check: [Case()] if check.offers("update_run") else [],
+        lambda check: [KeySoonAgainCase()] if check.offers("update_run") else [],
         priority=3,
     ),
     Scenario(

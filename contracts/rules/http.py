@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
@@ -67,8 +67,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         context.placeholders["made"] = made.body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
-        headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
-        result = context.send(Request(case.method, path, headers, body))
+        result = context.send(request_for((case.method, path), raw=body))
         if case.template:
             judge_undocumented_method(context, case.template, result)
 
@@ -92,21 +91,29 @@ def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None
 
 
 def method_cases(check: CheckContext) -> Iterator[MethodCase]:
-    """Yield each undocumented method of each path, with an unknown id, existing ids and the id of an ended run."""
-    documented = {(method, path) for method, path in operations().values()}
+    """Yield each undocumented method of each path, with an unknown id and existing ids."""
     existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
+    for method, template, parameter in _undocumented_methods():
+        yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
+        for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
+            yield MethodCase(method, template.replace(parameter, one), template)
+
+
+def created_method_cases(check: CheckContext) -> Iterator[MethodCase]:
+    """Yield each undocumented method of each path with the id of an ended run, or of another created resource."""
     makers = {"{run_id}": "update_run", "{pool_id}": "create_pool", "{workflow_id}": "create_workflow"}
+    for method, template, parameter in _undocumented_methods():
+        maker = makers.get(parameter)
+        if maker is not None and check.offers(maker):
+            yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
+
+
+def _undocumented_methods() -> Iterator[tuple[str, str, str]]:
+    """Yield each method, the path that does not have it, and the path's parameter."""
+    documented = {(method, path) for method, path in operations().values()}
     for template in dict.fromkeys(path for _, path in operations().values()):
         parameter = template[template.find("{") : template.find("}") + 1]
-        for method in METHODS:
-            if (method, template) in documented:
-                continue
-            yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
-            maker = makers.get(parameter)
-            if maker is not None and check.may_create and not check.is_live and check.offers(maker):
-                yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
-            for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
-                yield MethodCase(method, template.replace(parameter, one), template)
+        yield from ((method, template, parameter) for method in METHODS if (method, template) not in documented)
 
 
 _UNDOCUMENTED_PATHS: Final = (
@@ -130,6 +137,10 @@ class ManyCase(Case):
     kind: str
     at_once: int
     rounds: int
+
+    @property
+    def expected_runs(self) -> int:
+        return self.at_once * self.rounds if self.kind == "creates" else 1
 
 
 _READS: Final = (
@@ -255,9 +266,8 @@ def run_odd_ids(context: CaseContext, case: OddIdsCase) -> None:
     method, template = operations()[case.operation]
     before, _, after = template.partition("{")
     body = b"{}" if method in {"POST", "PATCH"} else None
-    headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
     for one in case.ids:
-        context.send(Request(method, f"{before}{one}{after.partition('}')[2]}", headers, body))
+        context.send(request_for((method, f"{before}{one}{after.partition('}')[2]}"), raw=body))
 
 
 def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
@@ -283,6 +293,12 @@ SCENARIOS = (
         last=True,
     ),
     Scenario("undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates=False),
+    Scenario(
+        "undocumented methods of created resources",
+        ("HTTP-METHOD", "HTTP-ERROR-JSON"),
+        run_method,
+        created_method_cases,
+    ),
     Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates=False),
     Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates=False),
     Scenario("unusual ids", _ERRORS, run_odd_ids, odd_ids_cases, creates=False, priority=2),

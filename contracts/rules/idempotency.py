@@ -275,7 +275,7 @@ def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
         result = context.send(request)
         if result.status != 409 or time.monotonic() > end:
             return result
-        time.sleep(0.05)
+        context.wait(0.05)
 
 
 # Other bodies

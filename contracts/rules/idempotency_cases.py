@@ -18,16 +18,17 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write with a key: sent once and then repeated `times` times. `Together` sends it `times` times at once."""
+    """A write with a key."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
     times: int = 1
+    """A `Replay` repeats it so many times after the first; a `Together` sends it so many times at once."""
 
     @property
     def expected_runs(self) -> int:
-        return write_bodies.runs_of(self.body) * self.times
+        return write_bodies.runs_of(self.body)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class TwoKeys(Case):
     body: dict[str, Any]
     keys: tuple[str, str]
 
+    @property
+    def expected_runs(self) -> int:
+        return 2 * write_bodies.runs_of(self.body)
+
 
 @dataclass(frozen=True)
 class TwoOrganisations(Keyed):
@@ -70,6 +75,10 @@ class TwoOrganisations(Keyed):
     other: dict[str, Any] | None = None
     is_reversed: bool = False
     together: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return write_bodies.runs_of(self.body) + write_bodies.runs_of(self.body if self.other is None else self.other)
 
 
 _WRITES: Final = (

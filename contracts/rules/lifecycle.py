@@ -60,6 +60,12 @@ class LifecycleCase(RunCase):
     change: str = ""
     """The name of what is done with some of the runs, before or after their end."""
 
+    @property
+    def expected_runs(self) -> int:
+        first = self.chain + self.runs_before if self.chain else self.count
+        first = _DELETE_RUN_COUNT if self.change == "delete ended" else first
+        return first + bool(self.ends_first or self.runs_after) + self.runs_after + self.joining
+
 
 def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
     runs = _create_first(context, case)

@@ -1,5 +1,6 @@
 """Which requests are accepted and which are refused: invalid bodies, malformed ones, and invalid parameters."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -162,7 +163,7 @@ _CHANGES_BY_ITSELF: Final = (
 def _sent(result: CallResult, name: str) -> Any:
     try:
         body = result.exchange.request.json()
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return body.get(name) if isinstance(body, dict) else None
 
@@ -199,6 +200,13 @@ class AmbiguousCase(Case):
     operation: str
     body: dict[str, Any]
     parts_alone: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def expected_runs(self) -> int:
+        """A server may read "5" and 5.0 as 5."""
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+            return write_bodies.runs_of({"count": int(float(self.body["count"]))})
+        return max(map(write_bodies.runs_of, (self.body, *self.parts_alone)))
 
 
 def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:

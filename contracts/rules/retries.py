@@ -49,6 +49,10 @@ class EarlyRetryCase(Case):
     body: dict[str, Any] = field(default_factory=dict)
     is_retried: bool = False
 
+    @property
+    def expected_runs(self) -> int:
+        return _SIBLINGS
+
 
 def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
     """Retry a run right after its creation, or right after another retry: the retry must be refused."""

@@ -31,6 +31,7 @@ from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle.request import read_request
 from contracts.oracle.violation import Violation
+from contracts.rules import idempotency
 from contracts.rules.lifecycle import LifecycleCase, run_lifecycle
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
 from contracts.rules.secrets import EndedRunsCase, run_ended
@@ -460,7 +461,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
         result: CallResult = context.send(request)
         context.judge_write(read_request("create_run", request.body), result)
 
-    search.try_case(scenario(run), {"a": 1})
+    search.run([Part(scenario(run), iter([{"a": 1}]))])
 
     assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
 
@@ -689,3 +690,21 @@ def test_runs_that_cannot_be_read_are_not_waited_for(run: Callable[[CaseContext,
 
     with pytest.raises(Inconclusive, match="the runs cannot be read"):
         run(CaseContext(check), case)
+
+
+def test_a_wait_until_the_time_is_over_ends_the_case() -> None:
+    check = world_of(breaks_from(1000))
+    check.deadline = time.monotonic() - 1
+
+    with pytest.raises(OutOfTime):
+        CaseContext(check).wait(60)
+
+
+def test_a_repeat_in_progress_is_awaited_so_that_the_end_of_the_check_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(CaseContext, "wait", lambda context, seconds: waits.append(seconds))
+    statuses = iter([409, 409, 201])
+    context = CaseContext(world_of(lambda request: (next(statuses), {"detail": "x"})))
+
+    assert idempotency._send_until_settled(context, Request("POST", "/v1/nothing")).status == 201
+    assert len(waits) == 2
