@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,7 @@ from contracts.cli.main import check as check_command
 from contracts.cli.main import load_rules
 from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
-from contracts.core.findings import CouldNotCheck
+from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report.report import unstable_heading
@@ -74,7 +74,7 @@ def verdict_of(rule: str, session: pytest.Session) -> RuleVerdict:
 class ContractSession:
     """The check of this session, which runs when its first verdict is requested."""
 
-    def __init__(self, target: Target, check_options: CheckOptions, rules: dict[str, Any]) -> None:
+    def __init__(self, target: Target, check_options: CheckOptions, rules: Mapping[str, Rule]) -> None:
         self._target = target
         self._options = check_options
         self._all_rules = rules

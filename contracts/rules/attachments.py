@@ -9,25 +9,31 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contracts.core.exchange import TOKEN, Request
+from contracts.core.findings import Rule
 from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import create_chain
 
 RULES = (
     Rule(
         "ATTACHMENTS",
         "api",
+        "major",
         "An input file comes back byte for byte",
         "Each input file can be downloaded and is the same in every byte; its description has the run's id, the "
         "filename, the size, the type input, target_path and cleanup_imports_after_run as sent, and the list by "
         "run_id has all of them.",
         READING_AND_CHANGING,
         needs=("get_run_attachment", "download_run_attachment"),
+        value_fields=(
+            *("id", "run_id", "filename", "attachment_type", "size_bytes", "target_path"),
+            *("cleanup_imports_after_run", "url", "expires_in"),
+        ),
     ),
 )
 

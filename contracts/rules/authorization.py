@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.data import batches, file, in_turn, in_turn_by_kind, write_bodies
 from contracts.data.case_order import covering
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
@@ -16,7 +17,6 @@ from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import has_filter_value, list_filtered_by
-from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
 
 GROUP = "Authorization"
@@ -24,6 +24,7 @@ RULES = (
     Rule(
         "AUTH-REQUIRED",
         "doc",
+        "critical",
         "Every operation except health needs an Authorization header",
         "Without the header, or with an empty one, each operation answers 401 or 403 and does nothing. Health answers.",
         GROUP,
@@ -31,6 +32,7 @@ RULES = (
     Rule(
         "AUTH-SCHEME",
         "doc",
+        "critical",
         "Only the Bearer scheme is accepted",
         "A valid token with another scheme (Basic, Token, Digest, ApiKey, none) is refused with 401 or 403.",
         GROUP,
@@ -38,6 +40,7 @@ RULES = (
     Rule(
         "AUTH-TOKEN",
         "doc",
+        "critical",
         "An invalid token is refused",
         "An empty token, and random tokens that have nothing in common with valid ones, are refused with 401 or 403.",
         GROUP,
@@ -45,6 +48,7 @@ RULES = (
     Rule(
         "AUTH-TENANT",
         "api",
+        "critical",
         "An organisation cannot reach the runs of another one",
         "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, "
         "and its attachments cannot be read. Needs a second token.",

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.core.exchange import TOKEN, Request
+from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
-from contracts.rules.rule import Rule
 
 GROUP = "HTTP"
 RULES = (
     Rule(
         "HTTP-METHOD",
         "api",
+        "moderate",
         "An undocumented method is refused",
         "A method that the document does not have for a path (HEAD and OPTIONS aside) is refused with a 4xx, usually "
         "405; where another path matches too, 404 and 422 are accepted.",
@@ -28,6 +29,7 @@ RULES = (
     Rule(
         "HTTP-ERROR-JSON",
         "api",
+        "minor",
         "Every error is JSON with detail",
         "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong "
         "methods. Where the document describes the error, detail is a text or a list of errors.",
@@ -36,6 +38,7 @@ RULES = (
     Rule(
         "HTTP-LIMIT",
         "api",
+        "minor",
         "A 429 says when to retry",
         "A 429 has Retry-After, in seconds or as an HTTP date.",
         GROUP,

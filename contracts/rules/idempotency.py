@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.findings import EVERY_FIELD, Rule
 from contracts.data import limits
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
@@ -30,7 +31,6 @@ from contracts.rules.idempotency_cases import (
     two_organisations_cases,
 )
 from contracts.rules.listing import has_filter_value, items_of, their_workflow
-from contracts.rules.rule import Rule
 from contracts.rules.writes import create_changeable_run, created_ids
 
 GROUP = "Idempotency"
@@ -38,15 +38,18 @@ RULES = (
     Rule(
         "IDEM-REPLAY",
         "api",
+        "critical",
         "A write that is repeated with its key is carried out once",
         "A write that is repeated with its Idempotency-Key gets the first answer and has no further effect: "
         "later, after other requests, and when both arrive at once (one may get 409 with Idempotency-Status: "
         "in_progress, and a repeat then gets the answer). A write with another key is carried out.",
         GROUP,
+        value_fields=(EVERY_FIELD,),
     ),
     Rule(
         "IDEM-CONFLICT",
         "api",
+        "moderate",
         "The same key with another body is refused",
         "The answer is 409 or 422, however small the difference, and nothing is created.",
         GROUP,
@@ -54,6 +57,7 @@ RULES = (
     Rule(
         "IDEM-SCOPE",
         "api",
+        "critical",
         "Each organisation has its own keys",
         "Two organisations may use the same key; each gets its own runs. Needs a second token.",
         GROUP,
