@@ -13,7 +13,9 @@ from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, counted, value_in_words
+from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
+from contracts.oracle.run import STABLE
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import has_filter_value, list_filtered_by
@@ -150,7 +152,7 @@ def _check_nothing_changed(
         there = left.status != 404
         context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])
-    for name in (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
+    for name in ("input_values", *STABLE, *_CHANGES_BY_ITSELF):
         same = (run.get(name) or None) == (after.body.get(name) or None)
         if operation == "update_run" and name in _CHANGES_BY_ITSELF:
             # The run has not ended, so the field may change by itself, but hardly to a value that a request sent.
@@ -160,13 +162,7 @@ def _check_nothing_changed(
         context.require(same, "REQ-ATOMIC", cause, expected, got, *before, after)
 
 
-_STABLE_FIELDS: Final = (
-    *("input_values", "session_id", "input_attachment_ids", "sensitive_input_aliases", "session_alias"),
-    *("release_session_after", "workflow_id", "created_at"),
-)
-_CHANGES_BY_ITSELF: Final = (
-    *("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at"),
-)
+_CHANGES_BY_ITSELF: Final = ("status", *RESULTS)
 
 
 def _sent(result: CallResult, name: str) -> Any:
