@@ -18,6 +18,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import has_filter_value, list_filtered_by
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
+from contracts.rules.writes import CHANGING_WRITES
 
 GROUP = "Authorization"
 RULES = (
@@ -215,7 +216,7 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
         cause = "a refused delete is carried out"
         expected = "the run, since the delete was refused"
         context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
-    elif operation in {"update_run", "retry_run"} and "run" in context.placeholders:
+    elif operation in CHANGING_WRITES and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN

@@ -21,6 +21,7 @@ from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
 from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import CHANGING_WRITES
 
 # Runs
 
@@ -160,7 +161,7 @@ def _accepted_keys(context: CaseContext) -> set[str]:
 
 def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> None:
     for request, first in kept:
-        run = context.call("get_run", first.body["id"]) if first.operation in {"update_run", "retry_run"} else None
+        run = context.call("get_run", first.body["id"]) if first.operation in CHANGING_WRITES else None
         again = context.send(request)
         problem = answer_difference(first, again)
         if problem is not None:

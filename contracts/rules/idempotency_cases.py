@@ -11,7 +11,7 @@ from contracts.data.write_bodies import ABSENT
 from contracts.engine import Case, CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle.request import CREATES
-from contracts.rules.writes import is_offered, optional_ids, with_made_up_ids
+from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, is_offered, optional_ids, with_made_up_ids
 
 KEY_HEADER: Final = "Idempotency-Key"
 
@@ -72,10 +72,7 @@ class TwoOrganisations(Keyed):
     together: bool = False
 
 
-_WRITES: Final = (
-    *("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run"),
-    *("create_pool", "create_workflow"),
-)
+_WRITES: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
 _WITHOUT_INPUTS: Final = frozenset({"create_pool", "create_workflow"})
 _CHANGE: Final = {"a": 1}
 
@@ -85,7 +82,7 @@ def keyed_writes(check: CheckContext) -> list[str]:
 
 
 def simple_body(operation: str) -> dict[str, Any]:
-    changes = {"input_values": _CHANGE} if operation in {"update_run", "retry_run"} else {}
+    changes = {"input_values": _CHANGE} if operation in CHANGING_WRITES else {}
     return write_bodies.minimal(operation) | changes
 
 

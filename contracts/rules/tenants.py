@@ -16,11 +16,11 @@ from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page, their_workflow, total_of
+from contracts.rules.writes import WRITES_ON_A_RUN
 
 STOLEN: Final = "stolen-by-another"
 
 _SINGLE_READS: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
-_WRITES_ON_A_RUN: Final = frozenset({"update_run", "delete_run", "retry_run"})
 _INPUTS: Final = ("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids")
 _FOREIGN_BODIES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "update_run": (
@@ -79,7 +79,7 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             _try_as_another(context, operation, run, shown, theirs, widely=case.widely)
     if run.get("session_id") and not check.is_live:
         _join_as_another(context, run, created, theirs)
-    if _WRITES_ON_A_RUN.intersection(case.operations):
+    if WRITES_ON_A_RUN.intersection(case.operations):
         _require_unchanged(context, run["id"], before.body, mine)
 
 

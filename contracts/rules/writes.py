@@ -21,6 +21,7 @@ CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
 OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 CHANGING_WRITES: Final = frozenset({"update_run", "retry_run"})
+WRITES_ON_A_RUN: Final = CHANGING_WRITES | {"delete_run"}
 
 # Cases
 
