@@ -91,15 +91,13 @@ class ContractSession:
         if self._checked is None or self._checked.problem is not None:
             return
         result = self._checked.report.result
-        spent = result.spent
         terminalreporter.section(f"contract of {result.target}")
         for finding in result.unstable:
             terminalreporter.line(printable(f"{unstable_heading(finding)}: {finding.rule}: {finding.got}"))
         for note in (*self._checked.report.failed_by, *result.notes):
             terminalreporter.line(printable(note))
         terminalreporter.line(
-            f"{result.verdict.replace('_', ' ')}; {spent.requests} requests, {spent.runs_created} runs created,"
-            f" {spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}, salt {result.salt}"
+            f"{result.verdict.replace('_', ' ')}; {result.spent.in_words}, seed {result.seed}, salt {result.salt}"
         )
 
     @pytest.hookimpl(tryfirst=True)

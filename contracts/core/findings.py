@@ -142,6 +142,10 @@ class RuleResult:
     why: str
 
     @property
+    def status_in_words(self) -> str:
+        return self.status.replace("_", " ")
+
+    @property
     def makes_incomplete(self) -> bool:
         """Whether this result makes the check incomplete. HTTP-LIMIT never does: a target may have no rate limit."""
         return self.status == "skipped" and self.id != "HTTP-LIMIT"
@@ -167,8 +171,9 @@ class Spent:
     seconds: float
 
     @property
-    def left_in_words(self) -> str:
-        return "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
+    def in_words(self) -> str:
+        left = "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
+        return f"{self.requests} requests, {self.runs_created} runs created, {left}, {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)

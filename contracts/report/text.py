@@ -80,7 +80,7 @@ def _table(rules: Sequence[RuleResult], width: int | None) -> Iterator[str]:
     id_width = max(len(rule.id) for rule in rules)
     indent = id_width + 13
     for rule in rules:
-        status = rule.status.replace("_", " ")
+        status = rule.status_in_words
         why = printable(rule.why)
         if width is not None and why:
             why = textwrap.fill(
@@ -114,8 +114,7 @@ def _verdict(report: Report) -> Iterator[str]:
     count = {status: sum(rule.status == status for rule in result.rules) for status in _COLOURS}
     yield (
         f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped, "
-        f"{count['not_offered']} not offered; {spent.requests} requests, {spent.runs_created} runs created, "
-        f"{spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}, salt {result.salt}"
+        f"{count['not_offered']} not offered; {spent.in_words}, seed {result.seed}, salt {result.salt}"
     )
     for reason in report.failed_by:
         yield click.style(printable(reason), fg="red", bold=True)
