@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-Path = tuple[str | int, ...]
+from contracts.core.json_tree import Path
 
 UNREAD: Final = object()
 """Replaces, in a normal value, a part that is wrong, or that a lenient server may read in an unknown way."""

@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import UNREAD, Path, is_uuid, moment_of
+from contracts.core.json_tree import Path
+from contracts.openapi.schemas import UNREAD, is_uuid, moment_of
 from contracts.oracle.answer_schema import has_documented_form, wrong_parts
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import input_difference

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import Fault, Path, body_schema, newer_properties, schema
+from contracts.core.json_tree import Path
+from contracts.openapi.schemas import Fault, body_schema, newer_properties, schema
 from contracts.openapi.strict import matches
 from contracts.oracle.request import CREATES, ParsedRequest
 from contracts.oracle.violation import Violation, excerpt

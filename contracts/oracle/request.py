@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.json_tree import Path
 from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
     Diagnostics,
     Fault,
-    Path,
     beyond_limits,
     body_schema,
     is_uuid,
