@@ -263,6 +263,9 @@ class CaseContext:
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
 
+    def cancel(self, run_id: str, *, token: str = TOKEN) -> CallResult:
+        return self.call("update_run", run_id, body={"status": "cancelled"}, token=token)
+
     # Judging
 
     def count(self, rule: str, *shown: CallResult | Exchange) -> None:

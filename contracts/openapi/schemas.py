@@ -161,6 +161,12 @@ def body_schema(operation: str) -> str | None:
     return reference.rsplit("/", 1)[-1]
 
 
+def body_properties(operation: str) -> dict[str, Any]:
+    """Return the schema of each member of an operation's JSON body; empty if it has no body."""
+    name = body_schema(operation)
+    return {} if name is None else schema(name)["properties"]
+
+
 @functools.cache
 def newer_properties() -> frozenset[str]:
     """Return the properties that only newer releases know: others may leave them out, and ignore them in requests."""

@@ -107,7 +107,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return context.create("create_run", {"workflow_id": "«workflow»"} | fields)
         case "retry_run":
             written = context.some_runs(1, **case.earlier_fields)
-            context.call("update_run", written.ids[0], body={"status": "cancelled"})
+            context.cancel(written.ids[0])
             again = context.write("retry_run", written.ids[0], body=fields)
             if again.result.resource is None:
                 raise Inconclusive("a retry with files is refused")

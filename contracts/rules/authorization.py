@@ -174,7 +174,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
     if "{run_id}" in template:
         run_id = _a_run(context)
         if operation == "retry_run" and "run" in context.placeholders:
-            context.call("update_run", run_id, body={"status": "cancelled"})
+            context.cancel(run_id)
         return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(context))

@@ -14,7 +14,7 @@ from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.rules.listing import items_of, their_workflow
+from contracts.rules.listing import NEWEST_FIRST, items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource, with_available_ids
@@ -149,7 +149,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
     """Compare the runs of a create with their items in a list."""
     first = written.runs[0]
     query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
-    query += [("sort_mode", "created_at_desc"), ("limit", "20")]
+    query += [NEWEST_FIRST, ("limit", "20")]
     result = context.call_valid("list_runs", query=query, after=[written.result])
     items = {item.get("id"): item for item in items_of(result)}
     for run in written.runs:

@@ -14,6 +14,7 @@ from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
+from contracts.rules.listing import NEWEST_FIRST
 
 GROUP = "HTTP"
 RULES = (
@@ -64,7 +65,7 @@ class MethodCase(Case):
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
         context.placeholders["made"] = context.some_runs(1).ids[0]
-        context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
+        context.cancel(context.placeholder("made"))
     elif case.made_by:
         made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
         context.placeholders["made"] = made.body["id"]
@@ -181,7 +182,7 @@ def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
     create = {"workflow_id": context.placeholder("workflow"), "count": 1} if "creates" in kind else {}
     match kind:
         case "lists":
-            return request_for("list_runs", query=[("limit", "1"), ("sort_mode", "created_at_desc")])
+            return request_for("list_runs", query=[("limit", "1"), NEWEST_FIRST])
         case "reads":
             return request_for("get_run", context.placeholder("unknown"))
         case "refused creates":

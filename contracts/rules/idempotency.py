@@ -101,7 +101,7 @@ def _their_run(context: CaseContext, operation: str) -> str:
     if not ids:
         raise Inconclusive("the second organisation cannot make a run")
     if operation == "retry_run":
-        context.call("update_run", ids[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
+        context.cancel(ids[0], token=SECOND_TOKEN)
     return ids[0]
 
 
@@ -226,7 +226,7 @@ def _change_between(context: CaseContext, operation: str, first: CallResult) -> 
         context.call_valid("update_run", context.placeholder("run"), body=_CHANGED)
         return
     for run_id in created_ids(first)[:1]:
-        cancelled = context.call("update_run", run_id, body=_CANCELLED)
+        cancelled = context.cancel(run_id)
         if operation == "retry_run" and not cancelled.accepted:
             raise Inconclusive("the run had ended before it could be cancelled")
 

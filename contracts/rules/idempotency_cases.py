@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.data import batches, file, in_turn_by_kind, limits, write_bodies
 from contracts.data.write_bodies import ABSENT
 from contracts.engine import Case, CheckContext
-from contracts.openapi.schemas import body_schema, schema
+from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import CREATES
 from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, is_offered, optional_ids, with_made_up_ids
 
@@ -254,7 +254,7 @@ def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str,
     All of them for a bulk create, and a part of each field's for every other write, in turn.
     """
     bare, ids = write_bodies.minimal(operation), optional_ids(check) | {"workflow_id": check.workflows}
-    names = [name for name in schema(body_schema(operation) or "")["properties"] if name in _PAIRS]
+    names = [name for name in body_properties(operation) if name in _PAIRS]
     names = [name for name in names if name not in ids or ids[name].accepts_made_up]
     for name in names:
         step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 5

@@ -109,7 +109,7 @@ class WindowsCase(Case):
 def run_windows(context: CaseContext, case: WindowsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
     for run in reversed(isolated.runs[: case.cancelled]):
-        isolated.change(context.call("update_run", run["id"], body={"status": "cancelled"}))
+        isolated.change(context.cancel(run["id"]))
     for skip, limit in case.windows:
         found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
         judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)

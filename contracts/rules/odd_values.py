@@ -11,6 +11,7 @@ from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
+from contracts.rules.listing import NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     OTHER_WRITES,
@@ -38,7 +39,7 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
         runs.extend(new)
         look_at(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
         if case.operation == "retry_run" and result.accepted:
-            context.call("update_run", *ids, body={"status": "cancelled"})  # so that it can be retried again
+            context.cancel(*ids)  # so that it can be retried again
     _change_runs(context, runs[:1])
 
 
@@ -54,7 +55,7 @@ def _send_in_parts(
 
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     """Send every operation that could fail with a 5xx because of the stored values."""
-    newest = [*workflow_filter(context), ("limit", "100"), ("sort_mode", "created_at_desc")]
+    newest = [*workflow_filter(context), ("limit", "100"), NEWEST_FIRST]
     found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
     for run_id in runs:
         for operation, ids, more in (

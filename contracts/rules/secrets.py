@@ -368,7 +368,7 @@ def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
             if run.get("status") in TERMINAL:
                 ended[run_id] = run
             elif case.cancelled and run.get("status") == "running":
-                context.call("update_run", run_id, body={"status": "cancelled"})
+                context.cancel(run_id)
         if len(ended) == len(written.ids):
             break
         context.wait(_POLL_INTERVAL_S)

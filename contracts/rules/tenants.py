@@ -61,7 +61,7 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
     if case.by_second and case.widely and check.offers("list_runs"):
         _list_as_owner(context, run, created, mine)
     if case.cancelled:
-        cancelled = context.call("update_run", run["id"], body={"status": "cancelled"}, token=mine)
+        cancelled = context.cancel(run["id"], token=mine)
         if not cancelled.accepted:
             raise Inconclusive("a run cannot be cancelled")
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
@@ -262,7 +262,7 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
         yield [("search", run["input_values"]["marker"])]
     yield [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
-    yield [("sort_mode", "created_at_desc")]
+    yield [NEWEST_FIRST]
     yield [("status", str(run["status"]))]
 
 
@@ -272,7 +272,7 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
     def one(name: str) -> tuple[str, str]:
         return name, str(run[name])
 
-    search, sort = ("search", run["id"]), ("sort_mode", "created_at_desc")
+    search, sort = ("search", run["id"]), NEWEST_FIRST
     since, until = ("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])
     yield [search, ("deep_search", "true")]
     yield []

@@ -130,7 +130,7 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
         return dict(run)
     if filled:
         context.call("update_run", run["id"], body=_RESULTS)
-    cancelled = context.call("update_run", run["id"], body={"status": "cancelled"})
+    cancelled = context.cancel(run["id"])
     if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
         raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
     return dict(cancelled.body) if filled else dict(run, status="cancelled")
