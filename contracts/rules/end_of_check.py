@@ -48,7 +48,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     for run in runs:
         run.known = run.known.after_no_change("READ-BACK")
     with context.check.lock:
-        context.check.first_results.setdefault(f"runs {case.number}", runs)
+        context.check.first_runs.setdefault(case.number, runs)
 
 
 def first_runs_cases(check: CheckContext) -> Iterator[FirstRunsCase]:
@@ -75,7 +75,7 @@ class LastRunsCase(Case):
 
 def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     """Read and list the runs, read their files, and update one that has ended: none of them may be lost or changed."""
-    runs: list[TrackedRun] = context.check.first_results.get(f"runs {case.number}", [])
+    runs: list[TrackedRun] = context.check.first_runs.get(case.number, [])
     for run in runs:
         run.context = context
         run.read()
@@ -128,7 +128,7 @@ def use_key(context: CaseContext, case: KeyCase) -> None:
     request = keyed_request(context, case.operation, simple_body(case.operation), "«key»")
     first = send_first(context, request, case.operation)
     with context.check.lock:
-        context.check.first_results.setdefault(f"key {case.operation}", (request, first))
+        context.check.first_keys.setdefault(case.operation, (request, first))
 
 
 def key_cases(check: CheckContext) -> Iterator[KeyCase]:
@@ -138,9 +138,7 @@ def key_cases(check: CheckContext) -> Iterator[KeyCase]:
 def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
     """Send the first keys again, only once: a cache may keep a key longer if it is used again."""
     with context.check.lock:
-        kept: list[tuple[Request, CallResult]] = [
-            value for name, value in context.check.first_results.items() if name.startswith("key ")
-        ]
+        kept = list(context.check.first_keys.values())
     if not kept:
         raise Inconclusive("no key was sent at the start of the check")
     missing = case.keys - len(_accepted_keys(context))
