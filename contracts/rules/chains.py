@@ -226,7 +226,7 @@ def empty_cases(check: CheckContext) -> Iterator[ChainCase]:
     shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
     full = _step(0, *write_bodies.STEP_FEATURES)
     for name in write_bodies.STEP_FEATURES:
-        for empty in write_bodies.EMPTY["steps.session_alias" if name == "session_alias" else name]:
+        for empty in write_bodies.EMPTY[name]:
             yield ChainCase({"steps": [full | {name: empty}, full], **shared}, reads_all=True)
             yield ChainCase({"steps": [full, full | {name: empty}]}, reads_all=True)
     for name in shared:

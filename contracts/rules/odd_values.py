@@ -248,7 +248,7 @@ def _odd_updates() -> Iterator[dict[str, Any]]:
         yield {"status": status}
     yield from ({name: None} for name in write_bodies.UPDATE_VALUES)
     yield {}
-    yield from ({"started_at": moment} for moment in formats.UNUSUAL_MOMENTS)
+    yield from ({"started_at": moment} for moment in (*formats.UNUSUAL_MOMENTS, *formats.NOT_MOMENTS))
     yield from ({"ended_at": number} for number in (0, -1, 1e18, 10**30, 1.5))
     yield {"output_attachment_ids": ["", "x", "«uuid:1»"]}
     moments = {"ended_at": "2024-01-01T00:00:00Z", "started_at": "2025-01-01T00:00:00Z"}
@@ -273,13 +273,13 @@ _MOMENTS: Final = ("created_at_from", "created_at_to")
 _QUERY_NUMBERS: Final = ("-1", "0", "1", "1.5", "1e3", "1001", "9" * 20, "9" * 400)
 _VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_PAGE, _QUERY_NUMBERS),
-    **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS[:8]),
+    **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS),
 }
 """Per parameter of a type other than text: unusual values of that type."""
 _ODD_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
     *(*_QUERY_NUMBERS, "x", "x" * 3000, "%", "[]"),
-    *formats.UNUSUAL_MOMENTS[:8],
+    *formats.UNUSUAL_MOMENTS,
     formats.UNUSUAL_IDS[0],
 )
 _QUERIES: Final = {

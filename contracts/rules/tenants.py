@@ -106,13 +106,12 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
 def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any], token: str) -> None:
     """Read a run and its attachments as their owner, after another organisation tried to change them."""
 
-    def require(holds: object, action: str, expected: str, got: str) -> None:
-        cause = f"another organisation {action}"
-        context.require(holds, "AUTH-TENANT", cause, expected, got, *shown)
+    def require(holds: object, action: str, expected: str, got: str, shown: Sequence[Exchange]) -> None:
+        context.require(holds, "AUTH-TENANT", f"another organisation {action}", expected, got, *shown)
 
     shown: Sequence[Exchange] = context.exchanges
     result = context.call("get_run", run_id, token=token)
-    require(result.accepted, "deletes a run", "the run as before", result.words)
+    require(result.accepted, "deletes a run", "the run as before", result.words, shown)
     if (after := result.resource) is not None:
         changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
         cancelled = after.get("status") == "cancelled" != before.get("status")
@@ -121,12 +120,12 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
         names = [*changed, *(["status"] if cancelled else []), *marked]
         got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
         shown = _without_other_updates(context.exchanges, names)
-        require(not names, "changes a run", _UNCHANGED, got)
-        require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}")
+        require(not names, "changes a run", _UNCHANGED, got, shown)
+        require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}", shown)
     if context.check.offers("get_run_attachment"):
         for attachment in before.get("input_attachment_ids") or ():
             result = context.call("get_run_attachment", attachment, token=token)
-            require(result.status != 404, "removes attachments", "attachments as before", result.words)
+            require(result.status != 404, "removes attachments", "attachments as before", result.words, shown)
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
