@@ -18,15 +18,13 @@ from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
-from contracts.explore.exploration import explore, parts_for
+from contracts.explore.exploration import FUZZ_EXAMPLES, explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
 RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
-FUZZ_EXAMPLES = 100
-"""Number of generated cases per scenario in one round of a fuzz."""
 
 
 @dataclass(frozen=True, slots=True)

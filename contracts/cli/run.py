@@ -23,12 +23,12 @@ from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermitte
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult, VerdictName
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS, WITH_EXCHANGES
 from contracts.report.masking import Mask
-from contracts.report.report import Report, RuleText, worst_first
+from contracts.report.report import Report, worst_first
 
 if TYPE_CHECKING:
     from contracts.guard import Guard
@@ -66,7 +66,7 @@ class Checked:
 def check_target(
     target: Target,
     check_options: CheckOptions,
-    rules: Mapping[str, RuleText],
+    rules: Mapping[str, Rule],
     judge_rules: JudgeRules,
     *,
     progress: ProgressDisplay | None = None,

@@ -35,7 +35,7 @@ _ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",),
 
 _INPUTS: Final = ("input_values", "inputs", "shared_inputs")
 EMPTY: Final[dict[str, tuple[Json, ...]]] = {
-    **dict.fromkeys(("machine_id", "session_id", "session_alias", "steps.session_alias"), (None,)),
+    **dict.fromkeys(("machine_id", "session_id", "session_alias"), (None,)),
     **dict.fromkeys(("pool_ids", "file_inputs", "shared_file_inputs"), (None, [])),
     **dict.fromkeys((*_INPUTS, *SENSITIVE_FIELDS), (None, {})),
     **dict.fromkeys(("start_session", "keep_session_after_completion"), (None, False)),

@@ -3,7 +3,7 @@
 Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -15,6 +15,7 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
+from contracts.guard.created import created_by
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid, operations
 from contracts.oracle import CREATES, accepts
@@ -35,7 +36,7 @@ class _Discovery:
     def __init__(self, check: CheckContext) -> None:
         self.check = check
         self.target = check.target
-        self.first_run: dict[str, Any] | None = None
+        self.first_run: Mapping[str, Any] | None = None
         self._unknown_path_answer: bytes | None = None
         self._why_unanswered = "no answer"
         self._made_up_values = check.made_up("discovery")
@@ -356,10 +357,6 @@ def _given(one: str | None) -> tuple[str, ...]:
     return () if one is None else (one,)
 
 
-def _first_run(answer: Answer) -> dict[str, Any] | None:
-    try:
-        body = answer.json()
-        run = body["created_runs"][0] if "created_runs" in body else body
-    except (ValueError, KeyError, IndexError, TypeError):
-        return None
-    return run if isinstance(run, dict) and is_uuid(run.get("id")) else None
+def _first_run(answer: Answer) -> Mapping[str, Any] | None:
+    run = next((run.body for run in created_by(answer).runs), None)
+    return run if run is not None and is_uuid(run.get("id")) else None

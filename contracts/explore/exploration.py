@@ -15,6 +15,7 @@ from contracts.explore.model import SEQUENCES
 SHARE: Final = 1 / 8
 """The largest part of the time of a check that each of the two may take."""
 FUZZ_EXAMPLES: Final = 100
+"""Generated cases of each scenario or part in one round of a fuzz."""
 FUZZ_TIMES: Final = 4
 """How many times as long as in a check each may take in one round of a fuzz."""
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contracts.core.exchange import Answer, Request, retry_after_of
-from contracts.openapi.schemas import SENSITIVE_FIELDS, Path
+from contracts.core.json_tree import Path, leaves
+from contracts.openapi.schemas import SENSITIVE_FIELDS
 from contracts.oracle.answer_schema import answer_violations, field_at
 from contracts.oracle.refusal import refuses
 from contracts.oracle.request import is_well_formed
@@ -56,17 +57,10 @@ def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
     """Return the path of the first value of a JSON answer that contains one of the forms; empty if no value does."""
     forms = [form.decode("latin-1") for form in canaries]
     try:
-        todo: list[tuple[Path, Any]] = [((), answer.json())]
+        found = ((path, leaf if isinstance(leaf, str) else json.dumps(leaf)) for path, leaf in leaves(answer.json()))
     except ValueError:
         return ()
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, dict | list):
-            members = value.items() if isinstance(value, dict) else enumerate(value)
-            todo += [((*path, name), inner) for name, inner in members][::-1]
-        elif any(form in (value if isinstance(value, str) else json.dumps(value)) for form in forms):
-            return path
-    return ()
+    return next((path for path, text in found if any(form in text for form in forms)), ())
 
 
 def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:

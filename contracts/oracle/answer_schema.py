@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import Path
+from contracts.core.json_tree import Path
 from contracts.openapi.strict import (
     answers_json,
     differences,

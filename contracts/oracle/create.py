@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, date_of
-from contracts.openapi.schemas import UNREAD, Path, is_uuid, moment_of
+from contracts.core.json_tree import Path
+from contracts.openapi.schemas import UNREAD, is_uuid, moment_of
 from contracts.oracle.answer_schema import has_documented_form, wrong_parts
-from contracts.oracle.request import ParsedRequest
+from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET, ParsedRequest
 from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
@@ -151,8 +152,8 @@ class _CreatedRuns:
             yield from self._others("BULK-ECHO", "another machine_id", "machine_id", machine)
         if machine is None and session is None and (pools is None or UNREAD not in pools):
             yield from self._others("BULK-ECHO", "other pool_ids", "pool_ids", pools)
-        inputs, ambiguities = given("input_values"), self.parsed.ambiguities
-        if "one key for an input and a secret" in ambiguities or any(a.startswith("body:") for a in ambiguities):
+        inputs = given("input_values")
+        if KEY_OF_INPUT_AND_SECRET in self.parsed.ambiguities or self.parsed.is_ambiguous_as_a_whole:
             return  # the contract does not determine how a server reads such a body (one with NaN, for example)
         if inputs is UNREAD:
             return

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
@@ -129,13 +130,11 @@ def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
 
 def _texts(value: Any, *, with_numbers: bool) -> Iterator[str]:
     """Yield the values inside a JSON value as a search sees them: in small letters, without the names of members."""
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner, with_numbers=with_numbers)
-    elif isinstance(value, str):
-        yield value.lower()
-    elif value is not None and with_numbers:
-        yield json.dumps(value).lower()
+    for _, leaf in leaves(value):
+        if isinstance(leaf, str):
+            yield leaf.lower()
+        elif leaf is not None and with_numbers:
+            yield json.dumps(leaf).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
@@ -16,19 +17,24 @@ from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import create_chain
 
 RULES = (
     Rule(
         "ATTACHMENTS",
         "api",
+        "major",
         "An input file comes back byte for byte",
         "Each input file can be downloaded and is the same in every byte; its description has the run's id, the "
         "filename, the size, the type input, target_path and cleanup_imports_after_run as sent, and the list by "
         "run_id has all of them.",
         READING_AND_CHANGING,
         needs=("get_run_attachment", "download_run_attachment"),
+        value_fields=(
+            *("id", "run_id", "filename", "attachment_type", "size_bytes", "target_path"),
+            *("cleanup_imports_after_run", "url", "expires_in"),
+        ),
     ),
 )
 
@@ -113,7 +119,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return context.create("create_run", {"workflow_id": "«workflow»"} | fields)
         case "retry_run":
             written = context.some_runs(1, **case.earlier_fields)
-            context.call("update_run", written.ids[0], body={"status": "cancelled"})
+            context.cancel(written.ids[0])
             again = context.write("retry_run", written.ids[0], body=fields)
             if again.result.resource is None:
                 raise Inconclusive("a retry with files is refused")

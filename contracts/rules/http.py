@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
-from contracts.rules.rule import Rule
+from contracts.rules.listing import NEWEST_FIRST
 
 GROUP = "HTTP"
 RULES = (
     Rule(
         "HTTP-METHOD",
         "api",
+        "moderate",
         "An undocumented method is refused",
         "A method that the document does not have for a path (HEAD and OPTIONS aside) is refused with a 4xx, usually "
         "405; where another path matches too, 404 and 422 are accepted.",
@@ -28,6 +30,7 @@ RULES = (
     Rule(
         "HTTP-ERROR-JSON",
         "api",
+        "minor",
         "Every error is JSON with detail",
         "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong "
         "methods. Where the document describes the error, detail is a text or a list of errors.",
@@ -36,6 +39,7 @@ RULES = (
     Rule(
         "HTTP-LIMIT",
         "api",
+        "minor",
         "A 429 says when to retry",
         "A 429 has Retry-After, in seconds or as an HTTP date.",
         GROUP,
@@ -61,7 +65,7 @@ class MethodCase(Case):
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
         context.placeholders["made"] = context.some_runs(1).ids[0]
-        context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
+        context.cancel(context.placeholder("made"))
     elif case.made_by:
         made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
         context.placeholders["made"] = made.body["id"]
@@ -189,7 +193,7 @@ def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
     create = {"workflow_id": context.placeholder("workflow"), "count": 1} if "creates" in kind else {}
     match kind:
         case "lists":
-            return request_for("list_runs", query=[("limit", "1"), ("sort_mode", "created_at_desc")])
+            return request_for("list_runs", query=[("limit", "1"), NEWEST_FIRST])
         case "reads":
             return request_for("get_run", context.placeholder("unknown"))
         case "refused creates":

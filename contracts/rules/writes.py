@@ -22,6 +22,7 @@ CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
 OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 CHANGING_WRITES: Final = frozenset({"update_run", "retry_run"})
+WRITES_ON_A_RUN: Final = CHANGING_WRITES | {"delete_run"}
 
 # Cases
 
@@ -138,7 +139,7 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
         return dict(run)
     if filled:
         context.call("update_run", run["id"], body=_RESULTS)
-    cancelled = context.call("update_run", run["id"], body={"status": "cancelled"})
+    cancelled = context.cancel(run["id"])
     if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
         raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
     return dict(cancelled.body) if filled else dict(run, status="cancelled")

@@ -22,10 +22,11 @@ from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
+from contracts.engine.found_violations import MAX_CAUSES, MAX_UNSTABLE_IN_ALL
 from contracts.engine.parallel import Part
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
+from contracts.engine.runner import Search, run_alone
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
@@ -586,11 +587,11 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
 
     waiting = scenario(run, waits=True)
     check.deadline = 0.0
-    search.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
+    search.waiting.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
 
     search.collect_waiting(until=time.monotonic() + 60)
 
-    assert list(search.still_waiting) == [waiting]
+    assert list(search.waiting.scenarios) == [waiting]
     assert search.tried["a scenario"] == 1
     search.end()
 
@@ -610,11 +611,11 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
 
     waiting = scenario(run, waits=True)
     check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
-    search.begin([(waiting, {})])
-    while not search._waiting_case_failed():
+    search.waiting.begin([(waiting, {})])
+    while not search.waiting.have_failed:
         time.sleep(0.01)
     search.collect_waiting()
-    assert list(search.still_waiting) == [waiting]
+    assert list(search.waiting.scenarios) == [waiting]
 
     may_end.set()
     search.collect_waiting(until=time.monotonic() + 60)
