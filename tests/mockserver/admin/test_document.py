@@ -66,6 +66,7 @@ def test_each_schema_is_used():
     assert unused == []
 
 
+@pytest.mark.matrix
 def test_schemathesis_finds_nothing(tmp_path: Path):
     """With every check but positive_data_acceptance: no schema says that an operationId exists, that the moments of a
     run stand in order, or that an id is not in use yet. `watch` is left out since it does not end.
