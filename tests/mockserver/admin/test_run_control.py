@@ -39,19 +39,19 @@ def _pushed(mock: ControlledMock, run_id: str, how: str) -> dict[str, Any]:
 # --- Statuses
 
 
-@pytest.mark.parametrize("status", _STATUSES)
 @pytest.mark.parametrize("before", _STATUSES)
-def test_a_run_is_put_into_any_status_from_any(before, status):
+def test_a_run_is_put_into_any_status_from_any(before):
     mock = controlled_mock()
-    run_id = mock.create()["id"]
-    _changed(mock, run_id, status=before)
+    for number, status in enumerate(_STATUSES):
+        run_id = mock.create()["id"]
+        _changed(mock, run_id, status=before)
 
-    run = _changed(mock, run_id, status=status)
+        run = _changed(mock, run_id, status=status)
 
-    assert run["status"] == status
-    assert (run["ended_at"] is not None) is (status in _ENDED)
-    assert mock.ids(status=status) == [run_id]
-    assert mock.asked("/runs")["counts"] == {status: 1}
+        assert run["status"] == status
+        assert (run["ended_at"] is not None) is (status in _ENDED)
+        assert mock.ids(status=status) == [run_id]
+        assert mock.asked("/runs")["counts"] == {status: 1} | dict.fromkeys(_STATUSES[:number], 1)
 
 
 @pytest.mark.parametrize("status", ["scheduling", "running", "running_checks"])
