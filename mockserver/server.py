@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
                 while (state.connections or state.tasks) and not self.force_exit:  # noqa: ASYNC110 - no event tells that a set is empty
                     await asyncio.sleep(_CHECK_EVERY_S)
         if state.tasks:
-            _log.warning("stopped, although %d requests were not answered yet", len(state.tasks))
+            _log.warning("stopped with %d requests unanswered", len(state.tasks))
         for task in state.tasks:
             task.cancel()
         if not self.force_exit:

@@ -90,6 +90,7 @@ def test_an_answer_that_takes_longer_is_cut_off_without_a_traceback(signals: lis
         with suppress(ConnectionResetError):
             assert answer_of(connection) == b""
     assert code == 0, err
+    assert "stopped with 1 requests unanswered" in err
     assert "Traceback" not in err
 
 

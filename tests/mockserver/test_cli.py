@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import signal
 import socket
@@ -17,6 +16,7 @@ from click.testing import CliRunner
 
 from mockserver.cli import main
 from tests import processes
+from tests.mockserver.refusals import assert_refused, refused
 from tests.processes import PATIENCE_S
 
 SECRET = "test-a-token-that-nobody-may-see"
@@ -28,25 +28,6 @@ def serving(*flags: str, **environment: str) -> AbstractContextManager[tuple[sub
         command=("mockserver", "serve"),
         environment={"MOCKSERVER_PORT": "0", "PYTHONUNBUFFERED": "1", **environment},
     )
-
-
-def refused(*flags: str) -> str:
-    """What a server that cannot start says: one line on standard error, and exit code 2."""
-    loggers = logging.root.handlers, logging.root.level
-    logging.root.handlers = []
-    try:
-        done = CliRunner().invoke(main, ["serve", "--port", "0", *flags])
-    finally:
-        logging.root.handlers, logging.root.level = loggers
-    assert_refused(done.exit_code, done.stdout, done.stderr)
-    return done.stderr
-
-
-def assert_refused(code: int, out: str, err: str) -> None:
-    assert code == 2, (out, err)
-    assert out == ""
-    assert err.count("\n") == 1, err
-    assert err.startswith("mockserver: ")
 
 
 def ended(process: subprocess.Popen[bytes], how: signal.Signals) -> str:
