@@ -134,7 +134,7 @@ true_and_one_are_one_body delete_keys_of_others_refused search_finds_secrets sha
 )
 def test_a_defect_is_found_under_its_rule(defect: str) -> None:
     rule = DEFECTS[defect].rule
-    with serving(defect) as url, guarded(url, max_time_s=30) as guard:
+    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
         finding = first_finding(guard, {rule})
 
     assert finding is not None
