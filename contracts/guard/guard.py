@@ -388,7 +388,8 @@ class Guard:
             message = f"{_describe(pending.masked)}: {outcome.reason}"
             if outcome.malformed:
                 raise NotAllowed(message)
-            self.log.add_lost(message)
+            if self._schedule.left_s(creates=pending.effect.creates) > 0:  # else the check has ended, not the target
+                self.log.add_lost(message)
             raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
         return self._tokens.mask_answer(outcome)
 

@@ -143,6 +143,21 @@ def test_lost_answers_are_counted_and_the_first_is_reported(guard: Guard, server
     assert guard.log.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
 
 
+def test_an_answer_that_the_end_of_the_check_cuts_off_does_not_count_as_lost(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    guard = open_guard(max_time_s=100)
+
+    def end_the_check(_: object) -> Reply:
+        manual.clock.sleep(100)
+        return Reply(0)
+
+    server.meddle = end_the_check
+    with pytest.raises(NoAnswer):
+        guard.send(get("/v1/runs"))
+    assert guard.log.lost is None
+
+
 def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_reported(
     open_guard: OpenGuard, server: StandIn, manual: ManualClock
 ) -> None:
