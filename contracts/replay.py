@@ -61,8 +61,8 @@ def replay(
         raise CouldNotCheck("; ".join(replaying.problems) or f"nothing that was sent could be judged by {finding.rule}")
     if _names_existing_resource(finding):
         raise CouldNotCheck(
-            "it does not show on what the target has now, but it was found on something that the check had not created:"
-            " check the target again"
+            "the finding is about a resource that the check had not created and that may have changed: run"
+            " `contracts check` again"
         )
     return _result(replaying.check, finding, shows=False)
 

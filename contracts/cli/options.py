@@ -165,7 +165,9 @@ _TARGET_FLAGS = (
         default=None,
         help="Cancel and delete the created runs. Default: off; live: on.",
     ),
-    option("--leave-runs", is_flag=True, help="Check live although the target offers no delete, and leave the runs."),
+    option(
+        "--leave-runs", is_flag=True, help="Check live although the target does not offer DELETE, and leave the runs."
+    ),
     option("--ca-bundle", type=click.Path(), help="PEM file of the authorities to trust."),
     option(
         "--max-time",
@@ -360,7 +362,7 @@ def base_url(given: str) -> str:
         hint = f"did you mean http://{given}?" if "://" not in given else "it begins with http:// or https://."
         raise click.UsageError(f"{given!r} is no URL of a server: {hint}")
     if parts.username is not None:
-        raise click.UsageError("The URL holds a user name: take it out and give the token with --token.")
+        raise click.UsageError("The URL must not contain a user name or password: give the token with --token.")
     if parts.query or parts.fragment:
         raise click.UsageError(f"{given!r} has a query or a fragment: give the base URL only, before /v1.")
     return given.rstrip("/").removesuffix("/v1")

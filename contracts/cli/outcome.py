@@ -29,7 +29,7 @@ def judge(
     if result.verdict == "incomplete" or any(rule.makes_incomplete for rule in result.rules) or result.judged_nothing:
         verdict = "incomplete"
         if fail_on_incomplete:
-            failed_by.append("The check is incomplete, which --fail-on-incomplete does not let pass.")
+            failed_by.append("The check is incomplete (--fail-on-incomplete).")
     if result.findings or failed_by:
         verdict = "failed"
     return dataclasses.replace(result, verdict=verdict), tuple(failed_by)

@@ -40,7 +40,7 @@ def fields_to_vary(given: Iterable[str]) -> tuple[str, ...]:
     known = [name for name in _fields("bulk_create_runs", "create_run") if name != "workflow_id"]
     for name in names:
         if name == "workflow_id":
-            raise click.UsageError("--vary: the workflow is never varied: leave workflow_id out.")
+            raise click.UsageError("--vary cannot name workflow_id.")
         if name not in known:
             raise click.UsageError(f"--vary: there is no field {name!r}: {_similar_or_all(name, known)}")
     return names

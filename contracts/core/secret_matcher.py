@@ -95,7 +95,7 @@ def _escaped_piece(piece: str) -> str:
 
 
 def _with_spaces(text: str) -> str:
-    """Return the text with a space for each character for which a space may stand, or which may stand for one."""
+    """Replace `+` and unprintable characters by spaces: encoders and excerpts write one for the other."""
     text = text.replace("+", " ")
     return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 

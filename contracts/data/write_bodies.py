@@ -86,7 +86,7 @@ UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     "started_at": ("2099-01-02T03:04:05.678901Z", "2099-01-02T03:04:05+05:30"),
     "ended_at": ("2099-01-02T04:04:05Z",),
     "release_session_after": (True, False),
-    # Eight random ids are hardly ever in ascending order.
+    # Eight random ids are hardly ever in ascending order, so a server that sorts them is found.
     "output_attachment_ids": (["«uuid:1»"], [f"«uuid:{number}»" for number in range(8)]),
 }
 

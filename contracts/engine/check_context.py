@@ -154,11 +154,13 @@ class CheckContext:
 
     def note_internal_error(self, name: str, error: Exception) -> None:
         with self.lock:
-            self.internal_errors[f"{name!r} could not be judged to its end: {error!r}"] = None
+            self.internal_errors[f"Internal error in scenario {name!r}: {error!r}; it may have hidden a violation."] = (
+                None
+            )
 
     def marker(self, made_up: MadeUp) -> str:
-        """Return a word of letters and digits that no other run contains. Nor does another run contain a part of it,
-        unless that part is at one of its ends. On a live target the guard's marker follows.
+        """Return a random word to search for. No other run contains the word or a part from its middle. On a live
+        target the guard's marker follows.
         """
         word = f"{self.run_mark}{made_up.letters(6)}{made_up.number(100, 1000)}{made_up.letters(4)}"
         return f"{word} {self.guard.marker}" if self.is_live else word

@@ -1,9 +1,8 @@
 """Sends the requests of a check, judges every answer, and records what was seen.
 
-`CheckContext` (`check_context.py`) holds what the whole check knows. `CaseContext` is one attempt at one case, with the
-exchanges it made.
-Every answer is judged by the rules that hold for all answers; `CaseContext.write` also applies the rules about request
-bodies and creates.
+`CheckContext` (`check_context.py`) has the state that all cases of a check share. `CaseContext` is one attempt at one
+case, with the exchanges it made. It judges every answer by the rules that hold for all answers; `CaseContext.write`
+also applies the rules about request bodies and creates.
 """
 
 import re
@@ -22,7 +21,7 @@ from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle import ParsedRequest, Query, Violation, accepts, read_request
+from contracts.oracle import ParsedRequest, Query, Violation, accepts, counted, read_request
 from contracts.oracle.answer import universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form
 from contracts.oracle.create import judge_create
@@ -98,15 +97,19 @@ class CaseContext:
         match kind:
             case "workflow":
                 # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
-                return self.made_up.uuid() if check.workflows.accepts_made_up else self._id_of(check.workflows, index)
+                return (
+                    self.made_up.uuid()
+                    if check.workflows.accepts_made_up
+                    else self._id_of("workflow", check.workflows, index)
+                )
             case "machine":
-                return self._id_of(check.machines, index)
+                return self._id_of("machine", check.machines, index)
             case "pool":
-                return self._id_of(check.pools, index)
+                return self._id_of("pool", check.pools, index)
             case "session":
                 if check.sessions.accepts_made_up:
                     return check.guard.new_session() if check.is_live else self.made_up.uuid()
-                return self._id_of(check.sessions, index)
+                return self._id_of("session", check.sessions, index)
             case "own-session":
                 return check.guard.new_session()
             case "check-marker":
@@ -142,14 +145,14 @@ class CaseContext:
         self._last_secret += 1
         return self._last_secret
 
-    def _id_of(self, ids: Ids, index: int) -> str:
+    def _id_of(self, kind: str, ids: Ids, index: int) -> str:
         if index < len(ids.known) and (index > 0 or not ids.accepts_made_up):
             return ids.known[index]
         if ids.accepts_made_up:
             return self.made_up.uuid()
         if ids.known:
-            raise Inconclusive(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
-        raise Inconclusive("no id that the target takes is known")
+            raise Inconclusive(f"the case needs {counted(index + 1, kind)}, the check knows {len(ids.known)}")
+        raise Inconclusive(f"no {kind} id is known that the target accepts")
 
     # Sending
 
@@ -220,7 +223,7 @@ class CaseContext:
             self.report_violation(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
-            raise Inconclusive("the target put the request off with 429 for too long")
+            raise Inconclusive("the target kept answering 429")
         result = CallResult.of(operation, exchange)
         if operation is not None and accepts(exchange.answer):
             self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, result.body)

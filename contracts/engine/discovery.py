@@ -58,7 +58,7 @@ class _Discovery:
             self._why_unanswered = str(error)
             if self.check.time_left <= 0:
                 raise CouldNotCheck(
-                    f"the target was not known after {self.target.max_time_s:g} s; --max-time gives it more"
+                    f"discovery did not finish within {self.target.max_time_s:g} s; raise --max-time"
                 ) from None
             return None
 
@@ -82,11 +82,15 @@ class _Discovery:
         except NoAnswer as error:
             raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
         except Refused as error:
-            raise CouldNotCheck(f"not one request may be sent: {error}") from None
+            raise CouldNotCheck(f"the first request was not sent: {error}") from None
         if answer.status == 429:
             waits = answer.header("retry-after")
-            asked = "" if waits is None else f" and asks to wait (Retry-After: {excerpt(waits, 40)})"
-            raise CouldNotCheck(f"the target puts the first request off with 429{asked}, longer than there is time for")
+            if waits is None:
+                raise CouldNotCheck("the target kept answering the first request with 429")
+            raise CouldNotCheck(
+                f"the target answered the first request with 429 (Retry-After: {excerpt(waits, 40)}), which is longer"
+                " than the check may take"
+            )
         return answer
 
     # Known ids
@@ -165,13 +169,15 @@ class _Discovery:
             raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
         try:
             if not target.leave_runs and not check.guard.offers_delete():
-                raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")
+                raise CouldNotCheck(
+                    "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
+                )
             known = check.workflows.known[0] if check.workflows.known else self._made_up_values.uuid()
             body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
             answer = check.guard.send(request_for("bulk_create_runs", body=body)).answer
         except OutOfBudget:
             check.may_create = False
-            check.note("The budget does not bear one run: only what creates nothing was checked.")
+            check.note("The budget does not cover one run, so only requests that create nothing were sent.")
             return
         except NoAnswer as error:
             raise CouldNotCheck(f"a create gets no answer: {error}") from None
@@ -207,7 +213,7 @@ class _Discovery:
         for name, ids in (("machine", check.machines), ("pool", check.pools), ("session", check.sessions)):
             if not ids.available:
                 check.note(
-                    f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
+                    f"No {name} id is known and the target rejects made-up ids, so cases that need one were not run."
                 )
 
     def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str) -> Ids:

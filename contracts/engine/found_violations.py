@@ -15,10 +15,11 @@ from contracts.oracle import Violation
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
 MAX_UNSTABLE: Final = 2
-MAX_UNSTABLE_IN_ALL: Final = 8
-"""After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
-whole check, all scenarios do. Until then another scenario may have a case that shows the cause each time.
+"""After this many unstable findings of one cause in a scenario, that scenario ignores the cause. Another scenario may
+have a case that shows the cause each time.
 """
+MAX_UNSTABLE_IN_ALL: Final = 8
+"""After this many unstable findings of one cause in the whole check, all scenarios ignore the cause."""
 
 
 class FoundViolations:

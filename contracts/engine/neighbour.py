@@ -1,8 +1,7 @@
 """Compares a failing attempt at a case with those that passed: the nearest of them, and a guess at the cause.
 
 Two attempts are compared by their requests. What every attempt makes up (ids, markers, keys, moments) does not count. A
-guess says only what the attempts show: what the failing request has, and what a request that differs in one place and
-is answered correctly does not have.
+guess names what the failing request has, and every correctly answered request that differs in one place lacks.
 """
 
 import difflib

@@ -64,7 +64,7 @@ NOT_JUDGED: Final = (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS)
 
 def why_not_judged(error: Exception) -> str:
     if isinstance(error, INTERNAL_ERRORS):
-        return f"the scenario cannot continue after this answer: {error!r}"
+        return f"internal error after this answer: {error!r}"
     return f"no answer: {error}" if isinstance(error, NoAnswer) else str(error)
 
 

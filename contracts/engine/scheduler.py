@@ -51,8 +51,8 @@ class Progress:
 
 
 def _share(scenario: Scenario[Any], number: int) -> float:
-    """Return how many more requests a scenario may send in a round. A batch of cases is always finished, so more may be
-    sent; they are taken from the shares of the next rounds, as in deficit round robin.
+    """Return a scenario's share of a round, in requests. A batch of cases is always finished: what it sends beyond the
+    share is deducted from the next shares (deficit round robin).
     """
     if scenario.priority == 0 or number >= (LAST_ROUND if scenario.creates else LAST_ROUND_OF_READS):
         return math.inf  # those of priority 0 are short and find most
@@ -191,4 +191,4 @@ class Scheduler:
             if self._check.guard.can_afford(runs=case.expected_runs if scenario.creates else 0, requests=3):
                 yield case
             else:
-                self._check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")
+                self._check.note(f"Not run, since the budget does not cover it: {scenario.name}.")

@@ -90,8 +90,8 @@ class _Keys:
         self._numbers: dict[str, int] = {}
 
     def unused(self, key: str) -> str:
-        """Return a key with a placeholder, always the same for the same key. It keeps the characters of the key, and
-        does not get across the limit of its length. An empty key stays empty.
+        """Return a key with a placeholder, always the same for the same key. It has the same characters and
+        stays on the same side of the length limit. An empty key stays empty.
         """
         if not key:
             return key

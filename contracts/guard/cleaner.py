@@ -156,8 +156,8 @@ class Cleaner:
         """Return which of the runs the server still has, by its reads and its lists.
 
         On the user's own server, a run counts as left unless a read says that it is gone and no list shows it. On a
-        shared target, it is unknown whether a run is left if all sources that say it is gone have also said so of a run
-        that existed.
+        shared target, a source that has denied a run that existed is not believed. If no other source says that a run
+        is gone, it is unknown whether it is left.
         """
         listed, listed_all = self._listed(runs)
         if not self.client.is_shared:

@@ -2,7 +2,7 @@
 
 A broken or lenient server may interpret a request differently than intended: it may decode percent-encodings twice,
 resolve `//` and `..`, ignore the case of a path, accept a method override, or parse a count from text. The effect is
-therefore the union over all interpretations ("readings"), whatever a correct server would do.
+therefore the union over all interpretations, whatever a correct server would do.
 """
 
 import contextlib

@@ -286,7 +286,9 @@ class Guard:
         effect = effect_of(masked)
         self._gate.check(masked, effect)
         if effect.creates and self.target.profile == "live" and not self.target.leave_runs and not self.offers_delete():
-            raise NotAllowed("the target offers no delete: what a create makes would be left behind (--leave-runs)")
+            raise NotAllowed(
+                "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
+            )
         if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
         watch = self._watch if effect.runs else None
@@ -294,7 +296,7 @@ class Guard:
         look_requests = 0
         if watch is not None:
             if self._seemingly_older:
-                raise NotAllowed("an answer reported runs older than this check: what creates make cannot be known")
+                raise NotAllowed("no more creates are sent: an answer reported runs that are older than this check")
             look_requests = watch.requests_for_lists(masked)
         try:
             what = _describe(masked)

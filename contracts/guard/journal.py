@@ -104,8 +104,7 @@ class JournalRecord:
     listed: dict[str, int] = field(default_factory=dict)
     """The runs that lists showed, each with the last intent before that list: a later one cannot have created it."""
     oldest_listed: dict[str, float] = field(default_factory=dict)
-    """By identity: the creation of the oldest run of the first list, by the target's clock, if that list was cut off.
-    """
+    """By identity: `created_at` of the oldest run in the first list (target's clock), if that list was not complete."""
 
     def apply(self, line: dict[str, Any]) -> None:
         if "intent" in line:

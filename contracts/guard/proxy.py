@@ -86,9 +86,7 @@ class Proxy:
         path = (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode("latin-1")
         prefix = f"/{self._key}"
         if not path.startswith(f"{prefix}/"):
-            answer = _guard_answer(
-                403, "refused", "this is the guard of a contract check; its URL has one segment more"
-            )
+            answer = _guard_answer(403, "refused", "wrong URL: the path must begin with the key of the proxy")
         else:
             request = Request(
                 method=scope["method"],

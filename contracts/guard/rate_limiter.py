@@ -35,22 +35,20 @@ class RateLimiter:
     def wait(self, requests: int = 1, *, left_s: Callable[[], float] = lambda: float("inf")) -> None:
         """Sleep until that many requests may be sent. Raises OutOfBudget if that takes longer than `left_s`, or after
         a pause longer than the longest Retry-After that the guard waits for.
-
-        `left_s` is called after the clock is read. So a pause until the end of the check is never shorter than the time
-        left, even if this thread is delayed in between.
         """
         if not self._interval_s and not self._paused:
             return
         with self._lock:
             now = self._clock.monotonic()
             at = max(now, self._next_at)
+            # After the clock: a delay between the two calls must not make the pause seem shorter than the time left.
             longest_s = left_s()
             if self._paused and (at - now > self._bounds.wait_s or at - now >= longest_s):
                 raise OutOfBudget(
                     f"the target asked to wait for {self._asked_s:.0f} s (Retry-After), longer than there is time for"
                 )
             if at - now > longest_s:
-                raise OutOfBudget("at the rate that is allowed there is no time for more (--rate, --max-time)")
+                raise OutOfBudget("no time is left at this rate (--rate, --max-time)")
             self._next_at = at + requests * self._interval_s
             self._paused = self._paused and at > now
         if at > now:

@@ -69,7 +69,7 @@ class Upstream:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CouldNotCheck(f"{base} is no http or https URL")
         if parts.username is not None or parts.password is not None:
-            raise CouldNotCheck("the target's URL must not carry a user name or password")
+            raise CouldNotCheck("the URL must not contain a user name or password")
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._netloc = parts.netloc

@@ -7,10 +7,13 @@ the first refused request of each kind. A new run that no answer reported
   reported and never changed, since someone else may have created it;
 - belongs to someone else otherwise.
 
-After the first run of one of the first two sorts, the check stops sending requests of the operation that created it:
-- only those that must create nothing, if it was created by such a request and the answer refused that request;
-- all of them otherwise. But a run that only possibly belongs to the check, created by a request that was not refused,
-  stops nothing if others create runs of that workflow too, since it may be a coincidence.
+Such a run stops requests of the operation that created it:
+
+    the request that created the run      the run belongs to the check      the run possibly belongs to the check
+    refused, and must create nothing      those that must create nothing    those that must create nothing
+    refused, but could create runs        all                               all
+    not refused                           all                               all, unless others create runs of that
+                                                                            workflow too (a coincidence)
 
 If the lists cannot be read, or do not show the runs that answers report, only one request of each kind that must create
 nothing is sent.
@@ -190,8 +193,8 @@ class Watch:
             )
         if kind.reason is not None and kind in self._unverified:
             raise NotAllowed(
-                f"{kind.operation}: what one that must create nothing creates cannot be looked for, since the"
-                " list of runs is not reliable: no second one is sent"
+                f"{kind.operation}: not sent again, since the list of runs is unreliable: runs created by a refused"
+                " request would not be noticed"
             )
         return sum(1 if each in self._known else 2 for each in self._lists_for(request.header("authorization")))
 

@@ -17,8 +17,8 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
     """Judge `included` of a run or of a list of runs.
 
     `asked` are the values of `include`. `known` are resources by id, as reads show them: only the fields that do not
-    change by themselves, and the `pools` of a machine if it shows them. A resource that is not known is not missed. If
-    the pools of a machine are not known, any pool may be shown.
+    change by themselves, and the `pools` of a machine if it shows them. A resource that is not in
+    `known` need not be included. If the pools of a machine are not known, any pool may be shown.
     """
     shown = answer.get("included") or []
     if not isinstance(shown, list) or not all(isinstance(one, dict) and {"id", "type"} <= one.keys() for one in shown):

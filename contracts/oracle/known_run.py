@@ -46,8 +46,8 @@ class KnownRun:
     the model that follows from it.
 
     `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and `changed` are
-    the fields that it named. `is_read`: a read has shown this state. `was_read`: a read had shown the state before the
-    last change, so any difference is an effect of that change. `has_own_results`: only the run itself has written
+    the fields that it named. `is_read`: a read has shown this state. `was_read`: a read showed the run before the
+    last change, so a difference was caused by that change. `has_own_results`: only the run itself has written
     results, which must then fit its status.
     """
 

@@ -106,8 +106,8 @@ STABLE: Final = (
 """Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
 PRECISION: Final = timedelta(milliseconds=1)
-"""A server may store in milliseconds a moment that an update gives: each answer is off by less than this, and two that
-round differently by this.
+"""Tolerance for servers that store the moments of an update in milliseconds. Two answers may differ by this, since each
+may be rounded in another direction.
 """
 
 

@@ -183,8 +183,8 @@ def list_faults(
 ) -> Iterator[ListFault]:
     """Yield what is wrong with pages of one list, the most specific fault first, except that runs are missing.
 
-    The query has no `skip` and `limit`. With `are_all`, no other runs than the candidates can match it. Else these are
-    judged by what the list shows of them.
+    The query has no `skip` and `limit`. `are_all`: only the candidates can match it. Otherwise other listed runs are
+    judged by what the list shows.
     """
     misshapen = [ListFault(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)]
     yield from misshapen

@@ -24,5 +24,5 @@ def annotation_lines(report: Report) -> Iterator[str]:
 
 
 def _message(text: str) -> str:
-    """Escape as the toolkit of GitHub does, after what a terminal would interpret."""
+    """Escape control characters, then `%` as GitHub's toolkit does."""
     return printable(text).replace("%", "%25")

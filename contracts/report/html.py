@@ -1,4 +1,6 @@
-"""The HTML report: one file that needs no network and no colour vision. Its only script is the search, by hash."""
+"""The HTML report: one file that needs no network and no colour vision. Its only script is the search, which the
+page's policy allows by its hash.
+"""
 
 import base64
 import hashlib

@@ -34,7 +34,6 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         if any(part in why for why in reasons):
             return step
     if result.verdict == "passed" and result.unstable:
-        return (
-            f"`contracts check {result.target} --rule {result.unstable[0].rule}` looks again for what did not repeat."
-        )
+        command = f"contracts check {result.target} --rule {result.unstable[0].rule}"
+        return f"Run `{command}` to look for the unstable finding again."
     return ""

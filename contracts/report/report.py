@@ -66,8 +66,8 @@ class Report:
         hints = ["The commands take the token from the shell's $TOKEN (and another organisation's from $SECOND_TOKEN)."]
         if self.has_masked:
             hints.append(
-                "Sensitive values are masked (masked-1, …; a number is 0 in a request). Any value of that length shows"
-                " the same."
+                "Sensitive values are masked (masked-1, …; a number is 0 in a request). Any value of the same"
+                " length reproduces the finding."
             )
         return hints
 

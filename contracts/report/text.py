@@ -121,11 +121,14 @@ def _verdict(report: Report) -> Iterator[str]:
     match result.verdict:
         case "passed":
             unstable = len(result.unstable)
-            but = f" that showed again; {unstable} unstable, see above" if unstable else ""
-            found = f"nothing found{but}"
-            if accepted := len(result.baselined):
+            accepted = len(result.baselined)
+            found = "nothing new" if accepted else "nothing found"
+            if unstable:
+                findings = "1 unstable finding" if unstable == 1 else f"{unstable} unstable findings"
+                found = f"no {'new ' if accepted else ''}finding repeated; {findings}, see above"
+            if accepted:
                 findings = "1 finding is" if accepted == 1 else f"{accepted} findings are"
-                found = f"nothing new{but}; {findings} accepted by the baseline"
+                found += f"; {findings} accepted by the baseline"
             yield click.style(f"PASSED: {found}.", fg="yellow" if unstable else "green", bold=True)
         case "failed":
             yield click.style(f"FAILED{report.count_in_words}.", fg="red", bold=True)

@@ -44,9 +44,7 @@ _CHAIN_STEPS: Final = 3
 
 @dataclass(frozen=True)
 class AttachmentsCase(Case):
-    """The operation creates runs with files. With `listed`, the lists of the files and their download urls are judged
-    too; with `expires`, urls of each lifetime.
-    """
+    """The operation creates runs with files."""
 
     files: list[dict[str, Any]]
     operation: str = "bulk_create_runs"
@@ -55,7 +53,9 @@ class AttachmentsCase(Case):
     earlier_fields: dict[str, Any] = field(default_factory=dict)
     """The fields of the run before it is retried."""
     listed: bool = False
+    """Whether the lists of the files and their download urls are judged too."""
     expires: bool = False
+    """Whether urls of each lifetime are judged too."""
 
     @property
     def expected_runs(self) -> int:

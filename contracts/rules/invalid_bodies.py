@@ -65,7 +65,7 @@ class _Variants:
     one_fault: tuple[_OneFault, ...]
     """Bodies with one mutation, by the body that was changed."""
     one_fault_again: tuple[_OneFault, ...]
-    """The same mutations as in `one_fault`, in other bodies."""
+    """Bodies with one mutation of a full body; for the bulk create also with several counts."""
     pairs: list[_Row]
 
 

@@ -67,8 +67,8 @@ def check_listing(
 ) -> RunList | None:
     """Judge one page of a list by a run and others of its case, and return it if nothing is wrong or missing.
 
-    `base` is a query that is known to find the runs. `rule_if_gone` is the rule that is broken if a run is missing
-    because of the last change of another run; without it, lists are compared to tell why.
+    `base` is a query that is known to find the runs. `rule_if_gone`: the rule to report for a missing run.
+    Empty: other lists are compared to find the rule.
     """
     context = run.context
     found = read_page(context, query, limit=limit, after=run.shown)
@@ -97,7 +97,7 @@ def judge_list(
 ) -> bool:
     """Judge everything about a list but missing runs. Returns whether it is right.
 
-    With `are_all`, no other runs than these can be in it. `shown` gives the exchanges that a finding shows before the
+    `are_all`: no other runs can be in it. `shown` gives the exchanges that a finding shows before the
     pages: those of a run, or of all runs if it gets None.
     """
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):

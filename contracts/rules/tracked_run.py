@@ -193,7 +193,7 @@ class TrackedRun:
             is_of_status = violation.rule == "LIFECYCLE"
             before = [self.last_read] if is_of_status and self.last_read is not None else []
             holds = False
-            # A run that ends in two ways is no old view of it, so two answers prove it.
+            # Two different final statuses cannot be explained by a stale answer, so two answers prove it.
             self.report_violation(violation, *before, result, is_proof=is_of_status and ends_twice)
         self.context.count(self.known.rule, result)
         self.context.count("LIFECYCLE", result)

@@ -164,7 +164,7 @@ def test_a_base_request_that_is_misspelt(check, engine, tmp_path, fields, told):
         ("inputs", "there is no field 'inputs': did you mean file_inputs or input_values?"),
         ("count,Pool-ID", "there is no field 'Pool-ID': did you mean pool_ids?"),
         ("zzz", "there is no field 'zzz': the fields are count, "),
-        ("workflow_id", "the workflow is never varied"),
+        ("workflow_id", "--vary cannot name workflow_id"),
     ],
 )
 def test_a_field_to_vary_that_there_is_not(check, tmp_path, names, told):

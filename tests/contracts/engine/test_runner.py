@@ -316,7 +316,7 @@ def test_a_list_that_fails_because_of_a_write_is_reported_with_that_write() -> N
         (Inconclusive("no id"), "no id"),
         (NotAllowed("not this"), "not this"),
         (NoAnswer("cut"), "no answer: cut"),
-        (KeyError("id"), "the scenario cannot continue after this answer: KeyError('id')"),
+        (KeyError("id"), "internal error after this answer: KeyError('id')"),
     ],
 )
 def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> None:

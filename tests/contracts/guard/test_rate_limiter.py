@@ -163,7 +163,7 @@ def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_reported(
 ) -> None:
     guard = open_guard(max_time_s=100, budget=Budget(rate=0.001))
     guard.send(get("/v1/runs"))
-    with pytest.raises(OutOfBudget, match="no time for more"):
+    with pytest.raises(OutOfBudget, match="no time is left at this rate"):
         guard.send(get("/v1/runs"))
     assert manual.sleeps == []
 

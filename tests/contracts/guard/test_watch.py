@@ -136,7 +136,7 @@ def test_if_lists_are_not_reliable_one_request_of_a_kind_is_sent_and_it_is_unkno
 ) -> None:
     server.meddle = lambda received: page if received.target.startswith("/v1/runs?") else None
     watched.send(bulk("x"))
-    with pytest.raises(NotAllowed, match="the list of runs is not reliable"):
+    with pytest.raises(NotAllowed, match="the list of runs is unreliable"):
         watched.send(bulk("x"))
     watched.send(bulk(1))
     watched.clean_up()

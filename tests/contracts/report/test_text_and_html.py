@@ -112,7 +112,7 @@ def test_the_verdict_comes_last_and_is_bold(verdict, said):
 def test_a_check_that_passes_says_what_it_saw_once():
     finding = Finding("SECRET-LEAK", "c", "a", "b", (), stable=False)
     last = text(samples.report(samples.without_findings(verdict="passed", unstable=(finding,)))).splitlines()[-2]
-    assert last == "PASSED: nothing found that showed again; 1 unstable, see above."
+    assert last == "PASSED: no finding repeated; 1 unstable finding, see above."
 
 
 def test_other_reasons_than_findings_for_a_failed_check_are_shown():
