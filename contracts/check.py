@@ -1,4 +1,4 @@
-"""A whole check: discovers the target, runs the scenarios by priority, and returns the result."""
+"""A whole check: discovers the target, runs the scenarios in order, and returns the result."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
-from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
+from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
 from contracts.explore.exploration import FUZZ_EXAMPLES, explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
@@ -80,7 +80,7 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    creates = scenario.creates and target.may_write
+    creates = scenario.has_creates and target.may_write
     if not cases:
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
@@ -179,15 +179,13 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
         scenarios = [by_name[name] for name in live.LIVE_CASES]
     else:
-        scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
+        scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.order)
     chosen = [scenario for scenario in scenarios if set(wanted).intersection(scenario.rules)]
     if RULES_OF_EVERY_ANSWER.intersection(wanted) and len(chosen) < len(scenarios):
         others = [scenario for scenario in scenarios if scenario not in chosen]
-        chosen = [
-            dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
-        ]
-        chosen += [dataclasses.replace(scenario, priority=LOWEST_PRIORITY) for scenario in others]
-    return [s for s in chosen if target.may_write or not s.creates]
+        chosen = [dataclasses.replace(scenario, order=min(scenario.order, ORDER_OF_SLOW - 1)) for scenario in chosen]
+        chosen += [dataclasses.replace(scenario, order=ORDER_OF_SLOW) for scenario in others]
+    return [s for s in chosen if target.may_write or not s.has_creates]
 
 
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None]) -> Callable[[Finding], bool | None]:
@@ -275,7 +273,7 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         return "not reached before the check stopped" if context.has_enough_findings else "not reached in time"
-    if not context.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
+    if not context.may_create and all(s.has_creates for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"

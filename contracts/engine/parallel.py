@@ -1,6 +1,6 @@
 """Runs cases of several scenarios in parallel, and decides which case begins next.
 
-Which cases a part tries in a round depends only on the cost of its own cases. So they do not depend on how fast the
+Which cases a group tries in a round depends only on the cost of its own cases. So they do not depend on how fast the
 target answers, nor on what else runs at the same time.
 """
 
@@ -22,14 +22,14 @@ from contracts.engine.scenario import Scenario, ScenarioCase
 THREADS: Final = 4
 """Cases that run at the same time."""
 BATCH: Final = 6
-"""The most cases of a part in one batch."""
+"""The most cases of a group in one batch."""
 BESIDE: Final = 5
 """How many cases that ran at the same time are kept for each case."""
 
 
 @dataclass(eq=False, slots=True)
-class Part:
-    """The cases of a scenario that are still to be tried. Their cost is limited (`limit`).
+class CaseGroup:
+    """Cases of one scenario that are still to be tried. Their cost is limited (`limit`).
 
     Cases begin in batches. The next batch begins when all cases of the last have ended, since their cost decides how
     large it is.
@@ -58,7 +58,9 @@ class Part:
     def next_case(self, *, together: bool) -> Any | None:
         """Return the case to begin; None if none may begin now."""
         if not self._batch and not self._running and not self.is_done:
-            size = self._batch_size() if together and self.scenario.in_parallel and not self.scenario.exclusive else 1
+            size = (
+                self._batch_size() if together and self.scenario.is_parallel and not self.scenario.is_exclusive else 1
+            )
             self._batch.extend(next_batch(self.cases, size, self.limit - self.spent))
             self._cost_of_runs = sum(map(cost_of_runs, self._batch))
             self.has_ended = not self._batch
@@ -84,36 +86,36 @@ class Part:
         return int(max(1, min(BATCH, (self.limit - self.spent) // cost)))
 
 
-class PartQueue:
-    """Begins the parts, and their cases, in order. Those of `exclusive` scenarios come last, one after the other."""
+class CaseQueue:
+    """Begins the groups, and their cases, in order. Those of exclusive scenarios come last, one after the other."""
 
-    def __init__(self, parts: Iterable[Part], *, width: int, on_begin: Callable[[Part], None]) -> None:
+    def __init__(self, groups: Iterable[CaseGroup], *, width: int, on_begin: Callable[[CaseGroup], None]) -> None:
         """`width` is how many cases run at the same time."""
-        self._coming = deque(sorted(parts, key=lambda part: part.scenario.exclusive))
-        self._begun: list[Part] = []
+        self._coming = deque(sorted(groups, key=lambda group: group.scenario.is_exclusive))
+        self._begun: list[CaseGroup] = []
         self._width = width
         self._on_begin = on_begin
 
-    def next_case(self, running: int) -> tuple[Part, Any] | None:
+    def next_case(self, running: int) -> tuple[CaseGroup, Any] | None:
         """Return the case to begin while `running` cases run; None if none may begin now."""
         if running >= self._width:
             return None
-        for part in self._parts():
-            if (case := part.next_case(together=self._width > 1)) is not None:
-                return part, case
+        for group in self._in_order():
+            if (case := group.next_case(together=self._width > 1)) is not None:
+                return group, case
         return None
 
-    def _parts(self) -> Iterator[Part]:
-        """Yield the parts that have begun, then begin further ones."""
+    def _in_order(self) -> Iterator[CaseGroup]:
+        """Yield the groups that have begun, then begin further ones."""
         yield from list(self._begun)
         while self._coming:
-            self._begun = [part for part in self._begun if not part.is_done]
-            if self._begun and self._coming[0].scenario.exclusive:
+            self._begun = [group for group in self._begun if not group.is_done]
+            if self._begun and self._coming[0].scenario.is_exclusive:
                 return
-            part = self._coming.popleft()
-            self._begun.append(part)
-            self._on_begin(part)
-            yield part
+            group = self._coming.popleft()
+            self._begun.append(group)
+            self._on_begin(group)
+            yield group
 
 
 @dataclass(eq=False, slots=True)
@@ -121,7 +123,7 @@ class RunningCase:
     """A case that runs, or has run. Cases are numbered in the order in which they began."""
 
     number: int
-    part: Part
+    group: CaseGroup
     case: Any
     beside: deque[ScenarioCase] = field(default_factory=lambda: deque(maxlen=BESIDE))
     """The last cases that ran at the same time."""
@@ -138,7 +140,7 @@ class RunningCase:
 
 
 def run_in_parallel(
-    queue: PartQueue,
+    queue: CaseQueue,
     run_case: Callable[[RunningCase], RuleViolated | None],
     *,
     until: float,
@@ -163,8 +165,8 @@ def run_in_parallel(
                 begun += 1
                 case = RunningCase(begun, *found)
                 for other in running.values():
-                    other.beside.append((case.part.scenario, case.case))
-                    case.beside.append((other.part.scenario, other.case))
+                    other.beside.append((case.group.scenario, case.case))
+                    case.beside.append((other.group.scenario, other.case))
                 running[pool.submit(case.run, run_case)] = case
             if running:
                 try:
@@ -178,7 +180,7 @@ def run_in_parallel(
                     if case.was_cut_off:
                         is_over = True
                         continue
-                    case.part.end_case(case.requests)
+                    case.group.end_case(case.requests)
                     if case.violated is not None:
                         failed.append(case)
                 pauses = pauses or bool(failed) or must_pause()

@@ -46,7 +46,7 @@ def run_resent(context: CaseContext, case: ResentCase) -> None:
         now.update(_given_instead(exchange.answer, result.answer))
 
 
-RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: (), in_parallel=False)
+RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: (), is_parallel=False)
 
 
 def _renewed(request: Request, now: dict[str, str], context: CaseContext) -> Request:

@@ -22,7 +22,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.explain import finding_of
 from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
 from contracts.engine.neighbour import Attempt
-from contracts.engine.parallel import THREADS, Part, PartQueue, RunningCase, run_in_parallel
+from contracts.engine.parallel import THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, CallResult, OutOfTime, RuleViolated, why_not_judged
@@ -90,13 +90,17 @@ class Search:
     # Fixed cases
 
     def run(
-        self, parts: Iterable[Part], *, until: float = math.inf, on_begin: Callable[[Part], None] = lambda part: None
+        self,
+        groups: Iterable[CaseGroup],
+        *,
+        until: float = math.inf,
+        on_begin: Callable[[CaseGroup], None] = lambda group: None,
     ) -> None:
-        """Run the cases of parts until each has spent its limit.
+        """Run the cases of the groups until each has spent its limit.
 
         Raises OutOfTime at `until` (monotonic), or earlier if the check ends.
         """
-        queue = PartQueue(parts, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
+        queue = CaseQueue(groups, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
         for failed in run_in_parallel(
             queue, self._run_case, until=until, must_pause=lambda: self.waiting.have_failed, stop=self.check.over.set
         ):
@@ -107,10 +111,10 @@ class Search:
         for number, case in enumerate(failed):
             assert case.violated is not None
             try:
-                self.investigate(case.part.scenario, case.case, case.violated, beside=case.beside)
+                self.investigate(case.group.scenario, case.case, case.violated, beside=case.beside)
             except OutOfTime:
                 for other in failed[number + 1 :]:
-                    if other.violated is not None and not self._found.is_known(other.part.scenario, other.violated):
+                    if other.violated is not None and not self._found.is_known(other.group.scenario, other.violated):
                         self._found.keep_unrepeated(other.violated, stable=False)
                 raise
 
@@ -118,7 +122,7 @@ class Search:
         def note_end(requests: int) -> None:
             running.requests = requests
 
-        scenario = running.part.scenario
+        scenario = running.group.scenario
         violated = self._outcome(scenario, running.case, on_end=note_end)
         with self.check.lock:
             self.tried[scenario.name] += 1
@@ -252,7 +256,7 @@ class Search:
         confirmed = self._reproduce([smallest], violated.dedup_key)
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not smallest[0].waits:
+        if confirmed is not None and not is_broken_by_a_write and not smallest[0].has_waits:
             smallest, confirmed = self._shrink(*smallest, confirmed, passed, enough)
         under_load = None
         if beside and confirmed is None and self._requests_for_findings < enough:
@@ -379,7 +383,7 @@ def judge_alone(context: CaseContext, result: CallResult) -> None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 
 
-SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), in_parallel=False)
+SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), is_parallel=False)
 UNREPORTED: Final[Scenario[Any]] = Scenario(
     "unreported runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
 )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from contracts.core.findings import ScenarioProgress
 from contracts.engine.check_context import CheckContext
-from contracts.engine.parallel import Part
+from contracts.engine.parallel import CaseGroup
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
@@ -31,11 +31,11 @@ ROUND_OF_MANY_RUNS: Final = 3
 """In this round, each scenario runs the first of these cases already, if it creates fewer than TOO_MANY_RUNS."""
 LAST_ROUND_OF_READS: Final = 3
 """Scenarios that create nothing read lists, which get slower later. So they end in this round."""
-LOWEST_PRIORITY: Final = 8
-"""Scenarios with this `priority` take long and seldom find anything, so they come at the end of the last round, before
-the cases that create many runs."""
+ORDER_OF_SLOW: Final = 8
+"""Scenarios with this `order` or a larger one take long and seldom find anything, so they come at the end of the last
+round, before the cases that create many runs."""
 LAST_TIME_FRACTION: Final = 0.03
-"""The part of the time that is reserved for scenarios with `last`."""
+"""The part of the time that is reserved for scenarios with `is_last`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     """Return a scenario's share of a round, in requests. A batch of cases is always finished: what it sends beyond the
     share is deducted from the next shares (deficit round robin).
     """
-    if scenario.priority == 0 or number >= (LAST_ROUND if scenario.creates else LAST_ROUND_OF_READS):
-        return math.inf  # those of priority 0 are short and find most
+    if scenario.order == 0 or number >= (LAST_ROUND if scenario.has_creates else LAST_ROUND_OF_READS):
+        return math.inf  # those of order 0 are short and find most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
 
@@ -87,24 +87,26 @@ class Scheduler:
         self._search = search
         self._progress = progress
         self._live_cases = live_cases
-        self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
+        self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.has_creates)]
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
-        self._entering, self._last = self._parts()
+        self._entering, self._last = self._groups_by_round()
         self._all = (*chain.from_iterable(self._entering.values()), *self._last)
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
         """Run all scenarios and return the progress of each."""
         if not self._check.is_live:
-            waiting = [scenario for scenario in self._able if scenario.waits]
+            waiting = [scenario for scenario in self._able if scenario.has_waits]
             self._search.waiting.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
         left = self._rounds()
         try:
             self._search.collect_waiting(until=self._end)
-            self._run_parts(self._last, until=self._check.deadline)
+            self._run_groups(self._last, until=self._check.deadline)
         except OutOfTime:
             pass
-        unfinished = {part.scenario.name for part in (*left, *self._last) if not part.has_ended or part.has_generated}
+        unfinished = {
+            group.scenario.name for group in (*left, *self._last) if not group.has_ended or group.has_generated
+        }
         unfinished |= {scenario.name for scenario in self._search.waiting.scenarios}
         return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
 
@@ -114,60 +116,60 @@ class Scheduler:
         finished = not may_have_more or (done == planned and scenario.generated is None)
         return ScenarioProgress(scenario.name, done, planned, finished)
 
-    def _rounds(self) -> list[Part]:
+    def _rounds(self) -> list[CaseGroup]:
         """Run rounds until everything is done or the time is over; return what is left."""
-        parts: list[Part] = []
+        groups: list[CaseGroup] = []
         try:
             for number in range(1, LAST_ROUND + 1):
-                parts += self._entering.pop(number, ())
-                for part in parts:
-                    part.limit += _share(part.scenario, number)
-                self._run_parts([part for part in parts if part.spent < part.limit], until=self._end)
-                parts = [part for part in parts if not part.has_ended]
+                groups += self._entering.pop(number, ())
+                for group in groups:
+                    group.limit += _share(group.scenario, number)
+                self._run_groups([group for group in groups if group.spent < group.limit], until=self._end)
+                groups = [group for group in groups if not group.has_ended]
                 self._search.collect_waiting()
         except OutOfTime:
-            return [*parts, *chain.from_iterable(self._entering.values())]
-        return parts
+            return [*groups, *chain.from_iterable(self._entering.values())]
+        return groups
 
-    def _run_parts(self, parts: Sequence[Part], *, until: float) -> None:
-        """Run parts until they have spent their limits. Raises OutOfTime at `until`."""
-        self._search.run(parts, until=until, on_begin=self._announce)
-        for part in parts:
-            if part.has_ended and part.has_generated:
+    def _run_groups(self, groups: Sequence[CaseGroup], *, until: float) -> None:
+        """Run the groups until they have spent their limits. Raises OutOfTime at `until`."""
+        self._search.run(groups, until=until, on_begin=self._announce)
+        for group in groups:
+            if group.has_ended and group.has_generated:
                 if time.monotonic() >= until:
                     raise OutOfTime
-                self._search.run_generated(part.scenario, examples=part.scenario.examples)
-                part.has_generated = False
+                self._search.run_generated(group.scenario, examples=group.scenario.examples)
+                group.has_generated = False
 
-    def _announce(self, part: Part) -> None:
+    def _announce(self, group: CaseGroup) -> None:
         ended = sum(each.has_ended for each in self._all)
-        self._progress(Progress(part.scenario.name, ended, len(self._all)))
+        self._progress(Progress(group.scenario.name, ended, len(self._all)))
 
-    def _parts(self) -> tuple[dict[int, list[Part]], list[Part]]:
-        """Return the parts by the round in which they begin, and those of the scenarios with `last`."""
+    def _groups_by_round(self) -> tuple[dict[int, list[CaseGroup]], list[CaseGroup]]:
+        """Return the groups by the round in which they begin, and those of the scenarios with `is_last`."""
         if self._check.is_live:
-            return {1: [Part(scenario, self._affordable(scenario), limit=0) for scenario in self._able]}, []
-        early: list[Part] = []
-        first_large: list[Part] = []
-        slow: list[Part] = []
-        large: list[Part] = []
-        last: list[Part] = []
+            return {1: [CaseGroup(scenario, self._affordable(scenario), limit=0) for scenario in self._able]}, []
+        early: list[CaseGroup] = []
+        first_large: list[CaseGroup] = []
+        slow: list[CaseGroup] = []
+        large: list[CaseGroup] = []
+        last: list[CaseGroup] = []
         for scenario in self._able:
-            if scenario.last:
-                last.append(Part(scenario, self._cases(scenario)))
-            elif not scenario.waits:
+            if scenario.is_last:
+                last.append(CaseGroup(scenario, self._cases(scenario)))
+            elif not scenario.has_waits:
                 few, first, others = self._by_runs(scenario)
-                is_slow = scenario.priority >= LOWEST_PRIORITY
-                (slow if is_slow else early).append(Part(scenario, few, limit=0))
-                (slow if is_slow else first_large).append(Part(scenario, first, limit=0))
-                large.append(Part(scenario, others, has_generated=True, limit=0))
+                is_slow = scenario.order >= ORDER_OF_SLOW
+                (slow if is_slow else early).append(CaseGroup(scenario, few, limit=0))
+                (slow if is_slow else first_large).append(CaseGroup(scenario, first, limit=0))
+                large.append(CaseGroup(scenario, others, has_generated=True, limit=0))
         return {1: early, ROUND_OF_MANY_RUNS: first_large, LAST_ROUND: [*slow, *large]}, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any], Iterator[Any]]:
         """Return the cases that create few runs, the first that creates many but not too many, and the others. With
-        priority 0, all count as few.
+        order 0, all count as few.
         """
-        if scenario.priority == 0:
+        if scenario.order == 0:
             return self._cases(scenario), iter(()), iter(())
 
         def large() -> Iterator[Any]:
@@ -188,7 +190,7 @@ class Scheduler:
     def _affordable(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Yield the cases of a live check that its budget allows."""
         for case in self._cases(scenario):
-            if self._check.guard.can_afford(runs=case.expected_runs if scenario.creates else 0, requests=3):
+            if self._check.guard.can_afford(runs=case.expected_runs if scenario.has_creates else 0, requests=3):
                 yield case
             else:
                 self._check.note(f"Not run, since the budget does not cover it: {scenario.name}.")

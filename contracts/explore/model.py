@@ -278,6 +278,6 @@ SEQUENCES: Final = Scenario(
     ),
     run_sequence,
     lambda check: fixed_sequences(),
-    in_parallel=False,  # a sequence must not be blamed for the effects of another
-    priority=6,
+    is_parallel=False,  # a sequence must not be blamed for the effects of another
+    order=6,
 )

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated
-from contracts.engine.parallel import Part
+from contracts.engine.parallel import CaseGroup
 from contracts.engine.results import NOT_JUDGED
 from contracts.engine.runner import Search, quiet_settings
 from contracts.explore.model import SEQUENCES, Model
@@ -171,7 +171,7 @@ def exploring_step_sequences(
     """
     check = search.check
     if not round_number:
-        search.run([Part(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
+        search.run([CaseGroup(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
     for attempt in range(MAX_SEARCHES):
         failed: list[tuple[SequenceCase, RuleViolated]] = []
         chosen = quiet_settings(

@@ -165,7 +165,7 @@ def large_cases(check: CheckContext) -> Iterator[LargeBody]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_write, null_cases, priority=2),
-    Scenario("other notations of JSON", ("REQ-ACCEPT", "NO-5XX"), run_write, notation_cases, priority=3),
-    Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_large, large_cases, priority=3),
+    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_write, null_cases, order=2),
+    Scenario("other notations of JSON", ("REQ-ACCEPT", "NO-5XX"), run_write, notation_cases, order=3),
+    Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_large, large_cases, order=3),
 )

@@ -384,14 +384,10 @@ SCENARIOS = (
         pick_cases,
         needs=("list_pools", "get_machine", "get_run"),
     ),
-    Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
-    Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
-    Scenario(
-        "creates with features combined", (*_READ_RULES, "REQ-NULL"), run_create, combined_feature_cases, priority=3
-    ),
-    Scenario("creates with unusual ids, files and sizes", _READ_RULES, run_create, odd_value_cases, priority=3),
+    Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, order=0),
+    Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, order=2),
+    Scenario("creates with features combined", (*_READ_RULES, "REQ-NULL"), run_create, combined_feature_cases, order=3),
+    Scenario("creates with unusual ids, files and sizes", _READ_RULES, run_create, odd_value_cases, order=3),
     Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases),
-    Scenario(
-        "generated creates", _READ_RULES, run_create, lambda check: (), generated=generated, examples=60, priority=7
-    ),
+    Scenario("generated creates", _READ_RULES, run_create, lambda check: (), generated=generated, examples=60, order=7),
 )

@@ -163,7 +163,7 @@ SCENARIOS = (
         ("NO-5XX", "HTTP-ERROR-JSON"),
         run_errors_with_headers,
         unusual_headers_cases,
-        creates=False,
-        priority=2,
+        has_creates=False,
+        order=2,
     ),
 )

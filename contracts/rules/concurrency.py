@@ -308,7 +308,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_concurrent,
         concurrent_cases,
         attempts=4,
-        exclusive=True,  # else the requests are further apart
-        priority=2,
+        is_exclusive=True,  # else the requests are further apart
+        order=2,
     ),
 )

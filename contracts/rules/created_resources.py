@@ -166,6 +166,6 @@ SCENARIOS = (
         ("READ-BACK", "REQ-ATOMIC", "AUTH-TENANT"),
         run_created,
         created_cases,
-        priority=2,
+        order=2,
     ),
 )

@@ -383,27 +383,27 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_together,
         together_cases,
         attempts=6,
-        exclusive=True,  # else the requests are further apart
-        priority=2,
+        is_exclusive=True,  # else the requests are further apart
+        order=2,
     ),
-    Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
+    Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, order=2),
     Scenario(
         "idempotency keys with two bodies concurrently",
         ("IDEM-CONFLICT",),
         run_conflict_together,
         conflict_together_cases,
         attempts=6,
-        exclusive=True,  # else the requests are further apart
-        priority=2,
+        is_exclusive=True,  # else the requests are further apart
+        order=2,
     ),
-    Scenario("idempotency keys of invalid writes", ("IDEM-REPLAY",), run_invalid, invalid_cases, priority=2),
-    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, priority=2),
+    Scenario("idempotency keys of invalid writes", ("IDEM-REPLAY",), run_invalid, invalid_cases, order=2),
+    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, order=2),
     Scenario(
         "idempotency keys of two organisations",
         ("IDEM-SCOPE",),
         run_two_organisations,
         two_organisations_cases,
         attempts=4,
-        priority=2,
+        order=2,
     ),
 )

@@ -174,6 +174,6 @@ SCENARIOS = (
         run_included,
         include_cases,
         needs=("get_run",),
-        priority=2,
+        order=2,
     ),
 )

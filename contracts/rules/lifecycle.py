@@ -393,7 +393,7 @@ SCENARIOS = (
         lifecycle_cases,
         needs=("get_run",),
         attempts=3,
-        priority=2,
-        waits=True,
+        order=2,
+        has_waits=True,
     ),
 )

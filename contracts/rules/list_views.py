@@ -177,7 +177,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_unfiltered,
         unfiltered_cases,
         needs=LISTS,
-        exclusive=True,
+        is_exclusive=True,
     ),
     Scenario(
         "lists with selected fields",
@@ -192,7 +192,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_existing,
         lambda check: [ExistingCase(5), ExistingCase(DEFAULT_LIMIT)],
         needs=LISTS,
-        creates=False,
-        exclusive=True,  # else the runs that exist depend on what other scenarios do meanwhile
+        has_creates=False,
+        is_exclusive=True,  # else the runs that exist depend on what other scenarios do meanwhile
     ),
 )

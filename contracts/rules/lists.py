@@ -226,9 +226,9 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         ("LIST-PAGE",),
         run_resource_page,
         resource_page_cases,
-        creates=False,
-        exclusive=True,  # other scenarios create pools and workflows
-        priority=2,
+        has_creates=False,
+        is_exclusive=True,  # other scenarios create pools and workflows
+        order=2,
     ),
     Scenario("single pages", ("LIST-PAGE",), run_windows, window_cases, needs=LISTS),
 )

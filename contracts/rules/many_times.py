@@ -43,6 +43,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_many_changes,
         many_changes_cases,
         needs=("update_run", "get_run"),
-        priority=8,
+        order=8,
     ),
 )

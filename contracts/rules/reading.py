@@ -181,7 +181,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_read_many,
         read_many_cases,
         needs=("get_run",),
-        priority=3,
+        order=3,
     ),
-    Scenario("unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), creates=False),
+    Scenario("unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), has_creates=False),
 )

@@ -315,9 +315,9 @@ _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ER
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases),
-    Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, priority=2),
-    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_ambiguous, ambiguous_cases, priority=4),
-    Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, priority=5),
+    Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, order=2),
+    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_ambiguous, ambiguous_cases, order=4),
+    Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, order=5),
     Scenario(
         "generated invalid requests",
         _REQUEST_RULES,
@@ -325,9 +325,9 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         lambda check: (),
         generated=generated_wrong,
         examples=150,
-        priority=7,
+        order=7,
     ),
     Scenario(
-        "invalid parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, priority=2
+        "invalid parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, has_creates=False, order=2
     ),
 )

@@ -193,7 +193,7 @@ SCENARIOS = (
         early_cases,
         needs=("retry_run", "get_run"),
         attempts=4,
-        priority=2,
+        order=2,
     ),
     Scenario(
         "concurrent retries",
@@ -202,7 +202,7 @@ SCENARIOS = (
         together_cases,
         needs=("retry_run", "get_run", "update_run"),
         attempts=6,
-        exclusive=True,  # else the requests are further apart
-        priority=3,
+        is_exclusive=True,  # else the requests are further apart
+        order=3,
     ),
 )

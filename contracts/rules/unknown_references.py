@@ -72,6 +72,6 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
-        "writes with unknown references", ("REQ-ATOMIC",), run_unknown_reference, unknown_reference_cases, priority=2
+        "writes with unknown references", ("REQ-ATOMIC",), run_unknown_reference, unknown_reference_cases, order=2
     ),
 )

@@ -58,7 +58,7 @@ def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first()
 
 
 def ordered_by_telling() -> list[Scenario]:
-    return sorted(SCENARIOS, key=lambda scenario: scenario.priority)
+    return sorted(SCENARIOS, key=lambda scenario: scenario.order)
 
 
 def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
@@ -299,9 +299,9 @@ def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest
         at_once.wait()
 
     course = (
-        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case()], priority=1),
+        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case()], order=1),
         Scenario(
-            "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], priority=2, waits=True
+            "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], order=2, has_waits=True
         ),
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)
@@ -348,8 +348,8 @@ def test_a_violation_that_did_not_repeat_is_found_by_another_scenario(
             ("READ-BACK",),
             shows,
             lambda check_context, name=name: [NamedCase(name)],
-            in_parallel=False,
-            priority=order,
+            is_parallel=False,
+            order=order,
         )
         for order, name in enumerate(("once", "always"))
     )

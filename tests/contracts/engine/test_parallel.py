@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from contracts.engine.case import Case, next_batch
-from contracts.engine.parallel import BATCH, THREADS, Part, PartQueue, RunningCase, run_in_parallel
+from contracts.engine.parallel import BATCH, THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
 from contracts.oracle.violation import Violation
@@ -24,8 +24,8 @@ def scenario(name: str = "a", **more: Any) -> Scenario[Any]:
     return Scenario(name, (), lambda context, case: None, lambda check: (), **more)
 
 
-def part(*cases: Any, name: str = "a", limit: float = math.inf, **more: Any) -> Part:
-    return Part(scenario(name, **more), iter(cases), limit=limit)
+def group(*cases: Any, name: str = "a", limit: float = math.inf, **more: Any) -> CaseGroup:
+    return CaseGroup(scenario(name, **more), iter(cases), limit=limit)
 
 
 class Runs:
@@ -71,29 +71,33 @@ class MeetingRuns(Runs):
 
 
 def run(
-    runs: Runs, *parts: Part, width: int = THREADS, until: float = math.inf, must_pause: Any = lambda: False
+    runs: Runs,
+    *groups: CaseGroup,
+    width: int = THREADS,
+    until: float = math.inf,
+    must_pause: Any = lambda: False,
 ) -> list[list[Any]]:
     return [
-        [one.case for one in failed] for failed in running(runs, *parts, width=width, until=until, pauses=must_pause)
+        [one.case for one in failed] for failed in running(runs, *groups, width=width, until=until, pauses=must_pause)
     ]
 
 
 def running(
     runs: Any,
-    *parts: Part,
+    *groups: CaseGroup,
     width: int = THREADS,
     until: float = math.inf,
     pauses: Any = lambda: False,
     stop: Any = lambda: None,
 ) -> Iterator[list[RunningCase]]:
-    queue = PartQueue(parts, width=width, on_begin=lambda part: None)
+    queue = CaseQueue(groups, width=width, on_begin=lambda group: None)
     return run_in_parallel(queue, runs, until=until, must_pause=pauses, stop=stop)
 
 
 def test_cases_of_several_scenarios_run_at_the_same_time() -> None:
     runs = MeetingRuns(3)
 
-    run(runs, part("a1"), part("b1", name="b"), part("c1", name="c"))
+    run(runs, group("a1"), group("b1", name="b"), group("c1", name="c"))
 
     assert frozenset({"a1", "b1", "c1"}) in runs.together
 
@@ -101,7 +105,7 @@ def test_cases_of_several_scenarios_run_at_the_same_time() -> None:
 def test_no_more_cases_run_than_there_are_threads() -> None:
     runs = MeetingRuns(THREADS)
 
-    run(runs, *(part(f"{name}1", f"{name}2", name=name) for name in "abcdefgh"))
+    run(runs, *(group(f"{name}1", f"{name}2", name=name) for name in "abcdefgh"))
 
     assert runs.most == THREADS
     assert len(runs.begun) == 16
@@ -110,7 +114,7 @@ def test_no_more_cases_run_than_there_are_threads() -> None:
 def test_cases_that_must_not_run_in_parallel_run_in_parallel_with_those_of_other_scenarios() -> None:
     runs = MeetingRuns(2)
 
-    run(runs, part("a1", "a2", in_parallel=False), part("b1", "b2", name="b", in_parallel=False))
+    run(runs, group("a1", "a2", is_parallel=False), group("b1", "b2", name="b", is_parallel=False))
 
     assert {"a1", "a2"} <= set(runs.begun)
     assert not any({"a1", "a2"} <= each or {"b1", "b2"} <= each for each in runs.together)
@@ -119,7 +123,7 @@ def test_cases_that_must_not_run_in_parallel_run_in_parallel_with_those_of_other
 def test_an_exclusive_scenario_comes_last_and_nothing_runs_at_the_same_time() -> None:
     runs = Runs()
 
-    run(runs, part("a1", "a2", exclusive=True), part("b1", "b2", "b3", name="b"))
+    run(runs, group("a1", "a2", is_exclusive=True), group("b1", "b2", "b3", name="b"))
 
     assert runs.begun[-2:] == ["a1", "a2"]
     assert {each for each in runs.together if each & {"a1", "a2"}} == {frozenset({"a1"}), frozenset({"a2"})}
@@ -128,7 +132,7 @@ def test_an_exclusive_scenario_comes_last_and_nothing_runs_at_the_same_time() ->
 def test_a_live_check_runs_one_case_at_a_time() -> None:
     runs = Runs()
 
-    run(runs, part(*range(8)), part(*range(8, 16), name="b"), width=1)
+    run(runs, group(*range(8)), group(*range(8, 16), name="b"), width=1)
 
     assert runs.most == 1
     assert runs.begun == list(range(16))
@@ -138,7 +142,7 @@ def test_nothing_runs_while_a_failing_case_is_looked_into() -> None:
     runs = Runs(failing=frozenset({1, 2, 9}))
     seen: list[Any] = []
 
-    for failed in running(runs, part(*range(12)), part(*range(12, 24), name="b")):
+    for failed in running(runs, group(*range(12)), group(*range(12, 24), name="b")):
         assert not runs.running
         assert [one.number for one in failed] == sorted(one.number for one in failed)
         seen += [one.case for one in failed]
@@ -149,7 +153,7 @@ def test_nothing_runs_while_a_failing_case_is_looked_into() -> None:
 
 def test_a_failing_case_has_the_cases_that_ran_at_the_same_time() -> None:
     runs = MeetingRuns(2, failing=frozenset({"a1"}))
-    ((failed,),) = running(runs, part("a1"), part("b1", name="b"))
+    ((failed,),) = running(runs, group("a1"), group("b1", name="b"))
 
     assert [(of.name, case) for of, case in failed.beside] == [("b", "b1")]
 
@@ -157,14 +161,14 @@ def test_a_failing_case_has_the_cases_that_ran_at_the_same_time() -> None:
 def test_it_pauses_when_it_must_although_nothing_failed() -> None:
     pauses = iter([True])
 
-    assert run(Runs(), part("a1", "a2"), must_pause=lambda: next(pauses, False)) == [[]]
+    assert run(Runs(), group("a1", "a2"), must_pause=lambda: next(pauses, False)) == [[]]
 
 
 def test_nothing_begins_when_the_time_is_over() -> None:
     runs = Runs()
 
     with pytest.raises(OutOfTime):
-        run(runs, part("a1"), until=-math.inf)
+        run(runs, group("a1"), until=-math.inf)
 
     assert not runs.begun
 
@@ -178,7 +182,7 @@ def test_a_failure_is_kept_if_the_end_of_the_check_cuts_off_another_case() -> No
             return violated
 
     runs = CutOff(2, failing=frozenset({"b1"}))
-    cases = running(runs, part("a1"), part("b1", "b2", name="b"), width=2)
+    cases = running(runs, group("a1"), group("b1", "b2", name="b"), width=2)
 
     assert [one.case for one in next(cases)] == ["b1"]
     with pytest.raises(OutOfTime):
@@ -191,7 +195,7 @@ def test_an_error_of_a_case_is_raised() -> None:
         raise NotImplementedError
 
     with pytest.raises(NotImplementedError):
-        list(running(broken, part("a1")))
+        list(running(broken, group("a1")))
 
 
 def test_an_interrupt_stops_the_running_cases() -> None:
@@ -204,15 +208,15 @@ def test_an_interrupt_stops_the_running_cases() -> None:
         waited.append(stopped.wait(5))
 
     with pytest.raises(KeyboardInterrupt):
-        list(running(until_stopped, part("b1", name="b"), part("a1"), stop=stopped.set))
+        list(running(until_stopped, group("b1", name="b"), group("a1"), stop=stopped.set))
     assert waited == [True]
 
 
-# What a part spends
+# What a group spends
 
 
 def test_a_part_that_has_spent_its_limit_can_be_continued() -> None:
-    runs, cases = Runs(2), part(0, 1, 2, limit=3, in_parallel=False)
+    runs, cases = Runs(2), group(0, 1, 2, limit=3, is_parallel=False)
 
     run(runs, cases)
     assert runs.begun == [0, 1]
@@ -224,16 +228,16 @@ def test_a_part_that_has_spent_its_limit_can_be_continued() -> None:
 
 
 def test_the_cases_of_a_part_do_not_depend_on_what_runs_at_the_same_time() -> None:
-    def tried(*others: Part) -> int:
-        one = part(*range(40), limit=30)
+    def tried(*others: CaseGroup) -> int:
+        one = group(*range(40), limit=30)
         run(Runs(4), one, *others)
         return one.tried
 
-    assert tried() == tried(*(part(*range(100 * n, 100 * n + 20), name=str(n)) for n in range(1, 6)))
+    assert tried() == tried(*(group(*range(100 * n, 100 * n + 20), name=str(n)) for n in range(1, 6)))
 
 
 def test_a_batch_has_as_many_cases_as_its_limit_is_expected_to_bear() -> None:
-    cases, runs, sizes = part(*range(60), limit=0), Runs(4), []
+    cases, runs, sizes = group(*range(60), limit=0), Runs(4), []
     for requests in (8, 16, 32, 8):
         before = len(runs.begun)
         cases.limit += requests
@@ -244,7 +248,7 @@ def test_a_batch_has_as_many_cases_as_its_limit_is_expected_to_bear() -> None:
 
 
 def test_a_part_without_a_limit_begins_a_whole_batch() -> None:
-    cases = part(*range(60))
+    cases = group(*range(60))
 
     assert [cases.next_case(together=True) for _ in range(BATCH + 1)] == [*range(BATCH), None]
 
@@ -263,7 +267,7 @@ def large_creates() -> Iterator[LargeCreate]:
 
 
 def test_runs_count_in_a_share_so_that_large_creates_do_not_all_come_at_once() -> None:
-    cases, runs = part(*large_creates(), limit=16, in_parallel=False), Runs(0)
+    cases, runs = group(*large_creates(), limit=16, is_parallel=False), Runs(0)
 
     run(runs, cases)
     assert [one.number for one in runs.begun] == [0]

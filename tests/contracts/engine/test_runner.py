@@ -23,7 +23,7 @@ from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, MAX_UNSTABLE_IN_ALL
-from contracts.engine.parallel import Part
+from contracts.engine.parallel import CaseGroup
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import Search, run_alone
@@ -79,12 +79,12 @@ def world_of(reply: Reply) -> CheckContext:
 
 
 def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
-    return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), in_parallel=False, **more)
+    return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), is_parallel=False, **more)
 
 
 def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
     search = Search(world_of(reply))
-    search.run([Part(scenario(run, **more), iter(cases))])
+    search.run([CaseGroup(scenario(run, **more), iter(cases))])
     return search
 
 
@@ -123,7 +123,7 @@ def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unst
     def run(context: CaseContext, case: Case) -> None:
         context.require(next(holds, True), "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
-    search.run([Part(scenario(run), iter([{"a": 1}]))])
+    search.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
     assert not search.findings
     assert [(finding.stable, finding.fails) for finding in search.unstable] == [(False, False)]
@@ -134,7 +134,7 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
     answers = iter([404, 500])
     search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    search.run([Part(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))])
+    search.run([CaseGroup(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))])
 
     (finding,) = search.findings
     assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
@@ -157,12 +157,12 @@ def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_
     def each_time(context: CaseContext, case: Case) -> None:
         context.require(False, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
-    search.run([Part(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
+    search.run([CaseGroup(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
 
     assert (len(search.findings), len(search.unstable)) == (0, 1)
     assert [tried.count(number) > 1 for number in range(4)] == [False, True, True, False]  # the third is ignored
 
-    search.run([Part(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))])
+    search.run([CaseGroup(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))])
 
     assert [(finding.cause, finding.stable) for finding in search.findings] == [("a cause", True)]
     assert not search.unstable
@@ -178,7 +178,7 @@ def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
         context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
     for name in map(str, range(MAX_UNSTABLE_IN_ALL + 1)):
-        search.run([Part(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))])
+        search.run([CaseGroup(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))])
 
     assert [count > 1 for count in tried.values()] == [True] * MAX_UNSTABLE_IN_ALL + [False]
 
@@ -188,7 +188,7 @@ def test_an_answer_that_a_gateway_may_have_given_proves_nothing(status: int) -> 
     answers = iter([status])
     search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    search.run([Part(scenario(create), iter([{"body": {"count": 1}}]))])
+    search.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}]))])
 
     assert not search.findings
     assert [finding.intermittent for finding in search.unstable] == [False]
@@ -200,9 +200,9 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
         context.require(is_alone, "LIST-PAGE", "two at once", "one", "another", context.call("list_runs"))
 
     search = Search(world_of(lambda request: (200, PAGE)))
-    both = dataclasses.replace(scenario(run), in_parallel=True)
+    both = dataclasses.replace(scenario(run), is_parallel=True)
 
-    search.run([Part(both, iter([{"a": 1}, {"a": 2}]))])
+    search.run([CaseGroup(both, iter([{"a": 1}, {"a": 2}]))])
 
     assert [(finding.cause, finding.stable, finding.fails) for finding in search.findings] == [
         ("two at once", False, True)
@@ -214,7 +214,7 @@ def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
     answers = iter([500, 404, 404])
     search = Search(world_of(lambda request: (next(answers, 500), {"detail": "x"})))
 
-    search.run([Part(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))])
+    search.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))])
 
     assert [(finding.rule, finding.stable) for finding in search.findings] == [("NO-5XX", True)]
 
@@ -342,7 +342,7 @@ def test_a_scenario_stops_when_its_time_is_over() -> None:
     search = Search(world_of(lambda request: (200, PAGE)))
 
     with pytest.raises(OutOfTime):
-        search.run([Part(scenario(lambda context, case: None), iter([{"n": 1}]))], until=-math.inf)
+        search.run([CaseGroup(scenario(lambda context, case: None), iter([{"n": 1}]))], until=-math.inf)
 
     assert not search.tried
 
@@ -354,7 +354,7 @@ def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it
         run = scenario(lambda context, case: values.extend(context.placeholder(name) for name in names))
         target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt)
         search = Search(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
-        search.run([Part(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))])
+        search.run([CaseGroup(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))])
         return values
 
     first = made_up(1, "salt")
@@ -462,7 +462,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
         result: CallResult = context.send(request)
         context.judge_write(read_request("create_run", request.body), result)
 
-    search.run([Part(scenario(run), iter([{"a": 1}]))])
+    search.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
     assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
 
@@ -490,8 +490,8 @@ def test_a_leak_in_a_list_of_all_runs_is_reported_with_the_request_that_sent_the
 
     search = Search(world_of(reply))
     body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
-    search.run([Part(scenario(create), iter([{"body": body}]))])
-    search.run([Part(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    search.run([CaseGroup(scenario(create), iter([{"body": body}]))])
+    search.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
     (finding,) = search.findings
     assert finding.rule == "SECRET-LEAK"
@@ -508,8 +508,8 @@ def test_a_run_that_a_list_shows_wrong_is_reported_with_its_create() -> None:
         return (200, PAGE | {"items": [run]}) if request.method == "GET" else (201, {"created_runs": [run]})
 
     search = Search(world_of(reply))
-    search.run([Part(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
-    search.run([Part(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    search.run([CaseGroup(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
+    search.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
     (finding,) = search.findings
     assert (finding.rule, finding.got) == ("LIST-COMPLETE", "items.0.started_at 1700000000")
@@ -550,7 +550,7 @@ def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
             check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        search.run([Part(scenario(run), iter([{"a": 1}]))])
+        search.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
     assert [(finding.rule, finding.stable, finding.intermittent) for finding in search.findings] == [
         ("NO-5XX", False, True)
@@ -570,9 +570,9 @@ def test_all_that_fails_as_the_time_ends_is_kept() -> None:
             meeting.wait()
             check.deadline = 0.0
 
-    both = dataclasses.replace(scenario(run), in_parallel=True)
+    both = dataclasses.replace(scenario(run), is_parallel=True)
     with pytest.raises(OutOfTime):
-        search.run([Part(both, iter([{"operation": "list_runs"}, {"operation": "list_pools"}]))])
+        search.run([CaseGroup(both, iter([{"operation": "list_runs"}, {"operation": "list_pools"}]))])
 
     assert sorted(finding.cause for finding in search.findings) == ["a 5xx from list_pools", "a 5xx from list_runs"]
 
@@ -585,7 +585,7 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
         if case["sends"]:
             context.call("list_runs")
 
-    waiting = scenario(run, waits=True)
+    waiting = scenario(run, has_waits=True)
     check.deadline = 0.0
     search.waiting.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
 
@@ -609,7 +609,7 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
         assert may_end.wait(30)
         context.judge("READ-BACK", [Violation("READ-BACK", "it was hidden", "", "")], context.call("get_run", W))
 
-    waiting = scenario(run, waits=True)
+    waiting = scenario(run, has_waits=True)
     check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
     search.waiting.begin([(waiting, {})])
     while not search.waiting.have_failed:

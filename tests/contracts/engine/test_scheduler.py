@@ -18,7 +18,7 @@ from contracts.core.target import Target
 from contracts.engine import scheduler
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.parallel import Part
+from contracts.engine.parallel import CaseGroup
 from contracts.engine.results import OutOfTime
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import (
@@ -46,7 +46,7 @@ SHARE = FIRST_ROUND_REQUESTS
 
 
 class OneCaseEach:
-    """In the place of a search: of each part it runs one case in a round, and all that are left in the last one."""
+    """In the place of a search: of each group it runs one case in a round, and all that are left in the last one."""
 
     def __init__(self, *, out_of_time_at: str | None = None, requests_each: int = 1) -> None:
         self._requests_each = requests_each
@@ -70,19 +70,19 @@ class OneCaseEach:
     def collect_waiting(self, *, until: float = 0.0) -> None:
         self.settled_until = max(until, self.settled_until)
 
-    def run(self, parts: Sequence[Part], *, until: float, on_begin: Callable[[Part], None]) -> None:
-        for part in parts:
-            name = part.scenario.name
+    def run(self, groups: Sequence[CaseGroup], *, until: float, on_begin: Callable[[CaseGroup], None]) -> None:
+        for group in groups:
+            name = group.scenario.name
             if name == self._out_of_time_at:
                 raise OutOfTime
-            on_begin(part)
-            self.shares.append(part.limit - part.spent)
-            most = None if math.isinf(part.limit) else 1
-            cases = list(itertools.islice(part.cases, most))
+            on_begin(group)
+            self.shares.append(group.limit - group.spent)
+            most = None if math.isinf(group.limit) else 1
+            cases = list(itertools.islice(group.cases, most))
             self.done += [(name, case.count) for case in cases]
             self.tried[name] += len(cases)
-            part.spent += self._requests_each * len(cases)
-            part.has_ended = most is None or not cases
+            group.spent += self._requests_each * len(cases)
+            group.has_ended = most is None or not cases
 
     def run_generated(self, scenario: Scenario[Any], *, examples: int) -> None:
         self.explored.append(scenario.name)
@@ -122,9 +122,9 @@ def test_the_first_case_that_creates_many_runs_but_not_too_many_comes_in_the_thi
     assert search.done == [*few * 3, early, *few * 2, ("a", TOO_MANY_RUNS), early]
 
 
-def test_large_creates_of_priority_0_do_not_wait_whatever_comes_after_them() -> None:
+def test_large_creates_of_order_0_do_not_wait_whatever_comes_after_them() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("first", MANY, priority=0), scenario("second", FEW, MANY))
+    run_scheduler(search, scenario("first", MANY, order=0), scenario("second", FEW, MANY))
     assert search.done == [("first", MANY.count), ("second", 1), ("second", MANY.count)]
 
 
@@ -139,7 +139,7 @@ def test_all_that_is_left_is_done_in_the_last_round_and_many_runs_after_it() -> 
 def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     search = OneCaseEach(requests_each=0)
     run_scheduler(search, scenario("a", *[FEW] * 9))
-    of_many_runs = 4 * SHARE  # in the third round, the part with the first case that creates many runs begins
+    of_many_runs = 4 * SHARE  # in the third round, the group with the first case that creates many runs begins
     assert search.shares[:5] == [1 * SHARE, 3 * SHARE, 7 * SHARE, of_many_runs, 15 * SHARE]
 
 
@@ -164,24 +164,24 @@ def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:
 
 def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() -> None:
     search = OneCaseEach(requests_each=0)
-    run_scheduler(search, scenario("a", *[FEW] * 5, creates=False), scenario("b", *[FEW] * 5))
+    run_scheduler(search, scenario("a", *[FEW] * 5, has_creates=False), scenario("b", *[FEW] * 5))
     assert search.done.count(("a", 1)) == 5
     assert [name for name, _ in search.done[: -(5 - LAST_ROUND_OF_READS)]].count("a") == 5
 
 
-@pytest.mark.parametrize("more", [{}, {"creates": False}, {"priority": 8}, {"priority": 8, "creates": False}])
+@pytest.mark.parametrize("more", [{}, {"has_creates": False}, {"order": 8}, {"order": 8, "has_creates": False}])
 def test_no_case_is_left_after_the_last_round(more: dict[str, Any]) -> None:
     search = OneCaseEach()
     (progress,) = run_scheduler(search, scenario("a", *[FEW] * 9, *[MANY] * 3, **more))
     assert (progress.done, progress.finished) == (12, True)
 
 
-def test_scenarios_of_the_lowest_priority_come_before_the_cases_with_many_runs_and_those_with_last_at_the_end() -> None:
+def test_slow_scenarios_come_before_the_cases_with_many_runs_and_those_with_last_at_the_end() -> None:
     search = OneCaseEach()
     run_scheduler(
         search,
-        scenario("the last", FEW, last=True),
-        scenario("finds little", FEW, priority=8),
+        scenario("the last", FEW, is_last=True),
+        scenario("finds little", FEW, order=8),
         scenario("finds much", *[FEW] * LAST_ROUND, MANY),
     )
     done = [name for name, _ in search.done]
@@ -205,9 +205,9 @@ def test_each_case_is_made_once_also_to_count_those_that_were_not_reached() -> N
 def test_progress_counts_the_parts_that_have_ended() -> None:
     told: list[Progress] = []
     run_scheduler(
-        OneCaseEach(), scenario("a", FEW, priority=0), scenario("b", FEW, FEW), scenario("c", FEW), progress=told.append
+        OneCaseEach(), scenario("a", FEW, order=0), scenario("b", FEW, FEW), scenario("c", FEW), progress=told.append
     )
-    # Each scenario has a part with few runs, one with the first of many, and one with the others.
+    # Each scenario has a group with few runs, one with the first of many, and one with the others.
     assert (told[0].step, told[0].done, told[0].total) == ("a", 0, 9)
     assert (told[1].step, told[1].done) == ("b", 1)
     assert [each.done for each in told] == sorted(each.done for each in told)
@@ -216,7 +216,7 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
 
 def test_a_scenario_that_waits_runs_in_parallel_with_all_others() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, waits=True))
+    run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, has_waits=True))
     assert search.begun == [("waits", 1), ("waits", MANY.count)]
     assert search.done == [("sends", 1)]
 
@@ -226,7 +226,7 @@ def test_the_shards_of_a_check_have_each_case_once() -> None:
     done = []
     for number in (1, 2, 3):
         search = OneCaseEach()
-        run_scheduler(search, scenario("a", *cases), scenario("waits", *cases, waits=True), shard=(number, 3))
+        run_scheduler(search, scenario("a", *cases), scenario("waits", *cases, has_waits=True), shard=(number, 3))
         assert len(search.done) in {3, 4}
         done += search.done + search.begun
     assert sorted(done) == sorted([(name, case.count) for name in ("a", "waits") for case in cases])
@@ -235,7 +235,11 @@ def test_the_shards_of_a_check_have_each_case_once() -> None:
 def test_when_time_is_over_the_rest_is_reported_and_the_last_has_its_turn_still() -> None:
     search = OneCaseEach(out_of_time_at="b")
     progress = run_scheduler(
-        search, scenario("a", FEW), scenario("b", FEW), scenario("c", FEW, MANY), scenario("the last", FEW, last=True)
+        search,
+        scenario("a", FEW),
+        scenario("b", FEW),
+        scenario("c", FEW, MANY),
+        scenario("the last", FEW, is_last=True),
     )
     assert search.done == [("a", 1), ("the last", 1)]
     assert [(each.scenario, each.done, each.planned) for each in progress if not each.finished] == [
@@ -254,7 +258,7 @@ def test_generated_cases_leave_the_last_its_share_of_the_time(monkeypatch: pytes
             now[0] = 119.0
 
     search = Exploring()
-    scenarios = [*(scenario(name, FEW) for name in "abc"), scenario("end", FEW, last=True)]
+    scenarios = [*(scenario(name, FEW) for name in "abc"), scenario("end", FEW, is_last=True)]
     run_scheduler(search, *scenarios, deadline=120.0)
     assert search.explored == ["a"]
     assert search.done[-1] == ("end", 1)
@@ -263,5 +267,7 @@ def test_generated_cases_leave_the_last_its_share_of_the_time(monkeypatch: pytes
 def test_scenarios_that_wait_leave_the_last_its_share_of_the_time() -> None:
     search = OneCaseEach()
     deadline = time.monotonic() + 1000
-    run_scheduler(search, scenario("waits", FEW, waits=True), scenario("the last", FEW, last=True), deadline=deadline)
+    run_scheduler(
+        search, scenario("waits", FEW, has_waits=True), scenario("the last", FEW, is_last=True), deadline=deadline
+    )
     assert deadline - 10 < search.settled_until < deadline - 1
