@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import limits
-from contracts.data.case_order import batches
+from contracts.data.combining import batches
 
 NAMES: Final = (
     *("a", "a.txt", "A.TXT", "null", "0", "a" * 100 + ".txt", "b" * 251 + ".txt"),

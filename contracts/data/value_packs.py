@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from contracts.data import files, write_bodies
-from contracts.data.case_order import in_turn
+from contracts.data.combining import in_turn
 from contracts.data.json_values import nested, numbered
 from contracts.data.value_classes import KEYS, NUMBERS, STRUCTURES, TEXTS, Json, ValueClass
 from contracts.openapi.schemas import MAX_DEPTH, MAX_TEXT

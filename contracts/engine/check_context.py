@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Ids:
-    """Ids of one kind. `known` exist on the target; `accepts_made_up`: it accepts ids that do not exist too."""
+    """Ids of one kind. `known` exist on the target; `accepts_any_id`: it accepts ids that do not exist too."""
 
     known: tuple[str, ...] = ()
-    accepts_made_up: bool = False
+    accepts_any_id: bool = False
 
     @property
     def available(self) -> bool:
-        return self.accepts_made_up or bool(self.known)
+        return self.accepts_any_id or bool(self.known)
 
 
 @dataclass
@@ -78,7 +78,8 @@ class CheckContext:
 
     def __post_init__(self) -> None:
         made_up = self.made_up("check")
-        self.run_mark = made_up.letters(8)
+        self.search_prefix = made_up.letters(8)
+        """Every `search_word` of this check begins with it."""
         self.canaries = Canaries(made_up)
 
     @property
@@ -106,7 +107,7 @@ class CheckContext:
     def replaceable_ids(self) -> frozenset[str]:
         """Known ids of the kinds for which the target also accepts made-up ids."""
         kinds = (self.workflows, self.machines, self.pools, self.sessions)
-        return frozenset(one for ids in kinds if ids.accepts_made_up for one in ids.known)
+        return frozenset(one for ids in kinds if ids.accepts_any_id for one in ids.known)
 
     @property
     def base_request(self) -> dict[str, Any]:
@@ -158,12 +159,12 @@ class CheckContext:
                 None
             )
 
-    def marker(self, made_up: MadeUp) -> str:
+    def search_word(self, made_up: MadeUp) -> str:
         """Return a random word to search for. No other run contains the word or a part from its middle. On a live
-        target the guard's marker follows.
+        target the guard's ownership marker follows.
         """
-        word = f"{self.run_mark}{made_up.letters(6)}{made_up.number(100, 1000)}{made_up.letters(4)}"
-        return f"{word} {self.guard.marker}" if self.is_live else word
+        word = f"{self.search_prefix}{made_up.letters(6)}{made_up.number(100, 1000)}{made_up.letters(4)}"
+        return f"{word} {self.guard.ownership_marker}" if self.is_live else word
 
     @property
     def time_left(self) -> float:

@@ -85,7 +85,8 @@ class CaseContext:
 
         - `workflow`, `machine`, `pool`, `session`: an id that the target accepts; `own-session`: a session of this
           check; `uuid`: any id; `unknown`: an id of nothing, which may be in the path of a write
-        - `check-marker`: a text of this check, by which its runs are known; `marker`: a text to search for
+        - `check-marker`: the guard's ownership marker, by which runs of this check are known
+        - `marker`: a word to search for
         - `secret`, `secret-int`, `secret-real`, `secret-large`: sensitive values, which no answer may show
         - `number`, `key` (an idempotency key), `short` (a few letters)
 
@@ -99,7 +100,7 @@ class CaseContext:
                 # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
                 return (
                     self.made_up.uuid()
-                    if check.workflows.accepts_made_up
+                    if check.workflows.accepts_any_id
                     else self._id_of("workflow", check.workflows, index)
                 )
             case "machine":
@@ -107,13 +108,13 @@ class CaseContext:
             case "pool":
                 return self._id_of("pool", check.pools, index)
             case "session":
-                if check.sessions.accepts_made_up:
+                if check.sessions.accepts_any_id:
                     return check.guard.new_session() if check.is_live else self.made_up.uuid()
                 return self._id_of("session", check.sessions, index)
             case "own-session":
                 return check.guard.new_session()
             case "check-marker":
-                return check.guard.marker
+                return check.guard.ownership_marker
             case "uuid":
                 return self.made_up.uuid()
             case "unknown":
@@ -129,7 +130,7 @@ class CaseContext:
             case "secret-large":
                 return check.canaries.large_real()
             case "marker":
-                return check.marker(self.made_up)
+                return check.search_word(self.made_up)
             case "number":
                 return self.made_up.number(10**14, 10**15)
             case "key":
@@ -146,9 +147,9 @@ class CaseContext:
         return self._last_secret
 
     def _id_of(self, kind: str, ids: Ids, index: int) -> str:
-        if index < len(ids.known) and (index > 0 or not ids.accepts_made_up):
+        if index < len(ids.known) and (index > 0 or not ids.accepts_any_id):
             return ids.known[index]
-        if ids.accepts_made_up:
+        if ids.accepts_any_id:
             return self.made_up.uuid()
         if ids.known:
             raise Inconclusive(f"the case needs {counted(index + 1, kind)}, the check knows {len(ids.known)}")
@@ -399,7 +400,7 @@ class CaseContext:
             *((check.workflows, step.get("workflow_id")) for step in steps or ()),
         ]
         return any(
-            value is not None and value not in ids.known and (not ids.accepts_made_up or value in UNUSUAL_IDS)
+            value is not None and value not in ids.known and (not ids.accepts_any_id or value in UNUSUAL_IDS)
             for ids, value in named
         )
 

@@ -200,12 +200,12 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return
-        workflow = self._made_up_values.uuid() if check.workflows.accepts_made_up else check.workflows.known[0]
+        workflow = self._made_up_values.uuid() if check.workflows.accepts_any_id else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
         check.machines = self._accepted_ids(check.machines, plain, "machine_id")
         check.pools = self._accepted_ids(check.pools, plain, "pool_ids")
         check.sessions = self._accepted_ids(check.sessions, plain, "session_id")
-        if not check.sessions.accepts_made_up:
+        if not check.sessions.accepts_any_id:
             answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
             run = None if answer is None else _first_run(answer)
             if run is not None and is_uuid(run.get("session_id")):
@@ -228,7 +228,7 @@ class _Discovery:
             return self._accepts(plain | {field: [one] if field == "pool_ids" else one})
 
         if accepts_id(self._made_up_values.uuid()):
-            return Ids(ids.known, accepts_made_up=True)
+            return Ids(ids.known, accepts_any_id=True)
         good = filter(accepts_id, ids.known[:8])
         return Ids(tuple(islice(good, 3)))
 
@@ -343,7 +343,7 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return list(self._listed("list_run_attachments")[:1])
-        workflow = self._made_up_values.uuid() if check.workflows.accepts_made_up else check.workflows.known[0]
+        workflow = self._made_up_values.uuid() if check.workflows.accepts_any_id else check.workflows.known[0]
         body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         answer = self._send(request_for("bulk_create_runs", body=body))
         run = None if answer is None else _first_run(answer)

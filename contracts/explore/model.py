@@ -117,7 +117,7 @@ class Model:
 
     def _organisation(self, is_second: bool) -> int:
         """Return 1 for the second organisation, only if it can create: it may not have the workflows of the first."""
-        return int(is_second and self.context.check.has_second and self.context.check.workflows.accepts_made_up)
+        return int(is_second and self.context.check.has_second and self.context.check.workflows.accepts_any_id)
 
     def _within_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body whose run still matches the filter by which all runs are listed."""

@@ -119,7 +119,7 @@ def _plan(check: CheckContext) -> tuple[SchemaPlan, list[Exchange]]:
     in_bodies = {"workflow_id": check.workflows} | optional_ids(check)
     plan = SchemaPlan(
         secret=check.canaries.text(0),
-        known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.accepts_made_up},
+        known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.accepts_any_id},
         paths={name: list(ids[:3]) for name, ids in check.known_ids.items()}
         | {"run_id": runs, "attachment_id": attachments},
         unknown=unknown,

@@ -72,7 +72,7 @@ class Guard:
     ) -> None:
         self.target = target
         self._bounds = bounds
-        self.marker: Final = f"contracts-{secrets.token_hex(8)}"
+        self.ownership_marker: Final = f"contracts-{secrets.token_hex(8)}"
         """A unique text: a run with it in its input values or session alias is proven to belong to this check."""
         self._clock = clock or Clock()
         self._journal_dir = journal_dir
@@ -105,7 +105,7 @@ class Guard:
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
         drop_stale_loopback_journals(directory, self._started_at)
-        self._journal = Journal.create(directory, self.target, self.marker, self._started_at)
+        self._journal = Journal.create(directory, self.target, self.ownership_marker, self._started_at)
         self._is_open = True
         self._gate = Gate(
             self.target,

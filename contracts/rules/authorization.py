@@ -11,7 +11,7 @@ from typing import Any, Final
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.data import batches, file, in_turn, in_turn_by_kind, write_bodies
-from contracts.data.case_order import covering
+from contracts.data.combining import covering
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations

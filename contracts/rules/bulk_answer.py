@@ -160,7 +160,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
     """Return the features of a create, without those that need ids of a kind that the target does not have."""
     found = with_available_ids(check, write_bodies.CREATE_FEATURES[operation])
-    if not check.pools.accepts_made_up and len(check.pools.known) < 2 and "pool_ids" in found:
+    if not check.pools.accepts_any_id and len(check.pools.known) < 2 and "pool_ids" in found:
         found["pool_ids"] = found["pool_ids"][:1]
     return found
 
@@ -251,7 +251,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
         for count in limits.few(3, 101):
             yield _case("bulk_create_runs", count=count, file_inputs=some)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
-        if check.pools.accepts_made_up:
+        if check.pools.accepts_any_id:
             yield _case("bulk_create_runs", pool_ids=keys, count=2, read=True)
     for size in (2, 10, 50, 100, 256, 1000):
         yield _case(

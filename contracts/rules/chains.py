@@ -189,7 +189,7 @@ def _step(index: int, *names: str, workflow: int | None = None) -> dict[str, Any
 
 
 def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
-    workflows = limits.MAX_COUNT if check.workflows.accepts_made_up else max(1, len(check.workflows.known))
+    workflows = limits.MAX_COUNT if check.workflows.accepts_any_id else max(1, len(check.workflows.known))
     names = tuple(write_bodies.STEP_FEATURES)
 
     def steps_of(*features: Sequence[str]) -> list[dict[str, Any]]:

@@ -50,23 +50,23 @@ def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
 def _creates(context: CaseContext, width: int) -> None:
     """Send different creates of both organisations, each with its own values. All that succeed are listed."""
     check = context.check
-    created = IsolatedRuns(("search", check.marker(context.made_up)))
+    created = IsolatedRuns(("search", check.search_word(context.made_up)))
     operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
     requests = []
     for number in range(width):
         operation = operations[number % len(operations)]
-        marker = context.check.marker(context.made_up)
+        word = context.check.search_word(context.made_up)
         body = {
             "workflow_id": context.placeholder(f"workflow:{number}")
-            if check.workflows.accepts_made_up
+            if check.workflows.accepts_any_id
             else "«workflow»",
-            "input_values": {"marker": marker, "number": number, "together": created.filter[1]},
-            "session_alias": marker,
-            "file_inputs": [file(f"{number}.txt", marker.encode())],
+            "input_values": {"marker": word, "number": number, "together": created.filter[1]},
+            "session_alias": word,
+            "file_inputs": [file(f"{number}.txt", word.encode())],
         }
         if operation == "bulk_create_runs":
             body["count"] = 1 + number % 3
-        is_second = check.has_second and check.workflows.accepts_made_up and number // len(operations) % 2 == 1
+        is_second = check.has_second and check.workflows.accepts_any_id and number // len(operations) % 2 == 1
         requests.append(request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN))
     for request, result in zip(requests, _send(context, requests), strict=True):
         written = context.judge_write(read_request(result.operation or "", request.body), result)
@@ -78,10 +78,10 @@ def _creates(context: CaseContext, width: int) -> None:
 
 def _lists_during_a_create(context: CaseContext, width: int) -> None:
     """A list during a create shows all of its runs or none, since they are made in one transaction."""
-    marker, count = context.check.marker(context.made_up), LARGE_CREATE
-    body = {"workflow_id": "«workflow»", "count": count, "input_values": {"marker": marker}}
+    word, count = context.check.search_word(context.made_up), LARGE_CREATE
+    body = {"workflow_id": "«workflow»", "count": count, "input_values": {"marker": word}}
     create = request_for("bulk_create_runs", body=context.fill(body))
-    query = [("search", marker), ("limit", "1"), NEWEST_FIRST]
+    query = [("search", word), ("limit", "1"), NEWEST_FIRST]
     created, *lists = _send(context, [create, *[request_for("list_runs", query=query)] * width])
     if not created.accepted:
         raise Inconclusive(f"a bulk create answers {created.status}")
@@ -215,7 +215,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
 
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
     """Each answer is about the run that was asked for, and none shows a run of the other organisation."""
-    if not (context.check.has_second and context.check.workflows.accepts_made_up):
+    if not (context.check.has_second and context.check.workflows.accepts_any_id):
         raise Inconclusive("no second token was given")
     own = {TOKEN: _new_run(context), SECOND_TOKEN: _new_run(context, token=SECOND_TOKEN)}
     tokens = [TOKEN, SECOND_TOKEN] * max(1, width // 2)

@@ -125,8 +125,8 @@ def not_listed(run: TrackedRun, *, widely: bool) -> None:
 @in_turn_by_kind
 def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
     files = [file(), file("b.txt", b"b")]
-    session = {"session_id": "«session»"} if check.sessions.accepts_made_up else {"start_session": True}
-    machine = {"machine_id": "«machine»"} if check.machines.accepts_made_up else {}
+    session = {"session_id": "«session»"} if check.sessions.accepts_any_id else {"start_session": True}
+    machine = {"machine_id": "«machine»"} if check.machines.accepts_any_id else {}
     may_cancel = check.offers("update_run")
     yield DeleteCase(widely=True)
     cancelled = (CANCEL, DELETE) if may_cancel else (DELETE,)

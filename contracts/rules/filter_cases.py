@@ -8,7 +8,7 @@ from typing import Any, Final
 from contracts.core.findings import Rule
 from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
-from contracts.data.case_order import covering
+from contracts.data.combining import covering
 from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
 from contracts.rules.filters import (
@@ -50,11 +50,11 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
     for number in range(size):
         word = {"who": f"«marker:{number}»", "deep": {"list": [1, {"at": f"Deep«marker:{number + 20}»End"}]}}
         body: dict[str, Any] = {"count": 1 + number % 3, "input_values": word}
-        if number % 2 and check.machines.available and (check.machines.accepts_made_up or number == 1):
-            body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_made_up else "«machine»"
-        if number % 3 == 2 and check.sessions.accepts_made_up and isolating_filter(check) != "session_id":
+        if number % 2 and check.machines.available and (check.machines.accepts_any_id or number == 1):
+            body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_any_id else "«machine»"
+        if number % 3 == 2 and check.sessions.accepts_any_id and isolating_filter(check) != "session_id":
             body["session_id"] = f"«session:{number % 2}»"
-        if number % 4 == 3 and (check.workflows.accepts_made_up or len(check.workflows.known) > 1):
+        if number % 4 == 3 and (check.workflows.accepts_any_id or len(check.workflows.known) > 1):
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
     if check.pools.known:
@@ -171,7 +171,7 @@ def _broad_first(queries: Iterable[Sequence[Filter]]) -> list[Sequence[Filter]]:
 
 def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     creates = _different_creates(check, 6)
-    everything = [Filter("search", check.run_mark, way=way) for way in ("plain", "upper")]
+    everything = [Filter("search", check.search_prefix, way=way) for way in ("plain", "upper")]
     if isolating_filter(check) == "search":
         everything = []  # the runs of all cases have that word
     queries = _broad_first(in_turn([([one] for one in _filters_alone()), _searches(check)]))
@@ -201,8 +201,8 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield combinations of filters without the isolating filter: every pair, and some larger ones."""
     isolates = {
         "search": True,
-        "workflow_id": check.workflows.accepts_made_up,
-        "session_id": check.sessions.accepts_made_up,
+        "workflow_id": check.workflows.accepts_any_id,
+        "session_id": check.sessions.accepts_any_id,
     }
     pairs, larger = (
         [
@@ -248,12 +248,12 @@ _WORD: Final = "«marker:1»"
 def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield filters over many runs: every match must be listed, and nothing else, in pages of any size."""
     few: dict[str, Any] = {"count": 2, "input_values": {"who": "«marker:2»"}}
-    if check.machines.accepts_made_up:
+    if check.machines.accepts_any_id:
         few["machine_id"] = "«machine:5»"
     queries = [[Filter("search", "«marker:1»")], [Filter("search", "«marker:2»")]]
     queries += [[Filter(name, create=1)] for name in ("created_at_from", "created_at_to")]
     session = {}
-    if check.sessions.accepts_made_up and isolating_filter(check) != "session_id":
+    if check.sessions.accepts_any_id and isolating_filter(check) != "session_id":
         session = {"session_id": "«session:5»"}
         queries.append([Filter("session_id", create=2)])
     for count, limits in (

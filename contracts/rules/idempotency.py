@@ -136,8 +136,8 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
     """For each placeholder whose value only runs of this case have, yield a list by it, and the runs that have it."""
     check = context.check
     fields = {"marker": "search"}
-    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_made_up else {}
-    fields |= {"session": "session_id"} if check.sessions.accepts_made_up else {}
+    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_any_id else {}
+    fields |= {"session": "session_id"} if check.sessions.accepts_any_id else {}
     for name in names:
         field = fields.get(name.partition(":")[0])
         if field is not None and name in context.placeholders and check.offers("list_runs"):

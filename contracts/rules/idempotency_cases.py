@@ -264,7 +264,7 @@ def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str,
     """
     bare, ids = write_bodies.minimal(operation), optional_ids(check) | {"workflow_id": check.workflows}
     names = [name for name in body_properties(operation) if name in _PAIRS]
-    names = [name for name in names if name not in ids or ids[name].accepts_made_up]
+    names = [name for name in names if name not in ids or ids[name].accepts_any_id]
     for name in names:
         step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 5
         for pair in _PAIRS[name][_WRITES.index(operation) % step :: step]:

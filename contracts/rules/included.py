@@ -150,7 +150,7 @@ def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, 
 
 def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
     workflows = check.workflows.known[:2]
-    if not workflows and check.workflows.accepts_made_up:
+    if not workflows and check.workflows.accepts_any_id:
         workflows = ("«workflow»",)
     if workflows:
         yield IncludeCase(workflows)

@@ -58,9 +58,9 @@ _DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_ses
 
 def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
     """Return the name of a filter: not by session if fields of the case (`varied`) depend on the session."""
-    if check.workflows.accepts_made_up:
+    if check.workflows.accepts_any_id:
         return "workflow_id"
-    is_free = check.sessions.accepts_made_up and _DEPEND_ON_SESSION.isdisjoint(varied)
+    is_free = check.sessions.accepts_any_id and _DEPEND_ON_SESSION.isdisjoint(varied)
     return "session_id" if is_free else "search"
 
 

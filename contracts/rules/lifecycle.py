@@ -353,7 +353,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield LifecycleCase(secret, 40)
     yield LifecycleCase(session, 4, change="retry ended")
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
-    if check.sessions.accepts_made_up:
+    if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)
     if check.machines.available:
         yield LifecycleCase({"machine_id": "«machine»"}, 3)
@@ -361,7 +361,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase({"session_alias": "x", "release_session_after": True}, 4, is_single=True)
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
         yield LifecycleCase(session, is_single=True, runs_after=3)
-        if check.sessions.accepts_made_up:
+        if check.sessions.accepts_any_id:
             # Enough that some wait, also if the first ones end while the last ones are created.
             yield LifecycleCase({"session_id": "«session»"}, 8, is_single=True)
     if check.offers("retry_run", "update_run"):

@@ -113,7 +113,7 @@ def resource_pages(context: CaseContext, listing: str) -> Iterator[CallResult]:
 
 def their_workflow(context: CaseContext) -> str:
     """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
-    if context.check.workflows.accepts_made_up:
+    if context.check.workflows.accepts_any_id:
         return str(context.placeholder("workflow"))
     if "their-workflow" not in context.placeholders:
         result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)

@@ -66,7 +66,7 @@ _SMALLER_VALUES: Final[dict[str, Any]] = {
 def _values_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
     found = features_of(check, operation)
     more: dict[str, Any] = dict(_FRAGILE_VALUES)
-    if check.pools.accepts_made_up:
+    if check.pools.accepts_any_id:
         more["pool_ids"] = [f"«pool:{index}»" for index in range(12)]
     return {name: (*values, more[name]) if name in more else values for name, values in found.items()}
 
@@ -150,8 +150,8 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
         yield plain.with_events(*again, each=True)
         yield plain.with_events(Event("update", {"input_values": {"a": 1}}), widely=True)
     for kind, ids in (("machine", check.machines), ("session", check.sessions)):
-        if ids.accepts_made_up or len(ids.known) > 1:
-            one, other = (f"«{kind}:10»", f"«{kind}:11»") if ids.accepts_made_up else (f"«{kind}»", f"«{kind}:1»")
+        if ids.accepts_any_id or len(ids.known) > 1:
+            one, other = (f"«{kind}:10»", f"«{kind}:11»") if ids.accepts_any_id else (f"«{kind}»", f"«{kind}:1»")
             for new in (other, one):
                 moved = ConsistencyCase(operation, {f"{kind}_id": one})
                 yield moved.with_events(CANCEL, Event("retry", {f"{kind}_id": new}), widely=True)

@@ -245,7 +245,7 @@ def _other_forms_of_ids(operation: str) -> Iterator[AmbiguousCase]:
 def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
     """Generate create bodies with any combination of fields, and mutate one value."""
     creates = [operation for operation in CREATES_OF_RUNS if check.offers(operation)]
-    available = frozenset(name for name, ids in optional_ids(check).items() if ids.accepts_made_up)
+    available = frozenset(name for name, ids in optional_ids(check).items() if ids.accepts_any_id)
 
     @st.composite
     def broken(draw: st.DrawFn) -> CreateCase:

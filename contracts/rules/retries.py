@@ -157,7 +157,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     files = [file(), file("b.txt")]
     new_file = {"file_inputs": [file("new.txt", b"new")]}
     yield retry_case(new_file, fields={"file_inputs": files}, count=2)
-    if check.sessions.accepts_made_up:
+    if check.sessions.accepts_any_id:
         session = {"session_id": "«session»"}
         yield retry_case(filled=filled, fields=session, count=3, index=1)
         yield retry_case({"reuse_session": False}, fields=session)

@@ -14,7 +14,7 @@ from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.core.statuses import TERMINAL
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.case_order import in_turn, in_turn_by_kind, objects
+from contracts.data.combining import batched_objects, in_turn, in_turn_by_kind
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
@@ -445,7 +445,7 @@ def alias_cases(check: CheckContext) -> Iterator[AliasesCase]:
     operations = [operation for operation, _ in _offered_writes(check) if operation != "create_run_chain"]
     bare = [write_bodies.minimal(operation, count=3) for operation in operations]
     for operation, body in zip(operations, bare, strict=True):
-        for secrets in objects(_ALIASED, len(_ALIASED)):
+        for secrets in batched_objects(_ALIASED, len(_ALIASED)):
             yield AliasesCase(operation, body | {"sensitive_input_values": secrets})
     for secrets, operation, body in zip(
         _aliased_secrets(), itertools.cycle(operations), itertools.cycle(bare), strict=False
@@ -456,7 +456,7 @@ def alias_cases(check: CheckContext) -> Iterator[AliasesCase]:
 def _aliased_secrets() -> Iterator[dict[str, Any]]:
     for value in _ALIASED:
         yield {"key": value}
-    groups: list[Iterable[str]] = [keys.values() for keys in objects(ALL_KEYS, 8)]
+    groups: list[Iterable[str]] = [keys.values() for keys in batched_objects(ALL_KEYS, 8)]
     groups += [("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")]
     groups += [[f"key{index}" for index in range(size)] for size in (2, 10, 33, 100, 256, 1000)]
     yield from ({key: f"«secret:{index}»" for index, key in enumerate(keys)} for keys in groups)

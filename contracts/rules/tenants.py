@@ -99,7 +99,7 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
     if token == TOKEN and operation == "bulk_create_runs":
         created = context.some_runs(case.count, **fields)
         return created.runs[-1], created.result
-    if token == SECOND_TOKEN and not context.check.workflows.accepts_made_up:
+    if token == SECOND_TOKEN and not context.check.workflows.accepts_any_id:
         context.placeholders["workflow"] = their_workflow(context)
         context.placeholders["workflow:0"] = their_workflow(context)
     result = context.call(operation, body=context.fill(write_bodies.minimal(operation)) | fields, token=token)
@@ -335,7 +335,7 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     if not check.has_second:
         return
     inputs = {"input_values": {"marker": "«marker»"}}
-    session = {"session_id": "«session»"} if check.sessions.accepts_made_up else {"start_session": True}
+    session = {"session_id": "«session»"} if check.sessions.accepts_any_id else {"start_session": True}
     files = {"file_inputs": [file(), file("b.txt")]}
     machine = {"machine_id": "«machine»"} if check.machines.available else {}
     everything = {"sensitive_input_values": {"pin": "«secret»"}, "start_session": True} | machine

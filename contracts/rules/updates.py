@@ -95,7 +95,7 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     for fields in (
         {"machine_id": "«machine»"} if check.machines.available else {},
         {"pool_ids": ["«pool:0»"]} if check.pools.available else {},
-        {"session_id": "«session»"} if check.sessions.accepts_made_up else {},
+        {"session_id": "«session»"} if check.sessions.accepts_any_id else {},
     ):
         if fields:
             yield update_case(*singles[:4], {"status": "cancelled"}, is_cancelled=False, fields=fields, count=2)

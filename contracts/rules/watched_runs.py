@@ -44,7 +44,7 @@ class WatchedRuns:
         run = self.runs[0].known.view
         if self.in_session and run.get("session_id"):
             return [("session_id", run["session_id"]), ("limit", "1000")]
-        if self.context.check.workflows.accepts_made_up:
+        if self.context.check.workflows.accepts_any_id:
             return [("workflow_id", run["workflow_id"]), ("limit", "1000")]
         return None
 

@@ -113,7 +113,7 @@ def with_available_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str
 def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body or features without the ids of kinds for which the target accepts only existing ids."""
     kinds = optional_ids(check)
-    return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_made_up}
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_any_id}
 
 
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
@@ -213,8 +213,8 @@ def own_run_filters(context: CaseContext) -> dict[str, str]:
     """Return list filters, by parameter name, that only runs created by this case match."""
     check = context.check
     names = {
-        "workflow_id": check.workflows.accepts_made_up and "workflow",
-        "session_id": check.sessions.accepts_made_up and "session",
+        "workflow_id": check.workflows.accepts_any_id and "workflow",
+        "session_id": check.sessions.accepts_any_id and "session",
     }
     return {
         field: context.placeholder(name)

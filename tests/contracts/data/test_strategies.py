@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.data import (
-    case_order,
+    combining,
     files,
     json_values,
     mutations,
@@ -89,18 +89,18 @@ def test_a_wrong_item_is_tried_in_several_places_of_a_long_list() -> None:
 def test_the_first_of_each_kind_come_first() -> None:
     kinds = (iter([{"n": number} for number in numbers]) for numbers in ((1, 2, 3), (), (10,), (20, 21)))
 
-    assert [case["n"] for case in case_order.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
+    assert [case["n"] for case in combining.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
 
 
 def test_batches_hold_all_items_once_and_are_not_too_large() -> None:
     items = [*range(30), "x" * 5000]
 
-    batches = list(case_order.batches(items, 8, max_bytes=1000))
+    batches = list(combining.batches(items, 8, max_bytes=1000))
 
     assert [value for batch in batches for value in batch] == items
     assert max(map(len, batches)) == 8
     assert batches[-1] == ["x" * 5000]
-    assert [list(one.values()) for one in case_order.objects(items, 8)] == list(case_order.batches(items, 8))
+    assert [list(one.values()) for one in combining.batched_objects(items, 8)] == list(combining.batches(items, 8))
 
 
 @pytest.mark.parametrize("kind", ["object", "list", "mixed"])
@@ -226,7 +226,7 @@ def _sample(value: Any) -> Any:
 def test_covering_items_have_every_value_of_every_key_in_order_and_are_few() -> None:
     items = list(itertools.product("abcd", range(6)))
 
-    covering = list(case_order.covering(items, lambda item: item[0], lambda item: item[1]))
+    covering = list(combining.covering(items, lambda item: item[0], lambda item: item[1]))
 
     assert {letter for letter, _ in covering} == set("abcd")
     assert {number for _, number in covering} == set(range(6))
@@ -240,7 +240,7 @@ def test_cases_of_several_operations_come_in_turn() -> None:
         operation: str
         number: int
 
-    @case_order.in_turn_by_kind
+    @combining.in_turn_by_kind
     def cases(count: int) -> Iterator[One]:
         """Of an operation."""
         yield from (One("a", number) for number in range(count))
@@ -260,7 +260,7 @@ def test_the_first_cases_of_an_operation_are_of_many_kinds() -> None:
 
     update, retry = SimpleNamespace(kind="update"), SimpleNamespace(kind="retry")
 
-    @case_order.in_turn_by_kind
+    @combining.in_turn_by_kind
     def cases(count: int) -> Iterator[One]:
         yield from (One("a", number) for number in range(count))
         yield One("a", 10, is_deleted=True)
@@ -271,7 +271,7 @@ def test_the_first_cases_of_an_operation_are_of_many_kinds() -> None:
 
 
 def test_rows_have_every_value_of_every_member() -> None:
-    assert list(case_order.rows({"a": (1, 2, 3), "b": ("x", "y"), "c": (None,)})) == [
+    assert list(combining.rows({"a": (1, 2, 3), "b": ("x", "y"), "c": (None,)})) == [
         {"a": 1, "b": "x", "c": None},
         {"a": 2, "b": "y", "c": None},
         {"a": 3, "b": "x", "c": None},

@@ -41,7 +41,7 @@ def known(url: str, max_time_s: float = 15, **settings: Any) -> CheckContext:
 def test_a_healthy_server_takes_made_up_ids_and_offers_everything() -> None:
     context = found()
 
-    assert all(ids.accepts_made_up for ids in (context.workflows, context.machines, context.pools, context.sessions))
+    assert all(ids.accepts_any_id for ids in (context.workflows, context.machines, context.pools, context.sessions))
     assert context.workflows.known
     assert context.machines.known
     assert not context.not_offered
@@ -73,7 +73,7 @@ class ListsForbidden(Standin):
 
 
 def test_a_token_that_may_do_something_else_is_not_refused() -> None:
-    assert found(ListsForbidden, second_token=None).workflows.accepts_made_up
+    assert found(ListsForbidden, second_token=None).workflows.accepts_any_id
 
 
 class CreatesForbidden(Standin):
@@ -146,8 +146,8 @@ def test_ids_of_the_options_are_used_though_made_up_ones_are_accepted() -> None:
         context = known(url, workflow_id=W, machine_id=M, pool_id=UNKNOWN)
 
         assert {run["workflow_id"] for run in client.get("/v1/runs?limit=1000").json()["items"]} == {W}
-    assert not any(ids.accepts_made_up for ids in (context.workflows, context.machines, context.pools))
-    assert context.sessions.accepts_made_up
+    assert not any(ids.accepts_any_id for ids in (context.workflows, context.machines, context.pools))
+    assert context.sessions.accepts_any_id
 
 
 class FirstWorkflowNeedsInputs(Standin):
@@ -162,7 +162,7 @@ def test_where_no_workflow_can_be_made_up_those_that_need_no_inputs_are_used() -
 
     context = found(FirstWorkflowNeedsInputs, "unknown_workflow_refused")
 
-    assert not context.workflows.accepts_made_up
+    assert not context.workflows.accepts_any_id
     assert context.workflows.known == every[1:]
 
 
@@ -198,13 +198,13 @@ def test_a_create_that_reports_no_run_is_left_to_the_rules() -> None:
     context = found(CreatesTellNothing)
 
     assert context.first_run is None
-    assert context.workflows.accepts_made_up
+    assert context.workflows.accepts_any_id
 
 
 def test_where_no_id_can_be_made_up_known_ones_and_a_session_of_its_own_are_used() -> None:
     context = found(None, *NO_ID)
 
-    assert not any(ids.accepts_made_up for ids in (context.machines, context.pools, context.sessions))
+    assert not any(ids.accepts_any_id for ids in (context.machines, context.pools, context.sessions))
     assert context.machines.available
     assert context.pools.available
     (session,) = context.sessions.known

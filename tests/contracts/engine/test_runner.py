@@ -72,7 +72,7 @@ class Server:
 
 
 def world_of(reply: Reply) -> CheckContext:
-    some = Ids(accepts_made_up=True)
+    some = Ids(accepts_any_id=True)
     server: Any = Server(reply)
     target = Target("http://127.0.0.1:9", "token")
     return CheckContext(target, server, math.inf, workflows=some, machines=some, pools=some, sessions=some)

@@ -99,7 +99,7 @@ def run_scheduler(
     deadline: float = math.inf,
     progress: Callable[[Progress], None] = lambda step: None,
 ) -> list[ScenarioProgress]:
-    some = Ids(accepts_made_up=True)
+    some = Ids(accepts_any_id=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
     check = CheckContext(target, guard, deadline, workflows=some, machines=some, pools=some, sessions=some)

@@ -38,7 +38,7 @@ NOT_FOUND = {"detail": "Run not found"}
 def check(tmp_path: Path) -> CheckContext:
     target = Target("http://127.0.0.1:9", "token", "other-token", allow_writes=True)
     check = CheckContext(target, Guard(target, journal_dir=tmp_path), deadline=math.inf)
-    check.workflows.accepts_made_up = True
+    check.workflows.accepts_any_id = True
     return check
 
 
@@ -247,7 +247,7 @@ def told_again(defect: str | None, case: RecordedCase, folder: Path) -> tuple[st
         target = Target(url, "standin-token-one", "standin-token-two", allow_writes=True)
         with Guard(target, journal_dir=folder) as guard:
             check = CheckContext(target, guard, deadline=math.inf)
-            check.workflows.accepts_made_up = True
+            check.workflows.accepts_any_id = True
             context = CaseContext(check)
             try:
                 run_recorded(context, case)

@@ -205,7 +205,7 @@ def cut_after_creating(server: StandIn) -> None:
 def test_runs_of_a_cut_create_are_found_by_the_marker_and_cleaned_up(live_guard: Guard, server: StandIn) -> None:
     theirs = server.add_run(input_values={"a": "b"})
     cut_after_creating(server)
-    marked = bulk(3, input_values={"deep": [{"er": live_guard.marker}]})
+    marked = bulk(3, input_values={"deep": [{"er": live_guard.ownership_marker}]})
     with pytest.raises(NoAnswer):
         live_guard.send(marked)
     assert len(server.runs) == 4
@@ -339,7 +339,7 @@ def test_where_the_search_is_not_understood_the_marker_is_found_in_the_list(live
     cutting = server.meddle
     server.meddle = lambda received: NOT_FOUND if "search=" in received.target else cutting(received)
     with pytest.raises(NoAnswer):
-        live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
+        live_guard.send(bulk(2, input_values={"m": live_guard.ownership_marker}))
     assert live_guard.clean_up() == 0
     assert server.runs == {}
 
@@ -352,7 +352,7 @@ def test_a_search_that_finds_everything_deletes_nothing_of_others(live_guard: Gu
         return Reply(200, found) if "search=" in received.target or "session_id=" in received.target else None
 
     server.meddle = finds_all
-    live_guard.send(bulk(1, input_values={"m": live_guard.marker}, session_id=live_guard.new_session()))
+    live_guard.send(bulk(1, input_values={"m": live_guard.ownership_marker}, session_id=live_guard.new_session()))
     assert live_guard.clean_up() == 0
     assert set(server.runs) == theirs
 
@@ -365,7 +365,7 @@ def test_runs_of_a_refused_create_are_found_by_the_marker(live_guard: Guard, ser
         return Reply(422, {"detail": []})
 
     server.meddle = refuses_and_creates
-    live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
+    live_guard.send(bulk(2, input_values={"m": live_guard.ownership_marker}))
     assert live_guard.clean_up() == 0
     assert server.runs == {}
 

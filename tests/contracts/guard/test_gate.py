@@ -112,7 +112,7 @@ def test_ids_that_a_broken_server_might_take_for_other_runs_do_not_pass_on_a_liv
 def test_harmless_texts_and_texts_with_made_up_ids_pass_on_a_live_target(live_guard: Guard) -> None:
     unknown = "not-an-id-of-anything"
     live_guard.allow_unknown(unknown)
-    for odd in ("not-a-uuid", f"{live_guard.marker}-x", unknown + "x"):
+    for odd in ("not-a-uuid", f"{live_guard.ownership_marker}-x", unknown + "x"):
         assert live_guard.send(get(f"/v1/runs/{odd}", method="DELETE")).answer.status == 422
 
 
@@ -269,7 +269,7 @@ def test_ids_of_older_runs_in_the_answer_to_a_create_are_not_taken_for_the_check
     old = server.add_run(created_at="2023-11-07T05:31:56Z")
     naive = server.add_run(created_at="2023-11-07T05:31:56")
     undated = server.add_run(created_at="once upon a time")
-    marked = server.add_run(created_at="2023-11-07T05:31:56Z", input_values={"m": live_guard.marker})
+    marked = server.add_run(created_at="2023-11-07T05:31:56Z", input_values={"m": live_guard.ownership_marker})
     told = {"created_runs": [server.runs[each] for each in (old, naive, undated, marked)]}
     server.meddle = lambda received: Reply(201, told) if received.method == "POST" else None
     live_guard.send(bulk(4))

@@ -41,9 +41,9 @@ CHECK = textwrap.dedent(
     url, directory, profile, marked = sys.argv[1:]
     target = Target(url, token="{FIRST}", second_token="{SECOND}", profile=profile, clean_up=True)
     with Guard(target, journal_dir=Path(directory)) as guard:
-        guard.send(bulk(2, input_values={"m": guard.marker}))
+        guard.send(bulk(2, input_values={"m": guard.ownership_marker}))
         print("made", flush=True)
-        values = {"m": guard.marker} if marked == "marked" else {"same": "for all"}
+        values = {"m": guard.ownership_marker} if marked == "marked" else {"same": "for all"}
         guard.send(bulk(3, input_values=values))
         print("made more", flush=True)
         sys.stdin.read()
@@ -185,7 +185,7 @@ def test_the_intent_is_on_disk_before_the_create_is_sent_and_the_ids_before_its_
         return None
 
     server.meddle = look
-    exchange = live_guard.send(bulk(2, input_values={"m": live_guard.marker, "card": "4111-1111"}))
+    exchange = live_guard.send(bulk(2, input_values={"m": live_guard.ownership_marker, "card": "4111-1111"}))
     made = [run["id"] for run in exchange.answer.json()["created_runs"]]
     [at_sending] = seen
     assert {k: v for k, v in at_sending[-1].items() if k not in {"at", "digest"}} == {
@@ -297,7 +297,7 @@ def test_an_intent_that_was_never_sent_does_not_hinder_the_clean_up(
 ) -> None:
     server.meddle = lambda received: CUT if received.method == "POST" else None
     with pytest.raises(NoAnswer):
-        live_guard.send(bulk(5, input_values={"m": live_guard.marker}))
+        live_guard.send(bulk(5, input_values={"m": live_guard.ownership_marker}))
     live_guard.__exit__(None, None, None)
     assert len(list(journal_dir.glob("*.jsonl"))) == 1
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
@@ -320,7 +320,7 @@ def test_a_create_that_is_carried_out_after_the_first_clean_up_is_found_by_the_s
 
     server.meddle = carry_out_later
     with pytest.raises(NoAnswer):
-        live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
+        live_guard.send(bulk(2, input_values={"m": live_guard.ownership_marker}))
     assert live_guard.clean_up() == 0
     assert "again in a minute" in live_guard.log.skipped[-1]
     live_guard.__exit__(None, None, None)

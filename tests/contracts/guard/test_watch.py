@@ -72,7 +72,7 @@ def test_a_run_without_a_proof_is_reported_and_not_touched(watched: Guard, serve
 def test_a_run_with_a_proof_is_cleaned_up(watched: Guard, server: StandIn, proof: str) -> None:
     theirs = server.add_run()
     session = watched.new_session()
-    carried = {"session_id": session} if proof == "session" else {"input_values": {"m": watched.marker}}
+    carried = {"session_id": session} if proof == "session" else {"input_values": {"m": watched.ownership_marker}}
     refused_makes(server, **carried)
     watched.send(bulk("x", **carried))
     assert watched.clean_up() == 0
@@ -161,14 +161,14 @@ def test_a_create_without_an_answer_is_looked_after_at_once(watched: Guard, serv
 
     server.meddle = cuts
     with pytest.raises(NoAnswer):
-        watched.send(bulk(2, input_values={"m": watched.marker}))
+        watched.send(bulk(2, input_values={"m": watched.ownership_marker}))
     assert set(watched._ownership.runs) == set(server.runs)
 
 
 def test_values_of_any_type_in_a_list_or_a_read_stop_nothing(watched: Guard, server: StandIn) -> None:
     watched.send(bulk(1))
     theirs = server.add_run(workflow_id={}, session_id=[], status={}, created_at=[], input_values=7)
-    watched.send(bulk(1, input_values={"m": watched.marker}))
+    watched.send(bulk(1, input_values={"m": watched.ownership_marker}))
     for run in server.runs.values():
         run["status"] = {}
     assert watched.clean_up() == 0

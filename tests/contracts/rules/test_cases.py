@@ -51,9 +51,9 @@ DEPEND_ON_WHAT_WAS_DONE = frozenset(
 
 
 def check(
-    *, accepts_made_up: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()
+    *, accepts_any_id: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()
 ) -> CheckContext:
-    ids = Ids(known, accepts_made_up=accepts_made_up)
+    ids = Ids(known, accepts_any_id=accepts_any_id)
     nobody: Any = None
     target = Target("http://127.0.0.1:9", "one", "two")
     not_offered = dict.fromkeys(without, "it is not there")
@@ -63,7 +63,7 @@ def check(
 
 WORLDS = {
     "takes any id": check(),
-    "takes its own ids": check(accepts_made_up=False),
+    "takes its own ids": check(accepts_any_id=False),
     "knows no ids": CheckContext(Target("http://127.0.0.1:9", "one"), None, math.inf, Ids(SOME)),  # type: ignore[arg-type]
     "bulk alone": check(without=BESIDE_BULK),
 }
@@ -96,7 +96,7 @@ def test_every_scenario_has_something_to_try_where_all_is_offered(scenario: Scen
 def test_each_shard_checks_again_what_it_created_first(number: int) -> None:
     """What is made first is split over the shards, and so is what is looked at again."""
     nobody: Any = None
-    ids = Ids(SOME, accepts_made_up=True)
+    ids = Ids(SOME, accepts_any_id=True)
     kinds = {"workflows": ids, "machines": ids, "pools": ids, "sessions": ids}
     context = CheckContext(Target("http://127.0.0.1:9", "one", shard=(number, 3)), nobody, math.inf, **kinds)
 

@@ -1,4 +1,4 @@
-"""The order of cases, and several values in one case."""
+"""Puts cases in an order in which the first few differ most, and combines several values in one case."""
 
 import dataclasses
 import functools
@@ -83,7 +83,7 @@ def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Itera
         yield batch
 
 
-def objects(items: Iterable[Any], size: int) -> Iterator[dict[str, Any]]:
+def batched_objects(items: Iterable[Any], size: int) -> Iterator[dict[str, Any]]:
     """Yield the batches of the items as objects with made-up keys."""
     for batch in batches(items, size):
         yield {f"v{index}": item for index, item in enumerate(batch)}
