@@ -1,30 +1,30 @@
 """Runs that the target created but no answer reported: the requests that must create none, and the rule violated."""
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.guard import Kind, UnreportedRuns
+from contracts.guard import RequestKind, UnreportedRuns
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import CREATES, Violation, counted, read_request
 from contracts.oracle.answer_schema import ANSWER_RULE
 
 
-def kind_of(request: Request) -> Kind:
+def kind_of(request: Request) -> RequestKind:
     """Return the kind of a request. Requests that must create nothing are of one kind if the reason is the same: their
     credentials, or one field of the body.
     """
     operation = operation_at(request.method, request.path)
     if operation is None:
-        return Kind(f"{request.method} {request.path.partition('?')[0]}")
+        return RequestKind(f"{request.method} {request.path.partition('?')[0]}")
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
-        return Kind(operation, "credentials")
+        return RequestKind(operation, "credentials")
     if operation not in {*CREATES, "retry_run"} or body_schema(operation) is None:
-        return Kind(operation)
+        return RequestKind(operation)
     parsed = read_request(operation, request.body, request.header("content-type"))
     if not parsed.is_invalid:
-        return Kind(operation)
+        return RequestKind(operation)
     fault = parsed.faults[0]
     named = [part for part in fault.path if isinstance(part, str)]
-    return Kind(operation, f"field {named[0]}" if named else "body")
+    return RequestKind(operation, f"field {named[0]}" if named else "body")
 
 
 def violation_of(found: UnreportedRuns) -> Violation:

@@ -3,17 +3,17 @@
 from contracts.guard.guard import Guard
 from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
-from contracts.guard.watch import Kind, UnreportedRuns
+from contracts.guard.unreported_run_detector import RequestKind, UnreportedRuns
 
 __all__ = [
     "CleanUpReport",
     "Guard",
-    "Kind",
     "NoAnswer",
     "NotAllowed",
     "NotOwned",
     "OutOfBudget",
     "Refused",
+    "RequestKind",
     "UnreportedRuns",
     "clean_up_journals",
 ]

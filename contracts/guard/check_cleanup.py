@@ -11,7 +11,7 @@ from contracts.guard.journal_cleanup import clean_up, count_left
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import RunsClient
-from contracts.guard.watch import Watch
+from contracts.guard.unreported_run_detector import UnreportedRunDetector
 
 
 class CheckCleanup:
@@ -21,7 +21,7 @@ class CheckCleanup:
         self,
         journal: Journal,
         ownership: Ownership,
-        watch: Watch | None,
+        detector: UnreportedRunDetector | None,
         log: ExchangeLog,
         *,
         authorizations: Sequence[str],
@@ -33,7 +33,7 @@ class CheckCleanup:
         """Runs that may belong to the check, without proof."""
         self._journal = journal
         self._ownership = ownership
-        self._watch = watch
+        self._detector = detector
         self._log = log
         self._authorizations = authorizations
         self._client = client
@@ -70,15 +70,15 @@ class CheckCleanup:
         count_left(self._cleaner(), self._journal, self._authorizations, self._ownership.runs)
 
     def _cleaner(self) -> Cleaner:
-        lists_lag = self._watch is not None and not self._watch.lists_are_reliable
+        lists_lag = self._detector is not None and not self._detector.lists_are_reliable
         return Cleaner(self._client(), self._journal.record.identity, lists_lag=lists_lag)
 
     def _read_lists_once_more(self) -> None:
-        if self._watch is not None:
-            self._watch.look(is_last=True)
+        if self._detector is not None:
+            self._detector.poll(is_last=True)
 
     def _note_unreliable_lists(self) -> None:
-        if self._watch is not None and not self._watch.lists_are_reliable:
+        if self._detector is not None and not self._detector.lists_are_reliable:
             self._add_unclear("the list of runs did not show what had been created, or could not be read")
 
     def _add_unclear(self, reason: str) -> None:

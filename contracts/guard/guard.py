@@ -39,8 +39,8 @@ from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBu
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
+from contracts.guard.unreported_run_detector import RequestKind, UnreportedRunDetector, UnreportedRuns
 from contracts.guard.upstream import Lost, Upstream, proxy_for
-from contracts.guard.watch import Kind, UnreportedRuns, Watch
 
 _COUNT = re.compile(rb'"count"\s*:\s*("[^"]{0,40}"|[\w.+-]{1,40})')
 
@@ -96,7 +96,7 @@ class Guard:
         """Runs that an answer reported though they seem older than the check."""
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
-        self._watch: Watch | None = None
+        self._detector: UnreportedRunDetector | None = None
         """On a live target, looks for runs that no answer reported."""
         self._proxy: Proxy | None = None
         self._proxy_lock = threading.Lock()
@@ -115,13 +115,13 @@ class Guard:
             client=self._client,
         )
         if self.target.profile == "live":
-            self._watch = Watch(
+            self._detector = UnreportedRunDetector(
                 self._client(), self._ownership, self._journal, self._account, authorizations=self._authorizations
             )
         self._cleanup = CheckCleanup(
             self._journal,
             self._ownership,
-            self._watch,
+            self._detector,
             self.log,
             authorizations=self._authorizations,
             client=lambda: self._client(uses_reserve=True),
@@ -183,18 +183,18 @@ class Guard:
 
     # Unreported runs
 
-    def set_kind_of(self, kind_of: Callable[[Request], Kind]) -> None:
-        """Set the function that returns the `Kind` of a request that may create runs."""
-        if self._watch is not None:
-            self._watch.kind_of = kind_of
+    def set_kind_of(self, kind_of: Callable[[Request], RequestKind]) -> None:
+        """Set the function that returns the `RequestKind` of a request that may create runs."""
+        if self._detector is not None:
+            self._detector.kind_of = kind_of
 
     def take_unreported_runs(self) -> list[UnreportedRuns]:
         """Return, and forget, the runs that appeared on a live target and that no answer reported."""
-        return [] if self._watch is None else self._watch.take_unreported()
+        return [] if self._detector is None else self._detector.take_unreported()
 
     def take_checked_refusals(self) -> int:
         """Return, and reset, the number of refused requests after which the lists were checked for new runs."""
-        return 0 if self._watch is None else self._watch.take_checked_refusals()
+        return 0 if self._detector is None else self._detector.take_checked_refusals()
 
     # Cleaning up
 
@@ -229,7 +229,7 @@ class Guard:
         They match a request of the check that did not report them, or an answer reported them though they seem older
         than the check.
         """
-        noticed = () if self._watch is None else self._watch.possible
+        noticed = () if self._detector is None else self._detector.possible
         return likely_first((*noticed, *self._cleanup.possible, *self._seemingly_older))
 
     def grace_s(self, runs: int) -> float:
@@ -247,7 +247,7 @@ class Guard:
 
     def send(self, request: Request) -> Exchange:
         """Send a request. Raises a Refused if it must not be sent, NoAnswer if no complete answer came."""
-        with self._watching():
+        with self._one_at_a_time():
             pending = self._admit(request)
             self._wait(pending)
             return self._execute(pending)
@@ -258,7 +258,7 @@ class Guard:
         All are checked and charged before; if one is refused, none is sent. Raises as `send` does, after all have
         ended.
         """
-        with self._watching():
+        with self._one_at_a_time():
             pending_requests: list[_PendingRequest] = []
             try:
                 for request in requests:
@@ -274,8 +274,8 @@ class Guard:
             raise min(errors, key=lambda error: isinstance(error, NoAnswer))
         return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
-    def _watching(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self._watch is None else self._watch.one_at_a_time()
+    def _one_at_a_time(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._detector is None else self._detector.one_at_a_time()
 
     def _admit(self, request: Request) -> _PendingRequest:
         if not self._is_open:
@@ -291,22 +291,22 @@ class Guard:
             )
         if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
-        watch = self._watch if effect.runs else None
+        detector = self._detector if effect.runs else None
         authorization = masked.header("authorization")
-        look_requests = 0
-        if watch is not None:
+        list_requests = 0
+        if detector is not None:
             if self._seemingly_older:
                 raise NotAllowed("no more creates are sent: an answer reported runs that are older than this check")
-            look_requests = watch.requests_for_lists(masked)
+            list_requests = detector.requests_for_lists(masked)
         try:
             what = _describe(masked)
-            charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + look_requests)
+            charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + list_requests)
         except OutOfBudget as error:
             self.log.add_skipped(str(error))
             raise
-        if watch is not None:
-            self._account.refund_request(look_requests)  # they are charged one by one when they are sent
-            watch.remember_existing_runs(authorization)
+        if detector is not None:
+            self._account.refund_request(list_requests)  # they are charged one by one when they are sent
+            detector.remember_existing_runs(authorization)
         return _PendingRequest(request, masked, effect, charge)
 
     def _wait(self, *pending_requests: _PendingRequest) -> None:
@@ -337,7 +337,7 @@ class Guard:
         try:
             with self._creates_in_flight if creates else contextlib.nullcontext():
                 exchange = self._exchange(pending, barrier)
-            self._note_for_watch(pending, sent_at, exchange)
+            self._note_for_detector(pending, sent_at, exchange)
             return exchange
         except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing
             self._account.settle(pending.charge, 0)
@@ -346,19 +346,19 @@ class Guard:
             raise
         except BaseException:
             self._assume_worst(pending)
-            self._note_for_watch(pending, sent_at, None)
+            self._note_for_detector(pending, sent_at, None)
             raise
 
-    def _note_for_watch(self, pending: _PendingRequest, sent_at: datetime, exchange: Exchange | None) -> None:
-        if self._watch is not None and pending.effect.runs:
+    def _note_for_detector(self, pending: _PendingRequest, sent_at: datetime, exchange: Exchange | None) -> None:
+        if self._detector is not None and pending.effect.runs:
             intent = None if pending.intent is None else pending.intent.number
-            self._watch.note(pending.masked, pending.effect, sent_at, exchange, pending.reported, intent)
+            self._detector.note(pending.masked, pending.effect, sent_at, exchange, pending.reported, intent)
 
     def _exchange(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
         if pending.effect.creates:
             self._has_sent_creates = True
             pending.intent = self._journal.intend(
-                pending.masked, pending.effect, self._clock.now(), keeps_digest=self._watch is not None
+                pending.masked, pending.effect, self._clock.now(), keeps_digest=self._detector is not None
             )
         connection = None if barrier is None else self._connect_with_group(barrier)
         for attempt in range(self._bounds.repeats + 1):
@@ -448,12 +448,12 @@ class Guard:
         only_read = exchange.request.is_read and not created.runs
         if refused or only_read or (status < 300 and len(run_ids) + created.failed == pending.charge.runs):
             self._account.settle(pending.charge, new)
-            if pending.intent is not None and self._watch is None:
+            if pending.intent is not None and self._detector is None:
                 self._journal.close_intent(pending.intent, run_ids, unproven)
                 return
         else:
             self._assume_worst(pending)
-        if pending.intent is not None:  # stays open until the watch or the clean-up has searched for more runs
+        if pending.intent is not None:  # stays open until the detector or the clean-up has searched for more runs
             self._journal.record_answer(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
 
     def _assume_worst(self, pending: _PendingRequest) -> None:

@@ -9,9 +9,9 @@ from contracts.oracle.known_run import KnownRun
 from contracts.oracle.refusal import accepts
 from contracts.oracle.request import CREATES, ParsedRequest, read_body, read_request
 from contracts.oracle.run import difference
-from contracts.oracle.run_list import Candidate, Query
+from contracts.oracle.run_list import ListCandidate, Query
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 
-__all__ = ["CREATES", "Candidate", "KnownRun", "ParsedRequest", "Query", "Violation"]
+__all__ = ["CREATES", "KnownRun", "ListCandidate", "ParsedRequest", "Query", "Violation"]
 __all__ += ["accepts", "answer_in_words", "counted", "difference", "read_body", "read_request", "value_in_words"]

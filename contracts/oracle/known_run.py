@@ -26,7 +26,7 @@ from contracts.oracle.run import (
     status_contradiction,
     step_violation,
 )
-from contracts.oracle.run_list import DELETED, Absence, Candidate
+from contracts.oracle.run_list import DELETED, Absence, ListCandidate
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import run_in_words, value_in_words
 
@@ -76,9 +76,9 @@ class KnownRun:
     def is_running(self) -> bool:
         return self.status in {"running", "running_checks"}
 
-    def candidate(self, absence: Absence | None = None) -> Candidate:
+    def candidate(self, absence: Absence | None = None) -> ListCandidate:
         """Return the run as a list may contain it. `absence` says why a list may not, other than by a delete."""
-        run = Candidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
+        run = ListCandidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
         return replace(run, fixed=run.fixed | (self.changed - {"status", *RESULTS}))
 
     # Reads

@@ -56,7 +56,7 @@ FOREIGN: Final = Absence(
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ListCandidate:
     """A run that a list may contain, as the last answer about it showed it.
 
     `fixed` are the fields that only a request can still change. `absence` says why no list may contain the run; None if
@@ -77,7 +77,7 @@ class Candidate:
         return str(self.view["id"])
 
 
-def matches(run: Candidate, query: Query) -> bool | None:
+def matches(run: ListCandidate, query: Query) -> bool | None:
     """Return whether the filters of a query find a run; None if the contract allows both. Raises ValueError for an
     unknown parameter.
     """
@@ -85,7 +85,7 @@ def matches(run: Candidate, query: Query) -> bool | None:
     return False if False in answers else None if None in answers else True
 
 
-def _matches_one(run: Candidate, name: str, value: str, query: Query) -> bool | None:
+def _matches_one(run: ListCandidate, name: str, value: str, query: Query) -> bool | None:
     own = run.view.get(name)
     match name:
         case "created_at_from":
@@ -111,7 +111,7 @@ def _is_in_order(earlier: Any, later: Any) -> bool | None:
     return None if one is None or other is None else one <= other
 
 
-def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
+def _has_word(run: ListCandidate, word: str, query: Query) -> bool | None:
     fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
     is_short = len(word) < _SHORT
     is_scalar = is_short and _SCALAR.fullmatch(word) is not None
@@ -179,7 +179,7 @@ class ListFault:
 
 
 def list_faults(
-    pages: Sequence[Page], query: Query, runs: Collection[Candidate], *, are_all: bool = False
+    pages: Sequence[Page], query: Query, runs: Collection[ListCandidate], *, are_all: bool = False
 ) -> Iterator[ListFault]:
     """Yield what is wrong with pages of one list, the most specific fault first, except that runs are missing.
 
@@ -207,7 +207,7 @@ def list_faults(
         yield from activity_faults(listed)
 
 
-def _moves(query: Query, runs: Collection[Candidate], *, are_all: bool) -> bool:
+def _moves(query: Query, runs: Collection[ListCandidate], *, are_all: bool) -> bool:
     """Return whether runs may enter or leave the list by themselves, between two pages, or between its items and its
     total: a server may read these one after the other.
     """
@@ -216,7 +216,7 @@ def _moves(query: Query, runs: Collection[Candidate], *, are_all: bool) -> bool:
     return not are_all or None in (matches(run, query) for run in runs)
 
 
-def missing_runs(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> list[Candidate]:
+def missing_runs(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> list[ListCandidate]:
     """Return the known runs that the list must contain and does not; none unless the pages are the whole list."""
     if not _is_whole(pages) or (len(pages) > 1 and _moves(query, runs, are_all=True)):
         return []
@@ -224,7 +224,7 @@ def missing_runs(pages: Sequence[Page], query: Query, runs: Collection[Candidate
     return [run for run in runs if run.absence is None and run.id not in found and matches(run, query)]
 
 
-def missing_in_words(missing: Sequence[Candidate], query: Query) -> str:
+def missing_in_words(missing: Sequence[ListCandidate], query: Query) -> str:
     """Describe a list in which these runs are missing."""
     names = {"created_at" if name.startswith("created_at") else name for name, _ in query} & set(missing[0].view)
     more = f" and {counted(len(missing) - 1, 'more run')}" if len(missing) > 1 else ""
@@ -287,7 +287,7 @@ def _repeated(listed: Listed) -> Iterator[ListFault]:
         seen[identity] = number
 
 
-def _unwanted(listed: Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
+def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) -> Iterator[ListFault]:
     others: list[tuple[int, Mapping[str, Any], str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
@@ -312,9 +312,9 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, Candidate]) -> I
         yield ListFault(violation, (number,), identity if identity in known else None)
 
 
-def _wrong_filter(run: Candidate | None, item: Mapping[str, Any], query: Query) -> str | None:
+def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Query) -> str | None:
     """Return the filter that a listed run does not match, by what is known of it or else by what the list shows."""
-    shown = Candidate(item, frozenset(item))
+    shown = ListCandidate(item, frozenset(item))
     for name, value in query:
         answer = None if run is None else _matches_one(run, name, value, query)
         if answer is None:
@@ -324,7 +324,7 @@ def _wrong_filter(run: Candidate | None, item: Mapping[str, Any], query: Query) 
     return None
 
 
-def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
+def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListFault]:
     """Yield a fault if the total of a list of one page is too large by runs that must not be listed and would match.
 
     If it is too large by more, it is wrong for another reason.
@@ -337,7 +337,7 @@ def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candid
         yield ListFault(Violation(absence.rule, absence.cause_if_counted, absence.expected, got), (0,), identity)
 
 
-def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
+def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListFault]:
     """Yield totals that are not the number of matching runs, if it is known for each candidate whether it matches."""
     answers = {run.id: matches(run, query) for run in runs if run.absence is None}
     expected = {identity for identity, answer in answers.items() if answer}

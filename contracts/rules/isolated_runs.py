@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
-from contracts.oracle.run_list import DELETED, Candidate, Query
+from contracts.oracle.run_list import DELETED, ListCandidate, Query
 
 
 @dataclass
@@ -37,9 +37,9 @@ class IsolatedRuns:
         return self._maker[run["id"]]
 
     @property
-    def candidates(self) -> list[Candidate]:
-        alive = [Candidate.of(run, self.maker_of(run).parsed) for run in self.runs]
-        return alive + [Candidate.of(run, self.maker_of(run).parsed, DELETED) for run in self.deleted]
+    def candidates(self) -> list[ListCandidate]:
+        alive = [ListCandidate.of(run, self.maker_of(run).parsed) for run in self.runs]
+        return alive + [ListCandidate.of(run, self.maker_of(run).parsed, DELETED) for run in self.deleted]
 
     def creates_of(self, run_id: str | None) -> list[CallResult]:
         """Return the create of a run; without one, the last two creates."""

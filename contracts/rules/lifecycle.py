@@ -14,10 +14,10 @@ from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
+from contracts.rules.polled_runs import PolledRuns
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.watched_runs import WatchedRuns
 
 RULES = (
     Rule(
@@ -57,7 +57,7 @@ class LifecycleCase(RunCase):
     joining: int = 0
     """How many runs without a session are created beside them, cancelled, and retried in their session."""
     retried: int = 0
-    """How many of the runs are cancelled and retried before they are watched."""
+    """How many of the runs are cancelled and retried before they are polled."""
     cancelled: int | None = None
     """The index of a run that is cancelled at once."""
     change: str = ""
@@ -70,7 +70,7 @@ class LifecycleCase(RunCase):
         return first + bool(self.ends_first or self.runs_after) + self.runs_after + self.joining
 
 
-def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
+def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
     runs = _create_first(context, case)
     session = runs[0].known.view.get("session_id")
     for run in runs if case.ends_first else ():
@@ -95,7 +95,7 @@ def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRun
     sessions = {run.known.view.get("session_id") for run in runs}
     in_session = len(sessions) == 1 and None not in sessions
     # The place of a retried run in its session is not determined.
-    return WatchedRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+    return PolledRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
 
 
 def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -136,42 +136,42 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     """Create runs and read them until all have ended or the time is over."""
-    watched, offers = create_watched_runs(context, case), context.check.offers
+    polled, offers = create_polled_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
-        watched.runs[case.cancelled % len(watched.runs)].update({"status": "cancelled"})
+        polled.runs[case.cancelled % len(polled.runs)].update({"status": "cancelled"})
     is_of_active = case.change and case.change not in _CHANGES_OF_ENDED
-    deleted = _CHANGES_OF_ACTIVE[case.change](watched) if is_of_active else None
+    deleted = _CHANGES_OF_ACTIVE[case.change](polled) if is_of_active else None
     end = time.monotonic() + (_TIMEOUT_TO_DELETE_S if case.change == "delete ended" else _TIMEOUT_S)
     pause = 0.02
-    while time.monotonic() < end and not watched.have_ended:
-        watched.look()
+    while time.monotonic() < end and not polled.have_ended:
+        polled.poll()
         context.wait(pause)
         pause = min(0.3, pause * 1.3)
-    watched.look()
-    if watched.have_ended:
+    polled.poll()
+    if polled.have_ended:
         # A terminal status is final, but some faults revert it a little later.
         context.wait(AFTER_THE_END_S)
-        watched.look()
+        polled.poll()
     for run in deleted or ():
         run.read()
         not_listed(run, widely=False)
-    watched.judge_order()
-    watched.judge_times()
-    if not watched.have_ended:
-        watched.note_if_stuck(case.change)
+    polled.judge_order()
+    polled.judge_times()
+    if not polled.have_ended:
+        polled.note_if_stuck(case.change)
         return
     if offers("list_run_attachments"):
-        _judge_files_by_type(watched)
-        _judge_types(watched)
-    _judge_input_file(watched)
+        _judge_files_by_type(polled)
+        _judge_types(polled)
+    _judge_input_file(polled)
     operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
     if change_ended is not None and offers(operation):
-        change_ended(watched)
+        change_ended(polled)
 
 
-def _judge_files_by_type(watched: WatchedRuns) -> None:
+def _judge_files_by_type(polled: PolledRuns) -> None:
     """Judge the attachment lists of two ended runs by type: input and output."""
-    for run in [run for run in watched.runs if run.known.view.get("output_attachment_ids")][:2]:
+    for run in [run for run in polled.runs if run.known.view.get("output_attachment_ids")][:2]:
         for name in ("input", "output"):
             expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
             query = [("run_id", run.id), ("attachment_type", name), ("limit", "1000")]
@@ -184,21 +184,21 @@ def _judge_files_by_type(watched: WatchedRuns) -> None:
             run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
 
 
-def _judge_types(watched: WatchedRuns) -> None:
+def _judge_types(polled: PolledRuns) -> None:
     """Judge the attachment lists of all runs by type."""
-    if not any(run.known.view.get("output_attachment_ids") for run in watched.runs):
+    if not any(run.known.view.get("output_attachment_ids") for run in polled.runs):
         return
     for name in ("input", "output"):
         query = [("attachment_type", name), ("limit", "1000")]
-        result = watched.context.call_valid("list_run_attachments", query=query, after=())
+        result = polled.context.call_valid("list_run_attachments", query=query, after=())
         others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
         got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
-        watched.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, got, result)
+        polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, got, result)
 
 
-def _judge_input_file(watched: WatchedRuns) -> None:
+def _judge_input_file(polled: PolledRuns) -> None:
     """Judge that the first file of a run that has ended can be downloaded as it was sent."""
-    run = watched.runs[-1]
+    run = polled.runs[-1]
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
     ids = run.known.view.get("input_attachment_ids")
     if sent and ids:
@@ -206,9 +206,9 @@ def _judge_input_file(watched: WatchedRuns) -> None:
         run.require_file(ids[0], sent[0], "ATTACHMENTS", cause, expected, *run.read_before)
 
 
-def _retry_ended(watched: WatchedRuns) -> None:
+def _retry_ended(polled: PolledRuns) -> None:
     """Retry ended runs. The retry clears the results of the run, whatever its final status was."""
-    for run in watched.runs[:4]:
+    for run in polled.runs[:4]:
         outputs = run.known.view.get("output_attachment_ids") or ()
         if run.retry({}).result.accepted and outputs and run.context.check.offers("list_run_attachments"):
             query = [("run_id", run.id), ("attachment_type", "output")]
@@ -219,16 +219,16 @@ def _retry_ended(watched: WatchedRuns) -> None:
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
 
 
-def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
-    """Cancel running runs, which must then stay cancelled while the other runs are watched. If it `retries`, retry them
+def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
+    """Cancel running runs, which must then stay cancelled while the other runs are polled. If it `retries`, retry them
     at once: the work of the first attempt must not end them. If a run ends before the cancel arrives, try the next one.
     """
     # Many, since it depends on chance whether the work ends at the moment of the cancel, or while a retry waits.
-    left = max(1, len(watched.runs) * 2 // 3)
+    left = max(1, len(polled.runs) * 2 // 3)
     end = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < end and not watched.have_ended:
-        watched.look()
-        for run in [run for run in watched.runs if run.known.status == "running"]:
+    while time.monotonic() < end and not polled.have_ended:
+        polled.poll()
+        for run in [run for run in polled.runs if run.known.status == "running"]:
             run.update({"status": "cancelled"})
             if run.known.status == "cancelled":
                 left -= 1
@@ -236,81 +236,81 @@ def _cancel_running(watched: WatchedRuns, *, retries: bool) -> None:
                     run.retry({})
             if not left:
                 return
-        watched.context.wait(0.1)
+        polled.context.wait(0.1)
 
 
-def _update_active(watched: WatchedRuns) -> None:
+def _update_active(polled: PolledRuns) -> None:
     """Update a run before it starts, and two while they are running. They must keep the new values until their end."""
-    watched.runs[0].update(_UPDATE)
+    polled.runs[0].update(_UPDATE)
     updated: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
-    while len(updated) < 2 and time.monotonic() < end and not watched.have_ended:
-        watched.look()
-        for run in watched.runs[1:]:
+    while len(updated) < 2 and time.monotonic() < end and not polled.have_ended:
+        polled.poll()
+        for run in polled.runs[1:]:
             if run.known.status == "running" and run not in updated:
                 run.update(_UPDATE)
                 updated.append(run)
-        watched.context.wait(0.1)
+        polled.context.wait(0.1)
 
 
 _UPDATE: Final = {"input_values": {"updated": True}, "release_session_after": True}
 
 
-def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
+def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
     """Cancel or delete the last run of a session that waits while another one is running. Return what was deleted.
 
     The others must go on waiting. If the running run has ended before it is read again, try the next one.
     """
     deleted: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < end and not watched.have_ended:
-        watched.look()
-        waiting = [run for run in watched.runs if run.known.status == "scheduling"]
-        running = next((run for run in watched.runs if run.known.status == "running"), None)
+    while time.monotonic() < end and not polled.have_ended:
+        polled.poll()
+        waiting = [run for run in polled.runs if run.known.status == "scheduling"]
+        running = next((run for run in polled.runs if run.known.status == "running"), None)
         if len(waiting) < 2 or running is None:
-            watched.context.wait(0.05)
+            polled.context.wait(0.05)
             continue
         if delete:
             waiting[-1].delete()
-            watched.runs.remove(waiting[-1])
+            polled.runs.remove(waiting[-1])
             deleted.append(waiting[-1])
         else:
             waiting[-1].update({"status": "cancelled"})
-        watched.look()
+        polled.poll()
         if running.known.status == "running":
             break
     return deleted
 
 
-def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
+def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
     """Delete a run that an update has set to running, then one that is scheduling and two that are running by
     themselves, if they are met. Return them.
 
     None of them may reappear at the time when it would have changed its status.
     """
     first: list[TrackedRun] = []
-    if watched.context.check.offers("update_run") and not watched.in_session:
-        run = watched.runs.pop()
+    if polled.context.check.offers("update_run") and not polled.in_session:
+        run = polled.runs.pop()
         run.update({"status": "running"})
         run.delete()
         first.append(run)
     deleted: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
-    while len(deleted) < 3 and time.monotonic() < end and watched.runs and not watched.have_ended:
-        waiting = [run for run in watched.runs if run.known.status == "scheduling" and not deleted]
-        running = [run for run in watched.runs if run.known.status == "running"]
+    while len(deleted) < 3 and time.monotonic() < end and polled.runs and not polled.have_ended:
+        waiting = [run for run in polled.runs if run.known.status == "scheduling" and not deleted]
+        running = [run for run in polled.runs if run.known.status == "running"]
         for run in (*waiting[:1], *running[: 3 - len(deleted)]):
             run.delete()
             deleted.append(run)
-            watched.runs.remove(run)
-        watched.look()
-        watched.context.wait(0.1)
+            polled.runs.remove(run)
+        polled.poll()
+        polled.context.wait(0.1)
     return [*first, *deleted]
 
 
-def _delete_ended(watched: WatchedRuns) -> None:
+def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
-    with_output_first = sorted(watched.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
+    with_output_first = sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
     for run in with_output_first[:4]:
         run.read()
         outputs = run.known.view.get("output_attachment_ids") or ()
@@ -319,7 +319,7 @@ def _delete_ended(watched: WatchedRuns) -> None:
         attachments_gone(run, outputs)
 
 
-_CHANGES_OF_ACTIVE: Final[dict[str, Callable[[WatchedRuns], list[TrackedRun] | None]]] = {
+_CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | None]]] = {
     "cancel running": functools.partial(_cancel_running, retries=False),
     "retry running": functools.partial(_cancel_running, retries=True),
     "update active": _update_active,
@@ -328,7 +328,7 @@ _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[WatchedRuns], list[TrackedRun] | N
     "delete active": _delete_active,
 }
 """What is done before the runs have ended. A change that deletes some returns them."""
-_CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[WatchedRuns], None]]]] = {
+_CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = {
     "retry ended": ("retry_run", _retry_ended),
     "delete ended": ("delete_run", _delete_ended),
 }

@@ -7,7 +7,7 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CaseContext, Evidence, Inconclusive
-from contracts.oracle import Candidate, Query, Violation
+from contracts.oracle import ListCandidate, Query, Violation
 from contracts.oracle.run_list import NEWEST, activity_faults, filter_names, list_faults, missing_in_words, missing_runs
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
@@ -90,7 +90,7 @@ def check_listing(
 def judge_list(
     context: CaseContext,
     found: RunList,
-    runs: Collection[Candidate],
+    runs: Collection[ListCandidate],
     shown: Callable[[str | None], Evidence],
     *,
     are_all: bool = False,

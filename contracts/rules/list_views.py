@@ -10,7 +10,7 @@ from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
-from contracts.oracle.run_list import Candidate, Query, missing_in_words
+from contracts.oracle.run_list import ListCandidate, Query, missing_in_words
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs
@@ -33,7 +33,7 @@ class UnfilteredCase(Case):
 
 def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
     written = context.some_runs(case.count)
-    runs = [Candidate.of(run, written.parsed) for run in written.runs]
+    runs = [ListCandidate.of(run, written.parsed) for run in written.runs]
     found = _newest_until(context, written, case.limit)
     if found is None:
         return

@@ -11,7 +11,7 @@ from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle.run_list import FOREIGN, Candidate, Query, filter_names
+from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.list_check import judge_list
@@ -174,7 +174,7 @@ def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallRes
     joined = context.call("bulk_create_runs", body=body, token=token)
     if joined.resource is not None and context.check.offers("list_runs"):
         found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=_owner(token))
-        foreign = [Candidate.of(one, None, FOREIGN) for one in joined.resource.get("created_runs") or ()]
+        foreign = [ListCandidate.of(one, None, FOREIGN) for one in joined.resource.get("created_runs") or ()]
         judge_list(context, found, foreign, lambda run_id: [created, joined])
 
 
@@ -186,7 +186,7 @@ def _owner(other: str) -> str:
 def _list_as_another(
     context: CaseContext, run: dict[str, Any], created: CallResult, token: str, *, widely: bool
 ) -> None:
-    foreign = Candidate.of(run, None, FOREIGN)
+    foreign = ListCandidate.of(run, None, FOREIGN)
     queries = [*_run_filters(run), *(_more_run_filters(context.check, run, token) if widely else ())]
     for query in queries:
         page = [*query, ("limit", str(MAX_LIMIT))]

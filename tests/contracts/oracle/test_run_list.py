@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.oracle.request import ParsedRequest
-from contracts.oracle.run_list import DELETED, FOREIGN, Candidate, Page, list_faults, matches, missing_runs
+from contracts.oracle.run_list import DELETED, FOREIGN, ListCandidate, Page, list_faults, matches, missing_runs
 
 W, W2 = "3c90c3cc-0d44-4b50-8888-8dd25736052a", "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6"
 M, S = "5e551011-0000-4000-8000-000000000001", "5e551011-0000-4000-8000-000000000002"
@@ -21,9 +21,9 @@ def view(number: int = 1, **fields: Any) -> dict[str, Any]:
     return empty | made | {"status": "scheduling", "created_at": f"2026-01-02T03:04:{60 - number:02}Z"} | fields
 
 
-def run(number: int = 1, sent: Mapping[str, Any] | None = None, absence: Any = None, **fields: Any) -> Candidate:
+def run(number: int = 1, sent: Mapping[str, Any] | None = None, absence: Any = None, **fields: Any) -> ListCandidate:
     body = {"workflow_id": W, **(sent or {})}
-    return Candidate.of(view(number, **fields), ParsedRequest("bulk_create_runs", body, body), absence)
+    return ListCandidate.of(view(number, **fields), ParsedRequest("bulk_create_runs", body, body), absence)
 
 
 def page(*numbers: int, skip: int = 0, limit: int = 100, total: int | None = None, **fields: Any) -> Page:
@@ -32,7 +32,7 @@ def page(*numbers: int, skip: int = 0, limit: int = 100, total: int | None = Non
     return Page(skip, limit, body)
 
 
-def causes(pages: Sequence[Page], runs: Sequence[Candidate], query: Any = NEWEST_FIRST) -> list[tuple[str, str]]:
+def causes(pages: Sequence[Page], runs: Sequence[ListCandidate], query: Any = NEWEST_FIRST) -> list[tuple[str, str]]:
     return [(fault.violation.rule, fault.violation.cause) for fault in list_faults(pages, query, runs)]
 
 
@@ -70,8 +70,8 @@ ON_MACHINE = run(sent={"machine_id": M}, machine_id=M)
         (run(), {"search": "aaaaaaaa-0000-4000-8000-000000000001"}, True),
         (run(), {"search": "x"}, None),
         (run(output_data={"a": "x"}), {"search": "x"}, None),
-        (Candidate(view(input_values={"a": "b"}), frozenset(view())), {"search": "x"}, False),
-        (Candidate(view(input_values={"a": 3.5}), frozenset(view())), {"search": "e5"}, None),
+        (ListCandidate(view(input_values={"a": "b"}), frozenset(view())), {"search": "x"}, False),
+        (ListCandidate(view(input_values={"a": 3.5}), frozenset(view())), {"search": "e5"}, None),
         (run(input_values={"a": [{"b": "Zx"}]}), {"search": "zX"}, True),
         (run(input_values={"a": 25}), {"search": "25"}, None),
         (run(output_data={"a": "Found4711"}), {"search": "Found4711"}, None),
@@ -88,7 +88,7 @@ ON_MACHINE = run(sent={"machine_id": M}, machine_id=M)
     ],
 )
 def test_a_run_matches_or_does_not_or_the_contract_leaves_it_open(
-    known: Candidate, query: dict[str, str], answer: bool | None
+    known: ListCandidate, query: dict[str, str], answer: bool | None
 ) -> None:
     assert matches(known, list(query.items())) is answer
 
@@ -169,7 +169,7 @@ def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
     ],
 )
 def test_each_fault_of_a_list_has_its_cause(
-    pages: list[Page], runs: list[Candidate], expected: list[tuple[str, str]]
+    pages: list[Page], runs: list[ListCandidate], expected: list[tuple[str, str]]
 ) -> None:
     assert causes(pages, runs) == expected
 
@@ -213,7 +213,7 @@ def test_a_fault_names_the_pages_and_the_run_that_show_it() -> None:
     ],
 )
 def test_items_and_total_are_compared_where_no_run_enters_or_leaves_by_itself(
-    query: Any, candidates: Sequence[Candidate], are_all: bool, is_judged: bool
+    query: Any, candidates: Sequence[ListCandidate], are_all: bool, is_judged: bool
 ) -> None:
     body = {"items": [dict(candidates[0].view)], "total": 2, "skip": 0, "limit": 100}
     faults = list_faults([Page(0, 100, body)], query, candidates, are_all=are_all)

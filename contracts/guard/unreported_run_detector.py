@@ -47,15 +47,15 @@ _IDLE_AFTER: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RequestKind:
     """`reason` says why a request must create nothing; None if the request alone does not show that it must not."""
 
     operation: str
     reason: str | None = None
 
 
-def _by_path(request: Request) -> Kind:
-    return Kind(f"{request.method} {request.path.partition('?')[0]}")
+def _by_path(request: Request) -> RequestKind:
+    return RequestKind(f"{request.method} {request.path.partition('?')[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Sent:
     that the answer reported.
     """
 
-    kind: Kind
+    kind: RequestKind
     authorization: str | None
     effect: Effect
     at: datetime
@@ -98,11 +98,11 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class _NewRun:
-    """A run that no answer reported, the request that may have created it, and the look that found it."""
+    """A run that no answer reported, the request that may have created it, and the list that showed it."""
 
     run: Run
     origin: Sent
-    look: Exchange
+    listing: Exchange
     authorization: str
     is_proven: bool
 
@@ -121,10 +121,10 @@ class UnreportedRuns:
     certain: bool
 
 
-class Watch:
+class UnreportedRunDetector:
     """Adds the unreported runs that are proven to belong to the check to its runs and to the journal.
 
-    Thread-safe, since requests and looks happen `one_at_a_time`.
+    Thread-safe, since requests and polls happen `one_at_a_time`.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Watch:
         *,
         authorizations: tuple[str, ...],
     ) -> None:
-        self.kind_of: Callable[[Request], Kind] = _by_path
+        self.kind_of: Callable[[Request], RequestKind] = _by_path
         self.possible: list[PossibleRun] = []
         """Unreported runs that may belong to the check, without proof."""
         self.lists_are_reliable = True
@@ -156,10 +156,10 @@ class Watch:
         """Per workflow, when someone else last created a run of it, as far as the lists showed."""
         self._sent: list[Sent] = []
         self._pending: list[Sent] = []
-        self._checked_kinds: set[Kind] = set()
+        self._checked_kinds: set[RequestKind] = set()
         self._stopped: dict[str, bool] = {}
         """The operations that created unreported runs; True stops only requests that must create nothing, False all."""
-        self._unverified: set[Kind] = set()
+        self._unverified: set[RequestKind] = set()
         """Kinds with a request that was not accepted while no reliable list could show what it created."""
         self._lag_s = 0.0
 
@@ -170,8 +170,8 @@ class Watch:
             try:
                 yield
             finally:
-                if self._must_look:
-                    self.look()
+                if self._must_poll:
+                    self.poll()
 
     def take_unreported(self) -> list[UnreportedRuns]:
         found, self._unreported = self._unreported, []
@@ -182,7 +182,7 @@ class Watch:
         return checked
 
     def requests_for_lists(self, request: Request) -> int:
-        """Return how many requests of the watch a request needs: one per list, and one more the first time.
+        """Return how many list requests a request needs: one per list, and one more the first time.
 
         Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
         """
@@ -241,24 +241,24 @@ class Watch:
         self._pending.append(sent)
 
     @property
-    def _must_look(self) -> bool:
-        """Whether `look` must follow the last request."""
+    def _must_poll(self) -> bool:
+        """Whether `poll` must follow the last request."""
         if not self._pending:
             return False
         last = self._pending[-1]
         return not last.refused or self._kind_with_answer(last) not in self._checked_kinds
 
     @staticmethod
-    def _kind_with_answer(sent: Sent) -> Kind:
+    def _kind_with_answer(sent: Sent) -> RequestKind:
         """Return the kind; if only the answer shows that the request created nothing (an unknown run, for example), the
         kind includes the status.
         """
         if sent.kind.reason is not None or sent.exchange is None:
             return sent.kind
-        return Kind(sent.kind.operation, f"answered with {sent.exchange.answer.status}")
+        return RequestKind(sent.kind.operation, f"answered with {sent.exchange.answer.status}")
 
-    def look(self, *, is_last: bool = False) -> None:
-        """Find the new runs since the last look. The last look (`is_last`) also finds runs that a list showed late."""
+    def poll(self, *, is_last: bool = False) -> None:
+        """Find the new runs since the last poll. The last one (`is_last`) also finds runs that a list showed late."""
         pending, self._pending = self._pending, []
         if not pending and not (is_last and self._sent and self._lag_s):
             return
@@ -377,7 +377,7 @@ class Watch:
             must_create_nothing = origin.refused and origin.kind.reason is not None
             self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
         if origin.exchange is not None:
-            exchanges = (origin.exchange, first.look)
+            exchanges = (origin.exchange, first.listing)
             status, reported = origin.exchange.answer.status, len(origin.reported)
             self._unreported.append(UnreportedRuns(operation, status, len(found), reported, exchanges, certain))
 

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.core.exchange import Request
 from contracts.core.target import Budget
-from contracts.guard import Guard, Kind, NoAnswer, NotAllowed
+from contracts.guard import Guard, NoAnswer, NotAllowed, RequestKind
 from contracts.guard.identity import CheckIdentity
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
@@ -20,10 +20,10 @@ from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Re
 REFUSAL = Reply(422, {"detail": []})
 
 
-def kinds(request: Request) -> Kind:
+def kinds(request: Request) -> RequestKind:
     """A count that is no number must be refused."""
     refused = b'"count": "x"' in (request.body or b"")
-    return Kind(request.path, "field count" if refused else None)
+    return RequestKind(request.path, "field count" if refused else None)
 
 
 @pytest.fixture

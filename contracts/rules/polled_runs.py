@@ -16,12 +16,12 @@ from contracts.rules.tracked_run import TrackedRun
 
 _STUCK_S: Final = 4.0
 """A session whose runs have not changed for so long is noted."""
-_MAX_UNREAD_LOOKS: Final = 10
+_MAX_UNREAD_POLLS: Final = 10
 """A second or two: a server may fail some reads, or list a new run late."""
 _NOT_ONE_AFTER_THE_OTHER: Final = "LIFECYCLE: runs of a session"
 
 
-class WatchedRuns:
+class PolledRuns:
     """Runs that are read repeatedly. With `in_order`, the runs of a session must run in this order."""
 
     def __init__(self, context: CaseContext, runs: Sequence[TrackedRun], *, in_session: bool, in_order: bool) -> None:
@@ -29,7 +29,7 @@ class WatchedRuns:
         self.runs = list(runs)
         self.in_session, self.in_order = in_session, in_order
         self._wrong_order: tuple[Violation, CallResult] | None = None
-        self._looks = 0
+        self._polls = 0
         self._unread = 0
         self._last_change = time.monotonic()
         self._last: CallResult | None = None
@@ -40,7 +40,7 @@ class WatchedRuns:
         self._query = self._list_query() if context.check.offers("list_runs") else None
 
     def _list_query(self) -> list[tuple[str, str]] | None:
-        """Return a query that matches the watched runs and few others; None if there is no such query."""
+        """Return a query that matches the polled runs and few others; None if there is no such query."""
         run = self.runs[0].known.view
         if self.in_session and run.get("session_id"):
             return [("session_id", run["session_id"]), ("limit", "1000")]
@@ -52,22 +52,22 @@ class WatchedRuns:
     def have_ended(self) -> bool:
         return all(run.known.has_ended for run in self.runs)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read the runs by a list, or some of them one by one, and judge what has changed.
 
-        Raises Inconclusive if none of them was read for several looks: other scenarios judge that, without waiting.
+        Raises Inconclusive if none of them was read for several polls: other scenarios judge that, without waiting.
         """
-        self._looks += 1
+        self._polls += 1
         self._unread += 1
-        if self._unread > _MAX_UNREAD_LOOKS:
+        if self._unread > _MAX_UNREAD_POLLS:
             raise Inconclusive("the runs cannot be read")
-        if self._query is not None and (self.in_session or self._looks % 2 == 0):
+        if self._query is not None and (self.in_session or self._polls % 2 == 0):
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
             faults = activity_faults([(0, item) for item in items.values()])
             self._wrong_order = self._wrong_order or next(((fault.violation, result) for fault in faults), None)
-        if self._query is None or not self.in_session or self._looks % 3 == 0:
+        if self._query is None or not self.in_session or self._polls % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
                 if result.resource is not None:
@@ -77,7 +77,7 @@ class WatchedRuns:
         """Return the runs to read one by one: a few in turn, or the first ones where there is no list of them."""
         if self._query is None:
             return self.runs[:8]
-        return [self.runs[(self._looks + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
+        return [self.runs[(self._polls + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
 
     def _judge(self, views: Mapping[str, dict[str, Any]], result: CallResult) -> None:
         """Judge the runs in one answer by the earlier answers."""

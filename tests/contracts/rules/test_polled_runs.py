@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts.rules.watched_runs import order_violation, overlap_violation
+from contracts.rules.polled_runs import order_violation, overlap_violation
 
 WAITS, RUNS, ENDED = "scheduling", "running", "success"
 
