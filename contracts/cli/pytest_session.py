@@ -130,8 +130,8 @@ class ContractSession:
                 self._checked = self._check(tested)
             except CouldNotCheck as error:
                 _end_session(str(error))
-            except Exception as fault:
-                self._error = fault  # raised for every test, so that the check is not repeated
+            except Exception as error:
+                self._error = error  # raised for every test, so that the check is not repeated
                 raise
             if self._checked.problem is not None:
                 _end_session(self._checked.problem)

@@ -25,7 +25,7 @@ from contracts.oracle import ParsedRequest, Query, Violation, accepts, counted, 
 from contracts.oracle.answer import universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form
 from contracts.oracle.create import judge_create
-from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_fault
+from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
 
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """An answer that does not come, or comes from a gateway, may have its cause outside of the target."""
@@ -438,4 +438,4 @@ def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
         yield "REQ-ACCEPT"
         if any(value is None or value in ([], {}) for value in parsed.body.values()):
             yield "REQ-NULL"
-    yield from map(rule_of_fault, parsed.faults)
+    yield from map(rule_of_invalid_part, parsed.invalid_parts)

@@ -36,13 +36,13 @@ class Coverage:
         self._count(operation, rule, present(fields_of_answer(operation), body))
 
     def count_body(self, rule: str, parsed: ParsedRequest) -> None:
-        """Count a judgement of whether a body is accepted: for all its fields, or for those with a fault."""
+        """Count a judgement of whether a body is accepted: for all its fields, or for those that are invalid."""
         fields = fields_of_body(parsed.operation)
         if parsed.is_valid:
             self._count(parsed.operation, rule, present(fields, parsed.body))
         else:
-            faults = {f"body {_path(fault.path)}" for fault in parsed.faults if fault.path}
-            self._count(parsed.operation, rule, faults.intersection(fields))
+            invalid = {f"body {_path(part.path)}" for part in parsed.invalid_parts if part.path}
+            self._count(parsed.operation, rule, invalid.intersection(fields))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, int]]]:
         """Return operationId → part → rule → count. Parts are in the order of the document."""

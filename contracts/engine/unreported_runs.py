@@ -22,8 +22,8 @@ def kind_of(request: Request) -> RequestKind:
     parsed = read_request(operation, request.body, request.header("content-type"))
     if not parsed.is_invalid:
         return RequestKind(operation)
-    fault = parsed.faults[0]
-    named = [part for part in fault.path if isinstance(part, str)]
+    invalid = parsed.invalid_parts[0]
+    named = [part for part in invalid.path if isinstance(part, str)]
     return RequestKind(operation, f"field {named[0]}" if named else "body")
 
 

@@ -26,7 +26,7 @@ from contracts.explore.steps import (
     fixed_sequences,
 )
 from contracts.oracle import Query, Violation, counted
-from contracts.oracle.run_list import FOREIGN, list_faults, missing_runs
+from contracts.oracle.run_list import FOREIGN, list_violations, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, has_filter_value, read_pages
@@ -206,9 +206,9 @@ class Model:
         for item in found.items:
             if item.get("id") not in by_id and has_filter_value(item, *self._filter):
                 self._fail_unknown_run(str(item.get("id")), found)
-        for fault in list_faults(found.pages, query, candidates, are_all=True):
-            shown = [] if fault.run_id is None else by_id[fault.run_id].shown
-            fail(self.context, fault.violation, *shown, *(found.results[number] for number in fault.pages))
+        for wrong in list_violations(found.pages, query, candidates, are_all=True):
+            shown = [] if wrong.run_id is None else by_id[wrong.run_id].shown
+            fail(self.context, wrong.violation, *shown, *(found.results[number] for number in wrong.pages))
         missing = missing_runs(found.pages, query, candidates)
         if missing:
             self._fail_missing(by_id[missing[0].id], len(missing), found, limit)

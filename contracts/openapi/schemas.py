@@ -48,7 +48,7 @@ _FALSE_TEXTS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InvalidPart:
     """`kind` is `missing`, `type`, `range`, `form` (text that is not a UUID, for example), `length` or `body`."""
 
     path: Path
@@ -62,15 +62,15 @@ class Fault:
 
 @dataclass(slots=True)
 class Diagnostics:
-    """The faults and ambiguities that were found while a value was read."""
+    """The invalid parts and ambiguities that were found while a value was read."""
 
-    faults: list[Fault] = field(default_factory=list)
+    invalid_parts: list[InvalidPart] = field(default_factory=list)
     ambiguities: list[str] = field(default_factory=list)
     places: dict[Path, None] = field(default_factory=dict)
-    """The paths of all faults and ambiguities."""
+    """The paths of all invalid parts and ambiguities."""
 
-    def fault(self, path: Path, kind: str) -> Any:
-        self.faults.append(Fault(path, kind))
+    def invalid(self, path: Path, kind: str) -> Any:
+        self.invalid_parts.append(InvalidPart(path, kind))
         self.places[path] = None
         return UNREAD
 
@@ -81,7 +81,7 @@ class Diagnostics:
 
 
 SchemaReader = Callable[[Any, Path, Diagnostics], Any]
-"""Returns the normal form of a value and records its faults and ambiguities."""
+"""Returns the normal form of a value and records its invalid parts and ambiguities."""
 
 
 def is_uuid(value: Any) -> bool:
@@ -222,7 +222,7 @@ def _one_of(readers: list[SchemaReader]) -> SchemaReader:
             normal = reader(value, path, own)
             if not own.places:
                 return normal
-        return diagnostics.fault(path, "type")
+        return diagnostics.invalid(path, "type")
 
     return read
 
@@ -230,8 +230,8 @@ def _one_of(readers: list[SchemaReader]) -> SchemaReader:
 def _enumerated(names: frozenset[str]) -> SchemaReader:
     def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, str):
-            return diagnostics.fault(path, "type")
-        return value if value in names else diagnostics.fault(path, "form")
+            return diagnostics.invalid(path, "type")
+        return value if value in names else diagnostics.invalid(path, "form")
 
     return read
 
@@ -239,10 +239,10 @@ def _enumerated(names: frozenset[str]) -> SchemaReader:
 def _record(fields: dict[str, SchemaReader], required: list[str]) -> SchemaReader:
     def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, dict):
-            return diagnostics.fault(path, "type")
+            return diagnostics.invalid(path, "type")
         for name in required:
             if name not in value:
-                diagnostics.fault((*path, name), "missing")
+                diagnostics.invalid((*path, name), "missing")
         return {name: fields[name](v, (*path, name), diagnostics) for name, v in value.items() if name in fields}
 
     return read
@@ -251,38 +251,38 @@ def _record(fields: dict[str, SchemaReader], required: list[str]) -> SchemaReade
 def _list(item: SchemaReader, min_items: int) -> SchemaReader:
     def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, list):
-            return diagnostics.fault(path, "type")
+            return diagnostics.invalid(path, "type")
         if len(value) < min_items:
-            return diagnostics.fault(path, "length")
+            return diagnostics.invalid(path, "length")
         return [item(v, (*path, index), diagnostics) for index, v in enumerate(value)]
 
     return read
 
 
 def _object(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
-    return value if isinstance(value, dict) else diagnostics.fault(path, "type")
+    return value if isinstance(value, dict) else diagnostics.invalid(path, "type")
 
 
 def _read_text(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
-    return value if isinstance(value, str) else diagnostics.fault(path, "type")
+    return value if isinstance(value, str) else diagnostics.invalid(path, "type")
 
 
 def _read_uuid(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if not isinstance(value, str):
-        return diagnostics.fault(path, "type")
+        return diagnostics.invalid(path, "type")
     if _UUID.fullmatch(value):
         return value
     try:
         read = uuid.UUID(value)
     except ValueError:
         has_blanks = value.strip(" \t") != value and not value.endswith("\n")
-        return diagnostics.ambiguity(path, "a UUID with blanks") if has_blanks else diagnostics.fault(path, "form")
+        return diagnostics.ambiguity(path, "a UUID with blanks") if has_blanks else diagnostics.invalid(path, "form")
     return diagnostics.ambiguity(path, "another form of a UUID", str(read))
 
 
 def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, (bool, list, dict)) or value is None:
-        return diagnostics.fault(path, "type")
+        return diagnostics.invalid(path, "type")
     if isinstance(value, (int, float)):
         return diagnostics.ambiguity(path, "a number for a moment")
     moment = moment_of(value)
@@ -291,12 +291,12 @@ def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if moment is not None:
         return diagnostics.ambiguity(path, "a moment at the end of the calendar")
     has_digits = any(c.isdigit() for c in value)
-    return diagnostics.ambiguity(path, "a moment in another form") if has_digits else diagnostics.fault(path, "form")
+    return diagnostics.ambiguity(path, "a moment in another form") if has_digits else diagnostics.invalid(path, "form")
 
 
 def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if not isinstance(value, str):
-        return diagnostics.fault(path, "type")
+        return diagnostics.invalid(path, "type")
     return value if is_valid_base64(value) else diagnostics.ambiguity(path, "content that is not base64")
 
 
@@ -309,7 +309,7 @@ def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
             number, lenient = value, False
         elif isinstance(value, float):
             if not math.isfinite(value) or not value.is_integer():
-                return diagnostics.fault(path, "type")
+                return diagnostics.invalid(path, "type")
             number = int(value)
         elif isinstance(value, str):
             if re.fullmatch(r"[0-9]{1,300}", value):
@@ -317,11 +317,11 @@ def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
             elif _NUMBERLIKE.fullmatch(value):
                 return _text_of_number(value, path, diagnostics)
             else:
-                return diagnostics.fault(path, "type")
+                return diagnostics.invalid(path, "type")
         else:
-            return diagnostics.fault(path, "type")
+            return diagnostics.invalid(path, "type")
         if not exclusive_minimum < number <= maximum:
-            return diagnostics.fault(path, "range")
+            return diagnostics.invalid(path, "range")
         return diagnostics.ambiguity(path, "another form of an integer", number) if lenient else number
 
     def _text_of_number(value: str, path: Path, diagnostics: Diagnostics) -> Any:
@@ -330,7 +330,7 @@ def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
         except ValueError:
             return diagnostics.ambiguity(path, "text that looks like a number")
         if not number.is_integer() or not exclusive_minimum < number <= maximum:
-            return diagnostics.fault(path, "type")
+            return diagnostics.invalid(path, "type")
         return diagnostics.ambiguity(path, "text that looks like a number")
 
     return read
@@ -344,7 +344,7 @@ def _read_boolean(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, str) and value.strip().lower() in _TRUE_TEXTS | _FALSE_TEXTS:
         text = value.strip().lower()
         return diagnostics.ambiguity(path, "text for a boolean", text in _TRUE_TEXTS)
-    return diagnostics.fault(path, "type")
+    return diagnostics.invalid(path, "type")
 
 
 # Limits of every value

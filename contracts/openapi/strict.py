@@ -2,7 +2,7 @@
 
 The readers of `schemas` also accept what a lenient server accepts; an answer has no lenient forms. jsonschema-rs
 recognises valid answers, which most are, fifty times as fast as jsonschema. jsonschema then says what is wrong with the
-others. It validates only the fields in which the readers find a fault or an ambiguity.
+others. It validates only the fields in which the readers find an invalid part or an ambiguity.
 """
 
 import functools

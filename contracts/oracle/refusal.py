@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import Answer
 from contracts.core.json_tree import Path
-from contracts.openapi.schemas import Fault, body_properties, body_schema, newer_properties, schema
+from contracts.openapi.schemas import InvalidPart, body_properties, body_schema, newer_properties, schema
 from contracts.openapi.strict import matches
 from contracts.oracle.request import CREATES, ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
@@ -65,7 +65,7 @@ def _is_plain_file(file: Mapping[str, Any]) -> bool:
     return (name + path).isascii() and len(name + path) < 100 and 0 < len(content) < 10_000
 
 
-_FAULT_WORDS: Final = {
+_PROBLEM_WORDS: Final = {
     "missing": "is missing",
     "type": "has the wrong type",
     "range": "is out of range",
@@ -75,15 +75,15 @@ _FAULT_WORDS: Final = {
 }
 
 
-def rule_of_fault(fault: Fault) -> str:
-    last = next((part for part in reversed(fault.path) if isinstance(part, str)), "")
-    if fault.kind == "body":
+def rule_of_invalid_part(invalid: InvalidPart) -> str:
+    last = next((part for part in reversed(invalid.path) if isinstance(part, str)), "")
+    if invalid.kind == "body":
         return "REQ-BODY"
     if last == "count":
         return "REQ-COUNT"
     if last == "workflow_id":
         return "REQ-WORKFLOW"
-    if fault.kind == "missing" and last in {"filename", "content"}:
+    if invalid.kind == "missing" and last in {"filename", "content"}:
         return "REQ-FILES"
     return "REQ-TYPES"
 
@@ -93,10 +93,10 @@ def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | 
     server whose answers do not show them may ignore them.
     """
     ignored = ignored_properties(answer)
-    fault = next((fault for fault in parsed.faults if not ignored.intersection(fault.path[:1])), None)
-    if fault is None:
+    invalid = next((invalid for invalid in parsed.invalid_parts if not ignored.intersection(invalid.path[:1])), None)
+    if invalid is None:
         return None
-    rule, problem = rule_of_fault(fault), f"{fault.where} {_FAULT_WORDS[fault.kind]}"
+    rule, problem = rule_of_invalid_part(invalid), f"{invalid.where} {_PROBLEM_WORDS[invalid.kind]}"
     cause, expected = f"accepted although {problem}", f"a refusal with 4xx, since {problem}"
     return Violation(rule, cause, expected, answer_in_words(answer), family=f"accepted: {rule}")
 
@@ -134,7 +134,7 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
         yield shape_violation
     if not errors:
         return
-    wrong = [fault.path for fault in parsed.faults]
+    wrong = [invalid.path for invalid in parsed.invalid_parts]
     locs = [error["loc"] for error in errors]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places)):
@@ -152,10 +152,10 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
             yield Violation("REQ-ERROR", "loc names a valid field", expected, got)
 
 
-def names_a_fault(parsed: ParsedRequest, answer: Answer) -> bool:
-    """Whether the answer is a 422 with a loc for a fault of this request, so that it refuses the request for it."""
+def names_an_invalid_part(parsed: ParsedRequest, answer: Answer) -> bool:
+    """Whether the answer is a 422 with a loc for an invalid part of this request: it refuses the request for it."""
     errors = _listed_errors(answer)[0] if answer.status == 422 else []
-    return any(_loc_contains(error["loc"], fault.path) for error in errors for fault in parsed.faults)
+    return any(_loc_contains(error["loc"], invalid.path) for error in errors for invalid in parsed.invalid_parts)
 
 
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:

@@ -11,7 +11,7 @@ from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
     Diagnostics,
-    Fault,
+    InvalidPart,
     beyond_limits,
     body_schema,
     is_uuid,
@@ -31,19 +31,19 @@ class ParsedRequest:
     operation: str
     body: Any
     value: Any
-    faults: tuple[Fault, ...] = ()
+    invalid_parts: tuple[InvalidPart, ...] = ()
     ambiguities: tuple[str, ...] = ()
     ambiguous_places: tuple[Path, ...] = ()
     """The paths of the ambiguities; the empty path if one of them has none."""
 
     @property
     def is_valid(self) -> bool:
-        return not self.faults and not self.ambiguities
+        return not self.invalid_parts and not self.ambiguities
 
     @property
     def is_invalid(self) -> bool:
-        """Whether every server must refuse it: it has faults, and the whole body is not ambiguous."""
-        return bool(self.faults) and not self.is_ambiguous_as_a_whole
+        """Whether every server must refuse it: it has invalid parts, and the whole body is not ambiguous."""
+        return bool(self.invalid_parts) and not self.is_ambiguous_as_a_whole
 
     @property
     def is_ambiguous_as_a_whole(self) -> bool:
@@ -93,7 +93,7 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
     if not raw or not raw.strip():
         if operation == "retry_run":
             return ParsedRequest(operation, None, {}, ambiguities=("body: none",))
-        return ParsedRequest(operation, None, UNREAD, faults=(Fault((), "body"),))
+        return ParsedRequest(operation, None, UNREAD, invalid_parts=(InvalidPart((), "body"),))
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_float=_short_float)
     except _DuplicateKeyError:
@@ -107,7 +107,7 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
             return undetermined("an integer with too many digits")
         if raw.startswith(b"\xef\xbb\xbf") or _is_json_in_another_encoding(raw):
             return undetermined("another encoding")
-        return ParsedRequest(operation, None, UNREAD, faults=(Fault((), "body"),))
+        return ParsedRequest(operation, None, UNREAD, invalid_parts=(InvalidPart((), "body"),))
     return read_body(operation, body)
 
 
@@ -129,7 +129,7 @@ def is_well_formed(operation: str | None, request: Request) -> bool:
         return False
     if body_schema(operation) is None:
         return True
-    return not read_request(operation, request.body, request.header("content-type")).faults
+    return not read_request(operation, request.body, request.header("content-type")).invalid_parts
 
 
 def read_body(operation: str, body: Any) -> ParsedRequest:
@@ -140,16 +140,16 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     if not isinstance(body, dict):
         if body is None and operation == "retry_run":
             return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
-        return ParsedRequest(operation, body, UNREAD, faults=(Fault((), "body"),))
+        return ParsedRequest(operation, body, UNREAD, invalid_parts=(InvalidPart((), "body"),))
     diagnostics = Diagnostics()
     value = reader_of(name)(body, (), diagnostics)
     without_place = [*_domain_ambiguities(operation, body)]
     if exceeded_limit is not None:
         without_place.append(f"body: {exceeded_limit}")
-    wrong = {fault.path for fault in diagnostics.faults}
+    wrong = {invalid.path for invalid in diagnostics.invalid_parts}
     places = [path for path in diagnostics.places if path not in wrong] + [()] * bool(without_place)
     ambiguities = *diagnostics.ambiguities, *without_place
-    return ParsedRequest(operation, body, value, tuple(diagnostics.faults), ambiguities, tuple(places))
+    return ParsedRequest(operation, body, value, tuple(diagnostics.invalid_parts), ambiguities, tuple(places))
 
 
 def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str]:

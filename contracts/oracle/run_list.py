@@ -1,6 +1,6 @@
 """Judges a list of runs by the query and the runs that are known.
 
-`matches` returns whether a run matches a query. `list_faults` finds what is wrong with the pages of a list, and
+`matches` returns whether a run matches a query. `list_violations` finds what is wrong with the pages of a list, and
 `missing_runs` the runs that it should contain. If the contract does not determine whether a run matches, the result is
 None and nothing is judged.
 """
@@ -170,7 +170,7 @@ def items_in(body: Any) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class ListFault:
+class ListViolation:
     """What is wrong with a list. `pages` are the numbers of the pages that show it."""
 
     violation: Violation
@@ -178,33 +178,35 @@ class ListFault:
     run_id: str | None = None
 
 
-def list_faults(
+def list_violations(
     pages: Sequence[Page], query: Query, runs: Collection[ListCandidate], *, are_all: bool = False
-) -> Iterator[ListFault]:
-    """Yield what is wrong with pages of one list, the most specific fault first, except that runs are missing.
+) -> Iterator[ListViolation]:
+    """Yield what is wrong with pages of one list, the most specific violation first, except that runs are missing.
 
     The query has no `skip` and `limit`. `are_all`: only the candidates can match it. Otherwise other listed runs are
     judged by what the list shows.
     """
-    misshapen = [ListFault(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)]
+    misshapen = [
+        ListViolation(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)
+    ]
     yield from misshapen
     if misshapen:
         return
     listed = [(number, item) for number, page in enumerate(pages) for item in page.items]
     moves = _moves(query, runs, are_all=are_all)
-    yield from (fault for fault in _repeated(listed) if len(fault.pages) == 1 or not moves)
+    yield from (wrong for wrong in _repeated(listed) if len(wrong.pages) == 1 or not moves)
     yield from _unwanted(listed, query, {run.id: run for run in runs})
     if not moves:
         yield from _counted_absent(pages, query, runs)
         if are_all or _is_whole(pages):
             yield from _miscounted(pages, query, runs)
     for number, page in enumerate(pages):
-        faults = frame_violations(page, is_steady=not moves)
-        yield from (ListFault(violation, (number,)) for violation in faults)
+        violations = frame_violations(page, is_steady=not moves)
+        yield from (ListViolation(violation, (number,)) for violation in violations)
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
     else:
-        yield from activity_faults(listed)
+        yield from activity_violations(listed)
 
 
 def _moves(query: Query, runs: Collection[ListCandidate], *, are_all: bool) -> bool:
@@ -274,7 +276,7 @@ Listed = Sequence[tuple[int, Mapping[str, Any]]]
 """(number of the page, item)"""
 
 
-def _repeated(listed: Listed) -> Iterator[ListFault]:
+def _repeated(listed: Listed) -> Iterator[ListViolation]:
     seen: dict[Any, int] = {}
     for number, item in listed:
         identity = item.get("id")
@@ -283,11 +285,11 @@ def _repeated(listed: Listed) -> Iterator[ListFault]:
             rule, cause = "LIST-PAGE", "a run on two pages"
             if len(pages) == 1:
                 rule, cause = "LIST-COMPLETE", "a run twice in one page"
-            yield ListFault(Violation(rule, cause, "every run once", f"run {identity} twice"), pages)
+            yield ListViolation(Violation(rule, cause, "every run once", f"run {identity} twice"), pages)
         seen[identity] = number
 
 
-def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) -> Iterator[ListFault]:
+def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) -> Iterator[ListViolation]:
     others: list[tuple[int, Mapping[str, Any], str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
@@ -295,7 +297,7 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) 
         if run is not None and (absence := run.absence) is not None:
             got = f"run {identity} in the list"
             violation = Violation(absence.rule, absence.cause_if_listed, absence.expected, got)
-            yield ListFault(violation, (number,), identity)
+            yield ListViolation(violation, (number,), identity)
         elif name := _wrong_filter(run, item, query):
             others.append((number, item, name))
     if others:
@@ -309,7 +311,7 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) 
         # The create of a run of another case is not among the exchanges of this one: `about` says which run it is.
         about = "" if identity in known else identity
         violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, about=about, field=name)
-        yield ListFault(violation, (number,), identity if identity in known else None)
+        yield ListViolation(violation, (number,), identity if identity in known else None)
 
 
 def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Query) -> str | None:
@@ -324,8 +326,8 @@ def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Que
     return None
 
 
-def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListFault]:
-    """Yield a fault if the total of a list of one page is too large by runs that must not be listed and would match.
+def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListViolation]:
+    """Yield a violation if the total of a list of one page is too large by runs that match but must not be listed.
 
     If it is too large by more, it is wrong for another reason.
     """
@@ -334,10 +336,10 @@ def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[ListCa
     if len(pages) == 1 and 0 < pages[0].lacks <= len(may_be_counted):
         identity, absence = next(iter(may_be_counted.items()))
         got = f"total {pages[0].total} with {counted(len(pages[0].items), 'item')}"
-        yield ListFault(Violation(absence.rule, absence.cause_if_counted, absence.expected, got), (0,), identity)
+        yield ListViolation(Violation(absence.rule, absence.cause_if_counted, absence.expected, got), (0,), identity)
 
 
-def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListFault]:
+def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListViolation]:
     """Yield totals that are not the number of matching runs, if it is known for each candidate whether it matches."""
     answers = {run.id: matches(run, query) for run in runs if run.absence is None}
     expected = {identity for identity, answer in answers.items() if answer}
@@ -347,10 +349,10 @@ def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[ListCandid
     for number, page in enumerate(pages):
         if page.total != len(expected):
             cause, right, got = "total is not the number of runs", f"total {len(expected)}", f"total {page.total}"
-            yield ListFault(Violation("LIST-PAGE", cause, right, got), (number,))
+            yield ListViolation(Violation("LIST-PAGE", cause, right, got), (number,))
 
 
-def activity_faults(listed: Listed) -> Iterator[ListFault]:
+def activity_violations(listed: Listed) -> Iterator[ListViolation]:
     """Yield runs that are not in the order by activity. Between two pages, runs may end, but none becomes active."""
     for (one, run), (other, next_run) in itertools.pairwise(listed):
         statuses = [run.get("status"), next_run.get("status")]
@@ -359,20 +361,20 @@ def activity_faults(listed: Listed) -> Iterator[ListFault]:
         if have_ended == [True, False] and other - one in {0, 1}:
             cause, got = "activity is not the active runs first", f"a run {statuses[0]} before one {statuses[1]}"
             violation = Violation("LIST-PAGE", cause, "the active runs before those that ended", got)
-            yield ListFault(violation, tuple(sorted({one, other})))
+            yield ListViolation(violation, tuple(sorted({one, other})))
         elif one != other:
             continue
         elif have_ended[0] == have_ended[1] and created[0] and created[1] and created[0] < created[1]:
             cause = "activity is not newest first"
             got = f"a run created at {created[0].isoformat()} before one created at {created[1].isoformat()}"
             expected = "the newest run first, of those that are active and of those that ended"
-            yield ListFault(Violation("LIST-PAGE", cause, expected, got), (one,))
+            yield ListViolation(Violation("LIST-PAGE", cause, expected, got), (one,))
 
 
-def _out_of_order(listed: Listed) -> Iterator[ListFault]:
+def _out_of_order(listed: Listed) -> Iterator[ListViolation]:
     moments = [(number, moment) for number, item in listed if (moment := moment_of(item.get("created_at")))]
     for (one, earlier), (other, later) in itertools.pairwise(moments):
         if earlier < later:
             cause = "created_at_desc is not newest first"
             got = f"a run created at {earlier.isoformat()} before one created at {later.isoformat()}"
-            yield ListFault(Violation("LIST-PAGE", cause, "the newest run first", got), tuple(sorted({one, other})))
+            yield ListViolation(Violation("LIST-PAGE", cause, "the newest run first", got), tuple(sorted({one, other})))

@@ -12,7 +12,7 @@ MAX_ANNOTATIONS: Final = 10
 
 def annotation_lines(report: Report) -> Iterator[str]:
     """Yield the lines for the findings, the first ones of the report; the last line counts the others."""
-    findings = report.faults
+    findings = report.main_findings
     for finding in findings[:MAX_ANNOTATIONS]:
         title = f"{finding.rule} ({report.severity_of(finding.rule)}): {report.title_of(finding.rule)}"
         text = f"{finding.sentence} (fingerprint {finding.fingerprint})"

@@ -46,7 +46,7 @@ def render_html(report: Report) -> str:
         "<main>",
         *_groups(report),
         _SEARCH,
-        *_findings("Findings", report.faults, report, explains=True),
+        *_findings("Findings", report.main_findings, report, explains=True),
         *_findings(common_unstable_heading(unstable), unstable, report, explains=not report.result.findings),
         *_findings("Accepted by the baseline", report.result.baselined, report),
         *_rules(report.result.rules, report),
@@ -59,7 +59,7 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
     result, spent = report.result, report.result.spent
     left = "unknown" if spent.runs_left is None else f"{spent.runs_left:,}"
     facts = {
-        "findings": f"{len(report.faults):,}",
+        "findings": f"{len(report.main_findings):,}",
         "rules": f"{len(result.rules):,}",
         "requests": f"{spent.requests:,}",
         "runs created": f"{spent.runs_created:,}",

@@ -33,7 +33,7 @@ def _lines(report: Report) -> Iterator[str]:
     for reason in report.failed_by:
         yield f"- **{_code(reason)}**"
     yield from (f"- {_code(note)}" for note in (*report.accepted, *result.notes))
-    for number, finding in enumerate(report.faults, 1):
+    for number, finding in enumerate(report.main_findings, 1):
         yield from _finding(f"{number}. {finding.rule} ({report.severity_of(finding.rule)})", finding, report)
     for finding in result.unstable:
         yield from _finding(f"{unstable_heading(finding)}: {finding.rule}", finding, report)

@@ -16,8 +16,8 @@ _STEPS: Final = {
 def next_step(report: Report, json_path: Path | None = None) -> str:
     """Return the most useful next step; empty if there is nothing to do. `json_path` is the JSON report, if written."""
     result = report.result
-    if report.faults:
-        worst = report.faults[0]
+    if report.main_findings:
+        worst = report.main_findings[0]
         fix = f"Fix the worst finding first (`contracts explain {worst.rule}` says what the rule requires)"
         if json_path is None:
             return f"{fix}; with --report json=report.json, `contracts replay` can send it again afterwards."

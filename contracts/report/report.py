@@ -77,7 +77,7 @@ class Report:
         return [f"Accepted by the baseline: {f.rule} ({f.fingerprint}): {f.cause}" for f in self.result.baselined]
 
     @property
-    def faults(self) -> list[Finding]:
+    def main_findings(self) -> list[Finding]:
         """The findings without those that are part of another one in the report."""
         shown = {finding.fingerprint for finding in self.result.findings}
         return [finding for finding in self.result.findings if finding.part_of not in shown]
@@ -85,7 +85,7 @@ class Report:
     @property
     def count_in_words(self) -> str:
         """The number of findings after a colon, or nothing if there are none."""
-        found = len(self.faults)
+        found = len(self.main_findings)
         return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
 
     def masked(self, mask: Mask) -> Report:

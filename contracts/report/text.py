@@ -45,7 +45,7 @@ def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | N
     if shown := [rule for rule in result.rules if verbose or rule.status != "passed"]:
         yield from _table(shown, width)
         yield ""
-    for number, finding in enumerate(report.faults, 1):
+    for number, finding in enumerate(report.main_findings, 1):
         yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
     for finding in result.unstable:
         yield from _finding(

@@ -1,4 +1,4 @@
-"""Several invalid bodies in one request. A 422 that names each fault shows that the server refuses each of them."""
+"""Several invalid bodies in one request. A 422 that names each invalid part shows that the server refuses all."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,21 +14,21 @@ _ABSENT: Final = object()
 _CONFLICT: Final = object()
 
 ALONE: Final = 1
-"""How many bodies with a fault at the same place are sent alone, to show that this fault alone is refused too."""
+"""How many bodies that are invalid at the same place are sent alone, to show that this part alone is refused too."""
 
 
 @dataclass(slots=True)
 class _Combination:
     body: Any
-    faults: frozenset[Path]
+    invalid_paths: frozenset[Path]
     parts: list[Body]
 
 
 def combined(
     operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = ALONE
 ) -> Iterator[Body]:
-    """Yield the invalid variants of `base`. Combinations of variants with faults at different places come first, then
-    the first variants for each place alone. In a list, all places but the first count as one.
+    """Yield the invalid variants of `base`. Combinations of variants that are invalid at different places come first,
+    then the first variants for each place alone. In a list, all places but the first count as one.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []
@@ -39,10 +39,12 @@ def combined(
         if not parsed.is_invalid or repr(body) in seen:
             continue
         seen.add(repr(body))
-        faults = frozenset(fault.path for fault in parsed.faults)
-        places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in faults}
+        invalid_paths = frozenset(invalid.path for invalid in parsed.invalid_parts)
+        places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in invalid_paths}
         at_place.update(places)
-        if any(at_place[place] <= alone for place in places) or not _add(combinations, operation, base, body, faults):
+        if any(at_place[place] <= alone for place in places) or not _add(
+            combinations, operation, base, body, invalid_paths
+        ):
             single.append(Body(body))
     for combination in combinations:
         parts = tuple(combination.parts)
@@ -51,23 +53,26 @@ def combined(
 
 
 def _add(
-    combinations: list[_Combination], operation: str, base: Any, body: dict[str, Any], faults: frozenset[Path]
+    combinations: list[_Combination], operation: str, base: Any, body: dict[str, Any], invalid_paths: frozenset[Path]
 ) -> bool:
     """Add a body to the first combination that has room for it. Return false if it cannot be combined."""
-    if not all(faults) or _may_cost_much(body.get("count")):
+    if not all(invalid_paths) or _may_cost_much(body.get("count")):
         return False  # the whole body is wrong, or the budget may not cover it
     for combination in combinations:
-        if faults & combination.faults:
+        if invalid_paths & combination.invalid_paths:
             continue
         both = merge(base, combination.body, body)
         if both is _CONFLICT:
             continue
         parsed = read(operation, both)
-        if parsed.is_invalid and {fault.path for fault in parsed.faults} == faults | combination.faults:
-            combination.body, combination.faults = both, faults | combination.faults
+        if (
+            parsed.is_invalid
+            and {invalid.path for invalid in parsed.invalid_parts} == invalid_paths | combination.invalid_paths
+        ):
+            combination.body, combination.invalid_paths = both, invalid_paths | combination.invalid_paths
             combination.parts.append(Body(body))
             return True
-    combinations.append(_Combination(body, faults, [Body(body)]))
+    combinations.append(_Combination(body, invalid_paths, [Body(body)]))
     return True
 
 

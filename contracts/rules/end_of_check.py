@@ -14,7 +14,7 @@ from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.oracle import KnownRun, Query, Violation, counted
-from contracts.oracle.run_list import list_faults
+from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.list_check import check_listing
@@ -281,9 +281,9 @@ def _page(context: CaseContext, skip: int, limit: int) -> RunList:
 def _judge_pages(context: CaseContext, found: RunList) -> None:
     context.check.count("LIST-PAGE")
     overlaps = found.pages[1].skip < found.pages[0].skip + found.pages[0].limit if len(found.pages) > 1 else False
-    for fault in list_faults(found.pages, found.query, ()):
-        if not (overlaps and fault.violation.cause == "a run on two pages"):
-            context.report_violation(fault.violation, *(found.results[number] for number in fault.pages))
+    for wrong in list_violations(found.pages, found.query, ()):
+        if not (overlaps and wrong.violation.cause == "a run on two pages"):
+            context.report_violation(wrong.violation, *(found.results[number] for number in wrong.pages))
 
 
 def _judge_complete(context: CaseContext, whole: RunList) -> None:

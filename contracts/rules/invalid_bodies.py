@@ -36,11 +36,11 @@ def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple
 
 
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
-    """Yield all invalid bodies of `almost_valid`. Those with one fault are combined."""
+    """Yield all invalid bodies of `almost_valid`. Those with one invalid part are combined."""
     variants = _variants(check, operation)
-    of_bare, *of_lists = (combined(operation, base, bodies) for base, bodies in variants.one_fault)
+    of_bare, *of_lists = (combined(operation, base, bodies) for base, bodies in variants.one_mutation)
     yield from in_turn((of_bare, in_turn(of_lists)))  # every second body is based on the minimal one
-    for base, bodies in variants.one_fault_again:
+    for base, bodies in variants.one_mutation_again:
         yield from combined(operation, base, bodies, alone=0)
     for row in variants.pairs:
         body = row.body(operation)
@@ -51,20 +51,20 @@ def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     """Yield mutations of a minimal body, of a full body, and of a minimal body with one more field."""
     variants = _variants(check, operation)
-    for _, bodies in (*variants.one_fault, *variants.one_fault_again):
+    for _, bodies in (*variants.one_mutation, *variants.one_mutation_again):
         yield from bodies
     for row in variants.pairs:
         yield row.values
 
 
-_OneFault = tuple[dict[str, Any], Iterator[dict[str, Any]]]
+_OneMutation = tuple[dict[str, Any], Iterator[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class _Variants:
-    one_fault: tuple[_OneFault, ...]
+    one_mutation: tuple[_OneMutation, ...]
     """Bodies with one mutation, by the body that was changed."""
-    one_fault_again: tuple[_OneFault, ...]
+    one_mutation_again: tuple[_OneMutation, ...]
     """Bodies with one mutation of a full body; for the bulk create also with several counts."""
     pairs: list[_Row]
 
@@ -77,8 +77,8 @@ class _Row:
     good: dict[str, Any]
 
     def body(self, operation: str) -> Body:
-        """Return the row as a body. Each of its parts has one of its faults."""
-        names = list(dict.fromkeys(str(fault.path[0]) for fault in read(operation, self.values).faults))
+        """Return the row as a body. Each of its `parts` has one of its invalid fields."""
+        names = list(dict.fromkeys(str(invalid.path[0]) for invalid in read(operation, self.values).invalid_parts))
         if len(names) < 2:
             return Body(self.values)
         parts = (self.values | {name: self.good[name] for name in names if name != kept} for kept in names)
@@ -118,7 +118,7 @@ def _long_list(body: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return body | {name: [body[name][0]] * mutations.LONG_LIST}, name
 
 
-def _beside_counts(full: dict[str, Any]) -> Iterator[_OneFault]:
+def _beside_counts(full: dict[str, Any]) -> Iterator[_OneMutation]:
     """For each of several counts, yield a full body with that count and a share of the wrong values."""
     counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
     for number, count in enumerate(counts):

@@ -8,7 +8,14 @@ from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CaseContext, Evidence, Inconclusive
 from contracts.oracle import ListCandidate, Query, Violation
-from contracts.oracle.run_list import NEWEST, activity_faults, filter_names, list_faults, missing_in_words, missing_runs
+from contracts.oracle.run_list import (
+    NEWEST,
+    activity_violations,
+    filter_names,
+    list_violations,
+    missing_in_words,
+    missing_runs,
+)
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_page, read_pages
@@ -51,9 +58,9 @@ def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) 
     """Judge only the order of a list by activity in pages: when a run ends, others move from one page to the next."""
     found = read_list(context, [isolated.filter, ("sort_mode", "activity")], limit=limit)
     listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
-    for fault in activity_faults(listed):
-        shown = isolated.creates_of(fault.run_id)
-        context.report_violation(fault.violation, *shown, *(found.results[number] for number in fault.pages))
+    for wrong in activity_violations(listed):
+        shown = isolated.creates_of(wrong.run_id)
+        context.report_violation(wrong.violation, *shown, *(found.results[number] for number in wrong.pages))
 
 
 def check_listing(
@@ -103,10 +110,10 @@ def judge_list(
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
         context.count(rule, *found.results)
     holds = True
-    for fault in list_faults(found.pages, found.query, runs, are_all=are_all):
+    for wrong in list_violations(found.pages, found.query, runs, are_all=are_all):
         holds = False
         context.report_violation(
-            fault.violation, *shown(fault.run_id), *(found.results[number] for number in fault.pages)
+            wrong.violation, *shown(wrong.run_id), *(found.results[number] for number in wrong.pages)
         )
     return holds
 

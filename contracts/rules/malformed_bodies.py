@@ -63,6 +63,6 @@ def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
     for text in texts:
         if operation == "retry_run" and text.strip() in {"", "null"}:
             yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error
-        elif read_request(operation, with_sample_ids(text).encode("latin-1")).faults:
+        elif read_request(operation, with_sample_ids(text).encode("latin-1")).invalid_parts:
             invalid.append(Body(text=text))
     yield from in_batches(operation, invalid, 30)

@@ -72,11 +72,11 @@ def run_other_writes(context: CaseContext, case: Writes) -> None:
         result = context.call(operation, *ids, **content_of(context, body))
         sent.append(result)
         parsed = read_request(operation, result.exchange.request.body)
-        if result.status == 409 and not parsed.faults:
+        if result.status == 409 and not parsed.invalid_parts:
             continue
-        # The ambiguity "a resource beside the runs" concerns the result of a valid request, not the faults of a body.
-        plain = ParsedRequest(operation, parsed.body, parsed.value, parsed.faults)
-        context.judge_write(plain if plain.faults else parsed, result)
+        # The ambiguity "a resource beside the runs" concerns the result of a valid request, not an invalid body.
+        plain = ParsedRequest(operation, parsed.body, parsed.value, parsed.invalid_parts)
+        context.judge_write(plain if plain.invalid_parts else parsed, result)
     if operation in _LISTED_BY:
         _check_nothing_created_beside(context, _LISTED_BY[operation], sent)
 

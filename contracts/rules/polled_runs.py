@@ -10,7 +10,7 @@ from contracts.core.statuses import TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
-from contracts.oracle.run_list import activity_faults
+from contracts.oracle.run_list import activity_violations
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
 
@@ -65,8 +65,8 @@ class PolledRuns:
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
-            faults = activity_faults([(0, item) for item in items.values()])
-            self._wrong_order = self._wrong_order or next(((fault.violation, result) for fault in faults), None)
+            violations = activity_violations([(0, item) for item in items.values()])
+            self._wrong_order = self._wrong_order or next(((wrong.violation, result) for wrong in violations), None)
         if self._query is None or not self.in_session or self._polls % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)

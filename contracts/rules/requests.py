@@ -227,7 +227,7 @@ def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
 def ambiguous_cases(check: CheckContext) -> Iterator[AmbiguousCase]:
     for operation in filter(check.offers, CREATES_OF_RUNS):
         for body, parsed in readings(operation, almost_valid(check, operation)):
-            if not parsed.faults and parsed.ambiguities:
+            if not parsed.invalid_parts and parsed.ambiguities:
                 yield AmbiguousCase(operation, body)
         yield from _other_forms_of_ids(operation)
 

@@ -15,7 +15,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, I
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle.refusal import names_a_fault
+from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import CREATES, ParsedRequest, read_body
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
@@ -35,7 +35,7 @@ class Body:
     text: str | None = None
     content_type: str | None = None
     parts: tuple[Body, ...] = ()
-    """Invalid bodies whose faults this body combines. A part whose fault the refusal does not name is sent alone."""
+    """Invalid bodies that this body combines. One whose invalid part the refusal does not name is sent alone."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: I
         with contextlib.suppress(OutOfBudget):
             result = send(context, operation, ids, body).result
             sent.append(result)
-            left = [part for part in body.parts if not names_a_fault(read(operation, part.json), result.answer)]
+            left = [part for part in body.parts if not names_an_invalid_part(read(operation, part.json), result.answer)]
         sent += send_all(context, operation, ids, left) if left else []
     return sent
 

@@ -121,7 +121,7 @@ def test_unusual_values_stay_within_the_limits_that_every_server_must_accept() -
     assert not beyond
     for inputs in files.unusual_inputs():
         parsed = read_body("create_run", {"workflow_id": SAMPLE_ID, "file_inputs": inputs})
-        assert not parsed.faults
+        assert not parsed.invalid_parts
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_values_that_servers_often_refuse_come_in_turn_with_the_others(operation
 def test_packs_are_valid(operation: str) -> None:
     for body in value_packs.bodies(operation):
         parsed = read_body(operation, _sample(body))
-        assert parsed.is_valid, (parsed.faults, parsed.ambiguities)
+        assert parsed.is_valid, (parsed.invalid_parts, parsed.ambiguities)
 
 
 def test_every_class_of_values_has_its_reason() -> None:
@@ -212,7 +212,7 @@ def test_generated_bodies_are_valid(data: st.DataObject, operation: str) -> None
         object_hook=lambda found: {key: _sample(value) for key, value in found.items()},
     )
 
-    assert not read_body(operation, filled).faults
+    assert not read_body(operation, filled).invalid_parts
 
 
 def _sample(value: Any) -> Any:

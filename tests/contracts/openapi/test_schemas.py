@@ -14,7 +14,7 @@ from contracts.openapi.schemas import (
     MAX_TEXT,
     UNREAD,
     Diagnostics,
-    Fault,
+    InvalidPart,
     beyond_limits,
     body_schema,
     is_uuid,
@@ -39,27 +39,27 @@ def test_another_form_of_a_uuid_is_in_doubt_and_read(form: str) -> None:
 
     assert value["workflow_id"] == W
     assert diagnostics.ambiguities
-    assert not diagnostics.faults
+    assert not diagnostics.invalid_parts
     assert not is_uuid(form)
 
 
 @pytest.mark.parametrize("wrong", ["", "x", W[:-1], W + "0", W[:-1] + "g", f"{W}\n", 5, None, [], {}, True])
 def test_a_text_that_is_not_a_uuid_is_a_fault(wrong: Any) -> None:
-    assert read("RunCreate", workflow_id=wrong)[1].faults
+    assert read("RunCreate", workflow_id=wrong)[1].invalid_parts
 
 
 def test_a_uuid_with_blanks_is_in_doubt() -> None:
     value, diagnostics = read("RunCreate", workflow_id=f" {W} ")
 
     assert value["workflow_id"] is UNREAD
-    assert (bool(diagnostics.ambiguities), diagnostics.faults) == (True, [])
+    assert (bool(diagnostics.ambiguities), diagnostics.invalid_parts) == (True, [])
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
 def test_a_moment_at_the_ends_of_the_calendar_is_in_doubt(moment: str) -> None:
     _, diagnostics = read("RunUpdate", started_at=moment)
 
-    assert (bool(diagnostics.ambiguities), diagnostics.faults) == (True, [])
+    assert (bool(diagnostics.ambiguities), diagnostics.invalid_parts) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_lenient_form_of_an_integer_is_in_doubt_and_read(count: Any, number: i
 
     assert value["count"] == number
     assert diagnostics.ambiguities
-    assert not diagnostics.faults
+    assert not diagnostics.invalid_parts
 
 
 @pytest.mark.parametrize("count", ["1e2", "5.0", " 5", "+5", "1_0", "1__."])
@@ -78,14 +78,14 @@ def test_a_text_that_looks_like_a_number_is_in_doubt_and_not_read(count: str) ->
     value, diagnostics = read("RunBulkCreate", workflow_id=W, count=count)
 
     assert value["count"] is UNREAD
-    assert (bool(diagnostics.ambiguities), diagnostics.faults) == (True, [])
+    assert (bool(diagnostics.ambiguities), diagnostics.invalid_parts) == (True, [])
 
 
 @pytest.mark.parametrize(
     "count", ["1.5", "1001.0", "-1", "x", "", "1e9", 1.5, float("nan"), float("inf"), 1001, 0, "0", False, [5]]
 )
 def test_a_value_that_is_not_an_integer_in_range_is_a_fault(count: Any) -> None:
-    assert read("RunBulkCreate", workflow_id=W, count=count)[1].faults
+    assert read("RunBulkCreate", workflow_id=W, count=count)[1].invalid_parts
 
 
 @pytest.mark.parametrize(("flag", "means"), [(1, True), (0, False), (1.0, True), ("yes", True), (" OFF ", False)])
@@ -98,11 +98,11 @@ def test_a_lenient_form_of_a_boolean_is_in_doubt_and_read(flag: Any, means: bool
 
 @pytest.mark.parametrize("flag", ["maybe", 2, -1, 0.5, [], {}, ""])
 def test_a_value_that_is_not_a_boolean_is_a_fault(flag: Any) -> None:
-    assert read("RunCreate", workflow_id=W, start_session=flag)[1].faults
+    assert read("RunCreate", workflow_id=W, start_session=flag)[1].invalid_parts
 
 
 @pytest.mark.parametrize(
-    ("moment", "fault", "ambiguity"),
+    ("moment", "is_invalid", "ambiguity"),
     [
         ("2025-01-02T03:04:05Z", False, False),
         ("2025-01-02t03:04:05.123456789+05:30", False, False),
@@ -114,10 +114,10 @@ def test_a_value_that_is_not_a_boolean_is_a_fault(flag: Any) -> None:
         ([], True, False),
     ],
 )
-def test_moments_are_rfc_3339(moment: Any, fault: bool, ambiguity: bool) -> None:
+def test_moments_are_rfc_3339(moment: Any, is_invalid: bool, ambiguity: bool) -> None:
     _, diagnostics = read("RunUpdate", started_at=moment)
 
-    assert (bool(diagnostics.faults), bool(diagnostics.ambiguities)) == (fault, ambiguity)
+    assert (bool(diagnostics.invalid_parts), bool(diagnostics.ambiguities)) == (is_invalid, ambiguity)
 
 
 def test_a_moment_is_recognised_in_any_time_zone() -> None:
@@ -129,20 +129,20 @@ def test_a_moment_is_recognised_in_any_time_zone() -> None:
 
 @pytest.mark.parametrize("wrong", ["SUCCESS", "canceled", "", 5, []])
 def test_a_status_is_one_of_the_documented_words(wrong: Any) -> None:
-    assert read("RunUpdate", status=wrong)[1].faults
+    assert read("RunUpdate", status=wrong)[1].invalid_parts
 
 
 def test_the_place_of_a_fault_does_not_contain_indexes() -> None:
     _, diagnostics = read("WorkflowChainCreate", steps=[{"workflow_id": W}, {"workflow_id": W, "inputs": 5}])
 
-    assert diagnostics.faults == [Fault(("steps", 1, "inputs"), "type")]
-    assert diagnostics.faults[0].where == "steps.*.inputs"
-    assert Fault((), "body").where == "the body"
+    assert diagnostics.invalid_parts == [InvalidPart(("steps", 1, "inputs"), "type")]
+    assert diagnostics.invalid_parts[0].where == "steps.*.inputs"
+    assert InvalidPart((), "body").where == "the body"
 
 
 def test_a_list_has_as_many_items_as_it_must() -> None:
-    assert read("WorkflowChainCreate", steps=[])[1].faults == [Fault(("steps",), "length")]
-    assert read("WorkflowChainCreate", steps={})[1].faults == [Fault(("steps",), "type")]
+    assert read("WorkflowChainCreate", steps=[])[1].invalid_parts == [InvalidPart(("steps",), "length")]
+    assert read("WorkflowChainCreate", steps={})[1].invalid_parts == [InvalidPart(("steps",), "type")]
 
 
 @pytest.mark.parametrize(("text", "is_valid"), [("", True), ("YQ==", True), ("YQ", False), ("!", False), ("é", False)])

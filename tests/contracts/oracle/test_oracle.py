@@ -79,18 +79,18 @@ class TestRequests:
 
     @pytest.mark.parametrize("count", [0, -1, 1001, 1.5, None, "x", [], {}, "1001", 10**30, float("inf")])
     def test_a_count_out_of_range_is_invalid(self, count: Any) -> None:
-        assert reading_of(count=count).faults
+        assert reading_of(count=count).invalid_parts
 
     @pytest.mark.parametrize("count", ["5", 5.0, True])
     def test_a_count_that_may_be_read_leniently_is_in_doubt(self, count: Any) -> None:
         parsed = reading_of(count=count)
 
-        assert not parsed.faults
+        assert not parsed.invalid_parts
         assert not parsed.is_valid
         assert parsed.given("count") in {5, 1}
 
     @pytest.mark.parametrize(
-        ("raw", "content_type", "fault", "ambiguity"),
+        ("raw", "content_type", "is_invalid", "ambiguity"),
         [
             (b"", "application/json", True, ""),
             (b"{", "application/json", True, ""),
@@ -109,18 +109,18 @@ class TestRequests:
         ],
     )
     def test_bytes_are_read_as_the_contract_does(
-        self, raw: bytes, content_type: str | None, fault: bool, ambiguity: str
+        self, raw: bytes, content_type: str | None, is_invalid: bool, ambiguity: str
     ) -> None:
         parsed = read_request("bulk_create_runs", raw, content_type)
 
-        assert bool(parsed.faults) == fault
+        assert bool(parsed.invalid_parts) == is_invalid
         assert any(ambiguity in found for found in parsed.ambiguities) == bool(ambiguity)
 
     @pytest.mark.parametrize("raw", [b"", b"null"])
     def test_a_retry_needs_no_body(self, raw: bytes) -> None:
         parsed = read_request("retry_run", raw)
 
-        assert not parsed.faults
+        assert not parsed.invalid_parts
         assert parsed.ambiguities
 
     @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class TestRequests:
     def test_undetermined_values_are_ambiguous(self, operation: str, body: Any) -> None:
         parsed = read_body(operation, body)
 
-        assert not parsed.faults
+        assert not parsed.invalid_parts
         assert not parsed.is_valid
 
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.oracle.request import ParsedRequest
-from contracts.oracle.run_list import DELETED, FOREIGN, ListCandidate, Page, list_faults, matches, missing_runs
+from contracts.oracle.run_list import DELETED, FOREIGN, ListCandidate, Page, list_violations, matches, missing_runs
 
 W, W2 = "3c90c3cc-0d44-4b50-8888-8dd25736052a", "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6"
 M, S = "5e551011-0000-4000-8000-000000000001", "5e551011-0000-4000-8000-000000000002"
@@ -33,7 +33,7 @@ def page(*numbers: int, skip: int = 0, limit: int = 100, total: int | None = Non
 
 
 def causes(pages: Sequence[Page], runs: Sequence[ListCandidate], query: Any = NEWEST_FIRST) -> list[tuple[str, str]]:
-    return [(fault.violation.rule, fault.violation.cause) for fault in list_faults(pages, query, runs)]
+    return [(wrong.violation.rule, wrong.violation.cause) for wrong in list_violations(pages, query, runs)]
 
 
 ENDED = {"status": "success", "machine_id": M, "output_data": {"a": ["Found-It-4711"]}, "error": None}
@@ -109,10 +109,10 @@ def test_unknown_runs_are_judged_by_the_fields_that_the_list_shows() -> None:
 
 
 def test_a_run_of_another_case_that_is_listed_wrongly_is_named_so_that_its_create_is_found() -> None:
-    (fault,) = list_faults([page(7, workflow_id=W2)], [NEWEST_FIRST[0]], [])
-    (known,) = list_faults([page(7, workflow_id=W2)], [NEWEST_FIRST[0]], [run(7, workflow_id=W2)])
+    (wrong,) = list_violations([page(7, workflow_id=W2)], [NEWEST_FIRST[0]], [])
+    (known,) = list_violations([page(7, workflow_id=W2)], [NEWEST_FIRST[0]], [run(7, workflow_id=W2)])
 
-    assert (fault.violation.about, fault.run_id) == (view(7)["id"], None)
+    assert (wrong.violation.about, wrong.run_id) == (view(7)["id"], None)
     assert (known.violation.about, known.run_id) == ("", view(7)["id"])
 
 
@@ -186,16 +186,16 @@ def test_a_page_with_known_runs_alone_may_be_of_a_longer_list() -> None:
     found, runs = page(1, 2, limit=2, total=9), [run(1), run(2)]
 
     assert causes([found], runs) == []
-    all_known = [fault.violation.cause for fault in list_faults([found], NEWEST_FIRST, runs, are_all=True)]
+    all_known = [wrong.violation.cause for wrong in list_violations([found], NEWEST_FIRST, runs, are_all=True)]
     assert all_known == ["total is not the number of runs"]
 
 
 def test_a_fault_names_the_pages_and_the_run_that_show_it() -> None:
     pages = [page(1, 2, limit=2, total=4), page(3, 1, skip=2, limit=2, total=4), page(skip=4, limit=2, total=4)]
-    repeated = next(list_faults(pages, NEWEST_FIRST, [run(1), run(2), run(3)]))
+    repeated = next(list_violations(pages, NEWEST_FIRST, [run(1), run(2), run(3)]))
     assert (repeated.pages, repeated.run_id) == ((0, 1), None)
 
-    listed = next(list_faults(pages[:1], NEWEST_FIRST, [run(2, absence=FOREIGN)]))
+    listed = next(list_violations(pages[:1], NEWEST_FIRST, [run(2, absence=FOREIGN)]))
     assert (listed.pages, listed.run_id) == ((0,), run(2).id)
 
 
@@ -216,17 +216,17 @@ def test_items_and_total_are_compared_where_no_run_enters_or_leaves_by_itself(
     query: Any, candidates: Sequence[ListCandidate], are_all: bool, is_judged: bool
 ) -> None:
     body = {"items": [dict(candidates[0].view)], "total": 2, "skip": 0, "limit": 100}
-    faults = list_faults([Page(0, 100, body)], query, candidates, are_all=are_all)
+    violations = list_violations([Page(0, 100, body)], query, candidates, are_all=are_all)
 
-    assert ("a page has fewer items than total says" in [fault.violation.cause for fault in faults]) is is_judged
+    assert ("a page has fewer items than total says" in [wrong.violation.cause for wrong in violations]) is is_judged
 
 
 @pytest.mark.parametrize(("query", "is_judged"), [(NEWEST_FIRST, True), ((*NEWEST_FIRST, ("machine_id", M)), False)])
 def test_a_run_is_on_two_pages_if_another_one_has_entered_the_list_meanwhile(query: Any, is_judged: bool) -> None:
     pages = [page(1, limit=1, total=3, machine_id=M), page(1, skip=1, limit=1, total=3, machine_id=M)]
-    faults = list_faults(pages, query, [ON_MACHINE, run(2)], are_all=True)
+    violations = list_violations(pages, query, [ON_MACHINE, run(2)], are_all=True)
 
-    assert ("a run on two pages" in [fault.violation.cause for fault in faults]) is is_judged
+    assert ("a run on two pages" in [wrong.violation.cause for wrong in violations]) is is_judged
 
 
 def test_a_parameter_that_is_not_known_is_not_taken_for_one_that_matches_every_run() -> None:

@@ -41,15 +41,15 @@ def accepted() -> Iterator[Write]:
 def test_bodies_that_should_be_accepted_are_valid_with_few_undetermined_exceptions() -> None:
     parsed = [read(case.operation, case.body) for case in accepted()]
 
-    assert not [(one.operation, one.faults) for one in parsed if one.faults]
+    assert not [(one.operation, one.invalid_parts) for one in parsed if one.invalid_parts]
     assert sum(not one.is_valid for one in parsed) < len(parsed) / 20
 
 
 @pytest.mark.parametrize("operation", WRITES_OF_RUNS)
 def test_the_parts_of_an_invalid_body_are_invalid_and_have_its_faults_together(operation: str) -> None:
     for body in invalid_bodies(CHECK, operation):
-        fields = {fault.path[:1] for fault in read(operation, body).faults}
-        of_parts = [{fault.path[:1] for fault in read(operation, part).faults} for part in body.parts]
+        fields = {invalid.path[:1] for invalid in read(operation, body).invalid_parts}
+        of_parts = [{invalid.path[:1] for invalid in read(operation, part).invalid_parts} for part in body.parts]
         assert fields
         assert all(of_parts)
         assert not body.parts or set().union(*of_parts) == fields

@@ -11,7 +11,7 @@ import pytest
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.engine.results import CallResult, WriteResult
 from contracts.guard import OutOfBudget
-from contracts.oracle.refusal import names_a_fault
+from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import read_body
 from contracts.rules import writes
 from contracts.rules.combined_bodies import combined, merge
@@ -64,9 +64,13 @@ def test_every_variant_is_sent_alone_or_is_a_part_of_one_that_has_exactly_its_fa
     assert sorted(map(repr, sent)) == sorted(map(repr, VARIANTS))
     assert len(bodies) < len(VARIANTS)
     for body in bodies:
-        faults = {fault.path for fault in writes.read(OPERATION, body.json).faults}
-        of_parts = [{fault.path for fault in writes.read(OPERATION, part.json).faults} for part in body.parts]
-        assert not body.parts or (faults == set().union(*of_parts) and len(faults) == sum(map(len, of_parts)))
+        invalid_paths = {invalid.path for invalid in writes.read(OPERATION, body.json).invalid_parts}
+        of_parts = [
+            {invalid.path for invalid in writes.read(OPERATION, part.json).invalid_parts} for part in body.parts
+        ]
+        assert not body.parts or (
+            invalid_paths == set().union(*of_parts) and len(invalid_paths) == sum(map(len, of_parts))
+        )
 
 
 def test_one_variant_with_a_fault_at_each_place_is_sent_alone() -> None:
@@ -128,7 +132,7 @@ def test_the_parts_of_a_body_that_the_budget_does_not_cover_are_sent(monkeypatch
 def test_a_422_names_the_faults_of_its_locs(answer: Answer, named: bool) -> None:
     parsed = read_body(OPERATION, {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 0})
 
-    assert names_a_fault(parsed, answer) == named
+    assert names_an_invalid_part(parsed, answer) == named
 
 
 def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +141,7 @@ def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pyte
     def answer_first_fault(context: Any, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
         sent.append(body.json)
         parsed = writes.read(operation, body.json)
-        exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(parsed.faults[0].path))
+        exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(parsed.invalid_parts[0].path))
         return WriteResult(parsed, CallResult(operation, exchange, None), (), False)
 
     monkeypatch.setattr(writes, "send", answer_first_fault)
@@ -147,6 +151,6 @@ def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pyte
 
     writes.send_all(context, OPERATION, (), [Body(both, parts=parts)])
 
-    first = writes.read(OPERATION, both).faults[0].path[0]
+    first = writes.read(OPERATION, both).invalid_parts[0].path[0]
     assert sent == [both, *(part.json for part in parts if part.json[first] == BASE[first])]
     assert len(sent) == 3
