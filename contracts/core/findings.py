@@ -1,4 +1,17 @@
-"""The rules, and the result of a check: findings, a status for each rule, and the cost."""
+"""The rules, and the result of a check: findings, a status for each rule, and the cost.
+
+The runner sends the case of a violation again. What it then saw decides about the finding:
+
+    finding        the violation                                               stable   intermittent   fails
+    stable         repeated when its case was sent again alone,                yes      no             yes
+                   or must not be repeated and is certain
+    intermittent   did not repeat alone, but one answer proves it, or it       no       yes            yes
+                   repeated while other cases ran at the same time
+    unstable       neither: it may depend on the state of the target           no       no             no
+
+The scenario or the guard says it of a `RuleViolated` (`engine/results.py`): `is_proof` (one answer proves it),
+`must_not_repeat` (a repeat would leave runs behind) and, of such a violation, `is_certain`.
+"""
 
 from __future__ import annotations
 

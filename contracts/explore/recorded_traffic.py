@@ -31,7 +31,7 @@ from contracts.rules.list_check import judge_list
 from contracts.rules.listing import page_of
 from contracts.rules.reading import judge_absent_id
 
-MAX_ROWS: Final = 8
+MAX_EARLIER_WRITES: Final = 8
 """How many of the last writes before an exchange its case includes at most."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
 _KEY: Final = "idempotency-key"
@@ -137,7 +137,7 @@ class Record:
             return RecordedCase((self._request_case(request, keys),))
         earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
         name = "«run»" if create.attachment is None else f"«attachment:{create.attachment}»"
-        requests = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
+        requests = [*(self.exchanges[p].request for p in earlier[-MAX_EARLIER_WRITES:]), request]
         return RecordedCase(
             create=self._request_case(self.exchanges[create.position].request, keys),
             requests=tuple(self._request_case(each, keys, (resource_id, name)) for each in requests),

@@ -60,14 +60,14 @@ PHASES: Final = (("fuzzing,stateful", "--include-path-regex", "^/v1/runs"), ("ex
 all other operations, it would hardly follow any link. The second sends the same each time, so one round is enough.
 """
 
-_ROWS: Final = 4
+_SEQUENCES: Final = 4
 """Sequences of linked requests for each example."""
 _CONFIG: Final = """\
 max-redirects = 0
 [phases.fuzzing.generation]
 max-examples = {examples}
 [phases.stateful.generation]
-max-examples = {rows}
+max-examples = {sequences}
 [phases.coverage]
 unexpected-methods = []
 [checks.allow_header_conformance]
@@ -92,7 +92,7 @@ def exploring_schema(
         plan, prepared = _plan(check)
         check.guard.proxy.take_exchanges()
         plan.write(folder / "plan.json")
-        config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
+        config = _CONFIG.format(examples=examples, sequences=_SEQUENCES * examples)
         (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
         seed = check.random("schema", round_number, *check.target.shard).getrandbits(31)
         commands = [[*_flags(check, seed), "--phases", *phases] for phases in (PHASES[:1] if round_number else PHASES)]

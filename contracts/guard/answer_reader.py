@@ -16,7 +16,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CHUNK_LINE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _LENGTH: Final = re.compile(r"[0-9]{1,19}")
-_BODILESS: Final = frozenset({204, 304})
+_STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
 _SMALL_BODY_BYTES: Final = 1024 * 1024
 """JSON values are not counted in a body of at most this size: it cannot hold 4 million, the default `json_values`."""
 
@@ -93,7 +93,7 @@ class AnswerReader:
 
     def _read_body(self, method: str, status: int, headers: Headers, body: bytearray) -> bool:
         """Read the body; return whether the answer is delimited, so that another one may follow on the connection."""
-        if method == "HEAD" or status in _BODILESS:
+        if method == "HEAD" or status in _STATUSES_WITHOUT_BODY:
             return True
         coding = header_in(headers, "transfer-encoding")
         if coding is not None:

@@ -39,7 +39,7 @@ _MAX_INFLATED_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class PathReading:
+class PathInterpretation:
     """One interpretation of a path: in lower case, decoded, without empty segments and segments before the resource."""
 
     resource: str
@@ -98,24 +98,24 @@ def canonical(text: str) -> str | None:
 
 def effect_of(request: Request) -> Effect:
     path, _, query = request.path.partition("?")
-    readings = readings_of(path)
+    interpretations = interpretations_of(path)
     method = request.method.upper()
     if _is_overridden(request, query):
         method = "*"
     if method in SAFE_METHODS:
         # No documented GET writes. A server that mixes up methods might take a GET below a run for a retry, and a GET
         # with a body on a create path for a create.
-        mixed_up = any(r.retries or (r.creates_runs and request.body) for r in readings)
+        mixed_up = any(r.retries or (r.creates_runs and request.body) for r in interpretations)
         if not mixed_up:
             return _READS
     body = readable_body(request)
-    ids, odd = _ids_in_path(readings)
-    creates = method != "DELETE" and any(r.creates_runs for r in readings)
+    ids, odd = _ids_in_path(interpretations)
+    creates = method != "DELETE" and any(r.creates_runs for r in interpretations)
     if creates:
         counts = (_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count")
         runs = max(1, worst_case_runs(body), *counts)
     else:
-        runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in readings))
+        runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in interpretations))
     return Effect(
         writes=True,
         creates=creates,
@@ -123,7 +123,7 @@ def effect_of(request: Request) -> Effect:
         ids=ids,
         body_ids=frozenset(uuids_under(body.json, _ID_KEYS)),
         odd_ids=odd,
-        collections=frozenset(_collections(readings, method)),
+        collections=frozenset(_collections(interpretations, method)),
         body=body.json,
     )
 
@@ -133,63 +133,63 @@ def path_of_run(run_id: str) -> str | None:
     if _PATH_DELIMITER.search(run_id) or not any(character.isalnum() for character in run_id):
         return None
     path = f"/v1/runs/{quote(run_id, safe='', errors='surrogatepass')}"
-    readings = readings_of(path)
-    plain = all(r.resource == "runs" and len(r.segments) == 1 and not r.creates_runs for r in readings)
+    interpretations = interpretations_of(path)
+    plain = all(r.resource == "runs" and len(r.segments) == 1 and not r.creates_runs for r in interpretations)
     return path if plain else None
 
 
-def _ids_in_path(readings: tuple[PathReading, ...]) -> tuple[frozenset[str], frozenset[str]]:
+def _ids_in_path(interpretations: tuple[PathInterpretation, ...]) -> tuple[frozenset[str], frozenset[str]]:
     ids: set[str] = set()
     odd: set[str] = set()
-    for reading in readings:
-        for position, segment in enumerate(reading.segments):
+    for interpretation in interpretations:
+        for position, segment in enumerate(interpretation.segments):
             exact = canonical(segment)
             found = (
                 {exact} if exact else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
             )
             ids |= found
-            if not found and position == 0 and reading.resource and not reading.creates_runs:
+            if not found and position == 0 and interpretation.resource and not interpretation.creates_runs:
                 odd.add(segment)
     return frozenset(ids), frozenset(odd)
 
 
-def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str]:
-    for reading in readings:
-        if not reading.resource:
+def _collections(interpretations: tuple[PathInterpretation, ...], method: str) -> Iterator[str]:
+    for interpretation in interpretations:
+        if not interpretation.resource:
             yield "?"
-        elif reading.creates_runs:
+        elif interpretation.creates_runs:
             if method not in {"POST", *SAFE_METHODS}:
                 yield "runs"
-        elif not reading.segments:
-            yield reading.resource
+        elif not interpretation.segments:
+            yield interpretation.resource
 
 
 # Paths
 
 
 @lru_cache(maxsize=4096)
-def readings_of(path: str) -> tuple[PathReading, ...]:
+def interpretations_of(path: str) -> tuple[PathInterpretation, ...]:
     """Return the distinct interpretations that a server may have of a path (without query)."""
     if _PLAIN_PATH.fullmatch(path):
-        return (_reading(path),)
+        return (_interpretation(path),)
     texts = [path]
     while len(texts) < 4 and (decoded := unquote(texts[-1], errors="replace")) != texts[-1]:
         texts.append(decoded)
-    readings: dict[PathReading, None] = {}
+    interpretations: dict[PathInterpretation, None] = {}
     for text in texts:
         plain = re.sub(r"[\x00-\x20\x7f]", "", text.replace("\\", "/"))
         for variant in (plain, re.split(r"[?#]", plain)[0], re.sub(r";[^/]*", "", plain)):
-            readings[_reading(variant)] = None
-            readings[_reading(_resolve_dots(variant))] = None
-    return tuple(readings)
+            interpretations[_interpretation(variant)] = None
+            interpretations[_interpretation(_resolve_dots(variant))] = None
+    return tuple(interpretations)
 
 
-def _reading(path: str) -> PathReading:
+def _interpretation(path: str) -> PathInterpretation:
     segments = tuple(segment for segment in path.casefold().split("/") if segment)
     for position, segment in enumerate(segments):
         if (resource := _stem(segment)) in _RESOURCES:
-            return PathReading(resource, segments[position + 1 :])
-    return PathReading("", segments)
+            return PathInterpretation(resource, segments[position + 1 :])
+    return PathInterpretation("", segments)
 
 
 def _stem(segment: str) -> str:

@@ -37,7 +37,7 @@ OF_CONNECTION = HOP_BY_HOP | {"host", "content-length", "expect"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _INVALID_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _INVALID_IN_VALUE = re.compile(rb"\n(?![ \t])|\r(?![ \t\n])")
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
+_METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Upstream:
             yield "User-Agent", b"cyberdesk-contracts"
         if "accept-encoding" not in names:
             yield "Accept-Encoding", b"identity"
-        if request.body or request.method not in _BODILESS:
+        if request.body or request.method not in _METHODS_WITHOUT_BODY:
             yield "Content-Length", str(len(request.body or b"")).encode()
 
     def _take(self, conn: Connection) -> None:

@@ -24,7 +24,9 @@ def refuses(answer: Answer) -> bool:
 def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
     """Return the violation for a refused valid request. The rule follows from the fields left after shrinking."""
     rule, cause = _rule_and_cause(parsed)
-    return Violation(rule, cause, "a success, since the request is valid", answer_in_words(answer), family="refused")
+    return Violation(
+        rule, cause, "a success, since the request is valid", answer_in_words(answer), dedup_key_override="refused"
+    )
 
 
 def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
@@ -98,7 +100,7 @@ def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | 
         return None
     rule, problem = rule_of_invalid_part(invalid), f"{invalid.where} {_PROBLEM_WORDS[invalid.kind]}"
     cause, expected = f"accepted although {problem}", f"a refusal with 4xx, since {problem}"
-    return Violation(rule, cause, expected, answer_in_words(answer), family=f"accepted: {rule}")
+    return Violation(rule, cause, expected, answer_in_words(answer), dedup_key_override=f"accepted: {rule}")
 
 
 def ignored_properties(answer: Answer) -> frozenset[str]:

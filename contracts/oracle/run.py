@@ -179,9 +179,9 @@ def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violatio
     """
     if can_follow(before, after):
         return None
-    family = f"{rule}: {_STAGE.get(before, before)} to {_STAGE.get(after, after)}"
+    dedup_key = f"{rule}: {_STAGE.get(before, before)} to {_STAGE.get(after, after)}"
     got = f"status {value_in_words(after)} after {value_in_words(before)}"
-    return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, family)
+    return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, dedup_key)
 
 
 def status_contradiction(run: Mapping[str, Any]) -> str | None:

@@ -56,7 +56,8 @@ class Difference(str):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking.
+    """`cause` distinguishes the causes of one rule. While a case is shrunk and repeated, a violation is recognised
+    by its `dedup_key`. `dedup_key_override` is for violations whose cause may then change.
 
     `about` is the id of the wrong resource in a list, since the request does not name it. `field` is the name of the
     wrong field, if exactly one field is wrong.
@@ -66,13 +67,13 @@ class Violation:
     cause: str
     expected: str
     got: str
-    family: str = ""
+    dedup_key_override: str = ""
     about: str = ""
     field: str = ""
 
     @property
     def dedup_key(self) -> str:
-        return self.family or f"{self.rule}: {self.cause}"
+        return self.dedup_key_override or f"{self.rule}: {self.cause}"
 
     @property
     def change(self) -> str:

@@ -18,7 +18,7 @@ _STUCK_S: Final = 4.0
 """A session whose runs have not changed for so long is noted."""
 _MAX_UNREAD_POLLS: Final = 10
 """A second or two: a server may fail some reads, or list a new run late."""
-_NOT_ONE_AFTER_THE_OTHER: Final = "LIFECYCLE: runs of a session"
+_ORDER_DEDUP_KEY: Final = "LIFECYCLE: runs of a session"
 
 
 class PolledRuns:
@@ -154,7 +154,7 @@ def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime,
         return None
     cause, expected = "runs of a session overlap by their times", "one run of a session after the other"
     got = f"a run that started at {later[0].isoformat()}, before an earlier run ended at {ended.isoformat()}"
-    return Violation("LIFECYCLE", cause, expected, got, family=_NOT_ONE_AFTER_THE_OTHER)
+    return Violation("LIFECYCLE", cause, expected, got, dedup_key_override=_ORDER_DEDUP_KEY)
 
 
 def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:
@@ -162,17 +162,17 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
     known; a status in `after` is None if the run was not read.
 
     If an earlier run has not ended in the second read, no later run may have started in the first one. Which of the two
-    violations a fault shows depends on when the runs are read, so they are of one family.
+    violations a defect shows depends on when the runs are read, so they have one dedup key.
     """
     waiting = next((index for index, status in enumerate(after) if status is not None and status not in TERMINAL), None)
     for later in before[waiting + 1 :] if waiting is not None else ():
         if later not in {"scheduling", "cancelled"}:
             cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
             got = f"a run with status {later} before an earlier run of the session has ended"
-            return Violation("LIFECYCLE", cause, expected, got, family=_NOT_ONE_AFTER_THE_OTHER)
+            return Violation("LIFECYCLE", cause, expected, got, dedup_key_override=_ORDER_DEDUP_KEY)
     running = [status for status in after if status in {"running", "running_checks"}]
     if len(running) > 1:
         cause, got = "two runs of a session run at a time", f"{len(running)} running runs"
         expected = "one running run of a session at a time"
-        return Violation("LIFECYCLE", cause, expected, got, family=_NOT_ONE_AFTER_THE_OTHER)
+        return Violation("LIFECYCLE", cause, expected, got, dedup_key_override=_ORDER_DEDUP_KEY)
     return None

@@ -673,4 +673,4 @@ class TestWords:
 
     def test_kin_stays_while_a_request_gets_smaller(self) -> None:
         assert Violation("A", "b", "", "").dedup_key == "A: b"
-        assert Violation("A", "b", "", "", family="f").dedup_key == "f"
+        assert Violation("A", "b", "", "", dedup_key_override="f").dedup_key == "f"
