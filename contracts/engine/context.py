@@ -253,7 +253,7 @@ class CaseContext:
 
     def expect_success(self, result: CallResult, after: Evidence | None = None) -> None:
         operation = result.operation or ""
-        shown = self.exchanges if after is None else [*after, result]
+        evidence = self.exchanges if after is None else [*after, result]
         rule = ANSWER_RULE.get(operation)
         if rule is None:
             if not result.accepted:
@@ -262,7 +262,7 @@ class CaseContext:
         self.count(rule, result)
         if not result.accepted:
             cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
-            self.report_violation(Violation(rule, cause, expected, result.words), *shown)
+            self.report_violation(Violation(rule, cause, expected, result.words), *evidence)
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
@@ -272,19 +272,20 @@ class CaseContext:
 
     # Judging
 
-    def count(self, rule: str, *shown: CallResult | Exchange) -> None:
+    def count(self, rule: str, *evidence: CallResult | Exchange) -> None:
         """Count the rule as judged by the last of the exchanges, by default the last of the case."""
         self.check.count(rule)
-        last = shown[-1] if shown else self.exchanges[-1] if self.exchanges else None
+        last = evidence[-1] if evidence else self.exchanges[-1] if self.exchanges else None
         if last is not None:
             self.check.coverage.count_exchange(rule, last.exchange if isinstance(last, CallResult) else last)
 
-    def report_violation(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
-        """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
-        are the exchanges that show it, by default all of the case. `is_proof`: this one answer proves it, so it
-        counts even if it does not repeat.
+    def report_violation(self, violation: Violation, *evidence: CallResult | Exchange, is_proof: bool = False) -> None:
+        """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for.
+
+        `evidence` are the exchanges that show it, by default all of the case. `is_proof`: this one answer proves it, so
+        it counts even if it does not repeat.
         """
-        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
+        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in evidence)
         judged = (exchanges or self.exchanges)[-1]
         if self.only is not None:
             if violation.dedup_key != self.only:
@@ -301,14 +302,14 @@ class CaseContext:
         raise violated
 
     def judge(
-        self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange, is_proof: bool = False
+        self, rule: str, violations: Iterable[Violation], *evidence: CallResult | Exchange, is_proof: bool = False
     ) -> bool:
         """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""
-        self.count(rule, *shown)
+        self.count(rule, *evidence)
         holds = True
         for violation in violations:
             holds = False
-            self.report_violation(violation, *shown, is_proof=is_proof)
+            self.report_violation(violation, *evidence, is_proof=is_proof)
         return holds
 
     def require(
@@ -318,12 +319,12 @@ class CaseContext:
         cause: str,
         expected: str,
         got: str | Callable[[], str],
-        *shown: CallResult | Exchange,
+        *evidence: CallResult | Exchange,
     ) -> bool:
         """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds."""
-        self.count(rule, *shown)
+        self.count(rule, *evidence)
         if not holds:
-            self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
+            self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *evidence)
         return bool(holds)
 
     # Writes
@@ -368,8 +369,8 @@ class CaseContext:
             self.count(rule, result)
         for violation in judgement.violations:
             earlier = judgement.earlier.get(violation.cause)
-            shown = (result,) if earlier is None else (earlier, result)
-            self.report_violation(violation, *shown, is_proof=True)
+            evidence = (result,) if earlier is None else (earlier, result)
+            self.report_violation(violation, *evidence, is_proof=True)
         return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:

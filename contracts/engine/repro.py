@@ -20,18 +20,18 @@ _UUID: Final = re.compile(UUID_PATTERN.encode())
 
 
 def repro_of(
-    shown: Sequence[Exchange],
+    evidence: Sequence[Exchange],
     case_exchanges: Sequence[Exchange],
     recorded: Sequence[Exchange] = (),
     *,
     replaceable: Collection[str] = (),
 ) -> tuple[Exchange, ...]:
-    """`shown` are the exchanges that show the violation, `case_exchanges` all of its case and `recorded` all of the
+    """`evidence` are the exchanges that show the violation, `case_exchanges` all of its case and `recorded` all of the
     check, the last two in the order sent. Exchanges that are not part of the case come first in the result. For a
     `replaceable` id in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids
     there.
     """
-    return _ReproBuilder(shown, case_exchanges, recorded, {one.encode() for one in replaceable}).build()
+    return _ReproBuilder(evidence, case_exchanges, recorded, {one.encode() for one in replaceable}).build()
 
 
 def _may_have_taken_effect(exchange: Exchange) -> bool:
@@ -57,7 +57,7 @@ def _uses(exchange: Exchange, key: str) -> bool:
 class _ReproBuilder:
     def __init__(
         self,
-        shown: Sequence[Exchange],
+        evidence: Sequence[Exchange],
         case_exchanges: Sequence[Exchange],
         recorded: Sequence[Exchange],
         replaceable: Collection[bytes],
@@ -71,7 +71,7 @@ class _ReproBuilder:
         self._pending: list[Exchange] = []
         self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in case_exchanges}
         self._answer_ids = {id(exchange): ids_in(exchange.answer.body) for exchange in case_exchanges}
-        for exchange in shown:
+        for exchange in evidence:
             self._need(exchange)
 
     def build(self) -> tuple[Exchange, ...]:

@@ -265,8 +265,8 @@ class Search:
         self._found.note_repeat(origin[0], first, violated, final, stable=stable)
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
-        shown, sent = (*self._sources(final), *final.exchanges), (*before, *final.all_exchanges)
-        exchanges = repro_of(shown, sent, self.check.guard.exchanges, replaceable=self.check.replaceable_ids)
+        evidence, sent = (*self._sources(final), *final.exchanges), (*before, *final.all_exchanges)
+        exchanges = repro_of(evidence, sent, self.check.guard.exchanges, replaceable=self.check.replaceable_ids)
         intermittent = not stable and (violated.is_proof or under_load is not None)
         secrets = self.check.canaries.forms
         finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)

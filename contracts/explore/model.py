@@ -179,7 +179,7 @@ class Model:
         self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
             cause, expected = KEY_IS_IGNORED, "the answer of the first one"
-            since = write.run.shown if write.run is not None else []
+            since = write.run.evidence if write.run is not None else []
             fail(self.context, Violation("IDEM-REPLAY", cause, expected, again.words), *since, write.first, again)
         self._to_list.add(write.organisation)
         if write.run is not None and self.context.check.offers("get_run"):
@@ -207,8 +207,8 @@ class Model:
             if item.get("id") not in by_id and has_filter_value(item, *self._filter):
                 self._fail_unknown_run(str(item.get("id")), found)
         for wrong in list_violations(found.pages, query, candidates, are_all=True):
-            shown = [] if wrong.run_id is None else by_id[wrong.run_id].shown
-            fail(self.context, wrong.violation, *shown, *(found.results[number] for number in wrong.pages))
+            evidence = [] if wrong.run_id is None else by_id[wrong.run_id].evidence
+            fail(self.context, wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
         missing = missing_runs(found.pages, query, candidates)
         if missing:
             self._fail_missing(by_id[missing[0].id], len(missing), found, limit)
@@ -245,7 +245,7 @@ class Model:
             rule, cause = why_missing(self.context, run.known.view, found.query, limit=limit, base=[self._filter])
         more = f" and {counted(count - 1, 'more run')}" if count > 1 else ""
         got = f"a list without run {run.id}{more}"
-        fail(self.context, Violation(rule, cause, "every run that matches", got), *run.shown, *found.results[:3])
+        fail(self.context, Violation(rule, cause, "every run that matches", got), *run.evidence, *found.results[:3])
 
     # The other organisation
 

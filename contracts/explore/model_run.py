@@ -17,10 +17,10 @@ from contracts.rules.tracked_run import TrackedRun
 TOKENS: Final = (TOKEN, SECOND_TOKEN)
 
 
-def fail(context: CaseContext, violation: Violation, *shown: CallResult) -> NoReturn:
+def fail(context: CaseContext, violation: Violation, *evidence: CallResult) -> NoReturn:
     """Raises RuleViolated, or Inconclusive if the cause is known, under whichever rule."""
     if context.only is not None or all(cause != violation.cause for _, cause in context.check.known_violations):
-        context.report_violation(violation, *shown)
+        context.report_violation(violation, *evidence)
     raise Inconclusive(f"{violation.rule} is known to be broken")
 
 
@@ -63,7 +63,7 @@ class ModelRun(TrackedRun):
         return answered(super().call(operation, **more))
 
     def report_violation(self, violation: Violation, *more: CallResult, is_proof: bool = False) -> NoReturn:
-        fail(self.context, violation, *self.shown, *more)
+        fail(self.context, violation, *self.evidence, *more)
 
     def note_change(self, result: CallResult) -> None:
         self._changes.append(Change(self.known.rule, self, result))
@@ -86,7 +86,7 @@ class ModelRun(TrackedRun):
         change = self._change_of_another(is_gone=is_gone)
         if change is not None:
             violation = Violation(change.rule, cause, "the other runs as before", got)
-            fail(self.context, violation, *self.shown, *change.run.shown[1:], change.result, result)
+            fail(self.context, violation, *self.evidence, *change.run.evidence[1:], change.result, result)
 
     def _change_of_another(self, *, is_gone: bool) -> Change | None:
         """Return a change to another run that may have affected this one. Only changes since this run was last seen to

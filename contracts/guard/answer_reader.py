@@ -10,7 +10,7 @@ from typing import Final
 
 from contracts.core.exchange import Answer, Headers, header_in
 from contracts.guard.bounds import Bounds
-from contracts.guard.connection import Connection, Cut, DeadlinePassed, ExchangeFailed, shown
+from contracts.guard.connection import Connection, Cut, DeadlinePassed, ExchangeFailed, printable_excerpt
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
@@ -44,7 +44,7 @@ class AnswerReader:
             detail = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
             verb = "was cut" if isinstance(error, Cut) else "was not whole in time: it stopped or dripped"
             length = header_in(headers, "content-length")
-            of_length = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
+            of_length = "" if length is None or _is_chunked(headers) else f" of {printable_excerpt(length, 20)}"
             raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
         self.ends_connection = not delimited or _closes_connection(headers, minor)
         answer = Answer(status, headers, bytes(body))
@@ -98,7 +98,9 @@ class AnswerReader:
         coding = header_in(headers, "transfer-encoding")
         if coding is not None:
             if not _is_chunked(headers):
-                raise ExchangeFailed(f"the answer has Transfer-Encoding {shown(coding)!r}, which was not asked for")
+                raise ExchangeFailed(
+                    f"the answer has Transfer-Encoding {printable_excerpt(coding)!r}, which was not asked for"
+                )
             self._read_chunks(body)
             return header_in(headers, "content-length") is None
         length = _content_length(headers)
@@ -192,9 +194,11 @@ def _content_length(headers: Headers) -> int | None:
     lengths = _header_values(headers, "content-length")
     for length in lengths:
         if not _LENGTH.fullmatch(length):
-            raise ExchangeFailed(f"the answer has Content-Length {shown(length, 30)!r}, which is no length")
+            raise ExchangeFailed(f"the answer has Content-Length {printable_excerpt(length, 30)!r}, which is no length")
     if len(set(lengths)) > 1:
-        raise ExchangeFailed(f"the answer has more than one Content-Length: {shown(', '.join(lengths), 60)}")
+        raise ExchangeFailed(
+            f"the answer has more than one Content-Length: {printable_excerpt(', '.join(lengths), 60)}"
+        )
     return int(lengths[0]) if lengths else None
 
 
@@ -210,4 +214,4 @@ def _describe_start(line: bytes) -> str:
 
 
 def _quoted(line: bytes) -> str:
-    return f"'{shown(line.decode('latin-1'), 40)}'"
+    return f"'{printable_excerpt(line.decode('latin-1'), 40)}'"

@@ -117,7 +117,7 @@ class Connection:
             self.ends_at = previous_end
         status_text = status_line.decode("latin-1").partition(" ")[2].strip()
         if not status_text.startswith("2"):
-            raise ExchangeFailed(f"the proxy refuses: {shown(status_text)}")
+            raise ExchangeFailed(f"the proxy refuses: {printable_excerpt(status_text)}")
 
     def _wrap_tls(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
         end = self._monotonic() + self._bounds.connect_s
@@ -217,7 +217,7 @@ class Connection:
             self.sock = None
 
 
-def shown(text: str, max_length: int = 80) -> str:
+def printable_excerpt(text: str, max_length: int = 80) -> str:
     """Return text of the target for a message: in one line, without control characters, truncated to `max_length`."""
     plain = printable(text[: max_length + 1])
     return plain if len(plain) <= max_length else plain[:max_length] + "…"

@@ -262,7 +262,7 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
         context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
 
 
-def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResult]) -> None:
+def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallResult]) -> None:
     """Download from the url, if it points to the target itself, and compare the bytes."""
     parts = urlsplit(url)
     if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
@@ -272,13 +272,13 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
         same = read.status == 200 and read.answer.body == raw
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words
-        context.require(same, "ATTACHMENTS", cause, expected, got, *shown, read)
+        context.require(same, "ATTACHMENTS", cause, expected, got, *evidence, read)
         # Judged by its status only: it may be refused by a file server, whose errors need not be JSON.
         altered = Request("GET", path[:-1] + ("1" if path[-1] == "0" else "0"), read.exchange.request.headers)
         answer = context.check.guard.send(altered)
         fails, cause = answer.answer.status >= 500, "a 5xx from a download url that was altered"
         got = answer_in_words(answer.answer)
-        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *shown, answer)
+        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, answer)
 
 
 def _odd_files() -> list[dict[str, Any]]:

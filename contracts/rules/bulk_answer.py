@@ -326,7 +326,7 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
         pools = [ids[place] for place in case.retried_in]
         retried = run.retry({"pool_ids": pools}).result.resource
         if retried is not None:
-            _judge_picked(context, retried, pools, *run.shown, token=case.token)
+            _judge_picked(context, retried, pools, *run.evidence, token=case.token)
 
 
 def _pools_of(context: CaseContext, token: str, number: int) -> list[str]:
@@ -340,7 +340,7 @@ def _pools_of(context: CaseContext, token: str, number: int) -> list[str]:
 
 
 def _judge_picked(
-    context: CaseContext, run: dict[str, Any], pools: Sequence[str], *shown: CallResult, token: str
+    context: CaseContext, run: dict[str, Any], pools: Sequence[str], *evidence: CallResult, token: str
 ) -> None:
     for _ in range(_LOOKS_FOR_A_MACHINE):
         if run.get("machine_id") or run.get("status") != "scheduling":
@@ -351,11 +351,11 @@ def _judge_picked(
         raise Inconclusive("no machine is picked")
     machine = context.call("get_machine", run["machine_id"], token=token)
     cause, expected = "the picked machine is not of the organisation", "a machine that can be read"
-    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, *shown, machine):
+    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, *evidence, machine):
         its_pools = pool_ids_of(machine.body)
         lacks = set(pools) - its_pools if its_pools is not None else set()
         cause, got = "the picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
-        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, *shown, machine)
+        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, *evidence, machine)
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10

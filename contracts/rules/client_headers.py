@@ -53,7 +53,7 @@ def _list(run: TrackedRun) -> list[CallResult]:
     if not run.context.check.offers("list_runs"):
         return []
     name, value = next(iter(own_run_filters(run.context).items()))
-    result, items = list_filtered_by(run.context, name, value, after=run.shown, headers=run.headers)
+    result, items = list_filtered_by(run.context, name, value, after=run.evidence, headers=run.headers)
     found = [item for item in items if item.get("id") == run.id]
     cause, expected = "a run is missing from a list", f"run {run.id}"
     run.require(found, "LIST-COMPLETE", cause, expected, result, got="a list without it")

@@ -53,20 +53,20 @@ def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, An
     return read
 
 
-def _require_same(context: CaseContext, before: Mapping[str, Any], after: Any, *shown: CallResult) -> None:
+def _require_same(context: CaseContext, before: Mapping[str, Any], after: Any, *evidence: CallResult) -> None:
     if not isinstance(after, dict):
         return  # judged with its answer
     changed = changed_field(before, after, _KEPT)
     name, problem = changed or ("", "")
-    cause, expected = f"{shown[-1].operation} shows another {name}", f"{name} as it was before"
-    context.require(changed is None, "READ-BACK", cause, expected, problem, *shown)
+    cause, expected = f"{evidence[-1].operation} shows another {name}", f"{name} as it was before"
+    context.require(changed is None, "READ-BACK", cause, expected, problem, *evidence)
 
 
-def _require_machine_count(context: CaseContext, machines: int, *shown: CallResult) -> None:
-    body = shown[-1].body
+def _require_machine_count(context: CaseContext, machines: int, *evidence: CallResult) -> None:
+    body = evidence[-1].body
     count = body.get("machine_count") if isinstance(body, dict) else None
     cause, expected = "machine_count of a pool", f"a machine_count of {machines}, as many as were added"
-    context.require(count in (None, machines), "READ-BACK", cause, expected, f"machine_count {count}", *shown)
+    context.require(count in (None, machines), "READ-BACK", cause, expected, f"machine_count {count}", *evidence)
 
 
 def _find(context: CaseContext, listing: str, created: CallResult) -> None:
@@ -130,26 +130,26 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
     pool, offers = created.body["id"], context.check.offers
     if not offers("add_machine_to_pool", "get_machine"):
         return
-    shown = [created]
+    evidence = [created]
     before = {machine: pool_ids_of(context.call("get_machine", machine).body) or set() for machine in machines}
     for number, machine in enumerate(machines, start=1):
         added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine]})
         if not added.accepted:
             raise Inconclusive(f"add_machine_to_pool answers {added.status}")
-        shown.append(added)
-        pool_read = _read(context, "get_pool", pool, created.body, *shown) if offers("get_pool") else added
-        _require_machine_count(context, number, *shown, pool_read)
+        evidence.append(added)
+        pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
+        _require_machine_count(context, number, *evidence, pool_read)
     for machine in machines:
         read = context.call("get_machine", machine)
         pools = pool_ids_of(read.body)
         if pools:  # a server may leave them out
             cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
             context.require(
-                pool in pools, "READ-BACK", cause, expected, counted(len(pools), "other pool"), *shown, read
+                pool in pools, "READ-BACK", cause, expected, counted(len(pools), "other pool"), *evidence, read
             )
             cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
             got = f"{counted(len(before[machine] - pools), 'pool')} less"
-            context.require(before[machine] <= pools, "READ-BACK", cause, expected, got, *shown, read)
+            context.require(before[machine] <= pools, "READ-BACK", cause, expected, got, *evidence, read)
 
 
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:

@@ -81,7 +81,7 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
         run.read()
         for attachment in run.known.view.get("input_attachment_ids") or ():
             if context.check.offers("download_run_attachment"):
-                context.call_valid("download_run_attachment", attachment, after=run.shown)
+                context.call_valid("download_run_attachment", attachment, after=run.evidence)
     if runs and context.check.offers("list_runs"):
         _list_runs(runs)
     reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known_violations)
@@ -192,9 +192,9 @@ def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
     """Return a write with a new key, writes with other keys, and its repeat if that gets another answer; else None."""
     others = 1
     while others <= _SOON:
-        shown = _repeat_after(context, others)
-        if answer_difference(shown[0], shown[-1]) is not None:
-            return shown
+        evidence = _repeat_after(context, others)
+        if answer_difference(evidence[0], evidence[-1]) is not None:
+            return evidence
         others *= 2
     return None
 
@@ -216,10 +216,10 @@ def repeat_key_soon(context: CaseContext, case: KeySoonAgainCase) -> None:
     context.count("IDEM-REPLAY", again)
 
 
-def _report_forgotten(context: CaseContext, shown: list[CallResult], problem: str) -> None:
-    after = f", with {counted(len(shown) - 2, 'key')} in between" if len(shown) > 2 else ""
+def _report_forgotten(context: CaseContext, evidence: list[CallResult], problem: str) -> None:
+    after = f", with {counted(len(evidence) - 2, 'key')} in between" if len(evidence) > 2 else ""
     cause, expected = "an old key is forgotten", "the answer of the first one"
-    context.report_violation(Violation("IDEM-REPLAY", cause, expected, problem + after), *shown)
+    context.report_violation(Violation("IDEM-REPLAY", cause, expected, problem + after), *evidence)
 
 
 _AT_ONCE: Final = 8

@@ -174,7 +174,7 @@ class NotationCase(Case):
 def run_notations(context: CaseContext, case: NotationCase) -> None:
     """The target must refuse another notation, or read it as the same value."""
     isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
-    run, shown = isolated.runs[0], isolated.creates_of(None)
+    run, evidence = isolated.runs[0], isolated.creates_of(None)
 
     def is_listed(result: CallResult) -> bool:
         return any(item.get("id") == run["id"] for item in items_of(result))
@@ -184,18 +184,18 @@ def run_notations(context: CaseContext, case: NotationCase) -> None:
             result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
             cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
             right = not result.accepted or is_listed(result)
-            context.require(right, "LIST-FILTER", cause, expected, "a list without the run", *shown, result)
+            context.require(right, "LIST-FILTER", cause, expected, "a list without the run", *evidence, result)
     if not context.check.offers("update_run"):
         return
     word = context.placeholder("marker:1")
     history = {"run_message_history": [{"content": word}]}
-    updated = context.call_valid("update_run", run["id"], body=history, after=shown)
+    updated = context.call_valid("update_run", run["id"], body=history, after=evidence)
     for text, is_deep in (*((text, True) for text in case.true), *((text, False) for text in case.false)):
         result = context.call("list_runs", query=within(isolated, [("search", word), ("deep_search", text)]))
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
         right = not result.accepted or is_listed(result) == is_deep
         expected, got = f"{listed[is_deep]}, or a 4xx, since it means {str(is_deep).lower()}", listed[not is_deep]
-        context.require(right, "LIST-FILTER", cause, expected, got, *shown, updated, result)
+        context.require(right, "LIST-FILTER", cause, expected, got, *evidence, updated, result)
 
 
 def run_nonsense(context: CaseContext, case: NonsenseCase) -> None:

@@ -147,7 +147,7 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
                 yield result, [item for item in items_of(result) if has_filter_value(item, field, value)]
 
 
-def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *shown: CallResult) -> None:
+def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *evidence: CallResult) -> None:
     """Require that the case has no runs but those of the first answer."""
     if operation not in CREATES:
         return
@@ -155,7 +155,7 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     for listed, items in _runs_of_case(context, "workflow", "session", "marker"):
         more = sum(item.get("id") not in mine for item in items)
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
-        context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *shown, listed)
+        context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *evidence, listed)
         return
 
 

@@ -99,18 +99,18 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     for include, result in found:
         if isinstance(result.body, dict):
             runs = items_of(result) or [result.body]
-            shown = [read for one, read in after.items() if any(one in each.values() for each in runs)]
+            evidence = [read for one, read in after.items() if any(one in each.values() for each in runs)]
             violations = included_violations(result.body, include.split(","), known)
-            context.judge(INCLUDE_RULE, violations, *(created.result for created in creates), *shown, result)
+            context.judge(INCLUDE_RULE, violations, *(created.result for created in creates), *evidence, result)
 
 
 def _search_by_names(context: CaseContext, creates: Sequence[WriteResult], reads: Mapping[str, CallResult]) -> None:
     """A search looks at the values of runs, and not at the names of their workflows and machines."""
-    shown = [*(created.result for created in creates), *reads.values()]
+    evidence = [*(created.result for created in creates), *reads.values()]
     names = (read.body.get(field) for read in reads.values() for field in ("name", "hostname"))
     for name in sorted({name for name in names if isinstance(name, str) and name}):
         found = read_page(context, [("search", name), NEWEST_FIRST], limit=MAX_LIMIT)
-        judge_list(context, found, (), lambda run_id: shown)
+        judge_list(context, found, (), lambda run_id: evidence)
 
 
 def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:

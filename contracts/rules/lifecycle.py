@@ -175,7 +175,7 @@ def _judge_files_by_type(polled: PolledRuns) -> None:
         for name in ("input", "output"):
             expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
             query = [("run_id", run.id), ("attachment_type", name), ("limit", "1000")]
-            result = run.context.call_valid("list_run_attachments", query=query, after=run.shown)
+            result = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             listed = [item.get("id") for item in items_of(result)]
             right = set(listed) == expected and len(listed) == len(expected) == result.body.get("total")
             got = f"{counted(len(listed), f'{name} attachment')}, total {result.body.get('total')}"
@@ -212,7 +212,7 @@ def _retry_ended(polled: PolledRuns) -> None:
         outputs = run.known.view.get("output_attachment_ids") or ()
         if run.retry({}).result.accepted and outputs and run.context.check.offers("list_run_attachments"):
             query = [("run_id", run.id), ("attachment_type", "output")]
-            left = run.context.call_valid("list_run_attachments", query=query, after=run.shown)
+            left = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             old = [one for one in items_of(left) if one.get("id") in outputs]
             cause = "output attachments are not cleared"
             got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"

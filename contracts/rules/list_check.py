@@ -47,9 +47,9 @@ def check_list(
         if len(found.pages) > 1:
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
-        shown: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
+        evidence: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
         violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, found.query))
-        context.report_violation(violation, *shown, is_proof=is_unlisted(context, cause, missing[0].id))
+        context.report_violation(violation, *evidence, is_proof=is_unlisted(context, cause, missing[0].id))
         return None
     return {str(item.get("id")): item for item in found.items}
 
@@ -59,8 +59,8 @@ def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) 
     found = read_list(context, [isolated.filter, ("sort_mode", "activity")], limit=limit)
     listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
     for wrong in activity_violations(listed):
-        shown = isolated.creates_of(wrong.run_id)
-        context.report_violation(wrong.violation, *shown, *(found.results[number] for number in wrong.pages))
+        evidence = isolated.creates_of(wrong.run_id)
+        context.report_violation(wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
 
 
 def check_listing(
@@ -78,9 +78,9 @@ def check_listing(
     Empty: other lists are compared to find the rule.
     """
     context = run.context
-    found = read_page(context, query, limit=limit, after=run.shown)
+    found = read_page(context, query, limit=limit, after=run.evidence)
     candidates = [one.known.candidate() for one in (run, *others)]
-    if not judge_list(context, found, candidates, lambda run_id: run.shown):
+    if not judge_list(context, found, candidates, lambda run_id: run.evidence):
         return None
     missing = missing_runs(found.pages, query, candidates)
     if missing:
@@ -89,7 +89,7 @@ def check_listing(
             rule, cause = why_missing(context, missing[0].view, query, base=base)
         violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, query))
         is_proof = is_unlisted(context, cause, missing[0].id)
-        context.report_violation(violation, *run.shown, *found.results, is_proof=is_proof)
+        context.report_violation(violation, *run.evidence, *found.results, is_proof=is_proof)
         return None
     return found
 
@@ -98,13 +98,13 @@ def judge_list(
     context: CaseContext,
     found: RunList,
     runs: Collection[ListCandidate],
-    shown: Callable[[str | None], Evidence],
+    evidence: Callable[[str | None], Evidence],
     *,
     are_all: bool = False,
 ) -> bool:
     """Judge everything about a list but missing runs. Returns whether it is right.
 
-    `are_all`: no other runs can be in it. `shown` gives the exchanges that a finding shows before the
+    `are_all`: no other runs can be in it. `evidence` returns the exchanges that a finding shows before the
     pages: those of a run, or of all runs if it gets None.
     """
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
@@ -113,7 +113,7 @@ def judge_list(
     for wrong in list_violations(found.pages, found.query, runs, are_all=are_all):
         holds = False
         context.report_violation(
-            wrong.violation, *shown(wrong.run_id), *(found.results[number] for number in wrong.pages)
+            wrong.violation, *evidence(wrong.run_id), *(found.results[number] for number in wrong.pages)
         )
     return holds
 

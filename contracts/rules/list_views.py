@@ -45,8 +45,10 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
     if context.check.offers("get_run") and context.call("get_run", missing[0].id).accepted:
         rule, cause = why_missing(context, missing[0].view, [NEWEST_FIRST], limit=case.limit)
         got = missing_in_words(missing, [])
-        shown = found.results[:2]
-        context.report_violation(Violation(rule, cause, "every created run in the list", got), written.result, *shown)
+        evidence = found.results[:2]
+        context.report_violation(
+            Violation(rule, cause, "every created run in the list", got), written.result, *evidence
+        )
 
 
 def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> RunList | None:
@@ -102,7 +104,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
         items = check_list(context, isolated, [isolated.filter, *parameters], sort=sort)
         if items is None:
             continue
-        shown = (written.result, context.exchanges[-1])
+        evidence = (written.result, context.exchanges[-1])
         selected = [value for name, value in query if name == "fields"]
         for run in isolated.runs:
             item = items[run["id"]]
@@ -110,7 +112,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             lost += [name for name in selected if name not in item and run.get(name)]
             cause, expected = "a field that was asked for is missing", f"{' and '.join(lost)} in each item, as asked"
             got = f"an item without {' and '.join(lost)}"
-            if not context.require(not lost, "READ-BACK", cause, expected, got, *shown):
+            if not context.require(not lost, "READ-BACK", cause, expected, got, *evidence):
                 break
             names = {*_ALWAYS_SHOWN, *selected} if selected else run
             view = {name: run[name] for name in names if name in run and name in item}
@@ -120,7 +122,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
                 violation = Violation(
                     "READ-BACK", f"{name} reads differently", f"{name} as it was created", problem, field=name
                 )
-                context.report_violation(violation, *shown)
+                context.report_violation(violation, *evidence)
                 break
 
 

@@ -90,8 +90,8 @@ class PolledRuns:
         if self.in_session and len(self.runs) > 1 and len(views) > 1:
             after = [run.known.status if run.id in views else None for run in self.runs]
             wrong = order_violation(before if self.in_order else [], after)
-            shown = [self.runs[0].shown[0], *([self._last] if self._last is not None else []), result]
-            self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], *shown)
+            evidence = [self.runs[0].evidence[0], *([self._last] if self._last is not None else []), result]
+            self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], *evidence)
         if before != [run.known.status for run in self.runs]:
             self._last_change = time.monotonic()
             if not self.in_session and any(run.known.has_ended for run in self.runs):
@@ -118,13 +118,13 @@ class PolledRuns:
             wrong = overlap_violation(times, later_times)
             if wrong is not None:
                 reads = [run.last_read for run in (earlier, later) if run.last_read is not None]
-                self.context.report_violation(wrong, self.runs[0].shown[0], *reads, is_proof=True)
+                self.context.report_violation(wrong, self.runs[0].evidence[0], *reads, is_proof=True)
 
     def judge_order(self) -> None:
         """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""
         if self._wrong_order is not None:
             violation, result = self._wrong_order
-            self.context.judge("LIST-PAGE", [violation], self.runs[0].shown[0], result)
+            self.context.judge("LIST-PAGE", [violation], self.runs[0].evidence[0], result)
 
     def note_if_stuck(self, change: str) -> None:
         """Say that the runs of a session do not go on, though others end. No rule says how long a run takes."""

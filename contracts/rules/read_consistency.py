@@ -53,7 +53,7 @@ class ViewedRuns:
         before = self.changed_run.known
         if filtered & event.body.keys() or not apply(self.changed_run, event):
             return False
-        self._note(self.changed_run.shown[-1], before)
+        self._note(self.changed_run.evidence[-1], before)
         self.words = self.context.fill(list(event.words))
         return True
 
@@ -221,7 +221,7 @@ def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     if changed_run.id not in order or None in moments or len(set(moments)) != len(moments):
         return
     at, query = order.index(changed_run.id), [viewed.isolated.filter, NEWEST_FIRST]
-    page = read_page(viewed.context, query, skip=at, limit=1, after=changed_run.shown)
+    page = read_page(viewed.context, query, skip=at, limit=1, after=changed_run.evidence)
     ids = [item.get("id") for item in page.items]
     cause = "a page of one run is not the run at its position"
     got = " and ".join(f"run {one}" for one in ids[:2]) or "an empty page"

@@ -59,11 +59,11 @@ def read_one(
 
 
 def judge_read(
-    context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
+    context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, evidence: Evidence
 ) -> bool:
     """Judge READ-BACK and LIFECYCLE for a run that no request has changed."""
-    context.count("LIFECYCLE", *shown)
-    return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *shown)
+    context.count("LIFECYCLE", *evidence)
+    return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *evidence)
 
 
 # Every run of a large create

@@ -84,8 +84,8 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             _list_attachments_as_another(context, run, created, theirs, widely=case.widely)
         else:
             # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
-            shown = [created, before] if operation in reads else [created]
-            _try_as_another(context, operation, run, shown, theirs, widely=case.widely)
+            evidence = [created, before] if operation in reads else [created]
+            _try_as_another(context, operation, run, evidence, theirs, widely=case.widely)
     if run.get("session_id") and not check.is_live:
         _join_as_another(context, run, created, theirs)
     if WRITES_ON_A_RUN.intersection(case.operations):
@@ -115,12 +115,12 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
 def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any], token: str) -> None:
     """Read a run and its attachments as their owner, after another organisation tried to change them."""
 
-    def require(holds: object, action: str, expected: str, got: str, shown: Sequence[Exchange]) -> None:
-        context.require(holds, "AUTH-TENANT", f"another organisation {action}", expected, got, *shown)
+    def require(holds: object, action: str, expected: str, got: str, evidence: Sequence[Exchange]) -> None:
+        context.require(holds, "AUTH-TENANT", f"another organisation {action}", expected, got, *evidence)
 
-    shown: Sequence[Exchange] = context.exchanges
+    evidence: Sequence[Exchange] = context.exchanges
     result = context.call("get_run", run_id, token=token)
-    require(result.accepted, "deletes a run", "the run as before", result.words, shown)
+    require(result.accepted, "deletes a run", "the run as before", result.words, evidence)
     if (after := result.resource) is not None:
         changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
         cancelled = after.get("status") == "cancelled" != before.get("status")
@@ -128,13 +128,13 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
         marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
         names = [*changed, *(["status"] if cancelled else []), *marked]
         got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
-        shown = _without_other_updates(context.exchanges, names)
-        require(not names, "changes a run", _UNCHANGED, got, shown)
-        require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}", shown)
+        evidence = _without_other_updates(context.exchanges, names)
+        require(not names, "changes a run", _UNCHANGED, got, evidence)
+        require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}", evidence)
     if context.check.offers("get_run_attachment"):
         for attachment in before.get("input_attachment_ids") or ():
             result = context.call("get_run_attachment", attachment, token=token)
-            require(result.status != 404, "removes attachments", "attachments as before", result.words, shown)
+            require(result.status != 404, "removes attachments", "attachments as before", result.words, evidence)
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
@@ -148,7 +148,13 @@ _UNCHANGED: Final = "the run as before, since another organisation sent the writ
 
 
 def _try_as_another(
-    context: CaseContext, operation: str, run: dict[str, Any], shown: Sequence[CallResult], token: str, *, widely: bool
+    context: CaseContext,
+    operation: str,
+    run: dict[str, Any],
+    evidence: Sequence[CallResult],
+    token: str,
+    *,
+    widely: bool,
 ) -> None:
     is_of_attachment = "{attachment_id}" in operations()[operation][1]
     ids = run.get("input_attachment_ids") or [] if is_of_attachment else [run["id"]]
@@ -160,10 +166,10 @@ def _try_as_another(
         result = context.call(operation, one, query=query, body=body, token=token)
         cause = f"another organisation may use {operation}"
         expected = "404, since for another organisation the run does not exist"
-        context.require(result.refused, "AUTH-TENANT", cause, expected, result.words, *shown, result)
+        context.require(result.refused, "AUTH-TENANT", cause, expected, result.words, *evidence, result)
         cause = f"another organisation learns from {operation} that a run is there"
         expected = "404, as for any unknown run"
-        context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *shown, result)
+        context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *evidence, result)
 
 
 def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
@@ -310,10 +316,10 @@ def _list_foreign_attachments(context: CaseContext, created: CallResult, token: 
             for item in items_of(end) if end.accepted else []:
                 run_id = str(item.get("run_id"))
                 theirs = context.call("get_run", run_id, token=owner)
-                shown = (_create_of(context, run_id) if theirs.accepted else None) or created
+                evidence = (_create_of(context, run_id) if theirs.accepted else None) or created
                 cause, expected = "another organisation's attachments are listed", "attachments of its own runs only"
                 got = f"an attachment of run {run_id} of another organisation"
-                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, theirs, end)
+                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, evidence, theirs, end)
 
 
 def _create_of(context: CaseContext, run_id: str) -> Exchange | None:

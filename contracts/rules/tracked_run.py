@@ -15,7 +15,7 @@ from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
 from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
 
-_SHOWN_CHANGES: Final = 3
+_CHANGES_IN_EVIDENCE: Final = 3
 """How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""
 
 
@@ -38,7 +38,7 @@ class TrackedRun:
         """All requests are sent with the token and the headers."""
         self.context = context
         self.known = KnownRun(view, created_by)
-        self.shown: list[CallResult] = [created]
+        self.evidence: list[CallResult] = [created]
         self.token = token
         self.headers = headers
         self.last_read: CallResult | None = None
@@ -53,18 +53,18 @@ class TrackedRun:
         return self.known.id
 
     def show(self, result: CallResult) -> None:
-        create, *changes = self.shown
-        self.shown = [create, *[*changes, result][-_SHOWN_CHANGES:]]
+        create, *changes = self.evidence
+        self.evidence = [create, *[*changes, result][-_CHANGES_IN_EVIDENCE:]]
 
     @property
     def read_before(self) -> list[CallResult]:
         """The read that showed the end of the run, if no request ended it."""
-        return [self.last_read] if self.last_read is not None and len(self.shown) == 1 else []
+        return [self.last_read] if self.last_read is not None and len(self.evidence) == 1 else []
 
     # Judging
 
     def report_violation(self, violation: Violation, *more: CallResult, is_proof: bool = False) -> None:
-        self.context.report_violation(violation, *self.shown, *more, is_proof=is_proof)
+        self.context.report_violation(violation, *self.evidence, *more, is_proof=is_proof)
 
     def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
         """Count the rule as judged and return whether it holds."""
@@ -102,7 +102,7 @@ class TrackedRun:
         if not result.refused and (is_invalid or not result.accepted):
             raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
         if result.accepted:
-            self.context.expect_success(result, self.shown)
+            self.context.expect_success(result, self.evidence)
             self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
             self.known = self.known.after_update(body, self._run_in(result))
             self.show(result)
@@ -125,7 +125,7 @@ class TrackedRun:
             if self.known.has_ended:
                 return
             if self.known.status != "running_checks":
-                self.context.expect_success(result, self.shown)
+                self.context.expect_success(result, self.evidence)
             self.context.wait(0.1)
         raise Inconclusive("a run cannot be cancelled, nor does it end")
 
@@ -139,7 +139,7 @@ class TrackedRun:
             raise Inconclusive(f"a retry answers {result.status}")  # NO-5XX judges this
         before = self.read_before
         if result.accepted:
-            self.context.expect_success(result, self.shown)
+            self.context.expect_success(result, self.evidence)
             self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), *before, result)
             self.known = self.known.after_retry(written.parsed, self._run_in(result))
             self.show(result)
@@ -154,7 +154,7 @@ class TrackedRun:
         result = self.call("delete_run", key=key)
         if self.judge_if_deleted(result):
             return result
-        self.context.expect_success(result, self.shown)
+        self.context.expect_success(result, self.evidence)
         self.require(not result.answer.body, "DELETE-GONE", "a 204 with a body", "204 without a body", result)
         self.known = self.known.after_delete()
         self.show(result)
@@ -173,7 +173,7 @@ class TrackedRun:
         if self.judge_if_deleted(result):
             return result
         if result.accepted:
-            self.context.expect_success(result, self.shown)
+            self.context.expect_success(result, self.evidence)
         if result.resource is None:
             self.fail_missing(result)
             raise Inconclusive("a run cannot be read")
@@ -203,7 +203,7 @@ class TrackedRun:
 
     def read_unchanged(self, result: CallResult, rule: str, cause: str) -> None:
         """Read the run after a request that must not have changed it."""
-        read = self.context.call_valid("get_run", self.id, token=self.token, after=[*self.shown, result])
+        read = self.context.call_valid("get_run", self.id, token=self.token, after=[*self.evidence, result])
         self.judge(rule, self.known.unchanged_violations(rule, cause, read.body), result, read)
 
     @staticmethod

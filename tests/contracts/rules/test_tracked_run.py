@@ -25,10 +25,10 @@ class Recorder:
     def __init__(self) -> None:
         self.reported: list[tuple[str, bool]] = []
 
-    def count(self, rule: str, *shown: Any) -> None:
+    def count(self, rule: str, *evidence: Any) -> None:
         pass
 
-    def report_violation(self, violation: Any, *shown: Any, is_proof: bool = False) -> None:
+    def report_violation(self, violation: Any, *evidence: Any, is_proof: bool = False) -> None:
         self.reported.append((violation.rule, is_proof))
 
 
