@@ -74,9 +74,9 @@ def _names_existing_resource(finding: Finding) -> bool:
     *before, last = finding.exchanges
     reads, writes = ([e for e in before if e.request.is_read is which] for which in (True, False))
     return any(
-        any(one in read.answer.body for read in reads)
-        and not any(one in write.answer.body + (write.request.body or b"") for write in writes)
-        for one in ids_in(last.request.path.encode())
+        any(resource_id in read.answer.body for read in reads)
+        and not any(resource_id in write.answer.body + (write.request.body or b"") for write in writes)
+        for resource_id in ids_in(last.request.path.encode())
     )
 
 

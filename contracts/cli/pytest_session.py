@@ -33,7 +33,7 @@ from contracts.report.text import render_finding
 NO_TARGET = "no server to check: give its URL, as in  pytest --pyargs contracts --target http://127.0.0.1:4010"
 _SESSION = pytest.StashKey["ContractSession | ContractWorker"]()
 _SHARED = "contracts_shared"
-_RULES = "contracts_rules"
+_RULES_KEY = "contracts_rules"
 _VERDICTS = "verdicts.json"
 _RULE_TEST = re.compile(r"test_contract\.py::test_rule\[([A-Z0-9-]+)\]")
 
@@ -58,7 +58,7 @@ def begin(config: pytest.Config) -> None:
             config.stash[_SESSION] = session
             config.pluginmanager.register(session, "contracts-session")
     elif _SHARED in workerinput:
-        config.stash[_SESSION] = ContractWorker(Path(workerinput[_SHARED]), tuple(workerinput[_RULES]))
+        config.stash[_SESSION] = ContractWorker(Path(workerinput[_SHARED]), tuple(workerinput[_RULES_KEY]))
 
 
 def rules_to_test(config: pytest.Config) -> tuple[str, ...] | None:
@@ -112,7 +112,7 @@ class ContractSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput[_SHARED] = str(self._shared)
-        node.workerinput[_RULES] = list(self.rules)
+        node.workerinput[_RULES_KEY] = list(self.rules)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:

@@ -107,7 +107,7 @@ class CheckContext:
     def replaceable_ids(self) -> frozenset[str]:
         """Known ids of the kinds for which the target also accepts made-up ids."""
         kinds = (self.workflows, self.machines, self.pools, self.sessions)
-        return frozenset(one for ids in kinds if ids.accepts_any_id for one in ids.known)
+        return frozenset(known_id for ids in kinds if ids.accepts_any_id for known_id in ids.known)
 
     @property
     def base_request(self) -> dict[str, Any]:

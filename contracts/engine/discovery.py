@@ -97,9 +97,9 @@ class _Discovery:
 
     def _find_known_ids(self) -> None:
         check, target = self.check, self.target
-        check.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
-        check.machines = Ids(_given(target.machine_id) or self._listed_unless_live("list_machines"))
-        check.pools = Ids(_given(target.pool_id) or self._listed_unless_live("list_pools"))
+        check.workflows = Ids(_named_by_option(target.workflow_id) or self._listed("list_workflows"))
+        check.machines = Ids(_named_by_option(target.machine_id) or self._listed_unless_live("list_machines"))
+        check.pools = Ids(_named_by_option(target.pool_id) or self._listed_unless_live("list_pools"))
         base = target.base_request or {}
         if not target.workflow_id and is_uuid(base.get("workflow_id")):
             check.workflows = Ids((base["workflow_id"],))
@@ -155,7 +155,7 @@ class _Discovery:
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""
         known = self.check.workflows.known
-        good = tuple(one for one in known[:8] if self._accepts({"workflow_id": one, "count": 1}))
+        good = tuple(workflow for workflow in known[:8] if self._accepts({"workflow_id": workflow, "count": 1}))
         return good or known
 
     def _accepts(self, body: dict[str, Any]) -> bool:
@@ -224,8 +224,8 @@ class _Discovery:
         if any(known in given for known in ids.known):
             return ids
 
-        def accepts_id(one: str) -> bool:
-            return self._accepts(plain | {field: [one] if field == "pool_ids" else one})
+        def accepts_id(resource_id: str) -> bool:
+            return self._accepts(plain | {field: [resource_id] if field == "pool_ids" else resource_id})
 
         if accepts_id(self._made_up_values.uuid()):
             return Ids(ids.known, accepts_any_id=True)
@@ -257,7 +257,7 @@ class _Discovery:
         if method == "DELETE" and self.check.is_live:
             return self._offers_delete()
         ids = [""] if "{" not in path else [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
-        probes = [self._with_own_session(_probe(method, _with_id(path, one))) for one in ids]
+        probes = [self._with_own_session(_probe(method, _with_id(path, resource_id))) for resource_id in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
 
@@ -304,10 +304,10 @@ class _Discovery:
         ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
         if "{run_id}" in path and not self.check.is_live:
             ids.append(self._made_up())
-        for one in ids:
+        for resource_id in ids:
             for method in documented:
-                if method == "GET" or one != self.check.foreign_run:
-                    yield self._with_own_session(_probe(method, _with_id(path, one)))
+                if method == "GET" or resource_id != self.check.foreign_run:
+                    yield self._with_own_session(_probe(method, _with_id(path, resource_id)))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             if method not in documented and not self.check.is_live:
                 yield _probe(method, _with_id(path, ids[-1]))
@@ -348,19 +348,19 @@ class _Discovery:
         answer = self._send(request_for("bulk_create_runs", body=body))
         run = None if answer is None else _first_run(answer)
         ids = (run or {}).get("input_attachment_ids") or []
-        return [one for one in ids if isinstance(one, str)][:1]
+        return [attachment for attachment in ids if isinstance(attachment, str)][:1]
 
 
 def _probe(method: str, path: str) -> Request:
     return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
 
 
-def _with_id(path: str, one: str) -> str:
-    return path.partition("{")[0] + one + path.partition("}")[2] if one else path
+def _with_id(path: str, resource_id: str) -> str:
+    return path.partition("{")[0] + resource_id + path.partition("}")[2] if resource_id else path
 
 
-def _given(one: str | None) -> tuple[str, ...]:
-    return () if one is None else (one,)
+def _named_by_option(named_id: str | None) -> tuple[str, ...]:
+    return () if named_id is None else (named_id,)
 
 
 def _first_run(answer: Answer) -> Mapping[str, Any] | None:

@@ -55,9 +55,11 @@ class FoundViolations:
 
     def keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""
-        others = [one for one in self.findings if (one.rule, one.cause) != (finding.rule, finding.cause)]
+        others = [other for other in self.findings if (other.rule, other.cause) != (finding.rule, finding.cause)]
         if finding.stable or len(others) == len(self.findings):
-            self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
+            self.unstable = [
+                other for other in self.unstable if (other.rule, other.cause) != (finding.rule, finding.cause)
+            ]
             self.findings = others if finding.stable else self.findings
             (self.findings if finding.fails else self.unstable).append(finding)
         if self._on_finding(finding):

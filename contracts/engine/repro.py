@@ -31,7 +31,7 @@ def repro_of(
     `replaceable` id in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids
     there.
     """
-    return _ReproBuilder(evidence, case_exchanges, recorded, {one.encode() for one in replaceable}).build()
+    return _ReproBuilder(evidence, case_exchanges, recorded, {known_id.encode() for known_id in replaceable}).build()
 
 
 def _may_have_taken_effect(exchange: Exchange) -> bool:

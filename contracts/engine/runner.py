@@ -304,10 +304,15 @@ class Search:
         recorded = (*final.exchanges, *self.check.guard.exchanges)
         source: Exchange | None = None
         if about := final.violation.about.encode():
-            source = next((one for one in recorded if not one.request.is_read and about in one.answer.body), None)
+            source = next(
+                (exchange for exchange in recorded if not exchange.request.is_read and about in exchange.answer.body),
+                None,
+            )
         elif final.rule == "SECRET-LEAK" and final.exchanges:
             leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
-            source = next((one for one in recorded if leaked and leaked in (one.request.body or b"")), None)
+            source = next(
+                (exchange for exchange in recorded if leaked and leaked in (exchange.request.body or b"")), None
+            )
         if source is not None and source not in final.exchanges:
             yield source
 

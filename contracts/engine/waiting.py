@@ -39,7 +39,7 @@ class WaitingCases:
 
     def take_ended(self, until: float) -> Iterator[WaitingCase]:
         """Yield the cases that have ended, or end before `until` (monotonic). A case that ran out of time has not."""
-        futures.wait([one.outcome for one in self._waiting], timeout=max(0.0, until - time.monotonic()))
+        futures.wait([case.outcome for case in self._waiting], timeout=max(0.0, until - time.monotonic()))
         for waiting in list(self._waiting):
             if waiting.outcome.done() and not isinstance(waiting.outcome.exception(), OutOfTime):
                 self._waiting.remove(waiting)
@@ -48,13 +48,13 @@ class WaitingCases:
     @property
     def have_failed(self) -> bool:
         """Whether a case has failed, so that `take_ended` yields something to investigate."""
-        ended = [one.outcome for one in self._waiting if one.outcome.done()]
+        ended = [case.outcome for case in self._waiting if case.outcome.done()]
         return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
 
     @property
     def scenarios(self) -> Collection[Scenario[Any]]:
         """The scenarios with cases that have not ended."""
-        return dict.fromkeys(one.scenario for one in self._waiting)
+        return dict.fromkeys(case.scenario for case in self._waiting)
 
     def end(self) -> None:
         if self._pool is not None:

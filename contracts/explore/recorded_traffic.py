@@ -69,7 +69,7 @@ def _resource_id(request: Request) -> str:
 def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
     """Yield (run id, attachment ids) for each run in the answer to a create."""
     for run in created_by(exchange.answer).runs:
-        yield run.id, [str(one) for one in (run.body or {}).get("input_attachment_ids") or ()]
+        yield run.id, [str(attachment) for attachment in (run.body or {}).get("input_attachment_ids") or ()]
 
 
 @dataclass(frozen=True)

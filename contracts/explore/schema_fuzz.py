@@ -137,7 +137,12 @@ def _runs_for_schemathesis(context: CaseContext) -> tuple[list[str], list[str]]:
                 context.cancel(run["id"])
     except (RuleViolated, *NOT_JUDGED):
         return [], []
-    attachments = [one for run in runs for one in run.get("input_attachment_ids") or () if isinstance(one, str)]
+    attachments = [
+        attachment
+        for run in runs
+        for attachment in run.get("input_attachment_ids") or ()
+        if isinstance(attachment, str)
+    ]
     return [run["id"] for run in runs], attachments
 
 

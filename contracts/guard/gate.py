@@ -55,7 +55,7 @@ class Gate:
         self._authorizations = authorizations
         self._client = client
 
-    def check(self, request: Request, effect: Effect) -> None:
+    def require_allowed(self, request: Request, effect: Effect) -> None:
         """Raises NotAllowed or NotOwned."""
         if not effect.writes:
             return
@@ -63,14 +63,14 @@ class Gate:
         if not self._may_write:
             raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
         if not self._is_own_server:
-            self._check_reach(what, effect)
+            self._require_reach(what, effect)
         for text in effect.ids:
-            self._check_id(what, text)
+            self._require_own_id(what, text)
         if not (self._is_own_server and effect.creates):
             for text in effect.body_ids:
-                self._check_id(what, text)
+                self._require_own_id(what, text)
 
-    def _check_reach(self, what: str, effect: Effect) -> None:
+    def _require_reach(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
             if self._is_live or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check created")
@@ -80,9 +80,9 @@ class Gate:
             ):
                 raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
         if self._is_live:
-            self._check_links(what, effect.body)
+            self._require_own_links(what, effect.body)
 
-    def _check_links(self, what: str, body: Any) -> None:
+    def _require_own_links(self, what: str, body: Any) -> None:
         for session_id in uuids_under(body, _SESSION):
             if not self._ownership.has_session(session_id) and not self._is_allowed_unknown(session_id):
                 raise NotOwned(f"{what}: session {session_id} is not one of this check")
@@ -90,7 +90,7 @@ class Gate:
             if not self._ownership.created(attachment_id) and not self._is_allowed_unknown(attachment_id):
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
-    def _check_id(self, what: str, text: str) -> None:
+    def _require_own_id(self, what: str, text: str) -> None:
         if self._ownership.created(text):
             if self._is_own_server or text not in self._ownership.unproven:
                 return

@@ -284,7 +284,7 @@ class Guard:
             raise OutOfBudget("the time of the check is over")
         masked = self._tokens.mask_request(request)
         effect = effect_of(masked)
-        self._gate.check(masked, effect)
+        self._gate.require_allowed(masked, effect)
         if effect.creates and self.target.profile == "live" and not self.target.leave_runs and not self.offers_delete():
             raise NotAllowed(
                 "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"

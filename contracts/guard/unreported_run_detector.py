@@ -292,7 +292,9 @@ class UnreportedRunDetector:
         """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` is
         that in which the pending requests are tried as their origin.
         """
-        page = self._page_with_reported(authorization, [one for one in pending if one.authorization == authorization])
+        page = self._page_with_reported(
+            authorization, [sent for sent in pending if sent.authorization == authorization]
+        )
         if page is None:
             return None
         exchange, runs = page

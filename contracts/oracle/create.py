@@ -266,10 +266,10 @@ class _CreatedRuns:
 def _first_shared(ids: Sequence[str], earlier: Set[str]) -> str | None:
     """Return the first id that is among the earlier ones, or twice among these."""
     seen = set(earlier)
-    for one in ids:
-        if one in seen:
-            return one
-        seen.add(one)
+    for run_id in ids:
+        if run_id in seen:
+            return run_id
+        seen.add(run_id)
     return None
 
 

@@ -21,13 +21,15 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
     `known` need not be included. If the pools of a machine are not known, any pool may be shown.
     """
     shown = answer.get("included") or []
-    if not isinstance(shown, list) or not all(isinstance(one, dict) and {"id", "type"} <= one.keys() for one in shown):
+    if not isinstance(shown, list) or not all(
+        isinstance(item, dict) and {"id", "type"} <= item.keys() for item in shown
+    ):
         return  # judged by the schema
     runs = items_in(answer) if "items" in answer else [answer]
     kinds = _referenced(runs, asked, known)
     yield from _missing(kinds, shown, known)
-    ids = [str(one["id"]) for one in shown]
-    for number, (resource, one) in enumerate(zip(ids, shown, strict=True)):
+    ids = [str(item["id"]) for item in shown]
+    for number, (resource, item) in enumerate(zip(ids, shown, strict=True)):
         if resource in ids[:number]:
             yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
         if resource not in kinds and not _may_be_more(runs, resource, asked, known):
@@ -35,28 +37,28 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
             referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
             yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
         judges_pools = "machine.pools" in asked
-        yield from _different(one, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
+        yield from _different(item, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
 
 
 def _missing(kinds: Mapping[str, str], shown: Collection[JsonObject], known: Resources) -> Iterator[Violation]:
-    ids = {str(one["id"]) for one in shown}
+    ids = {str(item["id"]) for item in shown}
     for resource, kind in kinds.items():
         if resource in known and resource not in ids:
             expected = f"{kind} {resource} in included"
             yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
 
 
-def _different(one: JsonObject, kind: str, read: JsonObject, *, judges_pools: bool) -> Iterator[Violation]:
+def _different(item: JsonObject, kind: str, read: JsonObject, *, judges_pools: bool) -> Iterator[Violation]:
     """Judge an included resource by its kind, and by how a read shows it."""
-    resource = str(one["id"])
-    if kind in {"workflow", "machine"} and one["type"] != kind:
-        cause, got = "an included resource has another type", f"type {one['type']!r} of {kind} {resource}"
+    resource = str(item["id"])
+    if kind in {"workflow", "machine"} and item["type"] != kind:
+        cause, got = "an included resource has another type", f"type {item['type']!r} of {kind} {resource}"
         yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
-    if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
+    if changed := changed_field(read, item, [name for name in read if name in item and name != "pools"]):
         name, problem = changed
         cause, expected = f"{name} of an included {kind} reads differently", f"{kind} {resource} as a read shows it"
         yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
-    shown_pools, read_pools = pool_ids_of(one), pool_ids_of(read)
+    shown_pools, read_pools = pool_ids_of(item), pool_ids_of(read)
     are_known = shown_pools is not None and read_pools is not None
     if judges_pools and are_known and shown_pools != read_pools:
         cause = "pools of an included machine read differently"
@@ -100,5 +102,5 @@ def _may_be_more(runs: Collection[JsonObject], resource: str, asked: Collection[
 
 
 def _in_words(shown: Collection[JsonObject]) -> str:
-    each = [f"{one['type']} {one['id']}" for one in shown]
+    each = [f"{item['type']} {item['id']}" for item in shown]
     return f"included: {', '.join(each) or 'nothing'}"

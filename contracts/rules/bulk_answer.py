@@ -169,7 +169,7 @@ def _case(operation: str, *, count: int = 1, times: int = 1, read: bool = False,
     return CreateCase(operation, write_bodies.minimal(operation, count=count) | fields, times, is_read=read)
 
 
-def _creates(check: CheckContext) -> tuple[str, ...]:
+def _offered_creates(check: CheckContext) -> tuple[str, ...]:
     return tuple(operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation))
 
 
@@ -236,11 +236,11 @@ def _smallest_and_largest(features: Mapping[str, Sequence[Json]]) -> Iterator[di
 
 def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield unusual ids, files and sizes. `value_echo` has the unusual values of texts and objects."""
-    operations = _creates(check)
+    operations = _offered_creates(check)
     for operation in operations:
-        for one in UNUSUAL_IDS:
+        for odd_id in UNUSUAL_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
-                named: dict[str, Any] = {name: [one] if name == "pool_ids" else one}
+                named: dict[str, Any] = {name: [odd_id] if name == "pool_ids" else odd_id}
                 yield _case(operation, **named)
         two: dict[str, Any] = {"count": 2} if operation == "bulk_create_runs" else {}
         yield from (_case(operation, file_inputs=some, **two) for some in files.unusual_inputs())
@@ -278,7 +278,7 @@ def repeated_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 def generated(check: CheckContext) -> SearchStrategy[CreateCase]:
     available = frozenset(features_of(check, "bulk_create_runs"))
-    return st.sampled_from(_creates(check)).flatmap(
+    return st.sampled_from(_offered_creates(check)).flatmap(
         lambda operation: st.builds(
             CreateCase, st.just(operation), strategies.bodies(operation, available), is_read=st.booleans()
         )

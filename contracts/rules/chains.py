@@ -90,7 +90,7 @@ class _Chain:
         self._require(len(ids) == steps, "not one run per step", counted(steps, "run id"), counted(len(ids), "run id"))
         self._require(len(set(ids)) == len(ids), "one run for several steps", expected, "a run id twice")
         with self.context.check.lock:
-            old = [one for one in ids if one in seen.runs]
+            old = [run_id for run_id in ids if run_id in seen.runs]
             seen.runs.update(dict.fromkeys(ids, self.result))
             known_session = session in seen.sessions and joins is None
             seen.sessions.setdefault(session, self.result)

@@ -47,7 +47,7 @@ def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
         _GROUPS[case.group].send(context, case.width)
 
 
-def _creates(context: CaseContext, width: int) -> None:
+def _different_creates(context: CaseContext, width: int) -> None:
     """Send different creates of both organisations, each with its own values. All that succeed are listed."""
     check = context.check
     created = IsolatedRuns(("search", check.search_word(context.made_up)))
@@ -184,9 +184,11 @@ def _retried_beside(
     and the results of its retry and of the other operation.
     """
     ids = context.some_runs(width).ids
-    cancelled = [context.cancel(one) for one in ids]
+    cancelled = [context.cancel(run_id) for run_id in ids]
     ids = [one for one, result in zip(ids, cancelled, strict=True) if result.accepted]
-    pairs = [(request_for("retry_run", one, body=_RETRY), request_for(operation, one, body=body)) for one in ids]
+    pairs = [
+        (request_for("retry_run", run_id, body=_RETRY), request_for(operation, run_id, body=body)) for run_id in ids
+    ]
     results = _send(context, [request for pair in pairs for request in pair])
     return list(zip(ids, results[::2], results[1::2], strict=True))
 
@@ -198,7 +200,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     bodies = [{"input_values": {**(run.get("input_values") or {}), "part": run["id"]}} for run in updated]
     updates = [request_for("update_run", run["id"], body=body) for run, body in zip(updated, bodies, strict=True)]
     deletes = [request_for("delete_run", run["id"]) for run in deleted]
-    results = _send(context, [one for pair in zip(updates, deletes, strict=True) for one in pair])
+    results = _send(context, [request for pair in zip(updates, deletes, strict=True) for request in pair])
     if not all(result.accepted for result in results):
         raise Inconclusive("an update or a delete is refused")
     for run in deleted:
@@ -242,17 +244,17 @@ class _Group(NamedTuple):
     runs: Callable[[int], int] = lambda width: 2
 
 
-_WRITES: Final = ("update_run", "delete_run", "get_run")
+_CHANGES_AND_READ: Final = ("update_run", "delete_run", "get_run")
 _GROUPS: Final[Mapping[str, _Group]] = {
-    "creates": _Group(_creates, runs=lambda width: 3 * width),
+    "creates": _Group(_different_creates, runs=lambda width: 3 * width),
     "lists during a create": _Group(_lists_during_a_create, ("list_runs",), lambda width: LARGE_CREATE),
     "reads during an update": _Group(_reads_during_an_update, ("update_run", "get_run")),
     "different updates": _Group(_different_updates, ("update_run", "get_run")),
     "deletes": _Group(_deletes, ("delete_run", "get_run")),
-    "updates and a delete": _Group(_update_and_delete, _WRITES),
+    "updates and a delete": _Group(_update_and_delete, _CHANGES_AND_READ),
     "retries and updates": _Group(_retries_and_updates, ("retry_run", "update_run", "get_run"), lambda width: width),
-    "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_WRITES), lambda width: width),
-    "writes to neighbours": _Group(_writes_to_neighbours, (*_WRITES, "list_runs"), lambda width: 2 * width),
+    "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_CHANGES_AND_READ), lambda width: width),
+    "writes to neighbours": _Group(_writes_to_neighbours, (*_CHANGES_AND_READ, "list_runs"), lambda width: 2 * width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
 }
 

@@ -73,7 +73,9 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
             run.judge_if_deleted(run.call(operation, **more))
     not_listed(run, widely=case.widely)
     views = (created.runs[case.index % len(created.runs)], run.known.view)
-    attachments_gone(run, list(dict.fromkeys(one for view in views for one in view.get("input_attachment_ids") or ())))
+    attachments_gone(
+        run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
+    )
 
 
 def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:

@@ -233,7 +233,7 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
     keys = (f"{key}-{name}-{number}" for number in range(count))
     body = {"release_session_after": True}
-    requests = [request_for("update_run", run_id, body=body, key=one) for one in keys]
+    requests = [request_for("update_run", run_id, body=body, key=key) for key in keys]
     return [result for group in batches(requests, _AT_ONCE) for result in context.send_together(group)]
 
 

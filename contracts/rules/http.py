@@ -99,8 +99,8 @@ def method_cases(check: CheckContext) -> Iterator[MethodCase]:
     existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
     for method, template, parameter in _undocumented_methods():
         yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
-        for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
-            yield MethodCase(method, template.replace(parameter, one), template)
+        for known_id in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
+            yield MethodCase(method, template.replace(parameter, known_id), template)
 
 
 def created_method_cases(check: CheckContext) -> Iterator[MethodCase]:
@@ -155,7 +155,7 @@ _READS: Final = (
     ManyCase("refused credentials", 1, 55),
     ManyCase("reads", 10, 6),
 )
-_WRITES: Final = (
+_REPEATED_WRITES: Final = (
     ManyCase("creates", 1, 55),
     ManyCase("creates", 6, 5),
     ManyCase("creates", 20, 3),
@@ -270,8 +270,8 @@ def run_odd_ids(context: CaseContext, case: OddIdsCase) -> None:
     method, template = operations()[case.operation]
     before, _, after = template.partition("{")
     body = b"{}" if method in {"POST", "PATCH"} else None
-    for one in case.ids:
-        context.send(request_for((method, f"{before}{one}{after.partition('}')[2]}"), raw=body))
+    for odd_id in case.ids:
+        context.send(request_for((method, f"{before}{odd_id}{after.partition('}')[2]}"), raw=body))
 
 
 def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
@@ -285,7 +285,12 @@ _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
 SCENARIOS = (
     Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, has_creates=False, is_exclusive=True),
     Scenario(
-        "many writes", ("HTTP-LIMIT",), run_many, lambda check: many_cases(check, _WRITES), is_exclusive=True, order=2
+        "many writes",
+        ("HTTP-LIMIT",),
+        run_many,
+        lambda check: many_cases(check, _REPEATED_WRITES),
+        is_exclusive=True,
+        order=2,
     ),
     Scenario(
         "rate limits met during the check",

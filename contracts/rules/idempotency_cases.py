@@ -81,13 +81,13 @@ class TwoOrganisations(Keyed):
         return write_bodies.runs_of(self.body) + write_bodies.runs_of(self.body if self.other is None else self.other)
 
 
-_WRITES: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
+_WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
 _WITHOUT_INPUTS: Final = frozenset({"create_pool", "create_workflow"})
 _CHANGE: Final = {"a": 1}
 
 
 def keyed_writes(check: CheckContext) -> list[str]:
-    return [operation for operation in _WRITES if is_offered(check, operation)]
+    return [operation for operation in _WRITES_WITH_KEY if is_offered(check, operation)]
 
 
 def simple_body(operation: str) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str,
     names = [name for name in names if name not in ids or ids[name].accepts_any_id]
     for name in names:
         step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 5
-        for pair in _PAIRS[name][_WRITES.index(operation) % step :: step]:
+        for pair in _PAIRS[name][_WRITES_WITH_KEY.index(operation) % step :: step]:
             one, other = (bare | write_bodies.without_absent({name: value}) for value in pair)
             yield one, other
     *others, last = names

@@ -58,7 +58,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     """Read one run and list all, with each `include`. The resources are read before and after, since they may change
     meanwhile.
     """
-    workflows = [str(context.fill(one)) for one in case.workflows]
+    workflows = [str(context.fill(workflow)) for workflow in case.workflows]
     for _ in range(case.equal_names):
         workflows.append(create_resource(context, "create_workflow", name="contracts").body["id"])
     if case.in_one_pool:
@@ -86,7 +86,10 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
             query = [("search", marker), ("include", include), NEWEST_FIRST]
             every = context.call_valid("list_runs", query=[*query, ("limit", str(MAX_LIMIT))])
             judge_list(
-                context, page_of(every, query, limit=MAX_LIMIT), (), lambda run_id: [one.result for one in creates]
+                context,
+                page_of(every, query, limit=MAX_LIMIT),
+                (),
+                lambda run_id: [created.result for created in creates],
             )
             pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.pages)]
             lists = [[("limit", str(MAX_LIMIT)), ("fields", "session_id")], *pages]
@@ -99,7 +102,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     for include, result in found:
         if isinstance(result.body, dict):
             runs = items_of(result) or [result.body]
-            evidence = [read for one, read in after.items() if any(one in each.values() for each in runs)]
+            evidence = [read for resource, read in after.items() if any(resource in run.values() for run in runs)]
             violations = included_violations(result.body, include.split(","), known)
             context.judge(INCLUDE_RULE, violations, *(created.result for created in creates), *evidence, result)
 
@@ -116,17 +119,17 @@ def _search_by_names(context: CaseContext, creates: Sequence[WriteResult], reads
 def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:
     """Return the reads that succeeded, by id."""
     reads = {
-        one: context.call(operation, one)
-        for operation, each in ids.items()
+        resource_id: context.call(operation, resource_id)
+        for operation, resource_ids in ids.items()
         if context.check.offers(operation)
-        for one in each
+        for resource_id in resource_ids
     }
-    return {one: read for one, read in reads.items() if read.resource is not None}
+    return {resource_id: read for resource_id, read in reads.items() if read.resource is not None}
 
 
 def _resources(reads: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:
     """Return the resources that were read, and the pools that a machine shows, by id."""
-    resources = {one: read.body for one, read in reads.items()}
+    resources = {resource_id: read.body for resource_id, read in reads.items()}
     pools = [pool for machine in resources.values() for pool in pools_of(machine) or ()]
     return {str(pool.get("id")): pool for pool in pools} | resources
 
@@ -138,13 +141,13 @@ _CHANGE_BY_THEMSELVES: Final = frozenset({"status", "is_available", "last_seen",
 def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the plain values, and the pools of a machine, that are the same before and after, by resource."""
     known: dict[str, dict[str, Any]] = {}
-    for one in before.keys() & after.keys():
-        same = {name: value for name, value in after[one].items() if before[one].get(name) == value}
+    for resource_id in before.keys() & after.keys():
+        same = {name: value for name, value in after[resource_id].items() if before[resource_id].get(name) == value}
         plain = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
-        known[one] = {name: value for name, value in plain.items() if name not in _CHANGE_BY_THEMSELVES}
-        old, new = (pool_ids_of(each[one]) for each in (before, after))
+        known[resource_id] = {name: value for name, value in plain.items() if name not in _CHANGE_BY_THEMSELVES}
+        old, new = (pool_ids_of(each[resource_id]) for each in (before, after))
         if old is not None and old == new:
-            known[one]["pools"] = after[one]["pools"]
+            known[resource_id]["pools"] = after[resource_id]["pools"]
     return known
 
 

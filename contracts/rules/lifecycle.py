@@ -213,7 +213,7 @@ def _retry_ended(polled: PolledRuns) -> None:
         if run.retry({}).result.accepted and outputs and run.context.check.offers("list_run_attachments"):
             query = [("run_id", run.id), ("attachment_type", "output")]
             left = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
-            old = [one for one in items_of(left) if one.get("id") in outputs]
+            old = [attachment for attachment in items_of(left) if attachment.get("id") in outputs]
             cause = "output attachments are not cleared"
             got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)

@@ -79,7 +79,7 @@ def check_listing(
     """
     context = run.context
     found = read_page(context, query, limit=limit, after=run.evidence)
-    candidates = [one.known.candidate() for one in (run, *others)]
+    candidates = [each.known.candidate() for each in (run, *others)]
     if not judge_list(context, found, candidates, lambda run_id: run.evidence):
         return None
     missing = missing_runs(found.pages, query, candidates)

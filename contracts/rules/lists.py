@@ -200,7 +200,7 @@ def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
         skip = max(0, (total_of(before) or 0) + skip)
     asked = [("skip", skip), ("limit", case.limit)]
     query = [(name, str(value)) for name, value in asked if value is not None]
-    page, after = (context.call(case.operation, query=one) for one in (query, []))
+    page, after = (context.call(case.operation, query=each_query) for each_query in (query, []))
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
         raise Inconclusive("the list changed meanwhile, or has no paging")

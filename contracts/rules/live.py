@@ -56,7 +56,7 @@ def body(
     return made | fields
 
 
-def _creates(check: CheckContext) -> Iterator[CreateCase]:
+def _create_cases(check: CheckContext) -> Iterator[CreateCase]:
     creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         (
@@ -189,7 +189,7 @@ def _paths(check: CheckContext) -> Iterator[MethodCase]:
 
 
 LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
-    "creates with each feature": _creates,
+    "creates with each feature": _create_cases,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
     "malformed bodies": _malformed_bodies,

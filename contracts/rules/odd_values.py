@@ -35,7 +35,7 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
         return
     runs = [*ids]
     for result in _send_in_parts(context, case.operation, ids, case.bodies):
-        new = [one for one in created_ids(result) if one not in runs]
+        new = [run_id for run_id in created_ids(result) if run_id not in runs]
         runs.extend(new)
         look_at(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
         if case.operation == "retry_run" and result.accepted:
@@ -215,9 +215,9 @@ def _odd_create_fields() -> Iterator[dict[str, Any]]:
         yield {"file_inputs": [files.file(target_path=path)]}
     yield {"file_inputs": [files.file(cleanup_imports_after_run=None)]}
     yield {"input_values": {"a": 1}, "sensitive_input_values": {"a": "«secret»"}}
-    for one in ("«uuid:9»", *formats.UNUSUAL_IDS):
-        yield {"machine_id": one}
-        yield {"session_id": one}
+    for odd_id in ("«uuid:9»", *formats.UNUSUAL_IDS):
+        yield {"machine_id": odd_id}
+        yield {"session_id": odd_id}
     yield {"pool_ids": ["«uuid:9»", "«uuid:9»"]}
     yield {"pool_ids": ["«uuid:8»"] * 1000}
 
@@ -226,18 +226,18 @@ def _odd_chains() -> Iterator[Body]:
     """Yield chains with odd ids and references, each one also alone if the server refuses them together."""
     step = {"workflow_id": "«workflow»"}
     yield Body({"steps": [step] * limits.LARGE_CREATE})
-    yield _of_steps([{"workflow_id": one}] for one in formats.UNUSUAL_IDS)
-    for one in formats.UNUSUAL_IDS:
-        fields = ({"machine_id": one, "pool_ids": [one]}, {"session_id": one})
+    yield _joined_chains([{"workflow_id": odd_id}] for odd_id in formats.UNUSUAL_IDS)
+    for odd_id in formats.UNUSUAL_IDS:
+        fields = ({"machine_id": odd_id, "pool_ids": [odd_id]}, {"session_id": odd_id})
         parts = tuple(Body({"steps": [step]} | some) for some in fields)
         yield Body({"steps": [step]} | fields[0] | fields[1], parts=parts)
     references = ("a.outputs.x", "s9.outputs", "", None, 5, "..", "s0.outputs.x.y.z", "self")
     refers = ({"inputs": {"x": {"$ref": reference}}} for reference in references)
-    yield _of_steps([step | {"session_alias": f"s{number}"}, step | one] for number, one in enumerate(refers))
+    yield _joined_chains([step | {"session_alias": f"s{number}"}, step | one] for number, one in enumerate(refers))
     yield Body({"steps": [step | {"session_alias": "same"}] * 2})
 
 
-def _of_steps(chains: Iterable[list[dict[str, Any]]]) -> Body:
+def _joined_chains(chains: Iterable[list[dict[str, Any]]]) -> Body:
     """Return a chain with the steps of several."""
     parts = tuple(Body({"steps": steps}) for steps in chains)
     return Body({"steps": [step for part in parts for step in part.json["steps"]]}, parts=parts)

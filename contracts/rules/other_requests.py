@@ -89,7 +89,7 @@ def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequ
     was_refused = any(result.refused for result in sent)
     if not was_refused or "marker" not in context.placeholders or not context.check.offers(listing):
         return
-    accepted = {one for result in sent for one in created_ids(result)}
+    accepted = {run_id for result in sent for run_id in created_ids(result)}
     for result in resource_pages(context, listing):
         items = items_of(result) if result.accepted else []
         marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]

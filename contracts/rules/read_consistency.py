@@ -216,7 +216,7 @@ def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
 
 def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     """Judge that the page with limit 1 at the position of the run has exactly that run."""
-    moments = [moment_of(viewed.runs[one].known.view["created_at"]) for one in order]
+    moments = [moment_of(viewed.runs[run_id].known.view["created_at"]) for run_id in order]
     changed_run = viewed.changed_run
     if changed_run.id not in order or None in moments or len(set(moments)) != len(moments):
         return
@@ -224,7 +224,7 @@ def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     page = read_page(viewed.context, query, skip=at, limit=1, after=changed_run.evidence)
     ids = [item.get("id") for item in page.items]
     cause = "a page of one run is not the run at its position"
-    got = " and ".join(f"run {one}" for one in ids[:2]) or "an empty page"
+    got = " and ".join(f"run {run_id}" for run_id in ids[:2]) or "an empty page"
     changed_run.require(ids == [changed_run.id], "LIST-PAGE", cause, f"run {changed_run.id}", *page.results, got=got)
 
 

@@ -178,7 +178,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     """Judge REQ-ATOMIC: list the runs that have the unique workflow, session or marker of the requests."""
     if not context.check.offers("list_runs") or not any(result.refused for result in sent):
         return
-    accepted = {one for result in sent for one in created_ids(result)}
+    accepted = {run_id for result in sent for run_id in created_ids(result)}
     filters = own_run_filters(context)
     workflow = filters.get("workflow_id", "").encode()
     if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):

@@ -43,7 +43,7 @@ def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> N
 
     If no sibling has, it is unlikely that the run had ended.
     """
-    if any(context.call_valid("get_run", one).body.get("status") in TERMINAL for one in siblings):
+    if any(context.call_valid("get_run", run_id).body.get("status") in TERMINAL for run_id in siblings):
         raise Inconclusive("runs end too fast to retry one that has not ended")
 
 
@@ -68,13 +68,13 @@ def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
     run, cause = runs[case.index % _SIBLINGS], "a run that has not ended is retried"
     if case.is_retried:
         cause = "a run that is retried and has not ended is retried again"
-        for one in [*(one for one in runs if one is not run), run]:
-            one.cancel()
-            if not one.retry({}).result.accepted:
+        for each in [*(each for each in runs if each is not run), run]:
+            each.cancel()
+            if not each.retry({}).result.accepted:
                 raise Inconclusive("a retry of an ended run is refused")
     retried = context.call("retry_run", run.id, body=context.fill(case.body))
     if retried.accepted:
-        _require_siblings_active(context, [one for one in written.ids if one != run.id])
+        _require_siblings_active(context, [run_id for run_id in written.ids if run_id != run.id])
     expected = "409 or 422, since the run has not ended"
     run.require(retried.status in {409, 422}, "RETRY-RULES", cause, expected, retried)
 

@@ -157,11 +157,11 @@ def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
             for index, body in enumerate(_same_key_bodies(operation, bare))
         )
         is_chain = operation == "create_run_chain"
-        others = _of_steps() if is_chain else _beside_secrets(check, operation, field, number)
+        others = _in_chain_steps() if is_chain else _beside_secrets(check, operation, field, number)
         yield from in_turn((shapes, same_keys, others))
 
 
-def _of_steps() -> Iterator[SecretsCase]:
+def _in_chain_steps() -> Iterator[SecretsCase]:
     step = {"workflow_id": "«workflow»"}  # the reads filter by this workflow
     steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
     yield SecretsCase("create_run_chain", {"steps": steps[:1]}, reads=True)
@@ -369,7 +369,7 @@ def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
         unread += 1
         if unread > _MAX_UNREAD_POLLS:
             raise Inconclusive("the runs cannot be read")
-        for run_id in [one for one in written.ids if one not in ended]:
+        for run_id in [run for run in written.ids if run not in ended]:
             result = context.call("get_run", run_id)
             if (run := result.resource) is None:
                 continue
@@ -386,7 +386,7 @@ def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
     if context.check.offers("list_runs"):
         for query in ([("limit", "100")], [("search", context.placeholder("secret")), ("deep_search", "true")]):
             context.call("list_runs", query=[*workflow_filter(context), *query])
-    files = [one for run in ended.values() for one in run.get("output_attachment_ids") or ()]
+    files = [file_id for run in ended.values() for file_id in run.get("output_attachment_ids") or ()]
     for attachment in files[:4]:
         for operation in filter(context.check.offers, ("get_run_attachment", "download_run_attachment")):
             context.call(operation, attachment)

@@ -139,9 +139,15 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
     """Leave out the updates that name none of the changed fields, if others name one."""
-    updates = [one for one in exchanges if one.request.method == "PATCH"]
-    suspects = [one for one in updates if any(name.encode() in (one.request.body or b"") for name in names)]
-    return [one for one in exchanges if one not in updates or one in suspects] if suspects else exchanges
+    updates = [exchange for exchange in exchanges if exchange.request.method == "PATCH"]
+    suspects = [
+        exchange for exchange in updates if any(name.encode() in (exchange.request.body or b"") for name in names)
+    ]
+    return (
+        [exchange for exchange in exchanges if exchange not in updates or exchange in suspects]
+        if suspects
+        else exchanges
+    )
 
 
 _UNCHANGED: Final = "the run as before, since another organisation sent the writes"
@@ -180,7 +186,7 @@ def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallRes
     joined = context.call("bulk_create_runs", body=body, token=token)
     if joined.resource is not None and context.check.offers("list_runs"):
         found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=_owner(token))
-        foreign = [ListCandidate.of(one, None, FOREIGN) for one in joined.resource.get("created_runs") or ()]
+        foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
         judge_list(context, found, foreign, lambda run_id: [created, joined])
 
 

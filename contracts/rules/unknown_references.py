@@ -25,9 +25,13 @@ def run_unknown_reference(context: CaseContext, case: Writes) -> None:
 def _check_no_files(context: CaseContext) -> None:
     """Look for files of the refused writes among the first and the last attachments of all runs."""
     name = context.fill(_FILE)
-    writes = [CallResult.of(None, one) for one in context.exchanges if name.encode() in (one.request.body or b"")]
+    writes = [
+        CallResult.of(None, exchange)
+        for exchange in context.exchanges
+        if name.encode() in (exchange.request.body or b"")
+    ]
     refused = [result for result in writes if result.refused]
-    accepted = {one for result in writes for one in created_ids(result)}
+    accepted = {run_id for result in writes for run_id in created_ids(result)}
     if not refused:
         return
     page = ("limit", str(MAX_LIMIT))
@@ -35,7 +39,11 @@ def _check_no_files(context: CaseContext) -> None:
     if (total := total_of(lists[0]) or 0) > MAX_LIMIT:
         lists.append(context.call("list_run_attachments", query=[page, ("skip", str(total - MAX_LIMIT))]))
     for listed in lists:
-        left = [one for one in items_of(listed) if one.get("filename") == name and one.get("run_id") not in accepted]
+        left = [
+            attachment
+            for attachment in items_of(listed)
+            if attachment.get("filename") == name and attachment.get("run_id") not in accepted
+        ]
         cause, expected = "a refused write stores its files", "no file of a refused request"
         context.require(not left, "REQ-ATOMIC", cause, expected, f"attachment {name}", *refused, listed)
 

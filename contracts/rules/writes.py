@@ -197,13 +197,17 @@ def created_ids(result: CallResult) -> list[str]:
         return []
     runs = made.get("created_runs")
     ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [made.get("id")]
-    return [one for one in (*ids, *(made.get("run_ids") or ())) if isinstance(one, str)]
+    return [run_id for run_id in (*ids, *(made.get("run_ids") or ())) if isinstance(run_id, str)]
 
 
 def delete_created(context: CaseContext) -> None:
     """Delete the runs that the case created: large runs would make every later list slow."""
     if context.check.offers("delete_run"):
-        creates = [one for one in context.exchanges if operation_at(one.request.method, one.request.path) in CREATES]
+        creates = [
+            exchange
+            for exchange in context.exchanges
+            if operation_at(exchange.request.method, exchange.request.path) in CREATES
+        ]
         for create in creates:
             for run_id in created_ids(CallResult.of(None, create)):
                 context.call("delete_run", run_id)

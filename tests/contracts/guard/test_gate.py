@@ -152,7 +152,7 @@ def test_pools_and_workflows_are_made_on_a_full_check_only_and_then_belong_to_th
 def test_a_full_check_of_another_address_makes_pools_but_changes_no_collection(open_guard: OpenGuard) -> None:
     guard = open_guard(url=ELSEWHERE, allow_writes=True)
     pool = post("/v1/pools", {})
-    guard._gate.check(pool, effect_of(pool))
+    guard._gate.require_allowed(pool, effect_of(pool))
     for request in (get("/v1/runs", method="DELETE"), get("/v1/runs/1", method="DELETE"), post("/v1/nowhere", {})):
         with pytest.raises(NotAllowed):
             guard.send(request)
