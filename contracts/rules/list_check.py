@@ -104,8 +104,8 @@ def judge_list(
 ) -> bool:
     """Judge everything about a list but missing runs. Returns whether it is right.
 
-    `are_all`: no other runs can be in it. `evidence` returns the exchanges that a finding shows before the
-    pages: those of a run, or of all runs if it gets None.
+    `are_all`: no other runs can be in it. `evidence` returns the exchanges that a finding shows before the pages: those
+    of a run, or of all runs if it gets None.
     """
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
         context.count(rule, *found.results)
