@@ -42,8 +42,7 @@ from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
 from mockserver.reference import Reference
-from mockserver.reply import error_reply
-from mockserver.response import send_reply
+from mockserver.response import send_error, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.settings import Settings
@@ -185,8 +184,7 @@ class MockApp:
             name, path = namespace_of(scope)
             namespace = await self.namespaces.get(name)
         except HTTPError as error:
-            reply = error_reply(error.status, error.detail, error.headers)
-            await send_reply(reply, reply.render(), {}, scope, send)
+            await send_error(error, scope, send)
             return
         namespace.used_at = real_time()
         if path.startswith(DOWNLOADS):

@@ -27,8 +27,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.reply import JSON, error_reply
-from mockserver.response import send_reply
+from mockserver.errors import Forbidden
+from mockserver.reply import JSON
+from mockserver.response import send_error
 from mockserver.spec import render_json
 
 LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?"
@@ -76,8 +77,7 @@ class Browsers:
         if refusal is None:
             await self._cors(scope, receive, send)
         else:
-            reply = error_reply(403, refusal)
-            await send_reply(reply, reply.render(), {}, scope, send)
+            await send_error(Forbidden(refusal), scope, send)
 
     def _is_allowed_origin(self, origin: str, host: str) -> bool:
         """`host` must be allowed: a page that was loaded under this name then comes from the mock itself."""

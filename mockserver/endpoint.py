@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,7 +17,6 @@ from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
-    MAX_ATTEMPTS,
     BadRequest,
     Conflict,
     HTTPError,
@@ -25,7 +24,6 @@ from mockserver.errors import (
     NoRoute,
     NotFound,
     Redirect,
-    TooManyConflicts,
     Unauthorized,
     Unavailable,
 )
@@ -37,15 +35,15 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, error_reply, phrase
+from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, phrase
 from mockserver.request_lint import lint
-from mockserver.response import send_reply
+from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, STALE_S_KEY
 from mockserver.settings import RateLimit, Settings
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
-from mockserver.store import Transaction
+from mockserver.store import Transaction, retried
 from mockserver.suggestions import NearPaths
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
@@ -86,11 +84,9 @@ class _Request(NamedTuple):
     async def delayed(self) -> _Request:
         """Wait for the delay of its preferences, then return the request with the current time."""
         await self.space.clock.sleep(self.preferences.delay_s or 0)
-        return self._replace(now=self.space.clock.read())
+        return self.as_of_now()
 
-    async def again(self) -> _Request:
-        """Yield to the event loop, then return the request with the current time."""
-        await asyncio.sleep(0)
+    def as_of_now(self) -> _Request:
         return self._replace(now=self.space.clock.read())
 
 
@@ -168,7 +164,7 @@ class Endpoint:
                 raise
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            reply = self._error_reply(error, scope)
+            reply = reply_to(error, scope)
             self._record_refusal(error, reply, exchange)
             if reply.status >= 500:
                 operation = None  # the document does not describe failures of the mock: no self-check
@@ -194,18 +190,6 @@ class Endpoint:
             # Without a token, and answered from the document, such as the health check: nothing is kept of it.
             return self._namespaces.temporary_space(namespace)
         return await self._namespaces.space(namespace, organisation)
-
-    def _error_reply(self, error: Exception, scope: Scope) -> Reply:
-        """Turn an error into an answer. Unexpected errors are logged with their traceback."""
-        if isinstance(error, Invalid):
-            return _refusal(error)
-        if isinstance(error, HTTPError):
-            return error_reply(error.status, error.detail, error.headers)
-        if isinstance(error, MemoryError):
-            _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
-            return error_reply(503, "There was not enough memory to handle the request")
-        _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-        return error_reply(500, "Internal Server Error")
 
     def _record_refusal(self, error: Exception, reply: Reply, exchange: _Exchange) -> None:
         """Record in the journal and in the header Mock-Warning why a request was refused."""
@@ -312,47 +296,42 @@ class Endpoint:
 
     async def _handle_once(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
-        keys, store = self._idempotency, request.space.store
+        keys = self._idempotency
         with keys.held(request.space, key, fingerprint):
-            reply = await keys.reply(store, key, fingerprint, request.now.moment)
-            if reply is None and request.preferences.delay_s:
-                request = await request.delayed()
-                reply = await keys.reply(store, key, fingerprint, request.now.moment)
-            for _ in range(MAX_ATTEMPTS):
-                if reply is not None:
-                    request.exchange.extra["Idempotency-Status"] = "replayed"
-                    return reply
-                try:
-                    reply = await self._settled(key, fingerprint, request)
-                except Conflict:
-                    request = await request.again()
-                    reply = await keys.reply(store, key, fingerprint, request.now.moment)
-                else:
-                    await keys.evict(store, key, fingerprint, request.now.moment)
-                    return reply
-        raise TooManyConflicts
+            if request.preferences.delay_s:
+                reply = await keys.reply(request.space.store, key, fingerprint, request.now.moment)
+                if reply is None:
+                    request = await request.delayed()
+            try:
+                return await self._replay_or_handle(key, fingerprint, request)
+            except Conflict:
+                return await retried(lambda: self._replay_or_handle(key, fingerprint, request.as_of_now()))
 
-    async def _settled(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
-        """Handle a request and store its effects and its successful reply at once. Raises Conflict."""
-        transaction = Transaction(request.space.store)
+    async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
+        """Replay the stored reply; else store the effects and a successful reply at once. Raises Conflict."""
+        keys, store, moment = self._idempotency, request.space.store, request.now.moment
+        reply = await keys.reply(store, key, fingerprint, moment)
+        if reply is not None:
+            request.exchange.extra["Idempotency-Status"] = "replayed"
+            return reply
+        transaction = Transaction(store)
         try:
             reply = await self._run_behaviour(request, transaction)
         except HTTPError:
             await transaction.apply()  # a refusal may be counted
             raise
-        settled = (self._idempotency.settled(key, fingerprint, request.now.moment, reply),)
-        await transaction.apply(*(settled if 200 <= reply.status < 300 else ()))
+        writes = (keys.reply_write(key, fingerprint, moment, reply),) if 200 <= reply.status < 300 else ()
+        await transaction.apply(*writes)
+        await keys.evict(store, key, fingerprint, moment)
         return reply
 
     async def _handle(self, request: _Request) -> Reply:
         if request.preferences.delay_s:
             request = await request.delayed()
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                return await self._run_behaviour(request, None)
-            except Conflict:
-                request = await request.again()
-        raise TooManyConflicts
+        try:
+            return await self._run_behaviour(request, None)
+        except Conflict:
+            return await retried(lambda: self._run_behaviour(request.as_of_now(), None))
 
     async def _run_behaviour(self, request: _Request, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises Conflict."""
@@ -400,11 +379,6 @@ class Endpoint:
         _log.error("self-check: %s answers %d: %s", operation.operation_id, reply.status, problem)
         text = f"self-check: the answer of {operation.operation_id} does not fit the spec: {problem}"
         return Reply(500), render_json({"detail": text})
-
-
-def _refusal(invalid: Invalid) -> Reply:
-    detail: Any = invalid.violations if invalid.status == 422 else invalid.detail
-    return Reply(invalid.status, JSONContent({"detail": detail}))
 
 
 def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:

@@ -90,11 +90,8 @@ class Refused(HTTPError):
     status = 409
 
 
-MAX_ATTEMPTS = 100
-
-
 class TooManyConflicts(Refused):
-    """Each of MAX_ATTEMPTS attempts to handle a request has ended in a Conflict."""
+    """Every attempt to handle a request has ended in a Conflict."""
 
     def __init__(self) -> None:
         super().__init__("Too many requests change this at once; try again")

@@ -77,7 +77,7 @@ class Idempotency:
             await store.commit(Write(KEY, key, None, unit.version))
         return await self.reply(store, key, fingerprint, now)
 
-    def settled(self, key: str, fingerprint: bytes, now: int, reply: Reply) -> Write:
+    def reply_write(self, key: str, fingerprint: bytes, now: int, reply: Reply) -> Write:
         """Return the write of the reply, for the commit of its effects."""
         until = now + KEPT_US
         return Write(KEY, key, Use(fingerprint, until, reply), 0, until)

@@ -1,19 +1,41 @@
-"""Sends a Reply to the client: its headers, and its body, in parts if it is large."""
+"""Turns errors into replies, and sends a Reply to the client: its headers, and its body, in parts if it is large."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from starlette.types import Scope, Send
 
+from mockserver.errors import HTTPError
 from mockserver.journal import Entry
-from mockserver.reply import JSON, Reply
+from mockserver.reply import JSON, JSONContent, Reply, error_reply
 from mockserver.scope_keys import JOURNAL_KEY
+from mockserver.spec import Invalid
 from mockserver.time_slice import TimeSlice
 
 _PART_BYTES = 262_144
 
 _JSON_TYPE = (b"content-type", b"application/json")
+_log = logging.getLogger("mockserver")
+
+
+def reply_to(error: Exception, scope: Scope) -> Reply:
+    """Return the answer to a request that has failed. Unexpected errors are logged with their traceback."""
+    if isinstance(error, Invalid):
+        return Reply(error.status, JSONContent({"detail": error.violations or error.detail}))
+    if isinstance(error, HTTPError):
+        return error_reply(error.status, error.detail, error.headers)
+    if isinstance(error, MemoryError):
+        _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
+        return error_reply(503, "There was not enough memory to handle the request")
+    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return error_reply(500, "Internal Server Error")
+
+
+async def send_error(error: HTTPError, scope: Scope, send: Send) -> None:
+    reply = reply_to(error, scope)
+    await send_reply(reply, reply.render(), {}, scope, send)
 
 
 async def send_reply(

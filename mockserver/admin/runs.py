@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockserver.admin.context import AdminContext
@@ -22,10 +22,10 @@ from mockserver.behaviour.run_overview import Listed, Overview
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
-from mockserver.errors import MAX_ATTEMPTS, Conflict, NotFound, TooManyConflicts
+from mockserver.errors import Conflict, NotFound
 from mockserver.reply import LARGE_BYTES, JSONContent, Reply
 from mockserver.spec import Call, render_json
-from mockserver.store import Write
+from mockserver.store import Write, retried
 from mockserver.time_slice import TimeSlice, in_slices
 
 _MAX_COUNTED = 10_000
@@ -178,18 +178,13 @@ async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
             await space.store.commit(*writes)
         except Conflict:
             # Not all over again: what was committed for other organisations would be seeded twice.
-            ids = await _seeded_again(space, [seeds[place] for place in places])
+            ids = await retried(partial(_seed, space, [seeds[place] for place in places]))
             planted |= zip(places, ids, strict=True)
     return [id_ for place in range(len(seeds)) for id_ in planted[place]]
 
 
-async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
-    for _ in range(MAX_ATTEMPTS):
-        await asyncio.sleep(0)
-        ids, writes = await prepare(space, seeds)
-        try:
-            await space.store.commit(*writes)
-        except Conflict:
-            continue
-        return ids
-    raise TooManyConflicts
+async def _seed(space: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
+    """Raises Conflict."""
+    ids, writes = await prepare(space, seeds)
+    await space.store.commit(*writes)
+    return ids

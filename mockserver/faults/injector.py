@@ -17,8 +17,7 @@ from mockserver.headers import headers_of
 from mockserver.journal import Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace
-from mockserver.reply import error_reply
-from mockserver.response import send_reply
+from mockserver.response import send_error
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAULT_KEY, JOURNAL_KEY
 from mockserver.spec import parse_json
@@ -69,9 +68,8 @@ class Injector:
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail
-            reply = error_reply(error.status, error.detail, error.headers)
             is_logged = False
-            await send_reply(reply, reply.render(), {}, scope, sent.send)
+            await send_error(error, scope, sent.send)
         finally:
             body.give_back()
             if not is_logged:

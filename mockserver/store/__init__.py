@@ -13,10 +13,11 @@ from collections.abc import Collection
 from typing import Protocol
 
 from mockserver.store.memory import MemoryStore
+from mockserver.store.retry import retried
 from mockserver.store.transaction import Transaction
 from mockserver.store.units import ABSENT, Unit, Write
 
-__all__ = ["ABSENT", "MemoryStore", "SpaceStore", "Store", "Transaction", "Unit", "Write"]
+__all__ = ["ABSENT", "MemoryStore", "SpaceStore", "Store", "Transaction", "Unit", "Write", "retried"]
 
 
 class SpaceStore(Protocol):

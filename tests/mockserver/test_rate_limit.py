@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mockserver.errors import Conflict, TooManyRequests
+from mockserver.errors import Conflict, TooManyConflicts, TooManyRequests
 from mockserver.rate_limit import count_request
 from mockserver.settings import RateLimit
 from mockserver.store import MemoryStore, Write
@@ -109,5 +109,21 @@ def test_where_another_request_was_counted_meanwhile_both_count():
         with pytest.raises(TooManyRequests):
             await count_request(space, RateLimit(2, 1), 999_999)
         assert (await count_request(space, RateLimit(2, 1), 1_000_000))["X-RateLimit-Reset"] == "2"
+
+    asyncio.run(counted())
+
+
+class _QuickerAlways(_QuickerOnce):
+    async def commit(self, *writes: Write) -> None:
+        self.times += 1
+        assert self.times <= 1_000, "it tries for ever"
+        raise Conflict("another was quicker")
+
+
+def test_where_another_request_is_always_quicker_it_gives_up():
+    async def counted() -> None:
+        space = _QuickerAlways()
+        with pytest.raises(TooManyConflicts):
+            await count_request(space, RateLimit(2, 1), 0)
 
     asyncio.run(counted())
