@@ -42,19 +42,17 @@ async def send_reply(
     reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str], scope: Scope, send: Send
 ) -> None:
     """`body` is the rendered reply; `extra` are additional headers."""
-    headers = _headers(reply, extra)
+    headers = _headers(reply, body, extra)
     entry: Entry | None = scope.get(JOURNAL_KEY)
+    if scope["method"] == "HEAD":
+        body = b""
     if isinstance(body, bytes):
-        if reply.status != 204:
-            headers.append((b"content-length", b"%d" % len(body)))
         if entry is not None:
             entry.answered(reply.status, headers, body)
         if len(body) > _PART_BYTES:
             body = _parts(body)
     elif entry is not None:
         entry.answered(reply.status, headers, None)
-    if scope["method"] == "HEAD":
-        body = b""
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
@@ -74,11 +72,13 @@ def _parts(body: bytes) -> Iterator[bytes]:
         yield body[start : start + _PART_BYTES]
 
 
-def _headers(reply: Reply, extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _headers(reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     if reply.status != 204:
         media_type = reply.media_type
         headers.append(_JSON_TYPE if media_type is JSON else (b"content-type", media_type.encode("latin-1")))
+        if isinstance(body, bytes):
+            headers.append((b"content-length", b"%d" % len(body)))
     if reply.headers or extra:
         every = {**reply.headers, **extra}
         headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]

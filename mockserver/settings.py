@@ -217,8 +217,14 @@ def _setting(
     parse: Callable[[str], Any] | None = None,
     metavar: str | None = None,
     range_: _Range | None = None,
+    is_secret: bool = False,
 ) -> Any:
-    return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar, "range": range_})
+    """A secret is not in the `repr`."""
+    return field(
+        default=default,
+        repr=not is_secret,
+        metadata={"help": help_, "parse": parse, "metavar": metavar, "range": range_},
+    )
 
 
 @_checks_names([limit.name for limit in fields(Limits)])
@@ -290,6 +296,7 @@ class Settings:
         "A token that the control API asks for, from anywhere. Without it, it is for callers on this machine only.",
         parse=_bare_token,
         metavar="TOKEN",
+        is_secret=True,
     )
     journal_bytes: int = _setting(
         32 * MEBIBYTE,

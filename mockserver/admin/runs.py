@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,7 @@ from mockserver.behaviour.run_control import commit_change, next_status, with_mo
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_files import Attachment
 from mockserver.behaviour.run_list import projected
-from mockserver.behaviour.run_overview import Listed, Overview
+from mockserver.behaviour.run_overview import Listed, Overview, counts_by_status
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
@@ -28,7 +27,6 @@ from mockserver.spec import Call, render_json
 from mockserver.store import Write, retried
 from mockserver.time_slice import TimeSlice, in_slices
 
-_MAX_COUNTED = 10_000
 _URL_LIFETIME_S = 3_600
 _TIMESTAMPS = ("started_at", "ended_at")
 _JSON_FIELDS = ("input_values", "output_data", "error", "run_message_history", "usage_metadata")
@@ -42,8 +40,7 @@ async def list_runs(call: Call, context: AdminContext) -> Reply:
     skip, limit = window(query)
     found = await Overview.of(contexts, same, skip, limit)
     shown = [each async for each in found.runs()]
-    every = await Overview.of(contexts, {**same, "status": None}, 0, _MAX_COUNTED)
-    counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs()])
+    counts = await counts_by_status(contexts, same)
     return Reply(200, _RunPage(shown, query.get("fields"), found.total, skip, limit, counts))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes
+from mockserver.behaviour.batch import STATUSES, UNCHANGED, Batch, Change, Changes
 from mockserver.behaviour.context import Context, Space
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.paging import list_parts, window
@@ -145,6 +145,16 @@ class Listing:
         states = self._states
         rows = [Row(batch, states.changes(batch), states.overrides(batch), places) for batch, places in page.rows]
         return rows, total
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many runs of the workflow, on the machine, are in each status, whatever the other filters."""
+        while True:
+            index = await index_of(self._context)
+            sim_time = index.time(self._context.sim_time)
+            sequence = index.sequence(self._workflow_id, self._machine_id)
+            gave_way = [await sequence.prepare(status, sim_time, self._give_way) for status in STATUSES]
+            if not any(gave_way):
+                return {status: sequence.count(Selection(status, sim_time)) for status in STATUSES}
 
     async def _fill(self, page: Page, index: RunIndex, *, by_activity: bool) -> int | None:
         """Fill the page and return the number of matching runs; None to begin again with all that has changed."""

@@ -101,9 +101,11 @@ class Exchange:
         return start["status"], list(start["headers"]), b"".join(parts)
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        if self.scope["method"] == "HEAD":
+            body = b""
         self.record(status, headers, body)
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+        await self.send({"type": "http.response.body", "body": body})
 
     async def answer_changed(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, changed: bytes

@@ -83,6 +83,11 @@ def test_a_refusal_never_shows_a_token():
         assert "sec" not in str(refused.value)
 
 
+def test_no_secret_is_in_the_repr():
+    settings = Settings(admin_token="secret", token=("secret=org",), store="valkey://:secret@127.0.0.1:1/0")
+    assert "secret" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("given", "read"),
     [

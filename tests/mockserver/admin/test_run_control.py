@@ -351,6 +351,19 @@ def test_counts_follow_the_clock():
     assert mock.asked("/runs")["counts"] == {"running": 1, "success": 5}
 
 
+def test_the_counts_are_those_of_all_runs_however_many():
+    mock = controlled_mock()
+    for _ in range(11):
+        mock.create_many(1_000, prefer="duration=60")
+    mock.turn_clock(advance="10m")
+    mock.create(NEVER_ENDS, token="test-two")
+
+    listed = mock.asked("/runs?limit=1")
+
+    assert (listed["total"], listed["counts"]) == (11_001, {"scheduling": 1, "success": 11_000})
+    assert mock.asked(f"/runs?limit=1&workflow_id={NEVER_ENDS}&status=success")["counts"] == {"scheduling": 1}
+
+
 def test_a_deleted_run_is_seen_nowhere():
     mock = controlled_mock()
     run_id = mock.create()["id"]
@@ -394,8 +407,8 @@ def test_a_list_over_many_organisations_lets_other_requests_run_after_each(monke
         mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, token=f"test-{number}")
 
     assert mock.asked("/runs")["total"] == 5
-    lists, organisations_and_rows = 2, 5 + 5
-    assert len(turns) == lists * organisations_and_rows
+    organisations, rows, counts = 5, 5, 5
+    assert len(turns) == organisations + rows + counts
 
 
 def test_a_run_is_sought_in_many_organisations_with_others_in_between(monkeypatch):
