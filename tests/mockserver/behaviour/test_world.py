@@ -8,7 +8,7 @@ import pytest
 
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import SECOND
-from mockserver.errors import WorldError
+from mockserver.errors import StartError
 from tests.mockserver.inprocess import ENDS_AT_ONCE, FRONT_DESK_1, FRONT_DESKS, SUCCEEDS, Mock, unknown_id, world_file
 
 _ID = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -68,14 +68,14 @@ _M = f"machines: [{{id: {_ID}, name: m"
         (_W + "main_prompt: 1}]", "#/workflows/0/main_prompt: should be text, not 1"),
         (_W + "outcomes: {error: 0}}]", "#/workflows/0/outcomes: at least one outcome needs odds above 0"),
         ("a: [", "not YAML at line"),
-        ("a: 2026-99-99", "not YAML that can be read"),
+        ("a: 2026-99-99", "cannot read the YAML"),
         ("[" * 5000, "not YAML"),
         ("a: \x01", "not YAML"),
     ],
 )
 def test_whatever_is_wrong_is_said_in_one_line_with_file_and_pointer(tmp_path: Path, text: str, said: str):
     path = world_file(tmp_path, text)
-    with pytest.raises(WorldError) as error:
+    with pytest.raises(StartError) as error:
         World.from_files(path)
     assert str(error.value).startswith(f"{path}: {said}")
     assert "\n" not in str(error.value)
@@ -84,7 +84,7 @@ def test_whatever_is_wrong_is_said_in_one_line_with_file_and_pointer(tmp_path: P
 def test_a_file_that_is_not_text_is_told(tmp_path: Path):
     path = tmp_path / "world.yaml"
     path.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(WorldError, match="it is not UTF-8 text"):
+    with pytest.raises(StartError, match="it is not UTF-8 text"):
         World.from_files(path)
 
 
