@@ -26,6 +26,7 @@ from mockserver.behaviour import (
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
+from mockserver.bodies import Bodies
 from mockserver.browsers import Browsers, is_from_browser
 from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
@@ -149,7 +150,9 @@ class MockApp:
         self._records = settings.journal_bytes > 0
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
-        self._injector = Injector(routes, max_body=settings.max_body, access_log=access_log)
+        body_timeout = settings.limits.body_timeout
+        bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, patience_s=body_timeout)
+        self._injector = Injector(routes, bodies, access_log)
         made = made_by(settings, self._world)
         self.states = States(self.namespaces, self._fault_reader, made, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
@@ -276,7 +279,7 @@ class MockApp:
             default_organisation=self._organisations.default,
             seeded=self._seeds.keys(),
         )
-        return Admin(about, token=settings.admin_token, max_body=settings.max_body)
+        return Admin(about)
 
     def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)

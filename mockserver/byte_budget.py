@@ -14,6 +14,10 @@ class ByteBudget:
         self._total = total
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    @property
+    def has_waiters(self) -> bool:
+        return bool(self._waiting)
+
     def has(self, size: int) -> bool:
         """Whether `take` would not wait."""
         return not self._waiting and min(size, self._total) <= self._left

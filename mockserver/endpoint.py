@@ -113,7 +113,8 @@ class Endpoint:
         self._namespaces = namespaces
         self._make_context = make_context
         self._rate_limit = settings.rate_limit
-        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies)
+        patience_s = settings.limits.body_timeout
+        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, patience_s=patience_s)
         self._answers = ByteBudget(max_bodies)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._strict = settings.coercion == "strict"

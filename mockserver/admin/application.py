@@ -31,14 +31,15 @@ _MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, state
 
 
 class Admin:
-    def __init__(self, about: Server, *, token: str | None, max_body: int) -> None:
+    def __init__(self, about: Server) -> None:
+        settings, max_body = about.settings, about.settings.max_body
         self._server = about
         self._document = render_json(document().root)
         self._routes = Routes(operations(), first_path_only=True)
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
-        self._guard = Guard(token)
+        self._guard = Guard(settings.admin_token)
         self._page = PageFiles(PREFIX)
-        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body, patience_s=settings.limits.body_timeout)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""

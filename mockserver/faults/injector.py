@@ -26,10 +26,10 @@ Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Injector:
-    def __init__(self, routes: Routes, *, max_body: int, access_log: AccessLog) -> None:
+    def __init__(self, routes: Routes, bodies: Bodies, access_log: AccessLog) -> None:
         self._routes = routes
         self._access_log = access_log
-        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
+        self._bodies = bodies
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
