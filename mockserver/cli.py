@@ -31,7 +31,7 @@ from mockserver.reference import PAGE
 from mockserver.server import Server, listen, listeners, local_url_of, url_of
 from mockserver.settings import Settings, environment_variable
 from mockserver.state_file import load_states, save_states
-from mockserver.workers import Workers
+from mockserver.workers import Workers, check_system
 
 _COULD_NOT_START = 2
 
@@ -136,6 +136,7 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
 
 
 def _serve_by_workers(settings: Settings, ready_file: Path | None, *, open_page: bool) -> int:
+    check_system()
     app = create_app(settings)
     asyncio.run(app.check_store())
     every = listeners(settings.host, settings.port, settings.workers)

@@ -162,9 +162,8 @@ class Hang:
     for_s: float | None = None
 
     async def apply(self, exchange: Exchange) -> None:
-        connection: Connection | None = exchange.scope.get(CONNECTION_KEY)
-        if connection is not None:
-            connection.leave_at_eof()
+        if CONNECTION_KEY in exchange.scope or self.for_s is not None:
+            exchange.connection.leave_at_eof()
         gone = asyncio.ensure_future(self._until_disconnected(exchange))
         waits = [gone]
         if self.for_s is not None:
