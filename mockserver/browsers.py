@@ -28,6 +28,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.errors import Forbidden
+from mockserver.headers import headers_of
 from mockserver.reply import JSON
 from mockserver.response import send_error
 from mockserver.spec import render_json
@@ -66,10 +67,10 @@ class Browsers:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
+        headers = headers_of(scope)
+        host, origin = headers.text("host") or "", headers.text("origin")
         refusal = None
-        is_certain = origin is not None or "sec-fetch-site" in headers
+        is_certain = origin is not None or b"sec-fetch-site" in headers
         if not self.is_allowed_host(host) and (is_certain or "." in _name_of(host)):
             refusal = f"A browser may not reach this mock as {host!r}: start it with --allowed-host {_name_of(host)}"
         elif origin is not None and scope["method"] not in _SAFE_METHODS and not self._is_allowed_origin(origin, host):

@@ -123,7 +123,7 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
         sys.exit(_serve_by_workers(settings, ready_file, open_page=open_page))
     log, app = _logged_app(settings)
     if settings.state is not None:
-        load_states(settings.state, app.states)
+        asyncio.run(load_states(settings.state, app.states))
     asyncio.run(app.check_store())
     listener = listen(settings.host, settings.port)
     with _ready_file(ready_file, local_url_of(listener)) as publish:
@@ -184,7 +184,7 @@ def _run(app: MockApp, listener: socket.socket, on_ready: Callable[[], None]) ->
 
 def _save(app: MockApp, path: Path) -> bool:
     try:
-        save_states(path, app.namespaces, app.states)
+        asyncio.run(save_states(path, app.namespaces, app.states))
     except OSError as error:
         click.echo(f"mockserver: {path}: cannot write the state: {error.strerror}", err=True)
         return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mockserver.clock import SECOND
 from mockserver.errors import TooManyRequests
 from mockserver.settings import RateLimit
-from mockserver.store import SpaceStore, Write, retried
+from mockserver.store import UnitStore, Write, retried
 
 LIMIT = "limit"
 
@@ -20,7 +20,7 @@ class Window:
     used: int
 
 
-async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[str, str]:
+async def count_request(store: UnitStore, rate: RateLimit, now: int) -> dict[str, str]:
     """Count one request, and return the rate-limit headers. Raises TooManyRequests or TooManyConflicts."""
     size = rate.window_s * SECOND
     started = now - now % size

@@ -68,8 +68,7 @@ async def _rendered(entries: Sequence[Entry], context: AdminContext, show: Calla
     """Return the entries as items of a JSON array. Those that take long to render are rendered in a thread."""
 
     def render(entry: Entry) -> bytes:
-        rendered: bytes = render_json(show(entry, context.server))
-        return rendered
+        return render_json(show(entry, context.server))
 
     items: list[bytes] = []
     time_slice = TimeSlice()

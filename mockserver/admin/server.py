@@ -12,7 +12,7 @@ from mockserver.clock import real_time
 from mockserver.errors import NotFound
 from mockserver.reply import JSONContent, Reply
 from mockserver.settings import LIMITS, SETTINGS, RateLimit, StoreURL, Token
-from mockserver.spec import Call
+from mockserver.spec import MASK, Call
 from mockserver.time_slice import TimeSlice
 
 
@@ -28,19 +28,16 @@ async def get_version(call: Call, context: AdminContext) -> Reply:
 async def get_settings(call: Call, context: AdminContext) -> Reply:
     settings = context.server.settings
     shown = {setting.name: _plain(getattr(settings, setting.name)) for setting in SETTINGS}
-    shown["admin_token"] = None if settings.admin_token is None else _HIDDEN
+    shown["admin_token"] = None if settings.admin_token is None else MASK
     shown["limits"] = {limit.name: getattr(settings.limits, limit.name) for limit in LIMITS}
     return Reply(200, JSONContent(shown))
-
-
-_HIDDEN = "**********"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if isinstance(value, Token):
-        return {"token": _HIDDEN, "organization": value.organisation}
+        return {"token": MASK, "organization": value.organisation}
     if isinstance(value, RateLimit):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return str(value) if isinstance(value, Path | StoreURL) else value

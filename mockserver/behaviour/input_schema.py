@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.spec import Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
+from mockserver.spec import MASK, Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
 
 
 class HasInputSchema(Protocol):
@@ -74,7 +74,7 @@ def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dic
             if inputs.secrets is None:
                 continue
             where = [*inputs.secrets_at, loc[secret][1:], *loc[secret + 1 :]]
-            yield {**violation, "loc": where, "msg": _without_value(violation), "input": "**********", "ctx": {}}
+            yield {**violation, "loc": where, "msg": _without_value(violation), "input": MASK, "ctx": {}}
             continue
         if inputs.chained and isinstance(shown, dict) and shown.keys() == {"$ref"}:
             continue

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
 from mockserver.errors import Conflict
-from mockserver.store import SpaceStore, Unit, Write
+from mockserver.store import Unit, UnitStore, Write
 
 LEDGER = "ledger"
 OPEN = "open"
@@ -32,7 +32,7 @@ class Block(NamedTuple):
 _EMPTY_BLOCK = Unit(Block(0, ()), 0)
 
 
-async def open_block(store: SpaceStore) -> Unit:
+async def open_block(store: UnitStore) -> Unit:
     """Return it as after the creates in progress: for a commit that writes it."""
     return _block(await store.load_uncommitted(LEDGER, OPEN))
 
@@ -57,7 +57,7 @@ def writes_of_batches(unit: Unit, *tails: str) -> list[Write]:
     return writes
 
 
-async def write_of_change(store: SpaceStore, batch: Batch) -> Write:
+async def write_of_change(store: UnitStore, batch: Batch) -> Write:
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
     Raises Conflict if the block is closed meanwhile.
@@ -66,7 +66,7 @@ async def write_of_change(store: SpaceStore, batch: Batch) -> Write:
     return Write(LEDGER, key, unit.value, unit.version)
 
 
-async def writes_of_removal(store: SpaceStore, batches: Iterable[Batch]) -> list[Write]:
+async def writes_of_removal(store: UnitStore, batches: Iterable[Batch]) -> list[Write]:
     """Return the writes that take batches out of their blocks; a closed block without batches is removed too.
 
     Raises Conflict if a block is closed meanwhile.
@@ -93,7 +93,7 @@ def _key(batch: Batch) -> str:
     return batch.block or str(batch.number // BLOCK)
 
 
-async def _block_of(store: SpaceStore, *batches: Batch) -> tuple[str, Unit]:
+async def _block_of(store: UnitStore, *batches: Batch) -> tuple[str, Unit]:
     """Return the block of batches that belong to the same one, and its key. Raises Conflict if it is closed
     meanwhile.
     """
@@ -112,7 +112,7 @@ async def _block_of(store: SpaceStore, *batches: Batch) -> tuple[str, Unit]:
     return OPEN, unit
 
 
-async def block_of_its_own(store: SpaceStore, key: str, tails: tuple[str, ...]) -> Write:
+async def block_of_its_own(store: UnitStore, key: str, tails: tuple[str, ...]) -> Write:
     """Return the write of a separate block for backdated batches, so that the other blocks stay in order."""
     unit = await store.load(LEDGER, OPEN)
     return Write(LEDGER, key, Block(unit.value.next_number if unit.version else 0, tails), 0)

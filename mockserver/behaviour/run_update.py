@@ -13,7 +13,7 @@ from mockserver.behaviour.lifecycle import SETTABLE_STATUSES
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_view import Found, Run, find_run, session_timelines, shown_start
-from mockserver.clock import moment_from, text_of
+from mockserver.clock import FIRST_MOMENT, LAST_MOMENT, moment_from, text_of
 from mockserver.errors import NotFound, Refused
 from mockserver.reply import Reply
 from mockserver.spec import Call
@@ -29,8 +29,6 @@ _SETTABLE = frozenset(
         "release_session_after",
     }
 )
-_EARLIEST = moment_from(datetime.fromisoformat("0001-01-01T00:00:00Z"))
-_LATEST = moment_from(datetime.fromisoformat("9999-12-31T23:59:59.999999Z"))
 
 
 async def update_run(call: Call, context: Context) -> Reply:
@@ -75,7 +73,7 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
 
 def _moment(value: datetime | None) -> int | None:
     """Clamped to the years 1 to 9999 in UTC: the time zone may lead out of them."""
-    return None if value is None else min(max(moment_from(value), _EARLIEST), _LATEST)
+    return None if value is None else min(max(moment_from(value), FIRST_MOMENT), LAST_MOMENT)
 
 
 def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None], status: str) -> None:

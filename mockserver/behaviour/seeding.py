@@ -20,7 +20,7 @@ from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.world import Output
 from mockserver.clock import text_of
 from mockserver.errors import Refused, TooLarge, Unprocessable
-from mockserver.store import SpaceStore, Write
+from mockserver.store import UnitStore, Write
 
 _COUNTER = "seeds"
 _MAX_RUNS = 10_000
@@ -86,7 +86,7 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
                 raise Unprocessable(f"seed {at}: {next_name} is earlier than {name}")
 
 
-async def is_seeded(store: SpaceStore) -> bool:
+async def is_seeded(store: UnitStore) -> bool:
     return (await store.load(COUNTER, _COUNTER)).version > 0
 
 

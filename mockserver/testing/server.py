@@ -135,11 +135,11 @@ class _Serving:
         path = self._app.settings.state
         try:
             if path is not None:
-                load_states(path, self._app.states)
+                asyncio.run(load_states(path, self._app.states))
             asyncio.run(self._app.check_store())
             self._server.run(sockets=[self._listener])
             if path is not None and self._ready.done():
-                save_states(path, self._app.namespaces, self._app.states)
+                asyncio.run(save_states(path, self._app.namespaces, self._app.states))
         except BaseException as error:  # noqa: BLE001 - the caller gets it, in its own thread
             self._ended.set_exception(error)
         else:
