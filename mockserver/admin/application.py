@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import clock, events, faults, requests, runs, server, state
-from mockserver.admin.context import AdminContext, Handler, Server
+from mockserver.admin.context import AdminContext, Dependencies, Handler
 from mockserver.admin.document import document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
@@ -31,9 +31,9 @@ _MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, state
 
 
 class Admin:
-    def __init__(self, about: Server) -> None:
-        settings, max_body = about.settings, about.settings.max_body
-        self._server = about
+    def __init__(self, dependencies: Dependencies) -> None:
+        settings, max_body = dependencies.settings, dependencies.settings.max_body
+        self._dependencies = dependencies
         self._document = render_json(document().root)
         self._routes = Routes(operations(), first_path_only=True)
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
@@ -80,8 +80,8 @@ class Admin:
             handler = self._handlers[operation.operation_id]
 
             async def handle() -> Reply:
-                current = await self._server.namespaces.get(namespace.name)
-                return await handler(call, AdminContext(self._server, current, scope))
+                current = await self._dependencies.namespaces.get(namespace.name)
+                return await handler(call, AdminContext(self._dependencies, current, scope))
 
             return await retried(handle)
         finally:

@@ -20,7 +20,7 @@ async def get_clock(call: Call, context: AdminContext) -> Reply:
 
 
 async def set_clock(call: Call, context: AdminContext) -> Reply:
-    if not call.given:
+    if not call.sent_fields:
         raise Unprocessable("Say what the clock should do: freeze, advance, scale or resume")
     change: dict[str, Any] = call.body
     for name, opposite in (("freeze", "resume"), ("resume", "freeze")):
@@ -46,7 +46,7 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
         clock.advance(seconds)
     if change.get("resume"):
         clock.resume()
-    await context.server.namespaces.save(context.namespace)
+    await context.dependencies.namespaces.save(context.namespace)
     shown = clock_json(clock)
     context.namespace.events.publish("clock", shown)
     return Reply(200, JSONContent(shown))

@@ -17,7 +17,7 @@ from mockserver.time_slice import TimeSlice
 
 
 async def get_health(call: Call, context: AdminContext) -> Reply:
-    uptime_s = round(real_time() - context.server.started_at, 3)
+    uptime_s = round(real_time() - context.dependencies.started_at, 3)
     return Reply(200, JSONContent({"status": "ok", "uptime_s": uptime_s}))
 
 
@@ -26,7 +26,7 @@ async def get_version(call: Call, context: AdminContext) -> Reply:
 
 
 async def get_settings(call: Call, context: AdminContext) -> Reply:
-    settings = context.server.settings
+    settings = context.dependencies.settings
     shown = {setting.name: _plain(getattr(settings, setting.name)) for setting in SETTINGS}
     shown["admin_token"] = None if settings.admin_token is None else MASK
     shown["limits"] = {limit.name: getattr(settings.limits, limit.name) for limit in LIMITS}
@@ -44,7 +44,7 @@ def _plain(value: Any) -> Any:
 
 
 async def list_namespaces(call: Call, context: AdminContext) -> Reply:
-    namespaces = context.server.namespaces
+    namespaces = context.dependencies.namespaces
     items = []
     time_slice = TimeSlice()
     for name in await namespaces.names():
@@ -67,11 +67,11 @@ async def list_namespaces(call: Call, context: AdminContext) -> Reply:
 
 async def delete_namespace(call: Call, context: AdminContext) -> Reply:
     name = call.path["name"]
-    if not await context.server.namespaces.drop(name):
+    if not await context.dependencies.namespaces.drop(name):
         raise NotFound(f"There is no namespace {name!r}; GET /__admin/namespaces lists those that are in use")
     return Reply(204)
 
 
 async def reset(call: Call, context: AdminContext) -> Reply:
-    await context.server.states.reset(context.namespace.name)
+    await context.dependencies.states.reset(context.namespace.name)
     return Reply(204)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store import Unit, UnitStore, Write
 
 LEDGER = "ledger"
@@ -60,7 +60,7 @@ def writes_of_batches(unit: Unit, *tails: str) -> list[Write]:
 async def write_of_change(store: UnitStore, batch: Batch) -> Write:
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
-    Raises Conflict if the block is closed meanwhile.
+    Raises VersionConflict if the block is closed meanwhile.
     """
     key, unit = await _block_of(store, batch)
     return Write(LEDGER, key, unit.value, unit.version)
@@ -69,7 +69,7 @@ async def write_of_change(store: UnitStore, batch: Batch) -> Write:
 async def writes_of_removal(store: UnitStore, batches: Iterable[Batch]) -> list[Write]:
     """Return the writes that take batches out of their blocks; a closed block without batches is removed too.
 
-    Raises Conflict if a block is closed meanwhile.
+    Raises VersionConflict if a block is closed meanwhile.
     """
     by_block: defaultdict[str, list[Batch]] = defaultdict(list)
     for batch in batches:
@@ -94,7 +94,7 @@ def _key(batch: Batch) -> str:
 
 
 async def _block_of(store: UnitStore, *batches: Batch) -> tuple[str, Unit]:
-    """Return the block of batches that belong to the same one, and its key. Raises Conflict if it is closed
+    """Return the block of batches that belong to the same one, and its key. Raises VersionConflict if it is closed
     meanwhile.
     """
     key = _key(batches[0])
@@ -108,7 +108,7 @@ async def _block_of(store: UnitStore, *batches: Batch) -> tuple[str, Unit]:
         unit = _block(await store.load(LEDGER, OPEN))
     if not tails.issubset(unit.value.tails):
         # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
-        raise Conflict(f"the block of the batch {batches[0].number} has been closed meanwhile")
+        raise VersionConflict(f"the block of the batch {batches[0].number} has been closed meanwhile")
     return OPEN, unit
 
 

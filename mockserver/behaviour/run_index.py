@@ -27,11 +27,11 @@ from mockserver.clock import FOREVER
 from mockserver.store import ABSENT, UnitStore
 from mockserver.time_slice import TimeSlice
 
-_MAX_LOOKS = 50
+_MAX_POLLS = 50
 """So often at most a list looks again for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
 ReadSession = Callable[[str], Awaitable[SessionTimelines]]
-"""Returns the timelines of a session by its id. Raises Conflict if the session changes meanwhile."""
+"""Returns the timelines of a session by its id. Raises VersionConflict if the session changes meanwhile."""
 
 
 class RunIndex:
@@ -81,15 +81,15 @@ class RunIndex:
     # --- Following the store
 
     async def catch_up(self, store: UnitStore, timelines_of: ReadSession) -> None:
-        """Take in what was written since the last time. Raises Conflict if a session changes meanwhile."""
+        """Take in what was written since the last time. Raises VersionConflict if a session changes meanwhile."""
         while self._catching_up is not None:
             await asyncio.wait((self._catching_up,))
         # A lock would bind the space to one event loop; an application may be used from several, one after the other.
         done = self._catching_up = asyncio.get_running_loop().create_future()
         try:
             time_slice = TimeSlice()
-            for _ in range(_MAX_LOOKS):
-                if not await self._look(store):
+            for _ in range(_MAX_POLLS):
+                if not await self._poll_store(store):
                     break
                 # The blocks first: the batches of a session must be known.
                 for due, take in ((self._due_blocks, self._take_block), (self._due_sessions, self._take_session)):
@@ -103,7 +103,7 @@ class RunIndex:
             self._catching_up = None
             done.set_result(None)
 
-    async def _look(self, store: UnitStore) -> bool:
+    async def _poll_store(self, store: UnitStore) -> bool:
         """Note what was written since the last time. Returns False if there is nothing to take in."""
         written, self._position = await store.written_since(self._position, LEDGER, SESSION)
         # The oldest first, so that batches are mostly appended.

@@ -19,7 +19,7 @@ from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.world import Output
 from mockserver.clock import text_of
-from mockserver.errors import Refused, TooLarge, Unprocessable
+from mockserver.errors import Conflict, TooLarge, Unprocessable
 from mockserver.store import UnitStore, Write
 
 _COUNTER = "seeds"
@@ -93,7 +93,7 @@ async def is_seeded(store: UnitStore) -> bool:
 async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:
     """Return the ids of the runs of each seed, and the writes that create them in the space of the context.
 
-    Raises Refused for given ids that are in use, and NotFound for an unknown workflow or machine if the server accepts
+    Raises Conflict for given ids that are in use, and NotFound for an unknown workflow or machine if the server accepts
     only known ones.
     """
     counter = await context.store.load(COUNTER, _COUNTER)
@@ -111,7 +111,7 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
         for row in _rows(context, seed, number):
             while (await context.store.load(BATCH, row.tail)).version:
                 if seed.ids:
-                    raise Refused(_too_like(row.id(0)))
+                    raise Conflict(_too_like(row.id(0)))
                 # Another server has used the number meanwhile, or a seed has given these ids.
                 number += 1
                 row = _generated(context, seed, number)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes, Slot
 from mockserver.behaviour.lifecycle import Schedules, Timeline, timeline_of
 from mockserver.behaviour.world import RunProfile
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.time_slice import TimeSlice
 
 _COMPUTED_AT_ONCE = 64
@@ -35,8 +35,8 @@ class Part(NamedTuple):
 class SessionTimelines:
     """Of one version of a session. A position is the place of a run in the order of execution.
 
-    Raises Conflict for a run that is not in the session, or no longer in that attempt: the session and the changes
-    were read at different versions.
+    Raises VersionConflict for a run that is not in the session, or no longer in that attempt: the session and the
+    changes were read at different versions.
     """
 
     def __init__(
@@ -145,5 +145,5 @@ def _differ(one: Change | None, other: Change | None) -> bool:
     return one is not other and one != other
 
 
-def _has_left(batch_tail: str, place: int) -> Conflict:
-    return Conflict(f"run {place} of {batch_tail} has left its session while that was read")
+def _has_left(batch_tail: str, place: int) -> VersionConflict:
+    return VersionConflict(f"run {place} of {batch_tail} has left its session while that was read")

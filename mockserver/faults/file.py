@@ -10,11 +10,11 @@ from typing import Any
 from mockserver.clock import Clock
 from mockserver.errors import StartError, Unprocessable
 from mockserver.faults.fault import Faults
-from mockserver.faults.reading import FaultError, FaultReader
+from mockserver.faults.parsing import FaultError, FaultParser
 from mockserver.yaml_file import read_yaml
 
 
-def read_faults(path: Path, reader: FaultReader) -> tuple[Mapping[str, Any], ...]:
+def read_faults(path: Path, parser: FaultParser) -> tuple[Mapping[str, Any], ...]:
     """Raises StartError with file and JSON pointer."""
     sources = read_yaml(path, "file of faults")
     if not isinstance(sources, list):
@@ -28,7 +28,7 @@ def read_faults(path: Path, reader: FaultReader) -> tuple[Mapping[str, Any], ...
             )
         try:
             json.dumps(source, allow_nan=False)
-            reader.add(faults, source, clock)
+            parser.add(faults, source, clock)
         except FaultError as error:
             raise StartError(f"{pointer}/{error.place}: {error.problem}") from error
         except Unprocessable as error:

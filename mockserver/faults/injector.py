@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import HTTPError
-from mockserver.faults.effects import Exchange
+from mockserver.faults.effects import FaultedRequest
 from mockserver.faults.fault import Conditions, Fault
 from mockserver.headers import headers_of
 from mockserver.journal import Entry
@@ -58,8 +58,10 @@ class Injector:
                 is_logged = True
                 return handle(scope, receive, send)
 
-            exchange = Exchange(scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random())
-            await fault.effect.apply(exchange)
+            request = FaultedRequest(
+                scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random()
+            )
+            await fault.effect.apply(request)
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
                 entry.unanswered()
@@ -84,7 +86,7 @@ class Injector:
             if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
                 continue
             sent = await body.json() if fault.conditions.body else None
-            if _fits(fault.conditions, scope, sent) and await namespace.faults.meets(fault, now):
+            if _fits(fault.conditions, scope, sent) and await namespace.faults.count_match(fault, now):
                 return fault
         return None
 

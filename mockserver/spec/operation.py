@@ -11,7 +11,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from mockserver.spec.document import Document, step, types_of
 from mockserver.spec.jsontext import MAX_NESTING, MAX_VALUES, TooManyValues, parse_json
 from mockserver.spec.request import Invalid, RawRequest
-from mockserver.spec.validation import Reader, reader, validator
+from mockserver.spec.validation import Reader, compile_reader, validator
 from mockserver.spec.violations import MAX_VIOLATIONS, Masker, Violations, json_invalid, missing
 
 Coercion = Literal["strict", "lax"]
@@ -56,7 +56,7 @@ class Call(NamedTuple):
     sent: Any
 
     @property
-    def given(self) -> frozenset[str]:
+    def sent_fields(self) -> frozenset[str]:
         """The top-level body fields that were sent and that the document defines."""
         known = self.operation.body
         return known.fields.intersection(self.sent) if known is not None and isinstance(self.sent, dict) else _NO_FIELDS
@@ -427,7 +427,9 @@ class _Compiler:
     def _reader(self, schema: Any, pointer: str, *, text: bool) -> Reader:
         """Return the reader of a schema; a schema that is referred to repeatedly has one reader."""
         if (pointer, text) not in self._readers:
-            self._readers[pointer, text] = reader(self._document, schema, pointer, way=self._coercion, text=text)
+            self._readers[pointer, text] = compile_reader(
+                self._document, schema, pointer, mode=self._coercion, text=text
+            )
         return self._readers[pointer, text]
 
     def _responses(self, at: _At) -> dict[int, Response]:

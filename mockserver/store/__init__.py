@@ -2,7 +2,7 @@
 
 A *space* holds the state of one organisation in one namespace; spaces are isolated from each other. To change units, a
 caller loads them with their versions and commits all writes at once. If any unit has another version by then, nothing
-is written and `Conflict` is raised. A store needs no more than this compare-and-set.
+is written and `VersionConflict` is raised. A store needs no more than this compare-and-set.
 
 `MemoryStore` keeps the units in this process. `ValkeyStore` keeps them in a Valkey server, for any number of processes.
 """
@@ -34,12 +34,12 @@ class UnitStore(Protocol):
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
         """Like `load`, but includes commits that are still in progress.
 
-        Use the result only as the basis of a commit: if one of those commits fails, that commit raises Conflict. So
-        requests that all change one unit need not wait for each other.
+        Use the result only as the basis of a commit: if one of those commits fails, that commit raises
+        VersionConflict. So requests that all change one unit need not wait for each other.
         """
 
     async def commit(self, *writes: Write) -> None:
-        """Apply all writes or none. Raises Conflict if a unit has another version than its write."""
+        """Apply all writes or none. Raises VersionConflict if a unit has another version than its write."""
 
     async def items(self, kind: str) -> dict[str, Unit]:
         """Return all units of a kind by key, in the order in which the keys were created. Read-only."""

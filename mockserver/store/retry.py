@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from mockserver.errors import Conflict, TooManyConflicts
+from mockserver.errors import TooManyConflicts, VersionConflict
 
 _MAX_ATTEMPTS = 100
 _T = TypeVar("_T")
 
 
 async def retried(attempt: Callable[[], Awaitable[_T]]) -> _T:
-    """Return the result of the first attempt that raises no Conflict. Raises TooManyConflicts after 100 attempts."""
+    """Call again after each VersionConflict, and return the result. Raises TooManyConflicts after 100 attempts."""
     for _ in range(_MAX_ATTEMPTS):
         try:
             return await attempt()
-        except Conflict:
+        except VersionConflict:
             await asyncio.sleep(0)
     raise TooManyConflicts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store.units import ABSENT, Unit, Write
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Transaction:
         self._writes: dict[tuple[str, str], Write] = {}
 
     async def apply(self, *writes: Write) -> None:
-        """Commit all that was held back, and these. Raises Conflict."""
+        """Commit all that was held back, and these. Raises VersionConflict."""
         if self._writes or writes:
             await self._space.commit(*self._writes.values(), *writes)
 
@@ -47,7 +47,7 @@ class Transaction:
         for kind, key, _, version, _ in writes:
             held = self._units.get((kind, key))
             if held is not None and held.version != version:
-                raise Conflict(f"{kind} {key} has moved on since version {version}")
+                raise VersionConflict(f"{kind} {key} has moved on since version {version}")
         version = next(_versions)
         for write in writes:
             place = write.kind, write.key

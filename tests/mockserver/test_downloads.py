@@ -10,7 +10,7 @@ import pytest
 from mockserver import downloads
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.run_files import Attachment
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
 
 _BYTES = bytes(range(256))
@@ -56,7 +56,7 @@ def test_a_change_of_the_session_while_the_attachment_is_read_does_not_fail_it(m
         nonlocal attempts
         attempts += 1
         if attempts == 1:
-            raise Conflict("its session has moved on")
+            raise VersionConflict("its session has moved on")
         return await find_attachment(context, attachment_id)
 
     mock = Mock()

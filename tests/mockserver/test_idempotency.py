@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver.clock import Clock
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use, evicts
 from mockserver.reply import Reply
 from mockserver.store import MemoryStore, Unit, Write
@@ -212,7 +212,7 @@ def test_of_two_servers_that_use_a_key_one_is_first():
         keys, space = Idempotency(max_keys=100), _Suspending()
         assert await keys.reply(space, "k", b"print", 0) is None
         space.faster = keys.reply_write("k", b"print", 0, Reply(204))
-        with pytest.raises(Conflict):
+        with pytest.raises(VersionConflict):
             await space.commit(keys.reply_write("k", b"print", 0, Reply(201)))
         reply = await keys.reply(space, "k", b"print", 1)
         assert reply is not None

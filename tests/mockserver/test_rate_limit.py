@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mockserver.errors import Conflict, TooManyConflicts, TooManyRequests
+from mockserver.errors import TooManyConflicts, TooManyRequests, VersionConflict
 from mockserver.rate_limit import count_request
 from mockserver.settings import RateLimit
 from mockserver.store import MemoryStore, Write
@@ -97,7 +97,7 @@ class _QuickerOnce:
         self.times += 1
         if self.times == 1:
             await self.space.commit(*writes)
-            raise Conflict("another was quicker")
+            raise VersionConflict("another was quicker")
         await self.space.commit(*writes)
 
 
@@ -117,7 +117,7 @@ class _QuickerAlways(_QuickerOnce):
     async def commit(self, *writes: Write) -> None:
         self.times += 1
         assert self.times <= 1_000, "it tries for ever"
-        raise Conflict("another was quicker")
+        raise VersionConflict("another was quicker")
 
 
 def test_where_another_request_is_always_quicker_it_gives_up():

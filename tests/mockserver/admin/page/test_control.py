@@ -2,7 +2,7 @@
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from mockserver.faults.reading import _MAKERS
+from mockserver.faults.parsing import _MAKERS
 from tests.mockserver.admin.page.conftest import open_live
 from tests.mockserver.admin.page.control import Control
 

@@ -166,7 +166,7 @@ def test_what_is_not_json_is_refused():
 def test_there_are_so_many_faults_at_most():
     mock = controlled_mock()
     for _ in range(999):
-        mock.app._fault_reader.add(
+        mock.app._fault_parser.add(
             mock.app.namespaces.default.faults, {"match": "*", **_500}, mock.app.namespaces.default.clock
         )
 

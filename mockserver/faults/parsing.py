@@ -11,7 +11,7 @@ from mockserver.clock import FOREVER, SECOND, Clock
 from mockserver.errors import Unprocessable
 from mockserver.faults import effects
 from mockserver.faults.effects import Delay, Delayed, DelegatedFault, Effect
-from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
+from mockserver.faults.fault import Conditions, Fault, Faults, Frequency
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
@@ -56,7 +56,7 @@ _OF_SOME_FAULTS = ("how", "after_bytes", "failed", "share", "stale_s")
 _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
-class FaultReader:
+class FaultParser:
     """`paths` are the templates of the API's paths by operationId; `seed` determines the random draws."""
 
     def __init__(self, paths: Mapping[str, str], near_paths: NearPaths, seed: int) -> None:
@@ -85,7 +85,7 @@ class FaultReader:
                 "id": fault.id,
                 "source": fault.source,
                 "seed": fault.seed,
-                "until": fault.occasions.until,
+                "until": fault.frequency.until,
                 "matched": fault.matched,
                 "applied": fault.applied,
             }
@@ -103,7 +103,7 @@ class FaultReader:
                 raise TypeError("the source of a fault is no object")
             fault = self._fault(item["source"], _stored_text(item["id"]), clock)
             until = item["until"]
-            fault.occasions = replace(fault.occasions, until=None if until is None else _stored_integer(until))
+            fault.frequency = replace(fault.frequency, until=None if until is None else _stored_integer(until))
             fault.seed = _stored_text(item["seed"])
             fault.matched, fault.applied = _stored_integer(item["matched"]), _stored_integer(item["applied"])
             faults.add(fault)
@@ -140,7 +140,7 @@ class FaultReader:
             id=id_,
             match=match,
             conditions=_conditions(source),
-            occasions=_occasions(source, now),
+            frequency=_frequency(source, now),
             effect=_effect(source),
             source=dict(source),
             size=len(render_json(source)),
@@ -190,7 +190,7 @@ def _is_pointer(name: Any) -> bool:
     return isinstance(name, str) and (name.startswith("/") or not name) and len(name) <= _MAX_TEXT_LENGTH
 
 
-def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
+def _frequency(source: Mapping[str, Any], now: int) -> Frequency:
     first, last = 1, None
     if "nth" in source:
         nth = source["nth"]
@@ -203,7 +203,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
         raise FaultError("nth", f"in a cycle of {cycle} there is no request {first}")
     probability = _number(source, "probability", 1.0, most=1.0)
     for_s = _number(source, "for_s", None, most=_MAX_SECONDS)
-    return Occasions(
+    return Frequency(
         times=_count(source, "times"),
         first=first,
         last=last,
