@@ -52,7 +52,7 @@ class _Main(Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     groups={
         "Serve": ("serve",),
-        "See what there is": ("routes", "spec", "cards", "faults"),
+        "List": ("routes", "spec", "cards", "faults"),
         "Check a client": ("verify",),
     },
     examples="""\
@@ -78,8 +78,8 @@ for _command in (spec, routes, cards, faults, verify):
 _GROUPS_OF_SERVE = {
     "Where it listens": ("host", "port", "open_page", "ready_file"),
     "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "state", "self_check"),
-    "Where state is kept, and by how many": ("store", "workers"),
-    "How runs live": ("time_scale", "progression"),
+    "Store and workers": ("store", "workers"),
+    "Progress of runs": ("time_scale", "progression"),
     "Access": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
     "Control API and journal": ("admin", "admin_token", "journal_bytes", "warnings"),
     "Logs": ("log_level", "log_format"),
@@ -215,7 +215,7 @@ def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
         lines.append(f"  page       {local}{PAGE}")
     lines.append(f"  reference  {local}/docs")
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
-    lines.append(f"Lets in {who}. Ctrl-C ends it.")
+    lines.append(f"Accepts {who}. Ctrl-C ends it.")
     if app.settings.log_level == "debug":
         width = max((len(operation.path) for operation in app.operations.values()), default=0)
         lines += [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]

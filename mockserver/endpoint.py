@@ -361,7 +361,7 @@ class Endpoint:
             hint = f"; its examples of {status}: {names}" if names else ""
             raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None
         except SpecError as error:
-            raise BadRequest(f"An answer to {operation.operation_id} cannot be made up: {error}") from error
+            raise BadRequest(f"Cannot generate a response for {operation.operation_id}: {error}") from error
         if media_type is None:
             return Reply(status)
         headers = {"Retry-After": "1"} if status == 429 else {}

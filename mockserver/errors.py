@@ -94,7 +94,7 @@ class TooManyConflicts(Conflict):
     """Every attempt to handle a request has ended in a VersionConflict."""
 
     def __init__(self) -> None:
-        super().__init__("Too many requests change this at once; try again")
+        super().__init__("Too many concurrent changes; try again")
 
 
 class TooLarge(HTTPError):

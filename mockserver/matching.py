@@ -52,7 +52,7 @@ class RequestMatch:
 def _check_method(method: str) -> None:
     """Raises ValueError for a method that HTTP does not have."""
     if method not in _METHODS:
-        raise ValueError(f"{method[:200]!r} is no method: {suggestion(method, _METHODS)}")
+        raise ValueError(f"unknown method {method[:200]!r}; {suggestion(method, _METHODS)}")
 
 
 class PathPattern:

@@ -104,7 +104,7 @@ class States:
     async def restore(self, name: str, document: Mapping[str, Any]) -> None:
         """Replace the namespace by the document. Raises StateError or Unavailable, and then changes nothing."""
         if document.get("format") != FORMAT:
-            raise StateError(f"/format: expected {FORMAT}: this is no state that GET /__admin/state has written")
+            raise StateError(f"/format: expected {FORMAT}: this is not a state that GET /__admin/state has written")
         secret = _hex(document, "secret")
         organisations = _object(document, "organizations")
         table = document.get("shared")
@@ -190,7 +190,7 @@ def _write(decoder: Decoder, unit: Any, place: int) -> Write:
             raise StateError(": expected [kind, key, value] or [kind, key, value, until]")
         kind, key, value, *until = unit
         if kind not in KINDS:
-            raise StateError(f"/0: {kind!r} is none of {', '.join(KINDS)}")
+            raise StateError(f"/0: {kind!r} is not one of {', '.join(KINDS)}")
         try:
             return Write(
                 kind, key, decoder.decode(value, KINDS[kind]), 0, *(decoder.decode(each, int) for each in until)

@@ -59,5 +59,5 @@ def duration_s(value: float | str) -> float:
     text = value.replace(" ", "")
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Unprocessable(f"{value!r} is no duration; write 20m, 1h30m, 90s, 250ms, or a number of seconds")
+        raise Unprocessable(f"invalid duration {value!r}; use 20m, 1h30m, 90s, 250ms, or a number of seconds")
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)

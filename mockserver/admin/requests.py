@@ -98,7 +98,7 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
             raise Unprocessable(f"match: {problem} The filter 'path' takes any path")
     if "operation" in filters and filters["operation"] not in context.dependencies.operations:
         instead = suggestion(filters["operation"], context.dependencies.operations)
-        raise Unprocessable(f"operation: {filters['operation'][:200]!r} is no operationId: {instead}")
+        raise Unprocessable(f"operation: unknown operationId {filters['operation'][:200]!r}; {instead}")
     if "path" in filters:
         path = PathPattern(filters["path"])
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))

@@ -40,7 +40,7 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
 
     Sensitive inputs are checked under their name with a `$` prefix.
 
-    A schema that is not understood is not applied: only the real server can tell how it reads such a schema. Nor is one
+    A schema that is not supported is not applied: only the real server can tell how it reads such a schema. Nor is one
     that would take long for these inputs. `steps` of a chain together may take ten times as long: each gives way.
     """
     if workflow is None or workflow.input_schema is None:

@@ -23,7 +23,7 @@ def with_move(context: Context, batch: Batch, place: int, change: Change, status
     Raises Conflict if the run was moved too often.
     """
     if len(change.moves) >= _MAX_MOVES:
-        raise Conflict(f"This run was moved {_MAX_MOVES} times; a retry begins anew")
+        raise Conflict(f"The status of this run was set {_MAX_MOVES} times, which is the limit; retry the run to go on")
     schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
     left = {
         "scheduling": schedule.scheduling + schedule.running + schedule.checks,
@@ -37,7 +37,7 @@ def next_status(context: Context, run: Run) -> str:
     """Return the status that follows the current one. Raises Conflict for a run that has ended."""
     status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
-        raise Conflict(f"This run has ended in {status}; PATCH takes it out of that")
+        raise Conflict(f"This run has ended in {status}; use PATCH to set another status")
     schedule = context.space.schedules.schedule(
         context.space.profiles[run.batch.workflow_id], run.batch, run.place, run.change
     )

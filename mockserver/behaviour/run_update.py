@@ -68,7 +68,7 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
         return
     timelines = await session_timelines(context, run.placement.session_id or "", found.session)
     if timelines.free_before(run.batch.tail, run.place) > sim_time:
-        raise Conflict(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
+        raise Conflict(f"An earlier run of the session has not ended, so this run cannot become {status} yet")
 
 
 def _moment(value: datetime | None) -> int | None:

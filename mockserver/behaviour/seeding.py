@@ -55,7 +55,7 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):
-            raise Unprocessable(f"seed {at}: an id stands twice in ids")
+            raise Unprocessable(f"seed {at}: duplicate id in ids")
         if seed.status is None and seed.ended is not None:
             raise Unprocessable(f"seed {at}: ended_at is given: say with which status the run ended")
         for id_ in seed.ids:
@@ -64,7 +64,9 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
 
 
 def _too_like(id_: str) -> str:
-    return f"another run has the id {id_} from the first dash on, and only the runs of one seed may share so much"
+    return (
+        f"id {id_} equals the id of another run from the first dash on; only runs of the same seed may share that part"
+    )
 
 
 def check_moments(seeds: Sequence[Seed], now: int) -> None:
@@ -75,9 +77,7 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
             moments["ended_at"] = seed.ended
         for name, moment in moments.items():
             if moment is not None and moment > now:
-                raise Unprocessable(
-                    f"seed {at}: {name} is later than the clock of this namespace, at which it is {text_of(now)}"
-                )
+                raise Unprocessable(f"seed {at}: {name} is later than the clock of this namespace ({text_of(now)})")
         created = now if seed.created is None else seed.created
         in_order = [("created_at", created), ("started_at", seed.started), ("ended_at", seed.ended)]
         given = [(name, moment) for name, moment in in_order if moment is not None]

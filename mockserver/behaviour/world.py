@@ -19,6 +19,7 @@ from uuid import UUID
 from mockserver.behaviour.batch import OUTCOMES
 from mockserver.clock import SECOND
 from mockserver.errors import WorldError
+from mockserver.suggestions import suggestion
 from mockserver.yaml_file import parse_yaml, read_yaml
 
 _WORD = (1 << 32) - 1
@@ -278,7 +279,7 @@ class _Reader:
     def allow(self, *known: str) -> None:
         for key in self.value:
             if key not in known:
-                raise self.wrong(str(key), f"unknown key; known here: {', '.join(known)}")
+                raise self.wrong(str(key), f"unknown key {key!r}; {suggestion(str(key), known)}")
 
     def object(self, key: str) -> _Reader:
         value = self.value.get(key)
@@ -310,7 +311,7 @@ class _Reader:
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
         value = self.text(key, default)
         if value not in known:
-            raise self.wrong(key, f"{value!r} is none of {', '.join(known)}")
+            raise self.wrong(key, f"{value!r} is not one of {', '.join(known)}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -375,7 +376,7 @@ class _Reader:
             try:
                 value = json.loads(value)
             except ValueError as error:
-                raise self.wrong(key, f"is no JSON: {error}") from error
+                raise self.wrong(key, f"is not JSON: {error}") from error
         if value is not None and not isinstance(value, dict):
             raise self.wrong(key, f"should be a JSON schema, not {_kind(value)}")
         try:

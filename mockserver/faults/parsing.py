@@ -100,7 +100,7 @@ class FaultParser:
             raise ValueError(f"there are more than {_MAX_FAULTS} faults")
         for item in state["items"]:
             if not isinstance(item["source"], dict):
-                raise TypeError("the source of a fault is no object")
+                raise TypeError("the source of a fault is not an object")
             fault = self._fault(item["source"], _stored_text(item["id"]), clock)
             until = item["until"]
             fault.frequency = replace(fault.frequency, until=None if until is None else _stored_integer(until))
@@ -114,7 +114,7 @@ class FaultParser:
         name = source["preset"]
         preset = PRESETS.get(name) if isinstance(name, str) else None
         if preset is None:
-            raise FaultError("preset", f"{name!r} is none of {', '.join(PRESETS)}")
+            raise FaultError("preset", f"{name!r} is not one of {', '.join(PRESETS)}")
         beside = {key: value for key, value in source.items() if key != "preset"}
         _allow(beside, _MATCH_KEYS, "beside a preset")
         return [{**each, **beside} for each in preset.faults]
@@ -166,7 +166,7 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
         if name not in known:
             if name == "status" and "answer" in known:
                 raise Unprocessable(f'\'status\' belongs in the answer: "answer": {{"status": {_shown(source[name])}}}')
-            raise Unprocessable(f"{name[:100]!r} means nothing {where}: {suggestion(name, known)}")
+            raise Unprocessable(f"unknown key {name[:100]!r} {where}; {suggestion(name, known)}")
 
 
 # --- Matching
@@ -231,7 +231,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
         return Delayed(delay, None)
     make = _MAKERS.get(name) if isinstance(name, str) else None
     if make is None:
-        raise FaultError("fault", f"{_shown(name)} is none: {suggestion(str(name), _MAKERS)}")
+        raise FaultError("fault", f"unknown fault {_shown(name)}; {suggestion(str(name), _MAKERS)}")
     effect, used = make(source)
     # Each fault that breaks the connection accepts `after_bytes`, though only some use it: one call fits all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
@@ -353,7 +353,7 @@ def _truncated(source: Mapping[str, Any]) -> _Made:
 def _break_schema(source: Mapping[str, Any]) -> _Made:
     how = source.get("how", "missing-field")
     if how not in HOWS:
-        raise FaultError("how", f"{_shown(how)} is none of {', '.join(HOWS)}")
+        raise FaultError("how", f"{_shown(how)} is not one of {', '.join(HOWS)}")
     return effects.BreakSchema(how), ("how",)
 
 

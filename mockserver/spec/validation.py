@@ -279,7 +279,7 @@ class _Compiler:
         if form in ("uuid", "date-time", "date"):
             beside = sorted({"minLength", "maxLength", "pattern"} & schema.keys())
             if beside:
-                raise self._document.error(step(pointer, beside[0]), f"is not understood beside format {form}")
+                raise self._document.error(step(pointer, beside[0]), f"is not supported beside format {form}")
         if form == "uuid":
             return self._uuid()
         if form == "date-time":

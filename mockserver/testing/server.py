@@ -67,7 +67,7 @@ class MockServer(CyberdeskMock):
     def namespace(self, name: str) -> Iterator[CyberdeskMock]:
         """Provide a separate mock on the same server, with its own runs, requests, faults and clock, for the block."""
         if not 0 < len(name) <= 200 or "/" in name:
-            raise ControlError(None, f"{name!r} is no name of a namespace: 1 to 200 characters, and no / among them")
+            raise ControlError(None, f"invalid name of a namespace {name!r}: 1 to 200 characters, and no / among them")
         try:
             yield CyberdeskMock(self._running, self.settings, name)
         finally:

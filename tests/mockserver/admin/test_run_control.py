@@ -106,7 +106,7 @@ def test_a_run_that_has_ended_is_pushed_no_further_and_says_how_it_could_be(stat
     answer = mock.control("POST", f"/runs/{run_id}/{how}")
 
     assert answer.status_code == 409
-    assert f"has ended in {status}; PATCH takes it out" in answer.json()["detail"]
+    assert f"has ended in {status}; use PATCH to set another status" in answer.json()["detail"]
     assert mock.read(run_id) == before
 
 

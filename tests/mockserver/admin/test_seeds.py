@@ -246,7 +246,7 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
         [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a", "content": "*"}]}],
         '["body",0,"outputs",0,"content"]',
     ),
-    "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "seed 0: an id stands twice in ids"),
+    "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "seed 0: duplicate id in ids"),
     "an id in two seeds": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID]}] * 2, "seed 1: another run has the id"),
     "an id twice in two cases": (
         [

@@ -223,7 +223,7 @@ def test_a_state_is_written_with_others_in_between(monkeypatch):
         (["organizations"], [], "/organizations: expected an object"),
         (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),
         (["organizations", "ORG", "units", 0], ["batch"], "/organizations/ORG/units/0: expected [kind, key, value]"),
-        (["organizations", "ORG", "units", 0, 0], "bath", "/organizations/ORG/units/0/0: 'bath' is none of batch, "),
+        (["organizations", "ORG", "units", 0, 0], "bath", "/organizations/ORG/units/0/0: 'bath' is not one of batch, "),
         (["organizations", "ORG", "units", 0, 2, "ids", "first"], "x", "/units/0/2/ids/first: expected an integer"),
         (["organizations", "ORG", "units", 0, 2, "ids", "first"], True, "/units/0/2/ids/first: expected an integer"),
         (["organizations", "ORG", "units", 0, 2, "ids", "class"], "Row", "/ids: expected an object whose 'class' is"),
