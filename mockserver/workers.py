@@ -86,8 +86,8 @@ class Workers:
     def _dead(self) -> list[tuple[int, int]]:
         """Return the processes that have ended, with their exit codes, or the negative numbers of their signals.
 
-        Reads the pipe too, until no process has ended since: what the dead have told is read by then, and the signal of
-        the next one is not, so that it wakes this process.
+        Also reads the pipe, and repeats both until no further process has ended. So a message that a dead worker wrote
+        is always seen, and the SIGCHLD of a later one wakes `select`.
         """
         dead: list[tuple[int, int]] = []
         while True:

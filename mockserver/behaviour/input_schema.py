@@ -40,8 +40,8 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
 
     Sensitive inputs are checked under their name with a `$` prefix.
 
-    A schema that is not supported is not applied: only the real server can tell how it reads such a schema. Nor is one
-    that would take long for these inputs. `steps` of a chain together may take ten times as long: each gives way.
+    Schemas that are not supported, and schemas that would take long for these inputs, are not applied. All `steps` of a
+    chain together may take ten times as long as one request, because other requests run between them.
     """
     if workflow is None or workflow.input_schema is None:
         return

@@ -33,7 +33,7 @@ _EMPTY_BLOCK = Unit(Block(0, ()), 0)
 
 
 async def open_block(store: UnitStore) -> Unit:
-    """Return it as after the creates in progress: for a commit that writes it."""
+    """Return the open block, including creates in progress. Use it only to write the block."""
     return _block(await store.load_uncommitted(LEDGER, OPEN))
 
 

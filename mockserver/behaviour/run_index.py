@@ -59,7 +59,10 @@ class RunIndex:
         return RunSequence(self.states, machine_id, self.order_key) if known is None else known
 
     def time(self, sim_time: int) -> int:
-        """The time as of which a list is answered that was asked at `sim_time`: steps before it may be folded."""
+        """Return the time for which to answer a list that was requested at `sim_time`.
+
+        It is never earlier than that of a previous list, since older steps may be folded.
+        """
         self._sim_time = max(self._sim_time, sim_time)
         return self._sim_time
 

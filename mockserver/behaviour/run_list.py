@@ -232,7 +232,7 @@ class Listing:
     def _candidates(
         self, parts: Iterable[tuple[SearchTexts | None, Sequence[Batch]]], search: TextSearch | None
     ) -> Iterator[Batch | None]:
-        """Yield the batches in which a run may match, and None after each part that none is in."""
+        """Yield each batch in which a run may match, and None for each part without one, so that others can run."""
         workflow_id, since, until = self._workflow_id, self._since, self._until
         for texts, batches in parts:
             if search is not None and texts is not None and not search.may_find(texts):

@@ -19,9 +19,10 @@ from mockserver.errors import VersionConflict
 from mockserver.time_slice import TimeSlice
 
 _COMPUTED_AT_ONCE = 64
-"""So many take less than a millisecond.
+"""To compute 64 timelines takes less than 1 ms.
 
-If changed runs are so close together, it is tried at once whether those after them are as before."""
+If all changed runs lie within so many positions, these are computed again, and the later timelines are kept if the
+session becomes free at the same time as before."""
 
 
 class Part(NamedTuple):
