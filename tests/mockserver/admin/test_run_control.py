@@ -433,7 +433,7 @@ def test_a_run_is_moved_so_often_at_most_until_it_is_retried():
 
     refused = mock.control("PATCH", f"/runs/{run['id']}", {"status": "running"})
     assert refused.status_code == 409
-    assert "moved 1000 times" in refused.json()["detail"]
+    assert "was set 1000 times" in refused.json()["detail"]
 
     assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 200
     assert mock.control("POST", f"/runs/{run['id']}/advance").json()["status"] == "running"

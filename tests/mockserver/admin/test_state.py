@@ -215,7 +215,7 @@ def test_a_state_is_written_with_others_in_between(monkeypatch):
         (["clock", "segments", 0, 1], 1 << 62, "/clock: a time is too large"),
         (["clock", "wall"], -(1 << 62), "/clock: a time is too large"),
         (["faults", "items"], [{"id": "f1"}], "/faults: "),
-        (["faults", "items"], [{"id": "f1", "source": []}], "/faults: the source of a fault is no object"),
+        (["faults", "items"], [{"id": "f1", "source": []}], "/faults: the source of a fault is not an object"),
         (["faults", "items"], [{}] * 1_001, "/faults: there are more than 1000 faults"),
         (["faults", "made"], 1 << 62, "/faults: a number"),
         (["faults", "made"], 1.5, "/faults: a number"),
