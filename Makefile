@@ -14,7 +14,7 @@ serve: $(VENV)/serve.stamp
 # so they are written here even where the environment says PYTHONDONTWRITEBYTECODE, as many images of containers do.
 test coverage matrix full-matrix hostile: export PYTHONDONTWRITEBYTECODE =
 
-# worksteal leaves the tests of a file to one process, which makes their servers once
+# worksteal mostly leaves the tests of a file to one process, which then makes their servers once
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --durations=10 $(ARGS)
 

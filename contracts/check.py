@@ -1,12 +1,15 @@
 """A whole check: discovers the target, runs the scenarios by priority, and returns the result."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import settings
+from hypothesis.database import ExampleDatabase
 
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
@@ -15,15 +18,13 @@ from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
-from contracts.explore.exploration import explore, parts_for
+from contracts.explore.exploration import FUZZ_EXAMPLES, explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
 RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
-FUZZ_EXAMPLES = 100
-"""Number of generated cases per scenario in one round of a fuzz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,15 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
     judged = {rule for step in steps for rule in step.rules} | (wanted & {"HTTP-LIMIT"})
     budget = target.budget
-    runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
+    runs = f"{budget.max_runs} runs" if target.may_write else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard sends nothing beyond that"
+    grace_s = undiscovered.guard.grace_s(budget.max_runs if target.may_write else 0)
+    after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
+    most = (
+        f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
+        f"the guard sends nothing beyond that, except {after}"
+    )
     return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
@@ -74,7 +80,7 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    creates = scenario.creates and (target.allow_writes or target.is_loopback)
+    creates = scenario.creates and target.may_write
     if not cases:
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
@@ -96,17 +102,12 @@ def check(
     Raises CouldNotCheck.
     """
     wanted = _wanted(rules)
-    context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
-    search = Search(context, on_finding=_only(wanted, on_finding))
     scenarios = _ordered(target, wanted)
-    try:
-        scenario_progress = Scheduler(context, search, scenarios, progress, live.LIVE_CASES).run()
+    with _searching(target, guard, wanted, on_finding) as search:
+        scenario_progress = Scheduler(search.check, search, scenarios, progress, live.LIVE_CASES).run()
         if all(each.finished for each in scenario_progress):
             explore(search, wanted, lambda name: progress(Progress(name)))
-        search.judge_unreported_runs()
-    finally:
-        search.end()
-    return _result(context, search, wanted, scenario_progress)
+    return _result(search.check, search, wanted, scenario_progress)
 
 
 def fuzz(
@@ -124,12 +125,11 @@ def fuzz(
     """
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
-    context = discover(target, guard, deadline=time.monotonic() + for_s)
-    search = Search(context, on_finding=_only(wanted, on_finding), database=settings().database)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
     scenario_progress: Sequence[ScenarioProgress] = [ScenarioProgress(s.name, 0, 0, False) for s in scenarios]
-    try:
+    with _searching(target, guard, wanted, on_finding, database=settings().database) as search:
+        context = search.check
         for scenario in generating:
             if context.offers(*scenario.needs):
                 search.replay(scenario)
@@ -147,11 +147,26 @@ def fuzz(
             if not guard.can_afford(runs=1, requests=1):
                 context.note("The budget was spent before the time was over.")
                 break
-    except OutOfTime:
-        pass
+    return _result(search.check, search, wanted, scenario_progress)
+
+
+@contextmanager
+def _searching(
+    target: Target,
+    guard: Guard,
+    wanted: Collection[str],
+    on_finding: Callable[[Finding], bool | None],
+    database: ExampleDatabase | None = None,
+) -> Iterator[Search]:
+    """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs."""
+    context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
+    search = Search(context, on_finding=_only(wanted, on_finding), database=database)
+    try:
+        with contextlib.suppress(OutOfTime):
+            yield search
+        search.judge_unreported_runs()
     finally:
         search.end()
-    return _result(context, search, wanted, scenario_progress)
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
@@ -172,7 +187,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
             dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
         ]
         chosen += [dataclasses.replace(scenario, priority=LOWEST_PRIORITY) for scenario in others]
-    return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
+    return [s for s in chosen if target.may_write or not s.creates]
 
 
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None]) -> Callable[[Finding], bool | None]:
@@ -245,7 +260,7 @@ def _status(
         return RuleResult(rule, "not_offered", missing[0])
     judged = context.judged[rule]
     if judged:
-        return RuleResult(rule, "passed", f"judged {judged} times")
+        return RuleResult(rule, "passed", f"judged {judged} {'time' if judged == 1 else 'times'}")
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])

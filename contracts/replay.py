@@ -16,7 +16,7 @@ from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated,
 from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
-from contracts.engine.repro import ids_in, is_read
+from contracts.engine.repro import ids_in
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import NOT_JUDGED, why_not_judged
 from contracts.engine.runner import SINGLE_REQUEST
@@ -72,7 +72,7 @@ def _names_existing_resource(finding: Finding) -> bool:
     if not finding.exchanges:
         return False
     *before, last = finding.exchanges
-    reads, writes = ([e for e in before if is_read(e.request) is which] for which in (True, False))
+    reads, writes = ([e for e in before if e.request.is_read is which] for which in (True, False))
     return any(
         any(one in read.answer.body for read in reads)
         and not any(one in write.answer.body + (write.request.body or b"") for write in writes)
@@ -81,11 +81,16 @@ def _names_existing_resource(finding: Finding) -> bool:
 
 
 def _attempts(finding: Finding) -> Iterator[tuple[ScenarioCase, ...]]:
-    """Yield cases that run at the same time. Raises CouldNotCheck if one is not of this version."""
+    """Yield cases that run at the same time. Raises CouldNotCheck if one is not of this version, or there is none.
+
+    The exchanges are not sent again if an answer with ids of later requests is not complete in the report.
+    """
     for recorded in finding.reproductions:
         yield (_case(recorded), *map(_case, recorded.beside))
-    if finding.exchanges:
+    if finding.exchanges and not any(exchange.answer.left_out for exchange in finding.exchanges[:-1]):
         yield ((RESENT, ResentCase(finding.exchanges)),)
+    elif finding.exchanges and not finding.reproductions:
+        raise CouldNotCheck("the report leaves out a part of an answer with ids of later requests")
 
 
 def _case(recorded: Reproduction) -> ScenarioCase:
@@ -145,7 +150,11 @@ def _result(check: CheckContext, finding: Finding, *, shows: bool) -> CheckResul
         seed=check.target.seed,
         salt=check.target.salt,
         verdict="failed" if shows else "passed",
-        rules=(RuleResult(finding.rule, "failed" if shows else "passed", f"judged {times} times"),),
+        rules=(
+            RuleResult(
+                finding.rule, "failed" if shows else "passed", f"judged {times} {'time' if times == 1 else 'times'}"
+            ),
+        ),
         findings=(dataclasses.replace(finding, seen=1, judged=times),) if shows else (),
         spent=check.guard.spent,
         notes=tuple(check.notes),

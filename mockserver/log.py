@@ -67,7 +67,7 @@ class Log:
         self.dropped = 0
         self._being_written = 0
         self._has_lines = threading.Event()
-        self._is_closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
@@ -90,16 +90,16 @@ class Log:
 
     def close(self) -> None:
         """Write the remaining lines, unless that takes too long."""
-        self._is_closing = True
+        self._closing.set()
         self._has_lines.set()
         self._thread.join(_CLOSE_TIMEOUT_S)
 
     # --- In the thread
 
     def _write_all(self) -> None:
-        while not self._is_closing:
+        while not self._closing.is_set():
             self._has_lines.wait()
-            time.sleep(_FLUSH_INTERVAL_S)
+            self._closing.wait(_FLUSH_INTERVAL_S)
             self._has_lines.clear()
             self._write_waiting()
         self._write_waiting()

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mockserver.settings import LIMITS, SETTINGS
+from tests.documents import control_document
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")))
@@ -65,7 +65,7 @@ def test_every_relative_link_of_the_documents_leads_somewhere():
 
 
 def test_every_request_to_the_control_api_in_the_documents_is_one_of_its_operations():
-    paths = yaml.safe_load((ROOT / "mockserver" / "admin" / "openapi.yaml").read_text(encoding="utf-8"))["paths"]
+    paths = control_document()["paths"]
     known = {re.sub(r"\{[^}]+\}", "*", path): set(operations) for path, operations in paths.items()}
     for document in DOCUMENTS:
         for method, path in re.findall(

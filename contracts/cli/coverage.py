@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import click
 
+from contracts.core.findings import Rule
 from contracts.report.coverage import Recorded, coverage_as_json, coverage_of, render_coverage
 from contracts.report.json_reader import read_report
 from contracts.report.report import json_text
 
 
-def print_coverage(path: Path | None, rules: Mapping[str, Any], *, as_json: bool) -> None:
+def print_coverage(path: Path | None, rules: Mapping[str, Rule], *, as_json: bool) -> None:
     """Without `path`, print what a whole check of a healthy server judges, without counts. Raises click.UsageError if
     the report cannot be used.
     """

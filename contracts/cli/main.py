@@ -11,7 +11,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,7 +36,7 @@ from contracts.cli.options import (
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
 from contracts.cli.progress import CleaningProgress, ProgressDisplay
-from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding
+from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from cyberdesk_mockserver.command_help import Command, Group
@@ -279,11 +279,11 @@ def cleanup(
     context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
 
 
-def load_rules() -> dict[str, Any]:
+def load_rules() -> Mapping[str, Rule]:
     need_extra()
     from contracts.rules import REGISTRY
 
-    return dict(REGISTRY)
+    return REGISTRY
 
 
 def need_extra() -> None:
@@ -294,7 +294,7 @@ def need_extra() -> None:
 def _check(
     target: Target,
     check_options: CheckOptions,
-    rules: dict[str, Any],
+    rules: Mapping[str, Rule],
     judge_rules: JudgeRules,
     *,
     shows_findings: bool = False,

@@ -153,8 +153,8 @@ _TARGET_FLAGS = (
     ),
     option(
         "--allow-writes/--no-writes",
-        default=False,
-        help="Needed for a server that is not on loopback: else nothing is created. Live: also name the workflow.",
+        default=None,
+        help="Whether anything may be created. Default: only on a loopback address. Live: also name the workflow.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
@@ -172,7 +172,7 @@ _TARGET_FLAGS = (
         type=DURATION,
         default=DEFAULT_MAX_TIME_S,
         show_default=f"{DEFAULT_MAX_TIME_S:g}s",
-        help="The check stops sending after this time, such as 90s, 10m or 1h.",
+        help="The check stops after this time, such as 90s, 10m or 1h. Cleaning up may take longer.",
     ),
     option(
         "--wait",
@@ -286,7 +286,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         pool_id=flags["pool_id"],
         profile=profile,
         budget=dataclasses.replace(Budget.of(profile), **limits),
-        allow_writes=flags["allow_writes"] or is_loopback(url),
+        allow_writes=flags["allow_writes"],
         base_request=None if base_request is None else base_request_from(base_request),
         vary=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),

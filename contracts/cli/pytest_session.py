@@ -1,8 +1,8 @@
 """One check as a pytest session, which reports each rule as one test.
 
 The check runs once, before the first test, for the rules that are selected by `-k` and similar options. With
-pytest-xdist the controller runs it, before any worker gets a test. So the guard with its budget, journal and proxy is
-in one process, and the verdict does not depend on the number of workers.
+pytest-xdist the controller runs it, before any worker gets a test. So the guard with its budget and journal is in one
+process, and the verdict does not depend on the number of workers.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,7 @@ from contracts.cli.main import check as check_command
 from contracts.cli.main import load_rules
 from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
-from contracts.core.findings import CouldNotCheck
+from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report.report import unstable_heading
@@ -74,7 +74,7 @@ def verdict_of(rule: str, session: pytest.Session) -> RuleVerdict:
 class ContractSession:
     """The check of this session, which runs when its first verdict is requested."""
 
-    def __init__(self, target: Target, check_options: CheckOptions, rules: dict[str, Any]) -> None:
+    def __init__(self, target: Target, check_options: CheckOptions, rules: Mapping[str, Rule]) -> None:
         self._target = target
         self._options = check_options
         self._all_rules = rules
@@ -91,15 +91,13 @@ class ContractSession:
         if self._checked is None or self._checked.problem is not None:
             return
         result = self._checked.report.result
-        spent = result.spent
         terminalreporter.section(f"contract of {result.target}")
         for finding in result.unstable:
             terminalreporter.line(printable(f"{unstable_heading(finding)}: {finding.rule}: {finding.got}"))
         for note in (*self._checked.report.failed_by, *result.notes):
             terminalreporter.line(printable(note))
         terminalreporter.line(
-            f"{result.verdict.replace('_', ' ')}; {spent.requests} requests, {spent.runs_created} runs created,"
-            f" {spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}, salt {result.salt}"
+            f"{result.verdict.replace('_', ' ')}; {result.spent.in_words}, seed {result.seed}, salt {result.salt}"
         )
 
     @pytest.hookimpl(tryfirst=True)

@@ -10,14 +10,13 @@ import click
 from contracts.cli.options import CheckOptions, target_from
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.run import Checked, check_target
-from contracts.core.findings import Finding
+from contracts.core.findings import Finding, Rule
 from contracts.core.printable import printable
 from contracts.report.json_reader import SavedReport, read_report
-from contracts.report.report import RuleText
 from contracts.report.text import render_finding
 
 
-def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: Mapping[str, RuleText]) -> Checked:
+def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: Mapping[str, Rule]) -> Checked:
     """Send the finding again, and print whether it still shows. Raises click.UsageError if the report or a flag cannot
     be used, or the fingerprint is not that of one finding.
     """
@@ -36,7 +35,7 @@ def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: M
     return checked
 
 
-def _print(checked: Checked, finding: Finding, rules: Mapping[str, RuleText]) -> None:
+def _print(checked: Checked, finding: Finding, rules: Mapping[str, Rule]) -> None:
     result = checked.report.result
     for shown in result.findings:
         click.echo(render_finding(shown, result.target, rules))

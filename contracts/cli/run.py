@@ -23,12 +23,12 @@ from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermitte
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult, VerdictName
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS, WITH_EXCHANGES
 from contracts.report.masking import Mask
-from contracts.report.report import Report, RuleText, worst_first
+from contracts.report.report import Report, worst_first
 
 if TYPE_CHECKING:
     from contracts.guard import Guard
@@ -66,7 +66,7 @@ class Checked:
 def check_target(
     target: Target,
     check_options: CheckOptions,
-    rules: Mapping[str, RuleText],
+    rules: Mapping[str, Rule],
     judge_rules: JudgeRules,
     *,
     progress: ProgressDisplay | None = None,
@@ -231,6 +231,7 @@ def _unfinished(
     target: Target, selected: Sequence[str], guard: Guard, found: Sequence[Finding], *, verdict: VerdictName, why: str
 ) -> CheckResult:
     """Return the result of a check that ended early, with what it has found."""
+    found = _last_of_each(found)
     findings = tuple(finding for finding in found if finding.fails)
     failed = {finding.rule: finding.got for finding in findings}
     note = "Interrupted: what was not reached is listed as skipped." if why == "interrupted" else why
@@ -248,6 +249,16 @@ def _unfinished(
         spent=guard.spent,
         notes=(note,),
     )
+
+
+def _last_of_each(found: Sequence[Finding]) -> Sequence[Finding]:
+    """Return the last finding of each fingerprint, but one that repeats, or else one that fails, before others."""
+    kept: dict[str, Finding] = {}
+    for finding in found:
+        before = kept.get(finding.fingerprint)
+        if before is None or finding.stable or not before.fails:
+            kept[finding.fingerprint] = finding
+    return tuple(kept.values())
 
 
 def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:

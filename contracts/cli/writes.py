@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from contracts.core.target import Target
-from contracts.openapi.schemas import body_schema, is_uuid, schema
+from contracts.openapi.schemas import body_properties, is_uuid
 
 
 def base_request_from(path: Path) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def require_named_workflow(target: Target) -> None:
 
 
 def _fields(*operations: str) -> list[str]:
-    return list(dict.fromkeys(name for each in operations for name in schema(body_schema(each) or "")["properties"]))
+    return list(dict.fromkeys(name for each in operations for name in body_properties(each)))
 
 
 def _similar_or_all(name: str, known: Collection[str]) -> str:

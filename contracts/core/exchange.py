@@ -11,6 +11,8 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 TOKEN = "Bearer $TOKEN"
@@ -36,6 +38,10 @@ class Request:
     headers: Headers = ()
     body: bytes | None = None
 
+    @property
+    def is_read(self) -> bool:
+        return self.method in SAFE_METHODS
+
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
 
@@ -55,12 +61,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`status` is 0 if no complete answer arrived; `lost` then says why."""
+    """`status` is 0 if no complete answer arrived; `lost` then says why. A report may leave out `left_out` bytes in the
+    middle of a long body.
+    """
 
     status: int
     headers: Headers
     body: bytes
     lost: str = ""
+    left_out: int = 0
 
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
@@ -70,6 +79,28 @@ class Answer:
         ValueError if it is not JSON or is nested too deeply.
         """
         return _json(self.body, _integer)
+
+
+def date_of(answer: Answer) -> datetime | None:
+    """Return the moment in the Date header, None without a valid one."""
+    return _http_date(answer.header("date") or "")
+
+
+def retry_after_of(answer: Answer) -> float | datetime | None:
+    """Return the seconds or the moment in Retry-After (RFC 9110, 10.2.3), None without a valid one."""
+    text = (answer.header("retry-after") or "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text[:9])
+    return _http_date(text)
+
+
+def _http_date(text: str) -> datetime | None:
+    """A date without a zone, or with `-0000`, is in UTC."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 @dataclass(frozen=True, slots=True)

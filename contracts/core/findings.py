@@ -1,4 +1,4 @@
-"""The result of a check: findings, a status for each rule, and the cost."""
+"""The rules, and the result of a check: findings, a status for each rule, and the cost."""
 
 from __future__ import annotations
 
@@ -22,6 +22,30 @@ SEVERITIES: Final[dict[Severity, str]] = {
     "minor": "the form of an answer is wrong: its status, headers or schema",
 }
 """What a violation of each severity means, the most severe first."""
+
+
+EVERY_FIELD: Final = "*"
+"""In `Rule.value_fields`: the rule compares whole answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`source` is `doc` for what the reference page of the bulk create states, and `api` for other public facts about
+    the API. `needs` are the operations without which the rule cannot be judged; of `needs_one_of` one is enough.
+    """
+
+    id: str
+    source: Literal["doc", "api"]
+    severity: Severity
+    title: str
+    explanation: str
+    group: str
+    needs: tuple[str, ...] = ()
+    needs_one_of: tuple[str, ...] = ()
+    value_fields: tuple[str, ...] = ()
+    """The fields of an answer whose values the rule judges, beyond their schema (`contracts rules --coverage` shows
+    them). A field of a run counts in every answer that shows a run, and in lists of runs.
+    """
 
 
 class CouldNotCheck(Exception):
@@ -118,6 +142,10 @@ class RuleResult:
     why: str
 
     @property
+    def status_in_words(self) -> str:
+        return self.status.replace("_", " ")
+
+    @property
     def makes_incomplete(self) -> bool:
         """Whether this result makes the check incomplete. HTTP-LIMIT never does: a target may have no rate limit."""
         return self.status == "skipped" and self.id != "HTTP-LIMIT"
@@ -143,8 +171,9 @@ class Spent:
     seconds: float
 
     @property
-    def left_in_words(self) -> str:
-        return "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
+    def in_words(self) -> str:
+        left = "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
+        return f"{self.requests} requests, {self.runs_created} runs created, {left}, {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)

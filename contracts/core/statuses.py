@@ -2,7 +2,9 @@
 
 from typing import Final
 
-STATUSES_IN_ORDER: Final = ("scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled")
+_ACTIVE: Final = ("scheduling", "running", "running_checks")
+_TERMINAL: Final = ("success", "task_failed", "error", "cancelled")
+STATUSES_IN_ORDER: Final = (*_ACTIVE, *_TERMINAL)
 STATUSES: Final = frozenset(STATUSES_IN_ORDER)
-ACTIVE: Final = frozenset(STATUSES_IN_ORDER[:3])
-TERMINAL: Final = STATUSES - ACTIVE
+ACTIVE: Final = frozenset(_ACTIVE)
+TERMINAL: Final = frozenset(_TERMINAL)

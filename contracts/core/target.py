@@ -37,7 +37,8 @@ class Target:
     pool_id: str | None = None
     profile: Profile = "full"
     budget: Budget = field(default_factory=Budget)
-    allow_writes: bool = False
+    allow_writes: bool | None = None
+    """None: only on a loopback address."""
     base_request: dict[str, Any] | None = None
     vary: tuple[str, ...] = ()
     clean_up: bool = False
@@ -55,6 +56,10 @@ class Target:
         return is_loopback(self.url)
 
     @property
+    def may_write(self) -> bool:
+        return self.is_loopback if self.allow_writes is None else self.allow_writes
+
+    @property
     def named_workflow(self) -> str | None:
         """The workflow that the user has named."""
         return self.workflow_id or (self.base_request or {}).get("workflow_id")
@@ -62,7 +67,7 @@ class Target:
     @property
     def needs_named_workflow(self) -> bool:
         """Whether all runs must be of a workflow that the user has named: on a deployment, runs cost money."""
-        return self.profile == "live" and self.allow_writes and not self.is_loopback
+        return self.profile == "live" and self.may_write and not self.is_loopback
 
     @property
     def origin(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data.files import file
+from contracts.data.limits import MAX_COUNT
 from contracts.data.value_classes import Json
 from contracts.openapi.schemas import SENSITIVE_FIELDS
 
@@ -34,7 +35,7 @@ _ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",),
 
 _INPUTS: Final = ("input_values", "inputs", "shared_inputs")
 EMPTY: Final[dict[str, tuple[Json, ...]]] = {
-    **dict.fromkeys(("machine_id", "session_id", "session_alias", "steps.session_alias"), (None,)),
+    **dict.fromkeys(("machine_id", "session_id", "session_alias"), (None,)),
     **dict.fromkeys(("pool_ids", "file_inputs", "shared_file_inputs"), (None, [])),
     **dict.fromkeys((*_INPUTS, *SENSITIVE_FIELDS), (None, {})),
     **dict.fromkeys(("start_session", "keep_session_after_completion"), (None, False)),
@@ -133,9 +134,11 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
 
 
 def runs_of(body: Any) -> int:
-    """Return the most runs that a correct server creates for a body."""
+    """Return the most runs that a correct server creates for a body; 1 for a body that it refuses."""
     steps, count = (body.get("steps"), body.get("count")) if isinstance(body, dict) else (None, None)
-    return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
+    if isinstance(steps, list):
+        return len(steps)
+    return count if isinstance(count, int) and 1 <= count <= MAX_COUNT else 1
 
 
 def for_step(value: Json, number: int) -> Json:

@@ -23,7 +23,9 @@ class Case:
 
     @property
     def expected_runs(self) -> int:
-        """The most runs that a correct server creates for the case: its `count`, else what its `body` asks for."""
+        """The most runs that a correct server creates for the case: its `count`, else what its `body` asks for. A
+        subclass that creates others says so: `check.plan` adds them up.
+        """
         count = getattr(self, "count", None)
         return count if isinstance(count, int) else runs_of(getattr(self, "body", None))
 

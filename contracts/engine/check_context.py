@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from contracts.core.exchange import Request
 from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
 from contracts.engine.coverage import Coverage
+from contracts.engine.results import CallResult
 from contracts.guard import Guard
 from contracts.oracle.create import Seen
 from contracts.oracle.violation import FilterCause, Violation
@@ -47,8 +49,10 @@ class CheckContext:
     """operationId → reason. All other operations are offered."""
     first_run: str | None = None
     """A run that this check created before it judged anything."""
-    first_results: dict[str, Any] = field(default_factory=dict)
-    """Results of cases at the start of the check, by name. Cases at its end check them again."""
+    first_runs: dict[int, list[Any]] = field(default_factory=dict)
+    """Runs that were created at the start of the check, by the number of their case. Its end checks them again."""
+    first_keys: dict[str, tuple[Request, CallResult]] = field(default_factory=dict)
+    """By operation: the first request with an idempotency key, and its result. Its end sends them again."""
     foreign_run: str | None = None
     """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True

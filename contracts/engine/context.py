@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.json_tree import map_texts
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
@@ -65,15 +66,11 @@ class CaseContext:
 
     def fill(self, value: Any) -> Any:
         """Replace the placeholders («session», «secret:2», …) of a case. The same name gives the same value."""
-        if isinstance(value, str):
-            return self._fill_text(value) if "«" in value else value
-        if isinstance(value, list):
-            return [self.fill(item) for item in value]
-        if isinstance(value, dict):
-            return {self.fill(key): self.fill(item) for key, item in value.items()}
-        return value
+        return map_texts(value, self._fill_text)
 
     def _fill_text(self, text: str) -> Any:
+        if "«" not in text:
+            return text
         placeholder = _PLACEHOLDER.fullmatch(text)
         if placeholder is not None:
             return self.placeholder(placeholder.group(1))
@@ -192,8 +189,8 @@ class CaseContext:
 
     def wait(self, seconds: float) -> None:
         """Raises OutOfTime if the check ends meanwhile."""
-        if self.check.over.wait(max(0.0, min(seconds, self.check.time_left))):
-            raise OutOfTime
+        self.check.over.wait(max(0.0, min(seconds, self.check.time_left)))
+        self._check_time()
 
     def _unanswered(self, request: Request) -> Exchange:
         """Send a request again that got no answer. If it gets none again while the target answers a list, return an
@@ -204,7 +201,7 @@ class CaseContext:
             return self.check.guard.send(request)
         except NoAnswer as error:
             self._check_time()  # the end of the check may have cut the answer off
-            self.check.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
+            self.check.guard.send(request_for("list_runs", query=[("limit", "1")]))
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
     def observe(self, exchange: Exchange) -> CallResult:
@@ -265,6 +262,9 @@ class CaseContext:
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
+
+    def cancel(self, run_id: str, *, token: str = TOKEN) -> CallResult:
+        return self.call("update_run", run_id, body={"status": "cancelled"}, token=token)
 
     # Judging
 

@@ -13,7 +13,7 @@ from contracts.openapi.router import operation_at
 from contracts.oracle.request import ParsedRequest
 
 _KEY: Final = "Idempotency-Key"
-"""The only header that the document describes."""
+"""The only request header that the document describes. Its response headers are not counted."""
 
 
 class Coverage:

@@ -3,20 +3,21 @@
 Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
+from contracts.core.exchange import SECOND_TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.request_building import encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
+from contracts.guard.created import created_by
 from contracts.openapi.router import operation_at
-from contracts.openapi.schemas import is_uuid, operations
+from contracts.openapi.schemas import UNREAD, is_uuid, operations
 from contracts.oracle import CREATES, accepts
 from contracts.oracle.violation import excerpt
 
@@ -35,7 +36,7 @@ class _Discovery:
     def __init__(self, check: CheckContext) -> None:
         self.check = check
         self.target = check.target
-        self.first_run: dict[str, Any] | None = None
+        self.first_run: Mapping[str, Any] | None = None
         self._unknown_path_answer: bytes | None = None
         self._why_unanswered = "no answer"
         self._made_up_values = check.made_up("discovery")
@@ -117,7 +118,7 @@ class _Discovery:
 
     def _create_first_run(self) -> None:
         check = self.check
-        if not (self.target.is_loopback or self.target.allow_writes):
+        if not self.target.may_write:
             check.may_create = False
             check.note(
                 "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."
@@ -345,10 +346,7 @@ class _Discovery:
 
 
 def _probe(method: str, path: str) -> Request:
-    authorization = ("Authorization", TOKEN)
-    if method in {"POST", "PATCH", "PUT"}:
-        return Request(method, path, (authorization, JSON_HEADER), encode({"status": 5}))
-    return Request(method, path, (authorization,))
+    return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
 
 
 def _with_id(path: str, one: str) -> str:
@@ -359,10 +357,6 @@ def _given(one: str | None) -> tuple[str, ...]:
     return () if one is None else (one,)
 
 
-def _first_run(answer: Answer) -> dict[str, Any] | None:
-    try:
-        body = answer.json()
-        run = body["created_runs"][0] if "created_runs" in body else body
-    except (ValueError, KeyError, IndexError, TypeError):
-        return None
-    return run if isinstance(run, dict) and is_uuid(run.get("id")) else None
+def _first_run(answer: Answer) -> Mapping[str, Any] | None:
+    run = next((run.body for run in created_by(answer).runs), None)
+    return run if run is not None and is_uuid(run.get("id")) else None

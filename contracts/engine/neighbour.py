@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import Exchange, Request
+from contracts.core.json_tree import map_texts
 from contracts.openapi.router import route_of
 from contracts.openapi.schemas import UUID_PATTERN
 from contracts.oracle import accepts, counted
@@ -160,7 +161,7 @@ def _comparable(request: Request, names: Mapping[str, str]) -> _Comparable:
     parts |= {key: plain(value) for key, value in request.headers}
     if request.body is not None:
         try:
-            body = _each_text(request.json(), plain)
+            body = map_texts(request.json(), plain)
         except (ValueError, RecursionError):
             body = request.body.decode("latin-1")
         parts |= body if isinstance(body, dict) else {"the body": body}
@@ -170,14 +171,6 @@ def _comparable(request: Request, names: Mapping[str, str]) -> _Comparable:
 def _kind_of_moment(match: re.Match[str]) -> str:
     zone = "Z" if match[2] == "Z" else "+00:00" if match[2][1:] == "00:00" else "+hh:mm"
     return f"«moment{'.f' if match[1] else ''}{zone}»"
-
-
-def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(key): _each_text(one, change) for key, one in value.items()}
-    return [_each_text(one, change) for one in value] if isinstance(value, list) else value
 
 
 def _aligned(one: Sequence[_Comparable], other: Sequence[_Comparable]) -> list[tuple[int, int]]:

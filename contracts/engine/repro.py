@@ -9,8 +9,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from contracts.core.exchange import SAFE_METHODS, Exchange, Request
+from contracts.core.exchange import Exchange, Request
 from contracts.openapi.schemas import UUID_PATTERN
+from contracts.oracle import accepts
 
 MOST_SUSPECTS: Final = 12
 """If writes of other cases may have made a read fail, only the last of them are included, at most this many."""
@@ -33,17 +34,9 @@ def repro_of(
     return _ReproBuilder(shown, case_exchanges, recorded, {one.encode() for one in replaceable}).build()
 
 
-def accepted(exchange: Exchange) -> bool:
-    return 200 <= exchange.answer.status < 300
-
-
 def _may_have_taken_effect(exchange: Exchange) -> bool:
     """Return whether the request may have taken effect: it was accepted, got a 5xx or got no answer (status 0)."""
-    return accepted(exchange) or exchange.answer.status >= 500 or exchange.answer.status == 0
-
-
-def is_read(request: Request) -> bool:
-    return request.method in SAFE_METHODS
+    return accepts(exchange.answer) or exchange.answer.status >= 500 or exchange.answer.status == 0
 
 
 def names_resource(request: Request) -> bool:
@@ -53,12 +46,12 @@ def names_resource(request: Request) -> bool:
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
     """Return whether the same request succeeded before: then it fails now for another reason than its content."""
-    return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)
+    return any(_same(request, exchange.request) and accepts(exchange.answer) for exchange in recorded)
 
 
 def _uses(exchange: Exchange, key: str) -> bool:
     """Return whether a write uses the key; reads ignore keys."""
-    return exchange.request.header("Idempotency-Key") == key and not is_read(exchange.request)
+    return exchange.request.header("Idempotency-Key") == key and not exchange.request.is_read
 
 
 class _ReproBuilder:
@@ -119,9 +112,9 @@ class _ReproBuilder:
                 yield other  # it may have deleted more than its run
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
                 yield other  # the number of deletes may matter
-            elif not is_read(other.request) and _may_have_taken_effect(other):
+            elif not other.request.is_read and _may_have_taken_effect(other):
                 path = ids_in(other.request.path.encode())
-                made_there = is_read(exchange.request) and not path and self._request_ids[id(other)] & names
+                made_there = exchange.request.is_read and not path and self._request_ids[id(other)] & names
                 if path & relevant or made_there:
                     yield other
         for name in sorted(relevant):
@@ -136,7 +129,7 @@ class _ReproBuilder:
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""
-        if not is_read(exchange.request) or ids_in(exchange.request.path.partition("?")[0].encode()):
+        if not exchange.request.is_read or ids_in(exchange.request.path.partition("?")[0].encode()):
             return set()
         made = [
             self._answer_ids[id(other)] - self._request_ids[id(other)] for other in self._case if self._makes(other)
@@ -147,7 +140,7 @@ class _ReproBuilder:
 
     @staticmethod
     def _makes(exchange: Exchange) -> bool:
-        return exchange.request.method == "POST" and accepted(exchange)
+        return exchange.request.method == "POST" and accepts(exchange.answer)
 
     def _is_replaceable(self, name: bytes, exchange: Exchange) -> bool:
         return name in self._replaceable and name not in exchange.request.path.encode()
@@ -163,22 +156,22 @@ class _ReproBuilder:
             for other in self._recorded:
                 if name in other.request.path.encode() or name in (other.request.body or b""):
                     return None
-                if accepted(other) and name in other.answer.body:
+                if accepts(other.answer) and name in other.answer.body:
                     return other
         return None
 
     def _writes_before_failure(self, exchange: Exchange) -> Iterator[Exchange]:
         """Yield the writes between the last success of a read and its 5xx: those of the case if there are any."""
-        if not is_read(exchange.request) or exchange.answer.status < 500:
+        if not exchange.request.is_read or exchange.answer.status < 500:
             return
         since: list[Exchange] = []
         has_succeeded = False
         for other in self._recorded:
             if other is exchange:
                 break
-            if _same(other.request, exchange.request) and accepted(other):
+            if _same(other.request, exchange.request) and accepts(other.answer):
                 has_succeeded, since = True, []
-            elif not is_read(other.request) and _may_have_taken_effect(other):
+            elif not other.request.is_read and _may_have_taken_effect(other):
                 since.append(other)
         if has_succeeded:
             own = [other for other in since if id(other) in self._position]

@@ -13,7 +13,7 @@ JSON_HEADER: Final = ("Content-Type", "application/json")
 
 
 def request_for(
-    operation: str,
+    operation: str | tuple[str, str],
     *ids: str,
     query: Query = (),
     body: Any = UNREAD,
@@ -22,8 +22,13 @@ def request_for(
     token: str | None = TOKEN,
     headers: Sequence[tuple[str, str]] = (),
 ) -> Request:
-    method, template = operations()[operation]
-    path = path_for(template, *ids) + (f"?{urlencode(list(query), quote_via=quote)}" if query else "")
+    """`operation` may be (method, path), for a request that the document does not describe."""
+    if isinstance(operation, str):
+        method, template = operations()[operation]
+        path = path_for(template, *ids)
+    else:
+        method, path = operation
+    path += f"?{urlencode(list(query), quote_via=quote)}" if query else ""
     sent = raw if raw is not None or body is UNREAD else encode(body)
     is_json = sent is not None and not any(name.lower() == "content-type" for name, _ in headers)
     usual = [

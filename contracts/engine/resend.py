@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.json_tree import leaves
 from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
@@ -72,18 +73,10 @@ def _replaced(text: str, now: dict[str, str], context: CaseContext) -> str:
 def _given_instead(then: Answer, now: Answer) -> Iterator[tuple[str, str]]:
     """Yield each value of the earlier answer with the one in the same place of the new answer, also as in a URL."""
     try:
-        places = dict(_texts(now.json()))
-        for place, value in _texts(then.json()):
-            if _GIVEN.fullmatch(value) and place in places:
+        places = dict(leaves(now.json()))
+        for place, value in leaves(then.json()):
+            if isinstance(value, str) and _GIVEN.fullmatch(value) and isinstance(places.get(place), str):
                 yield value, places[place]
                 yield quote(value, safe=""), quote(places[place], safe="")
-    except (ValueError, RecursionError):
+    except ValueError:
         return  # not JSON: it contains nothing that a later request could use
-
-
-def _texts(node: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    if isinstance(node, str):
-        yield place, node
-    members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, inner in members:
-        yield from _texts(inner, (*place, key))

@@ -4,12 +4,10 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent import futures
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -22,15 +20,17 @@ from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.explain import finding_of
+from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
 from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, Part, PartQueue, RunningCase, run_in_parallel
-from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
+from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, CallResult, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.shrink import shrink
+from contracts.engine.waiting import WaitingCases
 from contracts.openapi.schemas import body_schema
-from contracts.oracle import Violation, read_request
+from contracts.oracle import read_request
 
 MAX_TRIES: Final = 120
 """Tries to shrink one case."""
@@ -38,22 +38,6 @@ MAX_SHRINK_REQUESTS: Final = 800
 """Requests to shrink one case: a case of many requests gets fewer tries."""
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
-MAX_CAUSES: Final = 3
-"""Findings under one rule in one check; more of them add no information."""
-MAX_UNSTABLE: Final = 2
-MAX_UNSTABLE_IN_ALL: Final = 8
-"""After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
-whole check, all scenarios do. Until then another scenario may have a case that shows the cause each time.
-"""
-
-
-class _WaitingCase(NamedTuple):
-    """A case of a scenario that waits. `is_repeat`: it runs again, since a known violation may have hidden others."""
-
-    scenario: Scenario[Any]
-    case: Any
-    outcome: Future[RuleViolated | None]
-    is_repeat: bool
 
 
 class Search:
@@ -67,68 +51,41 @@ class Search:
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
-        self.findings: list[Finding] = []
-        self.unstable: list[Finding] = []
         self.skipped: dict[str, str] = {}
-        self._on_finding = on_finding
+        self.waiting = WaitingCases(self._outcome)
+        self._found = FoundViolations(check, on_finding)
         self._database = database
-        self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        """How many unstable findings each scenario has, by rule and cause."""
-        self._waiting: list[_WaitingCase] = []
-        self._waiting_pool: ThreadPoolExecutor | None = None
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
         """Cases by scenario, without those that shrink and repeat a failing case."""
         self._requests_for_findings = 0
 
-    # Scenarios that wait more than they send
-
-    def begin(self, cases: Iterable[ScenarioCase]) -> None:
-        """Start all these cases of waiting scenarios at once; `collect_waiting` evaluates their outcomes."""
-        waiting = list(cases)
-        self._waiting_pool = ThreadPoolExecutor(max(1, len(waiting)))
-        for scenario, case in waiting:
-            self._begin(scenario, case)
-
-    def _begin(self, scenario: Scenario[Any], case: Any, *, is_repeat: bool = False) -> None:
-        assert self._waiting_pool is not None
-        outcome = self._waiting_pool.submit(self._outcome, scenario, case)
-        self._waiting.append(_WaitingCase(scenario, case, outcome, is_repeat))
-
-    def collect_waiting(self, *, until: float = 0.0) -> None:
-        """Evaluate the cases of `begin` that have ended, or end before `until` (monotonic). Raises OutOfTime."""
-        futures.wait([one.outcome for one in self._waiting], timeout=max(0.0, until - time.monotonic()))
-        for waiting in list(self._waiting):
-            if waiting.outcome.done():
-                try:
-                    violated = waiting.outcome.result()
-                except OutOfTime:
-                    continue  # the case did not end
-                self._waiting.remove(waiting)
-                scenario, case = waiting.scenario, waiting.case
-                self.tried[scenario.name] += not waiting.is_repeat
-                if violated is None:
-                    continue
-                self._confirm((scenario, case), violated, ())
-                if not waiting.is_repeat and self._is_known(scenario, violated):
-                    # Look for violations that this one hid, in parallel with the other cases: here they would wait.
-                    self._begin(scenario, case, is_repeat=True)
-
-    def _waiting_case_failed(self) -> bool:
-        """Return whether a case of `begin` has failed, so that `collect_waiting` has something to investigate."""
-        ended = [one.outcome for one in self._waiting if one.outcome.done()]
-        return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
+    @property
+    def findings(self) -> list[Finding]:
+        return self._found.findings
 
     @property
-    def still_waiting(self) -> Collection[Scenario[Any]]:
-        """The scenarios of `begin` with cases that have not ended."""
-        return dict.fromkeys(one.scenario for one in self._waiting)
+    def unstable(self) -> list[Finding]:
+        return self._found.unstable
+
+    # Scenarios that wait more than they send
+
+    def collect_waiting(self, *, until: float = 0.0) -> None:
+        """Evaluate the waiting cases that have ended, or end before `until` (monotonic). Raises OutOfTime."""
+        for scenario, case, outcome, is_repeat in self.waiting.take_ended(until):
+            self.tried[scenario.name] += not is_repeat
+            violated = outcome.result()
+            if violated is None:
+                continue
+            self._confirm((scenario, case), violated, ())
+            if not is_repeat and self._found.is_known(scenario, violated):
+                # Look for violations that this one hid, in parallel with the other cases: here they would wait.
+                self.waiting.start(scenario, case, is_repeat=True)
 
     def end(self) -> None:
         """Stop. Nothing is sent afterwards."""
         self.check.over.set()
-        if self._waiting_pool is not None:
-            self._waiting_pool.shutdown(cancel_futures=True)
+        self.waiting.end()
 
     # Fixed cases
 
@@ -141,7 +98,7 @@ class Search:
         """
         queue = PartQueue(parts, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
         for failed in run_in_parallel(
-            queue, self._run_case, until=until, must_pause=self._waiting_case_failed, stop=self.check.over.set
+            queue, self._run_case, until=until, must_pause=lambda: self.waiting.have_failed, stop=self.check.over.set
         ):
             self._investigate_all(failed)
             self.collect_waiting()
@@ -153,8 +110,8 @@ class Search:
                 self.investigate(case.part.scenario, case.case, case.violated, beside=case.beside)
             except OutOfTime:
                 for other in failed[number + 1 :]:
-                    if other.violated is not None and not self._is_known(other.part.scenario, other.violated):
-                        self._keep_unrepeated(other.violated, stable=False)
+                    if other.violated is not None and not self._found.is_known(other.part.scenario, other.violated):
+                        self._found.keep_unrepeated(other.violated, stable=False)
                 raise
 
     def _run_case(self, running: RunningCase) -> RuleViolated | None:
@@ -166,11 +123,6 @@ class Search:
         with self.check.lock:
             self.tried[scenario.name] += 1
         return violated
-
-    def try_case(self, scenario: Scenario[Any], case: Any) -> None:
-        violated = self._outcome(scenario, case)
-        if violated is not None:
-            self.investigate(scenario, case, violated)
 
     def _outcome(
         self,
@@ -188,7 +140,7 @@ class Search:
             self.check,
             only=only,
             name=self._name_of_attempt(scenario, case),
-            is_ignored=lambda violation: self._is_ignored(scenario, violation),
+            is_ignored=lambda violation: self._found.is_ignored(scenario, violation),
         )
         try:
             scenario.run(context, case)
@@ -265,63 +217,48 @@ class Search:
         """
         for _ in range(2 * MAX_CAUSES):
             self._confirm((scenario, case), violated, beside)
-            if not self._is_known(scenario, violated):
+            if not self._found.is_known(scenario, violated):
                 return
             again = self._outcome(scenario, case)
-            if again is None or self._is_known(scenario, again):
+            if again is None or self._found.is_known(scenario, again):
                 return
             violated = again
 
-    def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
-        """Return whether cases of this scenario can find out nothing more about it."""
-        known = self.check.known_violations
-        return (violated.rule, violated.cause) in known or self._is_ignored(scenario, violated.violation)
-
-    def _is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
-        """Return whether this scenario has shown the violation several times, but never by a case that repeats it."""
-        unstable = self._unstable.get((violation.rule, violation.cause))
-        return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
-
     def _confirm(self, found: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Repeat a new violation, unless its rule has enough findings, or a repeat would leave runs behind."""
-        known = self.check.known_violations
-        if self._is_known(found[0], violated):
+        if self._found.is_known(found[0], violated):
             return
-        if sum(rule == violated.rule for rule, _ in known) >= MAX_CAUSES:
-            known.add((violated.rule, violated.cause))
+        if self._found.has_enough_of(violated.rule):
+            self.check.known_violations.add((violated.rule, violated.cause))
         elif violated.must_not_repeat:
-            self._keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
+            self._found.keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
         else:
             try:
                 self._repeat(found, violated, beside)
             except OutOfTime:
-                self._keep_unrepeated(violated, stable=False)
+                self._found.keep_unrepeated(violated, stable=False)
                 raise
 
     def _repeat(self, origin: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable."""
-        first, first_key = (violated.rule, violated.cause), violated.dedup_key
-        is_broken_by_a_write = self._is_broken_by_a_write(violated)
-        alone = None if is_broken_by_a_write else self._alone(violated)
-        found = origin
+        first, smallest = violated, origin
+        is_broken_by_a_write = self._is_broken_by_a_write(first)
         before: tuple[Exchange, ...] = ()
-        if alone is not None:
-            before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
-            found, violated = alone
+        if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
+            before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
+            smallest, violated = alone
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
         passed: list[Attempt] = []
-        confirmed = self._reproduce([found], violated.dedup_key)
+        confirmed = self._reproduce([smallest], violated.dedup_key)
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not found[0].waits:
-            found, confirmed = self._shrink(*found, confirmed, passed, enough)
+        if confirmed is not None and not is_broken_by_a_write and not smallest[0].waits:
+            smallest, confirmed = self._shrink(*smallest, confirmed, passed, enough)
         under_load = None
         if beside and confirmed is None and self._requests_for_findings < enough:
-            under_load = self._reproduce([origin, *beside], first_key)
+            under_load = self._reproduce([origin, *beside], first.dedup_key)
         stable, final = confirmed is not None, confirmed or under_load or violated
-        self._unstable[first][origin[0].name] += not stable
-        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
-            self.check.known_violations.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
+        self._found.note_repeat(origin[0], first, violated, final, stable=stable)
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
         shown, sent = (*self._sources(final), *final.exchanges), (*before, *final.all_exchanges)
@@ -330,11 +267,11 @@ class Search:
         secrets = self.check.canaries.forms
         finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)
         # Also the case as it was found: the smallest one may fail because of what was sent before.
-        shown_by = [found, *([origin] if found != origin else [])]
+        cases = [smallest, *([origin] if smallest != origin else [])]
         others = [] if stable else [(other.name, of) for other, of in beside]
-        reproductions = tuple(each for by, one in shown_by for each in reproduction_of(by.name, one, others))
-        why = "" if stable or not self.check.is_over else self._why_not_repeated
-        self._keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
+        reproductions = tuple(each for by, case in cases for each in reproduction_of(by.name, case, others))
+        why = "" if stable or not self.check.is_over else self._found.why_not_repeated
+        self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 
     def _shrink(
         self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], enough: int
@@ -356,21 +293,6 @@ class Search:
         # If it does not fail again, it was shrunk so far that it fails only by chance.
         return ((scenario, case), confirmed) if again is None else ((scenario, smaller), again)
 
-    def _keep(self, finding: Finding) -> None:
-        """Keep one finding of each rule and cause; prefer one that repeats alone."""
-        others = [one for one in self.findings if (one.rule, one.cause) != (finding.rule, finding.cause)]
-        if finding.stable or len(others) == len(self.findings):
-            self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
-            self.findings = others if finding.stable else self.findings
-            (self.findings if finding.fails else self.unstable).append(finding)
-        if self._on_finding(finding):
-            self.check.has_enough_findings = True
-            self.check.over.set()
-
-    @property
-    def _why_not_repeated(self) -> str:
-        return "the check had enough findings" if self.check.has_enough_findings else "the time was over"
-
     def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
         """Yield the create of a run that a list shows wrong, or the request that sent the secret which an answer leaks,
         if it is not among the exchanges: a list also shows runs that other cases created.
@@ -378,19 +300,12 @@ class Search:
         recorded = (*final.exchanges, *self.check.guard.exchanges)
         source: Exchange | None = None
         if about := final.violation.about.encode():
-            source = next((one for one in recorded if not is_read(one.request) and about in one.answer.body), None)
+            source = next((one for one in recorded if not one.request.is_read and about in one.answer.body), None)
         elif final.rule == "SECRET-LEAK" and final.exchanges:
             leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
             source = next((one for one in recorded if leaked and leaked in (one.request.body or b"")), None)
         if source is not None and source not in final.exchanges:
             yield source
-
-    def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = "") -> None:
-        """Keep a finding without repeating it, with the reason."""
-        self.check.known_violations.add((violated.rule, violated.cause))
-        intermittent = not stable and violated.is_proof
-        finding = finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent)
-        self._keep(dataclasses.replace(finding, not_sent_again=why or self._why_not_repeated))
 
     def judge_unreported_runs(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""
@@ -404,7 +319,7 @@ class Search:
         if not violated.exchanges:
             return None
         last = violated.exchanges[-1]
-        needs_others = is_read(last.request) or names_resource(last.request)
+        needs_others = last.request.is_read or names_resource(last.request)
         if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
@@ -417,7 +332,7 @@ class Search:
         return (
             last is not None
             and last.answer.status >= 500
-            and is_read(last.request)
+            and last.request.is_read
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
 

@@ -97,7 +97,7 @@ class Scheduler:
         """Run all scenarios and return the progress of each."""
         if not self._check.is_live:
             waiting = [scenario for scenario in self._able if scenario.waits]
-            self._search.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
+            self._search.waiting.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
         left = self._rounds()
         try:
             self._search.collect_waiting(until=self._end)
@@ -105,7 +105,7 @@ class Scheduler:
         except OutOfTime:
             pass
         unfinished = {part.scenario.name for part in (*left, *self._last) if not part.has_ended or part.has_generated}
-        unfinished |= {scenario.name for scenario in self._search.still_waiting}
+        unfinished |= {scenario.name for scenario in self._search.waiting.scenarios}
         return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
 
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from contracts.core.exchange import SAFE_METHODS, SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words, counted
@@ -67,7 +67,7 @@ def _prior(last: Request, before: Sequence[Request]) -> Request | None:
     the last write.
     """
     key = last.header("Idempotency-Key")
-    writes = [request for request in before if request.method not in SAFE_METHODS]
+    writes = [request for request in before if not request.is_read]
     if key is not None and (same_key := [request for request in writes if request.header("Idempotency-Key") == key]):
         return same_key[0]
     return writes[-1] if writes else None

@@ -15,6 +15,7 @@ from contracts.explore.model import SEQUENCES
 SHARE: Final = 1 / 8
 """The largest part of the time of a check that each of the two may take."""
 FUZZ_EXAMPLES: Final = 100
+"""Generated cases of each scenario or part in one round of a fuzz."""
 FUZZ_TIMES: Final = 4
 """How many times as long as in a check each may take in one round of a fuzz."""
 
@@ -27,7 +28,7 @@ _PARTS: Final = (
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield (name, rules) of the parts that would run: none where runs cost money, since they may create many."""
-    if target.profile == "full" and (target.allow_writes or target.is_loopback):
+    if target.profile == "full" and target.may_write:
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 
 

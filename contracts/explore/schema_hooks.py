@@ -9,12 +9,12 @@ import itertools
 import json
 import os
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import schemathesis
 
+from contracts.core.json_tree import leaves
 from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
 from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
 
@@ -102,25 +102,13 @@ class CaseRewriter:
             self.deleted = (case.path_parameters or {}).get("run_id")
             return
         try:
-            self.seen.update(_ids(json.loads(answer)))
+            self.seen.update(leaf for _, leaf in leaves(json.loads(answer)) if is_uuid(leaf))
         except (ValueError, RecursionError):
             return
 
 
 def _is_plain_key(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
-
-
-def _ids(value: Any) -> Iterator[str]:
-    todo = [value]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, dict):
-            todo.extend(node.values())
-        elif isinstance(node, list):
-            todo.extend(node)
-        elif is_uuid(node):
-            yield node
 
 
 @functools.cache

@@ -45,7 +45,8 @@ from contracts.rules.run_events import CANCEL, DELETE, Event
 EXAMPLES: Final = 20
 """Sequences in one check."""
 MAX_STEPS: Final = 18
-MAX_CAUSES: Final = 4
+MAX_SEARCHES: Final = 4
+"""A search ends with its first failure, and another one begins."""
 MOST_S: Final = 8.0
 """In one check."""
 LEAST_S: Final = 1.0
@@ -171,7 +172,7 @@ def exploring_step_sequences(
     check = search.check
     if not round_number:
         search.run([Part(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
-    for attempt in range(MAX_CAUSES):
+    for attempt in range(MAX_SEARCHES):
         failed: list[tuple[SequenceCase, RuleViolated]] = []
         chosen = quiet_settings(
             max_examples=examples, stateful_step_count=MAX_STEPS, phases=(Phase.generate,), database=None

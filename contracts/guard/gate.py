@@ -3,7 +3,7 @@
 | | loopback, full | elsewhere, full | live |
 |---|---|---|---|
 | reads | yes | yes | yes |
-| writes at all | yes | with allow_writes | with allow_writes, or on loopback |
+| writes at all | if `Target.may_write` | as left | as left |
 | writes to a UUID | created by this check, or made up | the same, if a made-up id is unknown to the target | as left |
 | writes to an id that is not a UUID | yes | if it contains `not-a-uuid`, the marker or a made-up id | as left |
 | creating pools and workflows (nothing deletes them) | yes | yes | no |
@@ -49,7 +49,7 @@ class Gate:
     ) -> None:
         self._is_live = target.profile == "live"
         self._is_own_server = target.is_loopback and not self._is_live
-        self._may_write = target.is_loopback or target.allow_writes
+        self._may_write = target.may_write
         self._ownership = ownership
         self._identity = identity
         self._authorizations = authorizations

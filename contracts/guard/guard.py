@@ -9,7 +9,7 @@ import contextlib
 import re
 import secrets
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from contracts.core.exchange import SAFE_METHODS, SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
@@ -88,7 +88,9 @@ class Guard:
         self._rate_limiter = RateLimiter(target.budget.rate, self._clock, bounds)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
-        self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
+        self._schedule = Schedule(
+            self._started + target.max_time_s, self._clock, lambda: self.grace_s(len(self._ownership.runs))
+        )
         self.log: Final = ExchangeLog(bounds)
         self._seemingly_older: list[PossibleRun] = []
         """Runs that an answer reported though they seem older than the check."""
@@ -139,11 +141,6 @@ class Guard:
             self._journal.close(keep=bool(record.unfinished or record.open_intents))
 
     # State and settings of a check
-
-    @property
-    def owned(self) -> Collection[str]:
-        """The ids of the runs that this check created, including deleted ones."""
-        return tuple(self._ownership.runs)
 
     @property
     def exchanges(self) -> Sequence[Exchange]:
@@ -235,15 +232,15 @@ class Guard:
         noticed = () if self._watch is None else self._watch.possible
         return likely_first((*noticed, *self._cleanup.possible, *self._seemingly_older))
 
-    def _grace_s(self) -> float:
-        """Return the time for cleaning up, or only for counting what is left, after the check's time is over.
+    def grace_s(self, runs: int) -> float:
+        """Return the time for cleaning up that many runs, or only for counting them, after the check's time is over.
 
         A rate limit extends the time for cleaning up by the time that its reserved requests need.
         """
         if not self.target.clean_up:
             return self._bounds.count_left_s
         rate = self.target.budget.rate
-        requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * len(self._ownership.runs)
+        requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * runs
         return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
     # Sending
@@ -445,7 +442,7 @@ class Guard:
         self._ownership.others.update(created.others)
         self._ownership.sessions.update(run.session_id for run in ours if run.session_id)
         # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
-        only_read = exchange.request.method in SAFE_METHODS and not created.runs
+        only_read = exchange.request.is_read and not created.runs
         if refused or only_read or (status < 300 and len(run_ids) + created.failed == pending.charge.runs):
             self._account.settle(pending.charge, new)
             if pending.intent is not None and self._watch is None:

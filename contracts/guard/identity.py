@@ -6,10 +6,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from contracts.core.exchange import Answer
+from contracts.core.exchange import Answer, date_of
 
 CREATION_WINDOW_S: Final = 300.0
 """How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
@@ -100,8 +99,5 @@ def created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
 
 def clock_ahead(answer: Answer, now: datetime) -> timedelta:
     """Return how far the target's clock is ahead of ours, by the answer's Date; zero without a valid one."""
-    try:
-        target_now = parsedate_to_datetime(answer.header("date") or "")
-        return target_now.replace(tzinfo=target_now.tzinfo or UTC) - now
-    except (ValueError, OverflowError):
-        return timedelta()
+    target_now = date_of(answer)
+    return timedelta() if target_now is None else target_now - now

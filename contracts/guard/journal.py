@@ -12,6 +12,7 @@ The check holds a lock file beside the journal. The system releases the lock whe
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import threading
@@ -301,12 +302,19 @@ def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
     Their servers have mostly stopped, so nobody cleans up after them and the journals would accumulate.
     """
     oldest = (now - _LOOPBACK_MAX_AGE).timestamp()
-    old = [path for path in directory.glob(f"*{_SUFFIX}") if path.stat().st_mtime < oldest]
-    for _, journal in journals(directory) if old else ():
+    has_old = any(_changed_at(path) < oldest for path in directory.glob(f"*{_SUFFIX}"))
+    for _, journal in journals(directory) if has_old else ():
         if isinstance(journal, Journal):
             record = journal.record
             stale = is_loopback(record.url) and record.profile == "full" and record.started_at < oldest
             journal.close(keep=not stale)
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another check has ended meanwhile
+        return math.inf
 
 
 def _read(path: Path) -> JournalRecord | None:

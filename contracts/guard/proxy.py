@@ -1,4 +1,4 @@
-"""A loopback HTTP proxy in front of the guard, for HTTP clients: schemathesis and its probes, pytest-xdist's workers.
+"""A loopback HTTP proxy in front of the guard, for schemathesis and its probes.
 
 It forwards each request unchanged through `send` and returns the answer unchanged. A request that the guard refuses
 gets an answer with the `X-Contracts-Guard` header. The proxy removes this header from the target's answers, so the two

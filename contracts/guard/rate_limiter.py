@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-from contracts.core.exchange import Answer
+from contracts.core.exchange import Answer, retry_after_of
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.refusals import OutOfBudget
 
@@ -68,17 +67,10 @@ class RateLimiter:
             self._paused = True
 
     def asked_wait_s(self, answer: Answer, attempt: int) -> float:
-        """Return the wait that Retry-After asks for (RFC 9110, 10.2.3: seconds or a date).
-
-        Without a valid one: 1 s, doubled with each attempt.
-        """
-        text = (answer.header("retry-after") or "").strip()
-        if text.isdecimal() and text.isascii():
-            return float(text[:9])
-        try:
-            at = parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
+        """Return the wait that Retry-After asks for. Without a valid one: 1 s, doubled with each attempt."""
+        asked = retry_after_of(answer)
+        if asked is None:
             return _WAIT_WITHOUT_RETRY_AFTER_S * (1 << attempt)
-        if at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
-        return max(0.0, (at - self._clock.now()).total_seconds())
+        if isinstance(asked, datetime):
+            return max(0.0, (asked - self._clock.now()).total_seconds())
+        return asked

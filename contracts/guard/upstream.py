@@ -16,7 +16,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from contracts.core.exchange import SAFE_METHODS, Answer, Request
+from contracts.core.exchange import Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import is_loopback
 from contracts.guard.answer_reader import AnswerReader
@@ -112,7 +112,7 @@ class Upstream:
 
         A failure is returned, not raised, so that no traceback refers to a frame with a token.
         """
-        writes = request.method not in SAFE_METHODS
+        writes = not request.is_read
         conn = connection or self.connection(for_write=writes)
         conn.ends_at = self._monotonic() + min(self._bounds.exchange_s, within_s)
         was_used = conn.used_at > float("-inf")

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-Path = tuple[str | int, ...]
+from contracts.core.json_tree import Path
 
 UNREAD: Final = object()
 """Replaces, in a normal value, a part that is wrong, or that a lenient server may read in an unknown way."""
@@ -159,6 +159,12 @@ def body_schema(operation: str) -> str | None:
         return None
     reference: str = body["content"]["application/json"]["schema"]["$ref"]
     return reference.rsplit("/", 1)[-1]
+
+
+def body_properties(operation: str) -> dict[str, Any]:
+    """Return the schema of each member of an operation's JSON body; empty if it has no body."""
+    name = body_schema(operation)
+    return {} if name is None else schema(name)["properties"]
 
 
 @functools.cache

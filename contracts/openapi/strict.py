@@ -14,7 +14,8 @@ import jsonschema
 import jsonschema_rs
 from jsonschema.validators import extend
 
-from contracts.openapi.schemas import Diagnostics, Path, description_of, document, is_uuid, moment_of, reader_of
+from contracts.core.json_tree import Path
+from contracts.openapi.schemas import Diagnostics, description_of, document, is_uuid, moment_of, reader_of
 from contracts.openapi.schemas import schema as document_schema
 
 _LEAP_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]23:59:60(\.\d+)?(Z|z|\+00:00|-00:00)")

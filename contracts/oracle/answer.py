@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from contracts.core.exchange import Answer, Request
-from contracts.openapi.schemas import SENSITIVE_FIELDS, Path
+from contracts.core.exchange import Answer, Request, retry_after_of
+from contracts.core.json_tree import Path, leaves
+from contracts.openapi.schemas import SENSITIVE_FIELDS
 from contracts.oracle.answer_schema import answer_violations, field_at
 from contracts.oracle.refusal import refuses
 from contracts.oracle.request import is_well_formed
@@ -32,7 +32,7 @@ def universal_violations(
         where = ".".join(map(str, path)) or _header_of_any(answer, canaries)
         got = f"{answer.status} with a sensitive value" + (f" in {where}" if where else "")
         yield Violation("SECRET-LEAK", cause, "no sensitive value in any answer", got, field=field_at(path))
-    if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
+    if answer.status == 429 and retry_after_of(answer) is None:
         retry_after = answer.header("retry-after")
         got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
         yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
@@ -57,17 +57,10 @@ def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
     """Return the path of the first value of a JSON answer that contains one of the forms; empty if no value does."""
     forms = [form.decode("latin-1") for form in canaries]
     try:
-        todo: list[tuple[Path, Any]] = [((), answer.json())]
+        found = ((path, leaf if isinstance(leaf, str) else json.dumps(leaf)) for path, leaf in leaves(answer.json()))
     except ValueError:
         return ()
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, dict | list):
-            members = value.items() if isinstance(value, dict) else enumerate(value)
-            todo += [((*path, name), inner) for name, inner in members][::-1]
-        elif any(form in (value if isinstance(value, str) else json.dumps(value)) for form in forms):
-            return path
-    return ()
+    return next((path for path, text in found if any(form in text for form in forms)), ())
 
 
 def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
@@ -78,7 +71,7 @@ def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
     raw = request.body or b""
     try:
         body = request.json() if raw else None
-    except (ValueError, RecursionError):
+    except ValueError:
         body = raw.decode("latin-1")
     if isinstance(body, str):
         return any(form in raw for form in canaries) and not any(name in body for name in SENSITIVE_FIELDS)
@@ -90,15 +83,3 @@ def _without_sensitive(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_sensitive(item) for key, item in value.items() if key not in SENSITIVE_FIELDS}
     return [_without_sensitive(item) for item in value] if isinstance(value, list) else value
-
-
-def is_retry_after(value: str | None) -> bool:
-    if value is None:
-        return False
-    if value.strip().isdigit():
-        return True
-    try:
-        parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return False
-    return True

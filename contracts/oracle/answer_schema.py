@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import Path
+from contracts.core.json_tree import Path
 from contracts.openapi.strict import (
     answers_json,
     differences,
@@ -132,7 +132,7 @@ def _problem_of_json(answer: Answer) -> str | None:
         return "another content type"
     try:
         body = answer.json()
-    except (ValueError, RecursionError):
+    except ValueError:
         return "no JSON"
     return None if isinstance(body, dict) else "no object"
 

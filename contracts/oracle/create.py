@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from contracts.core.exchange import Answer
-from contracts.openapi.schemas import UNREAD, Path, is_uuid, moment_of
+from contracts.core.exchange import Answer, date_of
+from contracts.core.json_tree import Path
+from contracts.openapi.schemas import UNREAD, is_uuid, moment_of
 from contracts.oracle.answer_schema import has_documented_form, wrong_parts
-from contracts.oracle.request import ParsedRequest
+from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET, ParsedRequest
 from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
@@ -152,8 +152,8 @@ class _CreatedRuns:
             yield from self._others("BULK-ECHO", "another machine_id", "machine_id", machine)
         if machine is None and session is None and (pools is None or UNREAD not in pools):
             yield from self._others("BULK-ECHO", "other pool_ids", "pool_ids", pools)
-        inputs, ambiguities = given("input_values"), self.parsed.ambiguities
-        if "one key for an input and a secret" in ambiguities or any(a.startswith("body:") for a in ambiguities):
+        inputs = given("input_values")
+        if KEY_OF_INPUT_AND_SECRET in self.parsed.ambiguities or self.parsed.is_ambiguous_as_a_whole:
             return  # the contract does not determine how a server reads such a body (one with NaN, for example)
         if inputs is UNREAD:
             return
@@ -166,7 +166,7 @@ class _CreatedRuns:
         yield from self._others("BULK-INITIAL", "another status", "status", "scheduling")
         for name in ("error", "output_data"):
             yield from self._others("BULK-INITIAL", f"{name} is not empty", name, None)
-        moments = [self.now, *filter(None, [_server_time(self.answer)])]
+        moments = [self.now, *filter(None, [date_of(self.answer)])]
         for index, run in self._each("created_at"):
             created = moment_of(run["created_at"])
             if created is not None and all(abs(created - moment) > _CLOCK_TOLERANCE for moment in moments):
@@ -271,13 +271,6 @@ def _first_shared(ids: Sequence[str], earlier: Set[str]) -> str | None:
             return one
         seen.add(one)
     return None
-
-
-def _server_time(answer: Answer) -> datetime | None:
-    try:
-        return parsedate_to_datetime(answer.header("date") or "")
-    except ValueError:
-        return None
 
 
 def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:

@@ -23,7 +23,7 @@ from contracts.oracle.run import (
     difference,
     gains_inputs,
     stable_fields,
-    status_schema_error,
+    status_contradiction,
     step_violation,
 )
 from contracts.oracle.run_list import DELETED, Absence, Candidate
@@ -230,7 +230,7 @@ def _result_problem(run: Mapping[str, Any]) -> str | None:
     started, ended = moment_of(run.get("started_at")), moment_of(run.get("ended_at"))
     if started is not None and ended is not None and ended < started and run.get("status") in TERMINAL:
         return "ended before it started"
-    return status_schema_error(run)
+    return status_contradiction(run)
 
 
 def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:

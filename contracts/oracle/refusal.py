@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
-from contracts.openapi.schemas import Fault, Path, body_schema, newer_properties, schema
+from contracts.core.json_tree import Path
+from contracts.openapi.schemas import Fault, body_properties, body_schema, newer_properties, schema
 from contracts.openapi.strict import matches
 from contracts.oracle.request import CREATES, ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
@@ -30,7 +31,7 @@ def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
     body = parsed.body
     required = set(schema(body_schema(parsed.operation) or "")["required"]) if parsed.operation in CREATES else set()
     optional = {name: value for name, value in body.items() if name not in required}
-    known = set(schema(body_schema(parsed.operation) or "")["properties"])
+    known = set(body_properties(parsed.operation))
     if parsed.operation == "bulk_create_runs" and not optional:
         return "REQ-COUNT", "a count in range is refused"
     for name, value in optional.items():

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.json_tree import Path
 from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
     Diagnostics,
     Fault,
-    Path,
     beyond_limits,
     body_schema,
     is_uuid,
@@ -19,6 +19,7 @@ from contracts.openapi.schemas import (
     reader_of,
 )
 
+KEY_OF_INPUT_AND_SECRET: Final = "one key for an input and a secret"
 CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"})
 """The operations that create runs."""
 
@@ -41,8 +42,13 @@ class ParsedRequest:
 
     @property
     def is_invalid(self) -> bool:
-        """Whether every server must refuse it: it has faults, and no ambiguity of the whole body (`body: ...`)."""
-        return bool(self.faults) and not any(ambiguity.startswith("body:") for ambiguity in self.ambiguities)
+        """Whether every server must refuse it: it has faults, and the whole body is not ambiguous."""
+        return bool(self.faults) and not self.is_ambiguous_as_a_whole
+
+    @property
+    def is_ambiguous_as_a_whole(self) -> bool:
+        """Whether it has an ambiguity of the whole body (`body: ...`)."""
+        return any(ambiguity.startswith("body:") for ambiguity in self.ambiguities)
 
     def given(self, name: str) -> Any:
         """Return the normal value of a field; None if it is absent or null."""
@@ -166,7 +172,7 @@ def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str
         yield "a reference to another step"
     plain, secret = body.get("input_values"), body.get("sensitive_input_values")
     if isinstance(plain, dict) and isinstance(secret, dict) and plain.keys() & secret.keys():
-        yield "one key for an input and a secret"
+        yield KEY_OF_INPUT_AND_SECRET
     if operation == "add_machine_to_pool":
         yield "body: machines that may be unknown"
     elif operation in {"create_pool", "create_workflow"} and not _is_plain_resource(body):

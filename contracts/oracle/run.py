@@ -184,7 +184,7 @@ def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violatio
     return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, family)
 
 
-def status_schema_error(run: Mapping[str, Any]) -> str | None:
+def status_contradiction(run: Mapping[str, Any]) -> str | None:
     """Describe how error or output_data contradict the status. Only for runs that no request has updated."""
     status, error, output = run.get("status"), run.get("error"), run.get("output_data")
     if status in ACTIVE:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
@@ -23,6 +24,8 @@ Query = Sequence[tuple[str, str]]
 
 NEWEST: Final = "created_at_desc"
 _SEARCHED: Final = ("id", "input_values", "output_data", "error", "session_alias")
+_SELECTS_NO_RUNS: Final = frozenset({"fields", "include", "sort_mode", "deep_search"})
+"""Parameters that match every run. `deep_search` says where `search` looks."""
 _SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_message_history")
 """Fields that change without a request while a run is active, and no more once it has ended."""
 _SHORT: Final = 8
@@ -75,7 +78,9 @@ class Candidate:
 
 
 def matches(run: Candidate, query: Query) -> bool | None:
-    """Return whether the filters of a query find a run; None if the contract allows both."""
+    """Return whether the filters of a query find a run; None if the contract allows both. Raises ValueError for an
+    unknown parameter.
+    """
     answers = [_matches_one(run, name, value, query) for name, value in query]
     return False if False in answers else None if None in answers else True
 
@@ -96,6 +101,8 @@ def _matches_one(run: Candidate, name: str, value: str, query: Query) -> bool | 
             return None if may_be_now else False
         case "workflow_id" | "session_id" | "machine_id":
             return None if is_uuid(value) else False
+        case _ if name not in _SELECTS_NO_RUNS:
+            raise ValueError(f"unknown parameter of a list of runs: {name}")
     return True
 
 
@@ -123,13 +130,11 @@ def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
 
 def _texts(value: Any, *, with_numbers: bool) -> Iterator[str]:
     """Yield the values inside a JSON value as a search sees them: in small letters, without the names of members."""
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner, with_numbers=with_numbers)
-    elif isinstance(value, str):
-        yield value.lower()
-    elif value is not None and with_numbers:
-        yield json.dumps(value).lower()
+    for _, leaf in leaves(value):
+        if isinstance(leaf, str):
+            yield leaf.lower()
+        elif leaf is not None and with_numbers:
+            yield json.dumps(leaf).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from contracts.core.findings import EVERY_FIELD
 from contracts.openapi.fields import parts_of
 from contracts.openapi.schemas import operations
 
@@ -13,7 +14,6 @@ Recorded = Mapping[str, Mapping[str, Mapping[str, int]]]
 """operationId → part → rule → count, as a JSON report has it."""
 
 _LISTS: Final = ("created_runs[].", "items[].")
-_EVERY_FIELD: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def coverage_of(recorded: Recorded, value_fields: Mapping[str, Sequence[str]]) -
             values = {
                 rule: sum(counts.get(rule, 0) for counts in success)
                 for rule, fields in value_fields.items()
-                if rules and (_field_of(part) in fields or _EVERY_FIELD in fields)
+                if rules and (_field_of(part) in fields or EVERY_FIELD in fields)
             }
             yield PartCoverage(operation, part, {rule: count for rule, count in values.items() if count}, rules)
 
@@ -68,7 +68,7 @@ def render_coverage(coverage: Sequence[PartCoverage], *, has_counts: bool) -> It
     yield from _section(
         "Not checked by any rule (or, of a status: no answer had it)",
         [one for one in coverage if not one.is_checked],
-        "Every part of the document is checked.",
+        "Every status, parameter and field of the document is checked.",
     )
     yield from _section(
         "Checked by schema only: no rule judges the value",

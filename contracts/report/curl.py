@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from contracts.core.exchange import Exchange, Request
+from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 
 _SECRET = r"\$(?:SECOND_)?TOKEN\b"
@@ -70,7 +71,7 @@ def _captures(exchanges: Sequence[Exchange], base_url: str) -> list[dict[str, st
         known |= _values(exchange.request, base_url)
         wanted = set().union(*(_values(later.request, base_url) for later in exchanges[index + 1 :])) - known
         try:
-            found = dict(_paths(exchange.answer.json(), "")) if wanted else {}
+            found = dict(_paths(exchange.answer.json())) if wanted else {}
         except (ValueError, RecursionError):
             found = {}
         captures.append({value: path for value, path in found.items() if value in wanted})
@@ -86,18 +87,17 @@ def _values(request: Request, base_url: str) -> set[str]:
     )
 
 
-def _paths(node: Any, path: str) -> Iterator[tuple[str, str]]:
+def _paths(answer: Any) -> Iterator[tuple[str, str]]:
     """Yield each id, timestamp and URL with its path. A value may occur several times; any of its paths will do."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _paths(value, f"{path}[{json.dumps(key)}]")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _paths(value, f"{path}[{index}]")
-    elif isinstance(node, str) and (_UUID.fullmatch(node) or node.startswith(("http://", "https://"))):
-        yield node, path
-    elif isinstance(node, str) and _MOMENT.fullmatch(node):
-        yield quote(node, safe=""), path
+    for path, leaf in leaves(answer):
+        if isinstance(leaf, str) and (_UUID.fullmatch(leaf) or leaf.startswith(("http://", "https://"))):
+            yield leaf, _in_python(path)
+        elif isinstance(leaf, str) and _MOMENT.fullmatch(leaf):
+            yield quote(leaf, safe=""), _in_python(path)
+
+
+def _in_python(path: Path) -> str:
+    return "".join(f"[{json.dumps(step)}]" for step in path)
 
 
 def _command(request: Request, base_url: str, carried: dict[str, str], *, show_head: bool) -> str:

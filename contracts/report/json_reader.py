@@ -65,7 +65,13 @@ def _exchange(exchange: dict[str, Any]) -> Exchange:
     body = None if request["body"] is None else _body(request["body"])
     return Exchange(
         Request(request["method"], request["path"], _headers(request["headers"]), body),
-        Answer(answer["status"], _headers(answer["headers"]), _body(answer["body"])),
+        Answer(
+            answer["status"],
+            _headers(answer["headers"]),
+            _body(answer["body"]),
+            lost=answer.get("lost", ""),
+            left_out=answer["body"]["left_out"],
+        ),
     )
 
 

@@ -78,6 +78,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "status": answer.status,
         "headers": json_headers(answer.headers),
         "body": _body(answer.body, at_most=_ANSWER_MAX),
+        "lost": answer.lost,
     }
 
 

@@ -20,14 +20,14 @@ def render_markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    result, spent = report.result, report.result.spent
+    result = report.result
     verdict = result.verdict.replace("_", " ").capitalize()
     yield f"## {verdict}{report.count_in_words}: contract of {_code(result.target)}"
     yield ""
-    count = Counter(rule.status.replace("_", " ") for rule in result.rules)
+    count = Counter(rule.status_in_words for rule in result.rules)
     counts = ", ".join(f"{number} {status}" for status, number in count.items())
     yield f"Rules: {counts or 'none was judged'}"
-    yield f"{spent.requests} requests, {spent.runs_created} runs created, {spent.left_in_words}, {spent.seconds:.1f} s"
+    yield result.spent.in_words
     yield f"Repeat with `--seed {result.seed}` and `--salt` {_code(result.salt)}"
     yield ""
     for reason in report.failed_by:
@@ -60,7 +60,7 @@ def _not_passed(report: Report) -> Iterator[str]:
     if others:
         yield from ("", "| rule | | why |", "|---|---|---|")
     for rule in others:
-        yield f"| {rule.id} | {rule.status.replace('_', ' ')} | {_code(rule.why)} |"
+        yield f"| {rule.id} | {rule.status_in_words} | {_code(rule.why)} |"
 
 
 def _code(text: str) -> str:

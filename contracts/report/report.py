@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from contracts.core.exchange import Exchange, Headers
-from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleStatus, Severity
+from contracts.core.findings import SEVERITIES, CheckResult, Finding, Rule, RuleStatus, Severity
 from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.masking import Mask
@@ -28,21 +28,6 @@ def common_unstable_heading(findings: Iterable[Finding]) -> str:
     return "Unstable" if any(finding.not_sent_again for finding in findings) else _NOT_REPEATED
 
 
-class RuleText(Protocol):
-    """The part of a rule that a report reads."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def explanation(self) -> str: ...
-    @property
-    def group(self) -> str: ...
-    @property
-    def severity(self) -> Severity: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """`failed_by` are the reasons other than findings for which the check fails, such as a required rule that was not
@@ -50,7 +35,7 @@ class Report:
     """
 
     result: CheckResult
-    rules: Mapping[str, RuleText] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     exchanges: Sequence[Exchange] = ()
     failed_by: tuple[str, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -118,12 +103,12 @@ class Report:
         return dataclasses.replace(self, exchanges=tuple(map(mask.exchange, exchanges)))
 
 
-def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:
+def severity_of(rule: str, rules: Mapping[str, Rule]) -> Severity:
     """Return the severity of a rule; the highest if the rule is not known."""
     return rules[rule].severity if rule in rules else "critical"
 
 
-def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResult:
+def worst_first(result: CheckResult, rules: Mapping[str, Rule]) -> CheckResult:
     """Return the result with its findings ordered by severity, then by rule. A main finding is as severe as the
     worst of its parts.
     """

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from contracts.core.findings import Finding, RuleResult, RuleStatus
+from contracts.core.findings import Finding, Rule, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.next_step import next_step
-from contracts.report.report import Report, RuleText, shortened, unstable_heading
+from contracts.report.report import Report, shortened, unstable_heading
 
 _COLOURS: dict[RuleStatus, str] = {"passed": "green", "failed": "red", "skipped": "yellow", "not_offered": "cyan"}
 _MIN_WRAP_WIDTH = 40
@@ -27,7 +27,7 @@ def render_text(
     return "\n".join(_lines(report, width, verbose, json_path)) + "\n"
 
 
-def render_finding(finding: Finding, target: str, rules: Mapping[str, RuleText]) -> str:
+def render_finding(finding: Finding, target: str, rules: Mapping[str, Rule]) -> str:
     """Render one finding, as `contracts fuzz` prints it when it is found."""
     return "\n".join(_finding(finding, target, rules, finding.rule, "red"))
 
@@ -80,7 +80,7 @@ def _table(rules: Sequence[RuleResult], width: int | None) -> Iterator[str]:
     id_width = max(len(rule.id) for rule in rules)
     indent = id_width + 13
     for rule in rules:
-        status = rule.status.replace("_", " ")
+        status = rule.status_in_words
         why = printable(rule.why)
         if width is not None and why:
             why = textwrap.fill(
@@ -94,7 +94,7 @@ def _table(rules: Sequence[RuleResult], width: int | None) -> Iterator[str]:
         yield f"{rule.id:<{id_width}} {click.style(status, fg=_COLOURS[rule.status])}{gap}"
 
 
-def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], heading: str, colour: str) -> Iterator[str]:
+def _finding(finding: Finding, target: str, rules: Mapping[str, Rule], heading: str, colour: str) -> Iterator[str]:
     title = f"({rules[finding.rule].severity}) {rules[finding.rule].title}" if finding.rule in rules else ""
     yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
     if finding.summary:
@@ -114,8 +114,7 @@ def _verdict(report: Report) -> Iterator[str]:
     count = {status: sum(rule.status == status for rule in result.rules) for status in _COLOURS}
     yield (
         f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped, "
-        f"{count['not_offered']} not offered; {spent.requests} requests, {spent.runs_created} runs created, "
-        f"{spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}, salt {result.salt}"
+        f"{count['not_offered']} not offered; {spent.in_words}, seed {result.seed}, salt {result.salt}"
     )
     for reason in report.failed_by:
         yield click.style(printable(reason), fg="red", bold=True)

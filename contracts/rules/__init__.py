@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.engine import Scenario
 from contracts.rules import (
     accepted,
@@ -34,7 +35,6 @@ from contracts.rules import (
     updates,
     value_echo,
 )
-from contracts.rules.rule import Rule
 
 _MODULES = (
     *(requests, accepted, odd_values, unknown_references, authorization, bulk_answer, secrets, reading, included),
@@ -46,4 +46,4 @@ _MODULES = (
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = tuple(scenario for module in _MODULES for scenario in module.SCENARIOS)
 
-__all__ = ["REGISTRY", "SCENARIOS", "Rule"]
+__all__ = ["REGISTRY", "SCENARIOS"]

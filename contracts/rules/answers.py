@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.rules.listing import items_of
-from contracts.rules.rule import Rule
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
 RULES = (
     Rule(
         SCHEMA_RULE,
         "api",
+        "minor",
         "Every answer has the documented schema",
         "An accepted request to machines, pools, workflows or health has the documented status, application/json, and "
         "each field of the documented type and form, also in every item of a list. Further properties are allowed.",

@@ -8,28 +8,38 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, counted, value_in_words
 from contracts.rules.listing import items_of
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import create_chain
 
 RULES = (
     Rule(
         "ATTACHMENTS",
         "api",
+        "major",
         "An input file comes back byte for byte",
         "Each input file can be downloaded and is the same in every byte; its description has the run's id, the "
         "filename, the size, the type input, target_path and cleanup_imports_after_run as sent, and the list by "
         "run_id has all of them.",
         READING_AND_CHANGING,
         needs=("get_run_attachment", "download_run_attachment"),
+        value_fields=(
+            *("id", "run_id", "filename", "attachment_type", "size_bytes", "target_path"),
+            *("cleanup_imports_after_run", "url", "expires_in"),
+        ),
     ),
 )
+
+
+_CHAIN_STEPS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,10 @@ class AttachmentsCase(Case):
     """The fields of the run before it is retried."""
     listed: bool = False
     expires: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return _CHAIN_STEPS if self.operation == "create_run_chain" else self.count
 
 
 def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
@@ -78,6 +92,10 @@ class SameNameCase(Case):
 
     contents: tuple[bytes, ...] = (b"one", b"another", b"")
 
+    @property
+    def expected_runs(self) -> int:
+        return len(self.contents)
+
 
 def run_same_name(context: CaseContext, case: SameNameCase) -> None:
     session: dict[str, Any] = {"start_session": True}
@@ -101,13 +119,13 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return context.create("create_run", {"workflow_id": "«workflow»"} | fields)
         case "retry_run":
             written = context.some_runs(1, **case.earlier_fields)
-            context.call("update_run", written.ids[0], body={"status": "cancelled"})
+            context.cancel(written.ids[0])
             again = context.write("retry_run", written.ids[0], body=fields)
             if again.result.resource is None:
                 raise Inconclusive("a retry with files is refused")
             return WriteResult(again.parsed, again.result, (again.result.resource,), again.runs_are_reliable)
         case "create_run_chain":
-            body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
+            body = {"steps": [{"workflow_id": "«workflow»"}] * _CHAIN_STEPS, "shared_file_inputs": case.files}
             return create_chain(context, context.fill(body))
         case _:
             return context.some_runs(case.count, **fields)
@@ -250,7 +268,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
     if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
         prefix = urlsplit(context.check.target.url).path.rstrip("/")
         path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
-        read = context.send(Request("GET", path, (("Authorization", TOKEN),)))
+        read = context.send(request_for(("GET", path)))
         same = read.status == 200 and read.answer.body == raw
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words

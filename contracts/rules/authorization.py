@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.data import batches, file, in_turn, in_turn_by_kind, write_bodies
 from contracts.data.case_order import covering
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
@@ -16,14 +17,15 @@ from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import has_filter_value, list_filtered_by
-from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
+from contracts.rules.writes import CHANGING_WRITES
 
 GROUP = "Authorization"
 RULES = (
     Rule(
         "AUTH-REQUIRED",
         "doc",
+        "critical",
         "Every operation except health needs an Authorization header",
         "Without the header, or with an empty one, each operation answers 401 or 403 and does nothing. Health answers.",
         GROUP,
@@ -31,6 +33,7 @@ RULES = (
     Rule(
         "AUTH-SCHEME",
         "doc",
+        "critical",
         "Only the Bearer scheme is accepted",
         "A valid token with another scheme (Basic, Token, Digest, ApiKey, none) is refused with 401 or 403.",
         GROUP,
@@ -38,6 +41,7 @@ RULES = (
     Rule(
         "AUTH-TOKEN",
         "doc",
+        "critical",
         "An invalid token is refused",
         "An empty token, and random tokens that have nothing in common with valid ones, are refused with 401 or 403.",
         GROUP,
@@ -45,6 +49,7 @@ RULES = (
     Rule(
         "AUTH-TENANT",
         "api",
+        "critical",
         "An organisation cannot reach the runs of another one",
         "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, "
         "and its attachments cannot be read. Needs a second token.",
@@ -169,7 +174,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
     if "{run_id}" in template:
         run_id = _a_run(context)
         if operation == "retry_run" and "run" in context.placeholders:
-            context.call("update_run", run_id, body={"status": "cancelled"})
+            context.cancel(run_id)
         return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(context))
@@ -211,7 +216,7 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
         cause = "a refused delete is carried out"
         expected = "the run, since the delete was refused"
         context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
-    elif operation in {"update_run", "retry_run"} and "run" in context.placeholders:
+    elif operation in CHANGING_WRITES and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN

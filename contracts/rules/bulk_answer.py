@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.core.findings import Rule
 from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.rules.listing import items_of, their_workflow
+from contracts.rules.listing import NEWEST_FIRST, items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
-from contracts.rules.rule import Rule
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource, with_available_ids
 
@@ -24,6 +24,7 @@ RULES = (
     Rule(
         "BULK-STATUS",
         "doc",
+        "minor",
         "A bulk create answers 201 with the documented schema",
         "The status is 201, the content type application/json, and each item of created_runs, also the last one, has "
         "the fields of a run with the documented types. A single item without a required field breaks the rule.",
@@ -32,66 +33,86 @@ RULES = (
     Rule(
         "BULK-COUNT",
         "doc",
+        "critical",
         "A bulk create makes as many runs as count says",
         "The length of created_runs and failed_count add up to count. errors is empty when nothing failed, and not "
         "empty when something did.",
         GROUP,
+        value_fields=("created_runs", "failed_count", "errors"),
     ),
     Rule(
         "BULK-IDS",
         "doc",
+        "critical",
         "Run ids are unique UUIDs",
         "Every id is a UUID in lower case with dashes, unique in its answer and over all answers that the check has "
         "seen.",
         GROUP,
+        value_fields=("id",),
     ),
     Rule(
         "BULK-ECHO",
         "doc",
+        "major",
         "Runs have the values of the request",
         "Every run has the workflow_id, machine_id, pool_ids and input_values that were sent, with the same JSON "
         "types. machine_id applies only without session_id, and pool_ids only without both. If a machine or a pool was "
         "named, input_values may have more keys, which come from it.",
         GROUP,
+        value_fields=("workflow_id", "machine_id", "pool_ids", "input_values"),
     ),
     Rule(
         "BULK-INITIAL",
         "doc",
+        "major",
         "A new run is scheduling and empty",
         "The status is scheduling, error and output_data are empty, and created_at is an RFC 3339 date-time with a "
         "time zone, within five minutes of now.",
         GROUP,
+        value_fields=("status", "error", "output_data", "created_at"),
     ),
     Rule(
         "BULK-SESSION",
         "doc",
+        "major",
         "Runs are in the session that the request asks for",
         "With session_id every run has it. With start_session, and no session_id, all runs of the call share one new "
         "session. With neither, session_id is null.",
         GROUP,
+        value_fields=("session_id",),
     ),
     Rule(
         "BULK-FILES",
         "api",
+        "major",
         "Each run has an attachment of its own for each input file",
         "input_attachment_ids has as many ids as the request has file_inputs, and no two runs share an id.",
         GROUP,
+        value_fields=("input_attachment_ids",),
     ),
     Rule(
         "CREATE-ANSWER",
         "api",
+        "major",
         "A single create follows the rules of a bulk create of one run",
         "All rules for a run of a bulk create apply here too. With start_session, the session_id is the id of the run. "
         "session_alias and release_session_after are as sent.",
         GROUP,
         needs=("create_run",),
+        value_fields=(
+            *("id", "workflow_id", "machine_id", "pool_ids", "input_values", "status", "error", "output_data"),
+            *("created_at", "session_id", "session_alias", "release_session_after"),
+            *("input_attachment_ids", "sensitive_input_aliases"),
+        ),
     ),
     Rule(
         "BULK-ALIASES",
         "doc",
+        "major",
         "Aliases have the keys of the sensitive values",
         "sensitive_input_aliases has exactly the keys of sensitive_input_values, on every run.",
         GROUP,
+        value_fields=("sensitive_input_aliases",),
     ),
 )
 
@@ -128,7 +149,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
     """Compare the runs of a create with their items in a list."""
     first = written.runs[0]
     query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
-    query += [("sort_mode", "created_at_desc"), ("limit", "20")]
+    query += [NEWEST_FIRST, ("limit", "20")]
     result = context.call_valid("list_runs", query=query, after=[written.result])
     items = {item.get("id"): item for item in items_of(result)}
     for run in written.runs:

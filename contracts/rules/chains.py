@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.core.findings import Rule
 from contracts.data import file, limits, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
@@ -13,20 +14,24 @@ from contracts.openapi.schemas import moment_of
 from contracts.oracle import ParsedRequest, Violation, counted, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
 from contracts.rules.listing import items_of
-from contracts.rules.reading import judge_read
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import with_available_ids
 
 RULES = (
     Rule(
         "CHAIN-RULES",
         "api",
+        "major",
         "A chain has one run for each step, in order, in one session",
         "201 with session_id and run_ids, one for each step, in their order. Each run has its step's workflow, "
         "inputs, session_alias and the keys of its secrets, and the shared ones. All are in the same session, and "
         "execute one after the other.",
         READING_AND_CHANGING,
         needs=("create_run_chain",),
+        value_fields=(
+            *("run_ids", "session_id", "workflow_id", "session_alias", "input_values"),
+            *("sensitive_input_aliases", "input_attachment_ids"),
+        ),
     ),
 )
 
@@ -221,7 +226,7 @@ def empty_cases(check: CheckContext) -> Iterator[ChainCase]:
     shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
     full = _step(0, *write_bodies.STEP_FEATURES)
     for name in write_bodies.STEP_FEATURES:
-        for empty in write_bodies.EMPTY["steps.session_alias" if name == "session_alias" else name]:
+        for empty in write_bodies.EMPTY[name]:
             yield ChainCase({"steps": [full | {name: empty}, full], **shared}, reads_all=True)
             yield ChainCase({"steps": [full, full | {name: empty}]}, reads_all=True)
     for name in shared:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.core.exchange import TOKEN, Headers, Request
+from contracts.core.exchange import Headers
 from contracts.data import limits, rows, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
-from contracts.engine.request_building import JSON_HEADER, request_for
+from contracts.engine.request_building import request_for
 from contracts.rules.listing import list_filtered_by
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import own_run_filters
@@ -117,8 +117,8 @@ def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
         request_for("list_runs", token=None, headers=headers),
         request_for("bulk_create_runs", body={"count": 0}, headers=headers),
         request_for("bulk_create_runs", raw=b"{", headers=headers),
-        Request("PUT", "/v1/runs", (("Authorization", TOKEN), JSON_HEADER, *headers), b"{}"),
-        Request("GET", "/v1/nothing", (("Authorization", TOKEN), *headers)),
+        request_for(("PUT", "/v1/runs"), raw=b"{}", headers=headers),
+        request_for(("GET", "/v1/nothing"), headers=headers),
     ):
         context.send(request)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.json_tree import Path
 from contracts.data import limits
-from contracts.openapi.schemas import Path
+from contracts.oracle import difference
 from contracts.rules.writes import Body, read
 
 _ABSENT: Final = object()
@@ -96,10 +97,4 @@ def merge(base: Any, one: Any, other: Any) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal; 1, 1.0 and true are not."""
-    if one is other or type(one) is not type(other):
-        return one is other
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+    return type(one) is type(other) and difference(one, other, "") is None

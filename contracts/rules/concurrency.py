@@ -184,7 +184,7 @@ def _retried_beside(
     and the results of its retry and of the other operation.
     """
     ids = context.some_runs(width).ids
-    cancelled = [context.call("update_run", one, body={"status": "cancelled"}) for one in ids]
+    cancelled = [context.cancel(one) for one in ids]
     ids = [one for one, result in zip(ids, cancelled, strict=True) if result.accepted]
     pairs = [(request_for("retry_run", one, body=_RETRY), request_for(operation, one, body=body)) for one in ids]
     results = _send(context, [request for pair in pairs for request in pair])

@@ -21,6 +21,7 @@ from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
 from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import CHANGING_WRITES
 
 # Runs
 
@@ -47,7 +48,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     for run in runs:
         run.known = run.known.after_no_change("READ-BACK")
     with context.check.lock:
-        context.check.first_results.setdefault(f"runs {case.number}", runs)
+        context.check.first_runs.setdefault(case.number, runs)
 
 
 def first_runs_cases(check: CheckContext) -> Iterator[FirstRunsCase]:
@@ -74,7 +75,7 @@ class LastRunsCase(Case):
 
 def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     """Read and list the runs, read their files, and update one that has ended: none of them may be lost or changed."""
-    runs: list[TrackedRun] = context.check.first_results.get(f"runs {case.number}", [])
+    runs: list[TrackedRun] = context.check.first_runs.get(case.number, [])
     for run in runs:
         run.context = context
         run.read()
@@ -123,11 +124,18 @@ class KeysAgainCase(Case):
     keys: int = 0
 
 
+@dataclass(frozen=True)
+class KeySoonAgainCase(Case):
+    @property
+    def expected_runs(self) -> int:
+        return 2
+
+
 def use_key(context: CaseContext, case: KeyCase) -> None:
     request = keyed_request(context, case.operation, simple_body(case.operation), "«key»")
     first = send_first(context, request, case.operation)
     with context.check.lock:
-        context.check.first_results.setdefault(f"key {case.operation}", (request, first))
+        context.check.first_keys.setdefault(case.operation, (request, first))
 
 
 def key_cases(check: CheckContext) -> Iterator[KeyCase]:
@@ -137,9 +145,7 @@ def key_cases(check: CheckContext) -> Iterator[KeyCase]:
 def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
     """Send the first keys again, only once: a cache may keep a key longer if it is used again."""
     with context.check.lock:
-        kept: list[tuple[Request, CallResult]] = [
-            value for name, value in context.check.first_results.items() if name.startswith("key ")
-        ]
+        kept = list(context.check.first_keys.values())
     if not kept:
         raise Inconclusive("no key was sent at the start of the check")
     missing = case.keys - len(_accepted_keys(context))
@@ -160,7 +166,7 @@ def _accepted_keys(context: CaseContext) -> set[str]:
 
 def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> None:
     for request, first in kept:
-        run = context.call("get_run", first.body["id"]) if first.operation in {"update_run", "retry_run"} else None
+        run = context.call("get_run", first.body["id"]) if first.operation in CHANGING_WRITES else None
         again = context.send(request)
         problem = answer_difference(first, again)
         if problem is not None:
@@ -202,7 +208,7 @@ def _repeat_after(context: CaseContext, others: int) -> list[CallResult]:
     return [first, *between, context.send(request)]
 
 
-def repeat_key_soon(context: CaseContext, case: Case) -> None:
+def repeat_key_soon(context: CaseContext, case: KeySoonAgainCase) -> None:
     """Repeat a key after some others: a server that keeps very few is found long before the end of the check."""
     first, *between, again = _repeat_after(context, _SOON)
     if (problem := answer_difference(first, again)) is not None:
@@ -332,7 +338,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys used again after some others",
         ("IDEM-REPLAY",),
         repeat_key_soon,
-        lambda check: [Case()] if check.offers("update_run") else [],
+        lambda check: [KeySoonAgainCase()] if check.offers("update_run") else [],
         priority=3,
     ),
     Scenario(

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.case_order import covering
@@ -22,12 +23,13 @@ from contracts.rules.filters import (
 )
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING
 
 RULES = (
     Rule(
         "LIST-FILTER",
         "api",
+        "major",
         "Filters return exactly the matching runs",
         "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and "
         "deep_search work alone and together. search finds a part of a value in id, input_values, output_data, error "

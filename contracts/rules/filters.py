@@ -150,7 +150,7 @@ def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence
         of_second = {run["id"] for run in isolated.made[1 % len(isolated.made)].runs}.difference(changed)
         gone = next((run for run in isolated.runs if run["id"] in of_second), None)
         if gone is not None:
-            context.call("update_run", gone["id"], body={"status": "cancelled"})
+            context.cancel(gone["id"])
             if context.call("delete_run", gone["id"]).status == 204:
                 isolated.delete(gone)
 

@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
-from contracts.rules.rule import Rule
+from contracts.rules.listing import NEWEST_FIRST
 
 GROUP = "HTTP"
 RULES = (
     Rule(
         "HTTP-METHOD",
         "api",
+        "moderate",
         "An undocumented method is refused",
         "A method that the document does not have for a path (HEAD and OPTIONS aside) is refused with a 4xx, usually "
         "405; where another path matches too, 404 and 422 are accepted.",
@@ -28,6 +30,7 @@ RULES = (
     Rule(
         "HTTP-ERROR-JSON",
         "api",
+        "minor",
         "Every error is JSON with detail",
         "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong "
         "methods. Where the document describes the error, detail is a text or a list of errors.",
@@ -36,6 +39,7 @@ RULES = (
     Rule(
         "HTTP-LIMIT",
         "api",
+        "minor",
         "A 429 says when to retry",
         "A 429 has Retry-After, in seconds or as an HTTP date.",
         GROUP,
@@ -61,14 +65,13 @@ class MethodCase(Case):
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
         context.placeholders["made"] = context.some_runs(1).ids[0]
-        context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
+        context.cancel(context.placeholder("made"))
     elif case.made_by:
         made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
         context.placeholders["made"] = made.body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
-        headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
-        result = context.send(Request(case.method, path, headers, body))
+        result = context.send(request_for((case.method, path), raw=body))
         if case.template:
             judge_undocumented_method(context, case.template, result)
 
@@ -92,21 +95,29 @@ def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None
 
 
 def method_cases(check: CheckContext) -> Iterator[MethodCase]:
-    """Yield each undocumented method of each path, with an unknown id, existing ids and the id of an ended run."""
-    documented = {(method, path) for method, path in operations().values()}
+    """Yield each undocumented method of each path, with an unknown id and existing ids."""
     existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
+    for method, template, parameter in _undocumented_methods():
+        yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
+        for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
+            yield MethodCase(method, template.replace(parameter, one), template)
+
+
+def created_method_cases(check: CheckContext) -> Iterator[MethodCase]:
+    """Yield each undocumented method of each path with the id of an ended run, or of another created resource."""
     makers = {"{run_id}": "update_run", "{pool_id}": "create_pool", "{workflow_id}": "create_workflow"}
+    for method, template, parameter in _undocumented_methods():
+        maker = makers.get(parameter)
+        if maker is not None and check.offers(maker):
+            yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
+
+
+def _undocumented_methods() -> Iterator[tuple[str, str, str]]:
+    """Yield each method, the path that does not have it, and the path's parameter."""
+    documented = {(method, path) for method, path in operations().values()}
     for template in dict.fromkeys(path for _, path in operations().values()):
         parameter = template[template.find("{") : template.find("}") + 1]
-        for method in METHODS:
-            if (method, template) in documented:
-                continue
-            yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
-            maker = makers.get(parameter)
-            if maker is not None and check.may_create and not check.is_live and check.offers(maker):
-                yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
-            for one in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
-                yield MethodCase(method, template.replace(parameter, one), template)
+        yield from ((method, template, parameter) for method in METHODS if (method, template) not in documented)
 
 
 _UNDOCUMENTED_PATHS: Final = (
@@ -130,6 +141,10 @@ class ManyCase(Case):
     kind: str
     at_once: int
     rounds: int
+
+    @property
+    def expected_runs(self) -> int:
+        return self.at_once * self.rounds if self.kind == "creates" else 1
 
 
 _READS: Final = (
@@ -178,7 +193,7 @@ def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
     create = {"workflow_id": context.placeholder("workflow"), "count": 1} if "creates" in kind else {}
     match kind:
         case "lists":
-            return request_for("list_runs", query=[("limit", "1"), ("sort_mode", "created_at_desc")])
+            return request_for("list_runs", query=[("limit", "1"), NEWEST_FIRST])
         case "reads":
             return request_for("get_run", context.placeholder("unknown"))
         case "refused creates":
@@ -255,9 +270,8 @@ def run_odd_ids(context: CaseContext, case: OddIdsCase) -> None:
     method, template = operations()[case.operation]
     before, _, after = template.partition("{")
     body = b"{}" if method in {"POST", "PATCH"} else None
-    headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
     for one in case.ids:
-        context.send(Request(method, f"{before}{one}{after.partition('}')[2]}", headers, body))
+        context.send(request_for((method, f"{before}{one}{after.partition('}')[2]}"), raw=body))
 
 
 def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
@@ -283,6 +297,12 @@ SCENARIOS = (
         last=True,
     ),
     Scenario("undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates=False),
+    Scenario(
+        "undocumented methods of created resources",
+        ("HTTP-METHOD", "HTTP-ERROR-JSON"),
+        run_method,
+        created_method_cases,
+    ),
     Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates=False),
     Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates=False),
     Scenario("unusual ids", _ERRORS, run_odd_ids, odd_ids_cases, creates=False, priority=2),

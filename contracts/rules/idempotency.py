@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.findings import EVERY_FIELD, Rule
 from contracts.data import limits
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
@@ -30,23 +31,25 @@ from contracts.rules.idempotency_cases import (
     two_organisations_cases,
 )
 from contracts.rules.listing import has_filter_value, items_of, their_workflow
-from contracts.rules.rule import Rule
-from contracts.rules.writes import create_changeable_run, created_ids
+from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
 
 GROUP = "Idempotency"
 RULES = (
     Rule(
         "IDEM-REPLAY",
         "api",
+        "critical",
         "A write that is repeated with its key is carried out once",
         "A write that is repeated with its Idempotency-Key gets the first answer and has no further effect: "
         "later, after other requests, and when both arrive at once (one may get 409 with Idempotency-Status: "
         "in_progress, and a repeat then gets the answer). A write with another key is carried out.",
         GROUP,
+        value_fields=(EVERY_FIELD,),
     ),
     Rule(
         "IDEM-CONFLICT",
         "api",
+        "moderate",
         "The same key with another body is refused",
         "The answer is 409 or 422, however small the difference, and nothing is created.",
         GROUP,
@@ -54,6 +57,7 @@ RULES = (
     Rule(
         "IDEM-SCOPE",
         "api",
+        "critical",
         "Each organisation has its own keys",
         "Two organisations may use the same key; each gets its own runs. Needs a second token.",
         GROUP,
@@ -62,7 +66,6 @@ RULES = (
 
 _IN_PROGRESS_WAIT_S: Final = 5.0
 _STATUS_HEADER: Final = "Idempotency-Status"
-_ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 
 # Requests
 
@@ -72,7 +75,7 @@ def keyed_request(
 ) -> Request:
     """Return a write with a key. The run that it changes is created once per case and organisation."""
     ids: tuple[str, ...] = ()
-    if operation in _ON_A_RUN:
+    if operation in WRITES_ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
         if name not in context.placeholders:
             made = create_changeable_run(context, operation)["id"] if token == TOKEN else _their_run(context, operation)
@@ -98,7 +101,7 @@ def _their_run(context: CaseContext, operation: str) -> str:
     if not ids:
         raise Inconclusive("the second organisation cannot make a run")
     if operation == "retry_run":
-        context.call("update_run", ids[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
+        context.cancel(ids[0], token=SECOND_TOKEN)
     return ids[0]
 
 
@@ -165,7 +168,7 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
         cause = "a refused conflict creates runs"
         expected, got = "no run created by a refused request", counted(more, "new run")
         context.require(not more, "IDEM-CONFLICT", cause, expected, got, first, *refused, listed)
-    if case.operation not in _ON_A_RUN or not isinstance(first.body, dict):
+    if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
     sent = [pair for other in case.others for pair in context.fill(other).items()]
@@ -201,7 +204,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
-    elif case.operation in _ON_A_RUN:
+    elif case.operation in WRITES_ON_A_RUN:
         _require_change_kept(context, case.operation, first, again)
 
 
@@ -223,7 +226,7 @@ def _change_between(context: CaseContext, operation: str, first: CallResult) -> 
         context.call_valid("update_run", context.placeholder("run"), body=_CHANGED)
         return
     for run_id in created_ids(first)[:1]:
-        cancelled = context.call("update_run", run_id, body=_CANCELLED)
+        cancelled = context.cancel(run_id)
         if operation == "retry_run" and not cancelled.accepted:
             raise Inconclusive("the run had ended before it could be cancelled")
 
@@ -275,7 +278,7 @@ def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
         result = context.send(request)
         if result.status != 409 or time.monotonic() > end:
             return result
-        time.sleep(0.05)
+        context.wait(0.05)
 
 
 # Other bodies
@@ -360,7 +363,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         raise Inconclusive("the name may be taken for the second organisation too")
     cause, expected = "another organisation's key blocks a write", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
-    if case.operation in _ON_A_RUN and isinstance(first.body, dict):
+    if case.operation in WRITES_ON_A_RUN and isinstance(first.body, dict):
         foreign = context.send(mine.with_header("Authorization", tokens[1]))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"

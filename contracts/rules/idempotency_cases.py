@@ -9,25 +9,26 @@ from typing import Any, Final
 from contracts.data import batches, file, in_turn_by_kind, limits, write_bodies
 from contracts.data.write_bodies import ABSENT
 from contracts.engine import Case, CheckContext
-from contracts.openapi.schemas import body_schema, schema
+from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import CREATES
-from contracts.rules.writes import is_offered, optional_ids, with_made_up_ids
+from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, is_offered, optional_ids, with_made_up_ids
 
 KEY_HEADER: Final = "Idempotency-Key"
 
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write with a key: sent once and then repeated `times` times. `Together` sends it `times` times at once."""
+    """A write with a key."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
     times: int = 1
+    """A `Replay` repeats it so many times after the first; a `Together` sends it so many times at once."""
 
     @property
     def expected_runs(self) -> int:
-        return write_bodies.runs_of(self.body) * self.times
+        return write_bodies.runs_of(self.body)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class TwoKeys(Case):
     body: dict[str, Any]
     keys: tuple[str, str]
 
+    @property
+    def expected_runs(self) -> int:
+        return 2 * write_bodies.runs_of(self.body)
+
 
 @dataclass(frozen=True)
 class TwoOrganisations(Keyed):
@@ -71,11 +76,12 @@ class TwoOrganisations(Keyed):
     is_reversed: bool = False
     together: bool = False
 
+    @property
+    def expected_runs(self) -> int:
+        return write_bodies.runs_of(self.body) + write_bodies.runs_of(self.body if self.other is None else self.other)
 
-_WRITES: Final = (
-    *("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run"),
-    *("create_pool", "create_workflow"),
-)
+
+_WRITES: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
 _WITHOUT_INPUTS: Final = frozenset({"create_pool", "create_workflow"})
 _CHANGE: Final = {"a": 1}
 
@@ -85,7 +91,7 @@ def keyed_writes(check: CheckContext) -> list[str]:
 
 
 def simple_body(operation: str) -> dict[str, Any]:
-    changes = {"input_values": _CHANGE} if operation in {"update_run", "retry_run"} else {}
+    changes = {"input_values": _CHANGE} if operation in CHANGING_WRITES else {}
     return write_bodies.minimal(operation) | changes
 
 
@@ -257,7 +263,7 @@ def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str,
     All of them for a bulk create, and a part of each field's for every other write, in turn.
     """
     bare, ids = write_bodies.minimal(operation), optional_ids(check) | {"workflow_id": check.workflows}
-    names = [name for name in schema(body_schema(operation) or "")["properties"] if name in _PAIRS]
+    names = [name for name in body_properties(operation) if name in _PAIRS]
     names = [name for name in names if name not in ids or ids[name].accepts_made_up]
     for name in names:
         step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 5

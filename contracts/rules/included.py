@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource
 
@@ -17,12 +18,14 @@ RULES = (
     Rule(
         INCLUDE_RULE,
         "api",
+        "major",
         "Included resources are those that were asked for",
         "If a request asks with `include` for resources of its runs, the answer shows each of them once in `included`, "
         "with its type and the values that a read of it shows, and no other resource.",
         READING_AND_CHANGING,
         needs=("get_run",),
         needs_one_of=("get_workflow", "get_machine"),
+        value_fields=("included",),
     ),
 )
 

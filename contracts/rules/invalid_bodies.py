@@ -12,7 +12,7 @@ from typing import Any, Final
 from contracts.data import in_turn, limits, mutations, write_bodies
 from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
 from contracts.engine import CheckContext
-from contracts.openapi.schemas import body_schema, schema
+from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import ParsedRequest
 from contracts.rules.combined_bodies import combined
 from contracts.rules.writes import Body, full_body, read
@@ -87,7 +87,7 @@ class _Row:
 
 def _variants(check: CheckContext, operation: str) -> _Variants:
     bare, full = write_bodies.minimal(operation), full_body(check, operation)
-    properties = schema(body_schema(operation) or "")["properties"]
+    properties = body_properties(operation)
     fields = [name for name in properties if name in full or name in bare]
     lists = [bare | {name: full[name]} for name in fields if isinstance(full.get(name), list)]
     return _Variants(

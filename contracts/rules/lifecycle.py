@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
@@ -13,7 +14,7 @@ from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.watched_runs import WatchedRuns
@@ -22,12 +23,14 @@ RULES = (
     Rule(
         "LIFECYCLE",
         "api",
+        "major",
         "Runs follow the documented transitions",
         "scheduling, running, perhaps running_checks, then success, task_failed or error; or cancelled before that. "
         "A run never goes back, and leaves a final status only by a retry. error and output_data fit the status. "
         "Only one run of a session runs at a time, and no run starts before an earlier one of its session has ended.",
         READING_AND_CHANGING,
         needs=("get_run",),
+        value_fields=("status", "error", "output_data"),
     ),
 )
 
@@ -59,6 +62,12 @@ class LifecycleCase(RunCase):
     """The index of a run that is cancelled at once."""
     change: str = ""
     """The name of what is done with some of the runs, before or after their end."""
+
+    @property
+    def expected_runs(self) -> int:
+        first = self.chain + self.runs_before if self.chain else self.count
+        first = _DELETE_RUN_COUNT if self.change == "delete ended" else first
+        return first + bool(self.ends_first or self.runs_after) + self.runs_after + self.joining
 
 
 def create_watched_runs(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
@@ -147,6 +156,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         run.read()
         not_listed(run, widely=False)
     watched.judge_order()
+    watched.judge_times()
     if not watched.have_ended:
         watched.note_if_stuck(case.change)
         return

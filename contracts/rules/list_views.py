@@ -93,7 +93,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
     written = isolated.made[0]
     stable = [*stable_fields(written.parsed), *case.results]
     for run in isolated.runs if case.results else ():
-        context.call("update_run", run["id"], body={"status": "cancelled"})  # unless it has ended by itself
+        context.cancel(run["id"])  # unless it has ended by itself
         results = context.fill(case.results)
         isolated.change(context.call_valid("update_run", run["id"], body=results, after=[written.result]))
     for query in case.queries:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
+from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
@@ -12,27 +13,30 @@ from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
 from contracts.rules.listing import read_page, total_of
-from contracts.rules.reading import judge_read
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.rules.reading import READING_AND_CHANGING, judge_read
 
 LISTS = ("list_runs",)
 RULES = (
     Rule(
         "LIST-COMPLETE",
         "api",
+        "critical",
         "Every created run is listed, once",
         "The list of runs contains every run that was created and not deleted, exactly once.",
         READING_AND_CHANGING,
         needs=LISTS,
+        value_fields=("id",),
     ),
     Rule(
         "LIST-PAGE",
         "api",
+        "major",
         "All pages together contain every run once",
         "With created_at_desc, pages of any size have no gaps and no repeats, and the newest run comes first. skip and "
         "limit are as asked (0 and 100 by default), only the last page may be short, and total counts all that match.",
         READING_AND_CHANGING,
         needs=LISTS,
+        value_fields=("total", "skip", "limit", "created_at"),
     ),
 )
 
@@ -105,7 +109,7 @@ class WindowsCase(Case):
 def run_windows(context: CaseContext, case: WindowsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
     for run in reversed(isolated.runs[: case.cancelled]):
-        isolated.change(context.call("update_run", run["id"], body={"status": "cancelled"}))
+        isolated.change(context.cancel(run["id"]))
     for skip, limit in case.windows:
         found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
         judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)

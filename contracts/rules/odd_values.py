@@ -11,6 +11,7 @@ from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
+from contracts.rules.listing import NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     OTHER_WRITES,
@@ -38,7 +39,7 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
         runs.extend(new)
         look_at(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
         if case.operation == "retry_run" and result.accepted:
-            context.call("update_run", *ids, body={"status": "cancelled"})  # so that it can be retried again
+            context.cancel(*ids)  # so that it can be retried again
     _change_runs(context, runs[:1])
 
 
@@ -54,7 +55,7 @@ def _send_in_parts(
 
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     """Send every operation that could fail with a 5xx because of the stored values."""
-    newest = [*workflow_filter(context), ("limit", "100"), ("sort_mode", "created_at_desc")]
+    newest = [*workflow_filter(context), ("limit", "100"), NEWEST_FIRST]
     found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
     for run_id in runs:
         for operation, ids, more in (
@@ -247,7 +248,7 @@ def _odd_updates() -> Iterator[dict[str, Any]]:
         yield {"status": status}
     yield from ({name: None} for name in write_bodies.UPDATE_VALUES)
     yield {}
-    yield from ({"started_at": moment} for moment in formats.UNUSUAL_MOMENTS)
+    yield from ({"started_at": moment} for moment in (*formats.UNUSUAL_MOMENTS, *formats.NOT_MOMENTS))
     yield from ({"ended_at": number} for number in (0, -1, 1e18, 10**30, 1.5))
     yield {"output_attachment_ids": ["", "x", "«uuid:1»"]}
     moments = {"ended_at": "2024-01-01T00:00:00Z", "started_at": "2025-01-01T00:00:00Z"}
@@ -272,13 +273,13 @@ _MOMENTS: Final = ("created_at_from", "created_at_to")
 _QUERY_NUMBERS: Final = ("-1", "0", "1", "1.5", "1e3", "1001", "9" * 20, "9" * 400)
 _VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_PAGE, _QUERY_NUMBERS),
-    **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS[:8]),
+    **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS),
 }
 """Per parameter of a type other than text: unusual values of that type."""
 _ODD_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
     *(*_QUERY_NUMBERS, "x", "x" * 3000, "%", "[]"),
-    *formats.UNUSUAL_MOMENTS[:8],
+    *formats.UNUSUAL_MOMENTS,
     formats.UNUSUAL_IDS[0],
 )
 _QUERIES: Final = {

@@ -4,27 +4,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_COUNT, MAX_LIMIT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest
+from contracts.oracle.run import STABLE
 from contracts.rules.listing import items_of
-from contracts.rules.rule import READING_AND_CHANGING, Rule
 
+READING_AND_CHANGING: Final = "Reading and changing"
+"""The group of the rules about single runs and lists of them."""
 RULES = (
     Rule(
         "READ-BACK",
         "api",
+        "major",
         "A created run can be read, and reads the same",
         "GET of a created run answers 200 with the run. Every field that does not change by itself stays the same, "
         "also in a list, and also for the last run of a large create. The same holds for a created pool or workflow.",
         READING_AND_CHANGING,
         needs=("get_run",),
+        value_fields=(*STABLE, "machine_id", "pool_ids", "input_values"),
     ),
     Rule(
         "READ-UNKNOWN",
         "api",
+        "moderate",
         "An unknown id is answered 404",
         "Every operation answers 404 for an unknown id and a 4xx for a malformed one, both as JSON.",
         READING_AND_CHANGING,

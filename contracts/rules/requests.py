@@ -1,5 +1,6 @@
 """Which requests are accepted and which are refused: invalid bodies, malformed ones, and invalid parameters."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,19 +8,21 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from contracts.core.findings import Rule
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, counted, value_in_words
+from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
+from contracts.oracle.run import STABLE
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import has_filter_value, list_filtered_by
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
 from contracts.rules.reading import read_back
-from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     WRITES_OF_RUNS,
@@ -38,6 +41,7 @@ RULES = (
     Rule(
         "REQ-COUNT",
         "doc",
+        "moderate",
         "count is an integer from 1 to 1000",
         "1 and 1000 are accepted. Everything else is refused: 0, negative numbers, 1001, fractions, huge numbers, "
         'other text, null, and no count at all. A server may read "5" or 5.0 as 5, and must then make five runs.',
@@ -46,6 +50,7 @@ RULES = (
     Rule(
         "REQ-WORKFLOW",
         "doc",
+        "moderate",
         "workflow_id is required and a UUID",
         "A create without workflow_id, or with one that is not a UUID, is refused, whatever else is in the request.",
         GROUP,
@@ -53,6 +58,7 @@ RULES = (
     Rule(
         "REQ-TYPES",
         "doc",
+        "moderate",
         "Wrong types are refused",
         "A value of the wrong type is refused in every field of every write, also inside lists and objects, and also "
         "in an item that is not the first.",
@@ -61,6 +67,7 @@ RULES = (
     Rule(
         "REQ-NULL",
         "doc",
+        "moderate",
         "null, empty and absent are all accepted",
         "Null for an optional field that may be null, an empty list or object in place of a list or object, and "
         "leaving the field out, are all accepted, in every combination.",
@@ -69,6 +76,7 @@ RULES = (
     Rule(
         "REQ-FILES",
         "api",
+        "moderate",
         "A file input needs filename and content, and nothing else",
         "A file without filename or without content is refused, also if it is the last of several files. target_path "
         "and cleanup_imports_after_run have defaults.",
@@ -77,6 +85,7 @@ RULES = (
     Rule(
         "REQ-ACCEPT",
         "doc",
+        "moderate",
         "Every valid request is accepted",
         "Unusual text (other scripts, NUL, emoji, decomposed, up to 100,000 characters), nesting up to 64, thousands "
         "of keys, any finite double, integers of up to 300 digits: all of it is accepted wherever it is valid.",
@@ -85,6 +94,7 @@ RULES = (
     Rule(
         "REQ-BODY",
         "api",
+        "moderate",
         "A body that is not a JSON object is refused",
         "An empty body, a body that is not JSON or not an object, and bytes that are not UTF-8 get a 4xx, as JSON.",
         GROUP,
@@ -92,6 +102,7 @@ RULES = (
     Rule(
         "REQ-ERROR",
         "api",
+        "minor",
         "A 422 says where the request is wrong",
         "A 422 for an invalid request has the shape of HTTPValidationError, and a loc that names the wrong field, "
         "with the index of the item if the field is in a list.",
@@ -100,6 +111,7 @@ RULES = (
     Rule(
         "REQ-ATOMIC",
         "api",
+        "critical",
         "A refused request does nothing",
         "After a refusal there is no new run, and a run that the request would have changed is as before.",
         GROUP,
@@ -108,6 +120,7 @@ RULES = (
     Rule(
         "NO-5XX",
         "api",
+        "major",
         "No request gets a 5xx",
         "No request gets a 5xx, whatever it contains, and no request leaves the server in a state in which a later one "
         "gets a 5xx.",
@@ -140,7 +153,7 @@ def _check_nothing_changed(
         there = left.status != 404
         context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])
-    for name in (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
+    for name in ("input_values", *STABLE, *_CHANGES_BY_ITSELF):
         same = (run.get(name) or None) == (after.body.get(name) or None)
         if operation == "update_run" and name in _CHANGES_BY_ITSELF:
             # The run has not ended, so the field may change by itself, but hardly to a value that a request sent.
@@ -150,19 +163,13 @@ def _check_nothing_changed(
         context.require(same, "REQ-ATOMIC", cause, expected, got, *before, after)
 
 
-_STABLE_FIELDS: Final = (
-    *("input_values", "session_id", "input_attachment_ids", "sensitive_input_aliases", "session_alias"),
-    *("release_session_after", "workflow_id", "created_at"),
-)
-_CHANGES_BY_ITSELF: Final = (
-    *("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at"),
-)
+_CHANGES_BY_ITSELF: Final = ("status", *RESULTS)
 
 
 def _sent(result: CallResult, name: str) -> Any:
     try:
         body = result.exchange.request.json()
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return body.get(name) if isinstance(body, dict) else None
 
@@ -199,6 +206,13 @@ class AmbiguousCase(Case):
     operation: str
     body: dict[str, Any]
     parts_alone: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def expected_runs(self) -> int:
+        """A server may read "5" and 5.0 as 5."""
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+            return write_bodies.runs_of({"count": int(float(self.body["count"]))})
+        return max(map(write_bodies.runs_of, (self.body, *self.parts_alone)))
 
 
 def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.core.statuses import TERMINAL
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.oracle.known_run import RESULTS
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids
@@ -17,12 +19,17 @@ RULES = (
     Rule(
         "RETRY-RULES",
         "api",
+        "major",
         "A retry starts an ended run again, in place",
         "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, "
         "run_message_history and output attachments are cleared, the status is scheduling again, the values of the "
         "request replace the old ones, and all other values stay.",
         READING_AND_CHANGING,
         needs=("retry_run", "get_run"),
+        value_fields=(
+            *("id", "status", *RESULTS, "input_values", "machine_id", "pool_ids", "session_id"),
+            *("sensitive_input_aliases", "input_attachment_ids"),
+        ),
     ),
 )
 
@@ -48,6 +55,10 @@ class EarlyRetryCase(Case):
     index: int = 0
     body: dict[str, Any] = field(default_factory=dict)
     is_retried: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return _SIBLINGS
 
 
 def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:

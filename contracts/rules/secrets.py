@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contracts.core.exchange import Request
+from contracts.core.findings import Rule
 from contracts.core.statuses import TERMINAL
 from contracts.data import limits, mutations, write_bodies
 from contracts.data.case_order import in_turn, in_turn_by_kind, objects
@@ -22,7 +23,6 @@ from contracts.oracle import counted
 from contracts.oracle.create import alias_difference
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
-from contracts.rules.rule import Rule
 from contracts.rules.writes import Body, Writes, created_ids, full_body, ids_for, in_batches, send_all, workflow_filter
 
 GROUP = "Secrets"
@@ -30,6 +30,7 @@ RULES = (
     Rule(
         "SECRET-LEAK",
         "api",
+        "critical",
         "No answer shows a sensitive value",
         "No answer contains a value of sensitive_input_values (or a chain's sensitive_inputs), at any depth: not the "
         "answer to a create, a read or a list, nor an error, whose `input` repeats what was sent. No search finds a "
@@ -264,6 +265,11 @@ class FailingCase(Case):
     failure: str
     body: Any
 
+    @property
+    def expected_runs(self) -> int:
+        times = {"unknown ids": 4, "conflict": 4, "a run at work": 2, "an update": 2}
+        return times.get(self.failure, 1) * write_bodies.runs_of(self.body)
+
 
 def run_failing(context: CaseContext, case: FailingCase) -> None:
     ids = ids_for(context, case.operation)
@@ -350,9 +356,13 @@ class EndedRunsCase(Case):
     one: bool = False  # not a count: shrinking would reduce it
     cancelled: bool = False
 
+    @property
+    def expected_runs(self) -> int:
+        return 1 if self.one else _RUNS
+
 
 def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
-    written = context.create("bulk_create_runs", case.body | {"count": 1 if case.one else _RUNS})
+    written = context.create("bulk_create_runs", case.body | {"count": case.expected_runs})
     ended: dict[str, Any] = {}
     unread = 0
     for _ in range(_POLLS):
@@ -367,7 +377,7 @@ def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
             if run.get("status") in TERMINAL:
                 ended[run_id] = run
             elif case.cancelled and run.get("status") == "running":
-                context.call("update_run", run_id, body={"status": "cancelled"})
+                context.cancel(run_id)
         if len(ended) == len(written.ids):
             break
         context.wait(_POLL_INTERVAL_S)

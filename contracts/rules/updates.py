@@ -4,21 +4,25 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
+from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CheckContext, Scenario
-from contracts.rules.rule import READING_AND_CHANGING, Rule
+from contracts.oracle.known_run import CHANGEABLE
+from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
 
 RULES = (
     Rule(
         "UPDATE-PARTIAL",
         "api",
+        "major",
         "An update changes the fields that it names and nothing else",
         "The fields of the request have their new values, in the answer and when read. Other fields and other runs, "
         "also those of the same create, are as before. Setting status to anything but cancelled is not judged.",
         READING_AND_CHANGING,
         needs=("update_run", "get_run"),
+        value_fields=(*CHANGEABLE, "status"),
     ),
 )
 

@@ -1,11 +1,14 @@
 """Reads runs until they have ended: judges each status by the last one, and the runs of a session together."""
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from contracts.core.statuses import TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
 from contracts.oracle.run_list import activity_faults
 from contracts.rules.listing import items_of
@@ -30,6 +33,10 @@ class WatchedRuns:
         self._unread = 0
         self._last_change = time.monotonic()
         self._last: CallResult | None = None
+        self._starts_late: dict[str, bool] = {}
+        """Whether a run had no `started_at` in all answers that showed it waiting."""
+        for run in self.runs:
+            self._note_start(run.known.view)
         self._query = self._list_query() if context.check.offers("list_runs") else None
 
     def _list_query(self) -> list[tuple[str, str]] | None:
@@ -78,6 +85,7 @@ class WatchedRuns:
         for run in self.runs:
             if run.id in views:
                 self._unread = 0
+                self._note_start(views[run.id])
                 run.compare(views[run.id], result)
         if self.in_session and len(self.runs) > 1 and len(views) > 1:
             after = [run.known.status if run.id in views else None for run in self.runs]
@@ -89,6 +97,28 @@ class WatchedRuns:
             if not self.in_session and any(run.known.has_ended for run in self.runs):
                 self.context.check.last_end = self._last_change
         self._last = result
+
+    def _note_start(self, view: Mapping[str, Any]) -> None:
+        if view.get("status") == "scheduling" and "started_at" in view:
+            run_id = str(view["id"])
+            self._starts_late[run_id] = self._starts_late.get(run_id, True) and view["started_at"] is None
+
+    def judge_times(self) -> None:
+        """Judge by their times that the runs of a session ran one after the other, even if no read met two at work.
+
+        Only runs that nothing has changed count, and that got their `started_at` when they no longer waited.
+        """
+        unchanged = [run for run in self.runs if run.known.rule == "READ-BACK" and self._starts_late.get(run.id)]
+        timed = [(times, run) for run in unchanged if (times := run_times(run.known.view)) is not None]
+        if not self.in_session or len(timed) < 2:
+            return
+        self.context.count("LIFECYCLE")
+        timed.sort(key=lambda one: one[0])
+        for (times, earlier), (later_times, later) in itertools.pairwise(timed):
+            wrong = overlap_violation(times, later_times)
+            if wrong is not None:
+                reads = [run.last_read for run in (earlier, later) if run.last_read is not None]
+                self.context.report_violation(wrong, self.runs[0].shown[0], *reads, is_proof=True)
 
     def judge_order(self) -> None:
         """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""
@@ -107,6 +137,24 @@ class WatchedRuns:
             f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {_STUCK_S:.0f} s, while"
             " other runs ended. No rule says how long a run takes: see whether such a session goes on."
         )
+
+
+def run_times(view: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+    """Return when a run started and ended, if both are known."""
+    started, ended = moment_of(view.get("started_at")), moment_of(view.get("ended_at"))
+    return None if started is None or ended is None else (started, ended)
+
+
+def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime, datetime]) -> Violation | None:
+    """Judge the times of two runs of a session: the later one must not start in the first half of the earlier one. Near
+    its end it may seem to, since the clocks of two machines differ.
+    """
+    started, ended = earlier
+    if later[0] >= started + (ended - started) / 2:
+        return None
+    cause, expected = "runs of a session overlap by their times", "one run of a session after the other"
+    got = f"a run that started at {later[0].isoformat()}, before an earlier run ended at {ended.isoformat()}"
+    return Violation("LIFECYCLE", cause, expected, got, family=_NOT_ONE_AFTER_THE_OTHER)
 
 
 def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:

@@ -117,7 +117,7 @@ class _Serving:
         try:
             wait(first, return_when=FIRST_COMPLETED)
         except BaseException:  # Ctrl-C
-            self._server.should_exit = True
+            self._server.stop()
             raise
         if not self._ready.done():
             self.stop()
@@ -126,7 +126,7 @@ class _Serving:
 
     def stop(self) -> None:
         """Stop the server. Raises the error that has ended it before or while stopping, if any."""
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join()
         self._ended.result()
 

@@ -13,6 +13,7 @@ from tests.bench.measures import MOCK, bulk, serving
 from tests.bench.results import Row, Table, page, picture
 
 
+@pytest.mark.matrix
 def test_it_runs_and_prints_each_table() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", "--quick"], capture_output=True, text=True, timeout=300, check=True

@@ -14,8 +14,12 @@ from contracts.cli.outcome import judge
 from contracts.core.findings import CheckResult, Finding
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.results import OutOfTime
+from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
+from contracts.guard import Guard
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
@@ -64,16 +68,46 @@ def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
     }
 
     assert steps["unknown ids"] == "10 cases, creates none"
-    assert steps["idempotency keys repeated"] == "1 case, creates runs: 2 at most"
+    assert steps["idempotency keys repeated"] == "1 case, creates runs: 1 at most"
     # Requests that should be refused, one by one: those a broken server could make runs of.
     assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["invalid requests"])
 
 
 def test_a_plan_without_writes_has_no_step_that_creates() -> None:
-    steps = plan(Target("https://api.example.com", "token"))
+    loopback = Target("http://127.0.0.1:9", "token", allow_writes=False)
+    for target in (Target("https://api.example.com", "token"), loopback):
+        steps = plan(target)
 
-    assert not any("creates runs" in str(step) for step in steps)
-    assert "at most no run" in str(steps[-1])
+        assert not any("creates runs" in str(step) for step in steps)
+        assert "at most no run" in str(steps[-1])
+
+
+LIVE = {"profile": "live", "budget": Budget.of("live"), "allow_writes": True, "clean_up": True}
+
+
+@pytest.mark.parametrize(
+    ("target", "after"),
+    [
+        (Target("http://127.0.0.1:9", "token"), "count what is left, 10 s at most"),
+        # 14 requests to clean up at all and 4 for each of 25 runs, at 5 a second, after the 30 s without a rate.
+        (Target("https://api.example.com", "t", **LIVE), "clean up, 52.8 s at most"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_plan_says_how_long_the_check_goes_on_after_its_time(target: Target, after: str) -> None:
+    assert f"within 120 s; the guard sends nothing beyond that, except to {after}" in str(plan(target)[-1])
+
+
+def test_a_plan_creates_runs_on_a_loopback_address() -> None:
+    assert "at most 100000 runs" in str(plan(Target("http://127.0.0.1:9", "token"))[-1])
+
+
+def test_a_check_without_writes_creates_nothing_on_a_loopback_address() -> None:
+    with serving() as url, guarded(url, allow_writes=False, max_time_s=30) as guard:
+        result = contracts.check.check(guard.target, guard)
+
+        assert not result.findings
+        assert result.spent.runs_created == 0
+        assert {exchange.request.method for exchange in guard.exchanges} <= {"GET", "HEAD", "OPTIONS"}
 
 
 def test_a_plan_names_in_all_only_rules_that_can_be_judged() -> None:
@@ -115,25 +149,26 @@ def test_a_healthy_server_keeps_the_rule(rule: str) -> None:
 
 
 QUICK = """
-lower_case_basic_passes
-include_forgets_tenant cancel_forgets_tenant errors_of_others_written retry_tells_of_others_runs ended_runs_cached
-total_by_time_of_everybody delete_drops_files_of_others
-limit_without_retry_after burst_of_writes_without_retry_after
-deleted_read_with_include aliases_change_at_every_read read_reverses_attachments
-limit_one_gives_two total_counts_deleted until_is_exclusive
-last_step_has_no_session told_session_is_another equal_steps_make_one_run long_chain_reversed
-third_is_handled_again repeat_is_200 chain_keys_ignored repeat_after_delete_creates
-conflict_makes_runs true_and_one_are_one_body chain_conflict_overlooked
-keys_of_others_refused delete_keys_of_others_refused
-refused_retry_drops_files search_finds_secrets shared_key_shows_secret history_holds_secrets
+lower_case_basic_passes include_forgets_tenant limit_without_retry_after read_reverses_attachments total_counts_deleted
+until_is_exclusive last_step_has_no_session third_is_handled_again chain_conflict_overlooked keys_of_others_refused
+refused_retry_drops_files history_holds_secrets
 """
-"""Planted defects that are found within a second. `make matrix` takes more of them."""
+"""One planted defect for each of some rules, found with less than a second of processor time."""
+MORE = """
+errors_of_others_written retry_tells_of_others_runs ended_runs_cached total_by_time_of_everybody
+delete_drops_files_of_others burst_of_writes_without_retry_after deleted_read_with_include aliases_change_at_every_read
+limit_one_gives_two equal_steps_make_one_run long_chain_reversed repeat_after_delete_creates conflict_makes_runs
+true_and_one_are_one_body delete_keys_of_others_refused search_finds_secrets shared_key_shows_secret
+"""
+"""Defects that are not among those that matrix/test_defects.py takes."""
 
 
-@pytest.mark.parametrize("defect", QUICK.split())
+@pytest.mark.parametrize(
+    "defect", [*QUICK.split(), *(pytest.param(defect, marks=pytest.mark.matrix) for defect in MORE.split())]
+)
 def test_a_defect_is_found_under_its_rule(defect: str) -> None:
     rule = DEFECTS[defect].rule
-    with serving(defect) as url, guarded(url, max_time_s=30) as guard:
+    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
         finding = first_finding(guard, {rule})
 
     assert finding is not None
@@ -151,6 +186,7 @@ def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refu
     assert result.rules[0].status == "passed"
 
 
+@pytest.mark.matrix
 def test_a_count_that_wraps_is_found_where_the_budget_bears_it() -> None:
     with (
         serving("count_wraps_at_32_bits") as url,
@@ -173,6 +209,43 @@ def test_a_fuzz_reports_each_finding_at_once() -> None:
 
     assert [finding.rule for finding in told] == [finding.rule for finding in result.findings]
     assert "AUTH-SCHEME" in {finding.rule for finding in told}
+
+
+def test_unreported_runs_are_judged_at_the_end_of_a_check_and_of_a_fuzz(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[Search] = []
+    monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
+    monkeypatch.setattr(Search, "run_generated", lambda *args, **more: None)
+    monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: False)
+    rules = {"AUTH-SCHEME"}
+
+    with serving() as url, guarded(url, max_time_s=60) as guard:
+        contracts.check.check(guard.target, guard, rules=rules)
+        assert len(judged) == 1
+        fuzz(guard.target, guard, for_s=60, rules=rules)
+    assert len(judged) == 2
+
+
+def test_a_fuzz_whose_time_is_over_judges_unreported_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def over(*args: object, **more: object) -> None:
+        raise OutOfTime
+
+    judged: list[Search] = []
+    monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
+    monkeypatch.setattr(contracts.check, "Scheduler", over)
+
+    with serving() as url, guarded(url, max_time_s=60) as guard:
+        fuzz(guard.target, guard, for_s=60, rules={"AUTH-SCHEME"})
+    assert len(judged) == 1
+
+
+def test_a_rule_that_was_judged_once_says_so_in_the_singular() -> None:
+    target = Target("http://127.0.0.1:9", "token")
+    context = CheckContext(target, Guard(target), deadline=0.0)
+    context.count("BULK-ECHO")
+
+    assert contracts.check._status(context, Search(context), "BULK-ECHO", (), []).why == "judged 1 time"
+    context.count("BULK-ECHO")
+    assert contracts.check._status(context, Search(context), "BULK-ECHO", (), []).why == "judged 2 times"
 
 
 def test_a_check_ends_when_there_are_enough_findings() -> None:

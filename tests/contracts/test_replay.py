@@ -14,7 +14,7 @@ from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED, RecordedCase
 from contracts.explore.steps import Create, ListRuns, SequenceCase
 from contracts.guard import Guard
-from contracts.replay import replay
+from contracts.replay import _attempts, replay
 from contracts.report import FORMATS, Report
 from contracts.report.json_reader import read_report
 from contracts.report.masking import Mask
@@ -141,6 +141,28 @@ def test_a_finding_that_cannot_be_judged_is_not_called_gone(healthy):
     """The case asks for a list only, which says nothing about BULK-ECHO."""
     case = json.dumps({"$type": "contracts.engine.request_case.RequestCase", "method": "GET", "path": "/v1/runs"})
     assert refusal(healthy, finding_by("alone", case)) == "nothing that was sent could be judged by BULK-ECHO"
+
+
+def test_a_saved_finding_says_why_a_request_got_no_answer(tmp_path):
+    lost = Exchange(Request("GET", "/v1/runs"), Answer(0, (), b"", lost="the connection was closed"))
+    assert saved(finding_by(SINGLE_REQUEST.name, exchanges=(lost,)), tmp_path).exchanges == (lost,)
+
+
+def test_requests_are_not_sent_again_after_an_answer_that_the_report_has_only_in_part(healthy, tmp_path):
+    """Its ids cannot be replaced by new ones in the later requests."""
+    read = Exchange(Request("GET", "/v1/runs", AUTHORIZED), Answer(200, (), b'{"items": "%s"}' % (b"x" * 300_000)))
+    short = dataclasses.replace(read, answer=Answer(200, (), b"{}"))
+    found = finding_by(SINGLE_REQUEST.name, dedup_key="a key")
+    for exchanges, is_sent in ((read, short), False), ((short, read), True):
+        finding = saved(dataclasses.replace(found, exchanges=exchanges), tmp_path)
+        assert [bool(exchange.answer.left_out) for exchange in finding.exchanges] == [not is_sent, is_sent]
+        alone = dataclasses.replace(finding, reproductions=())
+        refused = refusal(healthy, alone)
+        assert ("leaves out a part of an answer" in refused) is not is_sent
+        cases = dataclasses.replace(
+            finding, reproductions=finding_by(SINGLE_REQUEST.name, case_to_json(BULK)).reproductions
+        )
+        assert [attempt[0][0].name for attempt in _attempts(cases)] == ["alone", *["the same requests"] * is_sent]
 
 
 def test_nothing_is_created_on_a_deployment_without_leave(healthy, monkeypatch):

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,12 +21,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from tests.hostile.guest_servers import HOSTS, create_host
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.client import W
 from tests.standin.models import Status
+from tests.standin.serving import QuickServer
 from tests.standin.store import Organisation, Run
 
 TOKENS = Settings().tokens
@@ -104,14 +102,8 @@ def hosting(*defects: str, busy: bool = False) -> Iterator[Host]:
                     host.add_theirs(host.organisations[0], ended=False)
             await app(scope, receive, send)
 
-        server = uvicorn.Server(uvicorn.Config(noting, log_level="critical", access_log=False, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
+        with QuickServer(noting).running(listener):
             yield host
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.documents import read_yaml
 from tests.processes import PATIENCE_S, serving
 
 CORPUS = Path(__file__).parent / "corpus"
-EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((CORPUS / "expected.yaml").read_text(encoding="utf-8"))
+EXPECTED: dict[str, dict[str, Any]] = read_yaml(CORPUS / "expected.yaml")
 
 
 @pytest.fixture(scope="module")

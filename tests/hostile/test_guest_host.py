@@ -125,6 +125,7 @@ def test_a_sound_server_that_others_use_meanwhile_is_checked_and_their_runs_stay
     assert seen.created > 15
 
 
+@pytest.mark.matrix
 def test_a_sound_server_passes_and_costs_few_requests_more_than_there_are_creates(tmp_path: Path):
     with hosting() as host:
         seen = visit(tmp_path, host)

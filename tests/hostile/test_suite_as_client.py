@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ TOKEN = Settings().tokens[0]
 MAX_MEMORY = 2 * 1024**3
 """Of addresses: past it the program fails hard."""
 PATIENCE_S = 120
-AT_ONCE = 4
 
 NOTHING_CAN_BE_CHECKED = {
     "gzip_bomb": ("60s", "when unpacked"),
@@ -35,8 +33,8 @@ NOTHING_CAN_BE_CHECKED = {
     "retry_after_a_year": ("60s", r"429 and asks to wait \(Retry-After: 31536000\)"),
     "unavailable_for_a_year": ("20s", r"the target asked to wait for 31536000 s \(Retry-After\)"),
     "redirect_elsewhere": ("60s", r"no create succeeds \(307"),
-    "slow_head": ("10s", "the head of the answer was not whole in time"),
-    "slow_handshake": ("10s", "the TLS handshake was not done"),
+    "slow_head": ("3s", "the head of the answer was not whole in time"),
+    "slow_handshake": ("3s", "the TLS handshake was not done"),
     "hostile_text": ("60s", r"malformed header: 'X-\\x1b: no'"),
 }
 """Name, --max-time, and what the line says."""
@@ -96,25 +94,10 @@ def assert_decent(name: str, ended: Ended) -> None:
     assert not any(b"elsewhere" in request.split(b"\r\n")[0] for request in ended.requests), name
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """All of them, some at a time, since most of it is starting and waiting."""
-    folder = tmp_path_factory.mktemp("ended")
-    partly = ("--max-time", "60", "--rule", "READ-BACK", "--max-runs", "60")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        ends = {
-            name: pool.submit(checked, name, folder / name, "--max-time", max_time)
-            for name, (max_time, _) in NOTHING_CAN_BE_CHECKED.items()
-        }
-        ends |= {
-            name: pool.submit(checked, name, folder / name, *partly, where=A_RUN) for name in SOME_READS_ARE_HOSTILE
-        }
-        return {name: end.result() for name, end in ends.items()}
-
-
 @pytest.mark.parametrize("name", NOTHING_CAN_BE_CHECKED)
-def test_a_server_that_cannot_be_checked_is_told_in_one_line(ended: dict[str, Ended], name: str) -> None:
-    end, words = ended[name], NOTHING_CAN_BE_CHECKED[name][1]
+def test_a_server_that_cannot_be_checked_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    max_time, words = NOTHING_CAN_BE_CHECKED[name]
+    end = checked(name, tmp_path / "ended", "--max-time", max_time)
     assert_decent(name, end)
     assert (end.status, end.out) == (2, "")
     assert end.err.startswith("Error: ")
@@ -123,11 +106,15 @@ def test_a_server_that_cannot_be_checked_is_told_in_one_line(ended: dict[str, En
     assert end.report["verdict"] == "could_not_check"
 
 
+@pytest.mark.parametrize(
+    "stops", [("--max-findings", "1"), pytest.param((), marks=pytest.mark.matrix)], ids=["at the first", "whole"]
+)
 @pytest.mark.parametrize(("name", "words"), SOME_READS_ARE_HOSTILE.items())
 def test_a_hostile_answer_in_the_middle_is_a_finding_that_says_what_was_seen(
-    ended: dict[str, Ended], name: str, words: str
+    name: str, words: str, stops: tuple[str, ...], tmp_path: Path
 ) -> None:
-    end = ended[name]
+    partly = ("--max-time", "60", "--rule", "READ-BACK", "--max-runs", "60")
+    end = checked(name, tmp_path / "ended", *partly, *stops, where=A_RUN)
     assert_decent(name, end)
     assert (end.status, end.err) == (1, "")
     got = [finding["got"] for finding in end.report["findings"]]

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from mockserver.cli import main
 from tests import processes
+from tests.mockserver.refusals import assert_refused, refused
 from tests.processes import PATIENCE_S
 
 SECRET = "test-a-token-that-nobody-may-see"
@@ -27,17 +28,6 @@ def serving(*flags: str, **environment: str) -> AbstractContextManager[tuple[sub
         command=("mockserver", "serve"),
         environment={"MOCKSERVER_PORT": "0", "PYTHONUNBUFFERED": "1", **environment},
     )
-
-
-def refused(*flags: str, **environment: str) -> str:
-    """What a server that cannot start says: one line on standard error, and exit code 2."""
-    with processes.started(*flags, environment=environment) as process:
-        out, err = (said.decode() for said in process.communicate(timeout=PATIENCE_S))
-    assert process.returncode == 2, (out, err)
-    assert out == ""
-    assert err.count("\n") == 1, err
-    assert err.startswith("mockserver: ")
-    return err
 
 
 def ended(process: subprocess.Popen[bytes], how: signal.Signals) -> str:
@@ -69,9 +59,11 @@ def test_an_ipv6_address_is_printed_as_a_url():
 def test_a_port_in_use_is_told_in_one_line_with_the_way_out():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = refused("--port", str(port))
-    assert f"127.0.0.1:{port}" in said
-    assert "is in use; --port 0 takes a free one" in said
+        with processes.started("--port", str(port)) as process:
+            out, err = (said.decode() for said in process.communicate(timeout=PATIENCE_S))
+    assert_refused(process.returncode, out, err)
+    assert f"127.0.0.1:{port}" in err
+    assert "is in use; --port 0 takes a free one" in err
 
 
 def test_a_host_that_cannot_be_listened_on_is_told_in_one_line():

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from mockserver import Settings, create_app
-from mockserver.log import Log, LogHandler, NoAccessLog
+from mockserver.log import Log, LogHandler
 
 
 @contextmanager
@@ -117,10 +117,6 @@ def test_where_nothing_can_be_written_lines_are_counted(fd: str | None):
     assert log.dropped == 1
     if descriptor is not None:
         os.close(descriptor)
-
-
-def test_no_log_takes_what_a_log_takes():
-    NoAccessLog().add("GET", "/", 200)
 
 
 class _Lines:

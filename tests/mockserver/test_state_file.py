@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.mockserver.inprocess import SUCCEEDS
-from tests.processes import PATIENCE_S, serving, started
+from tests.mockserver.refusals import refused
+from tests.processes import PATIENCE_S, serving
 
 
 def _call(url: str, method: str = "GET", body: Any = None) -> Any:
@@ -80,23 +81,13 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line_and_left_alone(tmp_path,
     state = tmp_path / "state.json"
     state.write_text(content, encoding="utf-8")
 
-    with started("--port", "0", "--state", str(state)) as process:
-        _, error = process.communicate(timeout=PATIENCE_S)
-
-    assert process.returncode == 2
-    [line] = error.decode().splitlines()
-    assert line.startswith("mockserver: ")
-    assert f"state.json: {told}" in line
+    assert f"state.json: {told}" in refused("--state", str(state))
     assert state.read_text(encoding="utf-8") == content
 
 
 @pytest.mark.parametrize("name", ["none/state.json", "a" * 250])
 def test_a_place_where_nothing_can_be_written_is_told_at_the_start(tmp_path, name):
-    with started("--port", "0", "--state", str(tmp_path / name)) as process:
-        _, error = process.communicate(timeout=PATIENCE_S)
-
-    assert process.returncode == 2
-    assert b"the state cannot be written there at the end: " in error
+    assert "the state cannot be written there at the end: " in refused("--state", str(tmp_path / name))
 
 
 def test_a_state_that_cannot_be_written_at_the_end_is_told_and_the_exit_code_says_so(tmp_path):

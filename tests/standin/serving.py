@@ -4,12 +4,48 @@ import asyncio
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.server import create_standin
+
+
+class QuickServer(uvicorn.Server):
+    """A server in a thread that stops at once: uvicorn's own takes 0.2 s, and the tests stop hundreds of them."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._stopping = asyncio.Event()
+
+    @contextmanager
+    def running(self, listener: socket.socket) -> Iterator[None]:
+        thread = threading.Thread(target=self.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._loop.result(timeout=10).call_soon_threadsafe(self._stopping.set)
+            thread.join(timeout=10)
+
+    async def main_loop(self) -> None:
+        self._loop.set_result(asyncio.get_running_loop())
+        while not self._stopping.is_set():
+            await self.on_tick(0)  # renews the Date header
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # for the connections to be closed
 
 
 @contextmanager
@@ -36,12 +72,5 @@ def serving(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        config = uvicorn.Config(noting, log_level="critical", access_log=False, lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
+        with QuickServer(noting).running(listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)

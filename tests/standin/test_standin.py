@@ -4,14 +4,13 @@ import ast
 import json
 from collections import Counter
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
+from tests.documents import api_document
 from tests.standin.client import UNKNOWN, Client, M, P, S, W
 from tests.standin.defects import DEFECTS
 from tests.standin.defects.age_and_number import LastKeysKept
@@ -20,7 +19,7 @@ from tests.standin.variations import VARIATIONS
 
 OF_A_SUBJECT = (".concurrency", ".values", ".age_and_number")
 FILES = [{"filename": "ä.txt", "content": "aGFsbG8="}, {"filename": "b", "content": "AP8="}]
-DOCUMENT = yaml.safe_load((files("openapi") / "cyberdesk.yaml").read_text(encoding="utf-8"))
+DOCUMENT = api_document()
 
 
 def standin(defect: str | None = None, *variations: str, **more: Any) -> Client:

@@ -8,24 +8,17 @@ from types import ModuleType
 import pytest
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.findings import CheckResult, Finding, Rule, RuleResult, Spent
 
 
-@dataclass(frozen=True)
-class FakeRule:
-    id: str
-    source: str = "doc"
-    title: str = "a title"
-    explanation: str = "First this.\n\nThen that."
-    group: str = "requests"
-    severity: str = "moderate"
-    value_fields: tuple[str, ...] = ()
+def fake_rule(rule, source="doc", title="a title", *, severity="moderate", group="requests"):
+    return Rule(rule, source, severity, title, "First this.\n\nThen that.", group)
 
 
 RULES = {
-    "REQ-COUNT": FakeRule("REQ-COUNT", title="count is an integer from 1 to 1000"),
-    "BULK-ECHO": FakeRule("BULK-ECHO", title="a run shows what was sent", severity="major"),
-    "AUTH-TENANT": FakeRule(
+    "REQ-COUNT": fake_rule("REQ-COUNT", title="count is an integer from 1 to 1000"),
+    "BULK-ECHO": fake_rule("BULK-ECHO", title="a run shows what was sent", severity="major"),
+    "AUTH-TENANT": fake_rule(
         "AUTH-TENANT", source="api", title="one organisation sees nothing of another", severity="critical"
     ),
 }

@@ -280,7 +280,7 @@ def test_a_loopback_address_is_checked_in_full(check, engine):
     check()
     (target,) = engine.targets
     assert (target.profile, target.budget, target.clean_up) == ("full", Budget(100_000, None, None), False)
-    assert target.allow_writes
+    assert target.may_write
     assert engine.rules == [None]
     assert engine.cleaned_up == 0
 
@@ -290,8 +290,16 @@ def test_any_other_address_is_checked_live_without_writes_and_cleaned_up(check, 
     (target,) = engine.targets
     assert target.url == "https://api.example.com"
     assert (target.profile, target.budget, target.clean_up) == ("live", Budget(25, 500, 5.0), True)
-    assert not target.allow_writes
+    assert not target.may_write
     assert engine.cleaned_up == 1
+
+
+@pytest.mark.parametrize(("flag", "may_write"), [("--no-writes", False), ("--allow-writes", True)])
+@pytest.mark.parametrize("profile", ["full", "live"])
+def test_the_flag_decides_on_a_loopback_address_too(check, engine, flag, may_write, profile):
+    check(flag, "--profile", profile)
+    (target,) = engine.targets
+    assert target.may_write is may_write
 
 
 def test_every_flag_reaches_the_engine(check, engine, tmp_path):
@@ -401,6 +409,22 @@ def test_findings_before_ctrl_c_are_reported_and_decide_the_exit_code(check, eng
         "BULK-ECHO": "skipped",
         "AUTH-TENANT": "skipped",
     }
+
+
+def test_a_finding_that_was_seen_again_before_ctrl_c_is_reported_once(check, engine, tmp_path):
+    engine.found_before = (
+        fakes.finding(cause="a", stable=False, intermittent=True, got="first"),
+        fakes.finding(cause="a", got="repeats"),
+        fakes.finding(cause="a", stable=False, intermittent=True, got="later"),
+        fakes.finding(cause="b", stable=False, got="first"),
+        fakes.finding(cause="b", stable=False, intermittent=True, got="proved"),
+        fakes.finding(cause="b", stable=False, got="later"),
+    )
+    engine.answer = KeyboardInterrupt()
+    assert check("--report", f"json={tmp_path / 'out.json'}")[0] == 1
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert {(finding["cause"], finding["got"]) for finding in report["findings"]} == {("a", "repeats"), ("b", "proved")}
+    assert report["unstable"] == []
 
 
 def test_an_intermittent_finding_fails_the_check_unless_it_is_allowed(check, engine, tmp_path):

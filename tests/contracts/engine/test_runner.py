@@ -22,15 +22,17 @@ from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
+from contracts.engine.found_violations import MAX_CAUSES, MAX_UNSTABLE_IN_ALL
 from contracts.engine.parallel import Part
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
+from contracts.engine.runner import Search, run_alone
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle.request import read_request
 from contracts.oracle.violation import Violation
+from contracts.rules import idempotency
 from contracts.rules.lifecycle import LifecycleCase, run_lifecycle
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
 from contracts.rules.secrets import EndedRunsCase, run_ended
@@ -460,7 +462,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
         result: CallResult = context.send(request)
         context.judge_write(read_request("create_run", request.body), result)
 
-    search.try_case(scenario(run), {"a": 1})
+    search.run([Part(scenario(run), iter([{"a": 1}]))])
 
     assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
 
@@ -585,11 +587,11 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
 
     waiting = scenario(run, waits=True)
     check.deadline = 0.0
-    search.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
+    search.waiting.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
 
     search.collect_waiting(until=time.monotonic() + 60)
 
-    assert list(search.still_waiting) == [waiting]
+    assert list(search.waiting.scenarios) == [waiting]
     assert search.tried["a scenario"] == 1
     search.end()
 
@@ -609,11 +611,11 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
 
     waiting = scenario(run, waits=True)
     check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
-    search.begin([(waiting, {})])
-    while not search._waiting_case_failed():
+    search.waiting.begin([(waiting, {})])
+    while not search.waiting.have_failed:
         time.sleep(0.01)
     search.collect_waiting()
-    assert list(search.still_waiting) == [waiting]
+    assert list(search.waiting.scenarios) == [waiting]
 
     may_end.set()
     search.collect_waiting(until=time.monotonic() + 60)
@@ -689,3 +691,21 @@ def test_runs_that_cannot_be_read_are_not_waited_for(run: Callable[[CaseContext,
 
     with pytest.raises(Inconclusive, match="the runs cannot be read"):
         run(CaseContext(check), case)
+
+
+def test_a_wait_until_the_time_is_over_ends_the_case() -> None:
+    check = world_of(breaks_from(1000))
+    check.deadline = time.monotonic() - 1
+
+    with pytest.raises(OutOfTime):
+        CaseContext(check).wait(60)
+
+
+def test_a_repeat_in_progress_is_awaited_so_that_the_end_of_the_check_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(CaseContext, "wait", lambda context, seconds: waits.append(seconds))
+    statuses = iter([409, 409, 201])
+    context = CaseContext(world_of(lambda request: (next(statuses), {"detail": "x"})))
+
+    assert idempotency._send_until_settled(context, Request("POST", "/v1/nothing")).status == 201
+    assert len(waits) == 2

@@ -58,10 +58,14 @@ class OneCaseEach:
         self.settled_until = 0.0
         self._out_of_time_at = out_of_time_at
 
+    @property
+    def waiting(self) -> OneCaseEach:
+        return self
+
+    scenarios: tuple[Scenario[Any], ...] = ()
+
     def begin(self, cases: Iterator[tuple[Scenario[Any], Count]]) -> None:
         self.begun += [(scenario.name, case.count) for scenario, case in cases]
-
-    still_waiting: tuple[Scenario[Any], ...] = ()
 
     def collect_waiting(self, *, until: float = 0.0) -> None:
         self.settled_until = max(until, self.settled_until)

@@ -167,6 +167,16 @@ def test_nothing_is_written_elsewhere_without_permission(open_guard: OpenGuard, 
     assert guard.spent.requests == 0
 
 
+@pytest.mark.parametrize("profile", ["full", "live"])
+def test_no_writes_holds_on_a_loopback_address_too(open_guard: OpenGuard, server: StandIn, profile: str) -> None:
+    guard = open_guard(profile=profile, allow_writes=False)
+    guard.send(get("/v1/runs"))
+    for request in (bulk(), get("/v1/runs/not-a-uuid", method="DELETE")):
+        with pytest.raises(NotAllowed, match="--allow-writes"):
+            guard.send(request)
+    assert [each.method for each in server.received] == ["GET"]
+
+
 def test_on_a_live_target_only_sessions_of_the_check_are_joined(live_guard: Guard, server: StandIn) -> None:
     theirs = str(uuid.uuid4())
     with pytest.raises(NotOwned, match="session"):
@@ -263,7 +273,7 @@ def test_ids_of_older_runs_in_the_answer_to_a_create_are_not_taken_for_the_check
     told = {"created_runs": [server.runs[each] for each in (old, naive, undated, marked)]}
     server.meddle = lambda received: Reply(201, told) if received.method == "POST" else None
     live_guard.send(bulk(4))
-    assert set(live_guard.owned) == {undated, marked}
+    assert set(live_guard._ownership.runs) == {undated, marked}
     assert ids_of(live_guard.possibly_left) == {old, naive}
     with pytest.raises(NotOwned):
         live_guard.send(get(f"/v1/runs/{old}", method="DELETE"))
@@ -275,7 +285,7 @@ def test_a_target_whose_clock_is_wrong_has_its_runs_judged_by_that_clock(live_gu
     new = server.add_run(created_at=there.isoformat())
     server.meddle = lambda _: Reply(201, server.runs[new], dated)
     live_guard.send(post("/v1/runs", {}))
-    assert set(live_guard.owned) == {new}
+    assert set(live_guard._ownership.runs) == {new}
 
 
 def test_on_the_users_own_server_reported_runs_are_trusted(guard: Guard, server: StandIn) -> None:
@@ -312,7 +322,7 @@ def test_ids_are_taken_from_where_creates_tell_them_and_from_nowhere_else(guard:
     ):
         server.meddle = lambda _, reply=reply: reply
         guard.send(post("/v1/runs", {}))
-    assert list(guard.owned) == [ours]
+    assert list(guard._ownership.runs) == [ours]
 
 
 def test_run_ids_are_owned_in_any_form_and_odd_values_among_them_are_passed_over(guard: Guard, server: StandIn) -> None:
@@ -320,4 +330,4 @@ def test_run_ids_are_owned_in_any_form_and_odd_values_among_them_are_passed_over
     told = {"run_ids": [ours.upper(), None, "", True, [7]], "created_runs": [None, {"id": {}}], "id": ours}
     server.meddle = lambda _: Reply(201, json.dumps(told).encode())
     guard.send(post("/v1/runs/chain", {"steps": [{}]}))
-    assert list(guard.owned) == [ours]
+    assert list(guard._ownership.runs) == [ours]

@@ -375,6 +375,12 @@ def test_journals_of_loopback_servers_long_gone_do_not_pile_up(
     assert (kept["full"].exists(), kept["live"].exists()) == (False, True)
 
 
+def test_a_journal_that_another_check_removes_meanwhile_is_no_problem(open_guard: OpenGuard, journal_dir: Path) -> None:
+    journal_dir.mkdir(parents=True, exist_ok=True)
+    (journal_dir / "gone.jsonl").symlink_to("nowhere")  # listed, and not there
+    assert open_guard().spent.requests == 0
+
+
 def test_the_journals_directory_is_the_same_from_any_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: StandIn
 ) -> None:

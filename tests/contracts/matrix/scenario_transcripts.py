@@ -59,7 +59,9 @@ def transcript(scenario: Scenario) -> list[str]:
         sent = len(guard.exchanges)
         try:
             for case in islice(cases, 0, None, max(1, len(cases) // CASES)):
-                search.try_case(scenario, case)
+                violated = search._outcome(scenario, case)
+                if violated is not None:
+                    search.investigate(scenario, case, violated)
         except OutOfTime:
             pass
         finally:

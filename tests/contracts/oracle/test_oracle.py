@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.core.exchange import Answer, Request
-from contracts.oracle.answer import is_retry_after, universal_violations
+from contracts.oracle.answer import universal_violations
 from contracts.oracle.create import Seen, alias_difference, judge_create
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
@@ -26,7 +26,7 @@ from contracts.oracle.run import (
     gains_inputs,
     input_difference,
     stable_fields,
-    status_schema_error,
+    status_contradiction,
     step_violation,
 )
 from contracts.oracle.violation import Violation, excerpt
@@ -401,10 +401,9 @@ class TestAnswersToAnything:
 
     @pytest.mark.parametrize("waits", ["1", " 30 ", "Wed, 21 Oct 2026 07:28:00 GMT"])
     def test_a_429_with_retry_after_breaks_no_rule(self, waits: str) -> None:
-        assert is_retry_after(waits)
         assert not self.rules(answer({"detail": "x"}, 429, (*JSON, ("Retry-After", waits))))
 
-    @pytest.mark.parametrize("waits", [None, "", "soon", "1.5", "-1"])
+    @pytest.mark.parametrize("waits", [None, "", "soon", "1.5", "-1", "²"])
     def test_a_429_that_does_not_say_when_breaks_a_rule(self, waits: str | None) -> None:
         headers = JSON if waits is None else (*JSON, ("Retry-After", waits))
 
@@ -414,6 +413,14 @@ class TestAnswersToAnything:
 class TestCreates:
     def test_a_right_answer_breaks_nothing(self) -> None:
         assert not broken_by(reading_of(count=2), bulk([run_of(1), run_of(2)]))
+
+    @pytest.mark.parametrize("zone", ["GMT", "-0000", "", "+9999", "+99999999999999999999"])
+    def test_a_create_is_judged_whatever_the_zone_of_the_date(self, zone: str) -> None:
+        late = run_of(created_at="2026-01-02T04:04:05Z")
+        for date, broken in (("04:04:05", zone.startswith("+")), ("09:04:05", True)):
+            told = bulk([late])
+            told = answer(told.body, headers=(*JSON, ("Date", f"Fri, 02 Jan 2026 {date} {zone}")))
+            assert bool(broken_by(reading_of(), told)) is broken
 
     @pytest.mark.parametrize(
         ("asked", "runs", "more", "broken"),
@@ -656,7 +663,7 @@ class TestLives:
         ],
     )
     def test_error_and_output_fit_the_status(self, fields: dict[str, Any], fits: bool) -> None:
-        assert (status_schema_error(run_of(**fields)) is None) == fits
+        assert (status_contradiction(run_of(**fields)) is None) == fits
 
 
 class TestWords:

@@ -227,3 +227,10 @@ def test_a_run_is_on_two_pages_if_another_one_has_entered_the_list_meanwhile(que
     faults = list_faults(pages, query, [ON_MACHINE, run(2)], are_all=True)
 
     assert ("a run on two pages" in [fault.violation.cause for fault in faults]) is is_judged
+
+
+def test_a_parameter_that_is_not_known_is_not_taken_for_one_that_matches_every_run() -> None:
+    neutral = [("fields", "id"), ("include", "machine"), ("sort_mode", "activity"), ("deep_search", "true")]
+    assert matches(run(), neutral) is True
+    with pytest.raises(ValueError, match="usage_above"):
+        matches(run(), [*neutral, ("usage_above", "3")])

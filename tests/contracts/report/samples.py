@@ -7,10 +7,10 @@ from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
 from contracts.report import Report
 from contracts.report.masking import Mask
-from tests.contracts.cli.fakes import FakeRule
+from tests.contracts.cli.fakes import fake_rule
 
 RULES = {
-    rule: FakeRule(rule, source, title, group="Requests" if rule.startswith("REQ-") else "Answers")
+    rule: fake_rule(rule, source, title, group="Requests" if rule.startswith("REQ-") else "Answers")
     for rule, source, title in (
         ("REQ-COUNT", "doc", "count is an integer from 1 to 1000"),
         ("BULK-ECHO", "doc", "a run shows what was sent"),

@@ -81,3 +81,8 @@ def test_the_measured_coverage_names_existing_operations_and_rules():
     assert {rule for parts in recorded.values() for rules in parts.values() for rule in rules} <= set(REGISTRY)
     for operation, parts in recorded.items():
         assert {part for part in parts if not part.startswith("status ")} <= set(parts_of(operation))
+
+
+def test_it_claims_no_more_than_it_counts():
+    [line, *_] = [click.unstyle(line) for line in render_coverage([], has_counts=False)]
+    assert line == "Every status, parameter and field of the document is checked."

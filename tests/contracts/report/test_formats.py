@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-import yaml
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding, RuleResult, Spent
@@ -16,6 +15,7 @@ from contracts.report import FORMATS
 from contracts.report.operation_line import place_of
 from contracts.report.text import render_text
 from tests.contracts.report import samples
+from tests.documents import api_document
 
 SCHEMA = json.loads(files("contracts.report").joinpath("report.schema.json").read_text())
 
@@ -202,7 +202,7 @@ def test_a_request_is_placed_at_its_operation(method, path, operation):
 
 
 def test_every_operation_has_a_line_of_its_own():
-    document = yaml.safe_load(files("openapi").joinpath("cyberdesk.yaml").read_text())
+    document = api_document()
     operations = [
         (method, path, operation["operationId"])
         for path, item in document["paths"].items()

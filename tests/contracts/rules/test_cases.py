@@ -23,8 +23,16 @@ from contracts.engine.scenario import Scenario
 from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
 from contracts.rules import SCENARIOS, live
+from contracts.rules.attachments import AttachmentsCase
+from contracts.rules.deletes import DeleteCase
+from contracts.rules.http import ManyCase
+from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKeys, TwoOrganisations
+from contracts.rules.lifecycle import LifecycleCase
+from contracts.rules.requests import AmbiguousCase
+from contracts.rules.retries import EarlyRetryCase
+from contracts.rules.secrets import EndedRunsCase, FailingCase
 from contracts.rules.value_echo import ValuesCase, run_values
-from contracts.rules.writes import WRITES_OF_RUNS, created_ids
+from contracts.rules.writes import WRITES_OF_RUNS, Body, Write, created_ids
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
@@ -134,13 +142,65 @@ def sample(cases: list[Case]) -> list[Case]:
     return [*light[::step][:SAMPLE], light[-1]] if light else []
 
 
+def run_as_planned(scenario: Scenario, case: Case, healthy: CheckContext) -> None:
+    """Run the case: it creates no more runs than `check.plan` says."""
+    before = healthy.guard.spent.runs_created
+    with contextlib.suppress(Inconclusive, Refused):
+        scenario.run(CaseContext(healthy), case)
+    planned = sum(max(1, part.expected_runs) for part in case.parts) if scenario.creates else 0
+    assert healthy.guard.spent.runs_created - before <= planned, case
+
+
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.waits], ids=named)
 def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: CheckContext) -> None:
     judged = healthy.judged.total()
 
     for case in sample(list(scenario.cases(healthy))):
-        with contextlib.suppress(Inconclusive, Refused):
-            scenario.run(CaseContext(healthy), case)
+        run_as_planned(scenario, case, healthy)
 
     if scenario.generated is None and scenario.name not in DEPEND_ON_WHAT_WAS_DONE:
         assert healthy.judged.total() > judged
+
+
+@pytest.mark.parametrize("name", live.LIVE_CASES)
+def test_a_live_check_creates_no_more_runs_than_planned(name: str, healthy: CheckContext) -> None:
+    (scenario,) = (one for one in SCENARIOS if one.name == name)
+    for case in live.LIVE_CASES[name](healthy):
+        run_as_planned(scenario, case, healthy)
+
+
+@pytest.mark.parametrize(
+    ("case", "runs"),
+    [
+        (AmbiguousCase("bulk_create_runs", {"count": "5"}), 5),
+        (AmbiguousCase("bulk_create_runs", {"count": 1000.0}), 1000),
+        (Write("bulk_create_runs", Body(text='{"count": 7}')), 7),
+        (Write("bulk_create_runs", Body(text="{")), 1),
+        (Write("bulk_create_runs", Body({"count": 1001})), 1),
+        (AmbiguousCase("bulk_create_runs", {"count": 1e300}), 1),
+        (Write("bulk_create_runs", Body({"count": 2}, parts=(Body({"count": 2}), Body({"count": 3})))), 5),
+        (FailingCase("bulk_create_runs", "unknown ids", {"count": 1}), 4),
+        (DeleteCase(is_first_of_session=True), 3),
+        (EarlyRetryCase(), 12),
+        (EndedRunsCase({}), 12),
+        (EndedRunsCase({}, one=True), 1),
+        (AttachmentsCase([], "create_run_chain"), 3),
+        (ManyCase("creates", 20, 3), 60),
+        (LifecycleCase(chain=3, runs_before=2), 5),
+        (LifecycleCase(ends_first="delete", runs_after=3), 5),
+        (LifecycleCase(count=2, joining=2), 4),
+        (LifecycleCase(change="delete ended"), 8),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_case_says_how_many_runs_a_correct_server_creates(case: Case, runs: int) -> None:
+    assert case.expected_runs == runs
+
+
+def test_a_repeated_write_is_expected_to_create_its_runs_once() -> None:
+    body = {"count": 50}
+    assert Replay("bulk_create_runs", body, times=12).expected_runs == 50
+    assert Together("bulk_create_runs", body, times=2).expected_runs == 50
+    assert TwoKeys("bulk_create_runs", body, ("a", "b")).expected_runs == 100
+    assert TwoOrganisations("bulk_create_runs", body, other={"count": 7}).expected_runs == 57
+    assert Conflict("bulk_create_runs", body, others=({"count": 70},)).expected_runs == 50

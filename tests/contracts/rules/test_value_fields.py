@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from contracts.core.exchange import Answer
+from contracts.core.findings import EVERY_FIELD
 from contracts.openapi.fields import fields_of_answer
 from contracts.oracle.create import Seen, judge_create
 from contracts.oracle.request import read_body
 from contracts.rules import REGISTRY
-from contracts.rules.rule import EVERY_FIELD, VALUE_FIELDS
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 WORKFLOW, MACHINE, POOL, OTHER = (f"{digit}0000000-0000-4000-8000-000000000001" for digit in range(1, 5))
@@ -72,31 +72,30 @@ def test_the_answer_that_is_changed_is_right():
 
 
 @pytest.mark.parametrize("field", CHANGED)
-def test_a_changed_field_of_a_bulk_create_breaks_the_rule_that_judges_it_by_the_table(field):
+def test_a_changed_field_of_a_bulk_create_breaks_the_rule_that_judges_it(field):
     # A value that a newer field has by default says nothing about the request of a bulk create.
     body = BODY | ({"machine_id": MACHINE} if field == "machine_id" else {})
-    judging = {rule for rule, fields in VALUE_FIELDS.items() if rule.startswith("BULK-") and field in fields}
+    judging = {rule.id for rule in REGISTRY.values() if rule.id.startswith("BULK-") and field in rule.value_fields}
     assert rules_that_notice(body, {field: CHANGED[field]}) == judging
 
 
 @pytest.mark.parametrize("field", CHANGED)
-def test_a_changed_field_of_a_single_create_breaks_the_rule_that_judges_it_by_the_table(field):
+def test_a_changed_field_of_a_single_create_breaks_the_rule_that_judges_it(field):
     body = BODY | {"release_session_after": True} | ({"machine_id": MACHINE} if field == "machine_id" else {})
-    is_judged = field in VALUE_FIELDS["CREATE-ANSWER"]
+    is_judged = field in REGISTRY["CREATE-ANSWER"].value_fields
     assert bool(rules_that_notice(body, {field: CHANGED[field]}, single=True)) is is_judged
 
 
 def test_an_id_that_is_there_twice_is_noticed():
-    assert "id" in VALUE_FIELDS["BULK-IDS"]
+    assert "id" in REGISTRY["BULK-IDS"].value_fields
     assert rules_that_notice(BODY, {"id": POOL}) == {"BULK-IDS"}
 
 
-def test_the_table_names_rules_and_fields_that_there_are():
-    assert set(VALUE_FIELDS) <= set(REGISTRY)
+def test_the_rules_name_fields_that_there_are():
     documented = {
         part.rpartition(".")[2].removeprefix("answer ")
         for operation in ("bulk_create_runs", "get_run", "list_runs", "create_run_chain", "get_run_attachment")
         for part in fields_of_answer(operation)
     } | {"url", "expires_in", "usage_metadata"}  # the answers with the first two, and newer servers, have these
-    named = {field for fields in VALUE_FIELDS.values() for field in fields} - {EVERY_FIELD}
+    named = {field for rule in REGISTRY.values() for field in rule.value_fields} - {EVERY_FIELD}
     assert named - documented == set()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from contracts.rules.watched_runs import order_violation
+from contracts.rules.watched_runs import order_violation, overlap_violation
 
 WAITS, RUNS, ENDED = "scheduling", "running", "success"
 
@@ -31,3 +33,21 @@ def test_what_a_fault_shows_first_depends_on_the_moment_of_the_read_and_is_one_f
     assert together is not None
     assert overtakes.cause != together.cause
     assert overtakes.dedup_key == together.dedup_key
+
+
+@pytest.mark.parametrize(
+    ("start_s", "is_wrong"),
+    [(0, True), (4.9, True), (5, False), (9.9, False), (10, False), (60, False)],
+)
+def test_a_run_of_a_session_does_not_start_in_the_first_half_of_an_earlier_one(start_s: float, is_wrong: bool) -> None:
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+    earlier = (start, start + timedelta(seconds=10))
+    later = (start + timedelta(seconds=start_s), start + timedelta(seconds=70))
+
+    assert (overlap_violation(earlier, later) is not None) is is_wrong
+
+
+def test_a_run_that_took_no_time_overlaps_with_none() -> None:
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+
+    assert overlap_violation((start, start), (start, start + timedelta(seconds=1))) is None

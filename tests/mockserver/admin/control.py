@@ -11,14 +11,13 @@ import re
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import httpx
 import jsonschema
-import yaml
 
 from mockserver import Settings, create_app
+from tests.documents import control_document
 from tests.mockserver import inprocess
 from tests.mockserver.inprocess import Mock
 
@@ -102,11 +101,6 @@ def _started(settings: tuple[tuple[str, Any], ...], new_store: Callable[[], str]
     return ControlledMock(freezes=False, **dict(settings))
 
 
-@lru_cache
-def document() -> dict[str, Any]:
-    return yaml.safe_load((files("mockserver.admin") / "openapi.yaml").read_text(encoding="utf-8"))
-
-
 def assert_documented(method: str, path: str, answer: httpx.Response) -> None:
     """The status is one that the document has for the operation, and the body fits its schema."""
     operation = _operation(method, path)
@@ -131,21 +125,21 @@ def validate(value: Any, schema: dict[str, Any]) -> None:
 
 @lru_cache
 def _validator(schema: str) -> jsonschema.Draft202012Validator:
-    whole = {**json.loads(schema), "components": document()["components"]}
+    whole = {**json.loads(schema), "components": control_document()["components"]}
     return jsonschema.Draft202012Validator(whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
 
 @lru_cache
 def _operation(method: str, path: str) -> dict[str, Any] | None:
     method = "get" if method == "HEAD" else method.lower()
-    for template, item in sorted(document()["paths"].items(), key=lambda each: "{" in each[0]):
+    for template, item in sorted(control_document()["paths"].items(), key=lambda each: "{" in each[0]):
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method in item:
             return item[method]
     return None
 
 
 def _resolved(value: dict[str, Any]) -> dict[str, Any]:
-    found: Any = document() if "$ref" in value else value
+    found: Any = control_document() if "$ref" in value else value
     for name in value.get("$ref", "#").split("/")[1:]:
         found = found[name]
     return found

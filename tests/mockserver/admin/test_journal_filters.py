@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.mockserver.admin.control import ControlledMock, controlled_mock, document
+from tests.documents import control_document
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS, unknown_id
 
 
@@ -87,7 +88,7 @@ def test_a_query_parameter_that_is_not_known_is_refused(path, words):
     ("method", "path"),
     [
         (method.upper(), re.sub(r"\{\w+\}", "x", path.removeprefix("/__admin")))
-        for path, item in document()["paths"].items()
+        for path, item in control_document()["paths"].items()
         for method in item
         if method != "parameters"
     ],

@@ -288,8 +288,16 @@ TestInSmallNodes.settings = settings(
 )
 TestIndex = Index.TestCase
 TestIndex.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+class MoreOfIndex(Index):
+    """The same with more examples, which take some seconds."""
+
+
+TestMoreOfIndex = pytest.mark.matrix(MoreOfIndex.TestCase)
+TestMoreOfIndex.settings = settings(TestIndex.settings, max_examples=30)
 
 
 def test_a_change_of_a_session_is_seen_in_the_lists_of_its_other_runs():

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import httpx
 import jsonschema
 import pytest
-import yaml
 
 from mockserver.faults.schema_breaks import HOWS
+from tests.documents import api_document
 from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESKS, SUCCEEDS, TAKES_TWENTY_MINUTES
 
-_DOCUMENT = yaml.safe_load((files("openapi") / "cyberdesk.yaml").read_text(encoding="utf-8"))
+_DOCUMENT = api_document()
 
 
 def _operations() -> dict[str, dict[str, Any]]:

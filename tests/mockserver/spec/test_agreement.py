@@ -130,7 +130,7 @@ def test_every_header_value_reads_as_with_fastapi(operations, reference, key, bo
     ],
 )
 def test_every_generated_body_reads_as_with_fastapi(operations, reference, operation_id, bodies):
-    @settings(max_examples=150)
+    @settings(max_examples=50)
     @given(bodies)
     def law(body):
         assert_same(operations, reference, operation_id, body=json.dumps(body).encode())
@@ -138,13 +138,13 @@ def test_every_generated_body_reads_as_with_fastapi(operations, reference, opera
     law()
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(requests.bulk_bodies, st.integers(0, 10_000), st.integers(0, 255))
 def test_every_damaged_body_reads_as_with_fastapi(operations, reference, body, at, byte):
     assert_same(operations, reference, "bulk_create_runs", body=requests.damaged(json.dumps(body).encode(), at, byte))
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(["limit", "skip", "fields", "status", "search"]), st.text(max_size=4))))
 def test_every_generated_query_reads_as_with_fastapi(operations, reference, pairs):
     from urllib.parse import urlencode

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-import yaml
 
 from mockserver import ControlError, CyberdeskMock
 from mockserver.testing.runs import Outcome, RunStatus
+from tests.documents import control_document
 from tests.mockserver.testing.conftest import SUCCEEDS
 
 NEVER_ENDS = "10000000-0000-4000-8000-000000000004"
@@ -21,8 +20,7 @@ NINE = datetime(2025, 3, 4, 9, tzinfo=UTC)
 
 
 def schema(name: str) -> dict[str, Any]:
-    document = yaml.safe_load((files("mockserver.admin") / "openapi.yaml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = document["components"]["schemas"][name]["properties"]
+    found: dict[str, Any] = control_document()["components"]["schemas"][name]["properties"]
     return found
 
 
@@ -46,8 +44,7 @@ def test_requests_take_every_filter_of_the_control_api():
 
 
 def test_the_statuses_in_the_types_are_those_of_the_control_api():
-    document = yaml.safe_load((files("mockserver.admin") / "openapi.yaml").read_text(encoding="utf-8"))
-    schemas = document["components"]["schemas"]
+    schemas = control_document()["components"]["schemas"]
 
     assert list(RunStatus.__args__) == schemas["RunStatus"]["enum"]
     assert list(Outcome.__args__) == schemas["Outcome"]["enum"]

@@ -1,0 +1,75 @@
+"""The findings of a check so far, and the violations of which cases can find out nothing more."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any, Final
+
+from contracts.core.findings import Finding
+from contracts.engine.check_context import CheckContext
+from contracts.engine.explain import finding_of
+from contracts.engine.results import RuleViolated
+from contracts.engine.scenario import Scenario
+from contracts.oracle import Violation
+
+MAX_CAUSES: Final = 3
+"""Findings under one rule in one check; more of them add no information."""
+MAX_UNSTABLE: Final = 2
+MAX_UNSTABLE_IN_ALL: Final = 8
+"""After this many unstable findings of one cause in a scenario, that scenario ignores the cause; after this many in the
+whole check, all scenarios do. Until then another scenario may have a case that shows the cause each time.
+"""
+
+
+class FoundViolations:
+    """`on_finding` returns True to end the check."""
+
+    def __init__(self, check: CheckContext, on_finding: Callable[[Finding], bool | None]) -> None:
+        self.findings: list[Finding] = []
+        self.unstable: list[Finding] = []
+        self._check = check
+        self._on_finding = on_finding
+        self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        """How many unstable findings each scenario has, by rule and cause."""
+
+    def is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
+        """Return whether cases of this scenario can find out nothing more about it."""
+        known = self._check.known_violations
+        return (violated.rule, violated.cause) in known or self.is_ignored(scenario, violated.violation)
+
+    def is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
+        """Return whether this scenario has shown the violation several times, but never by a case that repeats it."""
+        unstable = self._unstable.get((violation.rule, violation.cause))
+        return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
+
+    def has_enough_of(self, rule: str) -> bool:
+        return sum(known == rule for known, _ in self._check.known_violations) >= MAX_CAUSES
+
+    def note_repeat(self, scenario: Scenario[Any], *violated: RuleViolated, stable: bool) -> None:
+        """Note whether a violation repeated. `violated` are what showed first, and what the repeats showed."""
+        causes = [(each.rule, each.cause) for each in violated]
+        self._unstable[causes[0]][scenario.name] += not stable
+        if stable or self._unstable[causes[0]].total() >= MAX_UNSTABLE_IN_ALL:
+            self._check.known_violations.update(causes)
+
+    def keep(self, finding: Finding) -> None:
+        """Keep one finding of each rule and cause; prefer one that repeats alone."""
+        others = [one for one in self.findings if (one.rule, one.cause) != (finding.rule, finding.cause)]
+        if finding.stable or len(others) == len(self.findings):
+            self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
+            self.findings = others if finding.stable else self.findings
+            (self.findings if finding.fails else self.unstable).append(finding)
+        if self._on_finding(finding):
+            self._check.has_enough_findings = True
+            self._check.over.set()
+
+    def keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = "") -> None:
+        """Keep a finding without repeating it, with the reason."""
+        self._check.known_violations.add((violated.rule, violated.cause))
+        intermittent = not stable and violated.is_proof
+        finding = finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent)
+        self.keep(dataclasses.replace(finding, not_sent_again=why or self.why_not_repeated))
+
+    @property
+    def why_not_repeated(self) -> str:
+        return "the check had enough findings" if self._check.has_enough_findings else "the time was over"

@@ -1,0 +1,61 @@
+"""The cases of scenarios that mostly wait for time to pass: all of them run at once, each in its own thread."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from contracts.engine.results import OutOfTime, RuleViolated
+from contracts.engine.scenario import Scenario, ScenarioCase
+
+
+class WaitingCase(NamedTuple):
+    """`is_repeat`: it runs again, since a known violation may have hidden others."""
+
+    scenario: Scenario[Any]
+    case: Any
+    outcome: Future[RuleViolated | None]
+    is_repeat: bool
+
+
+class WaitingCases:
+    def __init__(self, run: Callable[[Scenario[Any], Any], RuleViolated | None]) -> None:
+        self._run = run
+        self._waiting: list[WaitingCase] = []
+        self._pool: ThreadPoolExecutor | None = None
+
+    def begin(self, cases: Iterable[ScenarioCase]) -> None:
+        """Start all these cases."""
+        waiting = list(cases)
+        self._pool = ThreadPoolExecutor(max(1, len(waiting)))
+        for scenario, case in waiting:
+            self.start(scenario, case)
+
+    def start(self, scenario: Scenario[Any], case: Any, *, is_repeat: bool = False) -> None:
+        """Start a case after `begin`."""
+        assert self._pool is not None
+        self._waiting.append(WaitingCase(scenario, case, self._pool.submit(self._run, scenario, case), is_repeat))
+
+    def take_ended(self, until: float) -> Iterator[WaitingCase]:
+        """Yield the cases that have ended, or end before `until` (monotonic). A case that ran out of time has not."""
+        futures.wait([one.outcome for one in self._waiting], timeout=max(0.0, until - time.monotonic()))
+        for waiting in list(self._waiting):
+            if waiting.outcome.done() and not isinstance(waiting.outcome.exception(), OutOfTime):
+                self._waiting.remove(waiting)
+                yield waiting
+
+    @property
+    def have_failed(self) -> bool:
+        """Whether a case has failed, so that `take_ended` yields something to investigate."""
+        ended = [one.outcome for one in self._waiting if one.outcome.done()]
+        return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
+
+    @property
+    def scenarios(self) -> Collection[Scenario[Any]]:
+        """The scenarios with cases that have not ended."""
+        return dict.fromkeys(one.scenario for one in self._waiting)
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
