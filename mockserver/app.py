@@ -9,7 +9,7 @@ from hashlib import blake2b
 from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.admin import PREFIX as ADMIN
-from mockserver.admin import Admin, Server
+from mockserver.admin import Admin, Dependencies
 from mockserver.admin.seeds import seeds_of_world
 from mockserver.api_document import APIDocument, api_document
 from mockserver.behaviour import (
@@ -26,6 +26,7 @@ from mockserver.behaviour import (
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
+from mockserver.bodies import Bodies
 from mockserver.browsers import Browsers, is_from_browser
 from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
@@ -33,7 +34,7 @@ from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import HTTPError, StartError
 from mockserver.events import Events
-from mockserver.faults import FaultReader, read_faults
+from mockserver.faults import FaultParser, read_faults
 from mockserver.faults.fault import Faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
@@ -42,8 +43,7 @@ from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
 from mockserver.reference import Reference
-from mockserver.reply import error_reply
-from mockserver.response import send_reply
+from mockserver.response import send_error, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.settings import Settings
@@ -51,7 +51,7 @@ from mockserver.shared_journal import SharedJournal
 from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
 from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Coercion, Masker, Operation, compile_operations
-from mockserver.state import States, agreed_by, made_by
+from mockserver.state import States, origin_of_state, settings_shared_by_servers
 from mockserver.store import MemoryStore, SpaceStore, Store
 from mockserver.suggestions import NearPaths
 
@@ -111,8 +111,8 @@ class MockApp:
         self.operations = _operations(settings, api)
         paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
         self._near_paths = NearPaths(paths.values())
-        self._fault_reader = FaultReader(paths, self._near_paths, settings.seed)
-        self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_reader)
+        self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
+        self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
@@ -120,8 +120,8 @@ class MockApp:
         self._masker = Masker(sensitive)
         self._shared: SharedStore | None = None
         if store is None and settings.store.is_shared:
-            about = agreed_by(settings, self._world, api.json(), self._first_faults)
-            self._shared = SharedStore(settings.store.url, about)
+            fingerprint = settings_shared_by_servers(settings, self._world, api.json(), self._first_faults)
+            self._shared = SharedStore(settings.store.url, fingerprint)
             store = self._shared.units
         self._store: Store = store or MemoryStore()
         self.namespaces = self._make_namespaces()
@@ -150,9 +150,11 @@ class MockApp:
         self._records = settings.journal_bytes > 0
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
-        self._injector = Injector(routes, max_body=settings.max_body, access_log=access_log)
-        made = made_by(settings, self._world)
-        self.states = States(self.namespaces, self._fault_reader, made, self._make_space, make_context)
+        body_timeout = settings.limits.body_timeout
+        bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, patience_s=body_timeout)
+        self._injector = Injector(routes, bodies, access_log)
+        made = origin_of_state(settings, self._world)
+        self.states = States(self.namespaces, self._fault_parser, made, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,8 +187,7 @@ class MockApp:
             name, path = namespace_of(scope)
             namespace = await self.namespaces.get(name)
         except HTTPError as error:
-            reply = error_reply(error.status, error.detail, error.headers)
-            await send_reply(reply, reply.render(), {}, scope, send)
+            await send_error(error, scope, send)
             return
         namespace.used_at = real_time()
         if path.startswith(DOWNLOADS):
@@ -241,7 +242,7 @@ class MockApp:
         most = self.settings.limits.max_spaces
         if self._shared is None:
             return Namespaces(*constructors, self._store, max_spaces=most)
-        return SharedNamespaces(*constructors, self._shared, self._fault_reader, max_spaces=most)
+        return SharedNamespaces(*constructors, self._shared, self._fault_parser, max_spaces=most)
 
     def _seeds_by_organisation(self) -> Mapping[str, Sequence[Seed]]:
         """The initial runs of the world file."""
@@ -265,20 +266,20 @@ class MockApp:
 
     def _make_admin(self) -> Admin:
         settings = self.settings
-        about = Server(
+        dependencies = Dependencies(
             settings=settings,
             operations=self.operations,
             near_paths=self._near_paths,
             namespaces=self.namespaces,
             masker=self._masker,
-            fault_reader=self._fault_reader,
+            fault_parser=self._fault_parser,
             started_at=real_time(),
             states=self.states,
             make_context=self._make_context,
             default_organisation=self._organisations.default,
             seeded=self._seeds.keys(),
         )
-        return Admin(about, token=settings.admin_token, max_body=settings.max_body)
+        return Admin(dependencies)
 
     def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
@@ -291,7 +292,7 @@ class MockApp:
             name, clock=clock, shares_clock=self._clock is not None, journal=journal, events=events, faults=faults
         )
         for source in self._first_faults:
-            self._fault_reader.add(namespace.faults, source, clock)
+            self._fault_parser.add(namespace.faults, source, clock)
         namespace.faults.begin()
         return namespace
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.types import Receive
 
 from mockserver.byte_budget import ByteBudget
-from mockserver.errors import TooLarge
+from mockserver.errors import TooLarge, Unavailable
 from mockserver.headers import Headers
 
 LARGE_BODY = 65_536
@@ -17,45 +19,76 @@ class Disconnected(Exception):
 
 
 class Bodies:
-    """`max_bytes` limits one body; `max_together` limits all large bodies that are in use at the same time."""
+    """`max_bytes` limits one body; `max_together` limits all large bodies that are in use at the same time.
 
-    def __init__(self, *, max_bytes: int, max_together: int) -> None:
+    A body takes its memory once more than LARGE_BODY bytes of it have arrived, so a client that sends next to nothing
+    takes none. If one has to wait for memory, those that are arriving have `patience_s` seconds to arrive: a client
+    that sends slowly cannot hold up the others.
+    """
+
+    def __init__(self, *, max_bytes: int, max_together: int, patience_s: float) -> None:
         self._max_bytes = max_bytes
         self._small_bytes = min(LARGE_BODY, max_bytes)
         self._budget = ByteBudget(max_together)
+        self._patience_s = patience_s
+        self._arriving: set[asyncio.Timeout] = set()
+        """The deadlines of the bodies that have memory and are not complete. They are set once a body has to wait."""
 
     async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
         """Return the body, and how many bytes to give back once its request has been handled.
 
-        Raises TooLarge (before reading, if Content-Length exceeds the limit), and Disconnected if the client leaves.
+        Raises TooLarge (before reading, if Content-Length exceeds the limit), Unavailable if it arrives too slowly
+        while others wait, and Disconnected if the client leaves.
         """
         length = headers.get(b"content-length")
         announced = int(length) if length is not None and length.isdigit() else 0
         if announced > self._max_bytes:
             raise self._too_large()
-        taken = await self._budget.take(announced) if announced > LARGE_BODY else 0
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body") and message["type"] == "http.request" and len(body) <= self._small_bytes:
+            return body, 0
+        parts: list[bytes] = []
+        size = taken = 0
+        deadline = asyncio.timeout(None)
         try:
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if not message.get("more_body") and message["type"] == "http.request" and len(body) <= self._small_bytes:
-                return body, taken
-            parts: list[bytes] = []
-            size = 0
-            while message["type"] == "http.request":
-                body = message.get("body", b"")
-                size += len(body)
-                if size > self._max_bytes:
-                    raise self._too_large()
-                if size > LARGE_BODY and not taken:
-                    taken = await self._budget.take(self._max_bytes)
-                parts.append(body)
-                if not message.get("more_body"):
-                    return b"".join(parts) if len(parts) > 1 else body, taken
-                message = await receive()
-            raise Disconnected
+            async with deadline:
+                while message["type"] == "http.request":
+                    body = message.get("body", b"")
+                    size += len(body)
+                    if size > self._max_bytes:
+                        raise self._too_large()
+                    if size > LARGE_BODY and not taken:
+                        taken = await self._take(announced if announced > LARGE_BODY else self._max_bytes, deadline)
+                    parts.append(body)
+                    if not message.get("more_body"):
+                        return b"".join(parts) if len(parts) > 1 else body, taken
+                    message = await receive()
+                raise Disconnected
+        except TimeoutError:
+            self.give_back(taken)
+            what = f"Other requests wait for memory, and this body did not arrive within {self._patience_s:g} s"
+            raise Unavailable(what, {"Retry-After": "1"}) from None
         except BaseException:
             self.give_back(taken)
             raise
+        finally:
+            self._arriving.discard(deadline)
+
+    async def _take(self, size: int, deadline: asyncio.Timeout) -> int:
+        if not self._budget.has(size):
+            self._set_deadlines()
+        taken = await self._budget.take(size)
+        self._arriving.add(deadline)
+        if self._budget.has_waiters:
+            self._set_deadlines()
+        return taken
+
+    def _set_deadlines(self) -> None:
+        at = asyncio.get_running_loop().time() + self._patience_s
+        for deadline in self._arriving:
+            if deadline.when() is None:
+                deadline.reschedule(at)
 
     def give_back(self, taken: int) -> None:
         if taken:

@@ -27,8 +27,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.reply import JSON, error_reply
-from mockserver.response import send_reply
+from mockserver.errors import Forbidden
+from mockserver.headers import headers_of
+from mockserver.reply import JSON
+from mockserver.response import send_error
 from mockserver.spec import render_json
 
 LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?"
@@ -65,10 +67,10 @@ class Browsers:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
+        headers = headers_of(scope)
+        host, origin = headers.text("host") or "", headers.text("origin")
         refusal = None
-        is_certain = origin is not None or "sec-fetch-site" in headers
+        is_certain = origin is not None or b"sec-fetch-site" in headers
         if not self.is_allowed_host(host) and (is_certain or "." in _name_of(host)):
             refusal = f"A browser may not reach this mock as {host!r}: start it with --allowed-host {_name_of(host)}"
         elif origin is not None and scope["method"] not in _SAFE_METHODS and not self._is_allowed_origin(origin, host):
@@ -76,8 +78,7 @@ class Browsers:
         if refusal is None:
             await self._cors(scope, receive, send)
         else:
-            reply = error_reply(403, refusal)
-            await send_reply(reply, reply.render(), {}, scope, send)
+            await send_error(Forbidden(refusal), scope, send)
 
     def _is_allowed_origin(self, origin: str, host: str) -> bool:
         """`host` must be allowed: a page that was loaded under this name then comes from the mock itself."""

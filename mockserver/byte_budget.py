@@ -1,4 +1,4 @@
-"""Limits the memory that all request bodies in use take together."""
+"""Limits the memory that large request bodies, or large answers, take together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections import deque
 
 
 class ByteBudget:
-    """A number of bytes: take some before reading a body, give them back after its use. Waiters are served FIFO."""
+    """A number of bytes: take some for a large body or answer, give them back after its use. Waiters come FIFO."""
 
     def __init__(self, total: int) -> None:
         self._left = total
         self._total = total
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def has_waiters(self) -> bool:
+        return bool(self._waiting)
 
     def has(self, size: int) -> bool:
         """Whether `take` would not wait."""

@@ -31,7 +31,7 @@ from mockserver.reference import PAGE
 from mockserver.server import Server, listen, listeners, local_url_of, url_of
 from mockserver.settings import Settings, environment_variable
 from mockserver.state_file import load_states, save_states
-from mockserver.workers import Workers
+from mockserver.workers import Workers, check_system
 
 _COULD_NOT_START = 2
 
@@ -52,7 +52,7 @@ class _Main(Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     groups={
         "Serve": ("serve",),
-        "See what there is": ("routes", "spec", "cards", "faults"),
+        "List": ("routes", "spec", "cards", "faults"),
         "Check a client": ("verify",),
     },
     examples="""\
@@ -78,8 +78,8 @@ for _command in (spec, routes, cards, faults, verify):
 _GROUPS_OF_SERVE = {
     "Where it listens": ("host", "port", "open_page", "ready_file"),
     "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "state", "self_check"),
-    "Where state is kept, and by how many": ("store", "workers"),
-    "How runs live": ("time_scale", "progression"),
+    "Store and workers": ("store", "workers"),
+    "Progress of runs": ("time_scale", "progression"),
     "Access": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
     "Control API and journal": ("admin", "admin_token", "journal_bytes", "warnings"),
     "Logs": ("log_level", "log_format"),
@@ -123,7 +123,7 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
         sys.exit(_serve_by_workers(settings, ready_file, open_page=open_page))
     log, app = _logged_app(settings)
     if settings.state is not None:
-        load_states(settings.state, app.states)
+        asyncio.run(load_states(settings.state, app.states))
     asyncio.run(app.check_store())
     listener = listen(settings.host, settings.port)
     with _ready_file(ready_file, local_url_of(listener)) as publish:
@@ -136,6 +136,7 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
 
 
 def _serve_by_workers(settings: Settings, ready_file: Path | None, *, open_page: bool) -> int:
+    check_system()
     app = create_app(settings)
     asyncio.run(app.check_store())
     every = listeners(settings.host, settings.port, settings.workers)
@@ -183,7 +184,7 @@ def _run(app: MockApp, listener: socket.socket, on_ready: Callable[[], None]) ->
 
 def _save(app: MockApp, path: Path) -> bool:
     try:
-        save_states(path, app.namespaces, app.states)
+        asyncio.run(save_states(path, app.namespaces, app.states))
     except OSError as error:
         click.echo(f"mockserver: {path}: cannot write the state: {error.strerror}", err=True)
         return False
@@ -214,7 +215,7 @@ def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
         lines.append(f"  page       {local}{PAGE}")
     lines.append(f"  reference  {local}/docs")
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
-    lines.append(f"Lets in {who}. Ctrl-C ends it.")
+    lines.append(f"Accepts {who}. Ctrl-C ends it.")
     if app.settings.log_level == "debug":
         width = max((len(operation.path) for operation in app.operations.values()), default=0)
         lines += [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]

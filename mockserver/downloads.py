@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from urllib.parse import parse_qs, quote, unquote
 
@@ -16,8 +17,9 @@ from mockserver.clock import SECOND, Instant
 from mockserver.errors import HTTPError, NotFound
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespaces
-from mockserver.reply import Reply, error_reply
-from mockserver.response import send_reply
+from mockserver.reply import Reply
+from mockserver.response import send_error, send_reply
+from mockserver.store import retried
 
 PREFIX = "/__downloads/"
 
@@ -48,9 +50,10 @@ class Downloads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            reply = await self._reply(scope)
+            reply = await retried(partial(self._reply, scope))
         except HTTPError as error:
-            reply = error_reply(error.status, error.detail, error.headers)
+            await send_error(error, scope, send)
+            return
         await send_reply(reply, reply.render(), {}, scope, send)
 
     async def _reply(self, scope: Scope) -> Reply:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,17 +17,15 @@ from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
-    MAX_ATTEMPTS,
     BadRequest,
-    Conflict,
     HTTPError,
     MethodNotAllowed,
     NoRoute,
     NotFound,
     Redirect,
-    TooManyConflicts,
     Unauthorized,
     Unavailable,
+    VersionConflict,
 )
 from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
@@ -37,28 +35,28 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, error_reply, phrase
+from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, phrase
 from mockserver.request_lint import lint
-from mockserver.response import send_reply
+from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, STALE_S_KEY
 from mockserver.settings import RateLimit, Settings
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
-from mockserver.store import Transaction
+from mockserver.store import Transaction, retried
 from mockserver.suggestions import NearPaths
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
 MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_READERS = 2
+_DECODER_THREADS = 2
 _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
 _log = logging.getLogger("mockserver")
 
 
-class _Exchange(NamedTuple):
+class _RequestState(NamedTuple):
     """A request as it arrived, and what is known of its answer. `path` is the path inside the namespace."""
 
     path: str
@@ -81,16 +79,14 @@ class _Request(NamedTuple):
     space: Space
     preferences: Preferences
     now: Instant
-    exchange: _Exchange
+    state: _RequestState
 
     async def delayed(self) -> _Request:
         """Wait for the delay of its preferences, then return the request with the current time."""
         await self.space.clock.sleep(self.preferences.delay_s or 0)
-        return self._replace(now=self.space.clock.read())
+        return self.as_of_now()
 
-    async def again(self) -> _Request:
-        """Yield to the event loop, then return the request with the current time."""
-        await asyncio.sleep(0)
+    def as_of_now(self) -> _Request:
         return self._replace(now=self.space.clock.read())
 
 
@@ -117,9 +113,10 @@ class Endpoint:
         self._namespaces = namespaces
         self._make_context = make_context
         self._rate_limit = settings.rate_limit
-        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies)
+        patience_s = settings.limits.body_timeout
+        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, patience_s=patience_s)
         self._answers = ByteBudget(max_bodies)
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+        self._decoders = ThreadPoolExecutor(_DECODER_THREADS, thread_name_prefix="decoder")
         self._strict = settings.coercion == "strict"
         self._self_check = settings.self_check
         self._warns = settings.warnings
@@ -132,34 +129,34 @@ class Endpoint:
     ) -> None:
         """`path` is the path inside the namespace."""
         headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
-        exchange = _Exchange(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
+        state = _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
         try:
-            await self._respond(namespace, exchange, send)
+            await self._respond(namespace, state, send)
         finally:
-            for budget, size in exchange.held:
+            for budget, size in state.held:
                 budget.give_back(size)
 
-    async def _respond(self, namespace: Namespace, exchange: _Exchange, send: Send) -> None:
-        scope, entry = exchange.scope, exchange.entry
+    async def _respond(self, namespace: Namespace, state: _RequestState, send: Send) -> None:
+        scope, entry = state.scope, state.entry
         operation: Operation | None = None
         try:
             if scope["method"] == "OPTIONS":
-                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(exchange.path))})
+                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(state.path))})
             else:
-                operation, parameters = self._find(scope["method"], exchange.path, scope)
+                operation, parameters = self._find(scope["method"], state.path, scope)
                 if entry is not None:
                     entry.operation_id = operation.operation_id
                 organisation = ""
                 if operation.secured:
-                    organisation = self._organisations.from_header(exchange.headers.get(b"authorization"))
+                    organisation = self._organisations.from_header(state.headers.get(b"authorization"))
                 space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
                 space.requests += 1
                 try:
-                    reply = await self._answer(operation, parameters, space, exchange)
+                    reply = await self._answer(operation, parameters, space, state)
                 finally:
                     space.requests -= 1
-            if (reply.made_bytes or reply.held_bytes) > LARGE_BYTES:
-                await self._hold(reply, exchange)
+            if (reply.transient_bytes or reply.held_bytes) > LARGE_BYTES:
+                await self._hold(reply, state)
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
@@ -168,25 +165,25 @@ class Endpoint:
                 raise
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            reply = self._error_reply(error, scope)
-            self._record_refusal(error, reply, exchange)
+            reply = reply_to(error, scope)
+            self._record_refusal(error, reply, state)
             if reply.status >= 500:
                 operation = None  # the document does not describe failures of the mock: no self-check
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
             reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
-        note, fault = exchange.extra.get(_WARNING), scope.get(FAULT_KEY)
+        note, fault = state.extra.get(_WARNING), scope.get(FAULT_KEY)
         self._access_log.add(scope["method"], scope["path"], reply.status, note, fault)
-        await send_reply(reply, body, exchange.extra, scope, send)
+        await send_reply(reply, body, state.extra, scope, send)
 
-    async def _hold(self, reply: Reply, exchange: _Exchange) -> None:
+    async def _hold(self, reply: Reply, state: _RequestState) -> None:
         """Take the memory of a large answer from what all of them may have. Raises Unavailable if that is in use, and
         waiting would take memory too.
         """
-        if reply.made_bytes > LARGE_BYTES and not self._answers.has(reply.made_bytes):
+        if reply.transient_bytes > LARGE_BYTES and not self._answers.has(reply.transient_bytes):
             what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"})
-        exchange.held.append((self._answers, await self._answers.take(reply.made_bytes or reply.held_bytes)))
+        state.held.append((self._answers, await self._answers.take(reply.transient_bytes or reply.held_bytes)))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""
@@ -195,39 +192,27 @@ class Endpoint:
             return self._namespaces.temporary_space(namespace)
         return await self._namespaces.space(namespace, organisation)
 
-    def _error_reply(self, error: Exception, scope: Scope) -> Reply:
-        """Turn an error into an answer. Unexpected errors are logged with their traceback."""
-        if isinstance(error, Invalid):
-            return _refusal(error)
-        if isinstance(error, HTTPError):
-            return error_reply(error.status, error.detail, error.headers)
-        if isinstance(error, MemoryError):
-            _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
-            return error_reply(503, "There was not enough memory to handle the request")
-        _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-        return error_reply(500, "Internal Server Error")
-
-    def _record_refusal(self, error: Exception, reply: Reply, exchange: _Exchange) -> None:
+    def _record_refusal(self, error: Exception, reply: Reply, state: _RequestState) -> None:
         """Record in the journal and in the header Mock-Warning why a request was refused."""
         if isinstance(error, BadRequest):
-            exchange.extra.pop("Preference-Applied", None)
+            state.extra.pop("Preference-Applied", None)
         reason = "an error of the mock: see its log"
         if isinstance(error, Invalid):
             reason = error.reason
         elif isinstance(error, NoRoute):
-            reason = self._near_paths.why_not_found(exchange.path)
+            reason = self._near_paths.why_not_found(state.path)
         elif isinstance(error, HTTPError):
             reason = error.detail
-        entry = exchange.entry
+        entry = state.entry
         if entry is not None:
             entry.reason = reason
             entry.is_valid = not isinstance(error, Invalid | BadRequest | Unauthorized | MethodNotAllowed | NoRoute)
-        self._warn((f"{reply.status}: {reason}",), exchange.extra)
+        self._warn((f"{reply.status}: {reason}",), state.extra)
 
-    def _record_warnings(self, warnings: Sequence[str], exchange: _Exchange) -> None:
-        if exchange.entry is not None:
-            exchange.entry.warnings = warnings
-        self._warn(warnings, exchange.extra)
+    def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
+        if state.entry is not None:
+            state.entry.warnings = warnings
+        self._warn(warnings, state.extra)
 
     def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:
         if self._warns and warnings:
@@ -245,28 +230,28 @@ class Endpoint:
             raise
 
     async def _answer(
-        self, operation: Operation, parameters: Mapping[str, str], space: Space, exchange: _Exchange
+        self, operation: Operation, parameters: Mapping[str, str], space: Space, state: _RequestState
     ) -> Reply:
         """Handle a request. Everything that can be checked without the body is checked before it is read."""
-        scope, headers, query, now = exchange.scope, exchange.headers, exchange.query, exchange.now
+        scope, headers, query, now = state.scope, state.headers, state.query, state.now
         if self._rate_limit is not None and operation.secured:
-            await self._apply_rate_limit(space, self._rate_limit, now.moment, exchange.extra)
+            await self._apply_rate_limit(space, self._rate_limit, now.moment, state.extra)
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__" in query:
-            preferences = self._preferences(operation, exchange)
+            preferences = self._preferences(operation, state)
         if _FAULT_KEYS & scope.keys():
             preferences, now = _apply_fault_keys(scope, preferences, now)
         # A body that is not documented is ignored, whatever its length.
-        body, taken = await self._bodies.read(headers, exchange.receive) if operation.has_body else (b"", 0)
+        body, taken = await self._bodies.read(headers, state.receive) if operation.has_body else (b"", 0)
         if taken:
-            exchange.held.append((self._bodies, taken))
-        if exchange.entry is not None:
-            exchange.entry.body = body
-            exchange.entry.organisation = space.organisation
+            state.held.append((self._bodies, taken))
+        if state.entry is not None:
+            state.entry.body = body
+            state.entry.organisation = space.organisation
         content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
         raw = RawRequest(parameters, query, headers.text, content_type, body)
-        call = await self._decoded(operation, raw, preferences, exchange)
-        request = _Request(call, space, preferences, now, exchange)
+        call = await self._decoded(operation, raw, preferences, state)
+        request = _Request(call, space, preferences, now, state)
         if b"idempotency-key" in headers and operation.method in _WRITES:
             key = headers.text("idempotency-key")
             if key:
@@ -275,15 +260,15 @@ class Endpoint:
                 return await self._handle_once(key, fingerprint, request)
         return await self._handle(request)
 
-    def _preferences(self, operation: Operation, exchange: _Exchange) -> Preferences:
-        lines = [value.decode("latin-1") for name, value in exchange.scope["headers"] if name == b"prefer"]
-        preferences = read_preferences(", ".join(lines), exchange.query, operation.operation_id)
+    def _preferences(self, operation: Operation, state: _RequestState) -> Preferences:
+        lines = [value.decode("latin-1") for name, value in state.scope["headers"] if name == b"prefer"]
+        preferences = read_preferences(", ".join(lines), state.query, operation.operation_id)
         if preferences.applied:
-            exchange.extra["Preference-Applied"] = _header_text(", ".join(preferences.applied))
+            state.extra["Preference-Applied"] = _header_text(", ".join(preferences.applied))
         return preferences
 
     async def _decoded(
-        self, operation: Operation, raw: RawRequest, preferences: Preferences, exchange: _Exchange
+        self, operation: Operation, raw: RawRequest, preferences: Preferences, state: _RequestState
     ) -> Call:
         """Validate a request, and warn of what is odd in it. Raises Invalid."""
         try:
@@ -292,14 +277,14 @@ class Endpoint:
             else:
                 # In a thread, so that a large body does not block the event loop.
                 loop = asyncio.get_running_loop()
-                call = await loop.run_in_executor(self._readers, operation.decode, raw)
+                call = await loop.run_in_executor(self._decoders, operation.decode, raw)
         except Invalid as invalid:
-            warnings = lint(operation, exchange.headers, exchange.query, invalid.sent, preferences.unused)
-            self._record_warnings(warnings, exchange)
+            warnings = lint(operation, state.headers, state.query, invalid.sent, preferences.unused)
+            self._record_warnings(warnings, state)
             raise
-        warnings = lint(operation, exchange.headers, exchange.query, call.sent, preferences.unused)
+        warnings = lint(operation, state.headers, state.query, call.sent, preferences.unused)
         if warnings:
-            self._record_warnings(warnings, exchange)
+            self._record_warnings(warnings, state)
         return call
 
     async def _apply_rate_limit(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
@@ -312,55 +297,50 @@ class Endpoint:
 
     async def _handle_once(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
-        keys, store = self._idempotency, request.space.store
-        with keys.held(request.space, key, fingerprint):
-            reply = await keys.reply(store, key, fingerprint, request.now.moment)
-            if reply is None and request.preferences.delay_s:
-                request = await request.delayed()
-                reply = await keys.reply(store, key, fingerprint, request.now.moment)
-            for _ in range(MAX_ATTEMPTS):
-                if reply is not None:
-                    request.exchange.extra["Idempotency-Status"] = "replayed"
-                    return reply
-                try:
-                    reply = await self._settled(key, fingerprint, request)
-                except Conflict:
-                    request = await request.again()
-                    reply = await keys.reply(store, key, fingerprint, request.now.moment)
-                else:
-                    await keys.evict(store, key, fingerprint, request.now.moment)
-                    return reply
-        raise TooManyConflicts
+        keys = self._idempotency
+        with keys.in_progress(request.space, key, fingerprint):
+            if request.preferences.delay_s:
+                reply = await keys.reply(request.space.store, key, fingerprint, request.now.moment)
+                if reply is None:
+                    request = await request.delayed()
+            try:
+                return await self._replay_or_handle(key, fingerprint, request)
+            except VersionConflict:
+                return await retried(lambda: self._replay_or_handle(key, fingerprint, request.as_of_now()))
 
-    async def _settled(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
-        """Handle a request and store its effects and its successful reply at once. Raises Conflict."""
-        transaction = Transaction(request.space.store)
+    async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
+        """Replay the stored reply; else store the effects and a successful reply at once. Raises VersionConflict."""
+        keys, store, moment = self._idempotency, request.space.store, request.now.moment
+        reply = await keys.reply(store, key, fingerprint, moment)
+        if reply is not None:
+            request.state.extra["Idempotency-Status"] = "replayed"
+            return reply
+        transaction = Transaction(store)
         try:
             reply = await self._run_behaviour(request, transaction)
         except HTTPError:
             await transaction.apply()  # a refusal may be counted
             raise
-        settled = (self._idempotency.settled(key, fingerprint, request.now.moment, reply),)
-        await transaction.apply(*(settled if 200 <= reply.status < 300 else ()))
+        writes = (keys.reply_write(key, fingerprint, moment, reply),) if 200 <= reply.status < 300 else ()
+        await transaction.apply(*writes)
+        await keys.evict(store, key, fingerprint, moment)
         return reply
 
     async def _handle(self, request: _Request) -> Reply:
         if request.preferences.delay_s:
             request = await request.delayed()
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                return await self._run_behaviour(request, None)
-            except Conflict:
-                request = await request.again()
-        raise TooManyConflicts
+        try:
+            return await self._run_behaviour(request, None)
+        except VersionConflict:
+            return await retried(lambda: self._run_behaviour(request.as_of_now(), None))
 
     async def _run_behaviour(self, request: _Request, transaction: Transaction | None) -> Reply:
-        """Return the reply of the behaviour, else one from the document. Raises Conflict."""
-        call, space, preferences, now, exchange = request
+        """Return the reply of the behaviour, else one from the document. Raises VersionConflict."""
+        call, space, preferences, now, state = request
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(call.operation, preferences, space, exchange.scope)
-        context = self._make_context(space, preferences, now, exchange.scope)
+            return self._from_spec(call.operation, preferences, space, state.scope)
+        context = self._make_context(space, preferences, now, state.scope)
         return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
 
     def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
@@ -381,7 +361,7 @@ class Endpoint:
             hint = f"; its examples of {status}: {names}" if names else ""
             raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None
         except SpecError as error:
-            raise BadRequest(f"An answer to {operation.operation_id} cannot be made up: {error}") from error
+            raise BadRequest(f"Cannot generate a response for {operation.operation_id}: {error}") from error
         if media_type is None:
             return Reply(status)
         headers = {"Retry-After": "1"} if status == 429 else {}
@@ -400,11 +380,6 @@ class Endpoint:
         _log.error("self-check: %s answers %d: %s", operation.operation_id, reply.status, problem)
         text = f"self-check: the answer of {operation.operation_id} does not fit the spec: {problem}"
         return Reply(500), render_json({"detail": text})
-
-
-def _refusal(invalid: Invalid) -> Reply:
-    detail: Any = invalid.violations if invalid.status == 422 else invalid.detail
-    return Reply(invalid.status, JSONContent({"detail": detail}))
 
 
 def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:

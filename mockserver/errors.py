@@ -5,10 +5,10 @@
     │   ├── SpecError       the OpenAPI document (file and JSON pointer; raised by mockserver.spec)
     │   └── WorldError      the world file (file and JSON pointer)
     ├── ControlError        MockServer or its fixture cannot do what a test asks for
-    ├── Conflict            a unit of the store has changed since it was loaded; the request is retried
+    ├── VersionConflict            a unit of the store has changed since it was loaded; the request is retried
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
-        ├── MethodNotAllowed 405, Refused 409 (TooManyConflicts), TooLarge 413, Unprocessable 422, TooManyRequests 429,
+        ├── MethodNotAllowed 405, Conflict 409 (TooManyConflicts), TooLarge 413, Unprocessable 422, TooManyRequests 429,
         └── NotSupported 501, Unavailable 503
 
 Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a single message.
@@ -40,7 +40,7 @@ class ControlError(MockServerError):
         self.detail = detail
 
 
-class Conflict(MockServerError):
+class VersionConflict(MockServerError):
     pass
 
 
@@ -84,20 +84,17 @@ class MethodNotAllowed(HTTPError):
     status = 405
 
 
-class Refused(HTTPError):
+class Conflict(HTTPError):
     """The request conflicts with the current state."""
 
     status = 409
 
 
-MAX_ATTEMPTS = 100
-
-
-class TooManyConflicts(Refused):
-    """Each of MAX_ATTEMPTS attempts to handle a request has ended in a Conflict."""
+class TooManyConflicts(Conflict):
+    """Every attempt to handle a request has ended in a VersionConflict."""
 
     def __init__(self) -> None:
-        super().__init__("Too many requests change this at once; try again")
+        super().__init__("Too many concurrent changes; try again")
 
 
 class TooLarge(HTTPError):

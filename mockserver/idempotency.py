@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from mockserver.clock import SECOND
-from mockserver.errors import Conflict, Refused
+from mockserver.errors import Conflict, VersionConflict
 from mockserver.reply import Reply
 from mockserver.store import SpaceStore, Write
 
@@ -47,13 +47,13 @@ class Idempotency:
         return hash_.digest()
 
     @contextmanager
-    def held(self, space: object, key: str, fingerprint: bytes) -> Iterator[None]:
-        """Hold a key while its request is handled. Raises Refused if another request of this process holds it."""
+    def in_progress(self, space: object, key: str, fingerprint: bytes) -> Iterator[None]:
+        """Hold a key while its request is handled. Raises Conflict if another request of this process holds it."""
         place = (space, key)
         other = self._in_flight.get(place)
         if other is not None:
             _check(other, fingerprint)
-            raise Refused(
+            raise Conflict(
                 "The first request with this Idempotency-Key is still being handled",
                 {"Idempotency-Status": "in_progress"},
             )
@@ -64,7 +64,7 @@ class Idempotency:
             del self._in_flight[place]
 
     async def reply(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> Reply | None:
-        """Return the reply to replay, or None for a new key. Raises Refused if it was used for another request."""
+        """Return the reply to replay, or None for a new key. Raises Conflict if it was used for another request."""
         unit = await store.load(KEY, key)
         use: Use | None = unit.value
         if use is None:
@@ -73,11 +73,11 @@ class Idempotency:
             _check(use.fingerprint, fingerprint)
             return use.reply
         # Remove the expired key: this keeps the keys ordered by the moment at which they expire.
-        with suppress(Conflict):  # another request has used it
+        with suppress(VersionConflict):  # another request has used it
             await store.commit(Write(KEY, key, None, unit.version))
         return await self.reply(store, key, fingerprint, now)
 
-    def settled(self, key: str, fingerprint: bytes, now: int, reply: Reply) -> Write:
+    def reply_write(self, key: str, fingerprint: bytes, now: int, reply: Reply) -> Write:
         """Return the write of the reply, for the commit of its effects."""
         until = now + KEPT_US
         return Write(KEY, key, Use(fingerprint, until, reply), 0, until)
@@ -98,7 +98,7 @@ class Idempotency:
             if unit.until <= now or total - place > self._max_keys
         ]
         if old:
-            with suppress(Conflict):  # another request has removed one of them
+            with suppress(VersionConflict):  # another request has removed one of them
                 await store.commit(*old)
 
 
@@ -109,4 +109,4 @@ def evicts(key: str, fingerprint: bytes) -> bool:
 
 def _check(known: bytes, fingerprint: bytes) -> None:
     if known != fingerprint:
-        raise Refused("This Idempotency-Key was used before, for another request")
+        raise Conflict("This Idempotency-Key was used before, for another request")

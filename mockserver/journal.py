@@ -19,10 +19,10 @@ _ENTRY_BYTES = 1_500
 """The size of an entry without its bodies, headers, path and query, but with the objects of a few headers."""
 _FEW_HEADERS = 10
 _HEADER_BYTES = 130
-"""The objects of one header take so much besides its text. A request of 64 KB may have 10,000 of them."""
+"""What a header takes in memory besides its text. A request of 64 KB may have 10,000 headers."""
 _MUCH_TO_SHOW = 65_536
 _LONG_QUERY = 4_096
-"""It may have a thousand names, and each is searched for words that mean a secret."""
+"""Longer queries are masked in a thread: each of their names is searched for words that mean a secret."""
 MAX_ANSWER_BYTES = 65_536
 """In bytes. A longer answer is truncated to this length."""
 

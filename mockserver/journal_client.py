@@ -37,7 +37,7 @@ class JournalClient:
             port = -1
         is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
         if not is_url or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no URL of a mock; write http://127.0.0.1:4010, or …/__ns/NAME")
+            raise ValueError(f"invalid URL of a mock {url!r}; use http://127.0.0.1:4010, or …/__ns/NAME")
         self.url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
         self._base = quote(urlsplit(self.url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -52,7 +52,7 @@ class JournalClient:
         """Raises NotReadable if the server is not a mock of this kind, or keeps no journal."""
         version = self._ask("GET", "/version")
         if version.get("name") != "cyberdesk-mockserver":
-            raise NotReadable(f"{self.url} is no mock of this kind")
+            raise NotReadable(f"{self.url} is not a mock of this kind")
         if not self._ask("GET", "/settings").get("journal_bytes"):
             raise NotReadable(f"the mock at {self.url} keeps no journal: start it without --journal-bytes 0")
 
@@ -105,5 +105,5 @@ class JournalClient:
         if answer.status == 422 and isinstance(detail, str):
             raise NotReadable(detail)
         raise NotReadable(
-            f"{self.url} has no control API ({answer.status}): it is no mock, or was started with --no-admin"
+            f"{self.url} has no control API ({answer.status}): it is not a mock, or was started with --no-admin"
         )

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mockserver.journal import MAX_ANSWER_BYTES
-from mockserver.spec import Masker, parse_json
+from mockserver.spec import MASK, Masker, parse_json
 
 _SECRET_PART = re.compile(
     r"authorization|cookie|token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private)key"
@@ -19,7 +19,6 @@ _SECRET_NAMES = frozenset({"auth", "key", "otp", "pass", "pin", "pwd", "sig"})
 """Names of headers and query parameters, reduced to lower-case letters and digits."""
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
-_MASK = "**********"
 _MAX_CUTS = 8
 _MAX_NESTING = 10_000
 """Also of a body that the API refuses. What is nested too deeply to be masked is hidden."""
@@ -32,7 +31,7 @@ def masked_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         if _is_secret(name):
             # Keep the scheme: it may explain a refusal, and reveals nothing about the token.
             scheme, blank, _ = value.partition(" ")
-            value = f"{scheme} {_MASK}" if blank and scheme.lower() in _SCHEMES else _MASK
+            value = f"{scheme} {MASK}" if blank and scheme.lower() in _SCHEMES else MASK
         shown[name] = f"{shown[name]}, {value}" if name in shown else value
     return shown
 
@@ -45,7 +44,7 @@ def _is_secret(name: str) -> bool:
 def masked_query(query: bytes, masker: Masker) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        value = _MASK if _is_secret(name) or masker.is_sensitive(name) else value
+        value = MASK if _is_secret(name) or masker.is_sensitive(name) else value
         if name not in shown:
             shown[name] = value
         elif isinstance(shown[name], list):
@@ -67,7 +66,7 @@ def masked_content(body: bytes, masker: Masker) -> Any:
     try:
         return masker.masked(value)
     except RecursionError:
-        return _MASK
+        return MASK
 
 
 def _complete_part(text: str) -> Any:

@@ -52,14 +52,14 @@ class RequestMatch:
 def _check_method(method: str) -> None:
     """Raises ValueError for a method that HTTP does not have."""
     if method not in _METHODS:
-        raise ValueError(f"{method[:200]!r} is no method: {suggestion(method, _METHODS)}")
+        raise ValueError(f"unknown method {method[:200]!r}; {suggestion(method, _METHODS)}")
 
 
 class PathPattern:
     """`*` and `{name}` stand for one segment, or a part of one, `**` for any number of segments.
 
-    Matching takes time in proportion to pattern times path, of which what follows 32 segments counts as one more. A
-    regular expression might backtrack for much longer.
+    Matching takes O(pattern × path) time; a regular expression might backtrack for much longer. Only the first 32
+    segments are split, the rest counts as one more.
     """
 
     def __init__(self, text: str) -> None:

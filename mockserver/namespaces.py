@@ -151,7 +151,7 @@ class Namespaces:
         return list(namespace.spaces)
 
     async def save(self, namespace: Namespace) -> None:
-        """Keep a change of its clock, its secret or its faults. Raises Conflict if there was another change."""
+        """Keep a change of its clock, its secret or its faults. Raises VersionConflict if there was another change."""
 
     async def drop(self, name: str) -> bool:
         """Remove a namespace with all that it keeps, and close the subscriptions to its events.
@@ -253,7 +253,7 @@ class Namespaces:
     def _unavailable(self) -> Unavailable:
         return Unavailable(
             f"{self._max_spaces} namespaces and organisations in them are in use here, and no more are taken; "
-            "DELETE /__admin/namespaces/NAME lets one go"
+            "DELETE /__admin/namespaces/NAME frees one"
         )
 
 

@@ -49,13 +49,13 @@ class Organisations:
             if token.startswith("test"):
                 return _organisation(token)
             raise Unauthorized(
-                "This is a mock server: it lets in tokens that begin with 'test', and no real key should be sent to it"
+                "This is a mock server: it accepts tokens that begin with 'test', and no real key should be sent to it"
             )
         sent = token.encode("latin-1")
         for known in self._tokens:
             if hmac.compare_digest(known.token.encode(), sent):
                 return known.organisation or _organisation(token)
-        raise Unauthorized("This mock server was started with --token: it lets in the tokens given there, and not this")
+        raise Unauthorized("Unknown token: this mock accepts only the tokens given with --token")
 
 
 def _organisation(token: str) -> str:

@@ -20,9 +20,6 @@ from mockserver.behaviour.context import NO_PREFERENCES, Preferences
 from mockserver.errors import BadRequest
 from mockserver.suggestions import did_you_mean
 
-_BLANKS = re.compile(r"[ \t]*")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BARE = re.compile(r'[^\s;,"]*')
 _MAX_DELAY_S = 300.0
 _MAX_REPORTED = 10
 QUERY_PREFIX = "__"
@@ -38,7 +35,7 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
     asked = _parse(prefer)
     if "__" in query:
         for name, text in parse_qsl(query, keep_blank_values=True):
-            if name.startswith(QUERY_PREFIX) and name[len(QUERY_PREFIX) :] in _READERS:
+            if name.startswith(QUERY_PREFIX) and name[len(QUERY_PREFIX) :] in _PARSERS:
                 asked[name[len(QUERY_PREFIX) :]] = text
     if not asked:
         return NO_PREFERENCES
@@ -46,7 +43,7 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
     applied: list[str] = []
     unused: list[str] = []
     for name, text in asked.items():
-        reader = _READERS.get(name)
+        reader = _PARSERS.get(name)
         if reader is not None and operation_id in _OPERATIONS_OF.get(name, (operation_id,)):
             field, read = reader
             values[field] = read(name, text)
@@ -54,73 +51,38 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
         elif len(unused) >= _MAX_REPORTED:
             continue
         elif reader is None:
-            unused.append(f"the preference {name[:100]!r} is not known{did_you_mean(name, _READERS)}")
+            unused.append(f"the preference {name[:100]!r} is not known{did_you_mean(name, _PARSERS)}")
         else:
             unused.append(f"the preference {name!r} does not apply to {operation_id}")
     return Preferences(**values, applied=tuple(applied), unused=tuple(unused))
 
 
 def _parse(prefer: str) -> dict[str, str]:
-    """Return the preferences by name, without their parameters, in a single pass. Malformed elements are skipped."""
+    """Return the preferences by name, without their parameters. Malformed elements are skipped."""
     asked: dict[str, str] = {}
-    at = 0
-    while at < len(prefer):
-        at = _skip_blanks(prefer, at)
-        name = _NAME.match(prefer, at)
-        if name is None:
-            at = _skip_past_comma(prefer, at)
-            continue
-        value, end = _value(prefer, name.end())
-        at = _skip_past_comma(prefer, end)
-        if end == len(prefer) or prefer[end : end + 1] in (",", ";"):
+    for element in _ELEMENT.finditer(prefer):
+        name, quoted, bare = element.group("name", "quoted", "bare")
+        if name is not None:
             # If a name is repeated, the first one counts: RFC 7240, section 2.
-            asked.setdefault(name[0].lower(), value)
+            asked.setdefault(name.lower(), (bare or "") if quoted is None else _ESCAPED.sub(r"\1", quoted))
     return asked
 
 
-def _value(text: str, at: int) -> tuple[str, int]:
-    """Return the value after a name ("" if there is none), and the position after it and its trailing blanks."""
-    at = _skip_blanks(text, at)
-    value = ""
-    if text[at : at + 1] == "=":
-        at = _skip_blanks(text, at + 1)
-        if text[at : at + 1] == '"':
-            value, at = _quoted(text, at)
-            if at > len(text):
-                return value, at  # the quote is never closed: not a preference
-        else:
-            bare = _BARE.match(text, at)
-            assert bare is not None
-            value, at = bare[0], bare.end()
-        at = _skip_blanks(text, at)
-    return value, at
-
-
-def _skip_blanks(text: str, at: int) -> int:
-    blanks = _BLANKS.match(text, at)
-    assert blanks is not None
-    return blanks.end()
-
-
-def _quoted(text: str, at: int) -> tuple[str, int]:
-    """A quoted-string (RFC 9110, section 5.6.4) and the position after it, past the end if it is not closed."""
-    characters: list[str] = []
-    at += 1
-    while at < len(text) and text[at] != '"':
-        if text[at] == "\\":
-            at += 1
-        characters.append(text[at : at + 1])
-        at += 1
-    return "".join(characters), at + 1
-
-
-def _skip_past_comma(text: str, at: int) -> int:
-    """Return where the next element of the list begins. Commas in a quoted-string do not count."""
-    while at < len(text):
-        if text[at] == ",":
-            return at + 1
-        at = _quoted(text, at)[1] if text[at] == '"' else at + 1
-    return at
+_ELEMENT = re.compile(
+    r"""
+    [ \t]*+
+    (?:
+        (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]++ ) [ \t]*+
+        (?: = [ \t]*+ (?: "(?P<quoted> (?: [^"\\] | \\. )*+ )" | (?P<bare> [^\s;,"]*+ ) ) [ \t]*+ )?+
+        (?= [;,] | \Z )
+    )?+
+    (?: [^",] | "(?: [^"\\] | \\. )*+ (?: " | \\?\Z ) )*+   # parameters, or what is malformed
+    (?: , | \Z )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""One element of the list, with its comma. A comma in a quoted-string (RFC 9110, section 5.6.4) does not end it."""
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def _whole_number(name: str, text: str) -> int:
@@ -164,7 +126,7 @@ def _text(name: str, text: str) -> str:
     return text
 
 
-_READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+_PARSERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "code": ("code", _code),
     "example": ("example", _text),
     "dynamic": ("dynamic", _boolean),
@@ -173,4 +135,4 @@ _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "failed": ("failed", _whole_number),
     "delay": ("delay_s", _delay),
 }
-QUERY_PREFERENCES = frozenset(QUERY_PREFIX + name for name in _READERS)
+QUERY_PREFERENCES = frozenset(QUERY_PREFIX + name for name in _PARSERS)

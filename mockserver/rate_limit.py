@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mockserver.clock import SECOND
-from mockserver.errors import Conflict, TooManyRequests
+from mockserver.errors import TooManyRequests
 from mockserver.settings import RateLimit
-from mockserver.store import SpaceStore, Write
+from mockserver.store import UnitStore, Write, retried
 
 LIMIT = "limit"
 
@@ -20,11 +20,12 @@ class Window:
     used: int
 
 
-async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[str, str]:
-    """Count one request, and return the rate-limit headers. Raises TooManyRequests."""
+async def count_request(store: UnitStore, rate: RateLimit, now: int) -> dict[str, str]:
+    """Count one request, and return the rate-limit headers. Raises TooManyRequests or TooManyConflicts."""
     size = rate.window_s * SECOND
     started = now - now % size
-    while True:
+
+    async def count() -> dict[str, str]:
         unit = await store.load_uncommitted(LIMIT, "window")
         window: Window | None = unit.value
         used = window.used if window is not None and window.started == started else 0
@@ -36,8 +37,7 @@ async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[st
         }
         if used >= rate.limit:
             raise TooManyRequests("Too many requests: try again later", {"Retry-After": str(reset_s), **headers})
-        try:
-            await store.commit(Write(LIMIT, "window", Window(started, used + 1), unit.version, started + size))
-        except Conflict:
-            continue
+        await store.commit(Write(LIMIT, "window", Window(started, used + 1), unit.version, started + size))
         return headers
+
+    return await retried(count)

@@ -40,13 +40,13 @@ class BytesContent:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeContent:
+class TransientContent:
     """Bytes that were made for one answer, unlike stored ones: they take memory until it is sent."""
 
     value: bytes
 
     @property
-    def made_bytes(self) -> int:
+    def transient_bytes(self) -> int:
         return len(self.value)
 
     def render(self) -> bytes:
@@ -66,9 +66,9 @@ class Reply(NamedTuple):
         return b"" if self.content is None else self.content.render()
 
     @property
-    def made_bytes(self) -> int:
+    def transient_bytes(self) -> int:
         """How much memory the content takes already, of what is not stored; 0 if it does not say."""
-        made: int = getattr(self.content, "made_bytes", 0)
+        made: int = getattr(self.content, "transient_bytes", 0)
         return made
 
     @property

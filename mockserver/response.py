@@ -1,38 +1,58 @@
-"""Sends a Reply to the client: its headers, and its body, in parts if it is large."""
+"""Turns errors into replies, and sends a Reply to the client: its headers, and its body, in parts if it is large."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from starlette.types import Scope, Send
 
+from mockserver.errors import HTTPError
 from mockserver.journal import Entry
-from mockserver.reply import JSON, Reply
+from mockserver.reply import JSON, JSONContent, Reply, error_reply
 from mockserver.scope_keys import JOURNAL_KEY
+from mockserver.spec import Invalid
 from mockserver.time_slice import TimeSlice
 
 _PART_BYTES = 262_144
 
 _JSON_TYPE = (b"content-type", b"application/json")
+_log = logging.getLogger("mockserver")
+
+
+def reply_to(error: Exception, scope: Scope) -> Reply:
+    """Return the answer to a request that has failed. Unexpected errors are logged with their traceback."""
+    if isinstance(error, Invalid):
+        return Reply(error.status, JSONContent({"detail": error.violations or error.detail}))
+    if isinstance(error, HTTPError):
+        return error_reply(error.status, error.detail, error.headers)
+    if isinstance(error, MemoryError):
+        _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
+        return error_reply(503, "There was not enough memory to handle the request")
+    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return error_reply(500, "Internal Server Error")
+
+
+async def send_error(error: HTTPError, scope: Scope, send: Send) -> None:
+    reply = reply_to(error, scope)
+    await send_reply(reply, reply.render(), {}, scope, send)
 
 
 async def send_reply(
     reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str], scope: Scope, send: Send
 ) -> None:
     """`body` is the rendered reply; `extra` are additional headers."""
-    headers = _headers(reply, extra)
+    headers = _headers(reply, body, extra)
     entry: Entry | None = scope.get(JOURNAL_KEY)
+    if scope["method"] == "HEAD":
+        body = b""
     if isinstance(body, bytes):
-        if reply.status != 204:
-            headers.append((b"content-length", b"%d" % len(body)))
         if entry is not None:
             entry.answered(reply.status, headers, body)
         if len(body) > _PART_BYTES:
             body = _parts(body)
     elif entry is not None:
         entry.answered(reply.status, headers, None)
-    if scope["method"] == "HEAD":
-        body = b""
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
@@ -52,11 +72,13 @@ def _parts(body: bytes) -> Iterator[bytes]:
         yield body[start : start + _PART_BYTES]
 
 
-def _headers(reply: Reply, extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _headers(reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     if reply.status != 204:
         media_type = reply.media_type
         headers.append(_JSON_TYPE if media_type is JSON else (b"content-type", media_type.encode("latin-1")))
+        if isinstance(body, bytes):
+            headers.append((b"content-length", b"%d" % len(body)))
     if reply.headers or extra:
         every = {**reply.headers, **extra}
         headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]

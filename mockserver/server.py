@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
 
 
 def listeners(host: str, port: int, number: int) -> list[socket.socket]:
-    """Return listening sockets of one address: the system divides new connections between them. Raises StartError."""
+    """Return listening sockets of one address; Linux divides new connections between them. Raises StartError."""
     first = listen(host, port)
     if number == 1:
         return [first]

@@ -86,7 +86,7 @@ def _read_one(type_: Any, metadata: Mapping[str, Any], value: Any) -> Any:
         return parse(value)
     if get_origin(type_) is Literal:
         return _choice(get_args(type_), value)
-    reader = _READERS.get(type_)
+    reader = _PARSERS.get(type_)
     if reader is not None:
         return reader(value)
     if not isinstance(value, type_):
@@ -134,4 +134,4 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
-_READERS: Mapping[Any, Callable[[Any], Any]] = {bool: _boolean, int: _integer, float: _number, Path: _path}
+_PARSERS: Mapping[Any, Callable[[Any], Any]] = {bool: _boolean, int: _integer, float: _number, Path: _path}

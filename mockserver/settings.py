@@ -47,7 +47,7 @@ class RateLimit:
         """Parse `10/s`, `600/m`. Raises ValueError."""
         match = re.fullmatch(r"([1-9]\d{0,8})/(s|m)", text.strip())
         if match is None:
-            raise ValueError(f"{text!r} is no rate; write N/s or N/m, such as 10/s")
+            raise ValueError(f"invalid rate {text!r}; use N/s or N/m, such as 10/s")
         return cls(int(match[1]), 1 if match[2] == "s" else 60)
 
 
@@ -83,7 +83,7 @@ class StoreURL:
         """Raises ValueError, which never shows a password."""
         parts = urlsplit(text)
         if text != "memory" and (parts.scheme not in _STORE_SCHEMES or not parts.hostname or not _has_port(parts)):
-            raise ValueError("this is no store; write memory, or valkey://HOST:PORT/0?prefix=NAME:")
+            raise ValueError("invalid store; use memory or valkey://HOST:PORT/0?prefix=NAME:")
         return cls(text)
 
     @property
@@ -109,14 +109,14 @@ def _origin(text: str) -> str:
     """Parse `https://page.example`, `*` or `null`. Raises ValueError."""
     if text in ("*", "null") or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
         return text
-    raise ValueError(f"{text!r} is no origin; write it as browsers do, such as https://page.example, or *")
+    raise ValueError(f"invalid origin {text!r}; write it as browsers do, such as https://page.example, or *")
 
 
 def _host_name(text: str) -> str:
     """Parse `mock.example`. Raises ValueError."""
     if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
         return text.lower()
-    raise ValueError(f"{text!r} is no host name; write it without scheme and port, such as mock.example")
+    raise ValueError(f"invalid host name {text!r}; write it without scheme and port, such as mock.example")
 
 
 def _limit(default: Any, unit: str, help_: str, past: str, *, range_: _Range = _COUNT) -> Any:
@@ -217,8 +217,14 @@ def _setting(
     parse: Callable[[str], Any] | None = None,
     metavar: str | None = None,
     range_: _Range | None = None,
+    is_secret: bool = False,
 ) -> Any:
-    return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar, "range": range_})
+    """A secret is not in the `repr`."""
+    return field(
+        default=default,
+        repr=not is_secret,
+        metadata={"help": help_, "parse": parse, "metavar": metavar, "range": range_},
+    )
 
 
 @_checks_names([limit.name for limit in fields(Limits)])
@@ -230,21 +236,21 @@ class Settings:
     seed: int = _setting(0, "The same seed and the same requests give the same ids and data, also after a restart.")
     token: tuple[Token, ...] = _setting(
         (),
-        "A bearer token to let in, and its organisation; repeatable. Without any, every token that begins with "
-        "'test' is let in, and its organisation follows from it.",
+        "A bearer token to accept, and its organisation; repeatable. Without any, every token that begins with "
+        "'test' is accepted, and its organisation follows from it.",
         parse=Token.from_text,
         metavar="TOKEN[=ORG]",
     )
     time_scale: float = _setting(
-        1.0, "How many times faster than real time runs live: at 100 a minute takes 0.6 s.", range_=_TIME_SCALE
+        1.0, "Speed of runs relative to real time; at 100, a minute takes 0.6 s.", range_=_TIME_SCALE
     )
     progression: Progression = _setting(
         "time",
-        "How runs move. time: as time passes; immediate: a run has ended when it is first read; "
+        "How runs change their status. time: as time passes; immediate: a run has ended when it is first read; "
         "manual: by an update only.",
     )
     world: Path | None = _setting(
-        None, "A YAML file of machines, pools and workflows, laid over the built-in world.", metavar="FILE"
+        None, "A YAML file of machines, pools and workflows, merged over the built-in world.", metavar="FILE"
     )
     faults: Path | None = _setting(
         None,
@@ -259,7 +265,7 @@ class Settings:
     )
     rate_limit: RateLimit | None = _setting(
         None,
-        "So many requests per second or minute for each organisation; past it 429.",
+        "Requests per second or minute for each organisation; above it, 429.",
         parse=RateLimit.from_text,
         metavar="N/s|N/m",
     )
@@ -287,9 +293,10 @@ class Settings:
     admin: bool = _setting(True, "The control API and its page under /__admin; --no-admin turns them off.")
     admin_token: str | None = _setting(
         None,
-        "A token that the control API asks for, from anywhere. Without it, it is for callers on this machine only.",
+        "A token that the control API requires, from anywhere. Without it, it is for callers on this machine only.",
         parse=_bare_token,
         metavar="TOKEN",
+        is_secret=True,
     )
     journal_bytes: int = _setting(
         32 * MEBIBYTE,

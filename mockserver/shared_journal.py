@@ -127,8 +127,7 @@ class SharedJournal(Journal):
             return b""
         if isinstance(value, str):
             return value.encode("utf-8", "surrogatepass")
-        text: bytes = render_json(value)
-        return text
+        return render_json(value)
 
 
 class _Unrecorded(Entry):

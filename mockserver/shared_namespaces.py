@@ -12,9 +12,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 from mockserver.behaviour.context import Space
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.events import Events
-from mockserver.faults import FaultReader
+from mockserver.faults import FaultParser
 from mockserver.faults.fault import Fault, Faults
 from mockserver.namespaces import MakeSpace, Namespace, Namespaces
 from mockserver.shared_journal import SharedJournal
@@ -37,16 +37,16 @@ class SharedFaults(Faults):
         self.epoch: Epoch = NO_EPOCH
         self._records = records
 
-    async def meets(self, fault: Fault, now: int) -> bool:
+    async def count_match(self, fault: Fault, now: int) -> bool:
         if fault.is_over(now):
             return False
-        where, times = (self.name, self.epoch, fault.id), fault.occasions.times
+        where, times = (self.name, self.epoch, fault.id), fault.frequency.times
         number = await self._records.matched(*where, times)
         if not number:
             await self.refresh()
             return False
         fault.matched = number
-        if not fault.applies_to_last():
+        if not fault.is_selected():
             return False
         number = await self._records.applied(*where, times)
         fault.applied = max(fault.applied, number)
@@ -68,14 +68,14 @@ class SharedNamespaces(Namespaces):
         make_space: MakeSpace,
         seed_space: Callable[[Space], Awaitable[None]],
         shared: SharedStore,
-        fault_reader: FaultReader,
+        fault_parser: FaultParser,
         *,
         max_spaces: int,
     ) -> None:
         super().__init__(make, make_space, seed_space, shared.units, max_spaces=max_spaces)
         self._shared = shared
         self._records = shared.namespaces
-        self._fault_reader = fault_reader
+        self._fault_parser = fault_parser
         self._saves: dict[Namespace, asyncio.Future[str | None]] = {}
         """The last save in progress of each namespace. Its result is the new version, None if it has failed."""
 
@@ -124,7 +124,9 @@ class SharedNamespaces(Namespaces):
                 # The content has that change too, so it can only follow it.
                 based_on = await asyncio.shield(before)
             if based_on is None:
-                raise Conflict(f"what this server knows of the namespace {namespace.name!r} is not what is stored")
+                raise VersionConflict(
+                    f"what this server knows of the namespace {namespace.name!r} is not what is stored"
+                )
             saved = await self._records.save(namespace.name, based_on, namespace.epoch, content)
         finally:
             save.set_result(saved)
@@ -178,7 +180,7 @@ class SharedNamespaces(Namespaces):
         namespace = self.make(name)
         try:
             await self._records.save(name, _NONE, self._new_epoch(name).id, self._content(namespace))
-        except Conflict:
+        except VersionConflict:
             return
 
     def _taken(self, name: str, record: Record) -> Namespace:
@@ -194,7 +196,7 @@ class SharedNamespaces(Namespaces):
         namespace.secret = bytes.fromhex(content["secret"])
         counts = {each.id: (each.matched, each.applied) for each in namespace.faults}
         namespace.faults.clear()
-        self._fault_reader.restore(namespace.faults, content["faults"], namespace.clock)
+        self._fault_parser.restore(namespace.faults, content["faults"], namespace.clock)
         for fault in namespace.faults:
             fault.matched, fault.applied = counts.get(fault.id, (0, 0))
         if isinstance(namespace.journal, SharedJournal):
@@ -207,7 +209,7 @@ class SharedNamespaces(Namespaces):
             {
                 "clock": namespace.clock.state(),
                 "secret": namespace.secret.hex(),
-                "faults": self._fault_reader.state(namespace.faults),
+                "faults": self._fault_parser.state(namespace.faults),
             }
         )
 
@@ -223,7 +225,7 @@ class SharedNamespaces(Namespaces):
     async def _seed(self, space: Space) -> None:
         try:
             await self._seed_space(space)
-        except Conflict:
+        except VersionConflict:
             return  # another server has seeded it
 
     async def _make_room(self, wanted: Namespace | None = None) -> None:

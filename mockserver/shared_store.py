@@ -10,20 +10,20 @@ from mockserver.behaviour.context import Space
 from mockserver.errors import StartError
 from mockserver.kinds import FOLLOWED, KINDS, ORDERED, UnitCodec
 from mockserver.store.valkey import Epoch, Kinds, ValkeySpace, ValkeyStore
-from mockserver.store.valkey_connection import Address, Connection
+from mockserver.store.valkey_connection import Address, ValkeyConnection
 from mockserver.store.valkey_journal import JournalTexts
 from mockserver.store.valkey_namespaces import NamespaceRecords
 
 
 class SharedStore:
-    def __init__(self, url: str, about: Mapping[str, str]) -> None:
-        """`about` is everything that answers depend on, besides the state. Raises StartError."""
-        self.connection = Connection(Address.from_url(url))
+    def __init__(self, url: str, fingerprint: Mapping[str, str]) -> None:
+        """`fingerprint` is everything that answers depend on, besides the state. Raises StartError."""
+        self.connection = ValkeyConnection(Address.from_url(url))
         self.connection.on_connect = self._compare
         self.units = ValkeyStore(self.connection, Kinds(tuple(KINDS), FOLLOWED, ORDERED), UnitCodec())
         self.namespaces = NamespaceRecords(self.units)
         self.journals = JournalTexts(self.connection)
-        self._about = about
+        self._fingerprint = fingerprint
 
     def space_of(self, space: Space, epoch: Epoch) -> ValkeySpace:
         """Return the store of a space in an epoch of its namespace."""
@@ -34,13 +34,15 @@ class SharedStore:
 
         Raises StartError if something differs.
         """
-        address, about = self.connection.address, self._about
+        address, fingerprint = self.connection.address, self._fingerprint
         key = self.connection.key("made_by")
-        await execute("SET", key, json.dumps(about), "NX")
+        await execute("SET", key, json.dumps(fingerprint), "NX")
         there: dict[str, str] = json.loads(await execute("GET", key))
-        different = [name for name in sorted(about.keys() | there.keys()) if about.get(name) != there.get(name)]
+        different = [
+            name for name in sorted(fingerprint.keys() | there.keys()) if fingerprint.get(name) != there.get(name)
+        ]
         if different:
-            told = ", ".join(f"{name} ({there.get(name)} there, {about.get(name)} here)" for name in different)
+            told = ", ".join(f"{name} ({there.get(name)} there, {fingerprint.get(name)} here)" for name in different)
             raise StartError(
                 f"--store {address.shown} has the state of servers with another {told}: "
                 "give another prefix, or the same settings"

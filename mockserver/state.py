@@ -17,7 +17,7 @@ from typing import Any
 from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
 from mockserver.clock import Instant
 from mockserver.errors import Unprocessable
-from mockserver.faults import FaultReader
+from mockserver.faults import FaultParser
 from mockserver.kinds import KINDS, TYPES
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.settings import Settings
@@ -38,13 +38,13 @@ class States:
     def __init__(
         self,
         namespaces: Namespaces,
-        fault_reader: FaultReader,
+        fault_parser: FaultParser,
         made_by: Mapping[str, str],
         make_space: Callable[[Namespace, str, bytes], Space],
         make_context: Callable[[Space, Preferences, Instant, dict[str, Any]], Context],
     ) -> None:
         self._namespaces = namespaces
-        self._fault_reader = fault_reader
+        self._fault_parser = fault_parser
         self._made_by = made_by
         self._make_space = make_space
         self._make_context = make_context
@@ -70,7 +70,7 @@ class States:
             "made_by": self._made_by,
             "clock": namespace.clock.state(),
             "secret": namespace.secret.hex(),
-            "faults": self._fault_reader.state(namespace.faults),
+            "faults": self._fault_parser.state(namespace.faults),
         }
         kept: dict[str, tuple[bytes, list[tuple[str, str, Unit]]]] = {}
         time_slice = TimeSlice()
@@ -104,7 +104,7 @@ class States:
     async def restore(self, name: str, document: Mapping[str, Any]) -> None:
         """Replace the namespace by the document. Raises StateError or Unavailable, and then changes nothing."""
         if document.get("format") != FORMAT:
-            raise StateError(f"/format: expected {FORMAT}: this is no state that GET /__admin/state has written")
+            raise StateError(f"/format: expected {FORMAT}: this is not a state that GET /__admin/state has written")
         secret = _hex(document, "secret")
         organisations = _object(document, "organizations")
         table = document.get("shared")
@@ -119,7 +119,7 @@ class States:
             raise StateError(f"/clock: {error}") from None
         namespace.faults.clear()
         try:
-            self._fault_reader.restore(namespace.faults, _object(document, "faults"), namespace.clock)
+            self._fault_parser.restore(namespace.faults, _object(document, "faults"), namespace.clock)
         except (KeyError, TypeError, ValueError, Unprocessable) as error:
             raise StateError(f"/faults: {error}") from None
         decoder = Decoder(TYPES, table, {})
@@ -157,7 +157,7 @@ class States:
             _log.warning("the state was written with another %s: answers may differ from then", ", ".join(differences))
 
 
-def made_by(settings: Settings, world: object) -> dict[str, str]:
+def origin_of_state(settings: Settings, world: object) -> dict[str, str]:
     """Return what answers depend on, besides the state."""
     return {
         "version": version("cyberdesk-mockserver"),
@@ -171,14 +171,14 @@ async def _units(space: Space) -> list[tuple[str, str, Unit]]:
     return [(kind, key, unit) for kind, units in kept.items() for key, unit in units.items()]
 
 
-def agreed_by(
+def settings_shared_by_servers(
     settings: Settings, world: object, document: bytes, faults: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
     """Return what the servers of one shared store have to agree on. `faults` are those of the start."""
     names = ("seed", "time_scale", "known_only", "coercion", "rate_limit")
     contents = {"spec": document, "faults": render_json(faults)}
     return {
-        **made_by(settings, world),
+        **origin_of_state(settings, world),
         **{name: str(getattr(settings, name)) for name in names},
         **{name: blake2b(content, digest_size=8).hexdigest() for name, content in contents.items()},
     }
@@ -190,7 +190,7 @@ def _write(decoder: Decoder, unit: Any, place: int) -> Write:
             raise StateError(": expected [kind, key, value] or [kind, key, value, until]")
         kind, key, value, *until = unit
         if kind not in KINDS:
-            raise StateError(f"/0: {kind!r} is none of {', '.join(KINDS)}")
+            raise StateError(f"/0: {kind!r} is not one of {', '.join(KINDS)}")
         try:
             return Write(
                 kind, key, decoder.decode(value, KINDS[kind]), 0, *(decoder.decode(each, int) for each in until)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -15,7 +14,7 @@ from mockserver.state import FORMAT, States
 from mockserver.state_codec import StateError
 
 
-def load_states(path: Path, states: States) -> None:
+async def load_states(path: Path, states: States) -> None:
     """Restore each namespace, and make this its state after a reset. Raises StartError.
 
     If the file does not exist, nothing is restored. A file with an answer of `GET /__admin/state` is restored into the
@@ -35,7 +34,7 @@ def load_states(path: Path, states: States) -> None:
         raise StartError(f"{path}: /namespaces: expected an object")
     for name, state in namespaces.items():
         try:
-            asyncio.run(states.begin_with(name, state if isinstance(state, dict) else {}))
+            await states.begin_with(name, state if isinstance(state, dict) else {})
         except StateError as error:
             where = f"/namespaces/{name}" if "namespaces" in document else ""
             raise StartError(f"{path}: {where}{error}") from error
@@ -61,7 +60,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
 
-def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
+async def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
     """Write the file completely or not at all. Raises OSError."""
     beside = _beside(path)
     try:
@@ -69,9 +68,9 @@ def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
             file.write(b'{"format":%d,"namespaces":{' % FORMAT)
             separator = b""
             for name, namespace in namespaces.items():
-                if not asyncio.run(namespace.is_empty()):
+                if not await namespace.is_empty():
                     file.write(separator + render_json(name) + b":")
-                    file.writelines(asyncio.run(states.written(namespace)))
+                    file.writelines(await states.written(namespace))
                     separator = b","
             file.write(b"}}\n")
         beside.replace(path)

@@ -1,7 +1,8 @@
 """`--workers N`: several processes that serve, and the one that starts them, replaces those that die, and ends them.
 
-Each worker accepts from a listening socket of its own, and the system divides new connections between them. The first
-process keeps all sockets open too, so connections that wait for a worker that has died are served by its replacement.
+Each worker accepts from a listening socket of its own. Linux divides new connections between the sockets; other systems
+may give most of them to one. The first process keeps all sockets open too, so connections that wait for a worker that
+has died are served by its replacement.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ Serve = Callable[[socket.socket, Callable[[], None]], int]
 """Serves on a listening socket until a signal ends it; calls back once it answers. Returns an exit code."""
 
 
+def check_system() -> None:
+    """Raises StartError where there can be no workers, as on Windows."""
+    if not hasattr(os, "fork"):
+        raise StartError("--workers needs a system with fork; start several servers with one --store instead")
+
+
 class Workers:
     """Runs in a process without other threads: `os.fork` copies only the one that calls it."""
 
     def __init__(self, listeners: Sequence[socket.socket], serve: Serve, report: Callable[[str], None]) -> None:
-        """Raises StartError. `report` is called with a line for each worker that has died."""
-        if not hasattr(os, "fork"):
-            raise StartError("--workers needs a system with fork; start several servers with one --store instead")
+        """`report` is called with a line for each worker that has died."""
         self._listeners = listeners
         self._serve = serve
         self._report = report
@@ -81,8 +86,8 @@ class Workers:
     def _dead(self) -> list[tuple[int, int]]:
         """Return the processes that have ended, with their exit codes, or the negative numbers of their signals.
 
-        Reads the pipe too, until no process has ended since: what the dead have told is read by then, and the signal of
-        the next one is not, so that it wakes this process.
+        Also reads the pipe, and repeats both until no further process has ended. So a message that a dead worker wrote
+        is always seen, and the SIGCHLD of a later one wakes `select`.
         """
         dead: list[tuple[int, int]] = []
         while True:

@@ -1,6 +1,6 @@
 """The control API of the mock, under `/__admin`: not part of the mocked API."""
 
 from mockserver.admin.application import PREFIX, Admin
-from mockserver.admin.context import Server
+from mockserver.admin.context import Dependencies
 
-__all__ = ["PREFIX", "Admin", "Server"]
+__all__ = ["PREFIX", "Admin", "Dependencies"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from types import ModuleType
 from urllib.parse import unquote_plus
@@ -11,44 +10,36 @@ from urllib.parse import unquote_plus
 from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import clock, events, faults, requests, runs, server, state
-from mockserver.admin.context import AdminContext, Handler, Server
+from mockserver.admin.context import AdminContext, Dependencies, Handler
 from mockserver.admin.document import document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
-from mockserver.errors import (
-    MAX_ATTEMPTS,
-    Conflict,
-    HTTPError,
-    MethodNotAllowed,
-    NoRoute,
-    NotFound,
-    TooManyConflicts,
-    Unprocessable,
-)
+from mockserver.errors import MethodNotAllowed, NoRoute, NotFound, Unprocessable
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
-from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
-from mockserver.response import send_reply
+from mockserver.reply import BytesContent, Reply
+from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
-from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
+from mockserver.spec import Call, Operation, RawRequest, render_json
+from mockserver.store import retried
 from mockserver.suggestions import suggestion
 
 PREFIX = "/__admin"
 _MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, state, events)
-_log = logging.getLogger("mockserver.admin")
 
 
 class Admin:
-    def __init__(self, about: Server, *, token: str | None, max_body: int) -> None:
-        self._server = about
+    def __init__(self, dependencies: Dependencies) -> None:
+        settings, max_body = dependencies.settings, dependencies.settings.max_body
+        self._dependencies = dependencies
         self._document = render_json(document().root)
         self._routes = Routes(operations(), first_path_only=True)
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
-        self._guard = Guard(token)
+        self._guard = Guard(settings.admin_token)
         self._page = PageFiles(PREFIX)
-        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body, patience_s=settings.limits.body_timeout)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""
@@ -58,7 +49,7 @@ class Admin:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            reply = _error_reply(error, scope)
+            reply = reply_to(error, scope)
             body = reply.render()
         if isinstance(reply.content, EventStream) and scope["method"] == "GET":
             await reply.content.send(reply, scope, receive, send)
@@ -87,13 +78,12 @@ class Admin:
             is_large = len(body) > LARGE_BODY
             call: Call = await asyncio.to_thread(operation.decode, raw) if is_large else operation.decode(raw)
             handler = self._handlers[operation.operation_id]
-            for _ in range(MAX_ATTEMPTS):
-                try:
-                    return await handler(call, AdminContext(self._server, namespace, scope))
-                except Conflict:
-                    await asyncio.sleep(0)
-                    namespace = await self._server.namespaces.get(namespace.name)
-            raise TooManyConflicts
+
+            async def handle() -> Reply:
+                current = await self._dependencies.namespaces.get(namespace.name)
+                return await handler(call, AdminContext(self._dependencies, current, scope))
+
+            return await retried(handle)
         finally:
             self._bodies.give_back(taken)
 
@@ -123,12 +113,3 @@ def _handler(name: str) -> Handler:
         if handler is not None:
             return handler
     raise AssertionError(f"no module handles {name}")
-
-
-def _error_reply(error: Exception, scope: Scope) -> Reply:
-    if isinstance(error, Invalid):
-        return Reply(error.status, JSONContent({"detail": error.violations or error.detail}))
-    if isinstance(error, HTTPError):
-        return error_reply(error.status, error.detail, error.headers)
-    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-    return error_reply(500, "Internal Server Error")

@@ -20,7 +20,7 @@ async def get_clock(call: Call, context: AdminContext) -> Reply:
 
 
 async def set_clock(call: Call, context: AdminContext) -> Reply:
-    if not call.given:
+    if not call.sent_fields:
         raise Unprocessable("Say what the clock should do: freeze, advance, scale or resume")
     change: dict[str, Any] = call.body
     for name, opposite in (("freeze", "resume"), ("resume", "freeze")):
@@ -46,7 +46,7 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
         clock.advance(seconds)
     if change.get("resume"):
         clock.resume()
-    await context.server.namespaces.save(context.namespace)
+    await context.dependencies.namespaces.save(context.namespace)
     shown = clock_json(clock)
     context.namespace.events.publish("clock", shown)
     return Reply(200, JSONContent(shown))
@@ -59,5 +59,5 @@ def duration_s(value: float | str) -> float:
     text = value.replace(" ", "")
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Unprocessable(f"{value!r} is no duration; write 20m, 1h30m, 90s, 250ms, or a number of seconds")
+        raise Unprocessable(f"invalid duration {value!r}; use 20m, 1h30m, 90s, 250ms, or a number of seconds")
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.clock import Clock, Instant, text_of
-from mockserver.faults import FaultReader
+from mockserver.faults import FaultParser
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
 from mockserver.settings import Settings
@@ -22,7 +22,7 @@ from mockserver.time_slice import TimeSlice
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class Dependencies:
     """What all namespaces of the mock share. `operations` are those of the mocked API."""
 
     settings: Settings
@@ -30,7 +30,7 @@ class Server:
     near_paths: NearPaths
     namespaces: Namespaces
     masker: Masker
-    fault_reader: FaultReader
+    fault_parser: FaultParser
     started_at: float
     states: States
     make_context: Callable[[Space, Preferences, Instant, Scope], Context]
@@ -38,29 +38,29 @@ class Server:
     """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
-    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    run_watch_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the watcher that is reading the runs."""
 
 
 class AdminContext(NamedTuple):
-    server: Server
+    dependencies: Dependencies
     namespace: Namespace
     scope: Scope
 
-    async def space(self, organisation: str) -> Context:
+    async def context_of(self, organisation: str) -> Context:
         """Return the context of an organisation. Raises Unavailable."""
         space = self.namespace.spaces.get(organisation)
         if space is None:
-            space = await self.server.namespaces.space(self.namespace, organisation)
-        return self.server.make_context(space, NO_PREFERENCES, self.namespace.clock.read(), self.scope)
+            space = await self.dependencies.namespaces.space(self.namespace, organisation)
+        return self.dependencies.make_context(space, NO_PREFERENCES, self.namespace.clock.read(), self.scope)
 
-    async def spaces(self) -> list[Context]:
+    async def contexts(self) -> list[Context]:
         """Return the contexts of all organisations that were used in the namespace, or were seeded at the start."""
-        organisations = await self.server.namespaces.organisations(self.namespace)
+        organisations = await self.dependencies.namespaces.organisations(self.namespace)
         contexts: list[Context] = []
         time_slice = TimeSlice()
-        for organisation in dict.fromkeys((*self.server.seeded, *organisations)):
-            contexts.append(await self.space(organisation))
+        for organisation in dict.fromkeys((*self.dependencies.seeded, *organisations)):
+            contexts.append(await self.context_of(organisation))
             if time_slice.is_over:
                 await time_slice.give_way()
         return contexts

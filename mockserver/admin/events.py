@@ -16,7 +16,7 @@ from mockserver.behaviour.batch import Change
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Overview
 from mockserver.clock import real_time
-from mockserver.errors import Conflict, Unavailable
+from mockserver.errors import Unavailable, VersionConflict
 from mockserver.events import Event
 from mockserver.journal import Entry
 from mockserver.namespaces import Namespace
@@ -68,10 +68,10 @@ class EventStream:
             while not subscription.is_closed:
                 if now >= next_look:
                     # One watcher at a time: otherwise many watchers would take turns and starve other requests.
-                    async with self._context.server.looking:
+                    async with self._context.dependencies.run_watch_lock:
                         began = real_time()
                         # While a shared store does not answer, there is nothing new; the next look asks again.
-                        with suppress(Unavailable, Conflict):
+                        with suppress(Unavailable, VersionConflict):
                             # Not the namespace that the watcher began with: a reset replaces the object.
                             namespace = await self._namespace()
                             if namespace is None:
@@ -101,7 +101,7 @@ class EventStream:
 
         To make it again is for a request that uses it, not for a watcher. The default one is always there.
         """
-        name, namespaces = self._context.namespace.name, self._context.server.namespaces
+        name, namespaces = self._context.namespace.name, self._context.dependencies.namespaces
         return await namespaces.find(name) if name else await namespaces.get(name)
 
     async def _rendered(self, events: Sequence[Event]) -> bytes:
@@ -119,7 +119,7 @@ class EventStream:
 
     def _render(self, type_: str, content: Any) -> bytes:
         if isinstance(content, Entry):
-            content = request_summary(content, self._context.server)
+            content = request_summary(content, self._context.dependencies)
         return _event(type_, render_json(content))
 
 
@@ -133,7 +133,6 @@ class ServerWatch:
 
     async def changes(self, namespace: Namespace) -> bytes:
         """Return events, or `b""` if there is nothing new."""
-        server = self._context.server
         text = b""
         if namespace.epoch != self._epoch:
             self._epoch, self._seq = namespace.epoch, 0
@@ -146,7 +145,7 @@ class ServerWatch:
         if self._seq is None:
             self._seq = await namespace.journal.last_seq()
         for entry in await namespace.journal.recorded_after(self._seq):
-            text += _event("request", render_json(request_summary(entry, server)))
+            text += _event("request", render_json(request_summary(entry, self._context.dependencies)))
             self._seq = entry.seq
         return text
 
@@ -162,7 +161,7 @@ class RunWatch:
     async def changes(self, namespace: Namespace) -> bytes:
         """Return an event, or `b""` if nothing has changed."""
         context = self._context._replace(namespace=namespace)
-        overview = await Overview.of(await context.spaces(), _EVERYTHING, 0, _MAX_RUNS)
+        overview = await Overview.of(await context.contexts(), _EVERYTHING, 0, _MAX_RUNS)
         before = self._known
         known: dict[str, tuple[str, Change]] = {}
         changed: list[bytes] = []

@@ -21,8 +21,8 @@ async def list_faults(call: Call, context: AdminContext) -> Reply:
 async def add_fault(call: Call, context: AdminContext) -> Reply:
     source: dict[str, Any] = call.sent
     namespace = context.namespace
-    made = context.server.fault_reader.add(namespace.faults, source, namespace.clock)
-    await context.server.namespaces.save(namespace)
+    made = context.dependencies.fault_parser.add(namespace.faults, source, namespace.clock)
+    await context.dependencies.namespaces.save(namespace)
     for fault in made:
         namespace.events.publish("fault", fault.shown_in_event(namespace.clock.now()))
     ids = [fault.id for fault in made]
@@ -31,7 +31,7 @@ async def add_fault(call: Call, context: AdminContext) -> Reply:
 
 async def clear_faults(call: Call, context: AdminContext) -> Reply:
     context.namespace.faults.clear()
-    await context.server.namespaces.save(context.namespace)
+    await context.dependencies.namespaces.save(context.namespace)
     context.namespace.events.publish("faults", {"items": []})
     return Reply(204)
 
@@ -40,7 +40,7 @@ async def delete_fault(call: Call, context: AdminContext) -> Reply:
     id_ = call.path["fault_id"]
     if not context.namespace.faults.remove(id_):
         raise NotFound(f"There is no fault {id_[:100]!r} in this namespace")
-    await context.server.namespaces.save(context.namespace)
+    await context.dependencies.namespaces.save(context.namespace)
     context.namespace.events.publish("fault", {"id": id_, "active": False})
     return Reply(204)
 

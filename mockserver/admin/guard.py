@@ -30,7 +30,7 @@ class Guard:
         # Compare the token whatever the scheme, in constant time: the response time must reveal nothing.
         is_known = hmac.compare_digest(sent, self._token.encode())
         if scheme.lower() != b"bearer" or not is_known:
-            raise Unauthorized("The control API asks for the header Authorization: Bearer <the token of --admin-token>")
+            raise Unauthorized("The control API requires the header Authorization: Bearer <the token of --admin-token>")
 
     def check_page(self, scope: Scope, headers: Headers) -> None:
         """As `check`, but without the token: the page holds no data, and asks for the token itself."""

@@ -9,7 +9,7 @@ from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from mockserver.admin.context import AdminContext, Server
+from mockserver.admin.context import AdminContext, Dependencies
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
@@ -64,12 +64,13 @@ async def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, 
     return Reply(200, BytesContent(content % (items, len(found), render_json(complete))))
 
 
-async def _rendered(entries: Sequence[Entry], context: AdminContext, show: Callable[[Entry, Server], Any]) -> bytes:
+async def _rendered(
+    entries: Sequence[Entry], context: AdminContext, show: Callable[[Entry, Dependencies], Any]
+) -> bytes:
     """Return the entries as items of a JSON array. Those that take long to render are rendered in a thread."""
 
     def render(entry: Entry) -> bytes:
-        rendered: bytes = render_json(show(entry, context.server))
-        return rendered
+        return render_json(show(entry, context.dependencies))
 
     items: list[bytes] = []
     time_slice = TimeSlice()
@@ -89,15 +90,15 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
     match = path = None
     if "match" in filters:
         try:
-            match = RequestMatch.from_text(filters["match"], context.server.operations)
+            match = RequestMatch.from_text(filters["match"], context.dependencies.operations)
         except ValueError as error:
             raise Unprocessable(f"match: {error}") from None
-        problem = None if match.path is None else context.server.near_paths.problem(match.path.text)
+        problem = None if match.path is None else context.dependencies.near_paths.problem(match.path.text)
         if problem is not None:
             raise Unprocessable(f"match: {problem} The filter 'path' takes any path")
-    if "operation" in filters and filters["operation"] not in context.server.operations:
-        instead = suggestion(filters["operation"], context.server.operations)
-        raise Unprocessable(f"operation: {filters['operation'][:200]!r} is no operationId: {instead}")
+    if "operation" in filters and filters["operation"] not in context.dependencies.operations:
+        instead = suggestion(filters["operation"], context.dependencies.operations)
+        raise Unprocessable(f"operation: unknown operationId {filters['operation'][:200]!r}; {instead}")
     if "path" in filters:
         path = PathPattern(filters["path"])
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
@@ -120,14 +121,14 @@ def path_in_namespace(path: str) -> str:
     return "/" + path.split("/", 3)[3] if path.startswith("/__ns/") and path.count("/") >= 3 else path
 
 
-def request_summary(entry: Entry, server: Server) -> dict[str, Any]:
+def request_summary(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
     """Return an entry as JSON without its headers and bodies, with secrets masked."""
     return {
         "seq": entry.seq,
         "at": text_of(entry.at),
         "method": entry.method,
         "path": entry.path,
-        "query": masked_query(entry.query, server.masker),
+        "query": masked_query(entry.query, dependencies.masker),
         "status": entry.status,
         "duration_ms": None if entry.duration_ms is None else round(entry.duration_ms, 3),
         "operation": entry.operation_id,
@@ -139,15 +140,15 @@ def request_summary(entry: Entry, server: Server) -> dict[str, Any]:
     }
 
 
-def request_json(entry: Entry, server: Server) -> dict[str, Any]:
+def request_json(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
     """Return an entry as JSON, with secrets masked."""
     return {
-        **request_summary(entry, server),
+        **request_summary(entry, dependencies),
         "headers": masked_headers(entry.headers),
-        "body": masked_content(entry.body, server.masker),
+        "body": masked_content(entry.body, dependencies.masker),
         "answer": {
             "headers": masked_headers(entry.answer_headers),
-            "body": masked_content(entry.answer, server.masker),
+            "body": masked_content(entry.answer, dependencies.masker),
             "bytes": entry.answer_bytes,
             "truncated": entry.answer_bytes is None or entry.answer_bytes > len(entry.answer),
         },
@@ -158,8 +159,8 @@ def _escaped(path: str) -> str:
     return quote(path.encode("utf-8", "surrogateescape"), safe="/:@!$&'()*+,;=~")
 
 
-def _har_entry(entry: Entry, server: Server) -> dict[str, Any]:
-    shown = request_json(entry, server)
+def _har_entry(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
+    shown = request_json(entry, dependencies)
 
     def text_of_content(value: Any) -> str:
         return value if isinstance(value, str) else json.dumps(value)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockserver.admin.context import AdminContext
@@ -18,17 +17,16 @@ from mockserver.behaviour.run_control import commit_change, next_status, with_mo
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_files import Attachment
 from mockserver.behaviour.run_list import projected
-from mockserver.behaviour.run_overview import Listed, Overview
+from mockserver.behaviour.run_overview import Listed, Overview, counts_by_status
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
-from mockserver.errors import MAX_ATTEMPTS, Conflict, NotFound, TooManyConflicts
+from mockserver.errors import NotFound, VersionConflict
 from mockserver.reply import LARGE_BYTES, JSONContent, Reply
 from mockserver.spec import Call, render_json
-from mockserver.store import Write
+from mockserver.store import Write, retried
 from mockserver.time_slice import TimeSlice, in_slices
 
-_MAX_COUNTED = 10_000
 _URL_LIFETIME_S = 3_600
 _TIMESTAMPS = ("started_at", "ended_at")
 _JSON_FIELDS = ("input_values", "output_data", "error", "run_message_history", "usage_metadata")
@@ -37,13 +35,12 @@ _JSON_FIELDS = ("input_values", "output_data", "error", "run_message_history", "
 async def list_runs(call: Call, context: AdminContext) -> Reply:
     query = call.query
     organisation = query.get("organization")
-    contexts = [each for each in await context.spaces() if organisation in (None, each.space.organisation)]
+    contexts = [each for each in await context.contexts() if organisation in (None, each.space.organisation)]
     same = {"workflow_id": query.get("workflow_id"), "status": query.get("status")}
     skip, limit = window(query)
     found = await Overview.of(contexts, same, skip, limit)
     shown = [each async for each in found.runs()]
-    every = await Overview.of(contexts, {**same, "status": None}, 0, _MAX_COUNTED)
-    counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs()])
+    counts = await counts_by_status(contexts, same)
     return Reply(200, _RunPage(shown, query.get("fields"), found.total, skip, limit, counts))
 
 
@@ -73,19 +70,19 @@ class _RunPage(NamedTuple):
 
 
 async def get_run(call: Call, context: AdminContext) -> Reply:
-    space, found = await _find(call, context)
-    return await run_as_it_is(space, found.run.id)
+    run_context, found = await _find(call, context)
+    return await run_as_it_is(run_context, found.run.id)
 
 
 async def list_attachments(call: Call, context: AdminContext) -> Reply:
     """Each attachment has a URL that needs no token."""
-    space, found = await _find(call, context)
-    expires = space.now // SECOND + _URL_LIFETIME_S
+    run_context, found = await _find(call, context)
+    expires = run_context.now // SECOND + _URL_LIFETIME_S
 
     def shown(attachment: Attachment) -> dict[str, Any]:
-        return {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
+        return {**attachment_fields(attachment), "url": run_context.sign_download(attachment.id, expires)}
 
-    items = await in_slices(shown, found.run.attachments(space.sim_time, space.space.clock))
+    items = await in_slices(shown, found.run.attachments(run_context.sim_time, run_context.space.clock))
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 
@@ -93,9 +90,9 @@ async def _find(call: Call, context: AdminContext) -> tuple[Context, Found]:
     """Find the run in any organisation. Raises NotFound."""
     run_id = call.path["run_id"]
     time_slice = TimeSlice()
-    for space in await context.spaces():
+    for run_context in await context.contexts():
         try:
-            return space, await find_run(space, run_id)
+            return run_context, await find_run(run_context, run_id)
         except NotFound:
             if time_slice.is_over:
                 await time_slice.give_way()
@@ -104,20 +101,20 @@ async def _find(call: Call, context: AdminContext) -> tuple[Context, Found]:
 
 async def change_run(call: Call, context: AdminContext) -> Reply:
     body: dict[str, Any] = call.body
-    space, found = await _find(call, context)
+    run_context, found = await _find(call, context)
     run = found.run
     change = run.change
     if "outcome" in body or "duration_s" in body:
         duration_s = body.get("duration_s")
         running_us = None if duration_s is None else round(duration_s * SECOND)
-        change = with_script(space, run, body.get("outcome"), running_us, moved_to=body.get("status"))
+        change = with_script(run_context, run, body.get("outcome"), running_us, moved_to=body.get("status"))
     if "status" in body:
-        change = _with_move(space, run, change, body["status"])
+        change = _with_move(run_context, run, change, body["status"])
     fields = {name: json_or_null(body[name]) for name in _JSON_FIELDS if name in body}
     for name in _TIMESTAMPS:
         if name in body:
             fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
-    return await commit_change(space, found, replace(change, fields={**change.fields, **fields}))
+    return await commit_change(run_context, found, replace(change, fields={**change.fields, **fields}))
 
 
 async def finish_run(call: Call, context: AdminContext) -> Reply:
@@ -133,63 +130,59 @@ async def advance_run(call: Call, context: AdminContext) -> Reply:
 
 
 async def _advance(call: Call, context: AdminContext, status: str | None) -> Reply:
-    """Move a run that has not ended to a status, or to the one that follows. Raises NotFound or Refused."""
-    space, found = await _find(call, context)
-    following = next_status(space, found.run)
-    return await commit_change(space, found, _with_move(space, found.run, found.run.change, status or following))
+    """Move a run that has not ended to a status, or to the one that follows. Raises NotFound or Conflict."""
+    run_context, found = await _find(call, context)
+    following = next_status(run_context, found.run)
+    change = _with_move(run_context, found.run, found.run.change, status or following)
+    return await commit_change(run_context, found, change)
 
 
-def _with_move(space: Context, run: Run, change: Change, status: str) -> Change:
+def _with_move(run_context: Context, run: Run, change: Change, status: str) -> Change:
     """Move a run to a status. Drops timestamps that an update has set, if the run has yet to reach them."""
     gone = {"scheduling": _TIMESTAMPS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
     change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
-    return with_move(space, run.batch, run.place, change, status, space.sim_time)
+    return with_move(run_context, run.batch, run.place, change, status, run_context.sim_time)
 
 
 # --- Seeds
 
 
 async def seed_runs(call: Call, context: AdminContext) -> Reply:
-    ids = await plant(context, read_seeds(call.body))
+    ids = await seed_all(context, read_seeds(call.body))
     return Reply(201, JSONContent({"ids": ids}))
 
 
-async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
-    """Seed all runs or none, and return their ids. Raises Unprocessable, TooLarge or Refused.
+async def seed_all(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
+    """Seed all runs or none, and return their ids. Raises Unprocessable, TooLarge or Conflict.
 
     In a store that several servers share, only the runs of one organisation are all or none: if the store fails, or
     another server takes the same ids meanwhile, those of other organisations may have been seeded.
     """
-    default = context.server.default_organisation
+    default = context.dependencies.default_organisation
     seeds = [replace(seed, organisation=seed.organisation or default) for seed in seeds]
     check_seeds(seeds)
     check_moments(seeds, context.namespace.clock.now())
     organisations = {seed.organisation or default for seed in seeds}
-    planted: dict[int, Sequence[str]] = {}
+    ids_by_seed: dict[int, Sequence[str]] = {}
     prepared: list[tuple[Context, list[int], list[Write]]] = []
     for organisation in sorted(organisations):
         places = [place for place, seed in enumerate(seeds) if (seed.organisation or default) == organisation]
-        space = await context.space(organisation)
-        ids, writes = await prepare(space, [seeds[place] for place in places])
-        planted |= zip(places, ids, strict=True)
-        prepared.append((space, places, writes))
-    for space, places, writes in prepared:
+        run_context = await context.context_of(organisation)
+        ids, writes = await prepare(run_context, [seeds[place] for place in places])
+        ids_by_seed |= zip(places, ids, strict=True)
+        prepared.append((run_context, places, writes))
+    for run_context, places, writes in prepared:
         try:
-            await space.store.commit(*writes)
-        except Conflict:
+            await run_context.store.commit(*writes)
+        except VersionConflict:
             # Not all over again: what was committed for other organisations would be seeded twice.
-            ids = await _seeded_again(space, [seeds[place] for place in places])
-            planted |= zip(places, ids, strict=True)
-    return [id_ for place in range(len(seeds)) for id_ in planted[place]]
+            ids = await retried(partial(_seed, run_context, [seeds[place] for place in places]))
+            ids_by_seed |= zip(places, ids, strict=True)
+    return [id_ for place in range(len(seeds)) for id_ in ids_by_seed[place]]
 
 
-async def _seeded_again(space: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
-    for _ in range(MAX_ATTEMPTS):
-        await asyncio.sleep(0)
-        ids, writes = await prepare(space, seeds)
-        try:
-            await space.store.commit(*writes)
-        except Conflict:
-            continue
-        return ids
-    raise TooManyConflicts
+async def _seed(run_context: Context, seeds: Sequence[Seed]) -> list[Sequence[str]]:
+    """Raises VersionConflict."""
+    ids, writes = await prepare(run_context, seeds)
+    await run_context.store.commit(*writes)
+    return ids

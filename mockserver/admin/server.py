@@ -12,12 +12,12 @@ from mockserver.clock import real_time
 from mockserver.errors import NotFound
 from mockserver.reply import JSONContent, Reply
 from mockserver.settings import LIMITS, SETTINGS, RateLimit, StoreURL, Token
-from mockserver.spec import Call
+from mockserver.spec import MASK, Call
 from mockserver.time_slice import TimeSlice
 
 
 async def get_health(call: Call, context: AdminContext) -> Reply:
-    uptime_s = round(real_time() - context.server.started_at, 3)
+    uptime_s = round(real_time() - context.dependencies.started_at, 3)
     return Reply(200, JSONContent({"status": "ok", "uptime_s": uptime_s}))
 
 
@@ -26,28 +26,25 @@ async def get_version(call: Call, context: AdminContext) -> Reply:
 
 
 async def get_settings(call: Call, context: AdminContext) -> Reply:
-    settings = context.server.settings
+    settings = context.dependencies.settings
     shown = {setting.name: _plain(getattr(settings, setting.name)) for setting in SETTINGS}
-    shown["admin_token"] = None if settings.admin_token is None else _HIDDEN
+    shown["admin_token"] = None if settings.admin_token is None else MASK
     shown["limits"] = {limit.name: getattr(settings.limits, limit.name) for limit in LIMITS}
     return Reply(200, JSONContent(shown))
-
-
-_HIDDEN = "**********"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if isinstance(value, Token):
-        return {"token": _HIDDEN, "organization": value.organisation}
+        return {"token": MASK, "organization": value.organisation}
     if isinstance(value, RateLimit):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return str(value) if isinstance(value, Path | StoreURL) else value
 
 
 async def list_namespaces(call: Call, context: AdminContext) -> Reply:
-    namespaces = context.server.namespaces
+    namespaces = context.dependencies.namespaces
     items = []
     time_slice = TimeSlice()
     for name in await namespaces.names():
@@ -70,11 +67,11 @@ async def list_namespaces(call: Call, context: AdminContext) -> Reply:
 
 async def delete_namespace(call: Call, context: AdminContext) -> Reply:
     name = call.path["name"]
-    if not await context.server.namespaces.drop(name):
+    if not await context.dependencies.namespaces.drop(name):
         raise NotFound(f"There is no namespace {name!r}; GET /__admin/namespaces lists those that are in use")
     return Reply(204)
 
 
 async def reset(call: Call, context: AdminContext) -> Reply:
-    await context.server.states.reset(context.namespace.name)
+    await context.dependencies.states.reset(context.namespace.name)
     return Reply(204)

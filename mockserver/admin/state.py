@@ -11,12 +11,12 @@ from mockserver.state_codec import StateError
 
 
 async def get_state(call: Call, context: AdminContext) -> Reply:
-    return Reply(200, StateContent(await context.server.states.written(context.namespace)))
+    return Reply(200, StateContent(await context.dependencies.states.written(context.namespace)))
 
 
 async def put_state(call: Call, context: AdminContext) -> Reply:
     try:
-        await context.server.states.restore(context.namespace.name, call.sent)
+        await context.dependencies.states.restore(context.namespace.name, call.sent)
     except StateError as error:
         raise Unprocessable(f"state: {error}") from None
     return Reply(204)

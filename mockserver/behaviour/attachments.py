@@ -189,8 +189,7 @@ async def find_attachment(context: Context, attachment_id: str) -> Attachment:
 
 
 def _json(attachment: Attachment) -> bytes:
-    text: bytes = render_json(attachment_fields(attachment))
-    return text
+    return render_json(attachment_fields(attachment))
 
 
 def attachment_fields(attachment: Attachment) -> dict[str, Any]:

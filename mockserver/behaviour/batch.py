@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from mockserver.behaviour.ids import Ids
 from mockserver.clock import Clock
@@ -26,6 +26,7 @@ SESSION = "session"
 FILES = "files"
 
 Status = Literal["scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 OUTCOMES = ("success", "task_failed", "error")
 """How a run can end by itself."""
 TERMINAL: frozenset[str] = frozenset({*OUTCOMES, "cancelled"})

@@ -73,7 +73,7 @@ class BatchTimelines:
 class TimelinesCache:
     """Computes the timelines of the runs of a batch as if nothing had changed them, and keeps the last ones.
 
-    `computed` counts how often it did not have them, or not in the order that was needed.
+    `computed` counts cache misses, and sorts.
     """
 
     def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:

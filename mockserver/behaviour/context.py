@@ -15,7 +15,7 @@ from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import Clock
 from mockserver.settings import Limits
 from mockserver.spec import render_json
-from mockserver.store import SpaceStore
+from mockserver.store import SpaceStore, UnitStore
 
 
 class RunProfiles(dict[str, RunProfile]):
@@ -131,9 +131,9 @@ class Context(NamedTuple):
     """The same in simulated time."""
     sign_download: Callable[[str, int], str]
     """Makes a download URL that needs no token, from an attachment id and its expiry in seconds since 1970."""
-    transaction: SpaceStore | None = None
+    transaction: UnitStore | None = None
     """Holds back the commits of this request."""
 
     @property
-    def store(self) -> SpaceStore:
+    def store(self) -> UnitStore:
         return self.space.store if self.transaction is None else self.transaction

@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.spec import Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
+from mockserver.spec import MASK, Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
 
 
 class HasInputSchema(Protocol):
@@ -40,8 +40,8 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
 
     Sensitive inputs are checked under their name with a `$` prefix.
 
-    A schema that is not understood is not applied: only the real server can tell how it reads such a schema. Nor is one
-    that would take long for these inputs. `steps` of a chain together may take ten times as long: each gives way.
+    Schemas that are not supported, and schemas that would take long for these inputs, are not applied. All `steps` of a
+    chain together may take ten times as long as one request, because other requests run between them.
     """
     if workflow is None or workflow.input_schema is None:
         return
@@ -74,7 +74,7 @@ def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dic
             if inputs.secrets is None:
                 continue
             where = [*inputs.secrets_at, loc[secret][1:], *loc[secret + 1 :]]
-            yield {**violation, "loc": where, "msg": _without_value(violation), "input": "**********", "ctx": {}}
+            yield {**violation, "loc": where, "msg": _without_value(violation), "input": MASK, "ctx": {}}
             continue
         if inputs.chained and isinstance(shown, dict) and shown.keys() == {"$ref"}:
             continue

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
-from mockserver.errors import Conflict
-from mockserver.store import SpaceStore, Unit, Write
+from mockserver.errors import VersionConflict
+from mockserver.store import Unit, UnitStore, Write
 
 LEDGER = "ledger"
 OPEN = "open"
@@ -32,8 +32,8 @@ class Block(NamedTuple):
 _EMPTY_BLOCK = Unit(Block(0, ()), 0)
 
 
-async def open_block(store: SpaceStore) -> Unit:
-    """Return it as after the creates in progress: for a commit that writes it."""
+async def open_block(store: UnitStore) -> Unit:
+    """Return the open block, including creates in progress. Use it only to write the block."""
     return _block(await store.load_uncommitted(LEDGER, OPEN))
 
 
@@ -57,19 +57,19 @@ def writes_of_batches(unit: Unit, *tails: str) -> list[Write]:
     return writes
 
 
-async def write_of_change(store: SpaceStore, batch: Batch) -> Write:
+async def write_of_change(store: UnitStore, batch: Batch) -> Write:
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
-    Raises Conflict if the block is closed meanwhile.
+    Raises VersionConflict if the block is closed meanwhile.
     """
     key, unit = await _block_of(store, batch)
     return Write(LEDGER, key, unit.value, unit.version)
 
 
-async def writes_of_removal(store: SpaceStore, batches: Iterable[Batch]) -> list[Write]:
+async def writes_of_removal(store: UnitStore, batches: Iterable[Batch]) -> list[Write]:
     """Return the writes that take batches out of their blocks; a closed block without batches is removed too.
 
-    Raises Conflict if a block is closed meanwhile.
+    Raises VersionConflict if a block is closed meanwhile.
     """
     by_block: defaultdict[str, list[Batch]] = defaultdict(list)
     for batch in batches:
@@ -93,8 +93,8 @@ def _key(batch: Batch) -> str:
     return batch.block or str(batch.number // BLOCK)
 
 
-async def _block_of(store: SpaceStore, *batches: Batch) -> tuple[str, Unit]:
-    """Return the block of batches that belong to the same one, and its key. Raises Conflict if it is closed
+async def _block_of(store: UnitStore, *batches: Batch) -> tuple[str, Unit]:
+    """Return the block of batches that belong to the same one, and its key. Raises VersionConflict if it is closed
     meanwhile.
     """
     key = _key(batches[0])
@@ -108,11 +108,11 @@ async def _block_of(store: SpaceStore, *batches: Batch) -> tuple[str, Unit]:
         unit = _block(await store.load(LEDGER, OPEN))
     if not tails.issubset(unit.value.tails):
         # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
-        raise Conflict(f"the block of the batch {batches[0].number} has been closed meanwhile")
+        raise VersionConflict(f"the block of the batch {batches[0].number} has been closed meanwhile")
     return OPEN, unit
 
 
-async def block_of_its_own(store: SpaceStore, key: str, tails: tuple[str, ...]) -> Write:
+async def block_of_its_own(store: UnitStore, key: str, tails: tuple[str, ...]) -> Write:
     """Return the write of a separate block for backdated batches, so that the other blocks stay in order."""
     unit = await store.load(LEDGER, OPEN)
     return Write(LEDGER, key, Block(unit.value.next_number if unit.version else 0, tails), 0)

@@ -8,7 +8,7 @@ from mockserver.behaviour.pools import WORLD_CREATED, pool_json, pools_of_machin
 from mockserver.behaviour.world import Machine
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
-from mockserver.reply import MadeContent, Reply
+from mockserver.reply import Reply, TransientContent
 from mockserver.spec import Call, render_json
 from mockserver.time_slice import TimeSlice
 
@@ -30,7 +30,7 @@ async def get_machine(call: Call, context: Context) -> Reply:
     json = await machine_json(context, machine_id)
     if json is None:
         raise NotFound(f"Machine {machine_id} not found")
-    return Reply(200, MadeContent(json))
+    return Reply(200, TransientContent(json))
 
 
 async def machine_json(context: Context, machine_id: str) -> bytes | None:

@@ -14,17 +14,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class ListContent:
-    """One page of rendered items, out of `total` items. `is_made`: the items were made for this answer."""
+    """One page of rendered items, out of `total` items. `is_transient`: the items were made for this answer."""
 
     items: Sequence[bytes]
     total: int
     skip: int
     limit: int
-    is_made: bool
+    is_transient: bool
 
     @property
-    def made_bytes(self) -> int:
-        return sum(map(len, self.items)) if self.is_made else 0
+    def transient_bytes(self) -> int:
+        return sum(map(len, self.items)) if self.is_transient else 0
 
     def render(self) -> bytes | Iterator[bytes]:
         parts = list_parts(self.items, self.total, self.skip, self.limit)
@@ -48,9 +48,9 @@ def window(query: Mapping[str, Any]) -> tuple[int, int]:
 
 
 async def page(
-    call: Call, items: Sequence[Item], render: Callable[[Item], Awaitable[bytes]], *, is_made: bool = True
+    call: Call, items: Sequence[Item], render: Callable[[Item], Awaitable[bytes]], *, is_transient: bool = True
 ) -> Reply:
-    """`is_made` is False if `render` returns what is stored."""
+    """`is_transient` is False if `render` returns what is stored."""
     skip, limit = window(call.query)
     shown = [await render(item) for item in items[skip : skip + limit]]
-    return Reply(200, ListContent(shown, len(items), skip, limit, is_made))
+    return Reply(200, ListContent(shown, len(items), skip, limit, is_transient))

@@ -12,7 +12,7 @@ from mockserver.behaviour.resources import COUNTER, POOL, PoolRecord, check_mach
 from mockserver.behaviour.world import Pool
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound, TooLarge
-from mockserver.reply import BytesContent, MadeContent, Reply
+from mockserver.reply import BytesContent, Reply, TransientContent
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
 from mockserver.time_slice import in_slices
@@ -27,7 +27,7 @@ async def list_pools(call: Call, context: Context) -> Reply:
 
 async def get_pool(call: Call, context: Context) -> Reply:
     pool, _ = await _find(context, call.path["pool_id"])
-    return Reply(200, MadeContent(await pool_json(context, pool)))
+    return Reply(200, TransientContent(await pool_json(context, pool)))
 
 
 async def create_pool(call: Call, context: Context) -> Reply:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Batch, Change, Move, Script
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.run_view import Found, Run, changes_with, commit_and_reply
-from mockserver.errors import Refused
+from mockserver.errors import Conflict
 from mockserver.reply import Reply
 from mockserver.store import Write
 
@@ -20,10 +20,10 @@ def with_move(context: Context, batch: Batch, place: int, change: Change, status
 
     If the schedule has no time left from this status on, the move holds: otherwise the run would end at once.
 
-    Raises Refused if the run was moved too often.
+    Raises Conflict if the run was moved too often.
     """
     if len(change.moves) >= _MAX_MOVES:
-        raise Refused(f"This run was moved {_MAX_MOVES} times; a retry begins anew")
+        raise Conflict(f"The status of this run was set {_MAX_MOVES} times, which is the limit; retry the run to go on")
     schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
     left = {
         "scheduling": schedule.scheduling + schedule.running + schedule.checks,
@@ -34,10 +34,10 @@ def with_move(context: Context, batch: Batch, place: int, change: Change, status
 
 
 def next_status(context: Context, run: Run) -> str:
-    """Return the status that follows the current one. Raises Refused for a run that has ended."""
+    """Return the status that follows the current one. Raises Conflict for a run that has ended."""
     status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
-        raise Refused(f"This run has ended in {status}; PATCH takes it out of that")
+        raise Conflict(f"This run has ended in {status}; use PATCH to set another status")
     schedule = context.space.schedules.schedule(
         context.space.profiles[run.batch.workflow_id], run.batch, run.place, run.change
     )
@@ -53,16 +53,16 @@ def with_script(
 
     `moved_to` is the status that the same request sets. If it is active, the time counts from now.
 
-    Raises Refused if it is too late: for the outcome once the run has ended, for the time once it is in its checks.
+    Raises Conflict if it is too late: for the outcome once the run has ended, for the time once it is in its checks.
     """
     status = run.timeline.status_at(context.sim_time)
     will_be_active = moved_to is not None and moved_to not in TERMINAL
     if status in TERMINAL and not will_be_active:
         needed = "outcome and duration_s need a status of scheduling, running or running_checks in the same request"
-        raise Refused(f"This run has ended in {status}: {needed}")
+        raise Conflict(f"This run has ended in {status}: {needed}")
     if running_us is not None and status != "scheduling" and not will_be_active:
         if status == "running_checks":
-            raise Refused("This run is in running_checks: how long it is running cannot be decided any more")
+            raise Conflict("This run is in running_checks: how long it is running cannot be decided any more")
         since = max((move.at for move in run.change.moves if move.status == "running"), default=run.timeline.started)
         running_us = max(running_us, context.sim_time - since)
     before = run.change.script or run.batch.script or Script(None, None)

@@ -24,14 +24,14 @@ from mockserver.behaviour.run_states import NO_RUNS, RunState, RunStates, States
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
-from mockserver.store import ABSENT, SpaceStore
+from mockserver.store import ABSENT, UnitStore
 from mockserver.time_slice import TimeSlice
 
-_MAX_LOOKS = 50
+_MAX_POLLS = 50
 """So often at most a list looks again for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
 ReadSession = Callable[[str], Awaitable[SessionTimelines]]
-"""Returns the timelines of a session by its id. Raises Conflict if the session changes meanwhile."""
+"""Returns the timelines of a session by its id. Raises VersionConflict if the session changes meanwhile."""
 
 
 class RunIndex:
@@ -59,7 +59,10 @@ class RunIndex:
         return RunSequence(self.states, machine_id, self.order_key) if known is None else known
 
     def time(self, sim_time: int) -> int:
-        """The time as of which a list is answered that was asked at `sim_time`: steps before it may be folded."""
+        """Return the time for which to answer a list that was requested at `sim_time`.
+
+        It is never earlier than that of a previous list, since older steps may be folded.
+        """
         self._sim_time = max(self._sim_time, sim_time)
         return self._sim_time
 
@@ -80,16 +83,16 @@ class RunIndex:
 
     # --- Following the store
 
-    async def catch_up(self, store: SpaceStore, timelines_of: ReadSession) -> None:
-        """Take in what was written since the last time. Raises Conflict if a session changes meanwhile."""
+    async def catch_up(self, store: UnitStore, timelines_of: ReadSession) -> None:
+        """Take in what was written since the last time. Raises VersionConflict if a session changes meanwhile."""
         while self._catching_up is not None:
             await asyncio.wait((self._catching_up,))
         # A lock would bind the space to one event loop; an application may be used from several, one after the other.
         done = self._catching_up = asyncio.get_running_loop().create_future()
         try:
             time_slice = TimeSlice()
-            for _ in range(_MAX_LOOKS):
-                if not await self._look(store):
+            for _ in range(_MAX_POLLS):
+                if not await self._poll_store(store):
                     break
                 # The blocks first: the batches of a session must be known.
                 for due, take in ((self._due_blocks, self._take_block), (self._due_sessions, self._take_session)):
@@ -103,7 +106,7 @@ class RunIndex:
             self._catching_up = None
             done.set_result(None)
 
-    async def _look(self, store: SpaceStore) -> bool:
+    async def _poll_store(self, store: UnitStore) -> bool:
         """Note what was written since the last time. Returns False if there is nothing to take in."""
         written, self._position = await store.written_since(self._position, LEDGER, SESSION)
         # The oldest first, so that batches are mostly appended.
@@ -111,7 +114,7 @@ class RunIndex:
         self._due_sessions |= dict.fromkeys(reversed(written[SESSION]))
         return bool(self._due_blocks or self._due_sessions)
 
-    async def _take_block(self, store: SpaceStore, timelines_of: ReadSession, key: str) -> None:
+    async def _take_block(self, store: UnitStore, timelines_of: ReadSession, key: str) -> None:
         block: Block = (await store.load(LEDGER, key)).value or Block(0, ())
         name = str(block.next_number // BLOCK) if key == OPEN else key
         known = self._blocks.setdefault(name, {})
@@ -146,7 +149,7 @@ class RunIndex:
         if not known:
             self._blocks.pop(name, None)
 
-    async def _take_session(self, store: SpaceStore, timelines_of: ReadSession, session_id: str) -> None:
+    async def _take_session(self, store: UnitStore, timelines_of: ReadSession, session_id: str) -> None:
         session: Session | None = (await store.load(SESSION, session_id)).value
         batches: list[Batch] = []
         tails = list(dict.fromkeys(slot.batch_tail for slot in session.slots)) if session is not None else []
@@ -163,7 +166,7 @@ class RunIndex:
         else:
             self._sessions.pop(session_id, None)
 
-    async def _take_changes(self, store: SpaceStore, timelines_of: ReadSession, batch: Batch, *, is_new: bool) -> None:
+    async def _take_changes(self, store: UnitStore, timelines_of: ReadSession, batch: Batch, *, is_new: bool) -> None:
         """Take in a batch that has changes or a session: compare its runs with what is known of them."""
         unit = await store.load(CHANGES, batch.tail)
         changes: Changes = unit.value or NO_CHANGES

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes
+from mockserver.behaviour.batch import STATUSES, UNCHANGED, Batch, Change, Changes
 from mockserver.behaviour.context import Context, Space
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.paging import list_parts, window
@@ -146,6 +146,16 @@ class Listing:
         rows = [Row(batch, states.changes(batch), states.overrides(batch), places) for batch, places in page.rows]
         return rows, total
 
+    async def counts(self) -> dict[str, int]:
+        """Return how many runs of the workflow, on the machine, are in each status, whatever the other filters."""
+        while True:
+            index = await index_of(self._context)
+            sim_time = index.time(self._context.sim_time)
+            sequence = index.sequence(self._workflow_id, self._machine_id)
+            gave_way = [await sequence.prepare(status, sim_time, self._give_way) for status in STATUSES]
+            if not any(gave_way):
+                return {status: sequence.count(Selection(status, sim_time)) for status in STATUSES}
+
     async def _fill(self, page: Page, index: RunIndex, *, by_activity: bool) -> int | None:
         """Fill the page and return the number of matching runs; None to begin again with all that has changed."""
         if self._session_id is not None:
@@ -222,7 +232,7 @@ class Listing:
     def _candidates(
         self, parts: Iterable[tuple[SearchTexts | None, Sequence[Batch]]], search: TextSearch | None
     ) -> Iterator[Batch | None]:
-        """Yield the batches in which a run may match, and None after each part that none is in."""
+        """Yield each batch in which a run may match, and None for each part without one, so that others can run."""
         workflow_id, since, until = self._workflow_id, self._since, self._until
         for texts, batches in parts:
             if search is not None and texts is not None and not search.may_find(texts):

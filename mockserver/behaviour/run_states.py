@@ -54,7 +54,7 @@ UNKNOWN: Final = Bounds(-FOREVER, FOREVER)
 NO_RUNS: Final = Bounds(FOREVER, -FOREVER)
 
 StatesByPlace = Mapping[int, RunState | None]
-"""The states of the runs of a batch that do not follow from the batch, by place; None for a deleted run."""
+"""By place, the states of those runs of a batch that its unchanged timelines do not give; None for a deleted run."""
 
 
 class RunStates:

@@ -13,8 +13,8 @@ from mockserver.behaviour.lifecycle import SETTABLE_STATUSES
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_view import Found, Run, find_run, session_timelines, shown_start
-from mockserver.clock import moment_from, text_of
-from mockserver.errors import NotFound, Refused
+from mockserver.clock import FIRST_MOMENT, LAST_MOMENT, moment_from, text_of
+from mockserver.errors import Conflict, NotFound
 from mockserver.reply import Reply
 from mockserver.spec import Call
 
@@ -29,8 +29,6 @@ _SETTABLE = frozenset(
         "release_session_after",
     }
 )
-_EARLIEST = moment_from(datetime.fromisoformat("0001-01-01T00:00:00Z"))
-_LATEST = moment_from(datetime.fromisoformat("9999-12-31T23:59:59.999999Z"))
 
 
 async def update_run(call: Call, context: Context) -> Reply:
@@ -44,25 +42,25 @@ async def update_run(call: Call, context: Context) -> Reply:
         await _check_move(context, found, status)
         change = replace(change, moves=(*change.moves, Move(status, sim_time)))
     fields = dict(change.fields)
-    for name in call.given & _SETTABLE:
+    for name in call.sent_fields & _SETTABLE:
         fields[name] = json_or_null(body[name])
-    moments = {name: _moment(body[name]) for name in _MOMENTS if name in call.given}
+    moments = {name: _moment(body[name]) for name in _MOMENTS if name in call.sent_fields}
     if context.strict:
         _check_moments(run, context, moments, status)
     for name, moment in moments.items():
         fields[name] = json_or_null(None if moment is None else text_of(moment))
-    if "output_attachment_ids" in call.given:
+    if "output_attachment_ids" in call.sent_fields:
         fields["output_attachment_ids"] = await _attachment_ids(context, run, body["output_attachment_ids"])
     change = replace(change, fields=fields)
     return await commit_change(context, found, change)
 
 
 async def _check_move(context: Context, found: Found, status: str) -> None:
-    """Raises Refused if the run cannot change to this status now."""
+    """Raises Conflict if the run cannot change to this status now."""
     run, sim_time = found.run, context.sim_time
     current = run.timeline.status_at(sim_time)
     if status not in SETTABLE_STATUSES[current]:
-        raise Refused(
+        raise Conflict(
             f"A run that is {current} cannot become {status}"
             + ("; only a retry takes it out of a terminal status" if current in TERMINAL else "")
         )
@@ -70,27 +68,27 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
         return
     timelines = await session_timelines(context, run.placement.session_id or "", found.session)
     if timelines.free_before(run.batch.tail, run.place) > sim_time:
-        raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
+        raise Conflict(f"An earlier run of the session has not ended, so this run cannot become {status} yet")
 
 
 def _moment(value: datetime | None) -> int | None:
     """Clamped to the years 1 to 9999 in UTC: the time zone may lead out of them."""
-    return None if value is None else min(max(moment_from(value), _EARLIEST), _LATEST)
+    return None if value is None else min(max(moment_from(value), FIRST_MOMENT), LAST_MOMENT)
 
 
 def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None], status: str) -> None:
-    """Raises Refused for times at which the run cannot have started or ended."""
+    """Raises Conflict for times at which the run cannot have started or ended."""
     created = run.batch.created
     started, ended = moments.get("started_at"), moments.get("ended_at")
     if ended is not None and status not in TERMINAL:
-        raise Refused(f"A run that is {status} has no ended_at yet")
+        raise Conflict(f"A run that is {status} has no ended_at yet")
     for name, moment in moments.items():
         if moment is not None and moment < created:
-            raise Refused(f"{name} is before created_at, which is {text_of(created)}")
+            raise Conflict(f"{name} is before created_at, which is {text_of(created)}")
     if "started_at" not in moments:
         started = shown_start(context.space, run, context.sim_time)
     if started is not None and ended is not None and ended < started:
-        raise Refused(f"ended_at is before started_at, which is {text_of(started)}")
+        raise Conflict(f"ended_at is before started_at, which is {text_of(started)}")
 
 
 async def _attachment_ids(context: Context, run: Run, ids: list[str] | None) -> bytes:

@@ -35,7 +35,7 @@ from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_results import NOTHING_YET, NULL, results
 from mockserver.behaviour.session_timelines import Part, SessionTimelines
 from mockserver.clock import FOREVER, Clock, moment_from, text_of
-from mockserver.errors import Conflict, NotFound
+from mockserver.errors import NotFound, VersionConflict
 from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.settings import MEBIBYTE
 from mockserver.spec import render_json
@@ -115,7 +115,7 @@ class Found(NamedTuple):
 
 
 async def find_run(context: Context, run_id: str) -> Found:
-    """Raises NotFound; Conflict if the run or its session changed while it was read."""
+    """Raises NotFound; VersionConflict if the run or its session changed while it was read."""
     tail = tail_of(run_id)
     # The changes first: if the batch and they are removed in between, there is no batch without its changes.
     changes, unit = await context.store.load_many((CHANGES, tail), (BATCH, tail))
@@ -135,7 +135,7 @@ async def find_run(context: Context, run_id: str) -> Found:
         # Not while a write is under way: in a busy session, another request would always commit before it.
         await timelines.compute(tail, place)
     if (await context.store.load(CHANGES, tail)).version != changes.version:
-        raise Conflict(f"run {run_id} has moved on while its session was read")
+        raise VersionConflict(f"run {run_id} has moved on while its session was read")
     return Found(Run(batch, place, change, timelines[tail, place]), changes, session)
 
 
@@ -148,7 +148,7 @@ def single_timeline(space: Space, batch: Batch, place: int, change: Change) -> T
 async def session_timelines(context: Context, session_id: str, unit: Unit) -> SessionTimelines:
     """The timelines of all runs of a session, cached by its version: every change of a run commits its session too.
 
-    Raises Conflict if the session changes while it is read.
+    Raises VersionConflict if the session changes while it is read.
     """
     space = context.space
     cached = space.cached.sessions
@@ -158,7 +158,7 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Se
     before = None if known is None else known[1]
     session: Session | None = unit.value
     if session is None:
-        raise Conflict(f"session {session_id} has gone, by a reset, after its runs were read")
+        raise VersionConflict(f"session {session_id} has gone, by a reset, after its runs were read")
     parts: list[Part] = []
     time_slice = TimeSlice()
     for start in range(0, len(session.slots), _SLOTS_AT_ONCE):
@@ -167,11 +167,11 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Se
         # The session as the last of them: if it has not changed, none of the others had changed when it was loaded.
         *units, seen = await context.store.load_many(*places, (SESSION, session_id))
         if seen.version != unit.version:
-            raise Conflict(f"session {session_id} has moved on while it was read")
+            raise VersionConflict(f"session {session_id} has moved on while it was read")
         for slot, stored, changes in zip(slots, units[::2], units[1::2], strict=True):
             batch: Batch | None = stored.value
             if batch is None:
-                raise Conflict(f"a run of session {session_id} has gone while it was read")
+                raise VersionConflict(f"a run of session {session_id} has gone while it was read")
             parts.append(Part(slot, batch, changes.value or NO_CHANGES))
             if time_slice.is_over:
                 await time_slice.give_way()
@@ -191,7 +191,7 @@ def forget_session(space: Space, session_id: str) -> None:
 
 
 async def index_of(context: Context) -> RunIndex:
-    """Return the index of the space, with all that is in the store. Raises Conflict as `session_timelines` does."""
+    """Return the index of the space, with all that is in the store. Raises VersionConflict."""
 
     async def timelines_of(session_id: str) -> SessionTimelines:
         return await session_timelines(context, session_id, await context.store.load(SESSION, session_id))

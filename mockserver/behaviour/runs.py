@@ -33,7 +33,7 @@ from mockserver.behaviour.run_creation import choose_machine, json_or_null, load
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
-from mockserver.errors import Conflict, Refused
+from mockserver.errors import Conflict, VersionConflict
 from mockserver.reply import Reply
 from mockserver.spec import Call
 from mockserver.store import Unit, Write
@@ -85,7 +85,7 @@ async def _removable(context: Context, found: Found, changes: Changes) -> list[t
     """Return the batches, with their changes, that can be removed once `changes` is stored.
 
     Batches of one session are removed together, once all their runs are deleted: the timelines of a session depend on
-    all runs before. Raises Conflict if one of them has gone meanwhile.
+    all runs before. Raises VersionConflict if one of them has gone meanwhile.
     """
     own = found.run.batch
     if not _all_are_deleted(own, changes):
@@ -95,7 +95,7 @@ async def _removable(context: Context, found: Found, changes: Changes) -> list[t
     for tail in dict.fromkeys((tails[0], tails[-1], *tails)):  # runs are mostly deleted from one end to the other
         batch, its_changes = await context.store.load_many((BATCH, tail), (CHANGES, tail))
         if batch.value is None:
-            raise Conflict(f"batch {tail} has gone while its session was read")
+            raise VersionConflict(f"batch {tail} has gone while its session was read")
         if tail == own.tail:
             its_changes = found.changes
         elif not _all_are_deleted(batch.value, its_changes.value or NO_CHANGES):
@@ -122,7 +122,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     run, body = found.run, call.body or {}
     current = run.timeline.status_at(context.sim_time)
     if current not in TERMINAL:
-        raise Refused(f"Only a run that has ended can be retried; this one is {current}")
+        raise Conflict(f"Only a run that has ended can be retried; this one is {current}")
     workflow = await find_workflow(context, run.batch.workflow_id)
     if body.get("input_values") is not None or body.get("sensitive_input_values") is not None:
         values = body.get("input_values")

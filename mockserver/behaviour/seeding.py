@@ -19,8 +19,8 @@ from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.world import Output
 from mockserver.clock import text_of
-from mockserver.errors import Refused, TooLarge, Unprocessable
-from mockserver.store import SpaceStore, Write
+from mockserver.errors import Conflict, TooLarge, Unprocessable
+from mockserver.store import UnitStore, Write
 
 _COUNTER = "seeds"
 _MAX_RUNS = 10_000
@@ -55,7 +55,7 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):
-            raise Unprocessable(f"seed {at}: an id stands twice in ids")
+            raise Unprocessable(f"seed {at}: duplicate id in ids")
         if seed.status is None and seed.ended is not None:
             raise Unprocessable(f"seed {at}: ended_at is given: say with which status the run ended")
         for id_ in seed.ids:
@@ -64,7 +64,9 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
 
 
 def _too_like(id_: str) -> str:
-    return f"another run has the id {id_} from the first dash on, and only the runs of one seed may share so much"
+    return (
+        f"id {id_} equals the id of another run from the first dash on; only runs of the same seed may share that part"
+    )
 
 
 def check_moments(seeds: Sequence[Seed], now: int) -> None:
@@ -75,9 +77,7 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
             moments["ended_at"] = seed.ended
         for name, moment in moments.items():
             if moment is not None and moment > now:
-                raise Unprocessable(
-                    f"seed {at}: {name} is later than the clock of this namespace, at which it is {text_of(now)}"
-                )
+                raise Unprocessable(f"seed {at}: {name} is later than the clock of this namespace ({text_of(now)})")
         created = now if seed.created is None else seed.created
         in_order = [("created_at", created), ("started_at", seed.started), ("ended_at", seed.ended)]
         given = [(name, moment) for name, moment in in_order if moment is not None]
@@ -86,14 +86,14 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
                 raise Unprocessable(f"seed {at}: {next_name} is earlier than {name}")
 
 
-async def is_seeded(store: SpaceStore) -> bool:
+async def is_seeded(store: UnitStore) -> bool:
     return (await store.load(COUNTER, _COUNTER)).version > 0
 
 
 async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:
     """Return the ids of the runs of each seed, and the writes that create them in the space of the context.
 
-    Raises Refused for given ids that are in use, and NotFound for an unknown workflow or machine if the server accepts
+    Raises Conflict for given ids that are in use, and NotFound for an unknown workflow or machine if the server accepts
     only known ones.
     """
     counter = await context.store.load(COUNTER, _COUNTER)
@@ -111,7 +111,7 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
         for row in _rows(context, seed, number):
             while (await context.store.load(BATCH, row.tail)).version:
                 if seed.ids:
-                    raise Refused(_too_like(row.id(0)))
+                    raise Conflict(_too_like(row.id(0)))
                 # Another server has used the number meanwhile, or a seed has given these ids.
                 number += 1
                 row = _generated(context, seed, number)

@@ -15,13 +15,14 @@ from typing import NamedTuple
 from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes, Slot
 from mockserver.behaviour.lifecycle import Schedules, Timeline, timeline_of
 from mockserver.behaviour.world import RunProfile
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.time_slice import TimeSlice
 
 _COMPUTED_AT_ONCE = 64
-"""So many take less than a millisecond.
+"""To compute 64 timelines takes less than 1 ms.
 
-If changed runs are so close together, it is tried at once whether those after them are as before."""
+If all changed runs lie within so many positions, these are computed again, and the later timelines are kept if the
+session becomes free at the same time as before."""
 
 
 class Part(NamedTuple):
@@ -35,8 +36,8 @@ class Part(NamedTuple):
 class SessionTimelines:
     """Of one version of a session. A position is the place of a run in the order of execution.
 
-    Raises Conflict for a run that is not in the session, or no longer in that attempt: the session and the changes
-    were read at different versions.
+    Raises VersionConflict for a run that is not in the session, or no longer in that attempt: the session and the
+    changes were read at different versions.
     """
 
     def __init__(
@@ -145,5 +146,5 @@ def _differ(one: Change | None, other: Change | None) -> bool:
     return one is not other and one != other
 
 
-def _has_left(batch_tail: str, place: int) -> Conflict:
-    return Conflict(f"run {place} of {batch_tail} has left its session while that was read")
+def _has_left(batch_tail: str, place: int) -> VersionConflict:
+    return VersionConflict(f"run {place} of {batch_tail} has left its session while that was read")

@@ -28,7 +28,7 @@ async def list_workflows(call: Call, context: Context) -> Reply:
         words = search.casefold()
         is_found = await in_slices(lambda each: words in f"{each.id} {each.name or ''}".casefold(), found)
         found = list(compress(found, is_found))
-    return await page(call, found, lambda each: _json(context, each), is_made=False)
+    return await page(call, found, lambda each: _json(context, each), is_transient=False)
 
 
 async def get_workflow(call: Call, context: Context) -> Reply:

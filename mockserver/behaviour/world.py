@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import yaml
-
 from mockserver.behaviour.batch import OUTCOMES
 from mockserver.clock import SECOND
 from mockserver.errors import WorldError
+from mockserver.suggestions import suggestion
+from mockserver.yaml_file import parse_yaml, read_yaml
 
 _WORD = (1 << 32) - 1
-_MAX_FILE_BYTES = 4_194_304
-"""In bytes. YAML is parsed at a few megabytes per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +137,19 @@ class World:
 
     @classmethod
     def from_files(cls, path: str | Path | None) -> World:
-        """The built-in world, with the file merged over it. Raises WorldError with file and JSON pointer."""
+        """The built-in world, with the file merged over it. Raises StartError with file and JSON pointer."""
         if path is None:
             return _built_in_world()
-        try:
-            size = Path(path).stat().st_size
-            if size > _MAX_FILE_BYTES:
-                raise WorldError(f"{path}: a world file has {_MAX_FILE_BYTES} bytes at most, and this one {size}")
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise WorldError(f"{path}: cannot read the world file: {reason}") from error
-        return _read(text, str(path), _built_in_world())
+        return _world(read_yaml(Path(path), "world file"), str(path), _built_in_world())
 
 
 @cache
 def _built_in_world() -> World:
-    return _read((files("mockserver") / "world.yaml").read_text(encoding="utf-8"), "world.yaml", None)
+    text = (files("mockserver") / "world.yaml").read_text(encoding="utf-8")
+    return _world(parse_yaml(text, "world.yaml"), "world.yaml", None)
 
 
-def _read(text: str, name: str, under: World | None) -> World:
-    document = _parsed_yaml(text, name)
+def _world(document: Any, name: str, under: World | None) -> World:
     top = _Reader(name, "#", {} if document is None else document)
     top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
     bare = under.default_profile if under else None
@@ -171,22 +161,6 @@ def _read(text: str, name: str, under: World | None) -> World:
     workflows = {**(under.workflows if under else {}), **{each.id: each for each in _workflows(top, default)}}
     connected = tuple(machine for machine in machines.values() if machine.status == "connected")
     return World(machines, pools, workflows, default, connected, _runs(top))
-
-
-def _parsed_yaml(text: str, name: str) -> Any:
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except RecursionError as error:
-        raise WorldError(f"{name}: not YAML that can be read: it is nested too deeply") from error
-    except ValueError as error:
-        # A value that looks like a date or a number but is not a valid one.
-        raise WorldError(f"{name}: not YAML that can be read: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        # PyYAML reports a forbidden character in more than one line.
-        problem = " ".join(str(getattr(error, "problem", error)).split())
-        raise WorldError(f"{name}: not YAML{where}: {problem}") from error
 
 
 def _machines(top: _Reader) -> Iterator[Machine]:
@@ -305,7 +279,7 @@ class _Reader:
     def allow(self, *known: str) -> None:
         for key in self.value:
             if key not in known:
-                raise self.wrong(str(key), f"unknown key; known here: {', '.join(known)}")
+                raise self.wrong(str(key), f"unknown key {key!r}; {suggestion(str(key), known)}")
 
     def object(self, key: str) -> _Reader:
         value = self.value.get(key)
@@ -337,7 +311,7 @@ class _Reader:
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
         value = self.text(key, default)
         if value not in known:
-            raise self.wrong(key, f"{value!r} is none of {', '.join(known)}")
+            raise self.wrong(key, f"{value!r} is not one of {', '.join(known)}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -402,7 +376,7 @@ class _Reader:
             try:
                 value = json.loads(value)
             except ValueError as error:
-                raise self.wrong(key, f"is no JSON: {error}") from error
+                raise self.wrong(key, f"is not JSON: {error}") from error
         if value is not None and not isinstance(value, dict):
             raise self.wrong(key, f"should be a JSON schema, not {_kind(value)}")
         try:

@@ -83,7 +83,7 @@ def verify(
 ) -> None:
     """Check what clients have sent to the mock at URL, or to a namespace of it, by its journal.
 
-    Exit code: 0 all is in order, 1 something is wrong or cannot be told, 2 the journal cannot be read.
+    Exit code: 0 all is in order, 1 a check failed or the journal is incomplete, 2 the journal cannot be read.
     """
     if not (no_warnings or no_violations or at_least):
         raise click.UsageError("Say what to check: --no-warnings, --no-violations, --at-least 'POST /v1/runs/bulk=1'.")
@@ -144,7 +144,7 @@ def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterat
     for match, fewest in at_least:
         counted = client.count(match)
         if counted.count < fewest:
-            yield _line(f"{match}: {counted.count} came, at least {fewest} expected")
+            yield _line(f"{match}: {counted.count} requests, expected at least {fewest}")
             if not counted.complete:
                 yield f"  {_INCOMPLETE}"
 

@@ -2,7 +2,7 @@
 
 from mockserver.faults.fault import Fault, Faults
 from mockserver.faults.file import read_faults
+from mockserver.faults.parsing import FaultParser
 from mockserver.faults.presets import PRESETS
-from mockserver.faults.reading import FaultReader
 
-__all__ = ["PRESETS", "Fault", "FaultReader", "Faults", "read_faults"]
+__all__ = ["PRESETS", "Fault", "FaultParser", "Faults", "read_faults"]

@@ -1,4 +1,4 @@
-"""The effects of faults on one exchange: replace the answer, change it, or break the connection."""
+"""The effects of faults on one request: replace the answer, change it, or break the connection."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MAX_HELD_BYTES = 33_554_432
 
 
 @dataclass(slots=True)
-class Exchange:
+class FaultedRequest:
     """A request before it reaches the application, and what an effect may use."""
 
     scope: Scope
@@ -101,9 +101,11 @@ class Exchange:
         return start["status"], list(start["headers"]), b"".join(parts)
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        if self.scope["method"] == "HEAD":
+            body = b""
         self.record(status, headers, body)
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+        await self.send({"type": "http.response.body", "body": body})
 
     async def answer_changed(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, changed: bytes
@@ -116,7 +118,7 @@ class Exchange:
 
 
 class Effect(Protocol):
-    async def apply(self, exchange: Exchange) -> None: ...
+    async def apply(self, request: FaultedRequest) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,12 @@ class Delayed:
     delay: Delay
     effect: Effect | None
 
-    async def apply(self, exchange: Exchange) -> None:
-        await exchange.clock.sleep(self.delay(exchange.random))
+    async def apply(self, request: FaultedRequest) -> None:
+        await request.clock.sleep(self.delay(request.random))
         if self.effect is None:
-            await exchange.handle(exchange.scope, exchange.receive, exchange.send)
+            await request.handle(request.scope, request.receive, request.send)
         else:
-            await self.effect.apply(exchange)
+            await self.effect.apply(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    async def apply(self, exchange: Exchange) -> None:
+    async def apply(self, request: FaultedRequest) -> None:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
         names = {name for name, _ in headers}
         if self.status not in (204, 304):
@@ -150,7 +152,7 @@ class Answer:
                 headers.append((b"content-type", b"application/json"))
             if b"content-length" not in names:
                 headers.append((b"content-length", b"%d" % len(self.body)))
-        await exchange.answer(self.status, headers, self.body)
+        await request.answer(self.status, headers, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,25 +161,24 @@ class Hang:
 
     for_s: float | None = None
 
-    async def apply(self, exchange: Exchange) -> None:
-        connection: Connection | None = exchange.scope.get(CONNECTION_KEY)
-        if connection is not None:
-            connection.leave_at_eof()
-        gone = asyncio.ensure_future(self._until_disconnected(exchange))
+    async def apply(self, request: FaultedRequest) -> None:
+        if CONNECTION_KEY in request.scope or self.for_s is not None:
+            request.connection.leave_at_eof()
+        gone = asyncio.ensure_future(self._until_disconnected(request))
         waits = [gone]
         if self.for_s is not None:
-            waits.append(asyncio.ensure_future(exchange.clock.sleep(self.for_s)))
+            waits.append(asyncio.ensure_future(request.clock.sleep(self.for_s)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in waits:
                 each.cancel()
-            exchange.record_no_answer()
+            request.record_no_answer()
         if not gone.done():
-            exchange.connection.reset()
+            request.connection.reset()
 
-    async def _until_disconnected(self, exchange: Exchange) -> None:
-        while (await exchange.receive())["type"] != "http.disconnect":
+    async def _until_disconnected(self, request: FaultedRequest) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
             pass
 
 
@@ -185,9 +186,9 @@ class Hang:
 class Reset:
     """Reset the connection without handling the request."""
 
-    async def apply(self, exchange: Exchange) -> None:
-        connection = exchange.connection
-        exchange.record_no_answer()
+    async def apply(self, request: FaultedRequest) -> None:
+        connection = request.connection
+        request.record_no_answer()
         connection.reset()
 
 
@@ -195,10 +196,10 @@ class Reset:
 class LostAnswer:
     """Handle the request, and reset the connection in place of the answer."""
 
-    async def apply(self, exchange: Exchange) -> None:
-        connection = exchange.connection
-        await exchange.captured(keeps_body=False)
-        exchange.record_no_answer()
+    async def apply(self, request: FaultedRequest) -> None:
+        connection = request.connection
+        await request.captured(keeps_body=False)
+        request.record_no_answer()
         connection.reset()
 
 
@@ -208,19 +209,19 @@ class Cut:
 
     after_bytes: int
 
-    async def apply(self, exchange: Exchange) -> None:
-        connection = exchange.connection
-        status, headers, body = await exchange.captured()
+    async def apply(self, request: FaultedRequest) -> None:
+        connection = request.connection
+        status, headers, body = await request.captured()
         if not body:
             # Its head would be the whole answer.
-            exchange.record_no_answer()
+            request.record_no_answer()
             connection.end()
             return
         # Always hold back at least one byte: otherwise a short answer would be complete.
         part = body[: min(self.after_bytes, max(0, len(body) - 1))]
-        exchange.record(status, headers, part)
-        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
-        await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
+        request.record(status, headers, part)
+        await request.send({"type": "http.response.start", "status": status, "headers": headers})
+        await request.send({"type": "http.response.body", "body": part, "more_body": True})
         connection.end()
 
 
@@ -228,10 +229,10 @@ class Cut:
 class Garbage:
     """Send bytes that are not HTTP, then close the connection."""
 
-    async def apply(self, exchange: Exchange) -> None:
-        connection = exchange.connection
-        exchange.record_no_answer()
-        connection.write_raw(b"\x00\xff" + exchange.random.randbytes(200))
+    async def apply(self, request: FaultedRequest) -> None:
+        connection = request.connection
+        request.record_no_answer()
+        connection.write_raw(b"\x00\xff" + request.random.randbytes(200))
         connection.end()
 
 
@@ -242,20 +243,20 @@ class Slow:
     over_s: float
     pieces: int = 20
 
-    async def apply(self, exchange: Exchange) -> None:
-        status, headers, body = await exchange.captured()
+    async def apply(self, request: FaultedRequest) -> None:
+        status, headers, body = await request.captured()
         size = max(1, math.ceil(len(body) / self.pieces))
         pieces = [body[start : start + size] for start in range(0, len(body), size)]
         try:
             if not pieces:
-                await exchange.clock.sleep(self.over_s)
-            await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+                await request.clock.sleep(self.over_s)
+            await request.send({"type": "http.response.start", "status": status, "headers": headers})
             for piece in pieces:
-                await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
-                await exchange.clock.sleep(self.over_s / len(pieces))
-            await exchange.send({"type": "http.response.body", "body": b""})
+                await request.send({"type": "http.response.body", "body": piece, "more_body": True})
+                await request.clock.sleep(self.over_s / len(pieces))
+            await request.send({"type": "http.response.body", "body": b""})
         finally:
-            exchange.record(status, headers, body)
+            request.record(status, headers, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,13 +265,13 @@ class NotJSON:
 
     after_bytes: int | None
 
-    async def apply(self, exchange: Exchange) -> None:
-        status, headers, body = await exchange.captured()
+    async def apply(self, request: FaultedRequest) -> None:
+        status, headers, body = await request.captured()
         if self.after_bytes is None:
             changed = b'{"detail": <not json>'
         else:
             changed = body[: min(self.after_bytes, max(0, len(body) - 1))]
-        await exchange.answer_changed(status, headers, body, changed)
+        await request.answer_changed(status, headers, body, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +280,11 @@ class BreakSchema:
 
     how: How
 
-    async def apply(self, exchange: Exchange) -> None:
-        status, headers, body = await exchange.captured()
+    async def apply(self, request: FaultedRequest) -> None:
+        status, headers, body = await request.captured()
         is_large = len(body) > LARGE_BODY
         changed = await asyncio.to_thread(broken, body, self.how) if is_large else broken(body, self.how)
-        await exchange.answer_changed(status, headers, body, changed)
+        await request.answer_changed(status, headers, body, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,9 +294,9 @@ class DelegatedFault:
     key: str
     value: float
 
-    async def apply(self, exchange: Exchange) -> None:
-        exchange.scope[self.key] = self.value
-        await exchange.handle(exchange.scope, exchange.receive, exchange.send)
+    async def apply(self, request: FaultedRequest) -> None:
+        request.scope[self.key] = self.value
+        await request.handle(request.scope, request.receive, request.send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,15 +308,15 @@ class StaleRead:
 
     stale_s: float
 
-    async def apply(self, exchange: Exchange) -> None:
-        entry: Entry | None = exchange.scope.get(JOURNAL_KEY)
-        if exchange.scope["method"] in ("GET", "HEAD"):
+    async def apply(self, request: FaultedRequest) -> None:
+        entry: Entry | None = request.scope.get(JOURNAL_KEY)
+        if request.scope["method"] in ("GET", "HEAD"):
             before = await _previous_answer(entry) if entry is not None else None
             if before is not None:
-                await exchange.answer(200, list(before.answer_headers), before.answer)
+                await request.answer(200, list(before.answer_headers), before.answer)
                 return
-            exchange.scope[STALE_S_KEY] = self.stale_s
-        await exchange.handle(exchange.scope, exchange.receive, exchange.send)
+            request.scope[STALE_S_KEY] = self.stale_s
+        await request.handle(request.scope, request.receive, request.send)
 
 
 async def _previous_answer(entry: Entry) -> Entry | None:

@@ -22,7 +22,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasions:
+class Frequency:
     """Which of the matching requests a fault applies to. `first` and `last` count from 1.
 
     With a `cycle`, they count anew after this many requests.
@@ -45,7 +45,7 @@ class Fault:
     id: str
     match: RequestMatch
     conditions: Conditions
-    occasions: Occasions
+    frequency: Frequency
     effect: Effect
     source: Mapping[str, Any]
     size: int
@@ -55,28 +55,28 @@ class Fault:
     applied: int = 0
 
     def is_over(self, now: int) -> bool:
-        occasions = self.occasions
-        return (occasions.times is not None and self.applied >= occasions.times) or (
-            occasions.until is not None and now >= occasions.until
+        frequency = self.frequency
+        return (frequency.times is not None and self.applied >= frequency.times) or (
+            frequency.until is not None and now >= frequency.until
         )
 
-    def meets(self, now: int) -> bool:
+    def count_match(self, now: int) -> bool:
         """Count one matching request, and return whether the fault applies to it."""
         if self.is_over(now):
             return False
         self.matched += 1
-        if not self.applies_to_last():
+        if not self.is_selected():
             return False
         self.applied += 1
         return True
 
-    def applies_to_last(self) -> bool:
+    def is_selected(self) -> bool:
         """Whether the fault applies to the last matching request, by its number and by chance."""
-        occasions = self.occasions
-        place = self.matched if occasions.cycle is None else (self.matched - 1) % occasions.cycle + 1
-        if place < occasions.first or (occasions.last is not None and place > occasions.last):
+        frequency = self.frequency
+        place = self.matched if frequency.cycle is None else (self.matched - 1) % frequency.cycle + 1
+        if place < frequency.first or (frequency.last is not None and place > frequency.last):
             return False
-        return occasions.probability >= 1 or self._random("apply").random() < occasions.probability
+        return frequency.probability >= 1 or self._random("apply").random() < frequency.probability
 
     def effect_random(self) -> Random:
         """Return the random generator of the effect, for the last matching request."""
@@ -105,9 +105,9 @@ class Faults:
         self._initial: tuple[str, ...] = ()
         self.made = 0
 
-    async def meets(self, fault: Fault, now: int) -> bool:
+    async def count_match(self, fault: Fault, now: int) -> bool:
         """Count one request that matches a fault, and return whether the fault applies to it."""
-        return fault.meets(now)
+        return fault.count_match(now)
 
     async def refresh(self) -> None:
         """Bring the counts of the faults up to date."""

@@ -11,14 +11,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import HTTPError
-from mockserver.faults.effects import Exchange
+from mockserver.faults.effects import FaultedRequest
 from mockserver.faults.fault import Conditions, Fault
 from mockserver.headers import headers_of
 from mockserver.journal import Entry
 from mockserver.log import AccessLog
 from mockserver.namespaces import Namespace
-from mockserver.reply import error_reply
-from mockserver.response import send_reply
+from mockserver.response import send_error
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAULT_KEY, JOURNAL_KEY
 from mockserver.spec import parse_json
@@ -27,10 +26,10 @@ Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Injector:
-    def __init__(self, routes: Routes, *, max_body: int, access_log: AccessLog) -> None:
+    def __init__(self, routes: Routes, bodies: Bodies, access_log: AccessLog) -> None:
         self._routes = routes
         self._access_log = access_log
-        self._bodies = Bodies(max_bytes=max_body, max_together=max_body)
+        self._bodies = bodies
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
@@ -59,8 +58,10 @@ class Injector:
                 is_logged = True
                 return handle(scope, receive, send)
 
-            exchange = Exchange(scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random())
-            await fault.effect.apply(exchange)
+            request = FaultedRequest(
+                scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random()
+            )
+            await fault.effect.apply(request)
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
                 entry.unanswered()
@@ -69,9 +70,8 @@ class Injector:
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail
-            reply = error_reply(error.status, error.detail, error.headers)
             is_logged = False
-            await send_reply(reply, reply.render(), {}, scope, sent.send)
+            await send_error(error, scope, sent.send)
         finally:
             body.give_back()
             if not is_logged:
@@ -86,7 +86,7 @@ class Injector:
             if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
                 continue
             sent = await body.json() if fault.conditions.body else None
-            if _fits(fault.conditions, scope, sent) and await namespace.faults.meets(fault, now):
+            if _fits(fault.conditions, scope, sent) and await namespace.faults.count_match(fault, now):
                 return fault
         return None
 

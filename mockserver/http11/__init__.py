@@ -1,7 +1,7 @@
 """HTTP/1.1 as an asyncio protocol that runs an ASGI application, with a limit on every size and every wait.
 
-`ConnectionFactory` replaces uvicorn's protocol class: `uvicorn.Config(app, http=ConnectionFactory(limits))`. Nothing
-here depends on the application.
+`ConnectionFactory` replaces uvicorn's protocol class: `uvicorn.Config(app, http=ConnectionFactory(limits))`. It
+needs only `Limits` and the key of a scope from the rest of the mock.
 """
 
 from mockserver.http11.connection import Connection, ConnectionFactory

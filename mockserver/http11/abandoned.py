@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Abandoned:
+class AbandonedRequests:
     """They are handled to their end, as by the real server. Past `most` of them, the oldest is cancelled: a delay may
     be long, or never end while a clock is frozen.
     """

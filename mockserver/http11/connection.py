@@ -19,13 +19,13 @@ from urllib.parse import unquote
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from mockserver.http11.abandoned import Abandoned
+from mockserver.http11.abandoned import AbandonedRequests
 from mockserver.http11.address import address
 from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
-from mockserver.http11.unread import unread_bytes
+from mockserver.http11.unacknowledged import unacknowledged_bytes
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
 
@@ -51,7 +51,7 @@ class ConnectionFactory:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.connections: set[Connection] = set()
-        self.abandoned = Abandoned(limits.max_connections)
+        self.abandoned = AbandonedRequests(limits.max_connections)
         self.context = contextvars.copy_context()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = loop.time()
         """When the connection was opened, or its last request was over."""
         self._read_deadline = self._write_deadline = math.inf
-        self._unread = 0  # what the client had not read when it was last looked at, if there is a write deadline
+        self._unacknowledged = 0  # as of the last look, if there is a write deadline
 
     # --- Called by the transport
 
@@ -226,10 +226,10 @@ class Connection(asyncio.Protocol):
         """If the client should read an answer: give it new time if it has read something since the last call."""
         if self._write_deadline == math.inf:
             return
-        before, self._unread = self._unread, unread_bytes(self._transport)
-        if self._unread < before:
+        before, self._unacknowledged = self._unacknowledged, unacknowledged_bytes(self._transport)
+        if self._unacknowledged < before:
             self._write_deadline = now + self._limits.send_timeout
-        if self._lingers and not self._unread and self._read_deadline == math.inf:
+        if self._lingers and not self._unacknowledged and self._read_deadline == math.inf:
             self._read_deadline = now + _LINGER_S
 
     def time_out(self, now: float) -> None:
@@ -355,7 +355,7 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def _wait_for_reader(self) -> None:
-        self._unread = unread_bytes(self._transport)
+        self._unacknowledged = unacknowledged_bytes(self._transport)
         self._write_deadline = self.loop.time() + self._limits.send_timeout
 
     def _set_reading(self, wanted: bool) -> None:

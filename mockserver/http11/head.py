@@ -156,7 +156,7 @@ class HeadReader:
             raise self._target_too_long()
         version: str = parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            raise RequestError(400, f"HTTP/{version} is not spoken here, only HTTP/1.1 and HTTP/1.0")
+            raise RequestError(400, f"HTTP/{version} is not supported; use HTTP/1.1 or HTTP/1.0")
         content_length: int | None = None
         codings: list[bytes] = []
         keep_alive, expects_continue = version == "1.1", False

@@ -20,9 +20,10 @@ from mockserver.spec.operation import (
 )
 from mockserver.spec.request import Invalid, RawRequest
 from mockserver.spec.schema import ValueReader, compile_schema
-from mockserver.spec.violations import Masker, Violations
+from mockserver.spec.violations import MASK, Masker, Violations
 
 __all__ = [
+    "MASK",
     "Body",
     "Bounds",
     "Call",

@@ -144,7 +144,7 @@ def from_value(root: Any, source: str, text: str = "") -> Document:
         raise SpecError(source, "", "an OpenAPI document is a mapping")
     version = root.get("openapi")
     if not isinstance(version, str) or re.fullmatch(r"3\.1\.\d+", version) is None:
-        raise SpecError(source, "/openapi", f"OpenAPI 3.1 is understood, this is {version!r}")
+        raise SpecError(source, "/openapi", f"OpenAPI 3.1 is supported, this is {version!r}")
     if not isinstance(root.get("paths"), dict):
         raise SpecError(source, "/paths", "missing: a mapping of paths to their operations")
     document = Document(source, root)
@@ -176,15 +176,16 @@ def _check_schemas(document: Document) -> Iterator[str]:
 def _check_schema(document: Document, schema: Any, pointer: str, pending: list[tuple[Any, str, bool]]) -> Iterator[str]:
     if isinstance(schema, bool):
         if not schema:
-            raise document.error(pointer, "a schema that nothing fits")
+            raise document.error(pointer, "the schema false is not supported")
         return
     if not isinstance(schema, dict):
         raise document.error(pointer, f"a schema is a mapping, not {schema!r}")
     for keyword in schema:
         if keyword == "nullable":
-            raise document.error(step(pointer, keyword), "is of OpenAPI 3.0; in 3.1 write anyOf with {type: 'null'}")
+            what = "exists only in OpenAPI 3.0; in 3.1 write anyOf with {type: 'null'}"
+            raise document.error(step(pointer, keyword), what)
         if keyword not in _KEYWORDS and not keyword.startswith("x-"):
-            raise document.error(step(pointer, keyword), "this keyword is not understood")
+            raise document.error(step(pointer, keyword), "this keyword is not supported")
     _check_combination(document, schema, pointer)
     _, target = document.follow(schema, pointer)
     if target != pointer and not target.startswith("/components/schemas/"):
@@ -198,7 +199,7 @@ def _check_schema(document: Document, schema: Any, pointer: str, pending: list[t
         if not isinstance(members, list) or (keyword in schema and not members):
             raise document.error(step(pointer, keyword), "a list of schemas")
         if keyword == "allOf" and len(members) > 1:
-            raise document.error(step(pointer, keyword), "more than one schema to merge is not understood")
+            raise document.error(step(pointer, keyword), "more than one schema to merge is not supported")
         pending.extend((member, step(step(pointer, keyword), index), True) for index, member in enumerate(members))
     for keyword in _HOLD_MAP:
         members = schema.get(keyword, {})
@@ -216,7 +217,7 @@ def _check_combination(document: Document, schema: dict[str, Any], pointer: str)
     constraining = sorted((_ANY_CONSTRAINT | _VALUES | {"type"}) & schema.keys())
     if len(compositions) > 1 or (compositions and constraining):
         kept, other = compositions[0], (compositions[1:] + constraining)[0]
-        raise document.error(step(pointer, other), f"is not understood beside {kept}")
+        raise document.error(step(pointer, other), f"is not supported beside {kept}")
     for keyword in constraining:
         expected = _wrong_value(keyword, schema[keyword])
         if expected:
@@ -225,16 +226,16 @@ def _check_combination(document: Document, schema: dict[str, Any], pointer: str)
     allowed = frozenset().union(*(_CONSTRAINTS[kind] for kind in kinds))
     for keyword in constraining:
         if keyword in _ANY_CONSTRAINT and keyword not in allowed:
-            what = " or ".join(kinds) if kinds else "a schema without a type"
-            raise document.error(step(pointer, keyword), f"says nothing about {what}")
+            what = f"type {' or '.join(kinds)}" if kinds else "a schema without a type"
+            raise document.error(step(pointer, keyword), f"does not apply to {what}")
         if keyword in ("minProperties", "maxProperties") and schema.get("properties"):
-            raise document.error(step(pointer, keyword), "is not understood beside properties")
+            raise document.error(step(pointer, keyword), "is not supported beside properties")
         if "integer" in kinds and keyword in _NUMBERS and not isinstance(schema[keyword], int):
             raise document.error(step(pointer, keyword), "bounds of an integer are integers")
     properties = schema.get("properties", {})
     for name in schema.get("required", ()) if isinstance(properties, dict) else ():
         if name not in properties:
-            raise document.error(step(pointer, "required"), f"{name!r} is none of the properties")
+            raise document.error(step(pointer, "required"), f"{name!r} is not one of the properties")
 
 
 def _wrong_value(keyword: str, value: Any) -> str | None:
@@ -311,7 +312,7 @@ def _from_yaml(text: str, source: str) -> Any:
     def build(event: Any) -> Any:
         kind = type(event)
         if kind is not yaml.AliasEvent and event.tag is not None and event.tag != "!":
-            raise problem(event, f"the tag {event.tag} is not understood")
+            raise problem(event, f"the tag {event.tag} is not supported")
         value: Any
         if kind is yaml.ScalarEvent:
             value = _scalar(event.value) if event.implicit[0] else event.value
@@ -322,9 +323,9 @@ def _from_yaml(text: str, source: str) -> Any:
                     raise problem(key_event, "a name must be text")
                 key = key_event.value
                 if key in value:
-                    raise problem(key_event, f"{key!r} stands here twice")
+                    raise problem(key_event, f"duplicate key {key!r}")
                 if key == "<<":
-                    raise problem(key_event, "merge keys are not understood")
+                    raise problem(key_event, "merge keys are not supported")
                 value[key] = build(next(events))
         elif kind is yaml.SequenceStartEvent:
             value = []

@@ -77,7 +77,7 @@ class _Maker:
         schema, pointer = self._document.follow(schema, pointer)
         self._made += 1
         if depth > _MAX_DEPTH or self._made > _MAX_SIZE:
-            raise self._document.error(pointer, "no value of this schema ever ends")
+            raise self._document.error(pointer, "the schema is too deeply recursive to generate a value")
         if isinstance(schema, bool):
             return self._anything()
         if not self._vary:
@@ -146,7 +146,7 @@ class _Maker:
         most = 0 if values is False else schema.get("maxProperties", fewest + 3)
         size = self._random.randint(fewest, max(fewest, most)) if self._vary and self._has_room(depth) else fewest
         if size > most:
-            raise self._document.error(f"{pointer}/minProperties", "there may not be so many properties")
+            raise self._document.error(f"{pointer}/minProperties", "minProperties exceeds maxProperties")
         return {
             f"{self._word()}_{index}": self.make(values, f"{pointer}/additionalProperties", depth + 1)
             for index in range(size)
@@ -165,7 +165,7 @@ class _Maker:
 
     def _text(self, schema: dict[str, Any], pointer: str) -> str:
         if "pattern" in schema:
-            raise self._document.error(f"{pointer}/pattern", "text to a pattern is not made up; give an example")
+            raise self._document.error(f"{pointer}/pattern", "cannot generate text for a pattern; add an example")
         form = _FORMS.get(schema.get("format", ""))
         if form is not None:
             return form(self._random)

@@ -11,7 +11,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from mockserver.spec.document import Document, step, types_of
 from mockserver.spec.jsontext import MAX_NESTING, MAX_VALUES, TooManyValues, parse_json
 from mockserver.spec.request import Invalid, RawRequest
-from mockserver.spec.validation import Reader, reader, validator
+from mockserver.spec.validation import Reader, compile_reader, validator
 from mockserver.spec.violations import MAX_VIOLATIONS, Masker, Violations, json_invalid, missing
 
 Coercion = Literal["strict", "lax"]
@@ -56,7 +56,7 @@ class Call(NamedTuple):
     sent: Any
 
     @property
-    def given(self) -> frozenset[str]:
+    def sent_fields(self) -> frozenset[str]:
         """The top-level body fields that were sent and that the document defines."""
         known = self.operation.body
         return known.fields.intersection(self.sent) if known is not None and isinstance(self.sent, dict) else _NO_FIELDS
@@ -316,7 +316,7 @@ def compile_operations(document: Document, *, coercion: Coercion, bounds: Bounds
                     )
                 operations[operation.operation_id] = operation
             elif name not in _OTHER_PATH_FIELDS and not name.startswith("x-"):
-                raise document.error(step(item.pointer, name), "is not understood in a path")
+                raise document.error(step(item.pointer, name), "is not supported in a path")
     return operations
 
 
@@ -375,18 +375,18 @@ class _Compiler:
             raise self._document.error(at.pointer, "a parameter needs a name")
         place = next((place for place in _STYLES if place == at.value.get("in")), None)
         if place is None:
-            raise self._document.error(f"{at.pointer}/in", f"parameters in {at.value.get('in')!r} are not understood")
+            raise self._document.error(f"{at.pointer}/in", f"parameters in {at.value.get('in')!r} are not supported")
         if at.value.get("style", _STYLES[place]) != _STYLES[place]:
-            raise self._document.error(f"{at.pointer}/style", f"in {place}, only {_STYLES[place]} is understood")
+            raise self._document.error(f"{at.pointer}/style", f"in {place}, only {_STYLES[place]} is supported")
         if "content" in at.value or "schema" not in at.value:
-            raise self._document.error(at.pointer, "a parameter needs a schema; content is not understood")
+            raise self._document.error(at.pointer, "a parameter needs a schema; content is not supported")
         schema, pointer = at.member("schema")[1:]
         kinds = {kind for one in self._alternatives(schema, pointer) for kind in types_of(one)}
         many = place == "query" and "array" in kinds
         if "object" in kinds or ("array" in kinds and not many):
-            raise self._document.error(pointer, f"{' or '.join(sorted(kinds))} in {place} is not understood")
+            raise self._document.error(pointer, f"{' or '.join(sorted(kinds))} in {place} is not supported")
         if many and at.value.get("explode", True) is not True:
-            raise self._document.error(f"{at.pointer}/explode", "lists are understood as repeated parameters only")
+            raise self._document.error(f"{at.pointer}/explode", "lists are supported as repeated parameters only")
         name = name.lower() if place == "header" else name
         return Parameter(
             name=name,
@@ -414,7 +414,7 @@ class _Compiler:
         unread = [media_type for media_type in media.value if not is_json(media_type)]
         if unread or len(media.value) != 1:
             where = step(media.pointer, unread[0]) if unread else media.pointer
-            raise self._document.error(where, "a request body is understood as JSON, in one media type")
+            raise self._document.error(where, "a request body is supported as JSON, in one media type")
         schema, pointer = next(iter(at.members("content").values())).mapping().member("schema")[1:]
         if schema is None:
             raise self._document.error(media.pointer, "a request body needs a schema")
@@ -427,7 +427,9 @@ class _Compiler:
     def _reader(self, schema: Any, pointer: str, *, text: bool) -> Reader:
         """Return the reader of a schema; a schema that is referred to repeatedly has one reader."""
         if (pointer, text) not in self._readers:
-            self._readers[pointer, text] = reader(self._document, schema, pointer, way=self._coercion, text=text)
+            self._readers[pointer, text] = compile_reader(
+                self._document, schema, pointer, mode=self._coercion, text=text
+            )
         return self._readers[pointer, text]
 
     def _responses(self, at: _At) -> dict[int, Response]:
@@ -435,7 +437,7 @@ class _Compiler:
         for status, place in at.members("responses").items():
             if not (len(status) == 3 and status.isdecimal()):
                 raise self._document.error(
-                    place.pointer, "a status is three digits; ranges and default are not understood"
+                    place.pointer, "a status is three digits; ranges and default are not supported"
                 )
             responses[int(status)] = self._response(int(status), place.mapping())
         if not responses:
@@ -445,7 +447,7 @@ class _Compiler:
     def _response(self, status: int, at: _At) -> Response:
         contents = at.members("content")
         if len(contents) > 1:
-            raise self._document.error(f"{at.pointer}/content", "one media type a response is understood")
+            raise self._document.error(f"{at.pointer}/content", "one media type a response is supported")
         content_type, schema, pointer = next(iter(contents), None), True, ""
         examples: dict[str, Any] = {}
         if content_type is not None:

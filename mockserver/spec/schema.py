@@ -6,7 +6,7 @@ from typing import Any
 from pydantic_core import ValidationError
 
 from mockserver.spec.document import from_value
-from mockserver.spec.validation import Reader, reader
+from mockserver.spec.validation import Reader, compile_reader
 from mockserver.spec.violations import Violation, Violations
 
 
@@ -30,4 +30,4 @@ def compile_schema(schema: Mapping[str, Any], *, name: str) -> ValueReader:
     known = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
     root = {"openapi": "3.1.0", "paths": {}, "components": {"schemas": {"schema": known}}}
     pointer = "/components/schemas/schema"
-    return ValueReader(reader(from_value(root, name), known, pointer, way="strict", text=False))
+    return ValueReader(compile_reader(from_value(root, name), known, pointer, mode="strict", text=False))

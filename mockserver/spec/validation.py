@@ -1,6 +1,6 @@
 """Compiles JSON Schema to pydantic-core validators, for their error messages, lenient conversions and speed.
 
-A schema is compiled in up to three ways. `quick` accepts the usual form of each value, almost entirely in compiled
+A schema is compiled in up to three modes. `quick` accepts the usual form of each value, almost entirely in compiled
 code, and its errors are never shown. `lax` converts like FastAPI with pydantic 2 and has its error messages. `strict`
 is `lax`, but also refuses what the schema does not literally allow. A value that `quick` accepts, the others accept
 too, with the same result. So they run only when `quick` refuses, and most requests never call into Python.
@@ -33,10 +33,10 @@ from pydantic_core import (
 from mockserver.spec.document import Document, step, types_of
 from mockserver.spec.violations import Violations
 
-Way = Literal["quick", "quick-text", "lax", "strict", "strict-text"]
+Mode = Literal["quick", "quick-text", "lax", "strict", "strict-text"]
 
-# The ways that check the format of text strictly. In "strict-text" (query, path, header) numbers are text anyway.
-_STRICT_FORMATS: tuple[Way, ...] = ("strict", "strict-text")
+# The modes that check the format of text strictly. In "strict-text" (query, path, header) numbers are text anyway.
+_STRICT_FORMATS: tuple[Mode, ...] = ("strict", "strict-text")
 
 _CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _DASHED_UUID = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -83,18 +83,20 @@ class Reader:
         return self._exact(value, from_attributes=True, context=violations)
 
 
-def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax", "strict"], text: bool) -> Reader:
+def compile_reader(
+    document: Document, schema: Any, pointer: str, *, mode: Literal["lax", "strict"], text: bool
+) -> Reader:
     """`text`: the values are query, path or header text, not JSON. Raises SpecError."""
-    exact: Way = "strict-text" if text and way == "strict" else way
+    exact: Mode = "strict-text" if text and mode == "strict" else mode
     return Reader(
         validator(document, schema, pointer, "quick-text" if text else "quick"),
         lambda: validator(document, schema, pointer, exact),
     )
 
 
-def validator(document: Document, schema: Any, pointer: str, way: Way) -> SchemaValidator:
+def validator(document: Document, schema: Any, pointer: str, mode: Mode) -> SchemaValidator:
     """Raises SpecError."""
-    compiler = _Compiler(document, way)
+    compiler = _Compiler(document, mode)
     try:
         compiled = compiler.compile(schema, pointer)
         if compiler.definitions:
@@ -107,10 +109,10 @@ def validator(document: Document, schema: Any, pointer: str, way: Way) -> Schema
 
 
 class _Compiler:
-    def __init__(self, document: Document, way: Way) -> None:
+    def __init__(self, document: Document, mode: Mode) -> None:
         self._document = document
-        self._way = way
-        self._quick = way in ("quick", "quick-text")
+        self._mode = mode
+        self._quick = mode in ("quick", "quick-text")
         self._open: set[str] = set()
         self._recursive: set[str] = set()
         self.definitions: dict[str, CoreSchema] = {}
@@ -277,7 +279,7 @@ class _Compiler:
         if form in ("uuid", "date-time", "date"):
             beside = sorted({"minLength", "maxLength", "pattern"} & schema.keys())
             if beside:
-                raise self._document.error(step(pointer, beside[0]), f"is not understood beside format {form}")
+                raise self._document.error(step(pointer, beside[0]), f"is not supported beside format {form}")
         if form == "uuid":
             return self._uuid()
         if form == "date-time":
@@ -296,7 +298,7 @@ class _Compiler:
             return core_schema.str_schema(strict=True, pattern=_CANONICAL_UUID)
         lax = core_schema.no_info_after_validator_function(str, core_schema.uuid_schema())
         return self._checked_lax(
-            lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits", ways=_STRICT_FORMATS
+            lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits", modes=_STRICT_FORMATS
         )
 
     def _moment(self) -> CoreSchema:
@@ -306,7 +308,7 @@ class _Compiler:
             _is_rfc_3339,
             "datetime_parsing",
             "expected an RFC 3339 date-time with a time zone",
-            ways=(*_STRICT_FORMATS, "quick", "quick-text"),
+            modes=(*_STRICT_FORMATS, "quick", "quick-text"),
         )
 
     def _day(self) -> CoreSchema:
@@ -316,23 +318,23 @@ class _Compiler:
             _is_rfc_3339_date,
             "date_from_datetime_parsing",
             "expected an RFC 3339 full-date",
-            ways=(*_STRICT_FORMATS, "quick", "quick-text"),
+            modes=(*_STRICT_FORMATS, "quick", "quick-text"),
         )
 
     def _integer(self, schema: dict[str, Any]) -> CoreSchema:
         bounds = _bounds(schema)
-        if self._way == "quick":
+        if self._mode == "quick":
             return core_schema.int_schema(strict=True, **bounds)
         return self._checked_lax(core_schema.int_schema(**bounds), _is_number, "int_type")
 
     def _number(self, schema: dict[str, Any]) -> CoreSchema:
         bounds = _bounds(schema)
-        if self._way == "quick":
+        if self._mode == "quick":
             return core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
         return self._checked_lax(core_schema.float_schema(allow_inf_nan=False, **bounds), _is_number, "float_type")
 
     def _boolean(self) -> CoreSchema:
-        if self._way == "quick":
+        if self._mode == "quick":
             return core_schema.bool_schema(strict=True)
         return self._checked_lax(core_schema.bool_schema(), _is_boolean, "bool_type")
 
@@ -343,10 +345,10 @@ class _Compiler:
         error_type: Any,
         reason: str = "",
         *,
-        ways: tuple[Way, ...] = ("strict",),
+        modes: tuple[Mode, ...] = ("strict",),
     ) -> CoreSchema:
-        """The lax schema; in `ways` it then also refuses values for which `fits` is false. Lax errors come first."""
-        if self._way not in ways:
+        """The lax schema; in `modes` it then also refuses values for which `fits` is false. Lax errors come first."""
+        if self._mode not in modes:
             return lax
 
         def read(value: Any, read_leniently: core_schema.ValidatorFunctionWrapHandler) -> Any:

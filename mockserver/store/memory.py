@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from itertools import islice, takewhile
 
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store.units import ABSENT, Unit, Write
 
 
@@ -31,7 +31,7 @@ class MemorySpace:
         units = self._units
         for kind, key, _, version, _ in writes:
             if units[kind].get(key, ABSENT).version != version:
-                raise Conflict(f"{kind} {key} has moved on since version {version}")
+                raise VersionConflict(f"{kind} {key} has moved on since version {version}")
         version = self._version = self._version + 1
         for kind, key, value, _, until in writes:
             if value is None:

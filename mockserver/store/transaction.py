@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from itertools import count
 from typing import TYPE_CHECKING
 
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store.units import ABSENT, Unit, Write
 
 if TYPE_CHECKING:
-    from mockserver.store import SpaceStore
+    from mockserver.store import UnitStore
 
 _versions = count(-1, -1)
 """Versions of units that are not in the store yet. They never repeat, so that what is cached by version stays right."""
@@ -19,16 +18,16 @@ _versions = count(-1, -1)
 class Transaction:
     """A view of a space in which commits are seen, and which holds them back until `apply`.
 
-    `written_since` and `is_empty` do not see them.
+    `written_since` does not see them.
     """
 
-    def __init__(self, space: SpaceStore) -> None:
+    def __init__(self, space: UnitStore) -> None:
         self._space = space
         self._units: dict[tuple[str, str], Unit] = {}
         self._writes: dict[tuple[str, str], Write] = {}
 
     async def apply(self, *writes: Write) -> None:
-        """Commit all that was held back, and these. Raises Conflict."""
+        """Commit all that was held back, and these. Raises VersionConflict."""
         if self._writes or writes:
             await self._space.commit(*self._writes.values(), *writes)
 
@@ -48,7 +47,7 @@ class Transaction:
         for kind, key, _, version, _ in writes:
             held = self._units.get((kind, key))
             if held is not None and held.version != version:
-                raise Conflict(f"{kind} {key} has moved on since version {version}")
+                raise VersionConflict(f"{kind} {key} has moved on since version {version}")
         version = next(_versions)
         for write in writes:
             place = write.kind, write.key
@@ -57,21 +56,8 @@ class Transaction:
             self._units[place] = ABSENT if write.value is None else Unit(write.value, version, write.until)
 
     async def items(self, kind: str) -> dict[str, Unit]:
-        return self._seen(kind, await self._space.items(kind))
-
-    async def snapshot(self, kinds: Collection[str]) -> dict[str, dict[str, Unit]]:
-        return {kind: self._seen(kind, units) for kind, units in (await self._space.snapshot(kinds)).items()}
-
-    async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
-        items = await self.items(kind)
-        return list(items.items())[:count], len(items)
+        held = {key: unit for (each, key), unit in self._units.items() if each == kind}
+        return {key: unit for key, unit in {**await self._space.items(kind), **held}.items() if unit.version}
 
     async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
         return await self._space.written_since(version, *kinds)
-
-    async def is_empty(self, now: int) -> bool:
-        return await self._space.is_empty(now)
-
-    def _seen(self, kind: str, units: dict[str, Unit]) -> dict[str, Unit]:
-        held = {key: unit for (each, key), unit in self._units.items() if each == kind}
-        return {key: unit for key, unit in {**units, **held}.items() if unit.version}

@@ -12,9 +12,9 @@ from collections.abc import Collection, Sequence
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.errors import Conflict, Unavailable
+from mockserver.errors import Unavailable, VersionConflict
 from mockserver.store.units import ABSENT, Unit, Write
-from mockserver.store.valkey_connection import Connection
+from mockserver.store.valkey_connection import ValkeyConnection
 from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SINCE
 
 _GIVE_WAY_S = 0.002
@@ -60,7 +60,7 @@ NO_EPOCH = Epoch(b"", b"", "")
 class ValkeyStore:
     """`codec` is that of spaces which are not given one of their own."""
 
-    def __init__(self, connection: Connection, kinds: Kinds, codec: Codec) -> None:
+    def __init__(self, connection: ValkeyConnection, kinds: Kinds, codec: Codec) -> None:
         self.connection = connection
         self.kinds = kinds
         self._codec = codec
@@ -143,7 +143,7 @@ class ValkeySpace:
                 # The next commit needs not load what this one was told.
                 uncommitted[place] = self._unit(*place, answer[3] or None)
                 self._chains[place] = object()
-            raise Conflict(f"{place[0]} {place[1]} has moved on since it was loaded")
+            raise VersionConflict(f"{place[0]} {place[1]} has moved on since it was loaded")
         if answer[1]:
             # Let the other process go first. This one would win again and again: its next commits are on the way.
             self._gives_way_until = asyncio.get_running_loop().time() + _GIVE_WAY_S

@@ -53,7 +53,7 @@ class Address(NamedTuple):
         return cls(connect_to, prefix, float(timeout), urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
 
 
-class Connection:
+class ValkeyConnection:
     """`on_connect` is awaited after each new connection, before any other command; what it raises stops the commands.
 
     May be used from several event loops, one after the other.

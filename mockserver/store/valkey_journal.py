@@ -8,7 +8,7 @@ oldest text. `journal-bytes` has the size of each journal, that of all of them u
 from __future__ import annotations
 
 from mockserver.store.valkey import Epoch
-from mockserver.store.valkey_connection import Connection
+from mockserver.store.valkey_connection import ValkeyConnection
 from mockserver.store.valkey_scripts import LIVE
 
 CLEAR = """
@@ -68,7 +68,7 @@ _CLEAR = CLEAR + "clear(KEYS[1], ARGV[1])"
 
 
 class JournalTexts:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ValkeyConnection) -> None:
         self._connection = connection
         self._add, self._clear = map(connection.script, (_ADD, _CLEAR))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store.valkey import Epoch, ValkeyStore
 from mockserver.store.valkey_journal import CLEAR
 from mockserver.store.valkey_scripts import LIVE
@@ -93,11 +93,11 @@ class NamespaceRecords:
     async def save(self, name: str, before: str | None, epoch: str, content: bytes) -> str:
         """Replace the record at the version `before`, "0" for none and None for any. Returns its new version.
 
-        If the epoch is a new one, everything of the old one is removed. Raises Conflict.
+        If the epoch is a new one, everything of the old one is removed. Raises VersionConflict.
         """
         version = f"{self._store.next_version():x}"
         if not await self._saved(name, "*" if before is None else before, version, epoch, content):
-            raise Conflict(f"the namespace {name!r} has moved on since version {before}")
+            raise VersionConflict(f"the namespace {name!r} has moved on since version {before}")
         return version
 
     async def remove(self, name: str) -> bool:

@@ -1,9 +1,9 @@
 """The Lua scripts for units, which Valkey runs each as a whole, and how units are kept there.
 
 A space has a prefix of keys. Under it, each kind is a hash: the field is the key of the unit, the value its version,
-when it was created, until when it is valid, and its encoded value, separated by blanks. `#` counts the commits. `?` is,
-for a moment, the process whose commit has conflicted last. `KIND~` orders the keys of a followed kind by their last
-write, `KIND!` those of an ordered kind by their creation.
+when it was created, until when it is valid, and its encoded value, separated by blanks. `#` counts the commits. `?`
+holds, for a moment, the id of the process whose commit has conflicted last. `KIND~` orders the keys of a followed kind
+by their last write, `KIND!` those of an ordered kind by their creation.
 
 A commit also gets the hash of the namespaces, and there the field and the epoch of its namespace: a commit to one that
 was reset or removed meanwhile must not leave anything behind. `LIVE` is for all scripts that write to a namespace.

@@ -22,7 +22,7 @@ def requests_text(mock: CyberdeskMock, outside_before: int) -> str:
         shown, total = mock.last_requests(_MAX_REQUESTS)
         strays = [] if total else mock.requests_outside(outside_before)
     except ControlError as error:
-        return f"They cannot be told: {error}"
+        return f"The requests cannot be read: {error}"
     lines = [f"Base URL {mock.url}"]
     if total > len(shown):
         lines.append(f"({total - len(shown)} earlier requests are not shown)")

@@ -121,7 +121,7 @@ class Runs:
     def __getitem__(self, id_: str | UUID) -> Run:
         """Raises KeyError."""
         if id_ not in self:
-            raise KeyError(f"{id_} is no run of this namespace of the mock")
+            raise KeyError(f"{id_} is not a run of this namespace of the mock")
         return Run(self._call, str(id_))
 
     def __contains__(self, id_: object) -> bool:

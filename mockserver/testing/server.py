@@ -67,7 +67,7 @@ class MockServer(CyberdeskMock):
     def namespace(self, name: str) -> Iterator[CyberdeskMock]:
         """Provide a separate mock on the same server, with its own runs, requests, faults and clock, for the block."""
         if not 0 < len(name) <= 200 or "/" in name:
-            raise ControlError(None, f"{name!r} is no name of a namespace: 1 to 200 characters, and no / among them")
+            raise ControlError(None, f"invalid name of a namespace {name!r}: 1 to 200 characters, and no / among them")
         try:
             yield CyberdeskMock(self._running, self.settings, name)
         finally:
@@ -135,11 +135,11 @@ class _Serving:
         path = self._app.settings.state
         try:
             if path is not None:
-                load_states(path, self._app.states)
+                asyncio.run(load_states(path, self._app.states))
             asyncio.run(self._app.check_store())
             self._server.run(sockets=[self._listener])
             if path is not None and self._ready.done():
-                save_states(path, self._app.namespaces, self._app.states)
+                asyncio.run(save_states(path, self._app.namespaces, self._app.states))
         except BaseException as error:  # noqa: BLE001 - the caller gets it, in its own thread
             self._ended.set_exception(error)
         else:

@@ -84,7 +84,7 @@ def test_where_tokens_are_given_only_they_are_let_in_as_the_organisation_named()
     assert guarded.from_header(b"Bearer one") == guarded.from_header(b"Bearer two") == "acme"
     assert guarded.from_header(b"Bearer three") == Organisations((Token(None, "three"),)).from_header(b"Bearer three")
     for refused in (b"Bearer test", b"Bearer on", b"Bearer one=acme", b"Bearer \xff"):
-        with pytest.raises(Unauthorized, match="started with --token"):
+        with pytest.raises(Unauthorized, match="accepts only the tokens given with --token"):
             guarded.from_header(refused)
 
 

@@ -11,9 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from mockserver.behaviour import attachments, run_creation, secrets
+from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
+from mockserver.errors import Unavailable
+from mockserver.headers import Headers
 from mockserver.namespaces import Namespaces
 from mockserver.settings import Limits
 from mockserver.time_slice import TimeSlice
@@ -593,3 +597,62 @@ def test_one_that_is_let_in_and_cancelled_at_once_gives_back_what_it_got():
         return await budget.take(10)
 
     assert asyncio.run(go()) == 10
+
+
+class Sender:
+    """A client that sends these parts of a body, and then no more, or the end."""
+
+    def __init__(self, *parts: bytes, ends: bool) -> None:
+        self._parts = list(parts)
+        self._ends = ends
+
+    async def receive(self) -> Message:
+        if not self._parts:
+            await asyncio.get_running_loop().create_future()
+        part = self._parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(self._parts) or not self._ends}
+
+
+_MEBIBYTE = 1 << 20
+_LENGTHS = [{}, {b"content-length": b"%d" % _MEBIBYTE}]
+
+
+async def read_beside_slow_ones(patience_s: float, part: bytes, headers: dict[bytes, bytes]) -> list[Any]:
+    """What comes of eight bodies that do not arrive, and of one that does. There is memory for eight of them."""
+    bodies = Bodies(max_bytes=_MEBIBYTE, max_together=8 * _MEBIBYTE, patience_s=patience_s)
+    stalled = [Sender(part, ends=False) for _ in range(8)]
+    normal = Sender(*[bytes(_MEBIBYTE // 4)] * 4, ends=True)
+    reads = [asyncio.ensure_future(bodies.read(Headers(headers), each.receive)) for each in (*stalled, normal)]
+    await reads[-1]
+    ended = [each for each in reads if each.done()]
+    for each in reads:
+        each.cancel()
+    return [each.exception() or each.result() for each in ended]
+
+
+@pytest.mark.parametrize("headers", _LENGTHS)
+def test_clients_that_send_next_to_nothing_of_a_body_take_no_memory(headers: dict[bytes, bytes]):
+    assert asyncio.run(read_beside_slow_ones(3_600, b"x", headers)) == [(bytes(_MEBIBYTE), _MEBIBYTE)]
+
+
+@pytest.mark.parametrize("headers", _LENGTHS)
+def test_clients_that_stop_within_a_large_body_cannot_hold_up_another_one(headers: dict[bytes, bytes]):
+    *slow, normal = asyncio.run(read_beside_slow_ones(0.01, bytes(100_000), headers))
+    assert normal == (bytes(_MEBIBYTE), _MEBIBYTE)
+    assert slow
+    assert all(isinstance(each, Unavailable) and "did not arrive within 0.01 s" in each.detail for each in slow)
+
+
+def test_a_slow_body_has_all_the_time_while_no_other_waits():
+    async def go() -> bool:
+        bodies = Bodies(max_bytes=_MEBIBYTE, max_together=2 * _MEBIBYTE, patience_s=0)
+        slow = asyncio.ensure_future(bodies.read(Headers({}), Sender(bytes(100_000), ends=False).receive))
+        for _ in range(5):
+            await asyncio.sleep(0)
+            _, taken = await bodies.read(Headers({}), Sender(bytes(_MEBIBYTE), ends=True).receive)
+            bodies.give_back(taken)
+        is_arriving = not slow.done()
+        slow.cancel()
+        return is_arriving
+
+    assert asyncio.run(go())

@@ -114,9 +114,9 @@ def test_a_broken_world_is_told_in_one_line_that_names_file_and_pointer(tmp_path
         (["--max-connections", "0"], "should be 1 or more, not 0"),
         (["--head-timeout", "0"], "should be above 0, not 0.0"),
         (["--admin-token", "a b"], "a token is missing, or has blanks"),
-        (["--rate-limit", "fast"], "'fast' is no rate; write N/s or N/m"),
-        (["--rate-limit", "0/s"], "'0/s' is no rate"),
-        (["--rate-limit", "5/h"], "'5/h' is no rate"),
+        (["--rate-limit", "fast"], "invalid rate 'fast'; use N/s or N/m"),
+        (["--rate-limit", "0/s"], "invalid rate '0/s'"),
+        (["--rate-limit", "5/h"], "invalid rate '5/h'"),
         (["--port", "http"], "'http' is not a valid integer"),
         (["--coercion", "loose"], "'loose' is not one of 'strict', 'lax'"),
         (["--progression", "never"], "'never' is not one of"),
@@ -165,7 +165,7 @@ def test_a_flag_goes_before_the_variable():
 def test_a_bad_variable_is_refused_as_a_bad_flag_is():
     result = CliRunner().invoke(main, ["serve"], env={"MOCKSERVER_RATE_LIMIT": "fast"})
     assert result.exit_code == 2
-    assert "'fast' is no rate" in result.output
+    assert "invalid rate 'fast'" in result.output
 
 
 def test_the_help_names_every_flag_with_its_variable():

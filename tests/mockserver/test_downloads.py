@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import Any
 
 import pytest
 
+from mockserver import downloads
+from mockserver.behaviour.attachments import find_attachment
+from mockserver.behaviour.run_files import Attachment
+from mockserver.errors import VersionConflict
 from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
 
 _BYTES = bytes(range(256))
@@ -42,6 +47,23 @@ def test_a_signed_url_works_until_its_time_has_passed():
     assert mock.get(url, token=None).status_code == 200
     mock.clock.advance(0.001)
     assert mock.get(url, token=None).status_code == 404
+
+
+def test_a_change_of_the_session_while_the_attachment_is_read_does_not_fail_it(monkeypatch: pytest.MonkeyPatch):
+    attempts = 0
+
+    async def found_later(context: Any, attachment_id: str) -> Attachment:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise VersionConflict("its session has moved on")
+        return await find_attachment(context, attachment_id)
+
+    mock = Mock()
+    url = signed(mock, attached(mock))
+    monkeypatch.setattr(downloads, "find_attachment", found_later)
+    assert mock.get(url, token=None).content == _BYTES
+    assert attempts == 2
 
 
 @pytest.mark.parametrize("expires_in", [9, 3601])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver.clock import Clock
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use, evicts
 from mockserver.reply import Reply
 from mockserver.store import MemoryStore, Unit, Write
@@ -211,9 +211,9 @@ def test_of_two_servers_that_use_a_key_one_is_first():
     async def told() -> None:
         keys, space = Idempotency(max_keys=100), _Suspending()
         assert await keys.reply(space, "k", b"print", 0) is None
-        space.faster = keys.settled("k", b"print", 0, Reply(204))
-        with pytest.raises(Conflict):
-            await space.commit(keys.settled("k", b"print", 0, Reply(201)))
+        space.faster = keys.reply_write("k", b"print", 0, Reply(204))
+        with pytest.raises(VersionConflict):
+            await space.commit(keys.reply_write("k", b"print", 0, Reply(201)))
         reply = await keys.reply(space, "k", b"print", 1)
         assert reply is not None
         assert reply.status == 204
@@ -237,7 +237,7 @@ def test_an_expired_key_that_another_has_removed_or_used_again_is_no_error():
 def test_an_oldest_key_that_another_has_removed_is_no_error():
     async def told() -> None:
         keys, space = Idempotency(max_keys=0), _Suspending()
-        await space.commit(keys.settled("k", b"print", 0, Reply(204)))
+        await space.commit(keys.reply_write("k", b"print", 0, Reply(204)))
         space.faster = Write(KEY, "k", None, 1)
         await keys.evict(space, "k", b"print", 0)
         assert await space.items(KEY) == {}
@@ -263,7 +263,7 @@ def _with_keys(count: int) -> _Counting:
     async def stored() -> _Counting:
         space = _Counting()
         for number in range(count):
-            await space.commit(Idempotency(max_keys=count).settled(f"{number}", b"print", 0, Reply(204)))
+            await space.commit(Idempotency(max_keys=count).reply_write(f"{number}", b"print", 0, Reply(204)))
         return space
 
     return asyncio.run(stored())

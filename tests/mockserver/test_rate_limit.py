@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mockserver.errors import Conflict, TooManyRequests
+from mockserver.errors import TooManyConflicts, TooManyRequests, VersionConflict
 from mockserver.rate_limit import count_request
 from mockserver.settings import RateLimit
 from mockserver.store import MemoryStore, Write
@@ -24,7 +24,7 @@ def test_a_rate_is_so_many_a_second_or_a_minute(text: str, limit: int, window: i
     "text", ["", "10", "/s", "0/s", "-1/s", "1.5/s", "10/h", "10 / s", "01/s", "٣/s", "9999999999/s"]
 )
 def test_what_is_no_rate_is_refused(text: str):
-    with pytest.raises(ValueError, match="is no rate; write N/s or N/m"):
+    with pytest.raises(ValueError, match=r"invalid rate .*; use N/s or N/m"):
         RateLimit.from_text(text)
 
 
@@ -97,7 +97,7 @@ class _QuickerOnce:
         self.times += 1
         if self.times == 1:
             await self.space.commit(*writes)
-            raise Conflict("another was quicker")
+            raise VersionConflict("another was quicker")
         await self.space.commit(*writes)
 
 
@@ -109,5 +109,21 @@ def test_where_another_request_was_counted_meanwhile_both_count():
         with pytest.raises(TooManyRequests):
             await count_request(space, RateLimit(2, 1), 999_999)
         assert (await count_request(space, RateLimit(2, 1), 1_000_000))["X-RateLimit-Reset"] == "2"
+
+    asyncio.run(counted())
+
+
+class _QuickerAlways(_QuickerOnce):
+    async def commit(self, *writes: Write) -> None:
+        self.times += 1
+        assert self.times <= 1_000, "it tries for ever"
+        raise VersionConflict("another was quicker")
+
+
+def test_where_another_request_is_always_quicker_it_gives_up():
+    async def counted() -> None:
+        space = _QuickerAlways()
+        with pytest.raises(TooManyConflicts):
+            await count_request(space, RateLimit(2, 1), 0)
 
     asyncio.run(counted())

@@ -18,7 +18,7 @@ from mockserver.settings import RateLimit, Token
     [
         ({"progression": "imediate"}, "progression: 'imediate' is not one of 'time', 'immediate', 'manual'; did you"),
         ({"coercion": None}, "coercion: None is not one of 'strict', 'lax'"),
-        ({"rate_limit": "fast"}, "rate_limit: 'fast' is no rate; write N/s or N/m, such as 10/s"),
+        ({"rate_limit": "fast"}, "rate_limit: invalid rate 'fast'; use N/s or N/m, such as 10/s"),
         ({"rate_limit": 5}, "rate_limit: should be text or RateLimit, not int"),
         ({"port": 65536}, "port: should be from 0 to 65535, not 65536"),
         ({"port": "http"}, "port: 'http' is not a valid integer"),
@@ -34,10 +34,10 @@ from mockserver.settings import RateLimit, Token
         ({"host": None}, "host: should be text, not None"),
         ({"spec": 3}, "spec: should be a path, not 3"),
         ({"world": ""}, "world: should be a path, not ''"),
-        ({"cors_origin": ["https://a.example", "b"]}, "cors_origin: 'b' is no origin"),
+        ({"cors_origin": ["https://a.example", "b"]}, "cors_origin: invalid origin 'b'"),
         ({"admin_token": ""}, "admin_token: a token is missing"),
-        ({"store": "valkey://h:abc"}, "store: this is no store; write memory, or valkey://HOST:PORT/0"),
-        ({"store": "valkey://h:65536"}, "store: this is no store; write memory, or valkey://HOST:PORT/0"),
+        ({"store": "valkey://h:abc"}, "store: invalid store; use memory or valkey://HOST:PORT/0"),
+        ({"store": "valkey://h:65536"}, "store: invalid store; use memory or valkey://HOST:PORT/0"),
         ({"limits": 3}, "limits: should be Limits, not int"),
     ],
 )
@@ -81,6 +81,11 @@ def test_a_refusal_never_shows_a_token():
         with pytest.raises(StartError) as refused:
             Settings(**given)
         assert "sec" not in str(refused.value)
+
+
+def test_no_secret_is_in_the_repr():
+    settings = Settings(admin_token="secret", token=("secret=org",), store="valkey://:secret@127.0.0.1:1/0")
+    assert "secret" not in repr(settings)
 
 
 @pytest.mark.parametrize(

@@ -311,7 +311,7 @@ def test_a_state_file_beside_a_shared_store_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["", "disk", "http://h", "valkey:", "valkey://", "redis:///0"])
 def test_what_is_no_store_is_refused(text: str):
-    with pytest.raises(StartError, match="this is no store; write memory, or valkey://"):
+    with pytest.raises(StartError, match="invalid store; use memory or valkey://"):
         Settings(store=text)
 
 

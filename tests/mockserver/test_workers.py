@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import ExitStack
@@ -13,7 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 
+from mockserver.cli import main
 from tests import processes
 from tests.mockserver.inprocess import SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey, serving
@@ -32,6 +35,15 @@ def test_several_workers_serve_one_address_and_one_state(valkey_server: Valkey):
         assert len(workers.pids()) == 3
         assert workers.ready_file is not None
         assert workers.ready_file.read_text().strip() == workers.url
+
+
+def test_where_a_process_cannot_fork_the_server_says_so(monkeypatch: pytest.MonkeyPatch):
+    """As on Windows, which has no SO_REUSEPORT either."""
+    monkeypatch.delattr(os, "fork")
+    monkeypatch.delattr(socket, "SO_REUSEPORT")
+    refused = CliRunner().invoke(main, ["serve", "--workers", "2", "--port", "0", "--store", "valkey://127.0.0.1:1"])
+    assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
+    assert "--workers needs a system with fork" in refused.output
 
 
 def test_a_worker_that_dies_is_replaced(valkey_server: Valkey):

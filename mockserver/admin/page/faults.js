@@ -14,10 +14,15 @@ const EFFECTS = [
   ["no answer, ever", { fault: "hang" }],
   ["a reset connection", { fault: "reset" }],
   ["an answer cut after 40 bytes", { fault: "cut", after_bytes: 40 }],
+  ["an answer in small pieces, over 2 seconds", { fault: "slow" }],
+  ["bytes that are not HTTP", { fault: "garbage" }],
   ["an answer that is not JSON", { fault: "not-json" }],
+  ["an answer whose JSON ends after 40 bytes", { fault: "truncated-json" }],
   ["an answer without a required field", { fault: "break-schema", how: "missing-field" }],
   ["an unknown status in the answer", { fault: "break-schema", how: "unknown-status" }],
   ["done, but the answer is lost", { fault: "lost-answer" }],
+  ["half of the runs of a bulk create fail", { fault: "partial-failure" }],
+  ["a previous answer to the same read", { fault: "stale-read" }],
 ];
 
 export class FaultsPanel {
@@ -155,6 +160,10 @@ function effectOf(fault) {
   const parts = [];
   if (fault.answer) parts.push(`answer ${fault.answer.status ?? ""}`.trim());
   if (fault.fault) parts.push(fault.fault + (fault.how ? ` ${fault.how}` : ""));
+  if (fault.after_bytes !== undefined) parts.push(`after ${fault.after_bytes} bytes`);
+  if (fault.failed !== undefined) parts.push(`${fault.failed} runs fail`);
+  if (fault.share !== undefined) parts.push(`a share of ${fault.share} fails`);
+  if (fault.stale_s !== undefined) parts.push(`${fault.stale_s} s old`);
   if (fault.delay_s !== undefined) parts.push(`delay ${fault.delay_s} s`);
   if (fault.delay !== undefined) parts.push(`delay ${JSON.stringify(fault.delay)} s`);
   if (fault.retry_after !== undefined) parts.push(`Retry-After ${fault.retry_after}`);
@@ -162,5 +171,6 @@ function effectOf(fault) {
   else if (fault.nth !== undefined) parts.push(`number ${JSON.stringify(fault.nth)}`);
   if (fault.times !== undefined) parts.push(`${fault.times}×`);
   if (fault.probability !== undefined) parts.push(`with probability ${fault.probability}`);
+  if (fault.for_s !== undefined) parts.push(`for ${fault.for_s} s`);
   return parts.join(", ");
 }

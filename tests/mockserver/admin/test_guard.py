@@ -185,7 +185,7 @@ def test_without_the_right_token_nobody_is_let_in_not_even_from_this_machine(aut
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json() == {
-        "detail": "The control API asks for the header Authorization: Bearer <the token of --admin-token>"
+        "detail": "The control API requires the header Authorization: Bearer <the token of --admin-token>"
     }
 
 

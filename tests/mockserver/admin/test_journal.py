@@ -43,6 +43,19 @@ def test_an_entry_holds_the_whole_exchange():
     assert mock.asked("/requests/1") == entry
 
 
+@pytest.mark.parametrize("by_a_fault", [False, True])
+def test_an_answer_to_head_has_no_body(by_a_fault: bool):
+    mock = controlled_mock()
+    if by_a_fault:
+        mock.fault(match="*", answer={"status": 200, "body": {"id": 1}})
+    answer = mock.request("HEAD", "/v1/machines")
+
+    [entry] = mock.requests()
+
+    assert (answer.content, entry["answer"]["body"], entry["answer"]["bytes"]) == (b"", None, 0)
+    assert int(entry["answer"]["headers"]["content-length"]) == int(answer.headers["content-length"]) > 0
+
+
 def test_a_large_body_is_masked_in_another_thread_while_other_requests_are_answered(monkeypatch):
     threads = set()
     masked = Masker.masked

@@ -51,9 +51,9 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 _MATCH_NOTHING: list[tuple[dict[str, Any], str]] = [
     ({"match": "POST /v1/rums"}, "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
-    ({"match": "PSOT /v1/runs"}, "match: 'PSOT' is no method: did you mean 'POST'?"),
-    ({"operation": "list_rnus"}, "operation: 'list_rnus' is no operationId: did you mean 'list_runs'?"),
-    ({"operation": "foo"}, "operation: 'foo' is no operationId"),
+    ({"match": "PSOT /v1/runs"}, "match: unknown method 'PSOT'; did you mean 'POST'?"),
+    ({"operation": "list_rnus"}, "operation: unknown operationId 'list_rnus'; did you mean 'list_runs'?"),
+    ({"operation": "foo"}, "operation: unknown operationId 'foo'; "),
 ]
 
 

@@ -94,7 +94,7 @@ def test_a_request_that_is_cancelled_while_it_waits_counts_in_the_size(faults: b
     scope = _scope("GET", "/v1/machines")
     if faults:
         clock = app.namespaces.default.clock
-        app._fault_reader.add(app.namespaces.default.faults, {"match": "*", "delay_s": 300}, clock)
+        app._fault_parser.add(app.namespaces.default.faults, {"match": "*", "delay_s": 300}, clock)
     else:
         scope["headers"] = [*_HEADERS, (b"prefer", b"delay=300")]
 

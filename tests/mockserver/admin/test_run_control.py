@@ -106,7 +106,7 @@ def test_a_run_that_has_ended_is_pushed_no_further_and_says_how_it_could_be(stat
     answer = mock.control("POST", f"/runs/{run_id}/{how}")
 
     assert answer.status_code == 409
-    assert f"has ended in {status}; PATCH takes it out" in answer.json()["detail"]
+    assert f"has ended in {status}; use PATCH to set another status" in answer.json()["detail"]
     assert mock.read(run_id) == before
 
 
@@ -351,6 +351,19 @@ def test_counts_follow_the_clock():
     assert mock.asked("/runs")["counts"] == {"running": 1, "success": 5}
 
 
+def test_the_counts_are_those_of_all_runs_however_many():
+    mock = controlled_mock()
+    for _ in range(11):
+        mock.create_many(1_000, prefer="duration=60")
+    mock.turn_clock(advance="10m")
+    mock.create(NEVER_ENDS, token="test-two")
+
+    listed = mock.asked("/runs?limit=1")
+
+    assert (listed["total"], listed["counts"]) == (11_001, {"scheduling": 1, "success": 11_000})
+    assert mock.asked(f"/runs?limit=1&workflow_id={NEVER_ENDS}&status=success")["counts"] == {"scheduling": 1}
+
+
 def test_a_deleted_run_is_seen_nowhere():
     mock = controlled_mock()
     run_id = mock.create()["id"]
@@ -394,8 +407,8 @@ def test_a_list_over_many_organisations_lets_other_requests_run_after_each(monke
         mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, token=f"test-{number}")
 
     assert mock.asked("/runs")["total"] == 5
-    lists, organisations_and_rows = 2, 5 + 5
-    assert len(turns) == lists * organisations_and_rows
+    organisations, rows, counts = 5, 5, 5
+    assert len(turns) == organisations + rows + counts
 
 
 def test_a_run_is_sought_in_many_organisations_with_others_in_between(monkeypatch):
@@ -421,7 +434,7 @@ def test_a_run_is_moved_so_often_at_most_until_it_is_retried(monkeypatch):
 
     refused = mock.control("PATCH", f"/runs/{run['id']}", {"status": "running"})
     assert refused.status_code == 409
-    assert "moved 20 times" in refused.json()["detail"]
+    assert "was set 20 times" in refused.json()["detail"]
 
     assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 200
     assert mock.control("POST", f"/runs/{run['id']}/advance").json()["status"] == "running"

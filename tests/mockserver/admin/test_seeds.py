@@ -246,8 +246,11 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
         [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a", "content": "*"}]}],
         '["body",0,"outputs",0,"content"]',
     ),
-    "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "seed 0: an id stands twice in ids"),
-    "an id in two seeds": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID]}] * 2, "seed 1: another run has the id"),
+    "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "seed 0: duplicate id in ids"),
+    "an id in two seeds": (
+        [{"workflow_id": SUCCEEDS, "ids": [_ONE_ID]}] * 2,
+        "seed 1: id 00000000-1111-4111-8111-111111111111 equals the id of another run",
+    ),
     "an id twice in two cases": (
         [
             {"workflow_id": SUCCEEDS, "ids": [f"{head}-1111-4111-8111-111111111111"]}
@@ -328,7 +331,7 @@ def test_ids_that_are_in_use_are_refused_and_none_of_the_others_is_planted(mock)
 
     for used in (created, seeded):
         status, text = _refused(mock, {"workflow_id": SUCCEEDS}, {"workflow_id": SUCCEEDS, "ids": [used]})
-        assert (status, "another run has the id" in text) == (409, True)
+        assert (status, "equals the id of another run" in text) == (409, True)
 
 
 def test_one_organisation_that_is_refused_leaves_the_others_unseeded():
@@ -352,7 +355,7 @@ def test_the_default_organisation_is_the_same_whether_it_is_named_or_not(mock):
 
     status, text = _refused(mock, seed, {**seed, "organization": organisation})
 
-    assert (status, "another run has the id" in text) == (422, True)
+    assert (status, "equals the id of another run" in text) == (422, True)
 
 
 def test_workflows_that_the_world_does_not_know_are_taken_unless_only_known_ones_are():

@@ -6,7 +6,13 @@ from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from mockserver.admin import server
+from mockserver.admin.context import AdminContext
+from mockserver.reply import Reply
 from mockserver.settings import RateLimit
+from mockserver.spec import Call
 from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS
 
@@ -146,3 +152,13 @@ def test_fifty_namespaces_at_once_do_not_see_each_other():
     assert all(sorted(created) == sorted(listed) and total == 5 for created, listed, total in results)
     assert len({run_id for created, _, _ in results for run_id in created}) == 150
     assert mock.total() == 0
+
+
+def test_a_request_for_which_there_is_not_enough_memory_is_a_503(monkeypatch: pytest.MonkeyPatch):
+    async def needs_too_much(call: Call, context: AdminContext) -> Reply:
+        raise MemoryError
+
+    monkeypatch.setattr(server, "get_settings", needs_too_much)
+    answer = ControlledMock(freezes=False).get("/__admin/settings", token=None, fails=True)
+    assert answer.status_code == 503
+    assert "not enough memory" in answer.json()["detail"]

@@ -18,7 +18,7 @@ from mockserver.behaviour.lifecycle import SETTABLE_STATUSES, Schedule, Schedule
 from mockserver.behaviour.session_timelines import Part, SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import FOREVER, SECOND
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from tests.mockserver.inprocess import (
     ENDS_AT_ONCE,
     ERROR,
@@ -578,9 +578,9 @@ def test_a_session_is_read_again_when_a_run_has_left_it_meanwhile():
         Schedules(b"key", "time"), profiles, [Part(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})]
     )
 
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         timelines[batch.tail, 0]
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         timelines[batch.tail, 1]
 
 
@@ -630,7 +630,7 @@ def test_timelines_that_follow_from_those_before_are_those_that_are_computed_ane
 def _timeline(timelines: SessionTimelines, batch: Batch, place: int) -> tuple[Timeline, int] | None:
     try:
         return timelines[batch.tail, place], timelines.free_before(batch.tail, place)
-    except Conflict:
+    except VersionConflict:
         return None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import SECOND
-from mockserver.errors import WorldError
+from mockserver.errors import StartError
 from tests.mockserver.inprocess import ENDS_AT_ONCE, FRONT_DESK_1, FRONT_DESKS, SUCCEEDS, Mock, unknown_id, world_file
 
 _ID = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -22,7 +22,7 @@ _M = f"machines: [{{id: {_ID}, name: m"
         ("[]", "#: should be a mapping, not a list"),
         ("hello", "#: should be a mapping, not text"),
         ("7", "#: should be a mapping, not 7"),
-        ("robots: []", "#/robots: unknown key; known here: builtin, defaults, machines, pools, workflows"),
+        ("robots: []", "#/robots: unknown key 'robots'; there are builtin, defaults, machines, pools, workflows"),
         ("builtin: maybe", "#/builtin: should be true or false, not text"),
         ("defaults: []", "#/defaults: should be a mapping, not a list"),
         ("defaults: {speed: 1}", "#/defaults/speed: unknown key"),
@@ -51,7 +51,7 @@ _M = f"machines: [{{id: {_ID}, name: m"
         (f"machines: [{{id: {_ID}}}]", "#/machines/0/name: is missing"),
         (f"machines: [{{id: {_ID}, name: 1}}]", "#/machines/0/name: should be text, not 1"),
         (_M + ", hostname: [a]}]", "#/machines/0/hostname: should be text, not a list"),
-        (_M + ", status: busy}]", "#/machines/0/status: 'busy' is none of connected, disconnected, error"),
+        (_M + ", status: busy}]", "#/machines/0/status: 'busy' is not one of connected, disconnected, error"),
         (_M + ", color: red}]", "#/machines/0/color: unknown key"),
         (f"pools: [{{id: {_ID}, name: p, machine_ids: x}}]", "#/pools/0/machine_ids: should be a list of UUIDs"),
         (f"pools: [{{id: {_ID}, name: p, machine_ids: [x]}}]", "#/pools/0/machine_ids/0: 'x' is not a UUID"),
@@ -62,20 +62,20 @@ _M = f"machines: [{{id: {_ID}, name: m"
         (f"pools: [{{id: {_ID}, name: p, size: 2}}]", "#/pools/0/size: unknown key"),
         (_W + "speed: 1}]", "#/workflows/0/speed: unknown key"),
         (_W + "bulk_failures: 1.5}]", "#/workflows/0/bulk_failures: should be a number from 0 to 1, not 1.5"),
-        (_W + "input_schema: '{'}]", "#/workflows/0/input_schema: is no JSON"),
+        (_W + "input_schema: '{'}]", "#/workflows/0/input_schema: is not JSON"),
         (_W + "input_schema: [1]}]", "#/workflows/0/input_schema: should be a JSON schema, not a list"),
         (_W + "output_schema: true}]", "#/workflows/0/output_schema: should be a JSON schema, not true or false"),
         (_W + "main_prompt: 1}]", "#/workflows/0/main_prompt: should be text, not 1"),
         (_W + "outcomes: {error: 0}}]", "#/workflows/0/outcomes: at least one outcome needs odds above 0"),
         ("a: [", "not YAML at line"),
-        ("a: 2026-99-99", "not YAML that can be read"),
+        ("a: 2026-99-99", "cannot read the YAML"),
         ("[" * 5000, "not YAML"),
         ("a: \x01", "not YAML"),
     ],
 )
 def test_whatever_is_wrong_is_said_in_one_line_with_file_and_pointer(tmp_path: Path, text: str, said: str):
     path = world_file(tmp_path, text)
-    with pytest.raises(WorldError) as error:
+    with pytest.raises(StartError) as error:
         World.from_files(path)
     assert str(error.value).startswith(f"{path}: {said}")
     assert "\n" not in str(error.value)
@@ -84,7 +84,7 @@ def test_whatever_is_wrong_is_said_in_one_line_with_file_and_pointer(tmp_path: P
 def test_a_file_that_is_not_text_is_told(tmp_path: Path):
     path = tmp_path / "world.yaml"
     path.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(WorldError, match="it is not UTF-8 text"):
+    with pytest.raises(StartError, match="it is not UTF-8 text"):
         World.from_files(path)
 
 

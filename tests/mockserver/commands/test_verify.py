@@ -83,7 +83,7 @@ def test_a_refusal_by_the_state_is_no_violation(url: str):
 def test_too_few_requests_fail(url: str):
     httpx.get(f"{url}/v1/machines", headers=AUTH)
     result = verify(url, "--at-least", "list_machines=2", "--at-least", "*=1")
-    assert (result.exit_code, result.stdout) == (1, "list_machines: 1 came, at least 2 expected\nFAILED\n")
+    assert (result.exit_code, result.stdout) == (1, "list_machines: 1 requests, expected at least 2\nFAILED\n")
 
 
 def test_all_pages_of_the_journal_are_read(url: str, monkeypatch: pytest.MonkeyPatch):
@@ -149,9 +149,9 @@ def test_without_a_check_it_names_those_that_there_are(url: str):
 @pytest.mark.parametrize(
     ("url", "arguments", "said"),
     [
-        ("localhost:4010", ["--no-warnings"], "'localhost:4010' is no URL of a mock; write http://127.0.0.1:4010"),
-        ("http://127.0.0.1:port", ["--no-warnings"], "is no URL of a mock"),
-        ("http://127.0.0.1:4010/?a=b", ["--no-warnings"], "is no URL of a mock"),
+        ("localhost:4010", ["--no-warnings"], "invalid URL of a mock 'localhost:4010'; use http://127.0.0.1:4010"),
+        ("http://127.0.0.1:port", ["--no-warnings"], "invalid URL of a mock"),
+        ("http://127.0.0.1:4010/?a=b", ["--no-warnings"], "invalid URL of a mock"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs"], "'list_runs' is not MATCH=N"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs=0"], "is not MATCH=N"),
         ("http://127.0.0.1:4010", ["--at-least", "=1"], "is not MATCH=N"),
@@ -190,7 +190,7 @@ def test_a_control_api_that_is_off_and_a_journal_that_is_not_kept_are_told():
     with serving("--no-admin") as (_, url):
         result = verify(url, "--no-warnings")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "has no control API (404): it is no mock, or was started with --no-admin" in result.stderr
+    assert "has no control API (404): it is not a mock, or was started with --no-admin" in result.stderr
     with serving("--journal-bytes", "0") as (_, url):
         result = verify(url, "--no-warnings")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -234,7 +234,7 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html", "has no control API (200)"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.test\r\nContent-Length: 0\r\n\r\n", "no control API (302)"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"name": "other"}'[:-1], "has no control API (200)"),
-        (b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"name": "other"}', "is no mock of this kind"),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"name": "other"}', "is not a mock of this kind"),
         (b"220 mail ESMTP\r\n", "is the mock running there?"),
     ],
 )

@@ -350,7 +350,7 @@ def test_the_journal_holds_the_answer_that_the_client_saw(source):
 @pytest.mark.parametrize("fault", ["hang", "reset", "cut", "garbage", "lost-answer"])
 def test_without_a_connection_of_the_mock_a_fault_that_needs_one_says_so(fault):
     mock = controlled_mock()
-    mock.fault(match="*", fault=fault, **({"delay_s": 0} if fault == "hang" else {}))
+    mock.fault(match="*", fault=fault, **({"delay_s": 3_600} if fault == "hang" else {}))
 
     answer = _ask(mock)
 

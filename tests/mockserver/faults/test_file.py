@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mockserver import Settings, StartError, create_app
 from tests.mockserver.inprocess import Mock
@@ -69,17 +70,17 @@ def test_a_namespace_that_holds_nothing_else_is_let_go(path: Path):
         ("- {answer: {status: 500}}", "#/0/match: say which requests are meant"),
         ("- {preset: flaky}\n- {match: '*', answer: {status: 99}}", "#/1/answer/status: from 200 to 599, not 99"),
         ("- {match: '*', times: 0, answer: {status: 500}}", "#/0/times: a whole number from 1, not 0"),
-        ("- {match: '*', fault: hangg}", "#/0/fault: 'hangg' is none: did you mean 'hang'?"),
-        ("- {preset: flakey}", "#/0/preset: 'flakey' is none of flaky"),
-        ("- {macth: '*'}", "#/0: 'macth' means nothing in a fault: did you mean 'match'?"),
+        ("- {match: '*', fault: hangg}", "#/0/fault: unknown fault 'hangg'; did you mean 'hang'?"),
+        ("- {preset: flakey}", "#/0/preset: 'flakey' is not one of flaky"),
+        ("- {macth: '*'}", "#/0: unknown key 'macth' in a fault; did you mean 'match'?"),
         ("- {match: '*', body: {/a: 2025-01-01}, delay_s: 1}", "#/0: cannot be written as JSON"),
         ("- &a {match: '*', body: {/a: *a}, delay_s: 1}", "#/0: cannot be written as JSON"),
         ("- {match: '*', answer: {status: 503, headers: {on: x}}}", "#/0/answer/headers: a mapping of names to texts"),
         ("- {match: '*', headers: {on: x}, delay_s: 1}", "#/0/headers: a mapping of names to values"),
         ("- {match: '*', body: {1: x}, delay_s: 1}", "#/0/body: a mapping of JSON pointers to values"),
-        ("- [", "not YAML or JSON"),
-        ("- {match: '*', body: {/a: 2025-99-99}}", "not YAML or JSON"),
-        ("[" * 5_000, "not YAML or JSON"),
+        ("- [", "not YAML at line"),
+        ("- {match: '*', body: {/a: 2025-99-99}}", "cannot read the YAML: "),
+        ("[" * 5_000, "not YAML"),
     ],
 )
 def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, text: str, said: str):
@@ -92,5 +93,14 @@ def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, t
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):
-    with pytest.raises(StartError, match="cannot read the faults: No such file"):
+    with pytest.raises(StartError, match="cannot read the file of faults: No such file"):
         create_app(Settings(faults=tmp_path / "none.yaml"))
+
+
+@pytest.mark.skipif(not hasattr(yaml, "CSafeLoader"), reason="PyYAML was built without libyaml")
+def test_it_is_not_read_by_the_slow_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Which would take a quarter of a minute for the largest file."""
+    monkeypatch.setattr(yaml, "SafeLoader", None)
+    path = tmp_path / "faults.yaml"
+    path.write_text("- {preset: flaky}", encoding="utf-8")
+    create_app(Settings(faults=path))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.http11.unread import unread_bytes
+from mockserver.http11.unacknowledged import unacknowledged_bytes
 from tests.mockserver.http11.wire import Server, answer, request
 
 
@@ -126,14 +126,14 @@ def test_what_the_system_keeps_for_a_client_is_unread_too():
                 await loop.sock_connect(client, listener.getsockname())
                 connection, _ = await loop.sock_accept(listener)
                 transport, _ = await loop.create_connection(asyncio.Protocol, sock=connection)
-                nothing = unread_bytes(transport)
+                nothing = unacknowledged_bytes(transport)
                 transport.write(b"a" * 1_000_000)
-                buffered, before = transport.get_write_buffer_size(), unread_bytes(transport)
+                buffered, before = transport.get_write_buffer_size(), unacknowledged_bytes(transport)
                 left = 1_000_000
                 while left:
                     left -= len(await loop.sock_recv(client, left))
                 async with asyncio.timeout(20):
-                    while unread_bytes(transport):  # noqa: ASYNC110 - the last confirmation is not announced
+                    while unacknowledged_bytes(transport):  # noqa: ASYNC110 - the last confirmation is not announced
                         await asyncio.sleep(0)
                 transport.close()
                 await asyncio.sleep(0)

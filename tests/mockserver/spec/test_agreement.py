@@ -55,7 +55,7 @@ def ours(
     except Invalid as invalid:
         return invalid.status, json.loads(render_json({"detail": invalid.violations or invalid.detail}))
     read = {**call.path, **call.query, **{name.replace("-", "_"): value for name, value in call.headers.items()}}
-    return 200, {**read, "body": call.body, "given": call.given} if operation.has_body else read
+    return 200, {**read, "body": call.body, "given": call.sent_fields} if operation.has_body else read
 
 
 def theirs(reference: Reference, operation_id: str, *, run_id: str = UUID, **request: Any) -> tuple[int, Any]:

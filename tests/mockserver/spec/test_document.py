@@ -100,17 +100,17 @@ def test_json_is_read_as_json(tmp_path):
         ("a: [", "api.yaml: line 2, column 1: did not find expected node content"),
         ("a: b: c", "api.yaml: line 1, column 5: mapping values are not allowed in this context"),
         ("{", "api.yaml: line 1, column 2: Expecting property name enclosed in double quotes"),
-        ("a: 1\nb: 2\na: 3", "api.yaml: line 3, column 1: 'a' stands here twice"),
+        ("a: 1\nb: 2\na: 3", "api.yaml: line 3, column 1: duplicate key 'a'"),
         ("a: *nowhere", "api.yaml: line 1, column 4: there is no anchor 'nowhere' before this"),
         ("a: &a [*a]", "api.yaml: line 1, column 8: there is no anchor 'a' before this"),
-        ("a: &b {c: 1}\nd:\n  <<: *b", "api.yaml: line 3, column 3: merge keys are not understood"),
+        ("a: &b {c: 1}\nd:\n  <<: *b", "api.yaml: line 3, column 3: merge keys are not supported"),
         ("? [a]\n: b", "api.yaml: line 1, column 3: a name must be text"),
-        ("a: !!binary aGk=", "api.yaml: line 1, column 4: the tag tag:yaml.org,2002:binary is not understood"),
-        ("a: !!set {b}", "api.yaml: line 1, column 4: the tag tag:yaml.org,2002:set is not understood"),
+        ("a: !!binary aGk=", "api.yaml: line 1, column 4: the tag tag:yaml.org,2002:binary is not supported"),
+        ("a: !!set {b}", "api.yaml: line 1, column 4: the tag tag:yaml.org,2002:set is not supported"),
         ("a: \x07", "api.yaml: "),
-        ("openapi: 3.0.3\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is understood, this is '3.0.3'"),
-        ("openapi: 3.1\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is understood, this is 3.1"),
-        ("swagger: '2.0'", "api.yaml: #/openapi: OpenAPI 3.1 is understood, this is None"),
+        ("openapi: 3.0.3\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is '3.0.3'"),
+        ("openapi: 3.1\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is 3.1"),
+        ("swagger: '2.0'", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is None"),
         ("openapi: 3.1.0", "api.yaml: #/paths: missing: a mapping of paths to their operations"),
         ("a: " + "[" * 5000, "api.yaml: "),
         ('{"a": ' + "[" * 5000, "api.yaml: is nested too deeply"),
@@ -189,21 +189,24 @@ def test_what_looks_like_a_reference_in_an_example_or_extension_is_left_alone():
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
-        ({"not": {}}, "/not: this keyword is not understood"),
-        ({"type": "array", "prefixItems": []}, "/prefixItems: this keyword is not understood"),
-        ({"type": "object", "patternProperties": {}}, "/patternProperties: this keyword is not understood"),
-        ({"type": "array", "uniqueItems": True}, "/uniqueItems: this keyword is not understood"),
-        ({"type": "string", "nullable": True}, "/nullable: is of OpenAPI 3.0; in 3.1 write anyOf with {type: 'null'}"),
+        ({"not": {}}, "/not: this keyword is not supported"),
+        ({"type": "array", "prefixItems": []}, "/prefixItems: this keyword is not supported"),
+        ({"type": "object", "patternProperties": {}}, "/patternProperties: this keyword is not supported"),
+        ({"type": "array", "uniqueItems": True}, "/uniqueItems: this keyword is not supported"),
+        (
+            {"type": "string", "nullable": True},
+            "/nullable: exists only in OpenAPI 3.0; in 3.1 write anyOf with {type: 'null'}",
+        ),
         ({"type": "text"}, "/type: one or more of string, integer, number, boolean, null, array, object, not 'text'"),
         ({"type": []}, "/type: one or more of string, integer, number, boolean, null, array, object, not []"),
         (
             {"type": {"a": 1}},
             "/type: one or more of string, integer, number, boolean, null, array, object, not {'a': 1",
         ),
-        ({"type": "string", "minimum": 1}, "/minimum: says nothing about string"),
-        ({"type": ["integer", "null"], "maxLength": 1}, "/maxLength: says nothing about integer or null"),
-        ({"minLength": 1}, "/minLength: says nothing about a schema without a type"),
-        ({"properties": {}}, "/properties: says nothing about a schema without a type"),
+        ({"type": "string", "minimum": 1}, "/minimum: does not apply to type string"),
+        ({"type": ["integer", "null"], "maxLength": 1}, "/maxLength: does not apply to type integer or null"),
+        ({"minLength": 1}, "/minLength: does not apply to a schema without a type"),
+        ({"properties": {}}, "/properties: does not apply to a schema without a type"),
         ({"type": "string", "minLength": -1}, "/minLength: a count, not -1"),
         ({"type": "string", "minLength": True}, "/minLength: a count, not True"),
         ({"type": "string", "pattern": 1}, "/pattern: text, not 1"),
@@ -211,33 +214,33 @@ def test_what_looks_like_a_reference_in_an_example_or_extension_is_left_alone():
         ({"type": "number", "multipleOf": 0}, "/multipleOf: a number above 0, not 0"),
         ({"type": "integer", "minimum": 0.5}, "/minimum: bounds of an integer are integers"),
         ({"type": "object", "required": "a"}, "/required: property names, not 'a'"),
-        ({"type": "object", "required": ["a"]}, "/required: 'a' is none of the properties"),
+        ({"type": "object", "required": ["a"]}, "/required: 'a' is not one of the properties"),
         ({"type": "object", "required": ["a"], "properties": None}, "/properties: a mapping of names to schemas"),
         (
             {"type": "object", "properties": {"a": {}}, "minProperties": 1},
-            "/minProperties: is not understood beside properties",
+            "/minProperties: is not supported beside properties",
         ),
         ({"type": "object", "properties": [1]}, "/properties: a mapping of names to schemas"),
         ({"type": "object", "properties": {"a": 5}}, "/properties/a: a schema is a mapping, not 5"),
         ({"type": "object", "additionalProperties": 5}, "/additionalProperties: a schema is a mapping, not 5"),
-        ({"type": "array", "items": {"x": 1}}, "/items/x: this keyword is not understood"),
+        ({"type": "array", "items": {"x": 1}}, "/items/x: this keyword is not supported"),
         ({"type": "array", "items": [{}]}, "/items: a schema is a mapping, not [{}]"),
         ({"anyOf": []}, "/anyOf: a list of schemas"),
         ({"anyOf": {"a": 1}}, "/anyOf: a list of schemas"),
-        ({"anyOf": [{}, {"if": {}}]}, "/anyOf/1/if: this keyword is not understood"),
-        ({"anyOf": [{}], "type": "string"}, "/type: is not understood beside anyOf"),
-        ({"anyOf": [{}], "oneOf": [{}]}, "/oneOf: is not understood beside anyOf"),
-        ({"$ref": "#/components/schemas/Thing", "maxLength": 1}, "/maxLength: is not understood beside $ref"),
-        ({"allOf": [{}, {}]}, "/allOf: more than one schema to merge is not understood"),
+        ({"anyOf": [{}, {"if": {}}]}, "/anyOf/1/if: this keyword is not supported"),
+        ({"anyOf": [{}], "type": "string"}, "/type: is not supported beside anyOf"),
+        ({"anyOf": [{}], "oneOf": [{}]}, "/oneOf: is not supported beside anyOf"),
+        ({"$ref": "#/components/schemas/Thing", "maxLength": 1}, "/maxLength: is not supported beside $ref"),
+        ({"allOf": [{}, {}]}, "/allOf: more than one schema to merge is not supported"),
         ({"enum": []}, "/enum: text, integers, booleans or null in a list, not []"),
         ({"enum": "a"}, "/enum: text, integers, booleans or null in a list, not 'a'"),
         ({"enum": [{}]}, "/enum: text, integers, booleans or null in a list, not [{}]"),
         ({"const": 1.5}, "/const: text, integers, booleans or null, not 1.5"),
-        (False, ": a schema that nothing fits"),
+        (False, ": the schema false is not supported"),
         ("x", ": a schema is a mapping, not 'x'"),
     ],
 )
-def test_a_schema_that_is_not_understood_is_refused_with_its_pointer(schema, problem):
+def test_a_schema_that_is_not_supported_is_refused_with_its_pointer(schema, problem):
     assert refused_schema(schema).startswith(f"api.yaml: #/components/schemas/Thing{problem}")
 
 
@@ -264,7 +267,7 @@ def test_annotations_and_extensions_are_no_hindrance():
         ({"type": "string", "pattern": "(?=a)"}, "#/components/schemas/Thing: "),
         (
             {"type": "string", "format": "uuid", "maxLength": 3},
-            "#/components/schemas/Thing/maxLength: is not understood beside format uuid",
+            "#/components/schemas/Thing/maxLength: is not supported beside format uuid",
         ),
     ],
 )
@@ -322,34 +325,34 @@ def body(content: Any) -> dict[str, Any]:
         ({"operationId": "x", "responses": {"200": 1}}, "/responses/200: a mapping, not 1"),
         (
             {"operationId": "x", "responses": {"200": {"content": {"a/b": {}, "c/d": {}}}}},
-            "/responses/200/content: one media type a response is understood",
+            "/responses/200/content: one media type a response is supported",
         ),
         ({"operationId": "x", "responses": OK, "parameters": {}}, "/parameters: a list"),
         ({"operationId": "x", "responses": OK, "parameters": [1]}, "/parameters/0: a mapping, not 1"),
         (parameter(name=None), "/parameters/0: a parameter needs a name"),
-        (parameter(**{"in": "cookie"}), "/parameters/0/in: parameters in 'cookie' are not understood"),
-        (parameter(**{"in": []}), "/parameters/0/in: parameters in [] are not understood"),
-        (parameter(style="deepObject"), "/parameters/0/style: in query, only form is understood"),
-        (parameter(schema={"type": "object"}), "/parameters/0/schema: object in query is not understood"),
+        (parameter(**{"in": "cookie"}), "/parameters/0/in: parameters in 'cookie' are not supported"),
+        (parameter(**{"in": []}), "/parameters/0/in: parameters in [] are not supported"),
+        (parameter(style="deepObject"), "/parameters/0/style: in query, only form is supported"),
+        (parameter(schema={"type": "object"}), "/parameters/0/schema: object in query is not supported"),
         (
             parameter(**{"in": "header", "schema": {"anyOf": [{"type": "array"}, {"type": "null"}]}}),
-            "/parameters/0/schema: array or null in header is not understood",
+            "/parameters/0/schema: array or null in header is not supported",
         ),
         (
             parameter(schema={"type": "array", "items": {}}, explode=False),
-            "/parameters/0/explode: lists are understood as repeated parameters only",
+            "/parameters/0/explode: lists are supported as repeated parameters only",
         ),
         (
             {"operationId": "x", "responses": OK, "parameters": [{"name": "a", "in": "query", "content": {}}]},
-            "/parameters/0: a parameter needs a schema; content is not understood",
+            "/parameters/0: a parameter needs a schema; content is not supported",
         ),
-        (body({"text/plain": {}}), "/requestBody/content/text~1plain: a request body is understood as JSON"),
-        (body({}), "/requestBody/content: a request body is understood as JSON"),
+        (body({"text/plain": {}}), "/requestBody/content/text~1plain: a request body is supported as JSON"),
+        (body({}), "/requestBody/content: a request body is supported as JSON"),
         (body({"application/json": {}}), "/requestBody/content: a request body needs a schema"),
         (parameter(**{"in": "path"}), ": path parameters are ['a'], the path is /a (one parameter a segment)"),
     ],
 )
-def test_an_operation_that_is_not_understood_is_refused_with_its_pointer(operation, problem):
+def test_an_operation_that_is_not_supported_is_refused_with_its_pointer(operation, problem):
     assert refused_operation(operation).startswith(f"api.yaml: #/paths/~1a/get{problem}")
 
 
@@ -361,7 +364,7 @@ def test_a_path_whose_parameters_are_not_those_declared_is_refused(path):
 
 
 def test_a_path_with_something_else_than_methods_is_refused():
-    assert refused_operation({}, method="fetch") == "api.yaml: #/paths/~1a/fetch: is not understood in a path"
+    assert refused_operation({}, method="fetch") == "api.yaml: #/paths/~1a/fetch: is not supported in a path"
     root = document_of({"/a": {"x-more": 1, "summary": "s", "get": {"operationId": "x", "responses": OK}}})
     assert list(compile_operations(from_value(root, "api.yaml"), coercion="lax")) == ["x"]
 

@@ -196,10 +196,10 @@ def test_a_schema_that_contains_itself_ends():
     [
         (
             {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#/components/schemas/Thing"}}},
-            "no value of this schema ever ends",
+            "the schema is too deeply recursive to generate a value",
         ),
-        ({"type": "string", "pattern": "^a$"}, "text to a pattern is not made up; give an example"),
-        ({"type": "object", "additionalProperties": False, "minProperties": 1}, "there may not be so many properties"),
+        ({"type": "string", "pattern": "^a$"}, "cannot generate text for a pattern; add an example"),
+        ({"type": "object", "additionalProperties": False, "minProperties": 1}, "minProperties exceeds maxProperties"),
     ],
 )
 def test_a_schema_that_cannot_be_met_is_named(schema, problem):

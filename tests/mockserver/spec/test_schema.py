@@ -27,6 +27,6 @@ def test_all_violations_are_listed_with_their_place_in_the_value():
     ]
 
 
-def test_a_schema_that_is_not_understood_is_refused_under_its_name():
+def test_a_schema_that_is_not_supported_is_refused_under_its_name():
     with pytest.raises(SpecError, match=r"^input_schema: #/components/schemas/schema/not: this keyword"):
         compile_schema({"not": {}}, name="input_schema")

@@ -170,7 +170,7 @@ def outcome(operation: Operation, body: bytes) -> Any:
         call = operation.decode(sent(body))
     except Invalid as invalid:
         return invalid.status, invalid.violations or invalid.detail
-    return call.body, call.given
+    return call.body, call.sent_fields
 
 
 def assert_strict_is_lax_and_more(operations: dict[str, Operation], body: bytes) -> None:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from mockserver.store.valkey import Kinds, ValkeyStore
-from mockserver.store.valkey_connection import Address, Connection
+from mockserver.store.valkey_connection import Address, ValkeyConnection
 from tests.mockserver.valkey import Valkey
 
 KINDS = Kinds(("run", "session", "other", "none", "key"), frozenset({"run", "none"}), frozenset({"key"}))
@@ -25,4 +25,4 @@ class _JSON:
 def valkey_store(server: Valkey, prefix: str | None = None) -> ValkeyStore:
     """With a prefix of its own, unless one is given."""
     prefix = prefix or f"store-{next(_prefixes)}:"
-    return ValkeyStore(Connection(Address.from_url(server.url(prefix))), KINDS, _JSON())
+    return ValkeyStore(ValkeyConnection(Address.from_url(server.url(prefix))), KINDS, _JSON())

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store import ABSENT, MemoryStore, SpaceStore, Transaction, Unit, Write
 from mockserver.store.memory import MemorySpace
 from tests.mockserver.store.spaces import valkey_store
@@ -78,13 +78,13 @@ class Stores(RuleBasedStateMachine):
             self.runner.close()
 
     def done(self, process: int, call: Any) -> list[Any]:
-        """What a call returns for each store; a Conflict as its class."""
+        """What a call returns for each store; a VersionConflict as its class."""
 
         async def one(space: SpaceStore) -> Any:
             try:
                 return await call(space)
-            except Conflict:
-                return Conflict
+            except VersionConflict:
+                return VersionConflict
 
         return [self.runner.run(one(space)) for space in self.spaces[process]]
 
@@ -104,7 +104,7 @@ class Stores(RuleBasedStateMachine):
             unit = await space.load_uncommitted(kind, key)
             try:
                 await space.commit(Write(kind, key, value, unit.version))
-            except Conflict:
+            except VersionConflict:
                 assert not isinstance(space, MemorySpace)
                 unit = await space.load_uncommitted(kind, key)
                 await space.commit(Write(kind, key, value, unit.version))
@@ -133,7 +133,7 @@ class Stores(RuleBasedStateMachine):
             assert (await transaction.load(first.kind, first.key)).value == first.value
             await transaction.apply(*rest)
 
-        assert self.done(process, commit) == ([None, None] if fits[0] else [Conflict, Conflict])
+        assert self.done(process, commit) == ([None, None] if fits[0] else [VersionConflict, VersionConflict])
         if fits[0]:
             self.model.apply(writes)
         for place in places:

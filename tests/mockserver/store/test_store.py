@@ -1,4 +1,4 @@
-"""The store: units with versions, all writes or none; and that what is built on it bears a store that says Conflict."""
+"""The store: units with versions, all writes or none; and that what is built on it bears a VersionConflict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.errors import Conflict
+from mockserver.errors import VersionConflict
 from mockserver.store import ABSENT, MemoryStore, SpaceStore, Store, Unit, Write
 from tests.mockserver.inprocess import ACCOUNTING_1, FRONT_DESKS, SUCCEEDS, Mock
 from tests.mockserver.store.spaces import valkey_store
@@ -67,7 +67,7 @@ def test_a_write_to_a_unit_that_has_moved_on_is_a_conflict(stored: _Stored, vers
     older = stored.version(space, "a")
     done(space.commit(Write("run", "a", 1, older)))
     newer = done(space.load("run", "a"))
-    with pytest.raises(Conflict, match="run a has moved on"):
+    with pytest.raises(VersionConflict, match="run a has moved on"):
         done(space.commit(Write("run", "a", 2, {"none": 0, "older": older, "unknown": 99}[version])))
     assert done(space.load("run", "a")) == newer
     assert newer.value == 1
@@ -77,7 +77,7 @@ def test_where_one_write_conflicts_none_is_done(stored: _Stored):
     space, done = stored.space(), stored.done
     done(space.commit(Write("run", "a", 1, 0), Write("run", "gone", 1, 0)))
     gone = Write("run", "gone", None, stored.version(space, "gone"))
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         done(space.commit(Write("run", "new", 1, 0), gone, Write("run", "a", 2, 0)))
     assert {key: unit.value for key, unit in done(space.items("run")).items()} == {"a": 1, "gone": 1}
 
@@ -89,7 +89,7 @@ def test_a_unit_that_was_removed_and_made_again_is_not_taken_for_the_old(stored:
     done(space.commit(Write("run", "a", None, old.version)))
     assert done(space.load("run", "a")) == ABSENT
     done(space.commit(Write("run", "a", 1, 0)))
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         done(space.commit(Write("run", "a", 2, old.version)))
 
 
@@ -104,7 +104,7 @@ def test_a_write_that_changes_nothing_else_but_the_version_holds_a_unit_in_place
     done(space.commit(Write("session", "s", "same", 0)))
     seen = done(space.load("session", "s"))
     done(space.commit(Write("session", "s", "same", seen.version)))
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         done(space.commit(Write("session", "s", "other", seen.version)))
 
 
@@ -174,7 +174,7 @@ def test_a_commit_may_be_based_on_one_in_progress_and_fails_with_it(stored: _Sto
         assert unit.value == 21
         second = space.commit(Write("run", "x", 22, unit.version))
         outcomes = await asyncio.gather(first, second, return_exceptions=True)
-        assert [type(each) for each in outcomes] == [Conflict, Conflict]
+        assert [type(each) for each in outcomes] == [VersionConflict, VersionConflict]
         assert (await space.load_uncommitted("run", "x")).value == 20
 
     in_progress: list[asyncio.Future[None]] = []
@@ -191,7 +191,7 @@ def test_of_two_processes_that_change_one_unit_at_the_same_time_neither_starves(
                 unit = await space.load_uncommitted("run", "x")
                 try:
                     await space.commit(Write("run", "x", (unit.value or 0) + 1, unit.version))
-                except Conflict:
+                except VersionConflict:
                     await asyncio.sleep(0)
                 else:
                     break
@@ -234,7 +234,7 @@ class _Space:
 
     async def commit(self, *writes: Write) -> None:
         if self._owner.refuses():
-            raise Conflict("another was quicker")
+            raise VersionConflict("another was quicker")
         await self._space.commit(*writes)
 
 

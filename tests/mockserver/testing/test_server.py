@@ -179,7 +179,7 @@ def test_a_namespace_is_dropped_when_its_block_ends():
         with server.namespace("a b é?%") as mock:
             assert len(mock.runs) == 0
         for name in ("", "a/b", "a" * 201):
-            with pytest.raises(ControlError, match="no name of a namespace"), server.namespace(name):
+            with pytest.raises(ControlError, match="invalid name of a namespace"), server.namespace(name):
                 pass
 
 

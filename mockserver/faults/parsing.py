@@ -11,7 +11,7 @@ from mockserver.clock import FOREVER, SECOND, Clock
 from mockserver.errors import Unprocessable
 from mockserver.faults import effects
 from mockserver.faults.effects import Delay, Delayed, DelegatedFault, Effect
-from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
+from mockserver.faults.fault import Conditions, Fault, Faults, Frequency
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
@@ -56,7 +56,7 @@ _OF_SOME_FAULTS = ("how", "after_bytes", "failed", "share", "stale_s")
 _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
-class FaultReader:
+class FaultParser:
     """`paths` are the templates of the API's paths by operationId; `seed` determines the random draws."""
 
     def __init__(self, paths: Mapping[str, str], near_paths: NearPaths, seed: int) -> None:
@@ -85,7 +85,7 @@ class FaultReader:
                 "id": fault.id,
                 "source": fault.source,
                 "seed": fault.seed,
-                "until": fault.occasions.until,
+                "until": fault.frequency.until,
                 "matched": fault.matched,
                 "applied": fault.applied,
             }
@@ -100,10 +100,10 @@ class FaultReader:
             raise ValueError(f"there are more than {_MAX_FAULTS} faults")
         for item in state["items"]:
             if not isinstance(item["source"], dict):
-                raise TypeError("the source of a fault is no object")
+                raise TypeError("the source of a fault is not an object")
             fault = self._fault(item["source"], _stored_text(item["id"]), clock)
             until = item["until"]
-            fault.occasions = replace(fault.occasions, until=None if until is None else _stored_integer(until))
+            fault.frequency = replace(fault.frequency, until=None if until is None else _stored_integer(until))
             fault.seed = _stored_text(item["seed"])
             fault.matched, fault.applied = _stored_integer(item["matched"]), _stored_integer(item["applied"])
             faults.add(fault)
@@ -114,7 +114,7 @@ class FaultReader:
         name = source["preset"]
         preset = PRESETS.get(name) if isinstance(name, str) else None
         if preset is None:
-            raise FaultError("preset", f"{name!r} is none of {', '.join(PRESETS)}")
+            raise FaultError("preset", f"{name!r} is not one of {', '.join(PRESETS)}")
         beside = {key: value for key, value in source.items() if key != "preset"}
         _allow(beside, _MATCH_KEYS, "beside a preset")
         return [{**each, **beside} for each in preset.faults]
@@ -140,7 +140,7 @@ class FaultReader:
             id=id_,
             match=match,
             conditions=_conditions(source),
-            occasions=_occasions(source, now),
+            frequency=_frequency(source, now),
             effect=_effect(source),
             source=dict(source),
             size=len(render_json(source)),
@@ -166,7 +166,7 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
         if name not in known:
             if name == "status" and "answer" in known:
                 raise Unprocessable(f'\'status\' belongs in the answer: "answer": {{"status": {_shown(source[name])}}}')
-            raise Unprocessable(f"{name[:100]!r} means nothing {where}: {suggestion(name, known)}")
+            raise Unprocessable(f"unknown key {name[:100]!r} {where}; {suggestion(name, known)}")
 
 
 # --- Matching
@@ -190,7 +190,7 @@ def _is_pointer(name: Any) -> bool:
     return isinstance(name, str) and (name.startswith("/") or not name) and len(name) <= _MAX_TEXT_LENGTH
 
 
-def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
+def _frequency(source: Mapping[str, Any], now: int) -> Frequency:
     first, last = 1, None
     if "nth" in source:
         nth = source["nth"]
@@ -203,7 +203,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
         raise FaultError("nth", f"in a cycle of {cycle} there is no request {first}")
     probability = _number(source, "probability", 1.0, most=1.0)
     for_s = _number(source, "for_s", None, most=_MAX_SECONDS)
-    return Occasions(
+    return Frequency(
         times=_count(source, "times"),
         first=first,
         last=last,
@@ -231,7 +231,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
         return Delayed(delay, None)
     make = _MAKERS.get(name) if isinstance(name, str) else None
     if make is None:
-        raise FaultError("fault", f"{_shown(name)} is none: {suggestion(str(name), _MAKERS)}")
+        raise FaultError("fault", f"unknown fault {_shown(name)}; {suggestion(str(name), _MAKERS)}")
     effect, used = make(source)
     # Each fault that breaks the connection accepts `after_bytes`, though only some use it: one call fits all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
@@ -353,7 +353,7 @@ def _truncated(source: Mapping[str, Any]) -> _Made:
 def _break_schema(source: Mapping[str, Any]) -> _Made:
     how = source.get("how", "missing-field")
     if how not in HOWS:
-        raise FaultError("how", f"{_shown(how)} is none of {', '.join(HOWS)}")
+        raise FaultError("how", f"{_shown(how)} is not one of {', '.join(HOWS)}")
     return effects.BreakSchema(how), ("how",)
 
 

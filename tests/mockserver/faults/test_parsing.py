@@ -48,7 +48,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "GET /v1/Runs", **_500}, "did you mean '/v1/runs'?"),
     ({"match": "POST /runs", **_500}, "match: no operation has the path '/runs': did you mean '/v1/runs'?"),
     ({"match": "GET /v1/run/*", **_500}, "no operation has the path '/v1/run/*': did you mean '/v1/runs/{run_id}'?"),
-    ({"match": "PSOT /v1/runs", **_500}, "match: 'PSOT' is no method: did you mean 'POST'?"),
+    ({"match": "PSOT /v1/runs", **_500}, "match: unknown method 'PSOT'; did you mean 'POST'?"),
     ({"match": "OPTIONS /v1/runs", **_500}, "match: no fault applies to OPTIONS"),
     ({"preset": "outage", "match": "options /v1/**"}, "match: no fault applies to OPTIONS"),
     (
@@ -57,7 +57,7 @@ _WRONG: list[tuple[Any, str]] = [
     ),
     ({"match": "*", "status": 500}, """'status' belongs in the answer: "answer": {"status": 500}"""),
     ({"match": "*"}, "say what happens: answer, delay_s, delay, or fault with one of hang, reset"),
-    ({"match": "*", "time": 2, **_500}, "'time' means nothing in a fault: did you mean 'times'?"),
+    ({"match": "*", "time": 2, **_500}, "unknown key 'time' in a fault; did you mean 'times'?"),
     ({"match": "*", "zzz": 2, **_500}, "there are match, headers"),
     # which requests
     ({"match": "*", "times": 0, **_500}, "times: a whole number from 1, not 0"),
@@ -88,7 +88,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "answer": {"status": "500"}}, "answer/status: from 200 to 599, not '500'"),
     (
         {"match": "*", "answer": {"status": 500, "heders": {}}},
-        "'heders' means nothing in an answer: did you mean 'headers'?",
+        "unknown key 'heders' in an answer; did you mean 'headers'?",
     ),
     ({"match": "*", "answer": {"status": 500, "headers": []}}, "answer/headers: a mapping"),
     ({"match": "*", "answer": {"status": 500, "headers": {"A": 5}}}, "answer/headers: a mapping of names to texts"),
@@ -107,9 +107,9 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "fault": ["hang"]}, "fault"),
     (
         {"match": "*", "fault": "break-schema", "how": "bad-dates"},
-        "how: 'bad-dates' is none of missing-field, wrong-type",
+        "how: 'bad-dates' is not one of missing-field, wrong-type",
     ),
-    ({"match": "*", "fault": "break-schema", "how": []}, "how: [] is none of"),
+    ({"match": "*", "fault": "break-schema", "how": []}, "how: [] is not one of"),
     ({"match": "*", "fault": "cut", "after_bytes": -1}, "after_bytes: a whole number from 0"),
     ({"match": "*", "fault": "slow", "delay_s": -1}, "delay_s: a number from 0"),
     ({"match": "*", "fault": "hang", "how": "missing-field"}, "'how' does not apply to hang"),
@@ -129,9 +129,9 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "fault": "partial-failure", "share": 2}, "share: a number from 0 to 1"),
     ({"match": "*", "fault": "stale-read", "stale_s": "old"}, "stale_s: a number from 0"),
     # presets
-    ({"preset": "flakey"}, "preset: 'flakey' is none of flaky, slow, outage"),
+    ({"preset": "flakey"}, "preset: 'flakey' is not one of flaky, slow, outage"),
     ({"preset": 5}, "valid string"),
-    ({"preset": "flaky", "answer": {"status": 500}}, "'answer' means nothing beside a preset"),
+    ({"preset": "flaky", "answer": {"status": 500}}, "unknown key 'answer' beside a preset"),
     ({"preset": "flaky", "times": 0}, "times: a whole number from 1"),
 ]
 
@@ -166,7 +166,7 @@ def test_what_is_not_json_is_refused():
 def test_there_are_so_many_faults_at_most():
     mock = controlled_mock()
     for _ in range(999):
-        mock.app._fault_reader.add(
+        mock.app._fault_parser.add(
             mock.app.namespaces.default.faults, {"match": "*", **_500}, mock.app.namespaces.default.clock
         )
 

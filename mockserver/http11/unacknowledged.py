@@ -10,7 +10,7 @@ if sys.platform == "linux":
     from termios import TIOCOUTQ
 
 
-def unread_bytes(transport: asyncio.WriteTransport) -> int:
+def unacknowledged_bytes(transport: asyncio.WriteTransport) -> int:
     """Return how many bytes wait in this process and, on Linux, in the system until the client confirms them.
 
     The system takes up to some megabytes, and reports a slow client's reading to a transport in large steps only.
