@@ -290,7 +290,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         budget=dataclasses.replace(Budget.of(profile), **limits),
         allow_writes=flags["allow_writes"],
         base_request=None if base_request is None else base_request_from(base_request),
-        vary=vary,
+        varied_fields=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),
         leave_runs=flags["leave_runs"],
         ca_bundle=ca_bundle,

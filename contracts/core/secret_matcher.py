@@ -110,7 +110,7 @@ class _Form:
     """A part that is the same however the form is escaped; "" if it has none."""
 
     @cached_property
-    def _rows(self) -> list[str]:
+    def _alphanumeric_parts(self) -> list[str]:
         return _ALPHANUMERIC.findall(self.text)
 
     @cached_property
@@ -123,11 +123,11 @@ class _Form:
         return self.literal == self.text or self.may_be_escaped_in(text)
 
     def may_be_escaped_in(self, text: str) -> bool:
-        if not self._rows:
+        if not self._alphanumeric_parts:
             return any(character in text for character in self._beginnings)
         if self.literal == self.text:
             return False
-        return all(row in text for row in self._rows)
+        return all(part in text for part in self._alphanumeric_parts)
 
     @cached_property
     def _beginnings(self) -> str:

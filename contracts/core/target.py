@@ -40,7 +40,7 @@ class Target:
     allow_writes: bool | None = None
     """None: only on a loopback address."""
     base_request: dict[str, Any] | None = None
-    vary: tuple[str, ...] = ()
+    varied_fields: tuple[str, ...] = ()
     clean_up: bool = False
     leave_runs: bool = False
     ca_bundle: str | None = None

@@ -417,7 +417,7 @@ class CaseContext:
         the count may vary. Raises Inconclusive if the answer breaks a rule or has another number of runs.
         """
         base = self.check.base_request
-        if base and "count" not in self.check.target.vary:
+        if base and "count" not in self.check.target.varied_fields:
             count = base.get("count", 1)
         body = {"workflow_id": "«workflow»", **base, **fields, "count": count}
         written = self.create("bulk_create_runs", body)

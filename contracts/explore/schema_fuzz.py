@@ -52,7 +52,7 @@ LEAST_S: Final = 4.0
 MAX_REQUESTS: Final = 700
 """In each of the two calls of PHASES. Undocumented methods are left out: `rules/http.py` sends them all."""
 POLL_S: Final = 0.05
-LOOK_S: Final = 10.0
+JUDGING_S: Final = 10.0
 """For judging the recorded exchanges, in addition to the share."""
 
 PHASES: Final = (("fuzzing,stateful", "--include-path-regex", "^/v1/runs"), ("examples,coverage",))
@@ -83,7 +83,7 @@ enabled = false
 def exploring_schema(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> Iterator[None]:
-    """Run schemathesis during the `with` block, until `until` (monotonic). After the block, spend at most LOOK_S on
+    """Run schemathesis during the `with` block, until `until` (monotonic). After the block, spend at most JUDGING_S on
     judging what it sent. Raises OutOfTime if the time of the check ends meanwhile.
     """
     check = search.check
@@ -105,7 +105,7 @@ def exploring_schema(
             finally:
                 ended.set()
         exchanges = [*prepared, *check.guard.proxy.take_exchanges()]
-        _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
+        _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + JUDGING_S)
 
 
 # The parameters of schemathesis

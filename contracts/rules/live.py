@@ -38,7 +38,7 @@ such a request creates a run, no desktop works on it.
 
 
 def may_vary(check: CheckContext, *names: str) -> bool:
-    allowed = _WITHOUT_BASE if check.target.base_request is None else frozenset(check.target.vary)
+    allowed = _WITHOUT_BASE if check.target.base_request is None else frozenset(check.target.varied_fields)
     return allowed.issuperset(names)
 
 

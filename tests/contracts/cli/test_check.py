@@ -316,7 +316,7 @@ def test_every_flag_reaches_the_engine(check, engine, tmp_path):
     assert (target.workflow_id, target.machine_id, target.pool_id) == (W, M, P)
     assert target.budget == Budget(max_runs=5, max_requests=50, rate=0.5)
     assert target.base_request["workflow_id"] == W
-    assert target.vary == ("count", "input_values", "pool_ids")
+    assert target.varied_fields == ("count", "input_values", "pool_ids")
     assert target.leave_runs
     assert (target.max_time_s, target.seed) == (120.0, 9)
     assert engine.rules == [("BULK-ECHO",)]

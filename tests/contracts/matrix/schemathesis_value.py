@@ -42,7 +42,7 @@ def found_by_schemathesis(serving: Serving, max_time_s: float, times: float = 1)
         patch.object(exploration, "_PARTS", SCHEMATHESIS),
         patch.object(contracts.check, "SCENARIOS", ()),
         patch.object(schema_fuzz, "MOST_S", schema_fuzz.MOST_S * times),
-        patch.object(schema_fuzz, "LOOK_S", schema_fuzz.LOOK_S * times),
+        patch.object(schema_fuzz, "JUDGING_S", schema_fuzz.JUDGING_S * times),
     ):
         return _found(serving, max_time_s)
 
