@@ -131,7 +131,7 @@ def test_a_fault_that_was_found_on_an_existing_run_is_not_called_gone(healthy):
     listed = Exchange(Request("GET", "/v1/runs"), Answer(200, (), json.dumps({"items": [{"id": run}]}).encode()))
     read = Exchange(Request("GET", f"/v1/runs/{run}"), Answer(200, (), b"{}"))
     finding = finding_by(SINGLE_REQUEST.name, case_to_json(BULK), exchanges=(listed, read))
-    assert "something that the check had not created" in refusal(healthy, finding)
+    assert "a resource that the check had not created" in refusal(healthy, finding)
     created = Exchange(Request("POST", "/v1/runs", (), b"{}"), dataclasses.replace(listed.answer, status=201))
     assert not shows(healthy, dataclasses.replace(finding, exchanges=(created, listed, read)))
     assert not shows(healthy, dataclasses.replace(finding, exchanges=(read,)))
