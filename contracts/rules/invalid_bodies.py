@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from contracts.data import in_turn, limits, mutations, write_bodies
-from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
+from contracts.data.formats import BROKEN_IDS
 from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import ParsedRequest
 from contracts.rules.combined_bodies import combined
-from contracts.rules.writes import Body, full_body, read
-
-_PLACEHOLDER: Final = re.compile(r"«[^»]*»")
-
-
-def with_sample_ids(text: str) -> str:
-    """Return a text with a valid id in place of each placeholder, so that the oracle can read it."""
-    return _PLACEHOLDER.sub(SAMPLE_ID, text)
+from contracts.rules.writes import Body, full_body, optional_ids, read
 
 
 def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], ParsedRequest]]:
@@ -92,20 +84,25 @@ def _variants(check: CheckContext, operation: str) -> _Variants:
     lists = [bare | {name: full[name]} for name in fields if isinstance(full.get(name), list)]
     return _Variants(
         (
-            (bare, _wrong_fields(operation, bare, fields)),
+            (bare, _wrong_fields(check, operation, bare, fields)),
             *((base, mutations.in_long_list(base, name)) for base, name in map(_long_list, lists)),
         ),
-        ((full, _wrong_parts(operation, full)), *(_beside_counts(full) if operation == "bulk_create_runs" else ())),
+        (
+            (full, _wrong_parts(check, operation, full)),
+            *(_beside_counts(full) if operation == "bulk_create_runs" else ()),
+        ),
         _pairs(operation, bare, full, fields),
     )
 
 
-def _wrong_fields(operation: str, bare: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _wrong_fields(
+    check: CheckContext, operation: str, bare: dict[str, Any], fields: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     if operation == "bulk_create_runs":
         for count in mutations.WRONG_COUNTS:
             yield bare | {"count": count}
     for name in fields:
-        for wrong in _wrong_of(operation, name):
+        for wrong in _wrong_of(check, operation, name):
             yield bare | {name: wrong}
     if operation == "update_run":
         for wrong in mutations.WRONG_NAMES:
@@ -143,12 +140,23 @@ def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: S
     return [_Row(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
 
 
-def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
+def _wrong_of(check: CheckContext, operation: str, name: str) -> tuple[Any, ...]:
     most = mutations.WRONG_VALUES if operation == "bulk_create_runs" else mutations.WRONG_CORE
-    return (*most, *(BROKEN_IDS if name.endswith(("_id", "_ids")) else ()))
+    return (*most, *(_broken_ids(check, name) if name.endswith(("_id", "_ids")) else ()))
 
 
-def _wrong_parts(operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _broken_ids(check: CheckContext, name: str) -> tuple[str, ...]:
+    """Return texts that are no ids. Where only existing ids are accepted, some begin with an existing one, since others
+    may be refused because they do not exist.
+    """
+    ids = (optional_ids(check) | {"workflow_id": check.workflows}).get(name)
+    if ids is None or ids.accepts_any_id or not ids.known:
+        return BROKEN_IDS
+    kind = name.split("_")[0]
+    return (f"«{kind}»0", f"«{kind}» ", *BROKEN_IDS)
+
+
+def _wrong_parts(check: CheckContext, operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if operation == "update_run":
         for wrong in mutations.WRONG_NAMES:
             yield full | {"status": wrong}
@@ -158,7 +166,7 @@ def _wrong_parts(operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any
     few: tuple[Any, ...] = (None, 5, "x", [], {"a": 1})  # all wrong values are tried in a minimal body
     for path in mutations.places(full):
         name = next(part for part in reversed(path) if isinstance(part, str))
-        for wrong in few if len(path) == 1 else _share(_wrong_of(operation, name), path):
+        for wrong in few if len(path) == 1 else _share(_wrong_of(check, operation, name), path):
             yield mutations.put(full, path, wrong)
         for wrong in _wrong_nestings(mutations.at(full, path)):
             yield mutations.put(full, path, wrong)

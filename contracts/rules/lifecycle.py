@@ -38,6 +38,7 @@ RULES = (
 AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
+_MAX_WORKFLOWS = 8
 _DELETE_RUN_COUNT = 8
 """How many runs are created to be deleted when they have ended: only some have output. Shrinking cannot reduce it."""
 
@@ -353,6 +354,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield LifecycleCase(secret, 40)
     yield LifecycleCase(session, 4, change="retry ended")
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
+    yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)
     if check.machines.available:
@@ -383,6 +385,19 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, ends_first="cancel", runs_after=3)
         yield LifecycleCase(session, 3, cancelled=0)
         yield LifecycleCase(count=3, cancelled=2)
+
+
+def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
+    """Yield cases of the workflows after the first one, which most cases use: each may end in its own way, with or
+    without output.
+    """
+    if check.workflows.accepts_any_id:
+        return
+    for number in range(1, min(len(check.workflows.known), _MAX_WORKFLOWS)):
+        workflow = {"workflow_id": f"«workflow:{number}»"}
+        secret = {"sensitive_input_values": {"pin": "«secret»"}}
+        yield LifecycleCase(workflow | secret | {"file_inputs": [file()]}, 3, change="retry ended")
+        yield LifecycleCase(workflow | {"start_session": True}, 3, change="delete ended")
 
 
 SCENARIOS = (

@@ -7,8 +7,7 @@ from typing import Any, Final
 from contracts.data import in_turn, in_turn_by_kind, write_bodies
 from contracts.engine import CheckContext
 from contracts.oracle.request import read_request
-from contracts.rules.invalid_bodies import with_sample_ids
-from contracts.rules.writes import WRITES_OF_RUNS, Body, Writes, in_batches
+from contracts.rules.writes import WRITES_OF_RUNS, Body, Writes, in_batches, with_sample_ids
 
 _NOT_AN_OBJECT: Final = (
     *("", "null", "[]", '"text"', "5", "true", "[{}]"),

@@ -125,6 +125,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     for name, value in filled.items():
         yield retry_case(filled={name: value})
     yield retry_case({"input_values": {"new": 1}}, filled=filled)
+    yield retry_case({"input_values": {}}, fields=rich)
     for name, values in features.items():
         yield from (retry_case({name: value}) for value in values)
     for row in rows(features):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "re
 OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 CHANGING_WRITES: Final = frozenset({"update_run", "retry_run"})
 WRITES_ON_A_RUN: Final = CHANGING_WRITES | {"delete_run"}
+_PLACEHOLDER: Final = re.compile(r"«[^»]*»")
 
 # Cases
 
@@ -83,9 +85,14 @@ def read(operation: str, body: dict[str, Any]) -> ParsedRequest:
     return read_body(operation, _with_sample_ids(body))
 
 
+def with_sample_ids(text: str) -> str:
+    """Return a text with a valid id in place of each placeholder, so that the oracle can read it."""
+    return _PLACEHOLDER.sub(SAMPLE_ID, text)
+
+
 def _with_sample_ids(value: Any) -> Any:
     if isinstance(value, str):
-        return SAMPLE_ID if "«" in value else value
+        return with_sample_ids(value)
     if isinstance(value, list):
         return [_with_sample_ids(item) for item in value]
     return {key: _with_sample_ids(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -117,8 +124,14 @@ def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, 
 
 
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
-    """Return a valid body with every field and several items in each list, so that every part can be mutated."""
-    return with_made_up_ids(check, write_bodies.full(operation))
+    """Return a valid body with every field and several items in each list, so that every part can be mutated.
+
+    Where only existing pools are accepted, it has one: a machine may have to be in all of them.
+    """
+    body = with_available_ids(check, write_bodies.full(operation))
+    if "pool_ids" in body and not check.pools.accepts_any_id:
+        body["pool_ids"] = body["pool_ids"][:1]
+    return body
 
 
 # Before a write

@@ -33,6 +33,11 @@ class RetryLosesAlias(Standin):
         run.session_alias = body.session_alias
 
 
+class RetryIgnoresEmptyInputs(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body.model_copy(update={"input_values": body.input_values or None}))
+
+
 class NullLeavesTheSession(Standin):
     def take_over(self, org, run, body):
         super().take_over(org, run, body)

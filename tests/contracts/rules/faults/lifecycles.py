@@ -7,6 +7,7 @@ from typing import ClassVar
 from tests.standin.behaviour import Standin
 from tests.standin.models import Status
 from tests.standin.store import TERMINAL, Lifecycle
+from tests.standin.variations import UnknownWorkflowRefused
 
 
 class OldWorkEndsARetriedRun(Standin):
@@ -78,6 +79,14 @@ class ChainJoinsInFront(Standin):
         session.waiting = [(number - 10**9 * (run.id in ids), epoch, run) for number, epoch, run in session.waiting]
         heapq.heapify(session.waiting)
         return answer
+
+
+class OtherWorkflowsSucceedWithErrors(UnknownWorkflowRefused):
+    class Lifecycle(Lifecycle):
+        def results(self, org, run):
+            super().results(org, run)
+            if run.status == Status.SUCCESS and run.workflow_id != next(iter(org.workflows)):
+                run.error = ["a warning"]
 
 
 class EndsBeforeItStarts(Standin):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
 from tests.standin.store import TERMINAL
-from tests.standin.variations import AnswersCompressed, AnswersHaveEtags, RangesServed
+from tests.standin.variations import AnswersCompressed, AnswersHaveEtags, RangesServed, UnknownMachineRefused
 
 
 class LastOfFullChunkLost(Standin):
@@ -123,6 +123,16 @@ class NamesInAnyCase(Standin):
     def parse(self, raw):
         value = super().parse(raw)
         return {name.lower(): inner for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+class MachineIdsMayGoOn(UnknownMachineRefused):
+    """Whatever follows the id of a machine is ignored."""
+
+    def parse(self, raw):
+        value = super().parse(raw)
+        if isinstance(value, dict) and isinstance(machine := value.get("machine_id"), str) and len(machine) > 36:
+            value = value | {"machine_id": machine[:36]}
+        return value
 
 
 class StepsHaveTheLastWorkflow(Standin):

@@ -1,5 +1,6 @@
 """Faults of attachments, pools, workflows and machines, and of `included`."""
 
+import time
 from dataclasses import replace
 
 from tests.standin.behaviour import Problem, Standin
@@ -255,3 +256,20 @@ class NamesOfPoolsAreUniqueOverAll(Standin):
         if any(one["name"] == body.name for org in self.organisations.values() for one in org.pools.values()):
             raise Problem(409, "There is a pool with this name.")
         return super().create_pool(call, body)
+
+
+class ListsOfResourcesAreCached(Standin):
+    """For one second, by the page."""
+
+    def cached(self, call, query, answer):
+        cache, now = vars(self).setdefault("resource_pages", {}), time.monotonic()
+        key = (call.org.id, answer.__name__, query.skip, query.limit)
+        if key not in cache or cache[key][0] < now - 1:
+            cache[key] = (now, answer(call, query))
+        return cache[key][1]
+
+    def list_pools(self, call, query):
+        return self.cached(call, query, super().list_pools)
+
+    def list_workflows(self, call, query):
+        return self.cached(call, query, super().list_workflows)
