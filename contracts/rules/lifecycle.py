@@ -159,7 +159,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     polled.judge_order()
     polled.judge_times()
     if not polled.have_ended:
-        polled.note_if_stuck(case.change)
+        polled.note_if_stuck(case.change if is_of_active else "")
         return
     if offers("list_run_attachments"):
         _judge_files_by_type(polled)
