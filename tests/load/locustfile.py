@@ -29,7 +29,7 @@ from contracts.oracle.create import Seen, judge_create
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.refusal import acceptance_of_invalid, accepts
 from contracts.oracle.request import read_request
-from contracts.oracle.run_list import Page, list_faults, missing_in_words, missing_runs
+from contracts.oracle.run_list import Page, list_violations, missing_in_words, missing_runs
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import answer_in_words
 
@@ -170,7 +170,7 @@ class Client(FastHttpUser):
                 return
             page = Page(0, PAGE, answer.json())
             candidates = [run.candidate() for run in self.runs.values()]
-            yield from (fault.violation for fault in list_faults([page], query, candidates))
+            yield from (found.violation for found in list_violations([page], query, candidates))
             if missing := missing_runs([page], query, candidates):
                 got = missing_in_words(missing, query)
                 yield Violation("LIST-COMPLETE", "a run is missing", "every run that was created", got)
