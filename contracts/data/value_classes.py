@@ -101,7 +101,9 @@ TEXTS: Final[dict[str, ValueClass]] = {
     "double quotes": ValueClass("quoting by hand", ('"', '"it\'s" \\ / <b>&amp;</b> %41 ${x} {{y}} $z')),
     "escapes": ValueClass("unescaping once too often", ("\\", "\\n", "\\u0041", "/", "\\u0000")),
     "SQL": ValueClass("quotes doubled or removed by filters", ("'; DROP TABLE runs; --", "'", "`x`")),
-    "paths": ValueClass("path filters normalise them", ("../../etc/passwd", "..", "//", "C:\\Temp\\x", "a/b\\c")),
+    "paths": ValueClass(
+        "path filters normalise them", ("../../etc/passwd", "..", "//", "C:\\Temp\\x", "a/b\\c", "\\\\server\\x")
+    ),
     "markup": ValueClass(
         "HTML is escaped, or tags are removed",
         ("<b>&amp;</b>", "<script>alert(1)</script>", "&lt;", 'it\'s "quoted" <b>&amp;'),

@@ -186,6 +186,9 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     for name, values in features.items():
         for value in values:
             yield _case("bulk_create_runs", count=2, read=True, **{name: value})
+    for name in ("machine_id", "pool_ids"):  # alone, since a session takes precedence
+        if name in features:
+            yield _case("bulk_create_runs", count=101, **{name: features[name][-1]})
     if check.offers("create_run"):
         for name, values in features_of(check, "create_run").items():
             for value in values:

@@ -42,9 +42,10 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
         _require_hidden(context, get, listing, created)
         _require_same_name_allowed(context, case.operation, sent, created)
     if case.operation == "create_pool":
-        machines = context.check.machines.known[:2]
-        if machines and not _add_unknown_machine(context, created, machines[0]):
-            _add_machines(context, created, machines)
+        machines = context.check.machines.known[:3]
+        if machines and _add_unknown_machine(context, created, machines[0]):
+            created = create_resource(context, case.operation, name=context.placeholder("marker:2"))
+        _add_machines(context, created, machines)
 
 
 def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, Any], *after: CallResult) -> CallResult:
@@ -128,14 +129,16 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
 
 
 def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[str]) -> None:
-    """Add machines to a new pool, one by one. The pool reads the same, and the machines show it."""
+    """Add machines to a new pool, first one, then all others. The pool reads the same, and the machines show it."""
     pool, offers = created.body["id"], context.check.offers
-    if not offers("add_machine_to_pool", "get_machine"):
+    if not machines or not offers("add_machine_to_pool", "get_machine"):
         return
     evidence = [created]
     before = {machine: pool_ids_of(context.call("get_machine", machine).body) or set() for machine in machines}
-    for number, machine in enumerate(machines, start=1):
-        added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine]})
+    for number, some in ((1, machines[:1]), (len(machines), machines[1:])):
+        if not some:
+            break
+        added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)})
         if not added.accepted:
             raise Inconclusive(f"add_machine_to_pool answers {added.status}")
         evidence.append(added)

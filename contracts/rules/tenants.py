@@ -304,6 +304,8 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
         pairs = itertools.product(identifying, [*others, ("deep_search", "true")])
         of_token = itertools.islice((pair for pair in pairs if pair[0] != pair[1]), token == TOKEN, None, 2)
         yield from map(list, of_token)
+        if run.get("machine_id"):
+            yield from ([one("machine_id"), other] for other in others)
     yield [one("workflow_id"), ("fields", "status")]
     yield [one("workflow_id"), ("include", _INCLUDES[-1])]
 
@@ -357,7 +359,7 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
         for by_second in (False, True)
         for number, create in enumerate(created_by)
     ]
-    yield TenantCase(_TRIED, inputs | files, widely=True)
+    yield TenantCase(_TRIED, inputs | files | machine, widely=True)
     yield from created[: len(created_by)]
     yield TenantCase(_TRIED)
     yield TenantCase(_TRIED, session)

@@ -193,8 +193,9 @@ class TrackedRun:
             is_of_status = violation.rule == "LIFECYCLE"
             before = [self.last_read] if is_of_status and self.last_read is not None else []
             holds = False
-            # Two different final statuses cannot be explained by a stale answer, so two answers prove it.
-            self.report_violation(violation, *before, result, is_proof=is_of_status and ends_twice)
+            # Nothing else changes the run, so one answer that shows another value proves it. Its status changes by
+            # itself: there, only two different final ones do.
+            self.report_violation(violation, *before, result, is_proof=ends_twice or not is_of_status)
         self.context.count(self.known.rule, result)
         self.context.count("LIFECYCLE", result)
         if view.get("status") in STATUSES and not is_partial:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import batches, file, write_bodies
-from contracts.data.limits import MAX_LIMIT
+from contracts.data.limits import MAX_COUNT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
 from contracts.rules.listing import items_of, total_of
 from contracts.rules.requests import run_refused
-from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered
+from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered, optional_ids
 
 _UNKNOWN: Final = "«uuid»"
 _FILE: Final = "contracts-«marker».txt"
@@ -58,6 +58,12 @@ def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
             # One by one where a body that is accepted changes the run of the case.
             size = 1 if operation in CHANGING_WRITES else 9
             yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
+    # A server that creates runs in parts may have created the first ones.
+    kinds = optional_ids(check)
+    refused = {name: value for name, value in references.items() if not kinds[name].accepts_any_id}
+    for name, value in refused.items():
+        body = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {name: value}
+        yield Writes("bulk_create_runs", (Body(body),))
 
 
 def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -141,6 +141,11 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.HealthNeedsAToken, "health without credentials", "AUTH-REQUIRED"),
     (requests.NamesInAnyCase, "invalid requests", "REQ-WORKFLOW"),
     (requests.MachineIdsMayGoOn, "invalid requests", "REQ-TYPES"),
+    (requests.FirstPartOfARefusedCreateStays, "writes with unknown references", "REQ-ATOMIC"),
+    (requests.MachineOfTheFirstFifty, "creates with each feature", "BULK-ECHO"),
+    (requests.ListsByMachineAndStatusShowAll, TENANTS, "AUTH-TENANT"),
+    (requests.BackslashesAreUnescaped, "values of every class", "BULK-ECHO"),
+    (resources.PoolGetsTheFirstMachine, "created pools and workflows", "READ-BACK"),
     (lifecycles.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),
     (resources.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),
     (resources.NewPoolsUnlisted, CREATED, "READ-BACK"),
@@ -404,6 +409,17 @@ def test_the_scenario_finds_nothing_on_a_healthy_server(
     assert not result.findings
     assert not result.unstable
     assert not [note for note in result.notes if not note.startswith("Not sent: ")]  # a count that the guard holds back
+
+
+def test_one_stale_read_after_an_update_is_a_finding_though_it_does_not_happen_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only("updates", monkeypatch)
+
+    with serving(changes.OneReadAfterAnUpdateIsStale) as url:
+        result = checked(url, {"UPDATE-PARTIAL"}, max_time_s=20)
+
+    assert [(one.rule, one.stable, one.intermittent) for one in result.findings] == [("UPDATE-PARTIAL", False, True)]
 
 
 def test_a_run_that_no_list_shows_is_a_finding_though_it_does_not_happen_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Faults of updates, retries and deletes."""
 
+from typing import Any
+
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.models import Status
 
@@ -210,3 +212,22 @@ class RetryGoesBackToTheFirstAlias(Standin):
 class OutputsAreSorted(Standin):
     def change(self, run, name, value):
         super().change(run, name, sorted(value) if name == "output_attachment_ids" and value else value)
+
+
+class OneReadAfterAnUpdateIsStale(Standin):
+    """Once in the life of the server."""
+
+    stale: dict[str, Any] | None = None
+
+    def update_run(self, call, run_id, body):
+        before = self.show(self.find(call, run_id), "get_run")
+        answer = super().update_run(call, run_id, body)
+        if self.stale is None and body.input_values:
+            self.stale = before
+        return answer
+
+    def get_run(self, call, run_id, include):
+        if self.stale is not None and self.stale.get("id") == run_id:
+            shown, self.stale = self.stale, {}
+            return Answer(200, shown)
+        return super().get_run(call, run_id, include)

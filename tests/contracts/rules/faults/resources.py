@@ -1,6 +1,7 @@
 """Faults of attachments, pools, workflows and machines, and of `included`."""
 
 import time
+import uuid
 from dataclasses import replace
 
 from tests.standin.behaviour import Problem, Standin
@@ -273,3 +274,15 @@ class ListsOfResourcesAreCached(Standin):
 
     def list_workflows(self, call, query):
         return self.cached(call, query, super().list_workflows)
+
+
+class PoolGetsTheFirstMachine(Standin):
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        for org in self.organisations.values():
+            known = next(iter(org.machines.values()))
+            third = str(uuid.uuid4())
+            org.machines[third] = known | {"id": third, "pools": []}
+
+    def add_machine_to_pool(self, call, pool_id, body):
+        return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": body.machine_ids[:1]}))
