@@ -62,8 +62,8 @@ def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
     kinds = optional_ids(check)
     refused = {name: value for name, value in references.items() if not kinds[name].accepts_any_id}
     for name, value in refused.items():
-        body = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {name: value}
-        yield Writes("bulk_create_runs", (Body(body),))
+        body = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {"input_values": {"marker": "«marker»"}}
+        yield Writes("bulk_create_runs", (Body(body | {name: value}),))
 
 
 def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, Any]]:
