@@ -80,7 +80,7 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    creates = scenario.has_creates and target.may_write
+    creates = scenario.creates_runs and target.may_write
     if not cases:
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
@@ -103,6 +103,7 @@ def check(
     """
     wanted = _wanted(rules)
     scenarios = _ordered(target, wanted)
+    scenario_progress = _none_done(scenarios)
     with _searching(target, guard, wanted, on_finding) as search:
         scenario_progress = Scheduler(search.check, search, scenarios, progress, live.LIVE_CASES).run()
         if all(each.finished for each in scenario_progress):
@@ -127,7 +128,7 @@ def fuzz(
     target = dataclasses.replace(target, max_time_s=for_s)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
-    scenario_progress: Sequence[ScenarioProgress] = [ScenarioProgress(s.name, 0, 0, False) for s in scenarios]
+    scenario_progress = _none_done(scenarios)
     with _searching(target, guard, wanted, on_finding, database=settings().database) as search:
         context = search.check
         for scenario in generating:
@@ -169,6 +170,11 @@ def _searching(
         search.end()
 
 
+def _none_done(scenarios: Sequence[Scenario[Any]]) -> list[ScenarioProgress]:
+    """Return the progress before the first request, for a check whose time is over before the scheduler has ended."""
+    return [ScenarioProgress(scenario.name, 0, 0, False) for scenario in scenarios]
+
+
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
     return frozenset(REGISTRY if rules is None else rules)
 
@@ -185,7 +191,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
         others = [scenario for scenario in scenarios if scenario not in chosen]
         chosen = [dataclasses.replace(scenario, order=min(scenario.order, ORDER_OF_SLOW - 1)) for scenario in chosen]
         chosen += [dataclasses.replace(scenario, order=ORDER_OF_SLOW) for scenario in others]
-    return [s for s in chosen if target.may_write or not s.has_creates]
+    return [s for s in chosen if target.may_write or not s.creates_runs]
 
 
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None]) -> Callable[[Finding], bool | None]:
@@ -207,12 +213,11 @@ def _result(
     notes = [*context.notes, *context.internal_errors]
     if unfinished:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
-        notes.append(
-            f"Stopped after enough findings (--max-findings), without: {names}."
-            if context.has_enough_findings
-            else f"Not done within {context.target.max_time_s:g} s: {names}. "
-            "A longer --max-time (of fuzz: --for) tries the rest."
-        )
+        if context.has_enough_findings:
+            notes.append(f"Stopped after enough findings (--max-findings), without: {names}.")
+        else:
+            within = f"Not done within {context.target.max_time_s:g} s: {names}."
+            notes.append(f"{within} A longer --max-time (of fuzz: --for) tries the rest.")
     if (lost := context.guard.log.lost) is not None:
         notes.append(f"{lost[0].upper()}{lost[1:]}.")
     if context.guard.log.skipped:
@@ -273,7 +278,7 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         return "not reached before the check stopped" if context.has_enough_findings else "not reached in time"
-    if not context.may_create and all(s.has_creates for s in SCENARIOS if rule in s.rules):
+    if not context.may_create and all(s.creates_runs for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"

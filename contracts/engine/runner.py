@@ -256,7 +256,7 @@ class Search:
         confirmed = self._reproduce([smallest], violated.dedup_key)
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not smallest[0].has_waits:
+        if confirmed is not None and not is_broken_by_a_write and not smallest[0].mostly_waits:
             smallest, confirmed = self._shrink(*smallest, confirmed, passed, enough)
         under_load = None
         if beside and confirmed is None and self._requests_for_findings < enough:

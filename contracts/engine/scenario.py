@@ -25,19 +25,19 @@ class Scenario(Generic[C]):
     examples: int = 0
     needs: tuple[str, ...] = ()
     """The operations without which it cannot run."""
-    has_creates: bool = True
+    creates_runs: bool = True
     """Whether its cases may create runs."""
     attempts: int = 2
     """How often a failing case is sent again before it counts as unstable: more than 2 if it depends on chance."""
     is_parallel: bool = True
     """Whether its cases may run at the same time. Cases of other scenarios may, unless it is `is_exclusive`."""
     is_exclusive: bool = False
-    """Whether each of its cases runs alone: at the same time, only those with `has_waits` run."""
+    """Whether each of its cases runs alone: at the same time, only those with `mostly_waits` run."""
     weight: float = 1
     """How many times the share of other scenarios it has in each round."""
     order: int = 1
     """Scenarios with a smaller number run first."""
-    has_waits: bool = False
+    mostly_waits: bool = False
     """Whether its cases mostly wait for time to pass. They all start at once, in parallel with other scenarios."""
     is_last: bool = False
     """Whether it runs after all others."""

@@ -54,7 +54,7 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     """Return a scenario's share of a round, in requests. A batch of cases is always finished: what it sends beyond the
     share is deducted from the next shares (deficit round robin).
     """
-    if scenario.order == 0 or number >= (LAST_ROUND if scenario.has_creates else LAST_ROUND_OF_READS):
+    if scenario.order == 0 or number >= (LAST_ROUND if scenario.creates_runs else LAST_ROUND_OF_READS):
         return math.inf  # those of order 0 are short and find most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
@@ -87,7 +87,7 @@ class Scheduler:
         self._search = search
         self._progress = progress
         self._live_cases = live_cases
-        self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.has_creates)]
+        self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates_runs)]
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
         self._entering, self._last = self._groups_by_round()
         self._all = (*chain.from_iterable(self._entering.values()), *self._last)
@@ -96,7 +96,7 @@ class Scheduler:
     def run(self) -> list[ScenarioProgress]:
         """Run all scenarios and return the progress of each."""
         if not self._check.is_live:
-            waiting = [scenario for scenario in self._able if scenario.has_waits]
+            waiting = [scenario for scenario in self._able if scenario.mostly_waits]
             self._search.waiting.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
         left = self._rounds()
         try:
@@ -157,7 +157,7 @@ class Scheduler:
         for scenario in self._able:
             if scenario.is_last:
                 last.append(CaseGroup(scenario, self._cases(scenario)))
-            elif not scenario.has_waits:
+            elif not scenario.mostly_waits:
                 few, first, others = self._by_runs(scenario)
                 is_slow = scenario.order >= ORDER_OF_SLOW
                 (slow if is_slow else early).append(CaseGroup(scenario, few, limit=0))
@@ -190,7 +190,7 @@ class Scheduler:
     def _affordable(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Yield the cases of a live check that its budget allows."""
         for case in self._cases(scenario):
-            if self._check.guard.can_afford(runs=case.expected_runs if scenario.has_creates else 0, requests=3):
+            if self._check.guard.can_afford(runs=case.expected_runs if scenario.creates_runs else 0, requests=3):
                 yield case
             else:
                 self._check.note(f"Not run, since the budget does not cover it: {scenario.name}.")

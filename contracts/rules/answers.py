@@ -69,6 +69,6 @@ def create_answer_cases(check: CheckContext) -> Iterator[AnswerCase]:
 
 
 SCENARIOS = (
-    Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, has_creates=False),
+    Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates_runs=False),
     Scenario("answers of other writes", (SCHEMA_RULE,), run_answers, create_answer_cases, order=2),
 )

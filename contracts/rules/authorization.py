@@ -296,7 +296,7 @@ SCENARIOS = (
         run_health,
         lambda check: [HealthCase()],
         needs=("health_check",),
-        has_creates=False,
+        creates_runs=False,
     ),
     Scenario("access by another organisation", ("AUTH-TENANT", "LIST-FILTER"), run_tenant, tenant_cases),
 )

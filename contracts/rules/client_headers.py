@@ -163,7 +163,7 @@ SCENARIOS = (
         ("NO-5XX", "HTTP-ERROR-JSON"),
         run_errors_with_headers,
         unusual_headers_cases,
-        has_creates=False,
+        creates_runs=False,
         order=2,
     ),
 )

@@ -329,7 +329,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         check_list_of_all_runs,
         lambda check: [AllRunsCase()] * check.target.shard[1],
         needs=("list_runs", "get_run"),
-        has_creates=False,
+        creates_runs=False,
         order=9,
         is_exclusive=True,
         is_last=True,

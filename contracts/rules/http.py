@@ -283,7 +283,7 @@ def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
 
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
 SCENARIOS = (
-    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, has_creates=False, is_exclusive=True),
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates_runs=False, is_exclusive=True),
     Scenario(
         "many writes",
         ("HTTP-LIMIT",),
@@ -297,18 +297,18 @@ SCENARIOS = (
         ("HTTP-LIMIT",),
         judge_limits,
         lambda check: [Case()],
-        has_creates=False,
+        creates_runs=False,
         order=9,
         is_last=True,
     ),
-    Scenario("undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, has_creates=False),
+    Scenario("undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates_runs=False),
     Scenario(
         "undocumented methods of created resources",
         ("HTTP-METHOD", "HTTP-ERROR-JSON"),
         run_method,
         created_method_cases,
     ),
-    Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, has_creates=False),
-    Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, has_creates=False),
-    Scenario("unusual ids", _ERRORS, run_odd_ids, odd_ids_cases, has_creates=False, order=2),
+    Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates_runs=False),
+    Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates_runs=False),
+    Scenario("unusual ids", _ERRORS, run_odd_ids, odd_ids_cases, creates_runs=False, order=2),
 )

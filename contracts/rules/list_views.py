@@ -194,7 +194,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_existing,
         lambda check: [ExistingCase(5), ExistingCase(DEFAULT_LIMIT)],
         needs=LISTS,
-        has_creates=False,
+        creates_runs=False,
         is_exclusive=True,  # else the runs that exist depend on what other scenarios do meanwhile
     ),
 )

@@ -226,7 +226,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         ("LIST-PAGE",),
         run_resource_page,
         resource_page_cases,
-        has_creates=False,
+        creates_runs=False,
         is_exclusive=True,  # other scenarios create pools and workflows
         order=2,
     ),

@@ -324,6 +324,6 @@ def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, has_creates=False),
+    Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, creates_runs=False),
     Scenario("values beyond the limits", ("NO-5XX",), run_beyond_limits, odd_cases, order=8),
 )

@@ -113,7 +113,7 @@ class PolledRuns:
         if not self.in_session or len(timed) < 2:
             return
         self.context.count("LIFECYCLE")
-        timed.sort(key=lambda one: one[0])
+        timed.sort(key=lambda pair: pair[0])
         for (times, earlier), (later_times, later) in itertools.pairwise(timed):
             wrong = overlap_violation(times, later_times)
             if wrong is not None:

@@ -183,5 +183,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         needs=("get_run",),
         order=3,
     ),
-    Scenario("unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), has_creates=False),
+    Scenario("unknown ids", ("READ-UNKNOWN",), run_unknown, unknown_cases, needs=("get_run",), creates_runs=False),
 )

@@ -328,6 +328,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         order=7,
     ),
     Scenario(
-        "invalid parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, has_creates=False, order=2
+        "invalid parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates_runs=False, order=2
     ),
 )

@@ -467,7 +467,7 @@ def _aliased_secrets() -> Iterator[dict[str, Any]]:
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secrets, accepted_cases),
     Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases),
-    Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, has_waits=True, order=2),
+    Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, mostly_waits=True, order=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases),
     Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases),
 )

@@ -60,10 +60,10 @@ def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
             yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
     # A server that creates runs in parts may have created the first ones.
     kinds = optional_ids(check)
-    refused = {name: value for name, value in references.items() if not kinds[name].accepts_any_id}
-    for name, value in refused.items():
-        body = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {"input_values": {"marker": "«marker»"}}
-        yield Writes("bulk_create_runs", (Body(body | {name: value}),))
+    largest = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {"input_values": {"marker": "«marker»"}}
+    for name, value in references.items():
+        if not kinds[name].accepts_any_id:
+            yield Writes("bulk_create_runs", (Body(largest | {name: value}),))
 
 
 def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, Any]]:

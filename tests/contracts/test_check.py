@@ -301,7 +301,7 @@ def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest
     course = (
         Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case()], order=1),
         Scenario(
-            "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], order=2, has_waits=True
+            "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], order=2, mostly_waits=True
         ),
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)

@@ -585,7 +585,7 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
         if case["sends"]:
             context.call("list_runs")
 
-    waiting = scenario(run, has_waits=True)
+    waiting = scenario(run, mostly_waits=True)
     check.deadline = 0.0
     search.waiting.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
 
@@ -609,7 +609,7 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
         assert may_end.wait(30)
         context.judge("READ-BACK", [Violation("READ-BACK", "it was hidden", "", "")], context.call("get_run", W))
 
-    waiting = scenario(run, has_waits=True)
+    waiting = scenario(run, mostly_waits=True)
     check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
     search.waiting.begin([(waiting, {})])
     while not search.waiting.have_failed:

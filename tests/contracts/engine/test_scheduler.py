@@ -164,12 +164,12 @@ def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:
 
 def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() -> None:
     search = OneCaseEach(requests_each=0)
-    run_scheduler(search, scenario("a", *[FEW] * 5, has_creates=False), scenario("b", *[FEW] * 5))
+    run_scheduler(search, scenario("a", *[FEW] * 5, creates_runs=False), scenario("b", *[FEW] * 5))
     assert search.done.count(("a", 1)) == 5
     assert [name for name, _ in search.done[: -(5 - LAST_ROUND_OF_READS)]].count("a") == 5
 
 
-@pytest.mark.parametrize("more", [{}, {"has_creates": False}, {"order": 8}, {"order": 8, "has_creates": False}])
+@pytest.mark.parametrize("more", [{}, {"creates_runs": False}, {"order": 8}, {"order": 8, "creates_runs": False}])
 def test_no_case_is_left_after_the_last_round(more: dict[str, Any]) -> None:
     search = OneCaseEach()
     (progress,) = run_scheduler(search, scenario("a", *[FEW] * 9, *[MANY] * 3, **more))
@@ -216,7 +216,7 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
 
 def test_a_scenario_that_waits_runs_in_parallel_with_all_others() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, has_waits=True))
+    run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, mostly_waits=True))
     assert search.begun == [("waits", 1), ("waits", MANY.count)]
     assert search.done == [("sends", 1)]
 
@@ -226,7 +226,7 @@ def test_the_shards_of_a_check_have_each_case_once() -> None:
     done = []
     for number in (1, 2, 3):
         search = OneCaseEach()
-        run_scheduler(search, scenario("a", *cases), scenario("waits", *cases, has_waits=True), shard=(number, 3))
+        run_scheduler(search, scenario("a", *cases), scenario("waits", *cases, mostly_waits=True), shard=(number, 3))
         assert len(search.done) in {3, 4}
         done += search.done + search.begun
     assert sorted(done) == sorted([(name, case.count) for name in ("a", "waits") for case in cases])
@@ -268,6 +268,6 @@ def test_scenarios_that_wait_leave_the_last_its_share_of_the_time() -> None:
     search = OneCaseEach()
     deadline = time.monotonic() + 1000
     run_scheduler(
-        search, scenario("waits", FEW, has_waits=True), scenario("the last", FEW, is_last=True), deadline=deadline
+        search, scenario("waits", FEW, mostly_waits=True), scenario("the last", FEW, is_last=True), deadline=deadline
     )
     assert deadline - 10 < search.settled_until < deadline - 1

@@ -147,11 +147,11 @@ def run_as_planned(scenario: Scenario, case: Case, healthy: CheckContext) -> Non
     before = healthy.guard.spent.runs_created
     with contextlib.suppress(Inconclusive, Refused):
         scenario.run(CaseContext(healthy), case)
-    planned = sum(max(1, part.expected_runs) for part in case.parts) if scenario.has_creates else 0
+    planned = sum(max(1, part.expected_runs) for part in case.parts) if scenario.creates_runs else 0
     assert healthy.guard.spent.runs_created - before <= planned, case
 
 
-@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.has_waits], ids=named)
+@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.mostly_waits], ids=named)
 def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: CheckContext) -> None:
     judged = healthy.judged.total()
 
