@@ -234,4 +234,5 @@ def test_masking_removes_secrets_in_any_context(body, key):
     told = json.dumps({"sensitive_inputs": {key: body}, "beside": f"{key}{secret}"}).encode()
     shown = mask.answer(Answer(200, (("X-Beside", f"{key}{secret}"),), told))
     assert secret not in repr(shown)
-    assert json.loads(shown.body)["beside"] == f"{key}$TOKEN"
+    # JSON reads two surrogates that form a pair as one character.
+    assert json.loads(shown.body)["beside"] == json.loads(json.dumps(f"{key}$TOKEN"))
