@@ -20,6 +20,7 @@ from contracts.rules import (
     http,
     idempotency,
     included,
+    late_refusals,
     lifecycle,
     list_views,
     lists,
@@ -31,13 +32,12 @@ from contracts.rules import (
     retries,
     secrets,
     statuses,
-    unknown_references,
     updates,
     value_echo,
 )
 
 _MODULES = (
-    *(requests, accepted, odd_values, unknown_references, authorization, bulk_answer, secrets, reading, included),
+    *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading, included),
     *(read_consistency, lists, list_views, filter_cases, updates, statuses, deletes, retries, many_times, chains),
     *(value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency, http, client_headers, answers),
     created_resources,

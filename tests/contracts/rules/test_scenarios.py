@@ -29,7 +29,7 @@ ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
 NOTATIONS = "filters in other notations"
-REFERENCES = "writes with unknown references"
+LATE = "writes that are refused late"
 HEADERS = "headers of common clients"
 VALUES = "values of every class"
 SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycles of runs", KEYS, MANY}
@@ -141,7 +141,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.HealthNeedsAToken, "health without credentials", "AUTH-REQUIRED"),
     (requests.NamesInAnyCase, "invalid requests", "REQ-WORKFLOW"),
     (requests.MachineIdsMayGoOn, "invalid requests", "REQ-TYPES"),
-    (requests.FirstPartOfARefusedCreateStays, "writes with unknown references", "REQ-ATOMIC"),
+    (requests.FirstPartOfARefusedCreateStays, LATE, "REQ-ATOMIC"),
+    (requests.FilesAreDecodedAfterTheRunsAreCreated, LATE, "REQ-ATOMIC"),
     (requests.MachineOfTheFirstFifty, "creates with each feature", "BULK-ECHO"),
     (requests.ListsByMachineAndStatusShowAll, TENANTS, "AUTH-TENANT"),
     (requests.BackslashesAreUnescaped, "values of every class", "BULK-ECHO"),
@@ -172,7 +173,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.NamesOfPoolsAreUniqueOverAll, CREATED, "AUTH-TENANT"),
     (resources.PickedFromTwoOfThreePools, (CREATED, "machines picked from pools"), "BULK-ECHO"),
     (reads_and_lists.OldRunsForgotten, KEPT, "READ-BACK"),
-    (requests.UpdatedBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),
+    (requests.UpdatedBeforeItIsRefused, LATE, "REQ-ATOMIC"),
     (requests.CompressedAnswersAreCut, HEADERS, "BULK-STATUS"),
     (requests.CompressedStreamsAreCut, HEADERS, "BULK-STATUS"),
     (requests.EtagsOfTheStatus, HEADERS, "UPDATE-PARTIAL"),
@@ -262,10 +263,10 @@ STRICT = ("unknown_workflow_refused", "unknown_machine_refused", "unknown_pool_r
     [
         (reads_and_lists.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
         (requests.StepsHaveTheLastWorkflow, "chains", "CHAIN-RULES"),
-        (requests.CreatedBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),
-        (requests.FilesOfRefusedCreatesStay, REFERENCES, "REQ-ATOMIC"),
-        (requests.ChainBeginsBeforeItIsRefused, REFERENCES, "REQ-ATOMIC"),
-        (requests.ClearedBeforeTheRetryIsRefused, REFERENCES, "REQ-ATOMIC"),
+        (requests.CreatedBeforeItIsRefused, LATE, "REQ-ATOMIC"),
+        (requests.FilesOfRefusedCreatesStay, LATE, "REQ-ATOMIC"),
+        (requests.ChainBeginsBeforeItIsRefused, LATE, "REQ-ATOMIC"),
+        (requests.ClearedBeforeTheRetryIsRefused, LATE, "REQ-ATOMIC"),
     ],
 )
 def test_the_scenario_finds_the_fault_of_a_server_that_refuses_unknown_ids(

@@ -1,6 +1,7 @@
 """Faults of creates, keys, headers and errors, and between organisations."""
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import json
@@ -145,6 +146,17 @@ class FirstPartOfARefusedCreateStays(UnknownMachineRefused):
             if body.count > 100:
                 self.bulk_made(call, body.model_copy(update={"count": 100, "machine_id": None}))
             raise
+
+
+class FilesAreDecodedAfterTheRunsAreCreated(Standin):
+    def bulk_create_runs(self, call, body):
+        try:
+            for file in body.file_inputs or ():
+                base64.b64decode(file.content, validate=True)
+        except ValueError as error:
+            self.bulk_made(call, body.model_copy(update={"file_inputs": None}))
+            raise Problem(422, "A file is not base64.") from error
+        return super().bulk_create_runs(call, body)
 
 
 class MachineOfTheFirstFifty(Standin):

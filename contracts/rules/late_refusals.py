@@ -1,4 +1,6 @@
-"""Writes that name a resource that does not exist. A server may accept or refuse them, but a refusal does nothing."""
+"""Writes that a server may refuse after it has begun to carry them out, or accept: they name a resource that does not
+exist, or have a file that is not base64. A refusal does nothing.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,9 +16,10 @@ _UNKNOWN: Final = "«uuid»"
 _FILE: Final = "contracts-«marker».txt"
 _NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(_FILE)]}
 """What a retry would change. The reference is looked up in the middle of it, if the server does one after the other."""
+_NOT_BASE64: Final = {"filename": "broken.txt", "content": "%%%"}
 
 
-def run_unknown_reference(context: CaseContext, case: Writes) -> None:
+def run_late_refusal(context: CaseContext, case: Writes) -> None:
     run_refused(context, case)
     if context.check.offers("list_run_attachments") and "marker" in context.placeholders:
         _check_no_files(context)
@@ -48,8 +51,10 @@ def _check_no_files(context: CaseContext) -> None:
         context.require(not left, "REQ-ATOMIC", cause, expected, f"attachment {name}", *refused, listed)
 
 
-def unknown_reference_cases(check: CheckContext) -> Iterator[Writes]:
-    """Yield writes whose last reference is unknown: those before it may be handled already when it is looked up."""
+def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
+    """Yield writes whose last reference is unknown, or whose last file is no base64: what comes before may be carried
+    out already when the server finds it.
+    """
     pools = [_UNKNOWN] if not check.pools.known else [check.pools.known[0], _UNKNOWN]
     references = {"machine_id": _UNKNOWN, "pool_ids": pools, "session_id": _UNKNOWN}
     for operation in WRITES_OF_RUNS:
@@ -82,10 +87,10 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
             yield base | {"workflow_id": _UNKNOWN}
     allowed = write_bodies.FEATURES[operation]
     yield from (base | {name: value} for name, value in references.items() if name in allowed)
+    (files,) = base.keys() & {"file_inputs", "shared_file_inputs"}
+    yield base | {files: [*base[files], _NOT_BASE64]}
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario(
-        "writes with unknown references", ("REQ-ATOMIC",), run_unknown_reference, unknown_reference_cases, order=2
-    ),
+    Scenario("writes that are refused late", ("REQ-ATOMIC",), run_late_refusal, late_refusal_cases, order=2),
 )
