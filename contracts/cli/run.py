@@ -187,7 +187,7 @@ def _cleaned_up(target: Target, guard: Guard, result: CheckResult) -> tuple[Chec
     """Clean up. Return the result with what is left, and whether Ctrl-C ended the cleanup."""
     left, cut_short = _clean_up(target, guard)
     unknown = bool(guard.left_unknown or guard.possibly_left)
-    notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
+    notes = (*result.notes, *_left_notes(target, guard, left, cut_short=cut_short))
     spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
     verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
     return dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes), cut_short
@@ -207,7 +207,7 @@ def _cleanup_command(target: Target) -> str:
     return shlex.join(("contracts", "cleanup", target.url, *ca_bundle))
 
 
-def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
+def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
     again = f"`{_cleanup_command(target)}`"
     runs = "1 run is" if left == 1 else f"{left} runs are"
     if cut_short:
@@ -217,6 +217,9 @@ def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool)
         yield f"{runs} left, though the check tried to delete {them}: {again} tries again."
     elif left:
         yield f"{runs} left on the target, since --clean-up was not given: {again} deletes them."
+    if guard.other_resources:
+        made = " and ".join(f"{count} {kind}" for kind, count in sorted(guard.other_resources.items()))
+        yield f"The check has created {made}, which the API cannot delete."
     for why in guard.left_unknown:
         yield f"How many runs are left is unknown: {why}. {again} tries again."
     if guard.possibly_left:

@@ -3,7 +3,7 @@
 Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from contracts.core.exchange import SECOND_TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
+from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import encode, request_for
 from contracts.engine.unreported_runs import kind_of
@@ -132,8 +133,7 @@ class _Discovery:
             self._create_live_run()
             return
         answers: list[Answer] = []
-        made_up = () if self.target.workflow_id else (self._made_up_values.uuid(),)
-        for workflow in (*made_up, *check.workflows.known[:3]):
+        for workflow in self._workflows_to_try():
             for body in self._plain_bodies(workflow):
                 answer = self._send(request_for("bulk_create_runs", body=body))
                 if answer is None:
@@ -151,6 +151,20 @@ class _Discovery:
         is_404 = last is not None and last.status == 404 and not self.check.workflows.known
         url = "correct the URL, which is the part before /v1, or " if is_404 else ""
         raise CouldNotCheck(f"no create succeeds ({reason}); {url}give --workflow-id a workflow that the target knows")
+
+    def _workflows_to_try(self) -> Iterator[str]:
+        """Yield a made-up id, known ones, and if none is known, the id of a workflow that is created for it."""
+        if not self.target.workflow_id:
+            yield self._made_up_values.uuid()
+        if not self.check.workflows.known:
+            self.check.workflows = Ids(self._create_other("create_workflow"))
+        yield from self.check.workflows.known[:3]
+
+    def _create_other(self, operation: str) -> tuple[str, ...]:
+        """Create a pool or a workflow and return its id, or nothing if that does not succeed."""
+        body = {name: f"contracts {self._made_up_values.letters(8)}" for name in write_bodies.minimal(operation)}
+        answer = self._send(request_for(operation, body=body))
+        return () if answer is None or not accepts(answer) else tuple(run.id for run in created_by(answer).runs)
 
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""
@@ -229,7 +243,8 @@ class _Discovery:
 
         if accepts_id(self._made_up_values.uuid()):
             return Ids(ids.known, accepts_any_id=True)
-        good = filter(accepts_id, ids.known[:8])
+        known = ids.known or (self._create_other("create_pool") if field == "pool_ids" else ())
+        good = filter(accepts_id, known[:8])
         return Ids(tuple(islice(good, 3)))
 
     # Operations that are not offered

@@ -9,6 +9,7 @@ import contextlib
 import re
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,6 +102,8 @@ class Guard:
         self._proxy: Proxy | None = None
         self._proxy_lock = threading.Lock()
         self._runs_left = 0
+        self.other_resources: Final[Counter[str]] = Counter()
+        """How many pools and workflows the check has created. The API cannot delete them."""
 
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
@@ -427,6 +430,8 @@ class Guard:
                 self._account.settle(pending.charge, 0)
             if pending.effect.collections and 200 <= status < 300:
                 for resource in created_by(exchange.answer).runs:
+                    if resource.id not in self._ownership.others:
+                        self.other_resources.update(pending.effect.collections)
                     self._ownership.others.add(resource.id)
             return
         created = created_by(exchange.answer)

@@ -48,7 +48,7 @@ class KnownRun:
     `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and `changed` are
     the fields that it named. `is_read`: a read has shown this state. `was_read`: a read showed the run before the
     last change, so a difference was caused by that change. `has_own_results`: only the run itself has written
-    results, which must then fit its status.
+    results, which must then fit its status. `is_placed_by_retry`: a retry has named a machine or pools.
     """
 
     view: Mapping[str, Any]
@@ -59,6 +59,12 @@ class KnownRun:
     was_read: bool = False
     has_own_results: bool = True
     is_deleted: bool = False
+    is_placed_by_retry: bool = False
+
+    @property
+    def may_gain_inputs(self) -> bool:
+        """Whether the machine or the pools that a request has named may have added keys to the input_values."""
+        return self.is_placed_by_retry or gains_inputs(self.created_by)
 
     @property
     def id(self) -> str:
@@ -101,7 +107,7 @@ class KnownRun:
             names += RESULTS if self.has_ended or self.status == "scheduling" else ()
             names += ["machine_id"] if self.has_ended else []
         names = [name for name in names if name in shown or not (is_partial or name in newer_properties())]
-        return changed_field(self.view, shown, dict.fromkeys(names), may_gain=gains_inputs(self.created_by))
+        return changed_field(self.view, shown, dict.fromkeys(names), may_gain=self.may_gain_inputs)
 
     def _status_violations(self, shown: Mapping[str, Any], *, is_partial: bool) -> Iterator[Violation]:
         """Judge the status by the one before, and the results by the status."""
@@ -130,7 +136,7 @@ class KnownRun:
         """Judge the answer to an update: the named fields have the new values, all others are as before."""
         if not is_run(after):
             return
-        rule, may_gain = "UPDATE-PARTIAL", gains_inputs(self.created_by)
+        rule, may_gain = "UPDATE-PARTIAL", self.may_gain_inputs
         named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
         for name, asked in named.items():
             is_set = self._is_set_by_update(name, named, after)
@@ -189,11 +195,12 @@ class KnownRun:
 
     def retry_violations(self, request: ParsedRequest, after: Any) -> Iterator[Violation]:
         """Judge the answer to a retry: the same run, cleared and scheduling, with what the request gives."""
-        return retry_violations(self.view, request, after)
+        return retry_violations(self.view, request, after, may_gain=self.may_gain_inputs or gains_inputs(request))
 
     def after_retry(self, request: ParsedRequest, after: Mapping[str, Any]) -> KnownRun:
         named = frozenset({"status", *CLEARED_BY_RETRY, *(request.body if isinstance(request.body, dict) else ())})
-        return replace(self._after_change("RETRY-RULES", after, named), has_own_results=True)
+        changed = self._after_change("RETRY-RULES", after, named)
+        return replace(changed, has_own_results=True, is_placed_by_retry=self.is_placed_by_retry or gains_inputs(request))
 
     # Deletes, and what must change nothing
 

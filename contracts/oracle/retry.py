@@ -17,8 +17,8 @@ Run = Mapping[str, Any]
 CLEARED_BY_RETRY: Final = ("output_data", "error", "run_message_history", "output_attachment_ids")
 
 
-def retry_violations(before: Run, request: ParsedRequest, after: Any) -> Iterator[Violation]:
-    """`before` is the run before the retry, `after` the run in the answer."""
+def retry_violations(before: Run, request: ParsedRequest, after: Any, *, may_gain: bool) -> Iterator[Violation]:
+    """`before` is the run before the retry, `after` the run in the answer. `may_gain` allows further input_values."""
     if not is_run(after):
         return  # judged with its answer
     if after["id"] != before["id"]:
@@ -32,7 +32,7 @@ def retry_violations(before: Run, request: ParsedRequest, after: Any) -> Iterato
         changed = changed_field(before, after, (name,))
         if changed is not None:
             yield Violation(RULE, f"{name} changes too", f"{name} as before the retry", changed[1])
-    yield from _input_violations(before, request, after)
+    yield from _input_violations(before, request, after, may_gain=may_gain)
     yield from _alias_violations(before, request, after)
     yield from _session_violations(before, request, after)
     yield from _placement_violations(before, request, after)
@@ -49,11 +49,10 @@ def _as_given(name: str, given: Any, after: Run) -> Iterator[Violation]:
         yield Violation(RULE, f"{name} is not as given", expected, _named(name, after))
 
 
-def _input_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
+def _input_violations(before: Run, request: ParsedRequest, after: Run, *, may_gain: bool) -> Iterator[Violation]:
     given = request.given("input_values")
-    places = request.given("machine_id"), request.given("pool_ids"), before.get("machine_id"), before.get("pool_ids")
     expected = before.get("input_values") if given is None else given
-    changed = changed_field({"input_values": expected}, after, ("input_values",), may_gain=any(places))
+    changed = changed_field({"input_values": expected}, after, ("input_values",), may_gain=may_gain)
     if changed is not None:
         cause, expected = "input_values are not replaced", "input_values as the retry gives"
         if given is None:

@@ -66,6 +66,7 @@ class Engine:
     runs_left: int = 0
     possibly_left: tuple[object, ...] = ()
     left_unknown: tuple[str, ...] = ()
+    other_resources: dict[str, int] = field(default_factory=dict)
     interrupts_cleaning: bool = False
     cleaned: object = None
     opening_fails: OSError | None = None
@@ -94,6 +95,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             self.target = target
             self.exchanges = engine.exchanges
             self.left_unknown = engine.left_unknown
+            self.other_resources = engine.other_resources
 
         def __enter__(self):
             if engine.opening_fails is not None:

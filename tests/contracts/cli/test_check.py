@@ -361,6 +361,11 @@ def test_runs_that_are_left_are_reported_with_the_command_that_deletes_them(chec
     assert "3 left" in out
 
 
+def test_pools_and_workflows_that_the_api_cannot_delete_are_counted(check, engine):
+    engine.other_resources = {"workflows": 2, "pools": 13}
+    assert "The check has created 13 pools and 2 workflows, which the API cannot delete." in check()[1]
+
+
 def test_the_command_that_deletes_what_is_left_has_the_flags_it_needs(check, engine, tmp_path):
     bundle = tmp_path / "our authority.pem"
     bundle.write_bytes((Path(__file__).parent.parent / "guard/tls/loopback.pem").read_bytes())

@@ -115,6 +115,13 @@ def test_a_target_that_is_not_known_in_time_cannot_be_checked() -> None:
 # Ids
 
 
+class NothingListed(Standin):
+    def list_workflows(self, call: Any, query: Any) -> Any:
+        return Answer(200, {"items": []})
+
+    list_machines = list_pools = list_workflows
+
+
 class ListsOdd(Standin):
     def list_workflows(self, call: Any, query: Any) -> Any:
         return Answer(200, {"items": 5})
@@ -222,7 +229,15 @@ class NoSessionsNoLists(ListsOdd):
 def test_a_missing_kind_of_id_is_noted() -> None:
     notes = found(NoSessionsNoLists, *NO_ID).notes
 
-    assert [note.split(" is known")[0] for note in notes] == ["No machine id", "No pool id", "No session id"]
+    assert [note.split(" is known")[0] for note in notes] == ["No machine id", "No session id"]
+
+
+def test_where_no_workflow_and_no_pool_is_known_they_are_created() -> None:
+    context = found(NothingListed, "unknown_workflow_refused", *NO_ID)
+
+    (workflow,), (pool,) = context.workflows.known, context.pools.known
+    assert UUID(workflow) != UUID(pool)
+    assert context.guard.other_resources == {"workflows": 1, "pools": 1}
 
 
 class OneMachineTaken(Standin):

@@ -105,6 +105,10 @@ def test_an_update_changes_the_fields_that_it_names(
     assert of(known(**before).update_violations(body, run_of(**(before | after)))) == expected
 
 
+PLACED = {"machine_id": M, "input_values": {"a": 1}}
+"""A run with a machine that no request has named."""
+
+
 @pytest.mark.parametrize(
     ("before", "body", "after", "cause"),
     [
@@ -114,6 +118,8 @@ def test_an_update_changes_the_fields_that_it_names(
         ({"error": ["x"]}, {}, {}, "error is not cleared"),
         ({"input_values": {"a": 1}}, {}, {"input_values": None}, "input_values change too"),
         ({}, {"input_values": {"b": 2}}, {}, "input_values are not replaced"),
+        (PLACED, {"input_values": {"b": 2}}, {"input_values": {"a": 1, "b": 2}}, "input_values are not replaced"),
+        ({}, {"input_values": {"b": 2}, "machine_id": M}, {"input_values": {"a": 1, "b": 2}, "machine_id": M}, None),
         ({}, {"sensitive_input_values": {"pin": "1"}}, {"sensitive_input_aliases": {"pin": "x"}}, None),
         ({}, {"sensitive_input_values": {"pin": "1"}}, {}, "aliases of other keys"),
         ({"sensitive_input_aliases": {"pin": "x"}}, {}, {"sensitive_input_aliases": None}, "aliases change too"),
