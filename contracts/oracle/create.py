@@ -17,15 +17,23 @@ from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
 
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""Between the clock of the target and that of this machine."""
+_CLOCKS_TOLERANCE: Final = timedelta(minutes=2)
+"""Between the clocks of the target. An answer may be judged 90 s after it: it may be one of several that are sent at
+once, and another of them may take 30 s after a Retry-After of 60 s.
+"""
 
 
 @dataclass(slots=True)
 class Seen:
-    """Run, session and attachment ids of earlier answers, each with the `source` of its answer."""
+    """Run, session and attachment ids of earlier answers, each with the `source` of its answer, and how much the clock of
+    the target was ahead of ours at the first create.
+    """
 
     runs: dict[str, Any] = field(default_factory=dict)
     sessions: dict[str, Any] = field(default_factory=dict)
     attachments: dict[str, Any] = field(default_factory=dict)
+    first_ahead: tuple[timedelta, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +174,27 @@ class _CreatedRuns:
         yield from self._others("BULK-INITIAL", "another status", "status", "scheduling")
         for name in ("error", "output_data"):
             yield from self._others("BULK-INITIAL", f"{name} is not empty", name, None)
-        moments = [self.now, *filter(None, [date_of(self.answer)])]
         for index, run in self._each("created_at"):
             created = moment_of(run["created_at"])
-            if created is not None and all(abs(created - moment) > _CLOCK_TOLERANCE for moment in moments):
-                got = f"created_at {run['created_at']}{self._at(index)}"
-                expected = f"created_at about now ({self.now.isoformat(timespec='seconds')})"
-                yield Violation("BULK-INITIAL", "created_at is not about now", expected, got)
+            if created is not None and (wrong := self._wrong_clock(created)) is not None:
+                cause, right = wrong
+                expected = f"created_at about {right.isoformat(timespec='seconds')}"
+                yield Violation("BULK-INITIAL", cause, expected, f"created_at {run['created_at']}{self._at(index)}")
                 return
+
+    def _wrong_clock(self, created: datetime) -> tuple[str, datetime] | None:
+        """Return the cause of a violation and the right moment, if a run was not created about now."""
+        moments = [self.now, *filter(None, [date_of(self.answer)])]
+        if all(abs(created - moment) > _CLOCK_TOLERANCE for moment in moments):
+            return "created_at is not about now", self.now
+        if self.seen.first_ahead is None:
+            self.seen.first_ahead = (created - self.now, self.source)
+        ahead, source = self.seen.first_ahead
+        if abs(created - self.now - ahead) <= _CLOCKS_TOLERANCE:
+            return None
+        cause = "created_at is of another clock than that of the first create"
+        self.earlier[cause] = source
+        return cause, self.now + ahead
 
     def _sessions(self) -> Iterator[Violation]:
         session, start_session = self.parsed.given("session_id"), self.parsed.given("start_session")

@@ -537,6 +537,17 @@ class TestCreates:
 
         assert not broken_by(read_request("bulk_create_runs", raw), bulk([run_of(input_values={"a": 2})]))
 
+    @pytest.mark.parametrize(("minutes", "is_told"), [(1, False), (3, True), (-3, True)])
+    def test_creates_have_the_time_of_one_clock(self, minutes: int, is_told: bool) -> None:
+        seen = Seen()
+        assert not broken_by(reading_of(), bulk([run_of()]), seen)
+        other = (NOW + timedelta(minutes=minutes)).isoformat()
+
+        found = broken_by(reading_of(), bulk([run_of(1, created_at=other)]), seen)
+
+        cause = "created_at is of another clock than that of the first create"
+        assert found == ([("BULK-INITIAL", cause)] if is_told else [])
+
     @pytest.mark.parametrize(
         ("told", "runs"),
         [
