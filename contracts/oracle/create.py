@@ -26,8 +26,8 @@ once, and another of them may take 30 s after a Retry-After of 60 s.
 
 @dataclass(slots=True)
 class Seen:
-    """Run, session and attachment ids of earlier answers, each with the `source` of its answer, and how much the clock of
-    the target was ahead of ours at the first create.
+    """Run, session and attachment ids of earlier answers, each with the `source` of its answer. `first_ahead`: how far
+    the clock of the target was ahead of ours at the first create, and its source.
     """
 
     runs: dict[str, Any] = field(default_factory=dict)

@@ -162,6 +162,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     if not polled.have_ended:
         polled.note_if_stuck(case.change if is_of_active else "")
         return
+    polled.judge_search()
     if offers("list_run_attachments"):
         _judge_files_by_type(polled)
         _judge_types(polled)

@@ -1,11 +1,13 @@
 """Reads runs until they have ended: judges each status by the last one, and the runs of a session together."""
 
 import itertools
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.openapi.schemas import moment_of
@@ -18,6 +20,7 @@ _STUCK_S: Final = 4.0
 """A session whose runs have not changed for so long is noted."""
 _MAX_UNREAD_POLLS: Final = 10
 """A second or two: a server may fail some reads, or list a new run late."""
+_WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
 _ORDER_DEDUP_KEY: Final = "LIFECYCLE: runs of a session"
 
 
@@ -120,6 +123,22 @@ class PolledRuns:
                 reads = [run.last_read for run in (earlier, later) if run.last_read is not None]
                 self.context.report_violation(wrong, self.runs[0].evidence[0], *reads, is_proof=True)
 
+    def judge_search(self) -> None:
+        """Judge that a search finds what runs have written in the end: a word of output_data, and one of error."""
+        if self._query is None:
+            return
+        for name in ("output_data", "error"):
+            words = ((run, _word_in(run.known.view.get(name))) for run in self.runs)
+            run, word = next(((run, word) for run, word in words if word), (self.runs[0], ""))
+            if word:
+                listed = self.context.call_valid(
+                    "list_runs", query=[*self._query, ("search", word)], after=run.evidence
+                )
+                is_listed = any(item.get("id") == run.id for item in items_of(listed))
+                cause, got = f"a search does not find what a run has written to {name}", f"no run {run.id}"
+                expected = f"run {run.id}, since its {name} has {word!r}"
+                run.require(is_listed, "LIST-FILTER", cause, expected, *run.read_before, listed, got=got)
+
     def judge_order(self) -> None:
         """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""
         if self._wrong_order is not None:
@@ -137,6 +156,12 @@ class PolledRuns:
             f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {_STUCK_S:.0f} s, while"
             " other runs ended. No rule says how long a run takes: see whether such a session goes on."
         )
+
+
+def _word_in(value: Any) -> str:
+    """Return a word from the texts of a JSON value; "" if there is none."""
+    found = (_WORD.search(text) for _, text in leaves(value) if isinstance(text, str))
+    return next((match[0] for match in found if match is not None), "")
 
 
 def run_times(view: Mapping[str, Any]) -> tuple[datetime, datetime] | None:

@@ -147,6 +147,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.ListsByMachineAndStatusShowAll, TENANTS, "AUTH-TENANT"),
     (requests.BackslashesAreUnescaped, "values of every class", "BULK-ECHO"),
     (resources.PoolGetsTheFirstMachine, "created pools and workflows", "READ-BACK"),
+    (lifecycles.ErrorsOfTheWorkAreNotSearched, "lifecycles of runs", "LIST-FILTER"),
     (lifecycles.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),
     (resources.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),
     (resources.NewPoolsUnlisted, CREATED, "READ-BACK"),

@@ -44,6 +44,12 @@ class WorksLong(Standin):
             return 1.0  # so long that a busy machine meets runs at their work
 
 
+class ErrorsOfTheWorkAreNotSearched(Standin):
+    def texts(self, run, *, deep):
+        own = list(self.leaves(run.error)) if run.status in TERMINAL else []
+        return (text for text in super().texts(run, deep=deep) if text not in own)
+
+
 class CancelOfAWaitingRunStartsTheNext(WorksLong):
     def move(self, org, run, status):
         session = org.sessions.get(run.session_id or "")
