@@ -86,8 +86,7 @@ def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
                 result = run.context.call(operation, attachment)
                 gone, cause = result.status == 404, "attachments of a deleted run are left"
                 run.require(gone, "DELETE-GONE", cause, "404, since its run was deleted", result)
-    if run.context.check.offers("list_run_attachments"):
-        result = run.context.call("list_run_attachments", query=[("run_id", run.id)])
+    for result in run.list_files(""):
         left = items_of(result) if result.accepted else []
         cause = "attachments of a deleted run are listed"
         expected, got = "no attachments of a deleted run", counted(len(left), "attachment")

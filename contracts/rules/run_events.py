@@ -124,6 +124,9 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
     for number, event in enumerate(case.events, start=1):
         if event.kind in {"retry", "delete"}:
             run.read()
+            if run.known.view.get("input_attachment_ids"):
+                # A server that caches the list shows it again after the event.
+                run.list_files("input" if event.kind == "retry" else "")
         sets_status = event.kind == "retry" or "status" in event.body
         if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run
@@ -136,29 +139,26 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
 
 def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     """Judge that the files of a retry can be downloaded, and that no other input files are listed."""
-    context, files = run.context, retry.parsed.given("file_inputs")
-    if not files or not context.check.offers("get_run_attachment", "download_run_attachment"):
+    files = retry.parsed.given("file_inputs")
+    if not files or not run.context.check.offers("get_run_attachment", "download_run_attachment"):
         return
     ids = retry.result.body.get("input_attachment_ids") or ()
     for file, attachment in zip(files, ids, strict=False):
         cause, expected = "new files of a retry are missing", "200 with the bytes of the new file"
         run.require_file(attachment, file, "ATTACHMENTS", cause, expected)
-    result = context.call("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
-    left = [item for item in items_of(result) if item.get("id") not in ids]
-    cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
-    run.require(not left, "RETRY-RULES", cause, "only the files of the retry", result, got=got)
+    for result in run.list_files("input"):
+        left = [item for item in items_of(result) if item.get("id") not in ids]
+        cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
+        run.require(not left, "RETRY-RULES", cause, "only the files of the retry", result, got=got)
 
 
 def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
     """Judge that no file of a refused retry is listed."""
-    if not body.get("file_inputs") or not run.context.check.offers("list_run_attachments"):
-        return
-    result = run.context.call_valid("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
-    new = [
-        item for item in items_of(result) if item.get("id") not in (run.known.view.get("input_attachment_ids") or ())
-    ]
-    cause, got = "files of a refused retry are kept", counted(len(new), "new file")
-    run.require(not new, "RETRY-RULES", cause, "the files as before the retry", refused, result, got=got)
+    known = run.known.view.get("input_attachment_ids") or ()
+    for result in run.list_files("input") if body.get("file_inputs") else ():
+        new = [item for item in items_of(result) if item.get("id") not in known]
+        cause, got = "files of a refused retry are kept", counted(len(new), "new file")
+        run.require(not new, "RETRY-RULES", cause, "the files as before the retry", refused, result, got=got)
 
 
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:

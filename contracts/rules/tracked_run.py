@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from contracts.core.exchange import TOKEN, Headers
 from contracts.core.statuses import STATUSES, TERMINAL
@@ -90,6 +90,13 @@ class TrackedRun:
             self.require(same, rule, cause, expected, *more, result)
 
     # Requests
+
+    def list_files(self, kind: Literal["input", "output", ""]) -> list[CallResult]:
+        """List the attachments of the run, or only those of one type. Return the answer, if the target offers it."""
+        if not self.context.check.offers("list_run_attachments"):
+            return []
+        query = [("run_id", self.id), *([("attachment_type", kind)] if kind else [])]
+        return [self.context.call("list_run_attachments", query=query, token=self.token, headers=self.headers)]
 
     def call(self, operation: str, **more: Any) -> CallResult:
         return self.context.call(operation, self.id, token=self.token, headers=self.headers, **more)

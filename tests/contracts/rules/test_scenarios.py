@@ -147,6 +147,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.ListsByMachineAndStatusShowAll, TENANTS, "AUTH-TENANT"),
     (requests.BackslashesAreUnescaped, "values of every class", "BULK-ECHO"),
     (resources.PoolGetsTheFirstMachine, "created pools and workflows", "READ-BACK"),
+    (resources.ListsOfAttachmentsAreCached, "deletes", "DELETE-GONE"),
+    (resources.ListsOfAttachmentsAreCached, "retries", "RETRY-RULES"),
     (lifecycles.ErrorsOfTheWorkAreNotSearched, "lifecycles of runs", "LIST-FILTER"),
     (lifecycles.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),
     (resources.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),

@@ -260,11 +260,11 @@ class NamesOfPoolsAreUniqueOverAll(Standin):
 
 
 class ListsOfResourcesAreCached(Standin):
-    """For one second, by the page."""
+    """For one second, by the query."""
 
     def cached(self, call, query, answer):
         cache, now = vars(self).setdefault("resource_pages", {}), time.monotonic()
-        key = (call.org.id, answer.__name__, query.skip, query.limit)
+        key = (call.org.id, answer.__name__, query.model_dump_json())
         if key not in cache or cache[key][0] < now - 1:
             cache[key] = (now, answer(call, query))
         return cache[key][1]
@@ -274,6 +274,11 @@ class ListsOfResourcesAreCached(Standin):
 
     def list_workflows(self, call, query):
         return self.cached(call, query, super().list_workflows)
+
+
+class ListsOfAttachmentsAreCached(ListsOfResourcesAreCached):
+    def list_run_attachments(self, call, query):
+        return self.cached(call, query, super().list_run_attachments)
 
 
 class PoolGetsTheFirstMachine(Standin):
