@@ -7,12 +7,12 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
-from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, above, around, sizes
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
-from contracts.rules.listing import read_page, total_of
+from contracts.rules.listing import page_of, read_page, total_of
 from contracts.rules.reading import READING_AND_CHANGING, judge_read
 
 LISTS = ("list_runs",)
@@ -100,6 +100,8 @@ class WindowsCase(Case):
     windows: Sequence[tuple[int | None, int | None]]
     sort: str = NEWEST
     cancelled: int = 0
+    far: Sequence[int] = ()
+    """Values of `skip` far beyond the end. A server may refuse those that its integers cannot hold."""
 
     @property
     def expected_runs(self) -> int:
@@ -113,11 +115,17 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
     for skip, limit in case.windows:
         found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
         judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
+    query = [isolated.filter, ("sort_mode", case.sort)]
+    for skip in case.far:
+        result = context.call("list_runs", query=[*query, ("skip", str(skip)), ("limit", "1")])
+        if result.accepted:
+            found = page_of(result, query, skip=skip, limit=1)
+            judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
 
 
 def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
-    for counts in ([3, 4], [DEFAULT_LIMIT + 1]):
-        yield WindowsCase(counts, _windows(sum(counts)))
+    for counts, far in (([3, 4], WIDTHS), ([DEFAULT_LIMIT + 1], ())):
+        yield WindowsCase(counts, _windows(sum(counts)), far=far)
     if check.offers("update_run"):  # a page by activity may begin with active runs and end with those that ended
         yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
 

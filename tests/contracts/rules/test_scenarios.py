@@ -149,6 +149,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.PoolGetsTheFirstMachine, "created pools and workflows", "READ-BACK"),
     (resources.ListsOfAttachmentsAreCached, "deletes", "DELETE-GONE"),
     (resources.ListsOfAttachmentsAreCached, "retries", "RETRY-RULES"),
+    (reads_and_lists.SkipWrapsAt32Bits, "single pages", "LIST-PAGE"),
     (lifecycles.ErrorsOfTheWorkAreNotSearched, "lifecycles of runs", "LIST-FILTER"),
     (lifecycles.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),
     (resources.CreatedWorkflowsForgotten, CREATED, "READ-BACK"),

@@ -405,3 +405,8 @@ class IncludedReadsOfEndedRunsAreCached(Standin):
     def get_run(self, call, run_id, include):
         self.includes = include is not None
         return super().get_run(call, run_id, include)
+
+
+class SkipWrapsAt32Bits(Standin):
+    def list_runs(self, call, query):
+        return super().list_runs(call, query.model_copy(update={"skip": query.skip % 2**32}))
