@@ -206,14 +206,19 @@ def _result(
     findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
     results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
+    why_gone = context.guard.reachability.why_gone
     if findings:
         verdict = "failed"
+    elif why_gone:
+        verdict = "could_not_check"
     elif unfinished or context.internal_errors or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
     if unfinished:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
-        if context.has_enough_findings:
+        if why_gone:
+            notes.append(f"The target can no longer be reached: {why_gone}. Not done: {names}.")
+        elif context.has_enough_findings:
             notes.append(f"Stopped after enough findings (--max-findings), without: {names}.")
         else:
             within = f"Not done within {context.target.max_time_s:g} s: {names}."
@@ -277,7 +282,8 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         return "no second token was given"
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
-        return "not reached before the check stopped" if context.has_enough_findings else "not reached in time"
+        stopped = context.has_enough_findings or context.guard.reachability.why_gone
+        return "not reached before the check stopped" if stopped else "not reached in time"
     if not context.may_create and all(s.creates_runs for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]

@@ -172,5 +172,5 @@ class CheckContext:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more may be sent."""
-        return self.time_left <= 0 or self.over.is_set()
+        """Whether nothing more may be sent, or it would reach nobody."""
+        return self.time_left <= 0 or self.over.is_set() or bool(self.guard.reachability.why_gone)

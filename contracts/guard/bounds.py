@@ -11,6 +11,8 @@ class Bounds:
 
     connect_s: float = 5.0
     """For the TCP connection, for the proxy tunnel and for the TLS handshake: each may take this long."""
+    gone_s: float = 10.0
+    """For how long requests wait for a target that they could reach before. Then the check ends."""
     exchange_s: float = 30.0
     """For connecting (if needed), sending the request and reading the whole answer, however slowly its bytes arrive."""
     head_bytes: int = 256 * 1024

@@ -36,6 +36,7 @@ from contracts.guard.journal import Intent, Journal, default_directory, drop_sta
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
+from contracts.guard.reachability import Reachability
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget, Refused
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
@@ -82,6 +83,7 @@ class Guard:
         """Those of the organisations that the check has a token for."""
         self._tokens = Tokens(target.token, target.second_token)
         self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url), bounds=bounds)
+        self.reachability: Final = Reachability(self._clock, bounds)
         self._ownership = Ownership()
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
@@ -389,6 +391,10 @@ class Guard:
         if left_s <= 0:
             raise NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
+        if not isinstance(outcome, Lost) or outcome.reached:
+            self.reachability.note_reached()
+        elif not outcome.malformed and self.reachability.wait(outcome.reason):
+            return self._answer(pending, None)
         if isinstance(outcome, Lost):
             message = f"{_describe(pending.masked)}: {outcome.reason}"
             if outcome.malformed:

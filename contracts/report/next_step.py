@@ -23,6 +23,8 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
             return f"{fix}; with --report json=report.json, `contracts replay` can send it again afterwards."
         command = f"contracts replay {shlex.quote(str(json_path))} {worst.fingerprint[:8]}"
         return f"{fix}, then `{command}` says whether it still shows."
+    if result.verdict == "could_not_check" and not result.judged_nothing:
+        return "Start the target again, or see in its log why it ended."
     if report.failed_by:
         return "Meet the condition above that fails the check, or leave out its flag."
     if result.spent.runs_left is None:

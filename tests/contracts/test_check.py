@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +22,12 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
+from contracts.engine.scheduler import Progress
 from contracts.guard import Guard
+from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
-from tests.contracts.checks import checked, first_finding, guarded
+from tests.contracts.checks import checked, first_finding, guarded, target_at
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -174,6 +179,26 @@ def test_a_defect_is_found_under_its_rule(defect: str) -> None:
     assert finding is not None
     assert finding.rule == rule
     assert finding.exchanges
+
+
+def test_a_check_ends_when_its_target_is_gone(tmp_path: Path) -> None:
+    steps: list[Progress] = []
+    with ExitStack() as server:
+        url = server.enter_context(serving())
+
+        def stop_the_target(step: Progress) -> None:
+            steps.append(step)
+            if len(steps) == 10:
+                server.close()
+
+        bounds = dataclasses.replace(BOUNDS, gone_s=0.2)
+        with Guard(target_at(url, max_time_s=60), journal_dir=tmp_path, bounds=bounds) as guard:
+            result = contracts.check.check(guard.target, guard, rules={"READ-BACK"}, progress=stop_the_target)
+
+    assert result.verdict == "could_not_check"
+    (why,) = [note for note in result.notes if "can no longer be reached" in note]
+    assert "refused" in why
+    assert "Not done: " in why
 
 
 @pytest.mark.matrix
