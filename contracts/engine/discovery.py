@@ -48,6 +48,7 @@ class _Discovery:
         self._create_first_run()
         self._try_made_up_ids()
         self._find_not_offered()
+        self._require_anything()
         self.check.first_run = None if self.first_run is None else self.first_run["id"]
         return self.check
 
@@ -264,6 +265,14 @@ class _Discovery:
                 is_probed = method != "GET" and not (self.check.is_live and name in _CREATES_OTHER_RESOURCES)
                 if is_probed and not self._is_routed(method, path):
                     self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
+
+    def _require_anything(self) -> None:
+        """Raises CouldNotCheck if no read is offered, and no run was created either."""
+        reads = {name for name, (method, _) in operations().items() if method == "GET"} - {"health_check"}
+        if self.first_run is None and reads <= self.check.not_offered.keys():
+            answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
+            reason = f"GET /v1/runs answers {answer.status} {excerpt(answer.body)}"
+            raise CouldNotCheck(f"there is no runs API ({reason}); correct the URL, which is the part before /v1")
 
     def _is_routed(self, method: str, path: str) -> bool:
         """Return whether an offered path has this method. It has not if it answers 405 to an unknown id and to a

@@ -189,6 +189,11 @@ def test_a_url_with_a_path_too_many_is_named_as_a_cause() -> None:
         known(f"{url}/nosuch")
 
 
+def test_a_url_without_the_api_is_named_where_nothing_may_be_created() -> None:
+    with serving() as url, pytest.raises(CouldNotCheck, match=r"no runs API \(GET /v1/runs answers 404 .*correct the"):
+        known(f"{url}/nosuch", allow_writes=False)
+
+
 @pytest.mark.parametrize(("kind", "said"), [(CreatesRefused, "422 .*Never"), (CreatesFail, "500")])
 def test_a_target_where_no_create_succeeds_cannot_be_checked(kind: type[Standin], said: str) -> None:
     with pytest.raises(CouldNotCheck, match=rf"no create succeeds \({said}.*; give --workflow-id"):
