@@ -23,7 +23,7 @@ from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import ParsedRequest, Query, Violation, accepts, counted, read_request
 from contracts.oracle.answer import universal_violations
-from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form
+from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form, wrong_parts
 from contracts.oracle.create import judge_create
 from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
 
@@ -221,6 +221,7 @@ class CaseContext:
             self.count(SCHEMA_RULE, exchange)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
+            self.check.has_wrong_answers = True
             self.report_violation(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
@@ -266,6 +267,8 @@ class CaseContext:
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
+        if any(path[-1] == "id" for path in wrong_parts(operation, result.answer)):
+            raise Inconclusive(f"{operation} answers without the right ids")
 
     def cancel(self, run_id: str, *, token: str = TOKEN) -> CallResult:
         return self.call("update_run", run_id, body={"status": "cancelled"}, token=token)

@@ -7,7 +7,7 @@ others. It validates only the fields in which the readers find an invalid part o
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import jsonschema
@@ -59,6 +59,14 @@ def matches(component: str, value: Any) -> bool:
 def success_differences(operation: str, body: Any) -> Iterator[Path]:
     """Like `differences`, for the body of a success, by the documented schema of the operation."""
     return _paths(_success_validator(operation), body)
+
+
+def fits_field(component: str, name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a field is as the schema of the component says: valid, or absent if it may be."""
+    schema = document_schema(component)
+    if name not in fields:
+        return name not in schema.get("required", ())
+    return name not in schema["properties"] or _field_validator(component, name).is_valid(fields[name])
 
 
 def success_requirements(operation: str, body: Any) -> dict[Path, str]:
@@ -157,6 +165,11 @@ _Thorough: Final[Any] = extend(jsonschema.Draft202012Validator, {"$ref": _refere
 @functools.cache
 def _component_validator(component: str) -> _Validator:
     return _Validator({"$ref": f"#/components/schemas/{component}"})
+
+
+@functools.cache
+def _field_validator(component: str, name: str) -> _Validator:
+    return _Validator(document_schema(component)["properties"][name])
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.core.statuses import ACTIVE, TERMINAL
 from contracts.openapi.schemas import moment_of
+from contracts.openapi.strict import fits_field
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
 from contracts.oracle.wording import counted, keys_in_words, value_in_words
@@ -134,7 +135,8 @@ def changed_field(
 ) -> tuple[str, str] | None:
     """Return (field, difference in words) for the first of the fields that changed.
 
-    Null, empty and absent count as equal. A field that is absent in `before` is not compared.
+    Null, empty and absent count as equal. A field that is absent in `before` is not compared, nor one that violates the
+    schema: that is judged with its answer.
     """
     for name in fields:
         if name not in before:
@@ -148,7 +150,7 @@ def changed_field(
             problem = input_difference(one, other, may_gain=may_gain)
         else:
             problem = difference(one, other, name)
-        if problem is not None:
+        if problem is not None and all(fits_field("RunResponse", name, run) for run in (before, after)):
             return name, problem
     return None
 

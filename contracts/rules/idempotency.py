@@ -113,6 +113,8 @@ def send_first(context: CaseContext, request: Request, operation: str) -> CallRe
         context.judge_write(read_body(operation, json.loads(request.body)), result)
     if not result.accepted:
         raise Inconclusive(f"{operation} under a key answers {result.status}")
+    if operation in CREATES and not created_ids(result):
+        raise Inconclusive(f"{operation} under a key answers without ids")
     return result
 
 
@@ -144,7 +146,8 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
             value = context.placeholder(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:
-                yield result, [item for item in items_of(result) if has_filter_value(item, field, value)]
+                matching = [item for item in items_of(result) if has_filter_value(item, field, value)]
+                yield result, [item for item in matching if isinstance(item.get("id"), str)]
 
 
 def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *evidence: CallResult) -> None:
@@ -152,7 +155,7 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     if operation not in CREATES:
         return
     mine = created_ids(first)
-    for listed, items in _runs_of_case(context, "workflow", "session", "marker"):
+    for listed, items in _runs_of_case(context, "workflow", "session", "marker") if mine else ():
         more = sum(item.get("id") not in mine for item in items)
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
         context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *evidence, listed)

@@ -26,6 +26,8 @@ class IsolatedRuns:
     def change(self, result: CallResult) -> None:
         """Keep a run as the answer to a change shows it, if it shows it."""
         view = result.resource or {}
+        if result.accepted and "id" not in view:
+            raise Inconclusive("the answer to a change has no id")
         self.runs = [view if run["id"] == view.get("id") else run for run in self.runs]
 
     def delete(self, run: dict[str, Any]) -> None:

@@ -13,10 +13,10 @@ from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, writ
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
-from contracts.oracle import CREATES, counted, value_in_words
+from contracts.oracle import CREATES, counted
 from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
-from contracts.oracle.run import STABLE
+from contracts.oracle.run import STABLE, changed_field
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import has_filter_value, list_filtered_by
@@ -154,13 +154,14 @@ def _check_nothing_changed(
         context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])
     for name in ("input_values", *STABLE, *_CHANGES_BY_ITSELF):
-        same = (run.get(name) or None) == (after.body.get(name) or None)
-        if operation == "update_run" and name in _CHANGES_BY_ITSELF:
+        changed = changed_field(run, after.body, (name,))
+        if changed is not None and operation == "update_run" and name in _CHANGES_BY_ITSELF:
             # The run has not ended, so the field may change by itself, but hardly to a value that a request sent.
-            same = same or after.body.get(name) not in [value for result in sent if (value := _sent(result, name))]
+            is_sent = after.body.get(name) in [value for result in sent if (value := _sent(result, name))]
+            changed = changed if is_sent else None
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
-        got = f"{name} {value_in_words(after.body.get(name))} instead of {value_in_words(run.get(name))}"
-        context.require(same, "REQ-ATOMIC", cause, expected, got, *before, after)
+        got = "" if changed is None else changed[1]
+        context.require(changed is None, "REQ-ATOMIC", cause, expected, got, *before, after)
 
 
 _CHANGES_BY_ITSELF: Final = ("status", *RESULTS)

@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded, target_at
+from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -397,3 +399,22 @@ def test_the_first_finding_under_a_rule_can_be_asked_of_a_whole_check(
         assert first_finding(guard, {"BULK-COUNT"}, is_whole=is_whole) is None
 
     assert asked == [judged_rules]
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(("field", "value"), [("id", None), ("created_at", None), ("input_values", [5])])
+def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: object) -> None:
+    class ReadsAreWrong(Standin):
+        def show(self, run: Any, where: str, index: int = 0, of: int = 1) -> dict[str, Any]:
+            shown = super().show(run, where, index, of)
+            if where == "get_run":
+                shown[field] = value
+                if value is None:
+                    del shown[field]
+            return shown
+
+    with serving(ReadsAreWrong) as url:
+        result = checked(url, {"READ-BACK", "REQ-ATOMIC", "UPDATE-PARTIAL", "RETRY-RULES", "LIFECYCLE"}, max_time_s=40)
+
+    assert [finding.cause for finding in result.findings] == [f"{field} of get_run is not of its schema"]
+    assert not [note for note in result.notes if "Internal error" in note]

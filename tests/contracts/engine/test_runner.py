@@ -30,6 +30,8 @@ from contracts.engine.runner import Search, run_alone
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
+from contracts.guard.rate_limiter import Clock
+from contracts.guard.reachability import Reachability
 from contracts.oracle.request import read_request
 from contracts.oracle.violation import Violation
 from contracts.rules import idempotency
@@ -53,6 +55,7 @@ class Server:
         self.exchanges: list[Exchange] = []
         self.spent = Spent(0, 0, 0, 0.0)
         self.unreported: list[UnreportedRuns] = []
+        self.reachability = Reachability(Clock())
 
     def send(self, request: Request) -> Exchange:
         status, body = self.reply(request)

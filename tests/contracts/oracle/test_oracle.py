@@ -623,6 +623,7 @@ class TestComparing:
         assert changed_field(before, before | {"session_alias": "b"}) == ("session_alias", problem)
         assert changed_field(before, before | {"created_at": "2026-01-02T04:04:05+01:00"}) is None
         assert changed_field(before, before | {"pool_ids": []}, ("pool_ids",)) is None
+        assert changed_field(before, before | {"session_alias": 5}) is None  # judged with its answer
         assert changed_field(before, before | {"input_values": {"a": 2}}, ("input_values",))
         assert changed_field({}, before) is None
 
