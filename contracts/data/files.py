@@ -61,6 +61,8 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
     yield [file("a.txt"), file("a.txt")]
     yield [file("a.txt", b"one"), file("a.txt", b"two")]
     yield [file("a.txt", b"same"), file("b.txt", b"same")]
+    # Of one size, and equal but for the last or the first byte.
+    yield [file(f"{part[:1].hex()}.txt", part) for part in (b"x" * 5000, b"x" * 4999 + b"y", b"z" + b"x" * 4999)]
 
 
 def _unusual_files() -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from contracts.openapi.schemas import is_uuid
 from contracts.oracle import KnownRun, counted
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import look_at
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,8 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
         if event.kind in {"retry", "delete"}:
             run.read()
             if run.known.view.get("input_attachment_ids"):
-                # A server that caches the list shows it again after the event.
-                run.list_files("input" if event.kind == "retry" else "")
+                # A server that caches them shows them again after the event.
+                run.list_files("input") if event.kind == "retry" else look_at(context, [run.id], files=1)
         sets_status = event.kind == "retry" or "status" in event.body
         if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run

@@ -281,6 +281,29 @@ class ListsOfAttachmentsAreCached(ListsOfResourcesAreCached):
         return self.cached(call, query, super().list_run_attachments)
 
 
+class DownloadsAreCached(Standin):
+    def download_run_attachment(self, call, attachment_id):
+        cache = vars(self).setdefault("downloads", {})
+        if attachment_id not in cache:
+            cache[attachment_id] = super().download_run_attachment(call, attachment_id)
+        return cache[attachment_id]
+
+
+class FilesAreKnownByTheirBeginning(Standin):
+    """Files of one size with the same first 16 bytes are stored once."""
+
+    def content_of(self, file):
+        content = super().content_of(file)
+        return vars(self).setdefault("contents", {}).setdefault((len(content), content[:16]), content)
+
+
+class RetriesStartNoSession(Standin):
+    def retry_run(self, call, run_id, body):
+        in_session = self.find(call, run_id).session_id is not None
+        update = {"start_session": False, "reuse_session": True} if in_session and body.start_session else {}
+        return super().retry_run(call, run_id, body.model_copy(update=update))
+
+
 class PoolGetsTheFirstMachine(Standin):
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
