@@ -66,6 +66,8 @@ class CheckContext:
     """How often each violation was seen, by rule and cause, without repeats."""
     last_end: float = 0.0
     """When a run without a session was last seen to end by itself (monotonic)."""
+    longest_run_s: float = 0.0
+    """The longest time that such a run took, from its create."""
     notes: dict[str, None] = field(default_factory=dict)
     has_wrong_answers: bool = False
     """Whether an answer was not the documented one, so that a case may not have found what it expects."""

@@ -17,7 +17,10 @@ from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
 
 _STUCK_S: Final = 4.0
-"""A session whose runs have not changed for so long is noted."""
+_STUCK_RUNS: Final = 3
+"""A session whose runs have not changed for that time, and for that many times the longest time that another run took,
+is noted.
+"""
 _MAX_UNREAD_POLLS: Final = 10
 """A second or two: a server may fail some reads, or list a new run late."""
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
@@ -34,7 +37,7 @@ class PolledRuns:
         self._wrong_order: tuple[Violation, CallResult] | None = None
         self._polls = 0
         self._unread = 0
-        self._last_change = time.monotonic()
+        self._begin = self._last_change = time.monotonic()
         self._last: CallResult | None = None
         self._starts_late: dict[str, bool] = {}
         """Whether a run had no `started_at` in all answers that showed it waiting."""
@@ -98,7 +101,9 @@ class PolledRuns:
         if before != [run.known.status for run in self.runs]:
             self._last_change = time.monotonic()
             if not self.in_session and any(run.known.has_ended for run in self.runs):
-                self.context.check.last_end = self._last_change
+                check = self.context.check
+                check.last_end = self._last_change
+                check.longest_run_s = max(check.longest_run_s, self._last_change - self._begin)
         self._last = result
 
     def _note_start(self, view: Mapping[str, Any]) -> None:
@@ -147,13 +152,15 @@ class PolledRuns:
 
     def note_if_stuck(self, change: str) -> None:
         """Say that the runs of a session do not go on, though others end. No rule says how long a run takes."""
-        waited = time.monotonic() - self._last_change
-        if not self.in_session or waited < _STUCK_S or self.context.check.last_end < self._last_change:
+        check, waited = self.context.check, time.monotonic() - self._last_change
+        if not self.in_session or check.last_end < self._last_change:
+            return
+        if waited < max(_STUCK_S, _STUCK_RUNS * check.longest_run_s):
             return
         statuses = sorted({run.known.status for run in self.runs if not run.known.has_ended})
         after = f" after one of them was changed ({change})" if change else ""
-        self.context.check.note(
-            f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {_STUCK_S:.0f} s, while"
+        check.note(
+            f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {waited:.0f} s, while"
             " other runs ended. No rule says how long a run takes: see whether such a session goes on."
         )
 
