@@ -20,6 +20,9 @@ from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
 from mockserver.time_slice import TimeSlice, in_slices
 
+_REFUSED_PAGE = (400, 403)
+"""A request without an operation has one of these if it was refused because of the page that sent it."""
+
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
     return await _page(context, await _filtered(context, call.query), call.query)
@@ -34,7 +37,11 @@ async def count_requests(call: Call, context: AdminContext) -> Reply:
 
 async def list_unmatched_requests(call: Call, context: AdminContext) -> Reply:
     entries = await _between(context, call.query)
-    unmatched = [entry for entry in entries if entry.operation_id is None and not entry.is_valid]
+    unmatched = [
+        entry
+        for entry in entries
+        if entry.operation_id is None and not entry.is_valid and entry.status not in _REFUSED_PAGE
+    ]
     return await _page(context, unmatched, call.query)
 
 
