@@ -144,7 +144,8 @@ def _refused(origin: str, path: str, what: str) -> str:
     """Return why a page may not do something. No setting lets it use the control API."""
     shown = origin[:_MAX_LENGTH]
     if _CONTROL_PATH.match(path):
-        return f"A page of {shown!r} may not use the control API of this mock: only pages of this machine may"
+        allowed = "only pages of this machine or of the mock may"
+        return f"A page of {shown!r} may not use the control API of this mock: {allowed}"
     return f"A page of {shown!r} may not {what} this mock: start it with --cors-origin {shown}"
 
 

@@ -191,9 +191,7 @@ class Endpoint:
             reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
         await self._send(reply, body, state, send)
 
-    def _send(
-        self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send
-    ) -> Awaitable[None]:
+    def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
         scope, note = state.scope, state.extra.get(_WARNING)
         self._access_log.add(scope["method"], scope["path"], reply.status, note, scope.get(FAULT_KEY))
         return send_reply(reply, body, state.extra, scope, send)

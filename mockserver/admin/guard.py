@@ -47,7 +47,8 @@ class Guard:
                 raise Forbidden(f"The header {name.decode().title()} was sent more than once; send it once")
         origin = headers.text("origin")
         if origin is not None and not _may_use(origin, headers.text("host") or ""):
-            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
+            allowed = "only pages of this machine or of the mock may"
+            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock: {allowed}")
 
     @staticmethod
     def _check_caller(scope: Scope, headers: Headers) -> None:

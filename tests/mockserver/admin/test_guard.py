@@ -162,6 +162,40 @@ def test_a_foreign_origin_is_refused_with_the_token_too_unless_it_is_that_of_the
     assert asked(host="mock.example:4010", Origin="http://mock.example:4010", **token).status_code == 200
 
 
+@pytest.mark.parametrize("cors_origin", [(), ("https://other.example",), ("*",)])
+@pytest.mark.parametrize("origin", ["https://other.example", "null", "http://192.0.2.7:4010"])
+def test_a_foreign_page_cannot_reset_by_a_request_that_needs_no_preflight(origin, cors_origin):
+    mock = controlled_mock(cors_origin=cors_origin)
+    mock.create()
+    simple = {"headers": {"Origin": origin, "Content-Type": "text/plain"}, "content": b""}
+
+    refused = mock.control("POST", "/reset", **simple)
+
+    assert refused.status_code == 403
+    assert "only pages of this machine or of the mock may" in refused.json()["detail"]
+    assert mock.total() == 1
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://app.localhost", "https://127.0.0.1:8443"])
+def test_a_page_of_this_machine_may_reset(origin):
+    mock = controlled_mock()
+    mock.create()
+
+    answer = mock.control("POST", "/reset", headers={"Origin": origin})
+
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert mock.total() == 0
+
+
+def test_a_foreign_page_is_not_told_to_be_let_in_by_a_flag_that_does_not_let_it_use_the_control_api():
+    preflight = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
+    answer = controlled_mock().request("OPTIONS", "/__ns/a/__admin/reset", headers=preflight)
+
+    assert answer.status_code == 400
+    assert "only pages of this machine or of the mock may" in answer.json()["detail"]
+
+
 # --- --admin-token
 
 
