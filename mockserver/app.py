@@ -111,7 +111,7 @@ class MockApp:
         api = api_document(settings.spec)
         self.operations = _operations(settings, api)
         paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
-        self._near_paths = NearPaths(paths.values())
+        self._near_paths = NearPaths((each.method, each.path) for each in self.operations.values())
         self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
         self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock

@@ -23,6 +23,8 @@ class NotReadable(MockServerError):
 class Count:
     count: int
     complete: bool
+    hint: str | None
+    """That no operation has what was counted."""
 
 
 class JournalClient:
@@ -70,7 +72,7 @@ class JournalClient:
 
     def count(self, match: str) -> Count:
         answer = self._ask("POST", "/requests/count", {"match": match})
-        return Count(answer["count"], answer["complete"])
+        return Count(answer["count"], answer["complete"], answer.get("hint"))
 
     def other_journals(self) -> list[tuple[str, int]]:
         """Return the URLs of the mock's other namespaces that have requests, and how many; the most first."""

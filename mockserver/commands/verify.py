@@ -145,6 +145,8 @@ def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterat
         counted = client.count(match)
         if counted.count < fewest:
             yield _line(f"{match}: {counted.count} requests, expected at least {fewest}")
+            if counted.hint is not None:
+                yield _line(f"  {counted.hint}")
             if not counted.complete:
                 yield f"  {_INCOMPLETE}"
 

@@ -170,6 +170,23 @@ def test_a_match_that_is_none_is_told_with_the_one_that_may_be_meant(url: str):
     result = verify(url, "--at-least", "POST /v1/run/bulk=1")
     assert result.exit_code == 2
     assert "no operation has the path '/v1/run/bulk': did you mean '/v1/runs/bulk'?" in result.output
+    result = verify(url, "--at-least", "POST /v1/runs/bluk=1")
+    assert result.exit_code == 2
+    assert "no operation is 'POST /v1/runs/bluk': did you mean 'POST /v1/runs/bulk'?" in result.output
+
+
+def test_a_match_that_no_operation_has_is_counted_with_a_hint(url: str):
+    httpx.get(f"{url}/v2/reports", headers=AUTH)
+    assert verify(url, "--at-least", "GET /v2/reports=1").exit_code == 0
+    result = verify(url, "--at-least", "GET /v2/exports=1")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        1,
+        [
+            "GET /v2/exports: 0 requests, expected at least 1",
+            "  no operation has GET '/v2/exports'; only a request that the API refuses can match",
+            "FAILED",
+        ],
+    )
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/__admin", "/__admin/"])
