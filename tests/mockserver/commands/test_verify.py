@@ -216,9 +216,10 @@ def test_a_control_api_that_is_off_and_a_journal_that_is_not_kept_are_told():
 
 def test_the_token_of_the_control_api_is_given_by_flag_or_variable():
     with serving("--admin-token", "sesame") as (_, url):
-        for token in ([], ["--admin-token", "wrong"]):
+        for token, said in (([], "requires the header"), (["--admin-token", "wrong"], "Wrong token")):
             result = verify(url, "--no-warnings", *token)
             assert result.exit_code == 2
+            assert said in result.output
             assert "give it with --admin-token or MOCKSERVER_ADMIN_TOKEN" in result.output
         httpx.get(f"{url}/v1/machines", headers=AUTH)
         assert verify(url, "--no-warnings", "--admin-token", "sesame").exit_code == 0
