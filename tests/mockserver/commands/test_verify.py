@@ -203,6 +203,37 @@ def test_nobody_there_is_told():
     assert f"no answer from http://127.0.0.1:{port}: Connection refused; is the mock running there?" in result.output
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:s3cret@127.0.0.1:{port}",
+        "http://s3cret@127.0.0.1:{port}/__ns/a@b",
+        "http://ada:x@s3cret@127.0.0.1:{port}",
+        "http://ada:x/s3cret@127.0.0.1:{port}",
+        "http://ada:s3cret@127.0.0.1:port",
+        "http://ada:s3cret@127.0.0.1?a=b",
+        "ada:s3cret@127.0.0.1",
+        "http://ada:s3\ncret@127.0.0.1?",
+    ],
+)
+def test_a_password_in_the_url_is_not_shown(url: str):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    result = verify(url.format(port=port), "--no-warnings")
+    assert result.exit_code == 2
+    assert "***@" in result.output
+    assert "cret" not in result.output
+
+
+def test_a_url_with_a_password_will_do_too(url: str):
+    with_password = url.replace("http://", "http://ada:s3cret@")
+    result = verify(with_password, "--no-warnings")
+    assert result.exit_code == 1
+    assert f"No request came to {url.replace('http://', 'http://***@')}" in result.output
+    httpx.get(f"{url}/v1/machines", headers=AUTH)
+    assert verify(with_password, "--no-warnings").exit_code == 0
+
+
 def test_a_control_api_that_is_off_and_a_journal_that_is_not_kept_are_told():
     with serving("--no-admin") as (_, url):
         result = verify(url, "--no-warnings")
