@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
 
@@ -110,7 +111,7 @@ class MockApp:
         api = api_document(settings.spec)
         self.operations = _operations(settings, api)
         paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
-        self._near_paths = NearPaths(paths.values())
+        self._near_paths = NearPaths((each.method, each.path) for each in self.operations.values())
         self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
         self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
@@ -143,6 +144,7 @@ class MockApp:
         self._endpoint = self._make_endpoint(routes, access_log)
         self._browsers = Browsers(
             self._route,
+            refuse=self._refuse,
             origins=settings.cors_origin,
             hosts=settings.allowed_host,
             exposed_headers=EXPOSED_HEADERS,
@@ -197,12 +199,29 @@ class MockApp:
         elif self._shared is None or not self._records:
             await self._serve(namespace, path, scope, receive, send)
         else:
-            await self._serve_recorded(namespace, path, scope, receive, send)
+            await self._recorded(namespace, partial(self._serve, namespace, path, scope, receive), scope, send)
 
-    async def _serve_recorded(
-        self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send
+    async def _refuse(self, refusal: HTTPError, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of a web page that may not send it. One to the API is in the journal."""
+        namespace = None
+        with suppress(HTTPError):
+            name, path = namespace_of(scope)
+            if not path.startswith("/__") and path not in self._pages:
+                namespace = await self.namespaces.get(name)
+        if namespace is None:
+            await send_error(refusal, scope, send)
+            return
+        now = self._begin(namespace, scope)
+        answer = partial(self._endpoint.refuse, refusal, path, now, scope, receive)
+        if self._shared is None or not self._records:
+            await answer(send)
+        else:
+            await self._recorded(namespace, answer, scope, send)
+
+    async def _recorded(
+        self, namespace: Namespace, answer: Callable[[Send], Awaitable[None]], scope: Scope, send: Send
     ) -> None:
-        """Serve a request whose entry in the journal is stored before the answer is sent."""
+        """Answer a request whose entry in the journal is stored before the answer is sent."""
         journal = namespace.journal
         assert isinstance(journal, SharedJournal)
 
@@ -211,7 +230,7 @@ class MockApp:
                 await journal.record(scope[JOURNAL_KEY])
             await send(message)
 
-        await self._serve(namespace, path, scope, receive, send_recorded)
+        await answer(send_recorded)
         await journal.record(scope[JOURNAL_KEY])
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -226,9 +245,7 @@ class MockApp:
         await send_reply(reply, reply.render(), {}, scope, send)
 
     def _serve(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        now = namespace.clock.read()
-        if self._records:
-            scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
+        now = self._begin(namespace, scope)
         if namespace.faults and scope["method"] != "OPTIONS":
 
             def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -236,6 +253,13 @@ class MockApp:
 
             return self._injector(namespace, path, scope, receive, send, handle)
         return self._endpoint(namespace, path, now, scope, receive, send)
+
+    def _begin(self, namespace: Namespace, scope: Scope) -> Instant:
+        """Begin the entry of a request in the journal, and return the current time."""
+        now = namespace.clock.read()
+        if self._records:
+            scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
+        return now
 
     def _make_namespaces(self) -> Namespaces:
         constructors = (self._make_namespace, self._make_space, self._seed_space)

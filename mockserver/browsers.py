@@ -18,8 +18,9 @@ answers for names without a dot. In both cases a page could read, but not change
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -27,16 +28,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.errors import Forbidden
+from mockserver.errors import BadRequest, Forbidden, HTTPError
+from mockserver.headers import Headers as RequestHeaders
 from mockserver.headers import headers_of
 from mockserver.reply import JSON
-from mockserver.response import send_error
+from mockserver.scope_keys import PAGE_WARNING_KEY
 from mockserver.spec import render_json
 
 LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORT = re.compile(r":[0-9]*\Z")
+_CONTROL_PATH = re.compile(r"(/__ns/[^/]*)?/__admin(/|\Z)")
+_MAX_LENGTH = 200
+"""What is quoted of an origin or a host."""
+_MAX_WARNINGS = 100
+_log = logging.getLogger("mockserver")
+
+Refuse = Callable[[HTTPError, Scope, Receive, Send], Awaitable[None]]
 
 
 def is_from_browser(headers: Mapping[bytes, bytes]) -> bool:
@@ -49,12 +58,24 @@ def is_from_browser(headers: Mapping[bytes, bytes]) -> bool:
 
 
 class Browsers:
-    """Refuses requests of pages that may not send them, and adds CORS headers to all other answers, errors too."""
+    """Refuses requests of pages that may not send them, and adds CORS headers to all other answers, errors too.
+
+    A browser tells a page nothing of an answer that is not for it, so the log says what to do, once for each origin.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, origins: Collection[str], hosts: Collection[str], exposed_headers: Collection[str]
+        self,
+        app: ASGIApp,
+        *,
+        refuse: Refuse,
+        origins: Collection[str],
+        hosts: Collection[str],
+        exposed_headers: Collection[str],
     ) -> None:
-        """`origins` and `hosts` are allowed in addition to loopback; `*` in `origins` allows all origins."""
+        """`refuse` answers a request with an error. `origins` and `hosts` are allowed in addition to loopback; `*` in
+        `origins` allows all origins.
+        """
+        self._refuse = refuse
         self._hosts = {host.lower() for host in hosts}
         self._cors = _CORS(
             app,
@@ -65,20 +86,49 @@ class Browsers:
             allow_private_network=True,
             expose_headers=exposed_headers,
         )
+        self._warned: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            self._log_once(refusal.detail)
+            await self._refuse(refusal, scope, receive, send)
+            return
+        warning = self._warning(headers)
+        if warning is not None:
+            scope[PAGE_WARNING_KEY] = warning
+            self._log_once(warning)
+        await self._cors(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: RequestHeaders) -> HTTPError | None:
         host, origin = headers.text("host") or "", headers.text("origin")
-        refusal = None
         is_certain = origin is not None or b"sec-fetch-site" in headers
         if not self.is_allowed_host(host) and (is_certain or "." in _name_of(host)):
-            refusal = f"A browser may not reach this mock as {host!r}: start it with --allowed-host {_name_of(host)}"
-        elif origin is not None and scope["method"] not in _SAFE_METHODS and not self._is_allowed_origin(origin, host):
-            refusal = f"A page of {origin!r} may not change anything here: start the mock with --cors-origin {origin}"
-        if refusal is None:
-            await self._cors(scope, receive, send)
-        else:
-            await send_error(Forbidden(refusal), scope, send)
+            name = _name_of(host)[:_MAX_LENGTH]
+            shown = repr(host[:_MAX_LENGTH])
+            return Forbidden(f"A browser may not reach this mock as {shown}: start it with --allowed-host {name}")
+        if origin is None:
+            return None
+        is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+        if is_preflight and not self._cors.is_allowed_origin(origin):
+            return BadRequest(_refused(origin, scope["path"], "use"), {"Vary": "Origin"})
+        if scope["method"] not in _SAFE_METHODS and not self._is_allowed_origin(origin, host):
+            return Forbidden(_refused(origin, scope["path"], "change anything in"))
+        return None
+
+    def _warning(self, headers: RequestHeaders) -> str | None:
+        """Return why the page cannot read the answer; None if it can."""
+        origin = headers.text("origin")
+        if origin is None or self._is_allowed_origin(origin, headers.text("host") or ""):
+            return None
+        shown = origin[:_MAX_LENGTH]
+        return f"The browser hides this answer from the page of {shown!r}: start the mock with --cors-origin {shown}"
+
+    def _log_once(self, text: str) -> None:
+        if text not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(text)
+            _log.warning("%s", text)
 
     def _is_allowed_origin(self, origin: str, host: str) -> bool:
         """`host` must be allowed: a page that was loaded under this name then comes from the mock itself."""
@@ -90,8 +140,17 @@ class Browsers:
         return name in self._hosts or is_loopback_name(name) or _is_address(name)
 
 
+def _refused(origin: str, path: str, what: str) -> str:
+    """Return why a page may not do something. No setting lets it use the control API."""
+    shown = origin[:_MAX_LENGTH]
+    if _CONTROL_PATH.match(path):
+        allowed = "only pages of this machine or of the mock may"
+        return f"A page of {shown!r} may not use the control API of this mock: {allowed}"
+    return f"A page of {shown!r} may not {what} this mock: start it with --cors-origin {shown}"
+
+
 class _CORS(CORSMiddleware):
-    """Refuses a preflight with a JSON body, like every other error."""
+    """Refuses a preflight, for a method that no request has, with a JSON body, like every other error."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+import traceback
 import webbrowser
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -34,10 +35,22 @@ from mockserver.state_file import load_states, save_states
 from mockserver.workers import Workers, check_system
 
 _COULD_NOT_START = 2
+_COULD_NOT_PRINT = 1
 
 
 class _Main(Group):
-    """Reports the StartError of any command in one line."""
+    """Reports in one line the StartError of any command, and that its output cannot be written."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        try:
+            return super().main(*args, **settings)
+        except OSError as error:
+            if not _is_of_output(error):
+                raise
+            _drop_output()
+            with contextlib.suppress(OSError):
+                click.echo(f"mockserver: cannot write to standard output: {error.strerror or error}", err=True)
+            sys.exit(_COULD_NOT_PRINT)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -45,6 +58,16 @@ class _Main(Group):
         except StartError as error:
             click.echo(f"mockserver: {error}", err=True)
             sys.exit(_COULD_NOT_START)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether printing has raised the error, for example because the disk is full."""
+    return any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _drop_output() -> None:
+    """Python must not try to flush the buffer again at exit."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
 
 
 @click.group(
@@ -224,8 +247,8 @@ def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        # The reader is gone, or the disk is full. Python must not try to flush the buffer again at exit.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+        # The reader is gone, or the disk is full.
+        _drop_output()
 
 
 def _set_up_logging(settings: Settings, log: Log) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
     BadRequest,
+    Forbidden,
     HTTPError,
     MethodNotAllowed,
     NoRoute,
@@ -39,7 +40,7 @@ from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply
 from mockserver.request_lint import lint
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
-from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, STALE_S_KEY
+from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, PAGE_WARNING_KEY, STALE_S_KEY
 from mockserver.settings import RateLimit, Settings
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
@@ -53,6 +54,7 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DECODER_THREADS = 2
 _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
+_WRONG_BY_ITSELF = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
 _log = logging.getLogger("mockserver")
 
 
@@ -70,6 +72,11 @@ class _RequestState(NamedTuple):
     """Headers of the answer, whether it is a success or an error."""
     held: list[tuple[Bodies | ByteBudget, int]]
     """The memory of a large body or answer. It is given back once the answer is sent: a client may read it slowly."""
+
+
+def _state_of(path: str, now: Instant, scope: Scope, receive: Receive) -> _RequestState:
+    headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
+    return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
 
 
 class _Request(NamedTuple):
@@ -128,17 +135,27 @@ class Endpoint:
         self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """`path` is the path inside the namespace."""
-        headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
-        state = _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
+        state = _state_of(path, now, scope, receive)
         try:
             await self._respond(namespace, state, send)
         finally:
             for budget, size in state.held:
                 budget.give_back(size)
 
+    async def refuse(
+        self, refusal: HTTPError, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request that may not be handled. It is not read."""
+        state = _state_of(path, now, scope, receive)
+        reply = reply_to(refusal, scope)
+        self._record_refusal(refusal, reply, state)
+        await self._send(reply, reply.render(), state, send)
+
     async def _respond(self, namespace: Namespace, state: _RequestState, send: Send) -> None:
         scope, entry = state.scope, state.entry
         operation: Operation | None = None
+        if PAGE_WARNING_KEY in scope:
+            self._record_warnings((scope[PAGE_WARNING_KEY],), state)
         try:
             if scope["method"] == "OPTIONS":
                 reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(state.path))})
@@ -172,9 +189,12 @@ class Endpoint:
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
             reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
-        note, fault = state.extra.get(_WARNING), scope.get(FAULT_KEY)
-        self._access_log.add(scope["method"], scope["path"], reply.status, note, fault)
-        await send_reply(reply, body, state.extra, scope, send)
+        await self._send(reply, body, state, send)
+
+    def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
+        scope, note = state.scope, state.extra.get(_WARNING)
+        self._access_log.add(scope["method"], scope["path"], reply.status, note, scope.get(FAULT_KEY))
+        return send_reply(reply, body, state.extra, scope, send)
 
     async def _hold(self, reply: Reply, state: _RequestState) -> None:
         """Take the memory of a large answer from what all of them may have. Raises Unavailable if that is in use, and
@@ -206,12 +226,12 @@ class Endpoint:
         entry = state.entry
         if entry is not None:
             entry.reason = reason
-            entry.is_valid = not isinstance(error, Invalid | BadRequest | Unauthorized | MethodNotAllowed | NoRoute)
+            entry.is_valid = not isinstance(error, _WRONG_BY_ITSELF)
         self._warn((f"{reply.status}: {reason}",), state.extra)
 
     def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
         if state.entry is not None:
-            state.entry.warnings = warnings
+            state.entry.warnings = (*state.entry.warnings, *warnings)
         self._warn(warnings, state.extra)
 
     def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:

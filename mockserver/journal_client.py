@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 from mockserver.errors import MockServerError
 
@@ -23,6 +24,8 @@ class NotReadable(MockServerError):
 class Count:
     count: int
     complete: bool
+    hint: str | None
+    """That no operation has what was counted."""
 
 
 class JournalClient:
@@ -37,8 +40,13 @@ class JournalClient:
             port = -1
         is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
         if not is_url or parts.query or parts.fragment:
-            raise ValueError(f"invalid URL of a mock {url!r}; use http://127.0.0.1:4010, or …/__ns/NAME")
+            # What is no URL may have its password anywhere before the last @.
+            shown = re.sub(r"\A([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL | re.IGNORECASE)
+            raise ValueError(f"invalid URL of a mock {shown!r}; use http://127.0.0.1:4010, or …/__ns/NAME")
+        _, at, host = parts.netloc.rpartition("@")
+        url = urlunsplit(parts._replace(netloc=f"***@{host}" if at else host))
         self.url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
+        """For messages: a user and a password are masked. They are not sent either."""
         self._base = quote(urlsplit(self.url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = make(parts.hostname or "", port, timeout=_TIMEOUT_S)
@@ -70,7 +78,7 @@ class JournalClient:
 
     def count(self, match: str) -> Count:
         answer = self._ask("POST", "/requests/count", {"match": match})
-        return Count(answer["count"], answer["complete"])
+        return Count(answer["count"], answer["complete"], answer.get("hint"))
 
     def other_journals(self) -> list[tuple[str, int]]:
         """Return the URLs of the mock's other namespaces that have requests, and how many; the most first."""

@@ -1,5 +1,6 @@
 """The log on standard error: a line for each request, and errors. Never a query, a header or a body; but with `notes`,
-the reasons of refusals, which may quote a name or a value from them.
+the reasons of refusals, which may quote a name or a value from them, and always the origins of web pages that may not
+use the mock.
 
 A separate thread writes the lines. The server never waits for it: while standard error is not read, is closed or full,
 lines are dropped and counted, and the count is logged once lines can be written again.

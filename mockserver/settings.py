@@ -44,11 +44,13 @@ class RateLimit:
 
     @classmethod
     def from_text(cls, text: str) -> RateLimit:
-        """Parse `10/s`, `600/m`. Raises ValueError."""
-        match = re.fullmatch(r"([1-9]\d{0,8})/(s|m)", text.strip())
+        """Parse `10/s`, `600/m`, or `10`, which is per second. Raises ValueError."""
+        match = re.fullmatch(r"([0-9]+)(?:/(s|m))?", text.strip())
         if match is None:
             raise ValueError(f"invalid rate {text!r}; use N/s or N/m, such as 10/s")
-        return cls(int(match[1]), 1 if match[2] == "s" else 60)
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", match[1]):
+            raise ValueError(f"invalid rate {text[:50]!r}; N is from 1 to 999999999, without zeros before it")
+        return cls(int(match[1]), 60 if match[2] == "m" else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +267,9 @@ class Settings:
     )
     rate_limit: RateLimit | None = _setting(
         None,
-        "Requests per second or minute for each organisation; above it, 429.",
+        "Requests per second (N or N/s) or minute (N/m) for each organisation; above it, 429.",
         parse=RateLimit.from_text,
-        metavar="N/s|N/m",
+        metavar="N[/s|/m]",
     )
     cors_origin: tuple[str, ...] = _setting(
         (),

@@ -30,40 +30,61 @@ def suggestion(name: str, names: Collection[str], otherwise: str | None = None) 
 
 
 class NearPaths:
-    """`paths` are the templates of the API's paths, such as `/v1/runs/{run_id}`."""
+    """`operations` are the methods and the templates of the API's paths, such as `GET` and `/v1/runs/{run_id}`."""
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, operations: Iterable[tuple[str, str]]) -> None:
+        self._methods: dict[str, set[str]] = {}
         # Paths without parameters come first: of two that are as similar, the first one is taken.
-        self._paths = {path: path.split("/") for path in sorted(paths, key=lambda path: "{" in path)}
+        for method, path in sorted(operations, key=lambda each: "{" in each[1]):
+            self._methods.setdefault(path, set()).add(method)
+        self._paths = {path: path.split("/") for path in self._methods}
         common = commonpath(self._paths) if self._paths else "/"
         self._base = "" if common == "/" or common in self._paths else common
-        self.near = lru_cache(maxsize=256)(self._near)
-        """Return the nearest template for a path, or for a pattern of paths with `*` in it. None if no template is
-        similar, or if a template has the path.
-        """
+        self._near = lru_cache(maxsize=256)(self._nearest)
 
     def why_not_found(self, path: str) -> str:
         """Return what is wrong with a path that no operation has, and which path may be meant."""
-        near = self.near(path)
+        near = self._near(path, None)
         shown = path[:200] if path.isprintable() else repr(path[:200])
         return f"no operation has the path {shown}" + (f"; did you mean {near}?" if near else "")
 
-    def problem(self, pattern: str) -> str | None:
-        """Say which path a pattern probably means. None if an operation has such a path, or if none is similar."""
-        near = self.near(pattern.rstrip("/"))
-        return None if near is None else f"no operation has the path {pattern[:200]!r}: did you mean {near!r}?"
+    def problem(self, method: str | None, pattern: str) -> str | None:
+        """Say which path a pattern probably means. None if an operation has such a path, or if none is similar.
 
-    def _near(self, path: str) -> str | None:
-        if len(path) > _MAX_LENGTH or "**" in path or self._template_of(path):
+        `/v1/runs/bluk` is a path of an operation, as it may be the id of a run, but not of one with the method POST.
+        """
+        path = pattern.rstrip("/")
+        near = self._near(path, None)
+        if near is not None:
+            return f"no operation has the path {pattern[:200]!r}: did you mean {near!r}?"
+        near = None if method is None else self._near(path, method)
+        if near is not None:
+            return f"no operation is {f'{method} {pattern[:200]}'!r}: did you mean {f'{method} {near}'!r}?"
+        return None
+
+    def hint(self, method: str | None, pattern: str) -> str | None:
+        """Say that a pattern matches no request that the API has an operation for. None if it may match one."""
+        path = pattern.rstrip("/") or "/"
+        if "**" in path or self._template_of(path, method):
+            return None
+        shown = f"the path {pattern[:200]!r}" if method is None else f"{method} {pattern[:200]!r}"
+        return f"no operation has {shown}; only a request that the API refuses can match"
+
+    def _nearest(self, path: str, method: str | None) -> str | None:
+        """Return the nearest template, of those with a method, for a path, or for a pattern of paths with `*` in it.
+
+        None if no template is similar, or if one has the path.
+        """
+        if len(path) > _MAX_LENGTH or "**" in path or self._template_of(path, method):
             return None
         for variant in self._variants(path):
-            template = self._template_of(variant)
+            template = self._template_of(variant, method)
             if template is not None:
                 return template
         matcher: SequenceMatcher[str] = SequenceMatcher(b=path)
         best, nearest = 0.0, None
-        for template, segments in self._paths.items():
-            matcher.set_seq1(_filled(segments, path.split("/")))
+        for template in self._with(method):
+            matcher.set_seq1(_filled(self._paths[template], path.split("/")))
             least = max(best, _LIKE_ENOUGH)
             if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:
                 continue
@@ -71,6 +92,11 @@ class NearPaths:
             if ratio >= _LIKE_ENOUGH and ratio > best:
                 best, nearest = ratio, template
         return nearest
+
+    def _with(self, method: str | None) -> Iterator[str]:
+        """Yield the templates that have a method. Each has OPTIONS, and HEAD if it has GET."""
+        wanted = {"HEAD": "GET", "OPTIONS": None}.get(method, method) if method else None
+        return (path for path, methods in self._methods.items() if wanted is None or wanted in methods)
 
     def _variants(self, path: str) -> Iterator[str]:
         """Yield the path without a slash at its end, and with the base of all paths added or removed once."""
@@ -80,9 +106,10 @@ class NearPaths:
             yield self._base + plain
             yield plain.removeprefix(self._base)
 
-    def _template_of(self, path: str) -> str | None:
+    def _template_of(self, path: str, method: str | None) -> str | None:
         parts = path.split("/")
-        for template, segments in self._paths.items():
+        for template in self._with(method):
+            segments = self._paths[template]
             if len(parts) == len(segments) and all(map(_fits, parts, segments)):
                 return template
         return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mockserver.settings import LIMITS, SETTINGS
 from tests.documents import control_document
@@ -56,6 +59,38 @@ def test_commands_can_be_pasted_into_an_interactive_zsh(document: Path):
     # A quoted text may take several lines.
     unquoted = re.sub(r"""'[^']*'|"[^"]*\"""", "", "\n".join(commands))
     assert not re.search(r"\s#.*|\S[?\[]\S", unquoted)
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def test_every_workflow_in_the_documents_can_be_copied():
+    """GitHub refuses one that does not say when it runs."""
+    workflows = [
+        yaml.load(block, Loader=yaml.BaseLoader)
+        for document in DOCUMENTS
+        for block in blocks(document, "yaml")
+        if block.startswith("# .github/workflows/")
+    ]
+    assert len(workflows) == 2
+    for workflow in workflows:
+        assert workflow["on"], workflow
+        for job in workflow["jobs"].values():
+            assert job["runs-on"]
+            assert all(("run" in step) != ("uses" in step) for step in job["steps"])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_examples_in_a_document_can_be_parsed(document: Path):
+    for block in blocks(document, "yaml"):
+        assert isinstance(yaml.safe_load(block), dict), block
+    for block in blocks(document, "json"):
+        json.loads(block)
+    for block in blocks(document, "sh"):
+        assert subprocess.run(["bash", "-n"], input=block, text=True, check=False).returncode == 0, block
+        for body in re.findall(r"--json '([^']*)'", block):
+            json.loads(body)
 
 
 def test_every_relative_link_of_the_documents_leads_somewhere():

@@ -29,8 +29,10 @@ class Guard:
         scheme, _, sent = (headers.get(b"authorization") or b"").partition(b" ")
         # Compare the token whatever the scheme, in constant time: the response time must reveal nothing.
         is_known = hmac.compare_digest(sent, self._token.encode())
-        if scheme.lower() != b"bearer" or not is_known:
+        if scheme.lower() != b"bearer" or not sent.strip():
             raise Unauthorized("The control API requires the header Authorization: Bearer <the token of --admin-token>")
+        if not is_known:
+            raise Unauthorized("Wrong token: it is not the one of --admin-token that the mock was started with")
 
     def check_page(self, scope: Scope, headers: Headers) -> None:
         """As `check`, but without the token: the page holds no data, and asks for the token itself."""
@@ -47,7 +49,8 @@ class Guard:
                 raise Forbidden(f"The header {name.decode().title()} was sent more than once; send it once")
         origin = headers.text("origin")
         if origin is not None and not _may_use(origin, headers.text("host") or ""):
-            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
+            allowed = "only pages of this machine or of the mock may"
+            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock: {allowed}")
 
     @staticmethod
     def _check_caller(scope: Scope, headers: Headers) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,6 +20,9 @@ from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
 from mockserver.time_slice import TimeSlice, in_slices
 
+_REFUSED_PAGE = (400, 403)
+"""A request without an operation has one of these if it was refused because of the page that sent it."""
+
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
     return await _page(context, await _filtered(context, call.query), call.query)
@@ -29,12 +32,16 @@ async def count_requests(call: Call, context: AdminContext) -> Reply:
     filters = call.body
     count = len(await _filtered(context, filters))
     complete = await context.namespace.journal.is_complete_after(filters.get("since", 0))
-    return Reply(200, JSONContent({"count": count, "complete": complete}))
+    return Reply(200, JSONContent({"count": count, "complete": complete, **_hint(context, filters)}))
 
 
 async def list_unmatched_requests(call: Call, context: AdminContext) -> Reply:
     entries = await _between(context, call.query)
-    unmatched = [entry for entry in entries if entry.operation_id is None and not entry.is_valid]
+    unmatched = [
+        entry
+        for entry in entries
+        if entry.operation_id is None and not entry.is_valid and entry.status not in _REFUSED_PAGE
+    ]
     return await _page(context, unmatched, call.query)
 
 
@@ -60,8 +67,18 @@ async def export_requests(call: Call, context: AdminContext) -> Reply:
 async def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, Any]) -> Reply:
     items = await _rendered(found[-query.get("limit", 1_000) :], context, request_json)
     complete = await context.namespace.journal.is_complete_after(query.get("since", 0))
-    content = b'{"items":[%b],"total":%d,"complete":%b}'
-    return Reply(200, BytesContent(content % (items, len(found), render_json(complete))))
+    hint = b"".join(b',"%b":%b' % (name.encode(), render_json(text)) for name, text in _hint(context, query).items())
+    content = b'{"items":[%b],"total":%d,"complete":%b%b}'
+    return Reply(200, BytesContent(content % (items, len(found), render_json(complete), hint)))
+
+
+def _hint(context: AdminContext, filters: Mapping[str, Any]) -> dict[str, str]:
+    """Return a member of the answer for a `match` that only a request without an operation can match."""
+    if "match" not in filters:
+        return {}
+    match = RequestMatch.from_text(filters["match"], context.dependencies.operations)
+    hint = None if match.path is None else context.dependencies.near_paths.hint(match.method, match.path.text)
+    return {} if hint is None else {"hint": hint}
 
 
 async def _rendered(
@@ -93,7 +110,8 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
             match = RequestMatch.from_text(filters["match"], context.dependencies.operations)
         except ValueError as error:
             raise Unprocessable(f"match: {error}") from None
-        problem = None if match.path is None else context.dependencies.near_paths.problem(match.path.text)
+        near_paths = context.dependencies.near_paths
+        problem = None if match.path is None else near_paths.problem(match.method, match.path.text)
         if problem is not None:
             raise Unprocessable(f"match: {problem} The filter 'path' takes any path")
     if "operation" in filters and filters["operation"] not in context.dependencies.operations:

@@ -50,12 +50,14 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
 @click.option(
     "--no-warnings",
     is_flag=True,
-    help="No request has a warning: a body key or query name that the API does not know, a misspelled header.",
+    help="No request has a warning: a body key or query name that the API does not know, a misspelled header, "
+    "or an answer that a browser hides from its page.",
 )
 @click.option(
     "--no-violations",
     is_flag=True,
-    help="No request breaks the contract, whatever it was answered: unknown path, method or token, invalid body.",
+    help="No request breaks the contract, whatever it was answered: unknown path, method or token, invalid body. "
+    "Nor was one refused because of the web page that sent it.",
 )
 @click.option(
     "--at-least",
@@ -145,6 +147,8 @@ def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterat
         counted = client.count(match)
         if counted.count < fewest:
             yield _line(f"{match}: {counted.count} requests, expected at least {fewest}")
+            if counted.hint is not None:
+                yield _line(f"  {counted.hint}")
             if not counted.complete:
                 yield f"  {_INCOMPLETE}"
 

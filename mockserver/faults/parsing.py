@@ -131,7 +131,7 @@ class FaultParser:
             what = "no fault applies to OPTIONS: match the request that a browser sends after its preflight"
             raise FaultError("match", what)
         # A path that resembles none is accepted: the fault may be for `/docs`, or a path that clients should not use.
-        problem = None if match.path is None else self._near_paths.problem(match.path.text)
+        problem = None if match.path is None else self._near_paths.problem(match.method, match.path.text)
         if problem is not None:
             raise FaultError("match", problem)
         self._refuse_partial_elsewhere(source, match)

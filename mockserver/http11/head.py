@@ -175,6 +175,9 @@ class HeadReader:
         if hosts > 1:
             # RFC 9112, section 3.2: whoever read the other one would see another request.
             raise RequestError(400, "The header Host was sent more than once")
+        if not hosts and version == "1.1":
+            # By the same section. Proxies refuse it too, and every client library sends the header.
+            raise RequestError(400, "The header Host is missing; HTTP/1.1 requires it")
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise RequestError(400, "The only Transfer-Encoding that is understood is chunked, in HTTP/1.1")
         return Head(

@@ -34,8 +34,9 @@ def reply(
 ) -> tuple[str | None, Any]:
     """Return the content type and the value of a valid reply; the same arguments give the same reply.
 
-    Without `dynamic`, uses a documented example if there is one. With it, makes the value from the schema, depending
-    on the seed. Content that is not JSON is bytes; a reply without a body is (None, None).
+    Without `dynamic`, uses a documented example if there is one: the first that is about the operation. With it, makes
+    the value from the schema, depending on the seed. Content that is not JSON is bytes; a reply without a body is
+    (None, None).
 
     Raises KeyError if the operation does not document the status or the example; SpecError if no value can be made
     for the schema (for example a pattern without an example).
@@ -46,13 +47,38 @@ def reply(
             raise KeyError(name)
         return None, None
     if name is not None or (response.examples and not dynamic):
-        value = operation.example(status, name)
+        value = operation.example(status, _name_of_fitting(operation, response.examples) if name is None else name)
     else:
         random = Random(f"{operation.operation_id} {status} {seed if dynamic else ''}")
         value = from_schema(operation.document, response.schema, response.pointer, random, vary=dynamic)
     if not is_json(response.content_type):
         value = value if isinstance(value, bytes) else str(value).encode()
     return response.content_type, value
+
+
+def _name_of_fitting(operation: Operation, examples: Mapping[str, Any]) -> str:
+    """Return the name of the first example that only has violations which requests of the operation can have.
+
+    Operations share the examples of their errors, and not all of them have the parameters that these are about.
+    """
+    parameters = {(parameter.place, parameter.name) for parameter in operation.parameters}
+
+    def can_have(violation: Any) -> bool:
+        match violation.get("loc") if isinstance(violation, dict) else None:
+            case ["body", str(field), *_]:
+                return operation.body is not None and field in operation.body.fields
+            case ["body", *_]:
+                return operation.body is not None
+            case [str(place), str(name), *_]:
+                return (place, name.lower() if place == "header" else name) in parameters
+            case _:
+                return True
+
+    for name, example in examples.items():
+        violations = example.get("detail") if isinstance(example, dict) else None
+        if not isinstance(violations, list) or all(map(can_have, violations)):
+            return name
+    return next(iter(examples))
 
 
 def from_schema(document: Document, schema: Any, pointer: str, random: Random, *, vary: bool) -> Any:

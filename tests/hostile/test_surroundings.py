@@ -131,7 +131,8 @@ def test_a_signal_while_it_loads_ends_it_quietly(pause_s: float):
 @pytest.mark.parametrize("size", [0, 1, 10, 60, 100, 150, 200])
 def test_a_client_that_goes_away_at_any_byte_leaves_no_trace(size: int):
     body = b'{"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1000}'
-    head = f"POST /v1/runs/bulk HTTP/1.1\r\nAuthorization: Bearer test\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    headers = f"Host: a\r\nAuthorization: Bearer test\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /v1/runs/bulk HTTP/1.1\r\n{headers}\r\n".encode()
     stream = (head + body) * 20
     with serving("--log-level", "warning") as (process, url):
         for cut in (size, len(head) + size, len(stream) - size):

@@ -30,6 +30,7 @@ _BOTH = {
     "behaviour/test_secrets.py",
     "admin/test_clock.py",
     "admin/test_first_runs.py",
+    "admin/test_foreign_pages.py",
     "admin/test_har.py",
     "admin/test_journal.py",
     "admin/test_journal_filters.py",

@@ -75,7 +75,8 @@ def test_a_page_of_another_origin_may_neither_read_nor_write(origin: str):
     assert "access-control-allow-origin" not in asked(mock, headers={"Origin": origin}).headers
     refused = preflight(mock, origin)
     assert refused.status_code == 400
-    assert refused.json() == {"detail": "Disallowed CORS origin"}
+    asked_for = f"A page of {origin!r} may not use this mock: start it with --cors-origin {origin}"
+    assert refused.json() == {"detail": asked_for}
     assert "access-control-allow-origin" not in refused.headers
     for method, path in (("POST", "/v1/runs"), ("POST", "/v1/runs/bulk"), ("DELETE", f"/v1/runs/{SUCCEEDS}")):
         # What a form sends needs no preflight.
@@ -83,6 +84,26 @@ def test_a_page_of_another_origin_may_neither_read_nor_write(origin: str):
         assert answer.status_code == 403
         assert "--cors-origin" in answer.json()["detail"]
     assert mock.total() == 0
+
+
+def test_what_a_page_may_not_do_is_logged_once(caplog: pytest.LogCaptureFixture):
+    mock = Mock()
+    for _ in range(3):
+        preflight(mock, OTHER)
+        asked(mock, headers={"Origin": OTHER})
+    logged = [record.getMessage() for record in caplog.records if record.name == "mockserver"]
+    assert len(logged) == 2
+    assert all(f"--cors-origin {OTHER}" in line for line in logged)
+    for number in range(200):
+        preflight(mock, f"https://{number}.example")
+    assert len(caplog.records) < 110
+
+
+def test_a_refusal_quotes_the_beginning_of_a_long_origin_or_host_only():
+    for sent in ({"headers": {"Origin": "https://" + "a" * 60_000}}, {"host": "a" * 60_000 + ".example"}):
+        answer = asked(Mock(), "POST", **{"headers": {"Origin": OWN}, **sent})
+        assert answer.status_code == 403
+        assert len(answer.content) < 1_000
 
 
 def test_origins_that_are_named_are_let_in_beside_those_of_this_machine():

@@ -176,7 +176,7 @@ def test_a_body_that_grows_larger_than_allowed_is_refused_while_it_is_read():
 
 @pytest.mark.parametrize(("size", "status"), [(100, 422), (101, 413)])
 def test_a_chunked_body_that_comes_at_once_is_refused_too(size: int, status: int):
-    head = "POST /v1/runs HTTP/1.1\r\nAuthorization: Bearer test\r\nTransfer-Encoding: chunked\r\n"
+    head = "POST /v1/runs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer test\r\nTransfer-Encoding: chunked\r\n"
     request = f"{head}Content-Type: application/json\r\n\r\n{size:x}\r\n{'x' * size}\r\n0\r\n\r\n".encode()
     answered = answers(exchange(create_app(Settings(max_body=100)), request).written)
     assert [each for each, _ in answered] == [status]

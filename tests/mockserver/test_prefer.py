@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -172,6 +173,41 @@ def test_every_named_example_of_every_operation_can_be_asked_for_and_fits_the_sp
                 assert answer.status_code == status, answer.text
                 asked += 1
     assert asked
+
+
+def test_the_example_of_a_refusal_is_about_what_the_operation_has():
+    mock = Mock()
+    checked = 0
+    for operation in mock.app.operations.values():
+        if 422 not in operation.responses:
+            continue
+        path = re.sub(r"\{\w+\}", "3c90c3cc-0d44-4b50-8888-8dd25736052a", operation.path)
+        body = {"json": _VALID[operation.operation_id]} if operation.operation_id in _VALID else {}
+        answer = mock.request(operation.method, f"{path}?__code=422", **body)
+        assert answer.status_code == 422
+        assert "mock-warning" not in answer.headers, "the request itself is not valid"
+        [violation] = answer.json()["detail"]
+        place, *rest = violation["loc"]
+        if place == "body":
+            assert operation.body is not None
+            assert rest == [1] or rest[0] in operation.body.fields, operation
+        else:
+            assert (place, rest[0]) in [(each.place, each.name) for each in operation.parameters], operation
+        checked += 1
+    assert checked == 21
+    assert mock.get("/v1/runs?__code=422").json()["detail"][0]["loc"] == ["query", "limit"]
+
+
+_VALID = {
+    "bulk_create_runs": {"workflow_id": SUCCEEDS, "count": 1},
+    "create_run": {"workflow_id": SUCCEEDS},
+    "create_run_chain": {"steps": [{"workflow_id": SUCCEEDS}]},
+    "update_run": {"input_values": {}},
+    "retry_run": {},
+    "create_pool": {"name": "a"},
+    "add_machine_to_pool": {"machine_ids": []},
+    "create_workflow": {"main_prompt": "a"},
+}
 
 
 def test_an_example_that_is_not_there_is_refused_by_name():

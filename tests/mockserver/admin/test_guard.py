@@ -162,6 +162,40 @@ def test_a_foreign_origin_is_refused_with_the_token_too_unless_it_is_that_of_the
     assert asked(host="mock.example:4010", Origin="http://mock.example:4010", **token).status_code == 200
 
 
+@pytest.mark.parametrize("cors_origin", [(), ("https://other.example",), ("*",)])
+@pytest.mark.parametrize("origin", ["https://other.example", "null", "http://192.0.2.7:4010"])
+def test_a_foreign_page_cannot_reset_by_a_request_that_needs_no_preflight(origin, cors_origin):
+    mock = controlled_mock(cors_origin=cors_origin)
+    mock.create()
+    simple = {"headers": {"Origin": origin, "Content-Type": "text/plain"}, "content": b""}
+
+    refused = mock.control("POST", "/reset", **simple)
+
+    assert refused.status_code == 403
+    assert "only pages of this machine or of the mock may" in refused.json()["detail"]
+    assert mock.total() == 1
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://app.localhost", "https://127.0.0.1:8443"])
+def test_a_page_of_this_machine_may_reset(origin):
+    mock = controlled_mock()
+    mock.create()
+
+    answer = mock.control("POST", "/reset", headers={"Origin": origin})
+
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert mock.total() == 0
+
+
+def test_a_foreign_page_is_not_told_to_be_let_in_by_a_flag_that_does_not_let_it_use_the_control_api():
+    preflight = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
+    answer = controlled_mock().request("OPTIONS", "/__ns/a/__admin/reset", headers=preflight)
+
+    assert answer.status_code == 400
+    assert "only pages of this machine or of the mock may" in answer.json()["detail"]
+
+
 # --- --admin-token
 
 
@@ -173,10 +207,16 @@ def test_with_the_token_callers_are_let_in_from_anywhere_under_any_name():
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [None, "", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret", "Bearer \xe9"],
-)
+@pytest.mark.parametrize("authorization", ["Bearer s3cre", "Bearer s3cret2", "bearer s3cret ", "Bearer \xe9"])
+def test_a_wrong_token_is_called_so(authorization):
+    answer = _Asked(admin_token="s3cret")(Authorization=authorization)
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json() == {"detail": "Wrong token: it is not the one of --admin-token that the mock was started with"}
+
+
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Basic s3cret", "s3cret"])
 def test_without_the_right_token_nobody_is_let_in_not_even_from_this_machine(authorization):
     headers = {} if authorization is None else {"Authorization": authorization}
 

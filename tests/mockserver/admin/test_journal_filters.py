@@ -30,7 +30,7 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({"operation": "get_run"}, [3, 4]),
     ({"operation": "list_pools"}, []),
     ({"path": "/v1/rnus"}, [7]),
-    ({"match": "GET /nothing/like/it"}, []),
+    ({"path": "/v1/runs/bluk", "method": "POST"}, []),
     ({"method": "POST"}, [1, 2, 6]),
     ({"method": "post"}, [1, 2, 6]),
     ({"path": "/v1/runs"}, [1, 5]),
@@ -51,6 +51,10 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 _MATCH_NOTHING: list[tuple[dict[str, Any], str]] = [
     ({"match": "POST /v1/rums"}, "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
+    (
+        {"match": "POST /v1/runs/bluk"},
+        "match: no operation is 'POST /v1/runs/bluk': did you mean 'POST /v1/runs/bulk'?",
+    ),
     ({"match": "PSOT /v1/runs"}, "match: unknown method 'PSOT'; did you mean 'POST'?"),
     ({"operation": "list_rnus"}, "operation: unknown operationId 'list_rnus'; did you mean 'list_runs'?"),
     ({"operation": "foo"}, "operation: unknown operationId 'foo'; "),
@@ -126,6 +130,16 @@ def test_a_filter_leaves_what_it_asks_for_and_the_count_agrees(told, filters, se
     assert [each["seq"] for each in listed["items"]] == seqs
     assert (listed["total"], listed["complete"]) == (len(seqs), True)
     assert told.control("POST", "/requests/count", filters).json() == {"count": len(seqs), "complete": True}
+
+
+@pytest.mark.parametrize("match", ["GET /nothing/like/it", "* /nothing/like/it", "PUT /v1/runs"])
+def test_a_match_that_no_operation_has_may_be_counted_and_has_a_hint(told, match):
+    counted = told.control("POST", "/requests/count", {"match": match}).json()
+    listed = told.asked("/requests", params={"match": match})
+
+    assert counted["count"] == listed["total"] == 0
+    assert counted["hint"] == listed["hint"]
+    assert counted["hint"].startswith("no operation has ")
 
 
 def test_the_match_of_the_issue_is_taken_as_it_stands(told):

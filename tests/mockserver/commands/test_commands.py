@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -80,6 +83,20 @@ def test_faults_are_the_presets():
     assert {item["name"]: item["summary"] for item in items} == {name: each.summary for name, each in PRESETS.items()}
     assert [item["faults"] for item in items] == [list(each.faults) for each in PRESETS.values()]
     assert [line.split()[0] for line in run("faults").splitlines()] == list(PRESETS)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+@pytest.mark.parametrize("buffering", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", ["spec", "routes", "cards --json", "faults --json", "verify --help", "--version"])
+def test_output_that_cannot_be_written_is_told_in_one_line(arguments: str, buffering: dict[str, str]):
+    command = [sys.executable, "-m", "mockserver", *arguments.split()]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env={**environment, **buffering}, check=False
+        )
+    told = "mockserver: cannot write to standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 @pytest.mark.parametrize("command", [None, *main.commands])

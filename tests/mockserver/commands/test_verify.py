@@ -170,6 +170,23 @@ def test_a_match_that_is_none_is_told_with_the_one_that_may_be_meant(url: str):
     result = verify(url, "--at-least", "POST /v1/run/bulk=1")
     assert result.exit_code == 2
     assert "no operation has the path '/v1/run/bulk': did you mean '/v1/runs/bulk'?" in result.output
+    result = verify(url, "--at-least", "POST /v1/runs/bluk=1")
+    assert result.exit_code == 2
+    assert "no operation is 'POST /v1/runs/bluk': did you mean 'POST /v1/runs/bulk'?" in result.output
+
+
+def test_a_match_that_no_operation_has_is_counted_with_a_hint(url: str):
+    httpx.get(f"{url}/v2/reports", headers=AUTH)
+    assert verify(url, "--at-least", "GET /v2/reports=1").exit_code == 0
+    result = verify(url, "--at-least", "GET /v2/exports=1")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        1,
+        [
+            "GET /v2/exports: 0 requests, expected at least 1",
+            "  no operation has GET '/v2/exports'; only a request that the API refuses can match",
+            "FAILED",
+        ],
+    )
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/__admin", "/__admin/"])
@@ -186,6 +203,37 @@ def test_nobody_there_is_told():
     assert f"no answer from http://127.0.0.1:{port}: Connection refused; is the mock running there?" in result.output
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:s3cret@127.0.0.1:{port}",
+        "http://s3cret@127.0.0.1:{port}/__ns/a@b",
+        "http://ada:x@s3cret@127.0.0.1:{port}",
+        "http://ada:x/s3cret@127.0.0.1:{port}",
+        "http://ada:s3cret@127.0.0.1:port",
+        "http://ada:s3cret@127.0.0.1?a=b",
+        "ada:s3cret@127.0.0.1",
+        "http://ada:s3\ncret@127.0.0.1?",
+    ],
+)
+def test_a_password_in_the_url_is_not_shown(url: str):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    result = verify(url.format(port=port), "--no-warnings")
+    assert result.exit_code == 2
+    assert "***@" in result.output
+    assert "cret" not in result.output
+
+
+def test_a_url_with_a_password_will_do_too(url: str):
+    with_password = url.replace("http://", "http://ada:s3cret@")
+    result = verify(with_password, "--no-warnings")
+    assert result.exit_code == 1
+    assert f"No request came to {url.replace('http://', 'http://***@')}" in result.output
+    httpx.get(f"{url}/v1/machines", headers=AUTH)
+    assert verify(with_password, "--no-warnings").exit_code == 0
+
+
 def test_a_control_api_that_is_off_and_a_journal_that_is_not_kept_are_told():
     with serving("--no-admin") as (_, url):
         result = verify(url, "--no-warnings")
@@ -199,9 +247,10 @@ def test_a_control_api_that_is_off_and_a_journal_that_is_not_kept_are_told():
 
 def test_the_token_of_the_control_api_is_given_by_flag_or_variable():
     with serving("--admin-token", "sesame") as (_, url):
-        for token in ([], ["--admin-token", "wrong"]):
+        for token, said in (([], "requires the header"), (["--admin-token", "wrong"], "Wrong token")):
             result = verify(url, "--no-warnings", *token)
             assert result.exit_code == 2
+            assert said in result.output
             assert "give it with --admin-token or MOCKSERVER_ADMIN_TOKEN" in result.output
         httpx.get(f"{url}/v1/machines", headers=AUTH)
         assert verify(url, "--no-warnings", "--admin-token", "sesame").exit_code == 0

@@ -48,6 +48,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "GET /v1/Runs", **_500}, "did you mean '/v1/runs'?"),
     ({"match": "POST /runs", **_500}, "match: no operation has the path '/runs': did you mean '/v1/runs'?"),
     ({"match": "GET /v1/run/*", **_500}, "no operation has the path '/v1/run/*': did you mean '/v1/runs/{run_id}'?"),
+    ({"match": "POST /v1/runs/bluk", **_500}, "match: no operation is 'POST /v1/runs/bluk': did you mean"),
     ({"match": "PSOT /v1/runs", **_500}, "match: unknown method 'PSOT'; did you mean 'POST'?"),
     ({"match": "OPTIONS /v1/runs", **_500}, "match: no fault applies to OPTIONS"),
     ({"preset": "outage", "match": "options /v1/**"}, "match: no fault applies to OPTIONS"),

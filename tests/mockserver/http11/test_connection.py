@@ -61,7 +61,7 @@ def test_an_answer_without_a_body_is_its_head_alone(status: int, method: str):
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"none of this"})
 
-    wire = exchange(app, f"{method} / HTTP/1.1\r\n\r\n".encode())
+    wire = exchange(app, f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert wire.written.endswith(b"\r\n\r\n")
     assert b"none of this" not in wire.written
     assert b"chunked" not in wire.written
@@ -69,7 +69,7 @@ def test_an_answer_without_a_body_is_its_head_alone(status: int, method: str):
 
 
 def test_the_headers_of_an_answer_to_head_say_what_get_would():
-    assert b"content-length: 9\r\n" in exchange(echo, b"HEAD /ab HTTP/1.1\r\n\r\n").written
+    assert b"content-length: 9\r\n" in exchange(echo, b"HEAD /ab HTTP/1.1\r\nHost: a\r\n\r\n").written
 
 
 @pytest.mark.parametrize("said", [2, 4])
@@ -250,26 +250,30 @@ def test_empty_lines_before_a_request_are_passed_over():
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         (b"GET /\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost : mock\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n", 400),
-        (b"GET /\xc3\xa4 HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n folded\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: \x00\r\n\r\n", 400),
+        (b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"CONNECT mock:4010 HTTP/1.1\r\nHost: mock:4010\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\na", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\na", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 400),
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
         (b"GET /" + b"a" * 300, 414),
-        (b"GET / HTTP/1.1\r\nA: " + b"a" * 300 + b"\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\nA: " + b"a" * 300, 431),
-        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 50 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 300 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 300, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 50 + b"\r\n", 431),
     ],
 )
 def test_what_is_no_request_or_too_long_is_refused_in_json_and_the_connection_closed(head: bytes, status: int):
@@ -280,9 +284,15 @@ def test_what_is_no_request_or_too_long_is_refused_in_json_and_the_connection_cl
     assert wire.is_half_closed
 
 
+def test_a_request_without_a_host_is_told_so_unless_it_is_http_1_0():
+    ((status, detail),) = details(exchange(echo, b"GET /a HTTP/1.1\r\n\r\n"))
+    assert (status, detail) == (400, "The header Host is missing; HTTP/1.1 requires it")
+    assert answers(exchange(echo, b"GET /a HTTP/1.0\r\n\r\n").written) == [(200, b"GET /a ")]
+
+
 def test_a_head_as_long_as_it_may_be_is_read():
-    target, value = "/" + "a" * 199, "b" * 195
-    head = f"GET {target} HTTP/1.1\r\nA: {value}\r\n\r\n"
+    target, value = "/" + "a" * 199, "b" * 186
+    head = f"GET {target} HTTP/1.1\r\nHost: a\r\nA: {value}\r\n\r\n"
     # The headers are what stands behind the first line.
     assert len(head.partition("\r\n")[2]) == 202
     read = exchange(echo, head.encode(), max_target_bytes=200, max_header_bytes=202)
@@ -292,7 +302,7 @@ def test_a_head_as_long_as_it_may_be_is_read():
 
 
 def test_what_is_wrong_before_the_byte_that_is_too_many_is_what_is_told():
-    wrong = b"GET / HTTP/1.1\r\nA\x00: " + b"a" * 300
+    wrong = b"GET / HTTP/1.1\r\nHost: a\r\nA\x00: " + b"a" * 300
     assert details(exchange(echo, wrong, max_header_bytes=200))[0][0] == 400
 
 
@@ -306,7 +316,7 @@ def test_a_body_in_parts_is_put_together(size: int):
     assert answers(exchange(echo, *segments).written) == [(200, b"POST / 0123456789")]
 
 
-_CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+_CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -418,7 +428,9 @@ def test_a_request_before_what_is_none_gets_its_answer():
 @pytest.mark.parametrize("framing", ["Content-Length: 4", "Transfer-Encoding: chunked"])
 def test_an_offer_to_upgrade_never_makes_a_request_of_a_body(framing: str, cut: int):
     body = "GET " if "Length" in framing else "4\r\nGET \r\n0\r\n\r\n"
-    head = f"POST /offer HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n{framing}\r\n\r\n"
+    head = (
+        f"POST /offer HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n{framing}\r\n\r\n"
+    )
     offer = (head + body).encode()
     stream = request("/before") + offer + request("/after")
     wire = exchange(echo, stream[:cut], stream[cut:]) if cut else exchange(echo, stream)
@@ -431,7 +443,7 @@ def test_an_offer_to_upgrade_never_makes_a_request_of_a_body(framing: str, cut: 
 @pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
 def test_what_nobody_reads_is_passed_over_and_the_next_request_answered(framing: str):
     body = b"0123456789" if "Length" in framing else b"a\r\n0123456789\r\n0\r\n\r\n"
-    head = f"POST /a HTTP/1.1\r\n{framing}\r\n\r\n".encode()
+    head = f"POST /a HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode()
     for segments in ([head + body + request("/b")], [head, body, request("/b")]):
         wire = exchange(unread, *segments)
         assert answers(wire.written) == [(401, b"/a"), (401, b"/b")]
@@ -446,7 +458,7 @@ def test_a_long_body_that_nobody_reads_ends_the_connection_behind_the_answer():
     assert wire.is_half_closed
 
     chunk = b"%x\r\n" % long + b"0" * long + b"\r\n0\r\n\r\n"
-    wire = exchange(unread, b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", chunk, request("/b"))
+    wire = exchange(unread, b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", chunk, request("/b"))
     assert answers(wire.written) == [(401, b"/a")]
     assert wire.is_half_closed
 
@@ -542,8 +554,8 @@ def test_a_client_that_goes_away_while_it_is_answered_ends_the_wait_for_it(caplo
     ("sent", "seconds", "status"),
     [
         (b"", 31, None),
-        (b"GET / HTTP/1.1\r\n", 31, 408),
-        (b"GET / HTTP/1.1\r\n", 29, "open"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", 31, 408),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", 29, "open"),
         (request("/", body=b"1234")[:-2], 31, 408),
         (request("/", body=b"1234")[:-2], 29, "open"),
         (request("/"), 76, None),
@@ -589,7 +601,7 @@ def test_each_part_of_a_body_gives_the_client_new_time_and_no_part_of_a_head_doe
     async def run() -> list[bool]:
         server = Server(echo)
         deadlines = []
-        for sent in (b"GET / HTTP/1.1\r\n", request("/", body=b"1234")[:-3]):
+        for sent in (b"GET / HTTP/1.1\r\nHost: a\r\n", request("/", body=b"1234")[:-3]):
             protocol, _ = server.connect()
             protocol.data_received(sent)
             before = protocol.deadline
@@ -769,14 +781,14 @@ _VALID = [
     request("/a"),
     request("/b%20?c=d", headers="X: " + "y" * 40 + "\r\n"),
     request("/c", body=b"0123456789"),
-    request("/u", body=b"GET / HTTP/1.1\r\n\r\n", headers="Connection: upgrade\r\nUpgrade: websocket\r\n"),
+    request("/u", body=b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", headers="Connection: upgrade\r\nUpgrade: websocket\r\n"),
     _CHUNKED + b"4\r\n0123\r\n6;x=y\r\n456789\r\n0\r\nA: b\r\n\r\n",
     b"\r\n\r\n" + request("/d"),
-    b"HEAD /e HTTP/1.1\r\n\r\n",
+    b"HEAD /e HTTP/1.1\r\nHost: a\r\n\r\n",
     b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
     request("/f", headers="Connection: close\r\n"),
     b"GET /g HTTP/1.0\r\n\r\n",
-    b"POST /h HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    b"POST /h HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
 ]
 _PART = b"not all of it"
 _INVALID = [
@@ -784,17 +796,17 @@ _INVALID = [
     b"\x00",
     b"GET / HTTP/1.1\nHost: x\n\n",
     b"GET / HTTP/3.0\r\n\r\n",
-    b"GET /" + b"t" * 120 + b" HTTP/1.1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: " + b"h" * 120 + b"\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: " + b"h" * 120 + b"\x00\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: " + b"h" * 60 + b"\x00" + b"h" * 60,
-    b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-    b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"GET /" + b"t" * 120 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"h" * 120 + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"h" * 120 + b"\x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"h" * 60 + b"\x00" + b"h" * 60,
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     _CHUNKED + b"4\r\n01234\r\n0\r\n\r\n",
     _CHUNKED + b"g\r\n",
     _CHUNKED + b"1" * 1_100,
     _CHUNKED + b"0\r\n" + b"A: b\r\n" * 30 + b"\r\n",
-    b"POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n" + _PART,
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n" + _PART,
 ]
 
 

@@ -80,7 +80,7 @@ def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path):
             MockServer(port=port).start()
     with pytest.raises(StartError, match=r"world\.yaml"):
         MockServer(world=world).start()
-    for wrong in ({"time_scale": 0}, {"progression": "imediate"}, {"rate_limit": "2"}):
+    for wrong in ({"time_scale": 0}, {"progression": "imediate"}, {"rate_limit": "2/h"}):
         with pytest.raises(StartError, match=next(iter(wrong))):
             MockServer(**wrong)
     with pytest.raises(StartError, match="admin"):
