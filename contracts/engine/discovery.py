@@ -23,6 +23,9 @@ from contracts.oracle import CREATES, accepts
 from contracts.oracle.violation import excerpt
 
 _NOT_THERE = frozenset({404, 405})
+_NO_API = _NOT_THERE | {501}
+"""How servers that know nothing of the API answer."""
+_CORRECT_URL = "correct the URL, which is the part before /v1"
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
 """A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
 
@@ -41,6 +44,8 @@ class _Discovery:
         self._unknown_path_answer: bytes | None = None
         self._why_unanswered = "no answer"
         self._made_up_values = check.made_up("discovery")
+
+    _list_answer: Answer
 
     def run(self) -> CheckContext:
         self._reach()
@@ -67,7 +72,7 @@ class _Discovery:
     # Reachability and credentials
 
     def _reach(self) -> None:
-        answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
+        answer = self._list_answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
         if answer.status in {401, 403}:
             other = self._send(request_for("list_workflows", query=[("limit", "1")]))
             if other is None or other.status in {401, 403, 404, 405}:
@@ -149,9 +154,10 @@ class _Discovery:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
         reason = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
-        is_404 = last is not None and last.status == 404 and not self.check.workflows.known
-        url = "correct the URL, which is the part before /v1, or " if is_404 else ""
-        raise CouldNotCheck(f"no create succeeds ({reason}); {url}give --workflow-id a workflow that the target knows")
+        steps = ["give --workflow-id a workflow that the target knows"]
+        if last is not None and last.status in _NO_API and not self.check.workflows.known:
+            steps = [_CORRECT_URL, *(steps if last.status == 404 else [])]  # 404 may be about the workflow
+        raise CouldNotCheck(f"no create succeeds ({reason}); {', or '.join(steps)}")
 
     def _workflows_to_try(self) -> Iterator[str]:
         """Yield a made-up id, known ones, and if none is known, the id of a workflow that is created for it."""
@@ -184,6 +190,9 @@ class _Discovery:
             raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
         try:
             if not target.leave_runs and not check.guard.offers_delete():
+                if self._list_answer.status in _NO_API:
+                    told = f"{self._list_answer.status} {excerpt(self._list_answer.body)}"
+                    raise CouldNotCheck(f"there is no DELETE and no list of runs ({told}); {_CORRECT_URL}")
                 raise CouldNotCheck(
                     "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
                 )
@@ -270,9 +279,8 @@ class _Discovery:
         """Raises CouldNotCheck if no read is offered, and no run was created either."""
         reads = {name for name, (method, _) in operations().items() if method == "GET"} - {"health_check"}
         if self.first_run is None and reads <= self.check.not_offered.keys():
-            answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
-            reason = f"GET /v1/runs answers {answer.status} {excerpt(answer.body)}"
-            raise CouldNotCheck(f"there is no runs API ({reason}); correct the URL, which is the part before /v1")
+            reason = f"GET /v1/runs answers {self._list_answer.status} {excerpt(self._list_answer.body)}"
+            raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
 
     def _is_routed(self, method: str, path: str) -> bool:
         """Return whether an offered path has this method. It has not if it answers 405 to an unknown id and to a

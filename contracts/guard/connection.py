@@ -61,7 +61,13 @@ class Connection:
         if self.sock is not None:
             return
         try:
-            self.sock = self._connect_tcp()
+            try:
+                self.sock = self._connect_tcp()
+            except ExchangeFailed as error:
+                if self._tunnel is None:
+                    raise
+                proxy = f"{self._tunnel.hostname}:{self._tunnel.port or 80}"
+                raise ExchangeFailed(f"the proxy {proxy} of HTTPS_PROXY: {error}") from None
             if self._tunnel is not None:
                 self._open_tunnel(self._tunnel)
             if self._context is not None:

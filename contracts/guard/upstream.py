@@ -64,7 +64,7 @@ class Upstream:
         bounds: Bounds = BOUNDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`proxy` is used only for https: with http, it could read the token."""
+        """`proxy` is the URL of an HTTP proxy, for https only."""
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CouldNotCheck(f"{base} is no http or https URL")
@@ -218,11 +218,23 @@ def _is_token(text: str) -> bool:
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy of the environment for a URL (HTTPS_PROXY, NO_PROXY); None for a loopback address."""
+    """Return the proxy of the environment for a URL (HTTPS_PROXY, NO_PROXY). None for a loopback address, and for http:
+    a proxy could read the token. Raises CouldNotCheck.
+    """
     parts = urlsplit(url)
-    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+    if parts.scheme != "https" or is_loopback(url) or proxy_bypass(parts.hostname or ""):
         return None
-    return getproxies().get(parts.scheme)
+    proxy = getproxies().get("https")
+    if proxy is None:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        is_usable = urlsplit(proxy).scheme == "http" and urlsplit(proxy).hostname and urlsplit(proxy).port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise CouldNotCheck("HTTPS_PROXY is no proxy that can be used: give it as http://HOST:PORT")
+    return proxy
 
 
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:

@@ -194,6 +194,18 @@ def test_a_url_without_the_api_is_named_where_nothing_may_be_created() -> None:
         known(f"{url}/nosuch", allow_writes=False)
 
 
+class OnlyReads(NothingListed):
+    async def admit(self, call: Any) -> None:
+        if call.method != "GET":
+            raise Problem(501, "Unsupported method")
+
+
+def test_a_server_of_files_is_not_asked_for_a_workflow() -> None:
+    with pytest.raises(CouldNotCheck) as told:
+        found(OnlyReads)
+    assert str(told.value).endswith("correct the URL, which is the part before /v1")
+
+
 @pytest.mark.parametrize(("kind", "said"), [(CreatesRefused, "422 .*Never"), (CreatesFail, "500")])
 def test_a_target_where_no_create_succeeds_cannot_be_checked(kind: type[Standin], said: str) -> None:
     with pytest.raises(CouldNotCheck, match=rf"no create succeeds \({said}.*; give --workflow-id"):

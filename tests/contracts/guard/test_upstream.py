@@ -336,6 +336,18 @@ def test_a_proxy_that_refuses_is_named_as_such() -> None:
     assert lost == Lost("cannot connect: the proxy refuses: 407 Proxy Authentication Required", reached=False)
 
 
+def test_a_proxy_that_is_not_there_is_named() -> None:
+    lost = exchange(Upstream("https://runs.example.test", proxy="http://127.0.0.1:1"), get("/"))
+    assert lost == Lost("cannot connect: the proxy 127.0.0.1:1 of HTTPS_PROXY: Connection refused", reached=False)
+
+
+@pytest.mark.parametrize("value", ["ftp://proxy.test", "http://", "http://proxy.test:x", "socks5://proxy.test:1080"])
+def test_a_proxy_that_cannot_be_used_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", value)
+    with pytest.raises(CouldNotCheck, match="http://HOST:PORT"):
+        proxy_for("https://runs.example.test")
+
+
 def test_a_proxy_reads_no_token_that_goes_over_http() -> None:
     with Wire(ok()) as wire, Wire(ok()) as proxy:
         assert isinstance(exchange(Upstream(wire.url, proxy=proxy.url), get("/")), Answer)
@@ -349,6 +361,8 @@ def test_the_environment_names_the_proxy_but_for_loopback_and_what_it_excepts(mo
     assert proxy_for("https://inside.test") is None
     assert proxy_for("https://127.0.0.1:4010") is None
     assert proxy_for("http://runs.example.test") is None
+    monkeypatch.setenv("https_proxy", "proxy.test:3128")
+    assert proxy_for("https://runs.example.test") == "http://proxy.test:3128"
 
 
 def test_an_answer_to_a_body_that_was_not_read_to_its_end_is_an_answer() -> None:
