@@ -11,7 +11,15 @@ from typing import Any, Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
+from contracts.core.findings import (
+    SEVERITIES,
+    CheckInterrupted,
+    CheckResult,
+    Finding,
+    RuleResult,
+    ScenarioProgress,
+    VerdictName,
+)
 from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.discovery import discover
@@ -99,16 +107,14 @@ def check(
 ) -> CheckResult:
     """Check a target. `rules` are the ids to judge; None means all. `on_finding` returns True to end the check.
 
-    Raises CouldNotCheck.
+    Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
     scenarios = _ordered(target, wanted)
-    scenario_progress = _none_done(scenarios)
-    with _searching(target, guard, wanted, on_finding) as search:
-        scenario_progress = Scheduler(search.check, search, scenarios, progress, live.LIVE_CASES).run()
-        if all(each.finished for each in scenario_progress):
+    with _searching(target, guard, wanted, scenarios, progress, on_finding) as (search, scheduler):
+        if all(each.finished for each in scheduler.run()):
             explore(search, wanted, lambda name: progress(Progress(name)))
-    return _result(search.check, search, wanted, scenario_progress)
+    return _result(search, wanted, scheduler.scenario_progress())
 
 
 def fuzz(
@@ -122,19 +128,19 @@ def fuzz(
 ) -> CheckResult:
     """Search until the time is over: replay the example database, run the fixed cases, then generate cases in rounds.
 
-    Each round has its own seed. Raises CouldNotCheck.
+    Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
-    scenario_progress = _none_done(scenarios)
-    with _searching(target, guard, wanted, on_finding, database=settings().database) as search:
+    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, database=settings().database)
+    with searching as (search, scheduler):
         context = search.check
         for scenario in generating:
             if context.offers(*scenario.needs):
                 search.replay(scenario)
-        scenario_progress = Scheduler(context, search, scenarios, progress, live.LIVE_CASES).run()
+        scenario_progress = scheduler.run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
@@ -148,7 +154,7 @@ def fuzz(
             if not guard.can_afford(runs=1, requests=1):
                 context.note("The budget was spent before the time was over.")
                 break
-    return _result(search.check, search, wanted, scenario_progress)
+    return _result(search, wanted, scheduler.scenario_progress())
 
 
 @contextmanager
@@ -156,23 +162,28 @@ def _searching(
     target: Target,
     guard: Guard,
     wanted: Collection[str],
+    scenarios: Sequence[Scenario[Any]],
+    progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
     database: ExampleDatabase | None = None,
-) -> Iterator[Search]:
-    """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs."""
+) -> Iterator[tuple[Search, Scheduler]]:
+    """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs.
+
+    Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the search.
+    """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     search = Search(context, on_finding=_only(wanted, on_finding), database=database)
+    scheduler = Scheduler(context, search, scenarios, progress, live.LIVE_CASES)
     try:
-        with contextlib.suppress(OutOfTime):
-            yield search
-        search.judge_unreported_runs()
-    finally:
-        search.end()
-
-
-def _none_done(scenarios: Sequence[Scenario[Any]]) -> list[ScenarioProgress]:
-    """Return the progress before the first request, for a check whose time is over before the scheduler has ended."""
-    return [ScenarioProgress(scenario.name, 0, 0, False) for scenario in scenarios]
+        try:
+            with contextlib.suppress(OutOfTime):
+                yield search, scheduler
+            search.judge_unreported_runs()
+        finally:
+            search.end()
+    except KeyboardInterrupt as error:
+        context.was_interrupted = True
+        raise CheckInterrupted(_result(search, wanted, scheduler.scenario_progress())) from error
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
@@ -199,19 +210,21 @@ def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None])
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
 
 
-def _result(
-    context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
-) -> CheckResult:
+def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
+    context = search.check
     unfinished = [each for each in scenario_progress if not each.finished]
     findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
     results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
+    is_partial = bool(unfinished or context.internal_errors or context.was_interrupted)
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unfinished or context.internal_errors or any(rule.makes_incomplete for rule in results):
+    elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
-    if unfinished:
+    if context.was_interrupted:
+        notes.append("Interrupted: rules that were not reached are listed as skipped, others with what they judged.")
+    elif unfinished:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
         if context.has_enough_findings:
             notes.append(f"Stopped after enough findings (--max-findings), without: {names}.")
@@ -234,6 +247,7 @@ def _result(
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
         coverage=context.coverage.as_dict(),
+        is_partial=is_partial,
     )
 
 
@@ -275,10 +289,17 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         return "the target never answered 429"
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
         return "no second token was given"
+    if context.was_interrupted and (context.may_create or not _only_creates(rule)):
+        return "not reached before the check was interrupted"
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         return "not reached before the check stopped" if context.has_enough_findings else "not reached in time"
-    if not context.may_create and all(s.creates_runs for s in SCENARIOS if rule in s.rules):
+    if not context.may_create and _only_creates(rule):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
+
+
+def _only_creates(rule: str) -> bool:
+    """Return whether every scenario of the rule creates runs."""
+    return all(scenario.creates_runs for scenario in SCENARIOS if rule in scenario.rules)

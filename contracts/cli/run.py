@@ -23,7 +23,15 @@ from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermitte
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
+from contracts.core.findings import (
+    CheckInterrupted,
+    CheckResult,
+    CouldNotCheck,
+    Finding,
+    Rule,
+    RuleResult,
+    VerdictName,
+)
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS, WITH_EXCHANGES
@@ -174,6 +182,8 @@ def _judged(
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())
         return _unfinished(target, rules, guard, (), verdict="could_not_check", why=problem), problem, False
+    except CheckInterrupted as interrupted:
+        return interrupted.result, None, True
     except KeyboardInterrupt:
         verdict: VerdictName = "failed" if any(finding.fails for finding in found) else "incomplete"
         return _unfinished(target, rules, guard, found, verdict=verdict, why="interrupted"), None, True
@@ -251,6 +261,7 @@ def _unfinished(
         unstable=tuple(finding for finding in found if not finding.fails),
         spent=guard.spent,
         notes=(note,),
+        is_partial=True,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.findings import CheckResult, Finding
+from contracts.core.findings import CheckInterrupted, CheckResult, Finding
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -231,7 +231,7 @@ def test_a_fuzz_whose_time_is_over_judges_unreported_runs_too(monkeypatch: pytes
 
     judged: list[Search] = []
     monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
-    monkeypatch.setattr(contracts.check, "Scheduler", over)
+    monkeypatch.setattr(contracts.check.Scheduler, "run", over)
 
     with serving() as url, guarded(url, max_time_s=60) as guard:
         fuzz(guard.target, guard, for_s=60, rules={"AUTH-SCHEME"})
@@ -372,3 +372,38 @@ def test_the_first_finding_under_a_rule_can_be_asked_of_a_whole_check(
         assert first_finding(guard, {"BULK-COUNT"}, is_whole=is_whole) is None
 
     assert asked == [judged_rules]
+
+
+def test_an_interrupted_check_reports_what_it_has_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def run(context: CaseContext, case: NamedCase) -> None:
+        tries.append(case.name)
+        if case.name == "judges":
+            context.check.count("READ-BACK")
+        elif tries.count("violates") > 1:  # while the violation is repeated
+            raise KeyboardInterrupt
+        else:
+            result = context.call("list_runs", query=[("limit", "1")])
+            context.report_violation(Violation("LIST-PAGE", "a cause", "this", "that"), result, is_proof=True)
+
+    names = {"judges": "READ-BACK", "violates": "LIST-PAGE", "not reached": "LIST-FILTER"}
+    course = tuple(
+        Scenario(name, (rule,), run, lambda check, name=name: [NamedCase(name)], is_parallel=False, order=order)
+        for order, (name, rule) in enumerate(names.items(), 1)
+    )
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    monkeypatch.setattr("contracts.engine.runner.THREADS", 1)
+
+    with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
+        contracts.check.check(guard.target, guard, rules=set(names.values()))
+
+    result = interrupted.value.result
+    assert {rule.id: (rule.status, rule.why) for rule in result.rules} == {
+        "READ-BACK": ("passed", "judged 1 time"),
+        "LIST-PAGE": ("failed", "expected this, got that"),
+        "LIST-FILTER": ("skipped", "not reached before the check was interrupted"),
+    }
+    assert [finding.not_sent_again for finding in result.findings] == ["the check was interrupted"]
+    assert {each.scenario: each.finished for each in result.scenarios}["not reached"] is False
+    assert result.is_partial

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.core.findings import CouldNotCheck, RuleResult
+from contracts.core.findings import CheckInterrupted, CouldNotCheck, RuleResult
 from contracts.core.target import Budget
 from contracts.guard.identity import PossibleRun
 from tests.contracts.cli import fakes
@@ -398,6 +398,18 @@ def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
     assert engine.cleaned_up == 1
     assert "Interrupted: what was not reached is listed as skipped." in out
     assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "incomplete"
+
+
+def test_what_was_judged_before_ctrl_c_is_reported(check, engine):
+    partial = fakes.result(
+        rules=fakes.skipped("AUTH-TENANT", "not reached"), notes=("Interrupted: …",), is_partial=True
+    )
+    engine.answer = CheckInterrupted(partial)
+    status, out, _ = check("--clean-up")
+    assert (status, engine.cleaned_up) == (130, 1)
+    assert "2 passed, 0 failed, 1 skipped" in out
+    assert "INCOMPLETE: nothing found, but 1 rule was not judged" in out
+    assert "Note: Interrupted: …" in out
 
 
 def test_findings_before_ctrl_c_are_reported_and_decide_the_exit_code(check, engine, tmp_path):
