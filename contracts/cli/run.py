@@ -199,8 +199,7 @@ def _cleaned_up(target: Target, guard: Guard, result: CheckResult) -> tuple[Chec
     unknown = bool(guard.left_unknown or guard.possibly_left)
     notes = (*result.notes, *_left_notes(target, guard, left, cut_short=cut_short))
     spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
-    verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
-    return dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes), cut_short
+    return dataclasses.replace(result, spent=spent, notes=notes), cut_short
 
 
 def _clean_up(target: Target, guard: Guard) -> tuple[int, bool]:

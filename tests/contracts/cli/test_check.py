@@ -235,6 +235,26 @@ def test_an_accepted_finding_does_not_fail_and_another_does(check, engine, tmp_p
     assert "FAILED: 1 finding." in out
 
 
+@pytest.mark.parametrize("incomplete", [{"is_partial": True}, {"rules": fakes.skipped("AUTH-TENANT")}])
+def test_a_baseline_does_not_make_a_check_complete(check, engine, tmp_path, incomplete):
+    known = fakes.finding()
+    baseline = accept(tmp_path / "baseline.yaml", known, date.today())
+    engine.answer = fakes.result(known, **incomplete)
+    status, out, _ = check("--baseline", baseline)
+    assert status == 0
+    assert "INCOMPLETE: nothing new, but " in out
+    assert "PASSED" not in out
+    assert check("--baseline", baseline, "--fail-on-incomplete")[0] == 1
+
+
+def test_a_baseline_does_not_hide_that_it_is_unknown_what_is_left(check, engine, tmp_path):
+    known = fakes.finding()
+    baseline = accept(tmp_path / "baseline.yaml", known, date.today())
+    engine.answer = fakes.result(known)
+    engine.left_unknown = ("the lists are broken",)
+    assert "INCOMPLETE: nothing new, but it is not known what is left" in check("--baseline", baseline)[1]
+
+
 def test_an_acceptance_that_expired_counts_no_more(check, engine, tmp_path):
     known = fakes.finding()
     engine.answer = fakes.result(known)
