@@ -6,6 +6,7 @@ The engine, and with it the packages of the `contracts` extra, is imported only 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import importlib.util
 import os
@@ -13,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -53,6 +54,10 @@ _HELP: tuple[type[click.ClickException], ...] = tuple(
 """The error of a command without arguments, whose message is the help; click 8.1 prints the help itself."""
 
 
+_OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""Why stdout cannot be written."""
+
+
 class Unusable(click.ClickException):
     """Nothing could be checked. The message gives the reason in one line."""
 
@@ -67,16 +72,32 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if isinstance(error, _HELP):
             error.show()
         else:
-            message = printable(" ".join(error.format_message().split()))
-            click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+            _show_error(" ".join(error.format_message().split()))
         status = 2
     except CouldNotCheck as error:
-        click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
+        _show_error(f"{error}.")
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         status = EXIT_INTERRUPTED
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
+            raise
+        _discard_output()
+        _show_error(f"The output could not be written: {error.strerror or error}.")
+        status = 2
     sys.exit(status or 0)
+
+
+def _show_error(message: str) -> None:
+    click.echo(f"{click.style('Error:', fg='red')} {printable(message)}", err=True)
+
+
+def _discard_output() -> None:
+    """Discard what is left for stdout: Python would try to write it again at its end, and fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 @click.group(
@@ -312,10 +333,14 @@ def _check(
 
         on_finding = show if shows_findings else None
         checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
-    if checked.problem is None:
-        _print(checked, check_options)
-    write_reports(checked, check_options)
-    return _exit_code(checked)
+    try:
+        if checked.problem is None:
+            _print(checked, check_options)
+    finally:
+        unwritten = write_reports(checked, check_options)
+        for problem in unwritten:
+            _show_error(problem)
+    return _exit_code(checked) or (2 if unwritten else 0)
 
 
 def _print(checked: Checked, check_options: CheckOptions) -> None:

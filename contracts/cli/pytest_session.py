@@ -79,6 +79,7 @@ class ContractSession:
         self._options = check_options
         self._all_rules = rules
         self._checked: Checked | None = None
+        self._unwritten: list[str] = []
         self._error: Exception | None = None
         self._shared = Path(tempfile.mkdtemp(prefix="contracts-"))
         chosen = selected_rules(check_options, tuple(rules))
@@ -88,6 +89,8 @@ class ContractSession:
         return self._verdicts(_tested_rules(item.nodeid for item in session.items))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for problem in self._unwritten:
+            terminalreporter.line(printable(problem))
         if self._checked is None or self._checked.problem is not None:
             return
         result = self._checked.report.result
@@ -106,6 +109,8 @@ class ContractSession:
         # Skipped tests do not fail a session, but with --fail-on-incomplete they must.
         if self._checked is not None and self._checked.exit_code == 1 and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif self._unwritten and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     # With pytest-xdist
 
@@ -144,7 +149,7 @@ class ContractSession:
 
         check_options = dataclasses.replace(self._options, rules=tested, skip_rules=())
         checked = check_target(self._target, check_options, self._all_rules, check)
-        write_reports(checked, check_options)
+        self._unwritten = write_reports(checked, check_options)
         return checked
 
 

@@ -296,8 +296,16 @@ def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool)
             raise click.UsageError(f"{path}: {error.message}") from error
 
 
-def write_reports(checked: Checked, check_options: CheckOptions) -> None:
-    """Write the reports, those with all exchanges last: to mask and to write these may take long."""
+def write_reports(checked: Checked, check_options: CheckOptions) -> list[str]:
+    """Write the reports, those with all exchanges last: to mask and to write these may take long. Return a line for
+    each report that could not be written.
+    """
+    problems = []
     for name, path in sorted(check_options.reports, key=lambda report: report[0] in WITH_EXCHANGES):
         report = checked.with_exchanges() if name in WITH_EXCHANGES else checked.report
-        path.write_text(FORMATS[name](report), encoding="utf-8", newline="\n")
+        text = FORMATS[name](report)
+        try:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            problems.append(f"The {name} report could not be written to {path}: {error.strerror or error}.")
+    return problems

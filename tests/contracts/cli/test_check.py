@@ -182,6 +182,22 @@ def test_every_format_is_written_by_its_name(check, engine, tmp_path):
     assert len(json.loads((tmp_path / "har").read_text())["log"]["entries"]) == 1
 
 
+def test_a_folder_is_refused_as_a_report_before_anything_is_sent(check, engine, tmp_path):
+    status, _, err = check("--report", f"json={tmp_path}")
+    assert (status, engine.targets) == (2, [])
+    assert f"{tmp_path} is a folder: name a file for the report." in err
+
+
+@pytest.mark.parametrize(("findings", "expected"), [((), 2), ((fakes.finding(),), 1)])
+def test_a_report_that_cannot_be_written_loses_no_other_and_no_result(check, engine, tmp_path, findings, expected):
+    engine.answer = fakes.result(*findings)
+    status, out, err = check("--report", "json=/dev/full", "--report", f"junit={tmp_path / 'junit.xml'}")
+    assert status == expected
+    assert err == "Error: The json report could not be written to /dev/full: No space left on device.\n"
+    assert ("FAILED: 1 finding." if findings else "PASSED") in out
+    assert "<testsuite " in (tmp_path / "junit.xml").read_text()
+
+
 # What a finding, a skipped rule and the baseline make of the exit code
 
 

@@ -138,6 +138,13 @@ def test_ctrl_c_anywhere_else_is_reported_and_exits_with_130(contracts, engine, 
     assert contracts("rules") == (130, "", "\nInterrupted.\n")
 
 
+def test_output_that_cannot_be_written_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "contracts", "rules"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "Error: The output could not be written: No space left on device.\n")
+
+
 @pytest.mark.parametrize("args", [("--help",), ("check", "--help"), ("--version",)])
 def test_help_and_version_are_to_be_had_without_the_engine(args):
     program = (

@@ -171,6 +171,13 @@ def test_a_fault_of_the_engine_is_shown_by_every_rule_and_the_check_not_made_aga
     assert len(engine.targets) == 1
 
 
+def test_a_report_that_cannot_be_written_is_named_and_fails_the_session(run, engine):
+    outcome = run("--report", "json=/dev/full")
+    outcome.assert_outcomes(passed=3)
+    outcome.stdout.fnmatch_lines(["The json report could not be written to /dev/full: No space left on device."])
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_ctrl_c_cleans_up_writes_the_report_and_ends_the_session(run, engine, pytester):
     engine.answer = KeyboardInterrupt()
     outcome = run("--clean-up", "--report", "json=out.json", no_reraise_ctrlc=True)
