@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -67,7 +67,7 @@ class Unusable(click.ClickException):
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. An error is one line on stderr and exit code 2; an interruption exits with 130."""
     try:
-        status = cli.main(args, prog_name="contracts", standalone_mode=False)
+        status = cli.main(args, prog_name="contracts", standalone_mode=False, color=_colours())
     except click.ClickException as error:
         if isinstance(error, _HELP):
             error.show()
@@ -89,8 +89,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status or 0)
 
 
+def _colours() -> Literal[False] | None:
+    """Return the `color` of click: False if NO_COLOR is set and not empty; None: colours on a terminal only."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def _show_error(message: str) -> None:
-    click.echo(f"{click.style('Error:', fg='red')} {printable(message)}", err=True)
+    click.echo(f"{click.style('Error:', fg='red')} {printable(message)}", err=True, color=_colours())
 
 
 def _discard_output() -> None:

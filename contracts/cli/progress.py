@@ -75,7 +75,7 @@ class ProgressDisplay:
         """Remove the block while something else is written. The next redraw shows it below that."""
         with self._lock:
             if self._drawn_lines:
-                click.echo(f"\r{_UP.format(self._drawn_lines)}{_CLEAR_BELOW}", err=True, nl=False)
+                _control_terminal(f"\r{_UP.format(self._drawn_lines)}{_CLEAR_BELOW}")
                 self._drawn_lines = 0
             yield
 
@@ -98,7 +98,7 @@ class ProgressDisplay:
         # A line that is as wide as the terminal would be wrapped, and the block would no longer be where it was.
         lines = [line[: columns - 1] for line in self._block(spent)][: max(1, rows - 1)]
         back = f"\r{_UP.format(self._drawn_lines)}" if self._drawn_lines else ""
-        click.echo(back + "".join(f"{line}\x1b[K\n" for line in lines) + _CLEAR_BELOW, err=True, nl=False)
+        _control_terminal(back + "".join(f"{line}\x1b[K\n" for line in lines) + _CLEAR_BELOW)
         self._drawn_lines = len(lines)
 
     def _block(self, spent: Spent) -> list[str]:
@@ -145,6 +145,11 @@ class CleaningProgress:
             if self._now() - self._line_at >= LINE_S:
                 self._line_at = self._now()
                 click.echo(f"  {self._cleaned:,} of {self._runs:,} done", err=True)
+
+
+def _control_terminal(text: str) -> None:
+    """Write text that moves the cursor, also where NO_COLOR makes click remove such sequences."""
+    click.echo(text, err=True, nl=False, color=True)
 
 
 def _is_terminal() -> bool:

@@ -28,7 +28,7 @@ from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report.report import unstable_heading
-from contracts.report.text import render_finding
+from contracts.report.text import plain_finding
 
 NO_TARGET = "no server to check: give its URL, as in  pytest --pyargs contracts --target http://127.0.0.1:4010"
 _SESSION = pytest.StashKey["ContractSession | ContractWorker"]()
@@ -177,7 +177,7 @@ def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, Ru
     for rule in report.result.rules:
         findings = [finding for finding in report.result.findings if finding.rule == rule.id]
         if findings:
-            text = "\n\n".join(render_finding(finding, report.result.target, report.rules) for finding in findings)
+            text = "\n\n".join(plain_finding(finding, report) for finding in findings)
             verdict = RuleVerdict("failed", rule.why, text)
         elif rule.id in required and rule.status in {"skipped", "not_offered"}:
             verdict = RuleVerdict("failed", rule.why, f"{rule.id} is required and was not judged: {rule.why}")

@@ -1,6 +1,7 @@
 """`contracts rules`, `explain`, `cleanup`, and the command as a program."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -183,3 +184,17 @@ def test_the_options_of_a_check_are_in_groups(contracts, engine):
         others = out.partition("Other options:\n")[2].partition("\n\n")[0]
         assert others.strip().splitlines() == ["-h, --help  Show this message and exit."]
         assert out.index("Target:") < out.index("--token") < out.index("How much is sent:") < out.index("--max-time")
+
+
+@pytest.mark.parametrize(("no_color", "is_styled"), [("1", False), ("", True)])
+def test_no_color_turns_colours_and_bold_off_on_a_terminal(no_color, is_styled):
+    terminal, end = os.openpty()
+    environment = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
+    for args in (("explain", "BULK-COUNT"), ("explain", "NONE")):
+        command = [sys.executable, "-m", "contracts", *args]
+        subprocess.run(command, stdout=end, stderr=end, stdin=subprocess.DEVNULL, env=environment, timeout=60)
+        shown = os.read(terminal, 10_000).decode()
+        assert ("BULK-COUNT" if args[1] == "BULK-COUNT" else "There is no rule") in shown
+        assert ("\x1b[" in shown) is is_styled
+    os.close(terminal)
+    os.close(end)

@@ -45,6 +45,7 @@ def test_a_failing_rule_shows_expectation_outcome_and_command(run, engine):
     outcome.assert_outcomes(passed=2, failed=1)
     outcome.stdout.fnmatch_lines(["*expected     422", "*got          201", "curl -sS*", '*Bearer $TOKEN"*'])
     assert "test-a" not in outcome.stdout.str()
+    assert "\x1b" not in outcome.stdout.str()  # pytest does not remove them where there is no terminal
     assert outcome.ret == 1
 
 
