@@ -214,6 +214,8 @@ class CheckResult:
     """Whether not everything was tried, or an error of the suite may have hidden a violation. It makes the check
     incomplete, also if a baseline accepts all findings.
     """
+    needs_cleanup: bool = False
+    """Whether runs are left that the check should have deleted."""
 
     @property
     def judged_nothing(self) -> bool:

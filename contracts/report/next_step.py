@@ -25,6 +25,8 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         return f"{fix}, then `{command}` says whether it still shows."
     if report.failed_by:
         return "Meet the condition above that fails the check, or leave out its flag."
+    if result.needs_cleanup:
+        return f"`contracts cleanup {result.target}` tries again to delete the runs that are left."
     if result.spent.runs_left is None:
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
     if any(not scenario.finished for scenario in result.scenarios):

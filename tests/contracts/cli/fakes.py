@@ -68,6 +68,7 @@ class Engine:
     left_unknown: tuple[str, ...] = ()
     other_resources: dict[str, int] = field(default_factory=dict)
     interrupts_cleaning: bool = False
+    while_cleaning: Callable[[], None] | None = None
     cleaned: object = None
     opening_fails: OSError | None = None
     while_judging: Callable[[], None] | None = None
@@ -117,9 +118,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             engine.cleaned_up += 1
             if engine.interrupts_cleaning:
                 raise KeyboardInterrupt
-            return engine.runs_left
+            return self.count_left()
 
         def count_left(self):
+            if engine.while_cleaning is not None:
+                engine.while_cleaning()
             return engine.runs_left
 
     def check(target, guard, *, rules=None, progress=None, on_finding=None):

@@ -534,11 +534,34 @@ def test_a_terminated_job_cleans_up_as_after_ctrl_c(check, engine):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_second_ctrl_c_ends_the_cleaning_and_says_what_may_be_left(check, engine):
+def test_an_interrupted_cleaning_says_what_may_be_left(check, engine):
     engine.interrupts_cleaning = True
     status, out, _ = check("--clean-up")
     assert status == 130
     assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_while_cleaning_up_does_not_stop_that(check, engine, stop):
+    engine.while_cleaning = lambda: os.kill(os.getpid(), stop)
+    status, out, err = check("--clean-up")
+    assert (status, engine.cleaned_up) == (0, 1)
+    assert err == "Still cleaning up; press Ctrl-C again to stop and leave the runs.\n"
+    assert "PASSED: nothing found." in out
+    assert check()[2] == "Still counting what is left; press Ctrl-C again to stop.\n"
+
+
+def test_the_second_signal_while_cleaning_up_stops_that_and_the_next_step_is_to_clean_up(check, engine):
+    def stop_twice():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    engine.while_cleaning = stop_twice
+    engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT"))
+    status, out, _ = check("--clean-up")
+    assert status == 130
+    assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+    assert out.splitlines()[-1].startswith("Next: `contracts cleanup http://127.0.0.1:4010` tries again to delete")
 
 
 # Plan
