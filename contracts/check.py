@@ -22,6 +22,7 @@ from contracts.core.findings import (
 )
 from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
+from contracts.engine.context import CREATE_RULES
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
@@ -32,6 +33,10 @@ from contracts.rules import REGISTRY, SCENARIOS, live
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
+RULES_OF_EVERY_CREATE: Final = frozenset({*CREATE_RULES, "CREATE-ANSWER", "LIFECYCLE"})
+"""Rules that judge every create that succeeds, whatever its scenario looks for."""
+_OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
+"""Rules, or how their ids begin, that are judged by requests which create nothing on a healthy server."""
 RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
 
 
@@ -51,6 +56,8 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     if target.second_token is None:
         wanted -= RULES_OF_TWO_ORGANISATIONS
     steps = []
+    judged_by_creates: frozenset[str] = frozenset()
+    most_runs = 0
     undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     undiscovered.machines, undiscovered.pools = (
         Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
@@ -62,10 +69,13 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         if not cases and (undiscovered.is_live or needs_second):
             continue
         judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        most_runs += _most_runs(target, scenario, cases)
+        if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
+            judged_by_creates = RULES_OF_EVERY_CREATE & wanted
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
-    judged = {rule for step in steps for rule in step.rules} | (wanted & {"HTTP-LIMIT"})
+    judged = {rule for step in steps for rule in step.rules} | judged_by_creates | (wanted & {"HTTP-LIMIT"})
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.may_write else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
@@ -76,6 +86,11 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
         f"the guard sends nothing beyond that, except {after}"
     )
+    if most_runs > budget.max_runs:
+        most += (
+            f". A faulty server could create {most_runs} runs in all these cases: those that the budget no longer"
+            " covers when their turn comes are not run, and the report names them"
+        )
     return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
@@ -88,13 +103,18 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    creates = scenario.creates_runs and target.may_write
     if not cases:
+        creates = scenario.creates_runs and target.may_write
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    runs = sum(max(1, case.expected_runs) for case in cases) if creates else 0
+    runs = _most_runs(target, scenario, cases)
     return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
+
+
+def _most_runs(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> int:
+    creates = scenario.creates_runs and target.may_write
+    return sum(max(1, case.expected_runs) for case in cases) if creates else 0
 
 
 def check(

@@ -22,7 +22,7 @@ from contracts.engine.scenario import Scenario
 from contracts.guard import Guard
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
-from tests.contracts.checks import checked, first_finding, guarded
+from tests.contracts.checks import checked, first_finding, guarded, target_at
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -95,6 +95,27 @@ LIVE = {"profile": "live", "budget": Budget.of("live"), "allow_writes": True, "c
 )
 def test_a_plan_says_how_long_the_check_goes_on_after_its_time(target: Target, after: str) -> None:
     assert f"within 120 s; the guard sends nothing beyond that, except to {after}" in str(plan(target)[-1])
+
+
+def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_budget_is_less_than_all_cases() -> None:
+    base = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
+    settings = LIVE | {"base_request": base, "varied_fields": ("input_values",), "budget": Budget(25, 500, None)}
+    with serving() as url:
+        result = checked(url, **settings)
+
+    in_all = plan(target_at("http://127.0.0.1:9", **settings))[-1]
+    judged = {rule.id for rule in result.rules if rule.status == "passed"}
+    assert "BULK-COUNT" in judged
+    assert judged <= set(in_all.rules)
+    assert re.search(
+        r"at most 25 runs .* could create \d\d runs in all these cases: those that the budget no", in_all.cost
+    )
+
+
+def test_a_plan_of_refused_requests_names_no_rule_of_creates() -> None:
+    settings = LIVE | {"base_request": {"count": 1}, "varied_fields": ("input_values",)}
+    in_all = plan(target_at("https://api.example.com", **settings), {"REQ-COUNT", "BULK-STATUS"})[-1]
+    assert in_all.rules == ("REQ-COUNT",)
 
 
 def test_a_plan_creates_runs_on_a_loopback_address() -> None:
