@@ -256,21 +256,33 @@ def explain(rule: str) -> None:
     examples="""\
 contracts cleanup                            wherever checks have left something behind
 contracts cleanup https://api.example.com
+contracts cleanup http://old-server:8000 --forget    the server is gone: discard what is known of its runs
 """,
 )
 @click.argument("url", required=False, envvar="CONTRACTS_URL")
 @option("--token", help="The token that created the runs.")
 @option("--second-token", help="The other organisation's.")
 @option("--ca-bundle", help="PEM file of authorities to trust.")
+@click.option(
+    "--forget", is_flag=True, help="Discard the journals of URL, of a server that is gone, say; send nothing."
+)
 @click.pass_context
 def cleanup(
-    context: click.Context, /, url: str | None, token: str | None, second_token: str | None, ca_bundle: str | None
+    context: click.Context,
+    /,
+    url: str | None,
+    token: str | None,
+    second_token: str | None,
+    ca_bundle: str | None,
+    forget: bool,
 ) -> None:
     """Cancels and deletes what earlier checks left behind, at URL or wherever they ran.
 
     Exit code: 0 nothing is left, 1 something is.
     """
     need_extra()
+    if forget:
+        context.exit(_forget(url))
     token = token_from(token, "--token", "CONTRACTS_TOKEN")
     second_token = token_from(second_token, "--second-token", "CONTRACTS_SECOND_TOKEN")
     if ca_bundle is not None:
@@ -303,6 +315,19 @@ def cleanup(
         for run in done.possibly_left:
             click.echo(f"  {printable(str(run))}", err=True)
     context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
+
+
+def _forget(url: str | None) -> int:
+    if url is None:
+        raise click.UsageError("--forget needs the URL whose journals to discard.")
+    from contracts.guard import forget_journals
+
+    done = forget_journals(base_url(url))
+    journals = "1 journal" if done.journals == 1 else f"{done.journals} journals"
+    click.echo(f"{journals} of {printable(url)} discarded; {_runs(done.left)} named in them may still exist.")
+    for problem in done.problems:
+        click.echo(f"Not done: {printable(problem)}", err=True)
+    return 1 if done.problems else 0
 
 
 def load_rules() -> Mapping[str, Rule]:

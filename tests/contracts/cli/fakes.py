@@ -153,7 +153,18 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
     _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
     _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, plan=plan)
     _module(monkeypatch, "contracts.replay", replay=replay)
-    _module(monkeypatch, "contracts.guard", Guard=FakeGuard, clean_up_journals=clean_up_journals)
+
+    def forget_journals(url):
+        engine.journals.append((url, "forget"))
+        return engine.cleaned
+
+    _module(
+        monkeypatch,
+        "contracts.guard",
+        Guard=FakeGuard,
+        clean_up_journals=clean_up_journals,
+        forget_journals=forget_journals,
+    )
     return engine
 
 
