@@ -35,6 +35,7 @@ class ProgressDisplay:
         self._is_block = _is_terminal()
         self._spent: Callable[[], Spent] | None = None
         self._step = "starting"
+        self._is_ending = False
         self._rules: dict[str, str] = {}
         """The rule of each finding, by fingerprint."""
         self._begun_at = 0.0
@@ -64,6 +65,11 @@ class ProgressDisplay:
     def show_step(self, step: object) -> None:
         self._step = str(step)
         self.redraw()
+
+    def show_end(self, step: object) -> None:
+        """Show a step that comes after the check, when its time may be over."""
+        self._is_ending = True
+        self.show_step(step)
 
     def show_finding(self, finding: Finding) -> None:
         """Count a finding, once even if it is reported again (for example, if it repeats after it was intermittent)."""
@@ -108,11 +114,11 @@ class ProgressDisplay:
             f"  time   {'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self._time}",
             f"  sent   {_sent(spent)}",
             f"  found  {self._findings}",
-            f"  now    {printable(self._step)}",
+            f"  now    {self._now_shown}",
         ]
 
     def _line(self, spent: Spent) -> str:
-        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {printable(self._step)}"
+        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._now_shown}"
 
     @property
     def _elapsed_s(self) -> float:
@@ -120,7 +126,17 @@ class ProgressDisplay:
 
     @property
     def _time(self) -> str:
+        if self._is_over:
+            return f"{_clock(self._elapsed_s)}, the {_clock(self._max_time_s)} are over"
         return f"{_clock(self._elapsed_s)} of at most {_clock(self._max_time_s)}"
+
+    @property
+    def _is_over(self) -> bool:
+        return self._elapsed_s >= self._max_time_s + 1.0  # the clock shows whole seconds
+
+    @property
+    def _now_shown(self) -> str:
+        return "finishing the last cases" if self._is_over and not self._is_ending else printable(self._step)
 
     @property
     def _findings(self) -> str:

@@ -115,7 +115,7 @@ def check_target(
 
     with terminated_as_interrupted(), _open_guard(target) as guard:
         result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, shown)
-        shown.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
+        shown.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
         result, cut_short = _cleaned_up(target, guard, result, shown)
         exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
     result, failed_by = conclude(result, check_options, today=date.today())

@@ -174,3 +174,18 @@ def test_the_block_is_redrawn_in_place_with_no_color_too(monkeypatch, capfd):
         progress.show_step("one")
         progress.show_step("two")
     assert "\x1b[5A" in capfd.readouterr().err
+
+
+def test_when_the_time_is_over_it_says_what_is_going_on(screen):
+    clock = Clock()
+    with ProgressDisplay("http://127.0.0.1:4010", 10.0, now=clock) as progress:
+        progress.begin(lambda: spent(1))
+        clock.now_s += 10.5
+        progress.show_step("creates of every count")
+        assert screen.shown[1].endswith(" 0:10 of at most 0:10")
+        clock.now_s += 4.5
+        progress.show_step("creates of every count")
+        assert screen.shown[1].endswith(" 0:15, the 0:10 are over")
+        assert screen.shown[-1] == "  now    finishing the last cases"
+        progress.show_end("cleaning up")
+        assert screen.shown[-1] == "  now    cleaning up"
