@@ -56,6 +56,8 @@ def test_the_coverage_of_a_whole_check_needs_no_report(contracts, engine):
 
 def test_an_unusable_report_for_coverage_is_one_line(contracts, engine, tmp_path):
     assert contracts("rules", "--coverage", tmp_path / "none")[2].startswith(f"Error: {tmp_path}/none cannot be read")
+    (tmp_path / "other.json").write_text("{}")
+    assert "other.json is not a report of contracts" in contracts("rules", "--coverage", tmp_path / "other.json")[2]
     assert "add --coverage" in contracts("rules", "--json")[2]
 
 
