@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 import click
 from click.core import ParameterSource
 
-from contracts.cli.environment import warn_of_unknown_variables
+from contracts.cli.environment import refuse_misspelled_variables
 from contracts.cli.options import (
     DURATION,
     GROUPS_OF_CHECK,
@@ -124,7 +124,7 @@ def cli(context: click.Context) -> None:
     interrupted.
     """
     assert isinstance(context.command, click.Group)
-    warn_of_unknown_variables(context.command)
+    refuse_misspelled_variables(context.command)
 
 
 @cli.command(

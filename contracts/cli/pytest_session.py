@@ -20,8 +20,9 @@ from typing import Any, NoReturn
 import click
 import pytest
 
+from contracts.cli.environment import refuse_misspelled_variables
 from contracts.cli.main import check as check_command
-from contracts.cli.main import load_rules
+from contracts.cli.main import cli, load_rules
 from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.findings import CouldNotCheck, Rule
@@ -235,6 +236,7 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
         else:
             args += [part for value in given or () for part in (option.opts[0], value)]
     try:
+        refuse_misspelled_variables(cli)
         flags = check_command.make_context("pytest", args).params
         rules = load_rules()
         target, check_options = target_from(flags), options_from(flags, rules)

@@ -171,8 +171,7 @@ def test_help_and_version_are_to_be_had_without_the_engine(args):
     assert "contracts" in done.stdout
 
 
-def test_a_variable_that_no_option_has_is_warned_of(check, monkeypatch):
-    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+def test_a_misspelled_variable_is_refused_and_another_unknown_one_is_warned_of(check, engine, monkeypatch):
     monkeypatch.setenv("CONTRACTS_COLOUR", "x")
     monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", "")
     monkeypatch.setenv("CONTRACTS_SERVICE_HOST", "10.0.0.1")
@@ -180,7 +179,13 @@ def test_a_variable_that_no_option_has_is_warned_of(check, monkeypatch):
     assert status == 0
     assert err.splitlines() == [
         "Warning: CONTRACTS_COLOUR is set, but there is no such option; contracts check --help names them all.",
-        "Warning: CONTRACTS_SECOND_TOKN is set, but there is no such option: did you mean CONTRACTS_SECOND_TOKEN?",
+    ]
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+    engine.targets.clear()
+    status, _, err = check()
+    assert (status, engine.targets) == (2, [])
+    assert err.splitlines()[1:] == [
+        "Error: CONTRACTS_SECOND_TOKN is set, but there is no such option: did you mean CONTRACTS_SECOND_TOKEN?"
     ]
 
 

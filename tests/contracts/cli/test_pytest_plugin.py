@@ -201,6 +201,13 @@ def test_invalid_flags_are_reported_as_on_the_command_line(run, engine, args, to
     assert told in outcome.stderr.str()
 
 
+def test_a_misspelled_variable_is_reported_as_on_the_command_line(run, monkeypatch):
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+    outcome = run()
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    outcome.stderr.fnmatch_lines(["*did you mean CONTRACTS_SECOND_TOKEN?*"])
+
+
 def test_a_missing_extra_is_reported(run, monkeypatch):
     monkeypatch.setattr("contracts.cli.main._EXTRA", ("no_such_module",))
     outcome = run()
