@@ -237,7 +237,7 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
             args += [part for value in given or () for part in (option.opts[0], value)]
     try:
         refuse_misspelled_variables(cli)
-        flags = check_command.make_context("pytest", args).params
+        flags = check_command.make_context("pytest", args, **cli.context_settings).params
         rules = load_rules()
         target, check_options = target_from(flags), options_from(flags, rules)
         prepare(check_options, rules)
