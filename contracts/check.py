@@ -20,6 +20,7 @@ from contracts.core.findings import (
     ScenarioProgress,
     VerdictName,
 )
+from contracts.core.interrupts import first_ignored
 from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.context import CREATE_RULES
@@ -202,8 +203,10 @@ def _searching(
         finally:
             search.end()
     except KeyboardInterrupt as error:
-        context.was_interrupted = True
-        raise CheckInterrupted(_result(search, wanted, scheduler.scenario_progress())) from error
+        with first_ignored(lambda: None):  # a second signal would lose the result
+            context.was_interrupted = True
+            result = _result(search, wanted, scheduler.scenario_progress())
+        raise CheckInterrupted(result) from error
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
@@ -268,6 +271,7 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         scenarios=tuple(scenario_progress),
         coverage=context.coverage.as_dict(),
         is_partial=is_partial,
+        was_interrupted=context.was_interrupted,
     )
 
 

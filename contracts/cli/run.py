@@ -276,6 +276,7 @@ def _unfinished(
         spent=guard.spent,
         notes=(note,),
         is_partial=True,
+        was_interrupted=why == "interrupted",
     )
 
 

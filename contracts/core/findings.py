@@ -166,7 +166,9 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioProgress:
-    """How many cases of a scenario were tried. `planned` does not count generated cases."""
+    """How many cases of a scenario were tried. `planned` does not count generated cases. After an interruption, it
+    counts only those that were tried.
+    """
 
     scenario: str
     done: int
@@ -214,6 +216,7 @@ class CheckResult:
     """Whether not everything was tried, or an error of the suite may have hidden a violation. It makes the check
     incomplete, also if a baseline accepts all findings.
     """
+    was_interrupted: bool = False
     needs_cleanup: bool = False
     """Whether runs are left that the check should have deleted."""
 

@@ -119,6 +119,8 @@ class Scheduler:
 
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
         done = self._search.tried[scenario.name]
+        if may_have_more and self._check.was_interrupted:
+            return ScenarioProgress(scenario.name, done, done, finished=False)  # to make the rest takes seconds
         planned = max(done, sum(1 for _ in self._cases(scenario))) if may_have_more else done
         finished = not may_have_more or (done == planned and scenario.generated is None)
         return ScenarioProgress(scenario.name, done, planned, finished)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -428,3 +429,24 @@ def test_an_interrupted_check_reports_what_it_has_judged(monkeypatch: pytest.Mon
     assert [finding.not_sent_again for finding in result.findings] == ["the check was interrupted"]
     assert {each.scenario: each.finished for each in result.scenarios}["not reached"] is False
     assert result.is_partial
+    assert result.was_interrupted
+
+
+def test_an_interrupted_check_does_not_make_the_cases_that_it_did_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make them all takes seconds, in which a second signal would lose the result."""
+    made: list[str] = []
+
+    def interrupts(context: CaseContext, case: NamedCase) -> None:
+        raise KeyboardInterrupt
+
+    def cases(context: CheckContext) -> Iterator[NamedCase]:
+        for number in range(100):
+            made.append(str(number))
+            yield NamedCase(str(number))
+
+    course = (Scenario("many", ("READ-BACK",), interrupts, cases, is_parallel=False),)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
+        contracts.check.check(guard.target, guard, rules={"READ-BACK"})
+    assert len(made) < 10
+    assert [each.finished for each in interrupted.value.result.scenarios] == [False]

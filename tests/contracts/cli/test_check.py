@@ -438,7 +438,10 @@ def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
 
 def test_what_was_judged_before_ctrl_c_is_reported(check, engine):
     partial = fakes.result(
-        rules=fakes.skipped("AUTH-TENANT", "not reached"), notes=("Interrupted: …",), is_partial=True
+        rules=fakes.skipped("AUTH-TENANT", "not reached"),
+        notes=("Interrupted: …",),
+        is_partial=True,
+        was_interrupted=True,
     )
     engine.answer = CheckInterrupted(partial)
     status, out, _ = check("--clean-up")
@@ -446,6 +449,7 @@ def test_what_was_judged_before_ctrl_c_is_reported(check, engine):
     assert "2 passed, 0 failed, 1 skipped" in out
     assert "INCOMPLETE: nothing found, but 1 rule was not judged" in out
     assert "Note: Interrupted: …" in out
+    assert out.splitlines()[-1].startswith("Next: Run the check again and let it end")
 
 
 def test_findings_before_ctrl_c_are_reported_and_decide_the_exit_code(check, engine, tmp_path):
