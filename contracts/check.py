@@ -11,9 +11,19 @@ from typing import Any, Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
+from contracts.core.findings import (
+    SEVERITIES,
+    CheckInterrupted,
+    CheckResult,
+    Finding,
+    RuleResult,
+    ScenarioProgress,
+    VerdictName,
+)
+from contracts.core.interrupts import first_ignored
 from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
+from contracts.engine.context import CREATE_RULES
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
@@ -24,6 +34,10 @@ from contracts.rules import REGISTRY, SCENARIOS, live
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
+RULES_OF_EVERY_CREATE: Final = frozenset({*CREATE_RULES, "CREATE-ANSWER", "LIFECYCLE"})
+"""Rules that judge every create that succeeds, whatever its scenario looks for."""
+_OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
+"""Rules, or how their ids begin, that are judged by requests which create nothing on a healthy server."""
 RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
 
 
@@ -43,6 +57,8 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     if target.second_token is None:
         wanted -= RULES_OF_TWO_ORGANISATIONS
     steps = []
+    judged_by_creates: frozenset[str] = frozenset()
+    most_runs = 0
     undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     undiscovered.machines, undiscovered.pools = (
         Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
@@ -54,10 +70,13 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         if not cases and (undiscovered.is_live or needs_second):
             continue
         judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        most_runs += _most_runs(target, scenario, cases)
+        if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
+            judged_by_creates = RULES_OF_EVERY_CREATE & wanted
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
-    judged = {rule for step in steps for rule in step.rules} | (wanted & {"HTTP-LIMIT"})
+    judged = {rule for step in steps for rule in step.rules} | judged_by_creates | (wanted & {"HTTP-LIMIT"})
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.may_write else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
@@ -68,6 +87,11 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
         f"the guard sends nothing beyond that, except {after}"
     )
+    if most_runs > budget.max_runs:
+        most += (
+            f". A faulty server could create {most_runs} runs in all these cases: those that the budget no longer"
+            " covers when their turn comes are not run, and the report names them"
+        )
     return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
@@ -80,13 +104,18 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    creates = scenario.creates_runs and target.may_write
     if not cases:
+        creates = scenario.creates_runs and target.may_write
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    runs = sum(max(1, case.expected_runs) for case in cases) if creates else 0
+    runs = _most_runs(target, scenario, cases)
     return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
+
+
+def _most_runs(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> int:
+    creates = scenario.creates_runs and target.may_write
+    return sum(max(1, case.expected_runs) for case in cases) if creates else 0
 
 
 def check(
@@ -99,16 +128,14 @@ def check(
 ) -> CheckResult:
     """Check a target. `rules` are the ids to judge; None means all. `on_finding` returns True to end the check.
 
-    Raises CouldNotCheck.
+    Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
     scenarios = _ordered(target, wanted)
-    scenario_progress = _none_done(scenarios)
-    with _searching(target, guard, wanted, on_finding) as search:
-        scenario_progress = Scheduler(search.check, search, scenarios, progress, live.LIVE_CASES).run()
-        if all(each.finished for each in scenario_progress):
+    with _searching(target, guard, wanted, scenarios, progress, on_finding) as (search, scheduler):
+        if all(each.finished for each in scheduler.run()):
             explore(search, wanted, lambda name: progress(Progress(name)))
-    return _result(search.check, search, wanted, scenario_progress)
+    return _result(search, wanted, scheduler.scenario_progress())
 
 
 def fuzz(
@@ -122,19 +149,19 @@ def fuzz(
 ) -> CheckResult:
     """Search until the time is over: replay the example database, run the fixed cases, then generate cases in rounds.
 
-    Each round has its own seed. Raises CouldNotCheck.
+    Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
-    scenario_progress = _none_done(scenarios)
-    with _searching(target, guard, wanted, on_finding, database=settings().database) as search:
+    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, database=settings().database)
+    with searching as (search, scheduler):
         context = search.check
         for scenario in generating:
             if context.offers(*scenario.needs):
                 search.replay(scenario)
-        scenario_progress = Scheduler(context, search, scenarios, progress, live.LIVE_CASES).run()
+        scenario_progress = scheduler.run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
@@ -148,7 +175,7 @@ def fuzz(
             if not guard.can_afford(runs=1, requests=1):
                 context.note("The budget was spent before the time was over.")
                 break
-    return _result(search.check, search, wanted, scenario_progress)
+    return _result(search, wanted, scheduler.scenario_progress())
 
 
 @contextmanager
@@ -156,23 +183,30 @@ def _searching(
     target: Target,
     guard: Guard,
     wanted: Collection[str],
+    scenarios: Sequence[Scenario[Any]],
+    progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
     database: ExampleDatabase | None = None,
-) -> Iterator[Search]:
-    """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs."""
+) -> Iterator[tuple[Search, Scheduler]]:
+    """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs.
+
+    Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the search.
+    """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     search = Search(context, on_finding=_only(wanted, on_finding), database=database)
+    scheduler = Scheduler(context, search, scenarios, progress, live.LIVE_CASES)
     try:
-        with contextlib.suppress(OutOfTime):
-            yield search
-        search.judge_unreported_runs()
-    finally:
-        search.end()
-
-
-def _none_done(scenarios: Sequence[Scenario[Any]]) -> list[ScenarioProgress]:
-    """Return the progress before the first request, for a check whose time is over before the scheduler has ended."""
-    return [ScenarioProgress(scenario.name, 0, 0, False) for scenario in scenarios]
+        try:
+            with contextlib.suppress(OutOfTime):
+                yield search, scheduler
+            search.judge_unreported_runs()
+        finally:
+            search.end()
+    except KeyboardInterrupt as error:
+        with first_ignored(lambda: None):  # a second signal would lose the result
+            context.was_interrupted = True
+            result = _result(search, wanted, scheduler.scenario_progress())
+        raise CheckInterrupted(result) from error
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
@@ -199,22 +233,24 @@ def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None])
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
 
 
-def _result(
-    context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
-) -> CheckResult:
+def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
+    context = search.check
     unfinished = [each for each in scenario_progress if not each.finished]
     findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
     results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
+    is_partial = bool(unfinished or context.internal_errors or context.was_interrupted)
     verdict: VerdictName = "passed"
     why_gone = context.guard.reachability.why_gone
     if findings:
         verdict = "failed"
     elif why_gone:
         verdict = "could_not_check"
-    elif unfinished or context.internal_errors or any(rule.makes_incomplete for rule in results):
+    elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
-    if unfinished:
+    if context.was_interrupted:
+        notes.append("Interrupted: rules that were not reached are listed as skipped, others with what they judged.")
+    elif unfinished:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
         if why_gone:
             notes.append(f"The target can no longer be reached: {why_gone}. Not done: {names}.")
@@ -239,6 +275,8 @@ def _result(
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
         coverage=context.coverage.as_dict(),
+        is_partial=is_partial,
+        was_interrupted=context.was_interrupted,
     )
 
 
@@ -280,11 +318,18 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         return "the target never answered 429"
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
         return "no second token was given"
+    if context.was_interrupted and (context.may_create or not _only_creates(rule)):
+        return "not reached before the check was interrupted"
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         stopped = context.has_enough_findings or context.guard.reachability.why_gone
         return "not reached before the check stopped" if stopped else "not reached in time"
-    if not context.may_create and all(s.creates_runs for s in SCENARIOS if rule in s.rules):
+    if not context.may_create and _only_creates(rule):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
+
+
+def _only_creates(rule: str) -> bool:
+    """Return whether every scenario of the rule creates runs."""
+    return all(scenario.creates_runs for scenario in SCENARIOS if rule in scenario.rules)

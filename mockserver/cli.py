@@ -22,7 +22,7 @@ import click
 from cyberdesk_mockserver.command_help import Command, Group
 from mockserver.allocator import keep_freed_memory
 from mockserver.app import MockApp, create_app
-from mockserver.commands.options import every_setting, settings_from, warn_of_unknown_variables
+from mockserver.commands.options import every_setting, refuse_misspelled_variables, settings_from
 from mockserver.commands.show import cards, faults, routes, spec
 from mockserver.commands.verify import verify
 from mockserver.errors import StartError
@@ -92,7 +92,7 @@ def main(context: click.Context) -> None:
     `mockserver COMMAND --help` tells more.
     """
     assert isinstance(context.command, click.Group)
-    warn_of_unknown_variables(context.command)
+    refuse_misspelled_variables(context.command)
 
 
 for _command in (spec, routes, cards, faults, verify):

@@ -1,4 +1,4 @@
-"""Warnings for unknown CONTRACTS_* environment variables: a misspelled one would be ignored silently."""
+"""Reports unknown CONTRACTS_* environment variables: a misspelled one would be ignored silently."""
 
 import os
 import re
@@ -12,12 +12,21 @@ _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|
 """Variables that Kubernetes sets for a Service of this name."""
 
 
-def warn_of_unknown_variables(group: click.Group) -> None:
+def refuse_misspelled_variables(group: click.Group) -> None:
+    """Raises click.UsageError if the name of a variable is like that of an option. Warns of other unknown ones, which
+    may belong to another program.
+    """
     known = {str(param.envvar) for command in group.commands.values() for param in command.params if param.envvar}
-    known |= _WITHOUT_OPTION
+    names = [each.removeprefix(_PREFIX) for each in known | _WITHOUT_OPTION]
+    misspelled = []
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known and not _OF_KUBERNETES.search(name):
-            names = [each.removeprefix(_PREFIX) for each in known]
-            close = get_close_matches(name.removeprefix(_PREFIX), names, 1, 0.7)
-            meant = f": did you mean {_PREFIX}{close[0]}?" if close else "; contracts check --help names them all."
-            click.echo(f"Warning: {name} is set, but there is no such option{meant}", err=True)
+        bare = name.removeprefix(_PREFIX)
+        if bare == name or bare in names or _OF_KUBERNETES.search(name):
+            continue
+        said = f"{name} is set, but there is no such option"
+        if close := get_close_matches(bare, names, 1, 0.7):
+            misspelled.append(f"{said}: did you mean {_PREFIX}{close[0]}?")
+        else:
+            click.echo(f"Warning: {said}; contracts check --help names them all.", err=True)
+    if misspelled:
+        raise click.UsageError(" ".join(misspelled))

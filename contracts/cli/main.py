@@ -6,6 +6,7 @@ The engine, and with it the packages of the `contracts` extra, is imported only 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import importlib.util
 import os
@@ -13,12 +14,12 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import click
 from click.core import ParameterSource
 
-from contracts.cli.environment import warn_of_unknown_variables
+from contracts.cli.environment import refuse_misspelled_variables
 from contracts.cli.options import (
     DURATION,
     GROUPS_OF_CHECK,
@@ -53,6 +54,10 @@ _HELP: tuple[type[click.ClickException], ...] = tuple(
 """The error of a command without arguments, whose message is the help; click 8.1 prints the help itself."""
 
 
+_OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""Why stdout cannot be written."""
+
+
 class Unusable(click.ClickException):
     """Nothing could be checked. The message gives the reason in one line."""
 
@@ -62,21 +67,42 @@ class Unusable(click.ClickException):
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit. An error is one line on stderr and exit code 2; an interruption exits with 130."""
     try:
-        status = cli.main(args, prog_name="contracts", standalone_mode=False)
+        status = cli.main(args, prog_name="contracts", standalone_mode=False, color=_colours())
     except click.ClickException as error:
         if isinstance(error, _HELP):
             error.show()
         else:
-            message = printable(" ".join(error.format_message().split()))
-            click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+            _show_error(" ".join(error.format_message().split()))
         status = 2
     except CouldNotCheck as error:
-        click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
+        _show_error(f"{error}.")
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         status = EXIT_INTERRUPTED
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
+            raise
+        _discard_output()
+        _show_error(f"The output could not be written: {error.strerror or error}.")
+        status = 2
     sys.exit(status or 0)
+
+
+def _colours() -> Literal[False] | None:
+    """Return the `color` of click: False if NO_COLOR is set and not empty; None: colours on a terminal only."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _show_error(message: str) -> None:
+    click.echo(f"{click.style('Error:', fg='red')} {printable(message)}", err=True, color=_colours())
+
+
+def _discard_output() -> None:
+    """Discard what is left for stdout: Python would try to write it again at its end, and fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 @click.group(
@@ -98,7 +124,7 @@ def cli(context: click.Context) -> None:
     interrupted.
     """
     assert isinstance(context.command, click.Group)
-    warn_of_unknown_variables(context.command)
+    refuse_misspelled_variables(context.command)
 
 
 @cli.command(
@@ -230,21 +256,33 @@ def explain(rule: str) -> None:
     examples="""\
 contracts cleanup                            wherever checks have left something behind
 contracts cleanup https://api.example.com
+contracts cleanup http://old-server:8000 --forget    the server is gone: discard what is known of its runs
 """,
 )
 @click.argument("url", required=False, envvar="CONTRACTS_URL")
 @option("--token", help="The token that created the runs.")
 @option("--second-token", help="The other organisation's.")
 @option("--ca-bundle", help="PEM file of authorities to trust.")
+@click.option(
+    "--forget", is_flag=True, help="Discard the journals of URL, of a server that is gone, say; send nothing."
+)
 @click.pass_context
 def cleanup(
-    context: click.Context, /, url: str | None, token: str | None, second_token: str | None, ca_bundle: str | None
+    context: click.Context,
+    /,
+    url: str | None,
+    token: str | None,
+    second_token: str | None,
+    ca_bundle: str | None,
+    forget: bool,
 ) -> None:
     """Cancels and deletes what earlier checks left behind, at URL or wherever they ran.
 
     Exit code: 0 nothing is left, 1 something is.
     """
     need_extra()
+    if forget:
+        context.exit(_forget(url))
     token = token_from(token, "--token", "CONTRACTS_TOKEN")
     second_token = token_from(second_token, "--second-token", "CONTRACTS_SECOND_TOKEN")
     if ca_bundle is not None:
@@ -277,6 +315,19 @@ def cleanup(
         for run in done.possibly_left:
             click.echo(f"  {printable(str(run))}", err=True)
     context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
+
+
+def _forget(url: str | None) -> int:
+    if url is None:
+        raise click.UsageError("--forget needs the URL whose journals to discard.")
+    from contracts.guard import forget_journals
+
+    done = forget_journals(base_url(url))
+    journals = "1 journal" if done.journals == 1 else f"{done.journals} journals"
+    click.echo(f"{journals} of {printable(url)} discarded; {_runs(done.left)} named in them may still exist.")
+    for problem in done.problems:
+        click.echo(f"Not done: {printable(problem)}", err=True)
+    return 1 if done.problems else 0
 
 
 def load_rules() -> Mapping[str, Rule]:
@@ -312,10 +363,14 @@ def _check(
 
         on_finding = show if shows_findings else None
         checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
-    if checked.problem is None:
-        _print(checked, check_options)
-    write_reports(checked, check_options)
-    return _exit_code(checked)
+    try:
+        if checked.problem is None:
+            _print(checked, check_options)
+    finally:
+        unwritten = write_reports(checked, check_options)
+        for problem in unwritten:
+            _show_error(problem)
+    return _exit_code(checked) or (2 if unwritten else 0)
 
 
 def _print(checked: Checked, check_options: CheckOptions) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import re
 import secrets
 import ssl
@@ -391,6 +392,12 @@ def readable_ca_bundle(path: str) -> None:
 def writable(reports: Sequence[tuple[str, Path]]) -> None:
     """Raises click.UsageError if a report could not be written at the end of the check."""
     for _, path in reports:
+        if path.is_dir():
+            raise click.UsageError(f"{path} is a folder: name a file for the report.")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise click.UsageError(f"{path} cannot be written: it is write-protected.")
+        if path.exists() and not path.is_file():
+            continue  # a device or a pipe
         try:
             with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=".contracts-"):
                 pass

@@ -26,7 +26,13 @@ def judge(
         if rule not in by_id or by_id[rule].status in {"skipped", "not_offered"}
     ]
     verdict: VerdictName = "passed"
-    if result.verdict == "incomplete" or any(rule.makes_incomplete for rule in result.rules) or result.judged_nothing:
+    if (
+        result.verdict == "incomplete"
+        or result.is_partial
+        or result.spent.runs_left is None
+        or result.judged_nothing
+        or any(rule.makes_incomplete for rule in result.rules)
+    ):
         verdict = "incomplete"
         if fail_on_incomplete:
             failed_by.append("The check is incomplete (--fail-on-incomplete).")

@@ -35,6 +35,7 @@ class ProgressDisplay:
         self._is_block = _is_terminal()
         self._spent: Callable[[], Spent] | None = None
         self._step = "starting"
+        self._is_ending = False
         self._rules: dict[str, str] = {}
         """The rule of each finding, by fingerprint."""
         self._begun_at = 0.0
@@ -65,6 +66,11 @@ class ProgressDisplay:
         self._step = str(step)
         self.redraw()
 
+    def show_end(self, step: object) -> None:
+        """Show a step that comes after the check, when its time may be over."""
+        self._is_ending = True
+        self.show_step(step)
+
     def show_finding(self, finding: Finding) -> None:
         """Count a finding, once even if it is reported again (for example, if it repeats after it was intermittent)."""
         self._rules[finding.fingerprint] = finding.rule
@@ -75,7 +81,7 @@ class ProgressDisplay:
         """Remove the block while something else is written. The next redraw shows it below that."""
         with self._lock:
             if self._drawn_lines:
-                click.echo(f"\r{_UP.format(self._drawn_lines)}{_CLEAR_BELOW}", err=True, nl=False)
+                _control_terminal(f"\r{_UP.format(self._drawn_lines)}{_CLEAR_BELOW}")
                 self._drawn_lines = 0
             yield
 
@@ -98,7 +104,7 @@ class ProgressDisplay:
         # A line that is as wide as the terminal would be wrapped, and the block would no longer be where it was.
         lines = [line[: columns - 1] for line in self._block(spent)][: max(1, rows - 1)]
         back = f"\r{_UP.format(self._drawn_lines)}" if self._drawn_lines else ""
-        click.echo(back + "".join(f"{line}\x1b[K\n" for line in lines) + _CLEAR_BELOW, err=True, nl=False)
+        _control_terminal(back + "".join(f"{line}\x1b[K\n" for line in lines) + _CLEAR_BELOW)
         self._drawn_lines = len(lines)
 
     def _block(self, spent: Spent) -> list[str]:
@@ -108,11 +114,11 @@ class ProgressDisplay:
             f"  time   {'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self._time}",
             f"  sent   {_sent(spent)}",
             f"  found  {self._findings}",
-            f"  now    {printable(self._step)}",
+            f"  now    {self._now_shown}",
         ]
 
     def _line(self, spent: Spent) -> str:
-        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {printable(self._step)}"
+        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._now_shown}"
 
     @property
     def _elapsed_s(self) -> float:
@@ -120,7 +126,17 @@ class ProgressDisplay:
 
     @property
     def _time(self) -> str:
+        if self._is_over:
+            return f"{_clock(self._elapsed_s)}, the {_clock(self._max_time_s)} are over"
         return f"{_clock(self._elapsed_s)} of at most {_clock(self._max_time_s)}"
+
+    @property
+    def _is_over(self) -> bool:
+        return self._elapsed_s >= self._max_time_s + 1.0  # the clock shows whole seconds
+
+    @property
+    def _now_shown(self) -> str:
+        return "finishing the last cases" if self._is_over and not self._is_ending else printable(self._step)
 
     @property
     def _findings(self) -> str:
@@ -145,6 +161,11 @@ class CleaningProgress:
             if self._now() - self._line_at >= LINE_S:
                 self._line_at = self._now()
                 click.echo(f"  {self._cleaned:,} of {self._runs:,} done", err=True)
+
+
+def _control_terminal(text: str) -> None:
+    """Write text that moves the cursor, also where NO_COLOR makes click remove such sequences."""
+    click.echo(text, err=True, nl=False, color=True)
 
 
 def _is_terminal() -> bool:

@@ -20,15 +20,16 @@ from typing import Any, NoReturn
 import click
 import pytest
 
+from contracts.cli.environment import refuse_misspelled_variables
 from contracts.cli.main import check as check_command
-from contracts.cli.main import load_rules
+from contracts.cli.main import cli, load_rules
 from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report.report import unstable_heading
-from contracts.report.text import render_finding
+from contracts.report.text import plain_finding
 
 NO_TARGET = "no server to check: give its URL, as in  pytest --pyargs contracts --target http://127.0.0.1:4010"
 _SESSION = pytest.StashKey["ContractSession | ContractWorker"]()
@@ -79,6 +80,7 @@ class ContractSession:
         self._options = check_options
         self._all_rules = rules
         self._checked: Checked | None = None
+        self._unwritten: list[str] = []
         self._error: Exception | None = None
         self._shared = Path(tempfile.mkdtemp(prefix="contracts-"))
         chosen = selected_rules(check_options, tuple(rules))
@@ -88,6 +90,8 @@ class ContractSession:
         return self._verdicts(_tested_rules(item.nodeid for item in session.items))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for problem in self._unwritten:
+            terminalreporter.line(printable(problem))
         if self._checked is None or self._checked.problem is not None:
             return
         result = self._checked.report.result
@@ -106,6 +110,8 @@ class ContractSession:
         # Skipped tests do not fail a session, but with --fail-on-incomplete they must.
         if self._checked is not None and self._checked.exit_code == 1 and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif self._unwritten and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     # With pytest-xdist
 
@@ -144,7 +150,7 @@ class ContractSession:
 
         check_options = dataclasses.replace(self._options, rules=tested, skip_rules=())
         checked = check_target(self._target, check_options, self._all_rules, check)
-        write_reports(checked, check_options)
+        self._unwritten = write_reports(checked, check_options)
         return checked
 
 
@@ -172,7 +178,7 @@ def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, Ru
     for rule in report.result.rules:
         findings = [finding for finding in report.result.findings if finding.rule == rule.id]
         if findings:
-            text = "\n\n".join(render_finding(finding, report.result.target, report.rules) for finding in findings)
+            text = "\n\n".join(plain_finding(finding, report) for finding in findings)
             verdict = RuleVerdict("failed", rule.why, text)
         elif rule.id in required and rule.status in {"skipped", "not_offered"}:
             verdict = RuleVerdict("failed", rule.why, f"{rule.id} is required and was not judged: {rule.why}")
@@ -230,7 +236,8 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
         else:
             args += [part for value in given or () for part in (option.opts[0], value)]
     try:
-        flags = check_command.make_context("pytest", args).params
+        refuse_misspelled_variables(cli)
+        flags = check_command.make_context("pytest", args, **cli.context_settings).params
         rules = load_rules()
         target, check_options = target_from(flags), options_from(flags, rules)
         prepare(check_options, rules)

@@ -23,8 +23,16 @@ from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermitte
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
-from contracts.core.interrupts import terminated_as_interrupted
+from contracts.core.findings import (
+    CheckInterrupted,
+    CheckResult,
+    CouldNotCheck,
+    Finding,
+    Rule,
+    RuleResult,
+    VerdictName,
+)
+from contracts.core.interrupts import first_ignored, terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS, WITH_EXCHANGES
 from contracts.report.masking import Mask
@@ -106,9 +114,9 @@ def check_target(
         return judge_rules(target, guard, rules=selected, progress=shown.show_step, on_finding=keep)
 
     with terminated_as_interrupted(), _open_guard(target) as guard:
-        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found)
-        shown.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
-        result, cut_short = _cleaned_up(target, guard, result)
+        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, shown)
+        shown.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
+        result, cut_short = _cleaned_up(target, guard, result, shown)
         exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
@@ -164,7 +172,12 @@ def mask_of(target: Target) -> Mask:
 
 
 def _judged(
-    target: Target, guard: Guard, judge_all: Callable[[Guard], CheckResult], rules: Sequence[str], found: list[Finding]
+    target: Target,
+    guard: Guard,
+    judge_all: Callable[[Guard], CheckResult],
+    rules: Sequence[str],
+    found: list[Finding],
+    shown: ProgressDisplay,
 ) -> tuple[CheckResult, str | None, bool]:
     """Return the result, why the target could not be checked, and whether Ctrl-C ended the check. `found` are the
     findings until then.
@@ -174,29 +187,40 @@ def _judged(
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())
         return _unfinished(target, rules, guard, (), verdict="could_not_check", why=problem), problem, False
+    except CheckInterrupted as interrupted:
+        return interrupted.result, None, True
     except KeyboardInterrupt:
         verdict: VerdictName = "failed" if any(finding.fails for finding in found) else "incomplete"
         return _unfinished(target, rules, guard, found, verdict=verdict, why="interrupted"), None, True
     except BaseException:
         # An internal error is raised unchanged, after the cleanup.
-        _clean_up(target, guard)
+        _clean_up(target, guard, shown)
         raise
 
 
-def _cleaned_up(target: Target, guard: Guard, result: CheckResult) -> tuple[CheckResult, bool]:
+def _cleaned_up(target: Target, guard: Guard, result: CheckResult, shown: ProgressDisplay) -> tuple[CheckResult, bool]:
     """Clean up. Return the result with what is left, and whether Ctrl-C ended the cleanup."""
-    left, cut_short = _clean_up(target, guard)
+    left, cut_short = _clean_up(target, guard, shown)
     unknown = bool(guard.left_unknown or guard.possibly_left)
     notes = (*result.notes, *_left_notes(target, guard, left, cut_short=cut_short))
     spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
-    verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
-    return dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes), cut_short
+    needs_cleanup = bool(left and (target.clean_up or cut_short))
+    return dataclasses.replace(result, spent=spent, notes=notes, needs_cleanup=needs_cleanup), cut_short
 
 
-def _clean_up(target: Target, guard: Guard) -> tuple[int, bool]:
-    """Return how many runs are left, and whether Ctrl-C ended the cleanup; then all created runs count as left."""
+def _clean_up(target: Target, guard: Guard, shown: ProgressDisplay) -> tuple[int, bool]:
+    """Return how many runs are left, and whether a second Ctrl-C or SIGTERM ended the cleanup; then all created runs
+    count as left.
+    """
+
+    def tell() -> None:
+        doing, then = ("cleaning up", " and leave the runs") if target.clean_up else ("counting what is left", "")
+        with shown.hidden():
+            click.echo(f"Still {doing}; press Ctrl-C again to stop{then}.", err=True)
+
     try:
-        return (guard.clean_up() if target.clean_up else guard.count_left()), False
+        with first_ignored(tell):
+            return (guard.clean_up() if target.clean_up else guard.count_left()), False
     except KeyboardInterrupt:
         return guard.spent.runs_created, True
 
@@ -251,6 +275,8 @@ def _unfinished(
         unstable=tuple(finding for finding in found if not finding.fails),
         spent=guard.spent,
         notes=(note,),
+        is_partial=True,
+        was_interrupted=why == "interrupted",
     )
 
 
@@ -286,8 +312,16 @@ def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool)
             raise click.UsageError(f"{path}: {error.message}") from error
 
 
-def write_reports(checked: Checked, check_options: CheckOptions) -> None:
-    """Write the reports, those with all exchanges last: to mask and to write these may take long."""
+def write_reports(checked: Checked, check_options: CheckOptions) -> list[str]:
+    """Write the reports, those with all exchanges last: to mask and to write these may take long. Return a line for
+    each report that could not be written.
+    """
+    problems = []
     for name, path in sorted(check_options.reports, key=lambda report: report[0] in WITH_EXCHANGES):
         report = checked.with_exchanges() if name in WITH_EXCHANGES else checked.report
-        path.write_text(FORMATS[name](report), encoding="utf-8", newline="\n")
+        text = FORMATS[name](report)
+        try:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            problems.append(f"The {name} report could not be written to {path}: {error.strerror or error}.")
+    return problems

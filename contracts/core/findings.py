@@ -166,7 +166,9 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioProgress:
-    """How many cases of a scenario were tried. `planned` does not count generated cases."""
+    """How many cases of a scenario were tried. `planned` does not count generated cases. After an interruption, it
+    counts only those that were tried.
+    """
 
     scenario: str
     done: int
@@ -210,8 +212,23 @@ class CheckResult:
     scenarios: tuple[ScenarioProgress, ...] = ()
     coverage: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     """How often each rule was judged: operationId → part of the request or answer → rule → count."""
+    is_partial: bool = False
+    """Whether not everything was tried, or an error of the suite may have hidden a violation. It makes the check
+    incomplete, also if a baseline accepts all findings.
+    """
+    was_interrupted: bool = False
+    needs_cleanup: bool = False
+    """Whether runs are left that the check should have deleted."""
 
     @property
     def judged_nothing(self) -> bool:
         """Whether there are rules, and none was judged."""
         return bool(self.rules) and all(rule.status in {"skipped", "not_offered"} for rule in self.rules)
+
+
+class CheckInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended the check. `result` is what it has judged until then."""
+
+    def __init__(self, result: CheckResult) -> None:
+        super().__init__()
+        self.result = result

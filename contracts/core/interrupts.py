@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,15 +32,29 @@ def held_back() -> Iterator[None]:
 
     A create in flight thus gets its answer, so that the runs that it created can be deleted.
     """
+    held: list[bool] = []
+    try:
+        with first_ignored(lambda: held.append(True)):
+            yield
+    finally:
+        if held:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def first_ignored(on_first: Callable[[], object]) -> Iterator[None]:
+    """Call `on_first` in place of an interruption by the first SIGINT or SIGTERM; a second one interrupts at once."""
     if not _in_main_thread():
         yield  # Python handles signals in the main thread only
         return
-    held: list[int] = []
+    has_come = False
 
     def hold(signum: int, frame: Any) -> None:
-        if held:
+        nonlocal has_come
+        if has_come:
             raise KeyboardInterrupt
-        held.append(signum)
+        has_come = True
+        on_first()
 
     # SIG_IGN and SIG_DFL are not callable: a signal that is ignored or has the default action is left so.
     previous = {stop: handler for stop in _STOP_SIGNALS if callable(handler := signal.getsignal(stop))}
@@ -51,8 +65,6 @@ def held_back() -> Iterator[None]:
     finally:
         for stop, handler in previous.items():
             signal.signal(stop, handler)
-        if held:
-            raise KeyboardInterrupt
 
 
 def _in_main_thread() -> bool:

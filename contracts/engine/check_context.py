@@ -77,6 +77,7 @@ class CheckContext:
     """Set when the check ends, for whatever reason: cases that still run in other threads send nothing more."""
     has_enough_findings: bool = False
     """Whether the check ends early because of `--max-findings`."""
+    was_interrupted: bool = False
     lock: Any = field(default_factory=threading.RLock)
     _unnamed: int = 0
 

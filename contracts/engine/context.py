@@ -368,7 +368,7 @@ class CaseContext:
         check = self.check
         with check.lock:
             judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
-        for rule in _CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
+        for rule in CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
             self.count(rule, result)
         for violation in judgement.violations:
             earlier = judgement.earlier.get(violation.cause)
@@ -431,10 +431,11 @@ class CaseContext:
         return written
 
 
-_CREATE_RULES: Final = (
+CREATE_RULES: Final = (
     *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO"),
     *("BULK-INITIAL", "BULK-SESSION", "BULK-FILES", "BULK-ALIASES"),
 )
+"""The rules that the answer to every bulk create is judged by."""
 
 
 def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:

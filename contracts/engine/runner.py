@@ -112,10 +112,10 @@ class Search:
             assert case.violated is not None
             try:
                 self.investigate(case.group.scenario, case.case, case.violated, beside=case.beside)
-            except OutOfTime:
+            except (OutOfTime, KeyboardInterrupt) as error:
                 for other in failed[number + 1 :]:
                     if other.violated is not None and not self._found.is_known(other.group.scenario, other.violated):
-                        self._found.keep_unrepeated(other.violated, stable=False)
+                        self._found.keep_unrepeated(other.violated, stable=False, why=_why_ended(error))
                 raise
 
     def _run_case(self, running: RunningCase) -> RuleViolated | None:
@@ -239,8 +239,8 @@ class Search:
         else:
             try:
                 self._repeat(found, violated, beside)
-            except OutOfTime:
-                self._found.keep_unrepeated(violated, stable=False)
+            except (OutOfTime, KeyboardInterrupt) as error:
+                self._found.keep_unrepeated(violated, stable=False, why=_why_ended(error))
                 raise
 
     def _repeat(self, origin: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
@@ -357,6 +357,10 @@ class Search:
             if found := next(filter(None, outcomes), None):
                 return found
         return None
+
+
+def _why_ended(error: BaseException) -> str:
+    return "the check was interrupted" if isinstance(error, KeyboardInterrupt) else ""
 
 
 def quiet_settings(**more: Any) -> settings:

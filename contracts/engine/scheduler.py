@@ -91,33 +91,42 @@ class Scheduler:
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
         self._entering, self._last = self._groups_by_round()
         self._all = (*chain.from_iterable(self._entering.values()), *self._last)
+        self._has_begun = False
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
         """Run all scenarios and return the progress of each."""
+        self._has_begun = True
         if not self._check.is_live:
             waiting = [scenario for scenario in self._able if scenario.mostly_waits]
             self._search.waiting.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
-        left = self._rounds()
+        self._rounds()
         try:
             self._search.collect_waiting(until=self._end)
             self._run_groups(self._last, until=self._check.deadline)
         except OutOfTime:
             pass
-        unfinished = {
-            group.scenario.name for group in (*left, *self._last) if not group.has_ended or group.has_generated
-        }
+        return self.scenario_progress()
+
+    def scenario_progress(self) -> list[ScenarioProgress]:
+        """Return how far each scenario has come until now."""
+        unfinished = {group.scenario.name for group in self._all if not group.has_ended or group.has_generated}
         unfinished |= {scenario.name for scenario in self._search.waiting.scenarios}
-        return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
+        return [
+            self._progress_of(scenario, may_have_more=not self._has_begun or scenario.name in unfinished)
+            for scenario in self._able
+        ]
 
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
         done = self._search.tried[scenario.name]
+        if may_have_more and self._check.was_interrupted:
+            return ScenarioProgress(scenario.name, done, done, finished=False)  # to make the rest takes seconds
         planned = max(done, sum(1 for _ in self._cases(scenario))) if may_have_more else done
         finished = not may_have_more or (done == planned and scenario.generated is None)
         return ScenarioProgress(scenario.name, done, planned, finished)
 
-    def _rounds(self) -> list[CaseGroup]:
-        """Run rounds until everything is done or the time is over; return what is left."""
+    def _rounds(self) -> None:
+        """Run rounds until everything is done or the time is over."""
         groups: list[CaseGroup] = []
         try:
             for number in range(1, LAST_ROUND + 1):
@@ -128,8 +137,7 @@ class Scheduler:
                 groups = [group for group in groups if not group.has_ended]
                 self._search.collect_waiting()
         except OutOfTime:
-            return [*groups, *chain.from_iterable(self._entering.values())]
-        return groups
+            pass
 
     def _run_groups(self, groups: Sequence[CaseGroup], *, until: float) -> None:
         """Run the groups until they have spent their limits. Raises OutOfTime at `until`."""

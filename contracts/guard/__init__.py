@@ -1,7 +1,7 @@
 """The only way for a check to send requests: enforces budget, rate limit and ownership, keeps a journal, cleans up."""
 
 from contracts.guard.guard import Guard
-from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals
+from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals, forget_journals
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
 from contracts.guard.unreported_run_detector import RequestKind, UnreportedRuns
 
@@ -16,4 +16,5 @@ __all__ = [
     "RequestKind",
     "UnreportedRuns",
     "clean_up_journals",
+    "forget_journals",
 ]

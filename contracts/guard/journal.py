@@ -36,6 +36,7 @@ _LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
 _LONGEST_LISTED: Final = 64
 """A hostile target must not fill the disk with the ids of its list."""
+_LONGEST_HEADER: Final = 65_536
 _SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
 
@@ -276,9 +277,13 @@ def digest(values: Any, salt: str) -> str:
     return hashlib.sha256(f"{salt}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
-    """Yield each journal of the directory, oldest first and locked until it is closed, or why it cannot be used."""
+def journals(directory: Path, origin: str | None = None) -> Iterator[tuple[Path, Journal | str]]:
+    """Yield each journal of the directory, oldest first and locked until it is closed, or why it cannot be used. With
+    `origin`, leave out those that are known to be of another one.
+    """
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
+        if origin is not None and _origin_of(path) not in {origin, None}:
+            continue
         lock = FileLock(f"{path}.lock", timeout=0)
         try:
             lock.acquire()
@@ -307,6 +312,17 @@ def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
             record = journal.record
             stale = is_loopback(record.url) and record.profile == "full" and record.started_at < oldest
             journal.close(keep=not stale)
+
+
+def _origin_of(path: Path) -> str | None:
+    """Read the origin in the header, also while a check uses the journal; None if there is none."""
+    try:
+        with path.open("rb") as file:
+            header = _parse_line(file.readline(_LONGEST_HEADER))
+    except OSError:  # deleted meanwhile
+        return None
+    origin = header.get("origin")
+    return origin if isinstance(origin, str) else None
 
 
 def _changed_at(path: Path) -> float:

@@ -68,10 +68,21 @@ def clean_up(
         journal.close_intents(_settled(record, len(found.proven), cleaner.client.clock.now()))
     unclear = None
     if record.open_intents and not all_seen:
-        unclear = "the target's lists could not be searched for runs of an unanswered create"
+        unclear = _not_searched(record, cleaner.client)
     elif record.open_intents and not found.possible:
         unclear = "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
     return CleanedUp(found, left, unclear)
+
+
+def _not_searched(record: JournalRecord, client: RunsClient) -> str:
+    answered = all(intent.was_answered for intent in record.open_intents.values())
+    creates = "creates whose answer does not say whether they made runs" if answered else "an unanswered create"
+    if client.no_list is None:
+        return f"the target's lists could not be searched for runs of {creates}"
+    return (
+        f"the target offers no list of runs (GET /v1/runs: {client.no_list}), so it cannot be searched for runs of"
+        f" {creates}"
+    )
 
 
 def count_left(

@@ -50,16 +50,29 @@ def clean_up_journals(
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
     given_tokens = [each for each in (token, second_token) if each]
-    for path, found in journals(journal_dir or default_directory()):
+    for path, found in journals(journal_dir or default_directory(), wanted):
         if isinstance(found, str):
             report.problems.append(f"{path.name} {found}")
             continue
         keep = True
         try:
-            if wanted is None or found.record.origin == wanted:
-                keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), report, on_begin)
+            keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), report, on_begin)
         finally:
             found.close(keep=keep)
+    report.problems[:] = dict.fromkeys(report.problems)
+    return report
+
+
+def forget_journals(url: str, *, journal_dir: Path | None = None) -> CleanUpReport:
+    """Delete all journals of the URL's origin that no check uses, and send nothing. The runs in them count as left."""
+    report = CleanUpReport()
+    for path, found in journals(journal_dir or default_directory(), Target(url, "").origin):
+        if isinstance(found, str):
+            report.problems.append(f"{path.name} {found}")
+            continue
+        report.journals += 1
+        report.left += len(found.record.unfinished)
+        found.close(keep=False)
     return report
 
 
@@ -114,5 +127,9 @@ def _clean_up_journal(
     report.possibly_left[:] = likely_first((*report.possibly_left, *done.found.possible))
     if done.unclear is not None:
         report.unclear += 1
-        report.problems.append(f"{journal.path.name}: {done.unclear}")
+        if client.no_list is None:
+            report.problems.append(f"{journal.path.name}: {done.unclear}")
+        else:  # once for all journals, since none can be cleaned up
+            forget = f"`contracts cleanup {record.origin} --forget` discards the journals of these creates"
+            report.problems.append(f"{record.origin}: {done.unclear}. {forget}")
     return bool(left or record.open_intents)

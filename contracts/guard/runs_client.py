@@ -18,6 +18,8 @@ NEWEST: Final = 100
 """How many of the newest runs are read after a create."""
 _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
+_NOT_OFFERED: Final = frozenset({404, 405, 410, 501})
+"""The status of a list of runs by which a target says that it has none."""
 _MAX_SHARED_PAGES: Final = 10
 """The limit if others use the target too, since the list may contain any number of their runs."""
 _DEAD_AFTER: Final = 20
@@ -50,6 +52,8 @@ class RunsClient:
     ) -> None:
         self.is_shared = is_shared
         self.clock = clock
+        self.no_list: int | None = None
+        """The status by which the target said that it offers no list of runs."""
         self._bounds = bounds
         self._upstream = upstream
         self._tokens = tokens
@@ -135,6 +139,8 @@ class RunsClient:
             parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
             answer = self.request("GET", f"/v1/runs?{urlencode(parameters)}", authorization)
             items = _items(answer)
+            if answer.status in _NOT_OFFERED:
+                self.no_list = answer.status
             if items is None:
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
             yield from _runs(items)

@@ -29,13 +29,15 @@ def read_report(path: Path) -> SavedReport:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{path} is not JSON: write the report with --report json={path}.") from error
+    if not isinstance(document, dict) or not document.keys() >= {"target", "findings"}:
+        raise click.UsageError(f"{path} is not a report of contracts: write one with --report json=FILE.")
     try:
         findings = [*document["findings"], *document["baselined"]]
         found = [_finding(each, stable=not each["intermittent"]) for each in findings]
         found += [_finding(each, stable=False) for each in document["unstable"]]
         return SavedReport(str(document["target"]), tuple(found), document["coverage"])
     except (KeyError, TypeError, ValueError) as error:
-        raise click.UsageError(f"{path} is no report of this version ({error!r}): check the target again.") from error
+        raise click.UsageError(f"{path} is no report of this version: check the target again.") from error
 
 
 def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:

@@ -27,8 +27,12 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         return "Start the target again, or see in its log why it ended."
     if report.failed_by:
         return "Meet the condition above that fails the check, or leave out its flag."
+    if result.needs_cleanup:
+        return f"`contracts cleanup {result.target}` tries again to delete the runs that are left."
     if result.spent.runs_left is None:
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
+    if result.was_interrupted:
+        return "Run the check again and let it end: it was interrupted, so not every case was tried."
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
     reasons = [rule.why for rule in result.rules if rule.makes_incomplete]

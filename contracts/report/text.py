@@ -141,7 +141,8 @@ def _verdict(report: Report) -> Iterator[str]:
             if spent.runs_left is None:
                 left = "it is not known what is left on the target"
                 missing = f"{not_judged}, and {left}" if skipped else left
-            yield click.style(f"INCOMPLETE: nothing found, but {missing}.", fg="yellow", bold=True)
+            found = "nothing new" if result.baselined else "nothing found"
+            yield click.style(f"INCOMPLETE: {found}, but {missing}.", fg="yellow", bold=True)
         case "could_not_check":
             yield click.style("COULD NOT CHECK.", fg="red", bold=True)
 

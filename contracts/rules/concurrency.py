@@ -15,6 +15,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, newer_properties
 from contracts.oracle import KnownRun, Violation, difference, read_request, value_in_words
+from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
@@ -125,9 +126,10 @@ def _different_updates(context: CaseContext, width: int) -> None:
         for name, value in body.items() if result.accepted else ():
             if name in newer_properties() and name not in read.body:
                 continue
-            problem = difference(value, read.body.get(name), name)
+            lost = changed_field({name: value}, read.body, (name,))
             cause, expected = "one of two concurrent updates is lost", f"{name} as updated"
-            context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
+            got = "" if lost is None else lost[1]
+            context.require(lost is None, "UPDATE-PARTIAL", cause, expected, got, *results, read)
 
 
 def _deletes(context: CaseContext, width: int) -> None:
@@ -210,9 +212,10 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     for run, body in zip(updated, bodies, strict=True):
         read = context.call_valid("get_run", run["id"], after=results)
         for shown in (read.body, *([] if items is None else [items.get(run["id"], read.body)])):
-            problem = difference(body["input_values"], shown.get("input_values"), "input_values")
+            lost = changed_field(body, shown, body)
             cause, expected = "one of two concurrent updates is lost", "input_values as updated"
-            context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
+            got = "" if lost is None else lost[1]
+            context.require(lost is None, "UPDATE-PARTIAL", cause, expected, got, *results, read)
 
 
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:

@@ -307,13 +307,13 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
 # One case for each shard (`shard[1]` of them), since each shard has its own first keys and runs.
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
-        "runs read again at the end: creation",
+        "runs created to be read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "ATTACHMENTS"),
         make_runs,
         first_runs_cases,
         order=0,
     ),
-    Scenario("idempotency keys used again at the end: first use", ("IDEM-REPLAY",), use_key, key_cases, order=0),
+    Scenario("idempotency keys first used, to be used again at the end", ("IDEM-REPLAY",), use_key, key_cases, order=0),
     Scenario(
         "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE", "ATTACHMENTS"),

@@ -1,16 +1,17 @@
-"""Settings and limits as options of a command, and warnings for unknown environment variables."""
+"""Settings and limits as options of a command, and what is said of unknown environment variables."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import Field
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from mockserver.errors import StartError
 from mockserver.setting_values import SettingError, read_field
 from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
 from mockserver.suggestions import closest
@@ -95,15 +96,21 @@ def _metavar(type_: Any) -> str | None:
     return {int: "INTEGER", float: "NUMBER", str: "TEXT"}.get(type_)
 
 
-def warn_of_unknown_variables(group: click.Group) -> None:
-    """Warn, because a variable with a misspelled name would silently have no effect."""
+def refuse_misspelled_variables(group: click.Group) -> None:
+    """Raises StartError if the name of a variable is like that of a setting: it would silently have no effect. Warns of
+    other unknown ones, which may belong to another program.
+    """
     commands = (group, *group.commands.values())
     known = {str(param.envvar) for command in commands for param in command.params if param.envvar}
+    misspelled = []
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known and not _KUBERNETES_VARIABLE.search(name):
-            click.echo(f"mockserver: {name} is set, but there is no such setting{_meant(name, known)}", err=True)
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    near = closest(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known])
-    return "; mockserver serve --help names them all" if near is None else f": did you mean {_PREFIX}{near}?"
+        if not name.startswith(_PREFIX) or name in known or _KUBERNETES_VARIABLE.search(name):
+            continue
+        said = f"{name} is set, but there is no such setting"
+        near = closest(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], 0.7)
+        if near is None:
+            click.echo(f"mockserver: {said}; mockserver serve --help names them all", err=True)
+        else:
+            misspelled.append(f"{said}: did you mean {_PREFIX}{near}?")
+    if misspelled:
+        raise StartError(" ".join(misspelled))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.findings import CheckResult, Finding
+from contracts.core.findings import CheckInterrupted, CheckResult, Finding
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -102,6 +103,27 @@ LIVE = {"profile": "live", "budget": Budget.of("live"), "allow_writes": True, "c
 )
 def test_a_plan_says_how_long_the_check_goes_on_after_its_time(target: Target, after: str) -> None:
     assert f"within 120 s; the guard sends nothing beyond that, except to {after}" in str(plan(target)[-1])
+
+
+def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_budget_is_less_than_all_cases() -> None:
+    base = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
+    settings = LIVE | {"base_request": base, "varied_fields": ("input_values",), "budget": Budget(25, 500, None)}
+    with serving() as url:
+        result = checked(url, **settings)
+
+    in_all = plan(target_at("http://127.0.0.1:9", **settings))[-1]
+    judged = {rule.id for rule in result.rules if rule.status == "passed"}
+    assert "BULK-COUNT" in judged
+    assert judged <= set(in_all.rules)
+    assert re.search(
+        r"at most 25 runs .* could create \d\d runs in all these cases: those that the budget no", in_all.cost
+    )
+
+
+def test_a_plan_of_refused_requests_names_no_rule_of_creates() -> None:
+    settings = LIVE | {"base_request": {"count": 1}, "varied_fields": ("input_values",)}
+    in_all = plan(target_at("https://api.example.com", **settings), {"REQ-COUNT", "BULK-STATUS"})[-1]
+    assert in_all.rules == ("REQ-COUNT",)
 
 
 def test_a_plan_creates_runs_on_a_loopback_address() -> None:
@@ -258,7 +280,7 @@ def test_a_fuzz_whose_time_is_over_judges_unreported_runs_too(monkeypatch: pytes
 
     judged: list[Search] = []
     monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
-    monkeypatch.setattr(contracts.check, "Scheduler", over)
+    monkeypatch.setattr(contracts.check.Scheduler, "run", over)
 
     with serving() as url, guarded(url, max_time_s=60) as guard:
         fuzz(guard.target, guard, for_s=60, rules={"AUTH-SCHEME"})
@@ -418,3 +440,59 @@ def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: o
 
     assert [finding.cause for finding in result.findings] == [f"{field} of get_run is not of its schema"]
     assert not [note for note in result.notes if "Internal error" in note]
+
+
+def test_an_interrupted_check_reports_what_it_has_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def run(context: CaseContext, case: NamedCase) -> None:
+        tries.append(case.name)
+        if case.name == "judges":
+            context.check.count("READ-BACK")
+        elif tries.count("violates") > 1:  # while the violation is repeated
+            raise KeyboardInterrupt
+        else:
+            result = context.call("list_runs", query=[("limit", "1")])
+            context.report_violation(Violation("LIST-PAGE", "a cause", "this", "that"), result, is_proof=True)
+
+    names = {"judges": "READ-BACK", "violates": "LIST-PAGE", "not reached": "LIST-FILTER"}
+    course = tuple(
+        Scenario(name, (rule,), run, lambda check, name=name: [NamedCase(name)], is_parallel=False, order=order)
+        for order, (name, rule) in enumerate(names.items(), 1)
+    )
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    monkeypatch.setattr("contracts.engine.runner.THREADS", 1)
+
+    with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
+        contracts.check.check(guard.target, guard, rules=set(names.values()))
+
+    result = interrupted.value.result
+    assert {rule.id: (rule.status, rule.why) for rule in result.rules} == {
+        "READ-BACK": ("passed", "judged 1 time"),
+        "LIST-PAGE": ("failed", "expected this, got that"),
+        "LIST-FILTER": ("skipped", "not reached before the check was interrupted"),
+    }
+    assert [finding.not_sent_again for finding in result.findings] == ["the check was interrupted"]
+    assert {each.scenario: each.finished for each in result.scenarios}["not reached"] is False
+    assert result.is_partial
+    assert result.was_interrupted
+
+
+def test_an_interrupted_check_does_not_make_the_cases_that_it_did_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make them all takes seconds, in which a second signal would lose the result."""
+    made: list[str] = []
+
+    def interrupts(context: CaseContext, case: NamedCase) -> None:
+        raise KeyboardInterrupt
+
+    def cases(context: CheckContext) -> Iterator[NamedCase]:
+        for number in range(100):
+            made.append(str(number))
+            yield NamedCase(str(number))
+
+    course = (Scenario("many", ("READ-BACK",), interrupts, cases, is_parallel=False),)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
+        contracts.check.check(guard.target, guard, rules={"READ-BACK"})
+    assert len(made) < 10
+    assert [each.finished for each in interrupted.value.result.scenarios] == [False]

@@ -68,6 +68,7 @@ class Engine:
     left_unknown: tuple[str, ...] = ()
     other_resources: dict[str, int] = field(default_factory=dict)
     interrupts_cleaning: bool = False
+    while_cleaning: Callable[[], None] | None = None
     cleaned: object = None
     opening_fails: OSError | None = None
     while_judging: Callable[[], None] | None = None
@@ -117,9 +118,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             engine.cleaned_up += 1
             if engine.interrupts_cleaning:
                 raise KeyboardInterrupt
-            return engine.runs_left
+            return self.count_left()
 
         def count_left(self):
+            if engine.while_cleaning is not None:
+                engine.while_cleaning()
             return engine.runs_left
 
     def check(target, guard, *, rules=None, progress=None, on_finding=None):
@@ -150,7 +153,18 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
     _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
     _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, plan=plan)
     _module(monkeypatch, "contracts.replay", replay=replay)
-    _module(monkeypatch, "contracts.guard", Guard=FakeGuard, clean_up_journals=clean_up_journals)
+
+    def forget_journals(url):
+        engine.journals.append((url, "forget"))
+        return engine.cleaned
+
+    _module(
+        monkeypatch,
+        "contracts.guard",
+        Guard=FakeGuard,
+        clean_up_journals=clean_up_journals,
+        forget_journals=forget_journals,
+    )
     return engine
 
 

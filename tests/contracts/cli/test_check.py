@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.core.findings import CouldNotCheck, RuleResult
+from contracts.core.findings import CheckInterrupted, CouldNotCheck, RuleResult
 from contracts.core.target import Budget
 from contracts.guard.identity import PossibleRun
 from tests.contracts.cli import fakes
@@ -182,6 +182,22 @@ def test_every_format_is_written_by_its_name(check, engine, tmp_path):
     assert len(json.loads((tmp_path / "har").read_text())["log"]["entries"]) == 1
 
 
+def test_a_folder_is_refused_as_a_report_before_anything_is_sent(check, engine, tmp_path):
+    status, _, err = check("--report", f"json={tmp_path}")
+    assert (status, engine.targets) == (2, [])
+    assert f"{tmp_path} is a folder: name a file for the report." in err
+
+
+@pytest.mark.parametrize(("findings", "expected"), [((), 2), ((fakes.finding(),), 1)])
+def test_a_report_that_cannot_be_written_loses_no_other_and_no_result(check, engine, tmp_path, findings, expected):
+    engine.answer = fakes.result(*findings)
+    status, out, err = check("--report", "json=/dev/full", "--report", f"junit={tmp_path / 'junit.xml'}")
+    assert status == expected
+    assert err == "Error: The json report could not be written to /dev/full: No space left on device.\n"
+    assert ("FAILED: 1 finding." if findings else "PASSED") in out
+    assert "<testsuite " in (tmp_path / "junit.xml").read_text()
+
+
 # What a finding, a skipped rule and the baseline make of the exit code
 
 
@@ -233,6 +249,26 @@ def test_an_accepted_finding_does_not_fail_and_another_does(check, engine, tmp_p
     status, out, _ = check("--baseline", baseline)
     assert status == 1
     assert "FAILED: 1 finding." in out
+
+
+@pytest.mark.parametrize("incomplete", [{"is_partial": True}, {"rules": fakes.skipped("AUTH-TENANT")}])
+def test_a_baseline_does_not_make_a_check_complete(check, engine, tmp_path, incomplete):
+    known = fakes.finding()
+    baseline = accept(tmp_path / "baseline.yaml", known, date.today())
+    engine.answer = fakes.result(known, **incomplete)
+    status, out, _ = check("--baseline", baseline)
+    assert status == 0
+    assert "INCOMPLETE: nothing new, but " in out
+    assert "PASSED" not in out
+    assert check("--baseline", baseline, "--fail-on-incomplete")[0] == 1
+
+
+def test_a_baseline_does_not_hide_that_it_is_unknown_what_is_left(check, engine, tmp_path):
+    known = fakes.finding()
+    baseline = accept(tmp_path / "baseline.yaml", known, date.today())
+    engine.answer = fakes.result(known)
+    engine.left_unknown = ("the lists are broken",)
+    assert "INCOMPLETE: nothing new, but it is not known what is left" in check("--baseline", baseline)[1]
 
 
 def test_an_acceptance_that_expired_counts_no_more(check, engine, tmp_path):
@@ -400,6 +436,22 @@ def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "incomplete"
 
 
+def test_what_was_judged_before_ctrl_c_is_reported(check, engine):
+    partial = fakes.result(
+        rules=fakes.skipped("AUTH-TENANT", "not reached"),
+        notes=("Interrupted: …",),
+        is_partial=True,
+        was_interrupted=True,
+    )
+    engine.answer = CheckInterrupted(partial)
+    status, out, _ = check("--clean-up")
+    assert (status, engine.cleaned_up) == (130, 1)
+    assert "2 passed, 0 failed, 1 skipped" in out
+    assert "INCOMPLETE: nothing found, but 1 rule was not judged" in out
+    assert "Note: Interrupted: …" in out
+    assert out.splitlines()[-1].startswith("Next: Run the check again and let it end")
+
+
 def test_findings_before_ctrl_c_are_reported_and_decide_the_exit_code(check, engine, tmp_path):
     engine.found_before = (fakes.finding(), fakes.finding(cause="once only", stable=False))
     engine.answer = KeyboardInterrupt()
@@ -486,11 +538,34 @@ def test_a_terminated_job_cleans_up_as_after_ctrl_c(check, engine):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_second_ctrl_c_ends_the_cleaning_and_says_what_may_be_left(check, engine):
+def test_an_interrupted_cleaning_says_what_may_be_left(check, engine):
     engine.interrupts_cleaning = True
     status, out, _ = check("--clean-up")
     assert status == 130
     assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_while_cleaning_up_does_not_stop_that(check, engine, stop):
+    engine.while_cleaning = lambda: os.kill(os.getpid(), stop)
+    status, out, err = check("--clean-up")
+    assert (status, engine.cleaned_up) == (0, 1)
+    assert err == "Still cleaning up; press Ctrl-C again to stop and leave the runs.\n"
+    assert "PASSED: nothing found." in out
+    assert check()[2] == "Still counting what is left; press Ctrl-C again to stop.\n"
+
+
+def test_the_second_signal_while_cleaning_up_stops_that_and_the_next_step_is_to_clean_up(check, engine):
+    def stop_twice():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    engine.while_cleaning = stop_twice
+    engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT"))
+    status, out, _ = check("--clean-up")
+    assert status == 130
+    assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+    assert out.splitlines()[-1].startswith("Next: `contracts cleanup http://127.0.0.1:4010` tries again to delete")
 
 
 # Plan

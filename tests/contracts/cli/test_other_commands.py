@@ -1,6 +1,7 @@
 """`contracts rules`, `explain`, `cleanup`, and the command as a program."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ def test_the_coverage_of_a_whole_check_needs_no_report(contracts, engine):
 
 def test_an_unusable_report_for_coverage_is_one_line(contracts, engine, tmp_path):
     assert contracts("rules", "--coverage", tmp_path / "none")[2].startswith(f"Error: {tmp_path}/none cannot be read")
+    (tmp_path / "other.json").write_text("{}")
+    assert "other.json is not a report of contracts" in contracts("rules", "--coverage", tmp_path / "other.json")[2]
     assert "add --coverage" in contracts("rules", "--json")[2]
 
 
@@ -118,6 +121,17 @@ def test_cleanup_says_if_it_is_unknown_what_is_left(contracts, engine, cleaned, 
     assert out.startswith(said)
 
 
+def test_cleanup_forgets_the_journals_of_a_url_without_a_token(contracts, engine):
+    engine.cleaned = Report(journals=1, left=3)
+    status, out, _ = contracts("cleanup", "http://127.0.0.1:4010/v1", "--forget")
+    assert (status, engine.journals) == (0, [("http://127.0.0.1:4010", "forget")])
+    assert out == "1 journal of http://127.0.0.1:4010/v1 discarded; 3 runs named in them may still exist.\n"
+    engine.cleaned = Report(problems=("x.jsonl is in use",))
+    assert contracts("cleanup", "http://127.0.0.1:4010", "--forget")[0] == 1
+    status, _, err = contracts("cleanup", "--forget")
+    assert (status, "--forget needs the URL" in err) == (2, True)
+
+
 def test_cleanup_needs_a_token(contracts, engine):
     status, _, err = contracts("cleanup")
     assert status == 2
@@ -138,6 +152,13 @@ def test_ctrl_c_anywhere_else_is_reported_and_exits_with_130(contracts, engine, 
     assert contracts("rules") == (130, "", "\nInterrupted.\n")
 
 
+def test_output_that_cannot_be_written_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "contracts", "rules"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "Error: The output could not be written: No space left on device.\n")
+
+
 @pytest.mark.parametrize("args", [("--help",), ("check", "--help"), ("--version",)])
 def test_help_and_version_are_to_be_had_without_the_engine(args):
     program = (
@@ -150,8 +171,7 @@ def test_help_and_version_are_to_be_had_without_the_engine(args):
     assert "contracts" in done.stdout
 
 
-def test_a_variable_that_no_option_has_is_warned_of(check, monkeypatch):
-    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+def test_a_misspelled_variable_is_refused_and_another_unknown_one_is_warned_of(check, engine, monkeypatch):
     monkeypatch.setenv("CONTRACTS_COLOUR", "x")
     monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", "")
     monkeypatch.setenv("CONTRACTS_SERVICE_HOST", "10.0.0.1")
@@ -159,7 +179,13 @@ def test_a_variable_that_no_option_has_is_warned_of(check, monkeypatch):
     assert status == 0
     assert err.splitlines() == [
         "Warning: CONTRACTS_COLOUR is set, but there is no such option; contracts check --help names them all.",
-        "Warning: CONTRACTS_SECOND_TOKN is set, but there is no such option: did you mean CONTRACTS_SECOND_TOKEN?",
+    ]
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+    engine.targets.clear()
+    status, _, err = check()
+    assert (status, engine.targets) == (2, [])
+    assert err.splitlines()[1:] == [
+        "Error: CONTRACTS_SECOND_TOKN is set, but there is no such option: did you mean CONTRACTS_SECOND_TOKEN?"
     ]
 
 
@@ -176,3 +202,17 @@ def test_the_options_of_a_check_are_in_groups(contracts, engine):
         others = out.partition("Other options:\n")[2].partition("\n\n")[0]
         assert others.strip().splitlines() == ["-h, --help  Show this message and exit."]
         assert out.index("Target:") < out.index("--token") < out.index("How much is sent:") < out.index("--max-time")
+
+
+@pytest.mark.parametrize(("no_color", "is_styled"), [("1", False), ("", True)])
+def test_no_color_turns_colours_and_bold_off_on_a_terminal(no_color, is_styled):
+    terminal, end = os.openpty()
+    environment = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
+    for args in (("explain", "BULK-COUNT"), ("explain", "NONE")):
+        command = [sys.executable, "-m", "contracts", *args]
+        subprocess.run(command, stdout=end, stderr=end, stdin=subprocess.DEVNULL, env=environment, timeout=60)
+        shown = os.read(terminal, 10_000).decode()
+        assert ("BULK-COUNT" if args[1] == "BULK-COUNT" else "There is no rule") in shown
+        assert ("\x1b[" in shown) is is_styled
+    os.close(terminal)
+    os.close(end)

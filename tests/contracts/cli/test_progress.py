@@ -3,6 +3,7 @@
 import re
 import threading
 
+import click
 import pytest
 
 from contracts.cli.progress import LINE_S, CleaningProgress, ProgressDisplay
@@ -57,7 +58,7 @@ def screen(monkeypatch):
     monkeypatch.setenv("LINES", "24")
     monkeypatch.setattr("contracts.cli.progress._is_terminal", lambda: True)
     monkeypatch.setattr("contracts.cli.progress.REDRAW_S", 3600)
-    monkeypatch.setattr("click.echo", lambda text, err=False, nl=True: screen.write(text + "\n" * nl))
+    monkeypatch.setattr("click.echo", lambda text, err=False, nl=True, color=None: screen.write(text + "\n" * nl))
     return screen
 
 
@@ -160,3 +161,31 @@ def test_cleaning_up_shows_its_progress_now_and_then(capfd):
         "  240 of 25,000 done",
         "  480 of 25,000 done",
     ]
+
+
+def test_the_block_is_redrawn_in_place_with_no_color_too(monkeypatch, capfd):
+    monkeypatch.setattr("contracts.cli.progress._is_terminal", lambda: True)
+    monkeypatch.setattr("contracts.cli.progress.REDRAW_S", 3600)
+    with (
+        click.Context(click.Command("check"), color=False),
+        ProgressDisplay("http://127.0.0.1:4010", 120.0) as progress,
+    ):
+        progress.begin(lambda: spent(1))
+        progress.show_step("one")
+        progress.show_step("two")
+    assert "\x1b[5A" in capfd.readouterr().err
+
+
+def test_when_the_time_is_over_it_says_what_is_going_on(screen):
+    clock = Clock()
+    with ProgressDisplay("http://127.0.0.1:4010", 10.0, now=clock) as progress:
+        progress.begin(lambda: spent(1))
+        clock.now_s += 10.5
+        progress.show_step("creates of every count")
+        assert screen.shown[1].endswith(" 0:10 of at most 0:10")
+        clock.now_s += 4.5
+        progress.show_step("creates of every count")
+        assert screen.shown[1].endswith(" 0:15, the 0:10 are over")
+        assert screen.shown[-1] == "  now    finishing the last cases"
+        progress.show_end("cleaning up")
+        assert screen.shown[-1] == "  now    cleaning up"

@@ -45,6 +45,7 @@ def test_a_failing_rule_shows_expectation_outcome_and_command(run, engine):
     outcome.assert_outcomes(passed=2, failed=1)
     outcome.stdout.fnmatch_lines(["*expected     422", "*got          201", "curl -sS*", '*Bearer $TOKEN"*'])
     assert "test-a" not in outcome.stdout.str()
+    assert "\x1b" not in outcome.stdout.str()  # pytest does not remove them where there is no terminal
     assert outcome.ret == 1
 
 
@@ -171,6 +172,13 @@ def test_a_fault_of_the_engine_is_shown_by_every_rule_and_the_check_not_made_aga
     assert len(engine.targets) == 1
 
 
+def test_a_report_that_cannot_be_written_is_named_and_fails_the_session(run, engine):
+    outcome = run("--report", "json=/dev/full")
+    outcome.assert_outcomes(passed=3)
+    outcome.stdout.fnmatch_lines(["The json report could not be written to /dev/full: No space left on device."])
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_ctrl_c_cleans_up_writes_the_report_and_ends_the_session(run, engine, pytester):
     engine.answer = KeyboardInterrupt()
     outcome = run("--clean-up", "--report", "json=out.json", no_reraise_ctrlc=True)
@@ -191,6 +199,13 @@ def test_invalid_flags_are_reported_as_on_the_command_line(run, engine, args, to
     outcome = run(*args)
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     assert told in outcome.stderr.str()
+
+
+def test_a_misspelled_variable_is_reported_as_on_the_command_line(run, monkeypatch):
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+    outcome = run()
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    outcome.stderr.fnmatch_lines(["*did you mean CONTRACTS_SECOND_TOKEN?*"])
 
 
 def test_a_missing_extra_is_reported(run, monkeypatch):

@@ -89,11 +89,12 @@ def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report,
     [
         (None, "cannot be read: No such file"),
         ("<html>", "is not JSON"),
-        ("{}", "is no report of this version"),
+        ("{}", "other.json is not a report of contracts: write one with --report json=FILE."),
+        ("[]", "is not a report of contracts"),
         ('{"findings": 1, "baselined": [], "unstable": [], "target": ""}', "is no report of this version"),
         ('{"findings": [], "baselined": [], "unstable": [], "target": "", "coverage": {}}', "has no findings"),
     ],
-    ids=["missing", "no JSON", "another object", "another type", "none"],
+    ids=["missing", "no JSON", "another object", "a list", "another type", "none"],
 )
 def test_a_file_that_is_not_a_report_is_one_line(replay, tmp_path, text, said):
     path = tmp_path / "other.json"

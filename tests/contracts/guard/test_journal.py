@@ -22,7 +22,7 @@ import pytest
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
-from contracts.guard import Guard, NoAnswer, clean_up_journals
+from contracts.guard import Guard, NoAnswer, clean_up_journals, forget_journals
 from contracts.guard.journal import Journal, default_directory, journals
 from contracts.guard.rate_limiter import Clock
 from tests.contracts.guard.conftest import OpenGuard
@@ -167,6 +167,9 @@ def test_a_journal_in_use_is_left_alone(server: StandIn, journal_dir: Path) -> N
         report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
         assert (report.journals, report.cleaned) == (0, 0)
         assert "in use" in report.problems[0]
+        assert forget_journals(server.url, journal_dir=journal_dir).problems == report.problems
+        with StandIn() as other:
+            assert clean_up_journals(other.url, token=FIRST, journal_dir=journal_dir).problems == []
         assert len(server.runs) == 5
         process.kill()
         process.wait(timeout=30)
@@ -442,3 +445,41 @@ def test_a_guard_creates_only_inside_its_with_block(server: StandIn) -> None:
     with pytest.raises(RuntimeError, match="with"):
         guard.send(post("/v1/runs", {}))
     assert server.received == []
+
+
+def test_a_target_that_offers_nothing_is_named_once_and_its_journals_can_be_discarded(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    server.meddle = lambda received: Reply(501 if received.method == "POST" else 404)
+    for _ in range(2):
+        guard = open_guard()
+        guard.send(bulk(2))
+        guard.clean_up()
+        guard.__exit__(None, None, None)
+
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.journals, report.unclear) == (2, 2)
+    [problem] = report.problems
+    assert (
+        "the target offers no list of runs (GET /v1/runs: 404), so it cannot be searched for runs of creates" in problem
+    )
+    assert f"`contracts cleanup {server.url} --forget`" in problem
+
+    sent = len(server.received)
+    with StandIn() as other:
+        assert forget_journals(other.url, journal_dir=journal_dir).journals == 0
+    assert forget_journals(server.url, journal_dir=journal_dir).journals == 2
+    assert list(journal_dir.iterdir()) == []
+    assert len(server.received) == sent
+
+
+def test_creates_answered_with_501_are_settled_by_the_lists(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    server.meddle = lambda received: Reply(501) if received.method == "POST" else None
+    guard = open_guard()
+    guard.send(bulk(2))
+    guard.__exit__(None, None, None)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.left, report.unclear, report.problems) == (0, 0, [])
+    assert list(journal_dir.iterdir()) == []

@@ -104,7 +104,7 @@ def test_each_shard_checks_again_what_it_created_first(number: int) -> None:
         (scenario,) = (one for one in SCENARIOS if one.name == name)
         return [getattr(case, "number", None) for case in context.in_shard(scenario.cases(context))]
 
-    assert numbers("runs read again at the end: creation") == numbers("runs read again at the end") != []
+    assert numbers("runs created to be read again at the end") == numbers("runs read again at the end") != []
     assert len(numbers("idempotency keys used again at the end")) == 1
 
 

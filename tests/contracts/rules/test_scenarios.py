@@ -21,10 +21,10 @@ from tests.standin.serving import serving
 
 WINDOWS = "runs seen through every list and read"
 RESOURCES = "runs with their resources"
-KEPT = "runs read again at the end: creation", "large creates read run by run", "runs read again at the end"
+KEPT = "runs created to be read again at the end", "large creates read run by run", "runs read again at the end"
 CREATED = "created pools and workflows"
 STATUSES = "runs in every status"
-KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again after many others"
+KEYS = "idempotency keys first used, to be used again at the end", "idempotency keys used again after many others"
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
@@ -449,3 +449,8 @@ def test_a_retry_whose_key_ends_with_the_run_is_a_finding(monkeypatch: pytest.Mo
         result = checked(url, {"IDEM-REPLAY"}, max_time_s=30)
 
     assert [(one.cause, one.intermittent) for one in result.findings] == [("an old key is forgotten", True)]
+
+
+def test_no_scenario_at_the_beginning_seems_to_be_at_the_end_by_its_name() -> None:
+    """The progress shows the names."""
+    assert not [scenario.name for scenario in SCENARIOS if "at the end:" in scenario.name]
