@@ -331,14 +331,18 @@ async def run_as_it_is(context: Context, run_id: str) -> Reply:
     return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
 
 
-async def commit_and_reply(context: Context, run: Run, *writes: Write) -> Reply:
-    """Commit changes of a run, and return it as it is right after them, whatever others change next."""
+async def commit_and_reply(context: Context, run: Run, *writes: Write, timeline: Timeline | None = None) -> Reply:
+    """Commit changes of a run, and return it as it is right after them, whatever others change next.
+
+    With a `timeline`, the answer shows this one.
+    """
     transaction = Transaction(context.store)
     await transaction.commit(*writes)
-    reply = await run_as_it_is(context._replace(transaction=transaction), run.id)
+    changed = (await find_run(context._replace(transaction=transaction), run.id)).run
     # The block last: every create changes it, so it must not change between its load and the commit.
     await transaction.apply(await write_of_change(context.store, run.batch))
-    return reply
+    shown = changed if timeline is None else changed._replace(timeline=timeline)
+    return Reply(200, RunContent(context.space, shown, context.sim_time))
 
 
 class RunContent(NamedTuple):

@@ -27,12 +27,14 @@ from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import write_of_change, writes_of_removal
+from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.resources import find_workflow
 from mockserver.behaviour.run_creation import choose_machine, json_or_null, load_machine_choices, script, session_write
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
+from mockserver.clock import FOREVER
 from mockserver.errors import Conflict, VersionConflict
 from mockserver.reply import Reply
 from mockserver.spec import Call
@@ -168,7 +170,11 @@ async def retry_run(call: Call, context: Context) -> Reply:
         writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
     if session_write is not None:
         writes.append(session_write)
-    return await commit_and_reply(context, run, *writes)
+    # As it is at the beginning of the attempt, which may be over at once; a create shows its runs in this way too.
+    return await commit_and_reply(context, run, *writes, timeline=_AT_THE_BEGINNING)
+
+
+_AT_THE_BEGINNING = Timeline(FOREVER, FOREVER, FOREVER, "success")
 
 
 async def _retry_placement(
