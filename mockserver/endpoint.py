@@ -275,7 +275,7 @@ class Endpoint:
         if b"idempotency-key" in headers and operation.method in _WRITES:
             key = headers.text("idempotency-key")
             if key:
-                what = f"{operation.method} {scope['path']}?{query}"
+                what = f"{operation.method} {state.path}?{query}"
                 fingerprint = self._idempotency.fingerprint(space.secret, what, body)
                 return await self._handle_once(key, fingerprint, request)
         return await self._handle(request)
@@ -359,14 +359,14 @@ class Endpoint:
         call, space, preferences, now, state = request
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(call.operation, preferences, space, state.scope)
+            return self._from_spec(call.operation, preferences, space, state.path)
         context = self._make_context(space, preferences, now, state.scope)
         return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
 
-    def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
+    def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, path: str) -> Reply:
         """Make a reply from the document. Raises BadRequest if it lacks the example, or no reply can be generated."""
         status = preferences.code or operation.success_status
-        seed = f"{self._seed} {space.organisation} {operation.operation_id} {scope['path']}"
+        seed = f"{self._seed} {space.organisation} {operation.operation_id} {path}"
         try:
             media_type, value = reply_from_spec(
                 operation, status, name=preferences.example, dynamic=preferences.dynamic, seed=seed

@@ -139,7 +139,7 @@ def _sessions(batch: Batch, changes: Changes) -> set[str]:
 
 
 def _all_are_deleted(batch: Batch, changes: Changes) -> bool:
-    """Whether all runs of a batch are deleted, and their sessions known: a state of before may lack those of retries."""
+    """Whether all runs of a batch are deleted, and their sessions known: older states lack those of retries."""
     return len(changes) == batch.ids.size and all(
         each.deleted is not None and (not each.attempt or each.placement is not None) for each in changes.values()
     )
