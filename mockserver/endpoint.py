@@ -172,7 +172,7 @@ class Endpoint:
                     reply = await self._answer(operation, parameters, space, state)
                 finally:
                     space.requests -= 1
-            if (reply.transient_bytes or reply.held_bytes) > LARGE_BYTES:
+            if max(reply.transient_bytes, reply.held_bytes) > LARGE_BYTES:
                 await self._hold(reply, state)
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
@@ -203,7 +203,7 @@ class Endpoint:
         if reply.transient_bytes > LARGE_BYTES and not self._answers.has(reply.transient_bytes):
             what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"})
-        state.held.append((self._answers, await self._answers.take(reply.transient_bytes or reply.held_bytes)))
+        state.held.append((self._answers, await self._answers.take(max(reply.transient_bytes, reply.held_bytes))))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""
