@@ -33,7 +33,7 @@ from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
-from mockserver.errors import HTTPError, StartError
+from mockserver.errors import HTTPError, MethodNotAllowed, StartError
 from mockserver.events import Events
 from mockserver.faults import FaultParser, read_faults
 from mockserver.faults.fault import Faults
@@ -174,7 +174,7 @@ class MockApp:
         """Return the awaitable of the handler. Not a coroutine itself: one more would slow down every request."""
         path: str = scope["path"]
         if not path.startswith("/__"):
-            if path in self._pages and scope["method"] in ("GET", "HEAD"):
+            if path in self._pages:
                 return self._show(path, scope, send)
             if self._shared is None:
                 return self._serve(self.namespaces.default, path, scope, receive, send)
@@ -241,6 +241,9 @@ class MockApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _show(self, path: str, scope: Scope, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await send_error(MethodNotAllowed("This page is read with GET", {"Allow": "GET, HEAD"}), scope, send)
+            return
         reply = self._reference.reply(path, headers_of(scope).text("accept") or "")
         await send_reply(reply, reply.render(), {}, scope, send)
 

@@ -62,7 +62,7 @@ class Downloads:
         path = raw_path.partition(PREFIX)[2]
         query = parse_qs(scope["query_string"].decode("latin-1"))
         expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
-        if not re.fullmatch("[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
+        if not re.fullmatch("-?[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
             raise gone
         name, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
         namespace = await self._namespaces.find(name)

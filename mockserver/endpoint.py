@@ -8,6 +8,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
@@ -41,11 +43,12 @@ from mockserver.request_lint import lint
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, PAGE_WARNING_KEY, STALE_S_KEY
-from mockserver.settings import RateLimit, Settings
+from mockserver.settings import MEBIBYTE, RateLimit, Settings
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
 from mockserver.store import Transaction, retried
 from mockserver.suggestions import NearPaths
+from mockserver.time_slice import TimeSlice
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
 MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
@@ -55,6 +58,7 @@ _DECODER_THREADS = 2
 _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
 _WRONG_BY_ITSELF = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
+_MAX_CHECKED_BYTES = 8 * MEBIBYTE
 _log = logging.getLogger("mockserver")
 
 
@@ -172,7 +176,7 @@ class Endpoint:
                     reply = await self._answer(operation, parameters, space, state)
                 finally:
                     space.requests -= 1
-            if (reply.transient_bytes or reply.held_bytes) > LARGE_BYTES:
+            if max(reply.transient_bytes, reply.held_bytes) > LARGE_BYTES:
                 await self._hold(reply, state)
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
@@ -186,9 +190,11 @@ class Endpoint:
             self._record_refusal(error, reply, state)
             if reply.status >= 500:
                 operation = None  # the document does not describe failures of the mock: no self-check
+            elif operation is not None and reply.status not in operation.responses:
+                operation = None  # nor need it list what clients do wrong
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
-            reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
+            reply, body = await self._self_checked(operation, reply, body)
         await self._send(reply, body, state, send)
 
     def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
@@ -203,7 +209,7 @@ class Endpoint:
         if reply.transient_bytes > LARGE_BYTES and not self._answers.has(reply.transient_bytes):
             what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"})
-        state.held.append((self._answers, await self._answers.take(reply.transient_bytes or reply.held_bytes)))
+        state.held.append((self._answers, await self._answers.take(max(reply.transient_bytes, reply.held_bytes))))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""
@@ -275,7 +281,7 @@ class Endpoint:
         if b"idempotency-key" in headers and operation.method in _WRITES:
             key = headers.text("idempotency-key")
             if key:
-                what = f"{operation.method} {scope['path']}?{query}"
+                what = f"{operation.method} {state.path}?{query}"
                 fingerprint = self._idempotency.fingerprint(space.secret, what, body)
                 return await self._handle_once(key, fingerprint, request)
         return await self._handle(request)
@@ -359,14 +365,14 @@ class Endpoint:
         call, space, preferences, now, state = request
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(call.operation, preferences, space, state.scope)
+            return self._from_spec(call.operation, preferences, space, state.path)
         context = self._make_context(space, preferences, now, state.scope)
         return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
 
-    def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
+    def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, path: str) -> Reply:
         """Make a reply from the document. Raises BadRequest if it lacks the example, or no reply can be generated."""
         status = preferences.code or operation.success_status
-        seed = f"{self._seed} {space.organisation} {operation.operation_id} {scope['path']}"
+        seed = f"{self._seed} {space.organisation} {operation.operation_id} {path}"
         try:
             media_type, value = reply_from_spec(
                 operation, status, name=preferences.example, dynamic=preferences.dynamic, seed=seed
@@ -391,10 +397,27 @@ class Endpoint:
             status, BytesContent(value if isinstance(value, bytes) else str(value).encode()), media_type, headers
         )
 
-    def _self_checked(self, operation: Operation, reply: Reply, payload: bytes) -> tuple[Reply, bytes]:
-        """Return the reply and its body, or a 500 if they do not match the document."""
-        media_type = reply.media_type if reply.content is not None else None
-        problem = operation.check_reply(reply.status, media_type, payload)
+    async def _self_checked(
+        self, operation: Operation, reply: Reply, body: bytes | Iterator[bytes]
+    ) -> tuple[Reply, bytes | Iterator[bytes]]:
+        """Return the reply and its body, or a 500 if they do not match the document. A very large body is not checked:
+        as a whole it would not fit into memory.
+        """
+        parts, size, time_slice = [], 0, TimeSlice()
+        rest = iter((body,)) if isinstance(body, bytes) else body
+        for part in rest:
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_CHECKED_BYTES:
+                return reply, chain(parts, rest)
+            if time_slice.is_over:
+                await time_slice.give_way()
+        payload = b"".join(parts)
+        check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)
+        if size <= LARGE_BODY:
+            problem = check(payload)
+        else:
+            problem = await asyncio.get_running_loop().run_in_executor(self._decoders, check, payload)
         if problem is None:
             return reply, payload
         _log.error("self-check: %s answers %d: %s", operation.operation_id, reply.status, problem)

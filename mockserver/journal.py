@@ -46,6 +46,8 @@ class Entry:
     """Whether the request by itself is valid, whatever the state of the mock."""
     warnings: Sequence[str] = ()
     fault: str | None = None
+    is_changed = False
+    """Whether a fault answered, or changed the answer of the mock."""
     size = 0
     is_kept = True
     is_held_back = False

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockserver.journal import MAX_ANSWER_BYTES
 from mockserver.spec import MASK, Masker, parse_json
+from mockserver.suggestions import closest
 
 _SECRET_PART = re.compile(
     r"authorization|cookie|token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private)key"
@@ -19,6 +21,9 @@ _SECRET_NAMES = frozenset({"auth", "key", "otp", "pass", "pin", "pwd", "sig"})
 """Names of headers and query parameters, reduced to lower-case letters and digits."""
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
+_SCHEMES_OF_TOKENS = frozenset({"basic", "bearer"})
+"""A value that begins so is a token, whatever the name of its header."""
+_MAX_MISSPELT_LENGTH = 20
 _MAX_CUTS = 8
 _MAX_NESTING = 10_000
 """Also of a body that the API refuses. What is nested too deeply to be masked is hidden."""
@@ -28,23 +33,33 @@ def masked_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name_bytes, value_bytes in headers:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
-        if _is_secret(name):
-            # Keep the scheme: it may explain a refusal, and reveals nothing about the token.
-            scheme, blank, _ = value.partition(" ")
-            value = f"{scheme} {MASK}" if blank and scheme.lower() in _SCHEMES else MASK
+        # Keep the scheme: it may explain a refusal, and reveals nothing about the token.
+        scheme, *rest = value.split(maxsplit=1) or [""]
+        kind = scheme.lower() if rest else ""
+        if _is_secret(name) or kind in _SCHEMES_OF_TOKENS:
+            value = f"{scheme} {MASK}" if kind in _SCHEMES else MASK
         shown[name] = f"{shown[name]}, {value}" if name in shown else value
     return shown
 
 
 def _is_secret(name: str) -> bool:
     plain = _NOT_PLAIN.sub("", name.lower())
-    return plain.removeprefix("x") in _SECRET_NAMES or _SECRET_PART.search(plain) is not None
+    return (
+        plain.removeprefix("x") in _SECRET_NAMES
+        or _SECRET_PART.search(plain) is not None
+        or (len(plain) <= _MAX_MISSPELT_LENGTH and _is_misspelt(plain))
+    )
+
+
+@lru_cache(maxsize=1024)
+def _is_misspelt(plain: str) -> bool:
+    return closest(plain, ("authorization",), 0.85) is not None
 
 
 def masked_query(query: bytes, masker: Masker) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        value = MASK if _is_secret(name) or masker.is_sensitive(name) else value
+        value = MASK if _is_secret(name) or masker.is_sensitive(name) else masker.masked(value)
         if name not in shown:
             shown[name] = value
         elif isinstance(shown[name], list):

@@ -291,7 +291,7 @@ class Settings:
         metavar="BYTES",
         range_=_AT_LEAST_ONE,
     )
-    self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")
+    self_check: bool = _setting(False, "Validate every answer of up to 8 MiB against the spec before it is sent.")
     admin: bool = _setting(True, "The control API and its page under /__admin; --no-admin turns them off.")
     admin_token: str | None = _setting(
         None,

@@ -37,6 +37,7 @@ _PLAIN = (
     "reason",
     "is_valid",
     "fault",
+    "is_changed",
 )
 
 
@@ -146,7 +147,7 @@ class _Recorded(Entry):
         head = json.loads(line)
         self.journal = journal
         self.seq = seq
-        for name in _PLAIN:
+        for name in head.keys() & _PLAIN:  # an older server may not know all
             setattr(self, name, head[name])
         self.query = head["query"].encode()
         self.headers = _pairs(head["headers"])

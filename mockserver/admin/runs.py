@@ -66,7 +66,8 @@ class _RunPage(NamedTuple):
             else projected(listing.space, run, self.wanted, listing.sim_time)
             for listing, run in self.runs
         )
-        return list_parts(items, self.total, self.skip, self.limit, b',"counts":%b' % render_json(self.counts))
+        counts = b',"counts":%b' % render_json(self.counts)
+        return list_parts(items, self.total, self.skip, self.limit, (counts,))
 
 
 async def get_run(call: Call, context: AdminContext) -> Reply:

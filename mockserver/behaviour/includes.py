@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mockserver.behaviour.context import Context
+from mockserver.behaviour.included_resources import Resource
 from mockserver.behaviour.machines import machine_json
 from mockserver.behaviour.pools import pool_json, pools_of_machine
 from mockserver.behaviour.run_view import Run
@@ -12,12 +13,12 @@ from mockserver.behaviour.workflows import workflow_json
 from mockserver.time_slice import TimeSlice
 
 
-async def included(context: Context, include: str | None, runs: Iterable[Run]) -> tuple[bytes, ...] | None:
-    """Return the JSON of each resource, or None if none was asked for. Ignores unknown words, as upstream does."""
+async def included(context: Context, include: str | None, runs: Iterable[Run]) -> tuple[Resource, ...] | None:
+    """Return each resource, or None if none was asked for. Ignores unknown words, as upstream does."""
     wanted = {word.strip() for word in (include or "").split(",")} & {"workflow", "machine", "machine.pools"}
     if not wanted:
         return None
-    resources: dict[tuple[str, str], bytes] = {}
+    resources: dict[tuple[str, str], Resource] = {}
     seen: set[str] = set()
     time_slice = TimeSlice()
     for run in runs:
@@ -37,6 +38,6 @@ async def included(context: Context, include: str | None, runs: Iterable[Run]) -
     return tuple(resources.values())
 
 
-def _add(resources: dict[tuple[str, str], bytes], type_: str, id_: str, json: bytes | None) -> None:
+def _add(resources: dict[tuple[str, str], Resource], type_: str, id_: str, json: bytes | None) -> None:
     if json is not None:
-        resources[type_, id_] = b'{"type":"%b",%b' % (type_.encode(), json[1:])
+        resources[type_, id_] = Resource(type_, json, is_stored=type_ == "workflow")

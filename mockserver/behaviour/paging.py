@@ -31,15 +31,19 @@ class ListContent:
         return b"".join(parts) if sum(map(len, self.items)) <= LARGE_BYTES else parts
 
 
-def list_parts(items: Iterable[bytes], total: int, skip: int, limit: int, more: bytes = b"") -> Iterator[bytes]:
-    """Yield the JSON of a page, item by item. `more` are further members of its object, each after a comma."""
+def list_parts(
+    items: Iterable[bytes], total: int, skip: int, limit: int, more: Iterable[bytes] = ()
+) -> Iterator[bytes]:
+    """Yield the JSON of a page, item by item. `more` are parts of further members of its object, each after a comma."""
     separator = b'{"items":['
     for item in items:
         yield separator
         yield item
         separator = b","
     opening = b"" if separator == b"," else separator
-    yield b'%b],"total":%d,"skip":%d,"limit":%d%b}' % (opening, total, skip, limit, more)
+    yield b'%b],"total":%d,"skip":%d,"limit":%d' % (opening, total, skip, limit)
+    yield from more
+    yield b"}"
 
 
 def window(query: Mapping[str, Any]) -> tuple[int, int]:

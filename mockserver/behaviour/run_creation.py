@@ -43,7 +43,9 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     failed = _failures(context, workflow, count)
     errors: tuple[str, ...] = ()
     if failed:
-        errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
+        # Spread evenly: of half of them, every second run fails.
+        places = [place for place in range(1, count + 1) if place * failed // count > (place - 1) * failed // count]
+        errors = tuple(f"Run {place} of {count} could not be created" for place in places)
     choices = await load_machine_choices(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number

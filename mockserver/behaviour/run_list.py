@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import STATUSES, UNCHANGED, Batch, Change, Changes
 from mockserver.behaviour.context import Context, Space
+from mockserver.behaviour.included_resources import Resource, included_parts, largest, made_bytes
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_index import RunIndex
@@ -70,17 +71,22 @@ class RunPage(NamedTuple):
     total: int
     skip: int
     limit: int
-    included: tuple[bytes, ...] | None
+    included: tuple[Resource, ...] | None
+
+    @property
+    def transient_bytes(self) -> int:
+        return made_bytes(self.included)
 
     @property
     def held_bytes(self) -> int:
-        """One run is rendered at a time."""
-        return max(self.sizes, default=0) + sum(map(len, self.included or ()))
+        """One run or resource is rendered at a time."""
+        return max(*self.sizes, 0, largest(self.included)) + self.transient_bytes
 
     def render(self) -> bytes | Iterator[bytes]:
         items = (item for row, size in zip(self.rows, self.sizes, strict=True) for item in self._items(row, size))
         size = sum(len(row.places) * size for row, size in zip(self.rows, self.sizes, strict=True))
-        included = b"" if self.included is None else b',"included":[%b]' % b",".join(self.included)
+        size += sum(len(each.json) for each in self.included or ())
+        included = () if self.included is None else included_parts(self.included)
         parts = list_parts(items, self.total, self.skip, self.limit, included)
         return parts if size > LARGE_BYTES else b"".join(parts)
 

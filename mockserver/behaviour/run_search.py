@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from mockserver.behaviour.batch import Batch, JSONText
 from mockserver.behaviour.context import Space
@@ -16,6 +17,9 @@ _OWN = ("output_data", "error")
 _SHORT_BYTES = 4_096
 _LARGE_BYTES = 32_768
 """A larger JSON text is searched in a thread: one of 256 KiB with many numbers takes 0.2 s."""
+
+_searcher = ThreadPoolExecutor(1, thread_name_prefix="searcher")
+"""A single thread: several would compete with the event loop for the interpreter."""
 
 _NEVER_ESCAPED = re.compile(r"[ !#-\[\]-~]+")
 """Characters that our JSON writers never escape in a string.
@@ -83,7 +87,7 @@ class TextSearch:
     async def _is_in(self, text: JSONText) -> bool:
         if len(text) <= _LARGE_BYTES:
             return _has_value_with(bytes(text), self._text)
-        return await asyncio.to_thread(_has_value_with, bytes(text), self._text)
+        return await asyncio.get_running_loop().run_in_executor(_searcher, _has_value_with, bytes(text), self._text)
 
 
 def _has_value_with(json_text: bytes, sought: str) -> bool:

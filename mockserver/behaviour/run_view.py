@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import (
@@ -21,6 +22,7 @@ from mockserver.behaviour.batch import (
 )
 from mockserver.behaviour.context import CachedJSON, Context, Space
 from mockserver.behaviour.ids import tail_of
+from mockserver.behaviour.included_resources import Resource, included_parts, largest, made_bytes
 from mockserver.behaviour.ledger import write_of_change
 from mockserver.behaviour.lifecycle import Timeline, timeline_of
 from mockserver.behaviour.run_files import (
@@ -331,14 +333,18 @@ async def run_as_it_is(context: Context, run_id: str) -> Reply:
     return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
 
 
-async def commit_and_reply(context: Context, run: Run, *writes: Write) -> Reply:
-    """Commit changes of a run, and return it as it is right after them, whatever others change next."""
+async def commit_and_reply(context: Context, run: Run, *writes: Write, timeline: Timeline | None = None) -> Reply:
+    """Commit changes of a run, and return it as it is right after them, whatever others change next.
+
+    With a `timeline`, the answer shows this one.
+    """
     transaction = Transaction(context.store)
     await transaction.commit(*writes)
-    reply = await run_as_it_is(context._replace(transaction=transaction), run.id)
+    changed = (await find_run(context._replace(transaction=transaction), run.id)).run
     # The block last: every create changes it, so it must not change between its load and the commit.
     await transaction.apply(await write_of_change(context.store, run.batch))
-    return reply
+    shown = changed if timeline is None else changed._replace(timeline=timeline)
+    return Reply(200, RunContent(context.space, shown, context.sim_time))
 
 
 class RunContent(NamedTuple):
@@ -347,17 +353,24 @@ class RunContent(NamedTuple):
     space: Space
     run: Run
     sim_time: int
-    included: tuple[bytes, ...] | None = None
+    included: tuple[Resource, ...] | None = None
+
+    @property
+    def transient_bytes(self) -> int:
+        return made_bytes(self.included)
 
     @property
     def held_bytes(self) -> int:
-        return shown_size(self.run.batch, {self.run.place: self.run.change}) + sum(map(len, self.included or ()))
+        """The run and the resources are rendered one after the other."""
+        of_run = shown_size(self.run.batch, {self.run.place: self.run.change})
+        return max(of_run, largest(self.included)) + self.transient_bytes
 
-    def render(self) -> bytes:
+    def render(self) -> bytes | Iterator[bytes]:
         text = run_json(self.space, self.run, self.sim_time)
         if self.included is None:
             return text
-        return b'%b,"included":[%b]}' % (text[:-1], b",".join(self.included))
+        parts = chain((text[:-1],), included_parts(self.included), (b"}",))
+        return parts if self.held_bytes > LARGE_BYTES else b"".join(parts)
 
 
 _BEFORE_CREATED = b'{"created_runs":['

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import (
     BATCH,
@@ -27,12 +27,14 @@ from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import write_of_change, writes_of_removal
+from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.resources import find_workflow
 from mockserver.behaviour.run_creation import choose_machine, json_or_null, load_machine_choices, script, session_write
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
 from mockserver.behaviour.secrets import aliases
+from mockserver.clock import FOREVER
 from mockserver.errors import Conflict, VersionConflict
 from mockserver.reply import Reply
 from mockserver.spec import Call
@@ -56,58 +58,90 @@ async def delete_run(call: Call, context: Context) -> Reply:
     gone = run.change
     # Keep what its timeline is computed from: the timelines of later runs in its session depend on it.
     change = Change(
-        deleted=context.sim_time, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script
+        deleted=context.sim_time,
+        moves=gone.moves,
+        began=gone.began,
+        attempt=gone.attempt,
+        placement=gone.placement,
+        script=gone.script,
     )
     changes = changes_with(found.changes, run.place, change)
     removable = await _removable(context, found, changes)
-    writes: list[Write] = []
-    if found.session is not None and session_id is not None:
-        session: Session = found.session.value
-        session = session._replace(slots=()) if removable else session  # it still has its machine
-        writes.append(Write(SESSION, session_id, session, found.session.version))
-    writes += await _without_owners(context, (*(gone.files or ()), *gone.outputs))
-    for batch, its_changes in removable:
+    sessions = dict(removable.sessions)
+    writes = await _without_owners(context, (*(gone.files or ()), *gone.outputs))
+    if found.session is not None and session_id is not None and session_id not in sessions:
+        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
+    for key, unit in sessions.items():
+        writes.append(Write(SESSION, key, unit.value._replace(slots=()), unit.version))  # it still has its machine
+    for batch, its_changes in removable.batches:
         tail = batch.value.tail
         writes += [Write(BATCH, tail, None, batch.version), Write(CHANGES, tail, None, its_changes.version)]
         writes += await _without_owners(context, (*batch.value.files, *batch.value.outputs, *batch.value.given))
-    if removable:
-        writes += await writes_of_removal(context.store, [batch.value for batch, _ in removable])
+    if removable.batches:
+        writes += await writes_of_removal(context.store, [batch.value for batch, _ in removable.batches])
     else:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
         writes.append(await write_of_change(context.store, run.batch))
     await context.store.commit(*writes)
-    if removable and session_id is not None:
-        forget_session(context.space, session_id)
+    for key in sessions:
+        forget_session(context.space, key)
     return Reply(204)
 
 
-async def _removable(context: Context, found: Found, changes: Changes) -> list[tuple[Unit, Unit]]:
-    """Return the batches, with their changes, that can be removed once `changes` is stored.
+class _Removable(NamedTuple):
+    """Batches with their changes, and the sessions that their runs are in, by id."""
+
+    batches: list[tuple[Unit, Unit]]
+    sessions: dict[str, Unit]
+
+
+async def _removable(context: Context, found: Found, changes: Changes) -> _Removable:
+    """Return what can be removed once `changes` is stored.
 
     Batches of one session are removed together, once all their runs are deleted: the timelines of a session depend on
-    all runs before. Raises VersionConflict if one of them has gone meanwhile.
+    all runs before. A retry may have moved a run to another session, whose batches then belong to them.
+
+    Raises VersionConflict if a batch has gone meanwhile.
     """
-    own = found.run.batch
-    if not _all_are_deleted(own, changes):
-        return []
-    tails = [own.tail] if found.session is None else [slot.batch_tail for slot in found.session.value.slots]
-    removable: list[tuple[Unit, Unit]] = []
-    for tail in dict.fromkeys((tails[0], tails[-1], *tails)):  # runs are mostly deleted from one end to the other
+    own = found.run.batch.tail
+    removable = _Removable([], {})
+    due, seen = [own], {own}
+    while due:
+        tail = due.pop()
         batch, its_changes = await context.store.load_many((BATCH, tail), (CHANGES, tail))
         if batch.value is None:
             raise VersionConflict(f"batch {tail} has gone while its session was read")
-        if tail == own.tail:
-            its_changes = found.changes
-        elif not _all_are_deleted(batch.value, its_changes.value or NO_CHANGES):
-            return []
-        removable.append((batch, its_changes))
+        its_changes = found.changes if tail == own else its_changes
+        known = changes if tail == own else its_changes.value or NO_CHANGES
+        if not _all_are_deleted(batch.value, known):
+            return _Removable([], {})
+        removable.batches.append((batch, its_changes))
+        for session_id in _sessions(batch.value, known) - removable.sessions.keys():
+            session = await context.store.load(SESSION, session_id)
+            if session_id == found.run.placement.session_id and found.session is not None:
+                session = found.session
+            if session.value is None:
+                raise VersionConflict(f"session {session_id} has gone, by a reset, after its runs were read")
+            tails = [slot.batch_tail for slot in session.value.slots]
+            if tail in tails:  # else a retry has moved its runs away
+                removable.sessions[session_id] = session
+                # Runs are mostly deleted from one end to the other: look at the ends first.
+                new = [each for each in dict.fromkeys((*tails[1:-1], tails[-1], tails[0])) if each not in seen]
+                due += new
+                seen.update(new)
     return removable
 
 
+def _sessions(batch: Batch, changes: Changes) -> set[str]:
+    """Return the ids of the sessions that the runs of a batch may be in."""
+    placements = {batch.placement, *(each.placement for each in changes.values() if each.placement is not None)}
+    return {each.session_id for each in placements if each.session_id is not None}
+
+
 def _all_are_deleted(batch: Batch, changes: Changes) -> bool:
-    """Whether all runs of a batch are deleted, in their first attempt: a later one may have been in another session."""
+    """Whether all runs of a batch are deleted, and their sessions known: older states lack those of retries."""
     return len(changes) == batch.ids.size and all(
-        each.deleted is not None and not each.attempt for each in changes.values()
+        each.deleted is not None and (not each.attempt or each.placement is not None) for each in changes.values()
     )
 
 
@@ -168,7 +202,11 @@ async def retry_run(call: Call, context: Context) -> Reply:
         writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
     if session_write is not None:
         writes.append(session_write)
-    return await commit_and_reply(context, run, *writes)
+    # As it is at the beginning of the attempt, which may be over at once; a create shows its runs in this way too.
+    return await commit_and_reply(context, run, *writes, timeline=_AT_THE_BEGINNING)
+
+
+_AT_THE_BEGINNING = Timeline(FOREVER, FOREVER, FOREVER, "success")
 
 
 async def _retry_placement(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from json import JSONDecoder
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
@@ -49,25 +50,32 @@ class SearchTexts(NamedTuple):
         return cls(every, "\n".join(values), "\n".join(ids), are_all, max(sizes) == 1, workflow_ids)
 
 
-def values_of(json_text: bytes) -> tuple[str, ...]:
-    """The values in a JSON text, at any depth, as texts without case."""
-    return _values_of_short(json_text) if len(json_text) <= _LARGE_BYTES else _parsed(json_text)
+def values_of(json_text: bytes) -> Iterable[str]:
+    """The values in a JSON text that was rendered, at any depth, as texts without case."""
+    return _values_of_short(json_text) if len(json_text) <= _LARGE_BYTES else _values(json_text)
 
 
-def _parsed(json_text: bytes) -> tuple[str, ...]:
-    found: list[str] = []
-    waiting = [json.loads(json_text)]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str):
-            found.append(value.casefold())
-        elif value is not None:
-            found.append(json.dumps(value))
-    return tuple(found)
+def _values(json_text: bytes) -> Iterator[str]:
+    """One by one: for a whole text the JSON parser holds the interpreter, and integers take quadratic time."""
+    text, end = json_text.decode("utf-8", "surrogatepass"), 0
+    while (match := _NEXT.search(text, end)) is not None:
+        token, end = match[0], match.end()
+        if token == '"':
+            string, end = _read_string(text, match.start())
+            if text[end : end + 1] != ":":
+                yield string.casefold()
+        elif token in ("true", "false") or _IN_FLOATS.isdisjoint(token):
+            yield token
+        else:
+            yield repr(float(token))
 
 
-_values_of_short = lru_cache(maxsize=4096)(_parsed)
+_read_string = JSONDecoder().raw_decode
+_NEXT = re.compile('"|-?[0-9][-+.0-9Ee]*+|true|false')
+"""The beginning of a string, or another value."""
+_IN_FLOATS = frozenset(".Ee")
+
+
+@lru_cache(maxsize=4096)
+def _values_of_short(json_text: bytes) -> tuple[str, ...]:
+    return tuple(_values(json_text))

@@ -60,10 +60,16 @@ class FaultedRequest:
             raise NotSupported("This fault needs a connection: serve the mock with `mockserver serve` or MockServer")
         return connection
 
-    def record(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Record in the journal what was sent to the client. `status` is None if there was no answer."""
+    def record(
+        self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes, *, is_changed: bool = True
+    ) -> None:
+        """Record in the journal what was sent to the client. `status` is None if there was no answer.
+
+        `is_changed`: it is not the answer of the mock.
+        """
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
+            entry.is_changed = is_changed
             entry.answered(status, headers, body)
 
     def record_no_answer(self) -> None:
@@ -256,7 +262,7 @@ class Slow:
                 await request.clock.sleep(self.over_s / len(pieces))
             await request.send({"type": "http.response.body", "body": b""})
         finally:
-            request.record(status, headers, body)
+            request.record(status, headers, body, is_changed=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +307,7 @@ class DelegatedFault:
 
 @dataclass(frozen=True, slots=True)
 class StaleRead:
-    """Repeat the last 200 answer to the same read from the journal, else answer as of `stale_s` seconds ago.
+    """Repeat the last 200 answer of the mock to the same read, from the journal, else answer as of `stale_s` ago.
 
     Requests that write are handled as without the fault.
     """
@@ -327,10 +333,7 @@ async def _previous_answer(entry: Entry) -> Entry | None:
     for before in reversed(await entry.journal.entries()):
         if before.path != entry.path:
             continue  # the journal may have ten thousands of entries
-        length = dict(before.answer_headers).get(b"content-length")
         is_whole = before.status == 200 and before.answer_bytes == len(before.answer)
-        if length is not None and entry.method != "HEAD":
-            is_whole = is_whole and int(length) == before.answer_bytes  # not cut by another fault
-        if before is not entry and is_whole and asked(before) == wanted:
+        if before is not entry and is_whole and not before.is_changed and asked(before) == wanted:
             return before
     return None

@@ -369,7 +369,7 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _scope(self, head: Head) -> dict[str, Any]:
-        path, query = split_target(head.target)
+        path, query, headers = split_target(head)
         text = path.decode("ascii")
         scope: dict[str, Any] = {
             "type": "http",
@@ -383,7 +383,7 @@ class Connection(asyncio.Protocol):
             "path": self._root_path + (unquote(text) if "%" in text else text),
             "raw_path": self._root_path.encode() + path,
             "query_string": query,
-            "headers": head.headers,
+            "headers": headers,
             CONNECTION_KEY: self,
         }
         if self._app_state:
@@ -473,7 +473,7 @@ class Connection(asyncio.Protocol):
                     self.abort()
                 return
         _log.debug("refused with %d: %s", error.status, error.detail)
-        self.write([error_answer(error.status, error.detail)])
+        self.write([error_answer(error.status, error.detail, self.default_lines)])
         self._close()
 
     def _close(self, *, lingers: bool = True) -> None:

@@ -195,8 +195,8 @@ def error_body(detail: str) -> bytes:
     return json.dumps({"detail": detail}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def error_answer(status: int, detail: str) -> bytes:
+def error_answer(status: int, detail: str, default_lines: bytes) -> bytes:
     """Render a complete answer, after which the connection closes."""
     body = error_body(detail)
-    head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-    return head % (_STATUS_LINES[status], len(body)) + body
+    head = b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return head % (_STATUS_LINES[status], default_lines, len(body)) + body

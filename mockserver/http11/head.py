@@ -5,6 +5,7 @@ A request is refused at a fixed byte of the stream, so the answer does not depen
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import httptools
@@ -196,15 +197,21 @@ def _options(value: bytes) -> list[bytes]:
     return [option.strip() for option in value.lower().split(b",")]
 
 
-def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Return path and query of a request target, as sent. Raises RequestError for a target without a path."""
+def split_target(head: Head) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
+    """Return path and query of the target, as sent, and the headers. Raises RequestError if it is no path nor URL."""
+    target, headers = head.target, head.headers
     if target.startswith(b"/") and b"#" not in target:
         path, _, query = target.partition(b"?")
-        return path, query
+        return path, query, headers
     try:
         url: Any = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:
         raise RequestError(400, _NOT_HTTP) from None
-    if url.path is None:
-        raise RequestError(400, _NOT_HTTP)
-    return url.path, url.query or b""
+    if url.host is not None:
+        # RFC 9112, section 3.2.2: the header Host is ignored.
+        host = _AROUND_HOST.split(target)[1].rpartition(b"@")[2]
+        headers = [(b"host", host), *(header for header in headers if header[0] != b"host")]
+    return url.path or b"/", url.query or b"", headers
+
+
+_AROUND_HOST = re.compile(rb"://|[/?#]")

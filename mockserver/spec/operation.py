@@ -165,8 +165,9 @@ class Operation:
             return f"content type {content_type}, documented is {response.content_type}"
         if not is_json(response.content_type):
             return None
+        nesting = MAX_NESTING + _REPLY_EXTRA_NESTING
         try:
-            value, finite = parse_json(body, allow_constants=False, max_nesting=MAX_NESTING + _REPLY_EXTRA_NESTING)
+            value, finite = parse_json(body, allow_constants=False, max_nesting=nesting, max_values=len(body))
         except (ValueError, RecursionError) as error:
             return f"the body cannot be read as JSON: {error}"
         if not finite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from mockserver import Settings, app, create_app
 from mockserver.errors import StartError
+from mockserver.spec import Operation
 from tests.mockserver.inprocess import SUCCEEDS, Mock
 
 _SPEC = """
@@ -83,8 +85,8 @@ def test_an_operation_without_behaviour_and_body_answers_without_one(spec: Path)
 
 
 def test_an_operation_without_behaviour_judges_its_requests_too(spec: Path):
-    # This spec documents none of the refusals, which a self-check would say.
-    mock = Mock(spec=spec, self_check=False)
+    # This spec documents none of the refusals, and a self-check does not ask for them.
+    mock = Mock(spec=spec, self_check=True)
     assert mock.get("/v1/things/many").status_code == 422
     assert mock.get("/v1/things/1", token=None).status_code == 401
     assert mock.get("/v1/machines").status_code == 404
@@ -131,3 +133,28 @@ def test_an_answer_that_does_not_fit_the_spec_is_a_loud_500_when_answers_are_che
     assert answer.status_code == 500
     assert answer.json()["detail"].startswith("self-check: the answer of get_note does not fit the spec")
     assert Mock(spec=path, self_check=False).get("/v1/notes").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("input_values", "checks"), [({"a": [0] * 600}, True), ({"a": "x" * 10_000}, False)], ids=["checked", "too large"]
+)
+def test_a_large_answer_is_checked_in_a_thread_without_the_limits_of_requests_unless_it_is_too_large(
+    input_values: dict[str, Any], checks: bool, monkeypatch: pytest.MonkeyPatch
+):
+    threads: list[str] = []
+
+    def recorded(operation: Operation, status: int, content_type: str | None, body: bytes) -> str | None:
+        threads.append(threading.current_thread().name.split("_")[0])
+        return check_reply(operation, status, content_type, body)
+
+    check_reply = Operation.check_reply
+    monkeypatch.setattr(Operation, "check_reply", recorded)
+
+    mock = Mock(self_check=True)
+    assert len(mock.create_many(1_000, input_values=input_values)) == 1_000
+    assert threads == ["decoder"] * checks
+
+
+def test_a_refusal_that_quotes_a_large_body_more_than_once_is_checked_without_the_limits_of_requests():
+    answer = Mock(self_check=True).post("/v1/runs/bulk", {"x": [0] * 590_000})
+    assert [each["type"] for each in answer.json()["detail"]] == ["missing", "missing"]

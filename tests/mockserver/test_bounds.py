@@ -13,13 +13,16 @@ import httpx
 import pytest
 from starlette.types import Message
 
+from mockserver import endpoint
 from mockserver.behaviour import attachments, run_creation, secrets
 from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
 from mockserver.errors import Unavailable
 from mockserver.headers import Headers
 from mockserver.namespaces import Namespaces
-from mockserver.settings import Limits
+from mockserver.reply import Reply
+from mockserver.response import send_reply
+from mockserver.settings import MEBIBYTE, Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
@@ -556,6 +559,54 @@ def test_what_is_shown_of_a_long_journal_or_many_namespaces_gives_way(
     assert mock.run(go()).status_code == 200
 
 
+# --- What `include` asks for
+
+
+def answered(mock: Mock, path: str, monkeypatch: pytest.MonkeyPatch) -> Reply:
+    replies: list[Reply] = []
+
+    async def sent(reply: Reply, *others: Any) -> None:
+        replies.append(reply)
+        await send_reply(reply, *others)
+
+    monkeypatch.setattr(endpoint, "send_reply", sent)
+    assert len(mock.get(path).json()["included"]) >= 1
+    return replies[0]
+
+
+@pytest.mark.parametrize("path", ["/v1/runs?include=workflow", "/v1/runs/{}?include=workflow"])
+def test_large_workflows_are_copied_one_by_one_when_their_turn_comes(path: str, monkeypatch: pytest.MonkeyPatch):
+    mock, run = Mock(self_check=False), {}
+    for _ in range(3):
+        workflow = mock.post("/v1/workflows", {"main_prompt": "p" * 2 * MEBIBYTE}).json()
+        run = mock.create(workflow["id"])
+
+    reply = answered(mock, path.format(run["id"]), monkeypatch)
+
+    content: Any = reply.content
+    (space,) = mock.app.namespaces.default.spaces.values()
+    stored = [unit.value.shown for unit in mock.run(space.store.items("workflow")).values()]
+    assert all(any(each.json is shown for shown in stored) for each in content.included)
+    parts = [len(part) for part in reply.render()]
+    assert sum(parts) > len(content.included) * 2 * MEBIBYTE
+    assert max(parts) <= reply.held_bytes < 3 * MEBIBYTE
+    assert reply.transient_bytes == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/runs?include=machine.pools", "/v1/runs/{}?include=machine,machine.pools"])
+def test_large_pools_which_are_made_for_an_answer_count_at_once(path: str, monkeypatch: pytest.MonkeyPatch):
+    mock = Mock(self_check=False)
+    pool = mock.post("/v1/pools", {"name": "p", "description": "d" * 2 * MEBIBYTE}).json()["id"]
+    mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
+    run = mock.create(machine_id=FRONT_DESK_1)
+
+    reply = answered(mock, path.format(run["id"]), monkeypatch)
+
+    parts = [len(part) for part in reply.render()]
+    assert 2 * MEBIBYTE < sum(parts) < reply.transient_bytes + 100_000
+    assert reply.held_bytes >= reply.transient_bytes + max(parts)
+
+
 # --- The budget of bodies
 
 
@@ -613,15 +664,14 @@ class Sender:
         return {"type": "http.request", "body": part, "more_body": bool(self._parts) or not self._ends}
 
 
-_MEBIBYTE = 1 << 20
-_LENGTHS = [{}, {b"content-length": b"%d" % _MEBIBYTE}]
+_LENGTHS = [{}, {b"content-length": b"%d" % MEBIBYTE}]
 
 
 async def read_beside_slow_ones(patience_s: float, part: bytes, headers: dict[bytes, bytes]) -> list[Any]:
     """What comes of eight bodies that do not arrive, and of one that does. There is memory for eight of them."""
-    bodies = Bodies(max_bytes=_MEBIBYTE, max_together=8 * _MEBIBYTE, patience_s=patience_s)
+    bodies = Bodies(max_bytes=MEBIBYTE, max_together=8 * MEBIBYTE, patience_s=patience_s)
     stalled = [Sender(part, ends=False) for _ in range(8)]
-    normal = Sender(*[bytes(_MEBIBYTE // 4)] * 4, ends=True)
+    normal = Sender(*[bytes(MEBIBYTE // 4)] * 4, ends=True)
     reads = [asyncio.ensure_future(bodies.read(Headers(headers), each.receive)) for each in (*stalled, normal)]
     await reads[-1]
     ended = [each for each in reads if each.done()]
@@ -632,24 +682,24 @@ async def read_beside_slow_ones(patience_s: float, part: bytes, headers: dict[by
 
 @pytest.mark.parametrize("headers", _LENGTHS)
 def test_clients_that_send_next_to_nothing_of_a_body_take_no_memory(headers: dict[bytes, bytes]):
-    assert asyncio.run(read_beside_slow_ones(3_600, b"x", headers)) == [(bytes(_MEBIBYTE), _MEBIBYTE)]
+    assert asyncio.run(read_beside_slow_ones(3_600, b"x", headers)) == [(bytes(MEBIBYTE), MEBIBYTE)]
 
 
 @pytest.mark.parametrize("headers", _LENGTHS)
 def test_clients_that_stop_within_a_large_body_cannot_hold_up_another_one(headers: dict[bytes, bytes]):
     *slow, normal = asyncio.run(read_beside_slow_ones(0.01, bytes(100_000), headers))
-    assert normal == (bytes(_MEBIBYTE), _MEBIBYTE)
+    assert normal == (bytes(MEBIBYTE), MEBIBYTE)
     assert slow
     assert all(isinstance(each, Unavailable) and "did not arrive within 0.01 s" in each.detail for each in slow)
 
 
 def test_a_slow_body_has_all_the_time_while_no_other_waits():
     async def go() -> bool:
-        bodies = Bodies(max_bytes=_MEBIBYTE, max_together=2 * _MEBIBYTE, patience_s=0)
+        bodies = Bodies(max_bytes=MEBIBYTE, max_together=2 * MEBIBYTE, patience_s=0)
         slow = asyncio.ensure_future(bodies.read(Headers({}), Sender(bytes(100_000), ends=False).receive))
         for _ in range(5):
             await asyncio.sleep(0)
-            _, taken = await bodies.read(Headers({}), Sender(bytes(_MEBIBYTE), ends=True).receive)
+            _, taken = await bodies.read(Headers({}), Sender(bytes(MEBIBYTE), ends=True).receive)
             bodies.give_back(taken)
         is_arriving = not slow.done()
         slow.cancel()

@@ -11,6 +11,7 @@ from mockserver import downloads
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.run_files import Attachment
 from mockserver.errors import VersionConflict
+from tests.mockserver.admin.control import controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
 
 _BYTES = bytes(range(256))
@@ -46,6 +47,16 @@ def test_a_signed_url_works_until_its_time_has_passed():
     mock.clock.advance(9.999)
     assert mock.get(url, token=None).status_code == 200
     mock.clock.advance(0.001)
+    assert mock.get(url, token=None).status_code == 404
+
+
+def test_a_signed_url_works_before_1970_too():
+    mock = controlled_mock()
+    mock.turn_clock(freeze="1773-03-29T00:00:00Z")
+    url = signed(mock, attached(mock), expires_in=10)
+    assert "expires=-" in url
+    assert mock.get(url, token=None).content == _BYTES
+    mock.turn_clock(advance="10s")
     assert mock.get(url, token=None).status_code == 404
 
 

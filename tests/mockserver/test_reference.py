@@ -82,11 +82,12 @@ def test_the_reference_loads_nothing_from_another_host_and_no_script_that_stands
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger-ui-bundle.js", "/openapi.yaml", "/favicon.ico"])
-def test_head_is_get_without_a_body_and_all_else_is_unknown(path: str):
+def test_head_is_get_without_a_body_and_all_else_is_not_allowed(path: str):
     mock = Mock()
     head, get = mock.request("HEAD", path), mock.get(path)
     assert (head.status_code, head.content, dict(head.headers)) == (200, b"", dict(get.headers))
-    assert mock.post(path, {}).status_code == 404
+    posted = mock.post(path, {})
+    assert (posted.status_code, posted.headers["allow"], list(posted.json())) == (405, "GET, HEAD", ["detail"])
 
 
 def test_what_the_api_has_itself_is_the_apis(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -29,6 +30,15 @@ _SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a header for authentication": ("GET", "/v1/runs", {"headers": {"X-Auth": SECRET}}),
     "a header with a key": ("GET", "/v1/runs", {"headers": {"X-Key": SECRET}}),
     "a token of a proxy": ("GET", "/v1/runs", {"headers": {"Proxy-Authorization": f"Basic {SECRET}"}}),
+    **{
+        f"{value[:6]!r} in {name}": ("GET", "/v1/runs", {"token": None, "headers": {name: value}})
+        for name in ("Authorisation", "Authorizaton", "Autorization", "X-Autorisation", "X-Something-Else", "Accept")
+        for value in (f"Bearer {SECRET}", f"basic\t {SECRET}")
+    },
+    "a misspelt header without a scheme": ("GET", "/v1/runs", {"headers": {"Authorisation": SECRET}}),
+    "a misspelt header in a query": ("GET", f"/v1/runs?authorisation={SECRET}", {}),
+    "JSON in a query": ("GET", f"/v1/runs?x={quote(json.dumps({'sensitive_input_values': SECRET}))}", {}),
+    "JSON in a query with escapes": ("GET", f"/v1/runs?a=1&x=%7B%22sens%5Cu0069tive%22:%22{SECRET}%22%7D", {}),
     "a query": ("GET", f"/v1/runs?sensitive_input_values={SECRET}", {}),
     **{
         f"a query with {name}": ("GET", f"/v1/runs?limit=1&{name}={SECRET}", {})
@@ -116,12 +126,13 @@ def test_what_is_masked_is_seen_to_have_been_sent():
 
 def test_what_only_looks_like_a_secret_is_shown():
     mock = controlled_mock()
-    mock.get("/v1/runs?search=token&limit=7&keyword=invoice", key="my-key")
+    mock.get("/v1/runs?search=token&limit=7&keyword=invoice", key="my-key", headers={"Author": "bearer", "X": "a b"})
 
     request = mock.last_request()
 
     assert request["query"] == {"search": "token", "limit": "7", "keyword": "invoice"}
     assert request["headers"]["idempotency-key"] == "my-key"
+    assert (request["headers"]["author"], request["headers"]["x"]) == ("bearer", "a b")
 
 
 def test_an_answer_of_a_fault_with_a_cookie_is_masked():

@@ -84,21 +84,21 @@ def seen(mock: ControlledMock, namespace: str = "") -> list[tuple[str, bytes]]:
     return answers
 
 
-def repeated(mock: ControlledMock) -> list[tuple[str, bytes]]:
+def repeated(mock: ControlledMock, root: str = "") -> list[tuple[str, bytes]]:
     """Each write with an idempotency key once more."""
     body = {"input_values": {"a": LONG_TEXT}, "sensitive_input_values": {"pin": "s"}, "file_inputs": [FILE]}
-    runs = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 30, **body}, key="bulk")
+    runs = mock.post(f"{root}/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 30, **body}, key="bulk")
     ids = [run["id"] for run in runs.json()["created_runs"]]
     answers = [
         runs,
-        mock.post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": 10}, key="in part"),
-        mock.post("/v1/runs", {"workflow_id": HAS_OUTPUT_FILES, "start_session": True}, key="single"),
-        mock.post("/v1/runs/chain", A_CHAIN, key="chain"),
-        mock.patch(f"/v1/runs/{ids[3]}", {"status": "running", "output_data": {"x": [1.5, None]}}, key="update"),
-        mock.post(f"/v1/runs/{ids[4]}/retry", {"file_inputs": [FILE]}, key="retry"),
-        mock.delete(f"/v1/runs/{ids[5]}", key="delete"),
-        mock.post("/v1/workflows", {"name": "w", "main_prompt": "p"}, key="workflow"),
-        mock.post("/v1/pools", {"name": "p"}, key="pool"),
+        mock.post(f"{root}/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": 10}, key="in part"),
+        mock.post(f"{root}/v1/runs", {"workflow_id": HAS_OUTPUT_FILES, "start_session": True}, key="single"),
+        mock.post(f"{root}/v1/runs/chain", A_CHAIN, key="chain"),
+        mock.patch(f"{root}/v1/runs/{ids[3]}", {"status": "running", "output_data": {"x": [1.5, None]}}, key="update"),
+        mock.post(f"{root}/v1/runs/{ids[4]}/retry", {"file_inputs": [FILE]}, key="retry"),
+        mock.delete(f"{root}/v1/runs/{ids[5]}", key="delete"),
+        mock.post(f"{root}/v1/workflows", {"name": "w", "main_prompt": "p"}, key="workflow"),
+        mock.post(f"{root}/v1/pools", {"name": "p"}, key="pool"),
     ]
     assert all(answer.headers.get("Idempotency-Status") == "replayed" for answer in answers)
     return [(str(answer.status_code), answer.content) for answer in answers]
@@ -142,11 +142,14 @@ def test_a_state_can_be_put_into_another_namespace_and_into_another_mock():
     mock = filled()
     state = mock.asked("/state")
     statuses = [(run["id"], run["status"]) for run in mock.get("/v1/runs?limit=100").json()["items"]]
+    repeats, generated = repeated(mock), mock.get("/v1/machines", prefer="dynamic=true").content
     other = ControlledMock(rate_limit="1000/m", seed=7, freezes=False)
 
     mock.control("PUT", "/state", state, namespace="copy")
     other.control("PUT", "/state", state)
 
+    assert repeated(mock, "/__ns/copy") == repeated(other) == repeats
+    assert mock.get("/__ns/copy/v1/machines", prefer="dynamic=true").content == generated
     for items in (mock.get("/__ns/copy/v1/runs?limit=100"), other.get("/v1/runs?limit=100")):
         assert [(run["id"], run["status"]) for run in items.json()["items"]] == statuses
     [attachment, *_] = mock.get("/__ns/copy/v1/run-attachments").json()["items"]

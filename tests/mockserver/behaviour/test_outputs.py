@@ -140,7 +140,7 @@ def test_a_chain_has_outputs_and_a_deleted_run_has_none(mock):
 
 def test_what_is_kept_of_outputs_goes_with_their_runs():
     mock = Mock()
-    run = mock.create(HAS_OUTPUT_FILES)
+    run, other = mock.create_many(2, HAS_OUTPUT_FILES)
     (space,) = mock.app.namespaces.default.spaces.values()
     mock.post(f"/v1/runs/{run['id']}/retry", {})
     assert len(mock.run(space.store.items("files"))) == 4
@@ -149,6 +149,8 @@ def test_what_is_kept_of_outputs_goes_with_their_runs():
 
     left = mock.run(space.store.items("files"))
     assert [unit.value.run_place for unit in left.values()] == [None, None]  # those of the batch, which stays
+    mock.delete(f"/v1/runs/{other['id']}")
+    assert not mock.run(space.store.items("files"))
 
 
 # --- Updates of output_attachment_ids

@@ -368,6 +368,43 @@ def test_of_a_session_only_its_machine_is_kept_once_all_its_runs_are_deleted(ord
     assert mock.total() == 2
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["the first first", "the last first"])
+@pytest.mark.parametrize(
+    "retry", [{}, {"start_session": True}, {"reuse_session": False}, {"session_id": "other"}], ids=str
+)
+@pytest.mark.parametrize("start_session", [False, True])
+def test_of_runs_that_were_retried_nothing_is_kept_once_all_are_deleted(start_session, retry, order):
+    mock = Mock(progression="immediate")
+    files = [{"filename": "a.txt", "content": "YQ=="}]
+    other = mock.create(start_session=True, file_inputs=files)
+    runs = mock.create_many(3, start_session=start_session, file_inputs=files)
+    if "session_id" in retry:
+        retry = {"session_id": other["session_id"]}
+    assert mock.post(f"/v1/runs/{runs[1]['id']}/retry", {**retry, "file_inputs": files}).status_code == 200
+    assert mock.total() == 4
+    context = context_of(mock)
+    for number, run in enumerate([other, *runs][::order]):
+        assert mock.delete(f"/v1/runs/{run['id']}").status_code == 204
+        assert mock.total() == 3 - number
+    kept = {kind: mock.run(context.store.items(kind)) for kind in ("batch", "changes", "files", "session")}
+    assert [len(units) for units in kept.values()][:3] == [0, 0, 0]
+    assert all(not unit.value.slots for unit in kept["session"].values())
+    assert context.space.cached.timeline_count == 0
+
+
+def test_runs_that_a_retry_moved_into_a_session_stay_as_long_as_it_has_others():
+    mock = Mock(progression="immediate")
+    alive = mock.create(start_session=True)
+    moved = mock.create()
+    mock.post(f"/v1/runs/{moved['id']}/retry", {"session_id": alive["session_id"]})
+    mock.delete(f"/v1/runs/{moved['id']}")
+
+    assert mock.ids(session_id=alive["session_id"]) == [alive["id"]]
+    assert mock.create(session_id=alive["session_id"])["machine_id"] == alive["machine_id"]
+    assert mock.total(session_id=alive["session_id"]) == 2
+    assert len(mock.run(context_of(mock).store.items("batch"))) == 3
+
+
 def test_creates_in_one_session_are_taken_into_a_list_with_others_in_between(monkeypatch):
     """They are in one block of the ledger, and each may have a thousand runs."""
     mock = Mock()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -18,6 +19,7 @@ from mockserver.behaviour.run_view import unchanged_runs_json
 from mockserver.behaviour.search_texts import values_of
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.clock import text_of
+from mockserver.spec import render_json
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
     ENDS_AT_ONCE,
@@ -346,19 +348,40 @@ def test_a_search_looks_into(name):
     assert mock.ids(search=run["id"].upper()[4:30] if name == "id" else "needle") == [run["id"]]
 
 
-def test_a_long_text_is_searched_in_another_thread_while_other_requests_are_answered(monkeypatch):
-    threads = {}
+def test_long_texts_are_searched_in_one_other_thread_while_other_requests_are_answered(monkeypatch):
+    threads = []
 
-    def recorded(text: bytes) -> tuple[str, ...]:
-        threads[len(text)] = threading.current_thread()
+    def recorded(text: bytes) -> Iterable[str]:
+        threads.append(threading.current_thread().name if len(text) > 32_768 else None)
         return values_of(text)
 
     monkeypatch.setattr(run_search, "values_of", recorded)
     mock = Mock()
     mock.create(input_values={"a": ["\N{HOT BEVERAGE}", *range(10_000)]})
+    query = {"search": "\N{HOT BEVERAGE}"}
 
-    assert mock.get("/v1/runs", params={"search": "\N{HOT BEVERAGE}"}).json()["total"] == 1
-    assert threads[max(threads)] is not threading.main_thread()
+    answers = mock.together(*(mock.sent("GET", "/v1/runs", params=query) for _ in range(8)))
+
+    assert [answer.json()["total"] for answer in answers] == [1] * 8
+    assert [name for name in threads if name is not None] == ["searcher_0"] * 8
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+)
+
+
+@given(_JSON)
+@example({'"': '"', "a:": '":', "\\": "\\", "1": ["true", True, False, None, 1e300, -1e-7, -0.0, 5e22, "\ud800", "1"]})
+def test_what_is_searched_are_the_values_as_the_json_parser_reads_them(value):
+    text = render_json(value)
+    expected = [each.casefold() for each in _values(json.loads(text))]
+    assert sorted(values_of(text)) == sorted(values_of(text + b" " * 5_000)) == sorted(expected)
+
+
+def test_a_search_does_not_read_integers_which_takes_quadratic_time():
+    assert list(values_of(b'{"a":[%b]}' % b",".join([b"-" + b"9" * 5_000] * 2))) == ["-" + "9" * 5_000] * 2
 
 
 @pytest.mark.parametrize("what", ["/v1/runs", "/v1/runs/{}"])

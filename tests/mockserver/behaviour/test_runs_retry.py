@@ -7,9 +7,11 @@ import pytest
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
     ACCOUNTING_SOFTWARE,
+    ENDS_AT_ONCE,
     FRONT_DESK_1,
     FRONT_DESK_2,
     FRONT_DESKS,
+    HAS_OUTPUT_FILES,
     NEEDS_AN_INVOICE_NUMBER,
     NEVER_ENDS,
     SUCCEEDS,
@@ -38,6 +40,20 @@ def test_a_run_that_has_ended_goes_back_to_scheduling_under_its_id(status):
 
     assert retried == {**run, "status": "scheduling"}
     assert mock.total() == 1
+
+
+@pytest.mark.parametrize("start_session", [False, True])
+@pytest.mark.parametrize("workflow_id", [TASK_FAILED, ENDS_AT_ONCE, HAS_OUTPUT_FILES])
+def test_a_retry_answers_as_a_create_does_though_the_run_ends_at_once(workflow_id, start_session):
+    mock = new_organisation(progression="immediate")
+    run = mock.create(workflow_id, start_session=start_session)
+    mock.clock.advance(1)
+    ended = mock.read(run["id"])
+
+    answers = [mock.post(f"/v1/runs/{run['id']}/retry", {}, key="one") for _ in range(2)]
+
+    assert [answer.json() for answer in answers] == [run, run]
+    assert mock.status(run["id"]) == ended["status"] != "scheduling"
 
 
 @pytest.mark.parametrize("status", ["scheduling", "running", "running_checks"])

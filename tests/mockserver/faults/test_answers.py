@@ -273,6 +273,25 @@ def test_a_stale_read_gives_what_the_same_request_got_before():
     assert mock.read(run["id"])["status"] == "success"
 
 
+@pytest.mark.parametrize("again", [1, 2])
+@pytest.mark.parametrize(
+    "fault",
+    [{"fault": "not-json"}, {"fault": "truncated-json"}, {"fault": "break-schema"}, {"answer": {"status": 200}}],
+    ids=str,
+)
+def test_a_stale_read_gives_what_the_mock_has_answered_and_not_what_a_fault_made_of_it(fault, again):
+    mock = controlled_mock()
+    run = mock.create(TAKES_TWENTY_MINUTES)
+    before = mock.read(run["id"])
+    mock.turn_clock(advance="30m")
+    mock.fault(match="get_run", times=1, **fault)
+    broken = mock.get(f"/v1/runs/{run['id']}")
+    mock.fault(match="get_run", fault="stale-read")
+
+    assert [mock.read(run["id"]) for _ in range(again)] == [before] * again
+    assert broken.content != mock.get(f"/v1/runs/{run['id']}").content
+
+
 def test_a_stale_read_of_what_was_never_read_shows_what_was_so_long_ago():
     mock = controlled_mock()
     run = mock.create(TAKES_TWENTY_MINUTES)

@@ -235,6 +235,30 @@ def test_a_path_is_decoded_and_kept_as_it_came():
     }
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "path", "query"),
+    [
+        ("/a?b", b"localhost", "/a", b"b"),
+        ("http://evil.example/a?b", b"evil.example", "/a", b"b"),
+        ("http://evil.example:80/a?b=http://localhost/", b"evil.example:80", "/a", b"b=http://localhost/"),
+        ("http://localhost@evil.example/a", b"evil.example", "/a", b""),
+        ("https://[::1]:4010/", b"[::1]:4010", "/", b""),
+        ("http://evil.example", b"evil.example", "/", b""),
+        ("http://evil.example?b", b"evil.example", "/", b"b"),
+    ],
+)
+def test_the_host_of_a_whole_url_counts_in_place_of_the_header(target: str, host: bytes, path: str, query: bytes):
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        seen.append((hosts, scope["path"], scope["raw_path"], scope["query_string"]))
+        await answer(send)
+
+    exchange(app, f"GET {target} HTTP/1.1\r\nA: b\r\nHost: localhost\r\n\r\n".encode())
+    assert seen == [([host], path, path.encode(), query)]
+
+
 def test_empty_lines_before_a_request_are_passed_over():
     assert answers(exchange(echo, b"\r\n\r\n\n" + request("/a")).written) == [(200, b"GET /a ")]
     assert answers(exchange(echo, b"\r\n", b"\r\n", request("/a")).written) == [(200, b"GET /a ")]
@@ -288,6 +312,17 @@ def test_a_request_without_a_host_is_told_so_unless_it_is_http_1_0():
     ((status, detail),) = details(exchange(echo, b"GET /a HTTP/1.1\r\n\r\n"))
     assert (status, detail) == (400, "The header Host is missing; HTTP/1.1 requires it")
     assert answers(exchange(echo, b"GET /a HTTP/1.0\r\n\r\n").written) == [(200, b"GET /a ")]
+
+
+def test_a_refusal_has_the_date_that_every_answer_has():
+    async def go() -> bytes:
+        server = Server(echo)
+        server.state.default_headers = [(b"date", b"now")]
+        protocol, wire = server.connect()
+        protocol.data_received(b"what\r\n\r\n")
+        return wire.written
+
+    assert b"\r\ndate: now\r\n" in asyncio.run(go())
 
 
 def test_a_head_as_long_as_it_may_be_is_read():
