@@ -55,19 +55,23 @@ def read_page(
 
 
 def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
-    """Yield the list as read so far, after each page. Raises Inconclusive if the list has more than MAX_PAGES pages, or
-    a page has no room for a run.
+    """Yield the list as read so far, after each page. A page that should be empty is the last one, whatever is on it.
+    Raises Inconclusive if the list has more than MAX_PAGES pages, or a page has no room for a run.
     """
     if limit < 1:
         raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
     found = read_page(context, query, limit=limit, token=token, after=[])
     yield found
-    while found.pages[-1].is_full:
+    while found.pages[-1].is_full and not _is_beyond_end(found.pages[-1]):
         if len(found.pages) == MAX_PAGES:
             raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")
         skip = len(found.pages) * limit
         found += read_page(context, query, skip=skip, limit=limit, token=token, after=found.results[:1])
         yield found
+
+
+def _is_beyond_end(page: Page) -> bool:
+    return isinstance(page.total, int) and page.skip >= page.total
 
 
 def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> RunList:

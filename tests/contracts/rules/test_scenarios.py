@@ -152,6 +152,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.RetriesStartNoSession, "retries", "RETRY-RULES"),
     (resources.ListsOfAttachmentsAreCached, "deletes", "DELETE-GONE"),
     (resources.ListsOfAttachmentsAreCached, "retries", "RETRY-RULES"),
+    (reads_and_lists.SkipIsIgnoredBesideSearch, "pages with filters", "LIST-PAGE"),
     (reads_and_lists.SkipWrapsAt32Bits, "single pages", "LIST-PAGE"),
     (lifecycles.ErrorsOfTheWorkAreNotSearched, "lifecycles of runs", "LIST-FILTER"),
     (lifecycles.TypeNeedsARun, "lifecycles of runs", "ATTACHMENTS"),

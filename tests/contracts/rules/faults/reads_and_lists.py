@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from pydantic import field_validator
 
@@ -405,6 +406,16 @@ class IncludedReadsOfEndedRunsAreCached(Standin):
     def get_run(self, call, run_id, include):
         self.includes = include is not None
         return super().get_run(call, run_id, include)
+
+
+class SkipIsIgnoredBesideSearch(Standin):
+    """Every page of a search is full, so that pages never end."""
+
+    def list_runs(self, call, query):
+        if query.search is None:
+            return super().list_runs(call, query)
+        answer = super().list_runs(call, query.model_copy(update={"skip": 0}))
+        return replace(answer, content=answer.content | {"skip": query.skip})
 
 
 class SkipWrapsAt32Bits(Standin):
