@@ -304,6 +304,16 @@ class RetriesStartNoSession(Standin):
         return super().retry_run(call, run_id, body.model_copy(update=update))
 
 
+class SecretsOfTheLastRetryAreSearched(Standin):
+    def retry_run(self, call, run_id, body):
+        vars(self).setdefault("secrets_of_retries", {})[run_id] = body.sensitive_input_values
+        return super().retry_run(call, run_id, body)
+
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=deep)
+        yield from self.leaves(vars(self).get("secrets_of_retries", {}).get(run.id))
+
+
 class PoolGetsTheFirstMachine(Standin):
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
