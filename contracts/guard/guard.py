@@ -84,7 +84,7 @@ class Guard:
         self._tokens = Tokens(target.token, target.second_token)
         self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url), bounds=bounds)
         self.reachability: Final = Reachability(self._clock, bounds)
-        self._ownership = Ownership()
+        self.ownership: Final = Ownership()
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
         self._account = BudgetAccount(target.budget, keeps_reserve=target.clean_up)
@@ -92,7 +92,7 @@ class Guard:
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(
-            self._started + target.max_time_s, self._clock, lambda: self.grace_s(len(self._ownership.runs))
+            self._started + target.max_time_s, self._clock, lambda: self.grace_s(len(self.ownership.runs))
         )
         self.log: Final = ExchangeLog(bounds)
         self._seemingly_older: list[PossibleRun] = []
@@ -114,18 +114,18 @@ class Guard:
         self._is_open = True
         self._gate = Gate(
             self.target,
-            self._ownership,
+            self.ownership,
             self._journal.record.identity,
             authorizations=self._authorizations,
             client=self._client,
         )
         if self.target.profile == "live":
             self._detector = UnreportedRunDetector(
-                self._client(), self._ownership, self._journal, self._account, authorizations=self._authorizations
+                self._client(), self.ownership, self._journal, self._account, authorizations=self._authorizations
             )
         self._cleanup = CheckCleanup(
             self._journal,
-            self._ownership,
+            self.ownership,
             self._detector,
             self.log,
             authorizations=self._authorizations,
@@ -155,7 +155,7 @@ class Guard:
     @property
     def spent(self) -> Spent:
         seconds = self._clock.monotonic() - self._started
-        return Spent(self._account.requests, len(self._ownership.runs), self._runs_left, round(seconds, 3))
+        return Spent(self._account.requests, len(self.ownership.runs), self._runs_left, round(seconds, 3))
 
     @property
     def proxy(self) -> Proxy:
@@ -174,11 +174,11 @@ class Guard:
         Unless this is a full check of a loopback address, the guard first asks the target whether it knows the id, and
         refuses the write if it does.
         """
-        self._ownership.add_made_up(run_id)
+        self.ownership.add_made_up(run_id)
 
     def new_session(self) -> str:
         """Return a new session id of this check. Runs created in it can be found by it after a crash."""
-        session_id = self._ownership.new_session()
+        session_id = self.ownership.new_session()
         self._journal.add_session(session_id)
         return session_id
 
@@ -436,9 +436,9 @@ class Guard:
                 self._account.settle(pending.charge, 0)
             if pending.effect.collections and 200 <= status < 300:
                 for resource in created_by(exchange.answer).runs:
-                    if resource.id not in self._ownership.others:
+                    if resource.id not in self.ownership.others:
                         self.other_resources.update(pending.effect.collections)
-                    self._ownership.others.add(resource.id)
+                    self.ownership.others.add(resource.id)
             return
         created = created_by(exchange.answer)
         ours: list[CreatedRun] = []
@@ -450,11 +450,11 @@ class Guard:
                 self._seemingly_older.append(PossibleRun.of(shown, apart_s=inf, names_workflow=True))
         run_ids = pending.reported = tuple(run.id for run in ours)
         unproven = [run.id for run in ours if run.body is None]
-        new = sum(run_id not in self._ownership.runs for run_id in run_ids)  # a replay creates none
+        new = sum(run_id not in self.ownership.runs for run_id in run_ids)  # a replay creates none
         for run in ours:
-            self._ownership.add_run(run.id, exchange.request.header("authorization"), proven=run.body is not None)
-        self._ownership.others.update(created.others)
-        self._ownership.sessions.update(run.session_id for run in ours if run.session_id)
+            self.ownership.add_run(run.id, exchange.request.header("authorization"), proven=run.body is not None)
+        self.ownership.others.update(created.others)
+        self.ownership.sessions.update(run.session_id for run in ours if run.session_id)
         # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
         only_read = exchange.request.is_read and not created.runs
         if refused or only_read or (status < 300 and len(run_ids) + created.failed == pending.charge.runs):

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
+from contracts.core.json_tree import leaves
 from contracts.data import batches, write_bodies
 from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
+from contracts.guard.created import run_id_in
 from contracts.oracle import KnownRun, Query, Violation, counted
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
@@ -255,18 +257,20 @@ def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
     """Read the list of all runs while nothing is created. Another client may change it: then nothing is judged."""
     before = _page(context, 0, 1)
     total = before.pages[0].total
-    if not isinstance(total, int) or total <= MAX_LIMIT:
-        raise Inconclusive("the target has no more than 1000 runs")
+    if not isinstance(total, int):
+        raise Inconclusive("a list has no total")
     whole = _page(context, 0, MAX_LIMIT)
     for number in range(1, min(-(-total // MAX_LIMIT), _MAX_PAGES)):
         whole += _page(context, number * MAX_LIMIT, MAX_LIMIT)
-    single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in above(MAX_LIMIT, total - 2)]
+    beyond = above(MAX_LIMIT, total - 2) if total > MAX_LIMIT else ()
+    single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in beyond]
     if _page(context, 0, 1).pages[0].total != total:
         raise Inconclusive("the list of all runs changed while it was read")
     for pages in (whole, *(one + other for one, other in single)):
         _judge_pages(context, pages)
     if total <= _MAX_PAGES * MAX_LIMIT:
         _judge_complete(context, whole)
+    _judge_unreported(context, whole)
     for one, other in single:
         mine, next_one = one.items[1:2], other.items[:1]
         same = [item.get("id") for item in mine] == [item.get("id") for item in next_one]
@@ -302,6 +306,34 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
         made = context.check.seen.runs[run_id]
         context.require(not read.accepted, "LIST-COMPLETE", cause, expected, got, made, read, *whole.results[-1:])
     context.check.count("LIST-COMPLETE")
+
+
+def _judge_unreported(context: CaseContext, whole: RunList) -> None:
+    """Require that no run has values of this check, or a session of it, but an id that no answer reported.
+
+    Not judged if an answer was lost: it may have reported the run.
+    """
+    guard, prefix = context.check.guard, context.check.search_prefix
+    if guard.log.lost is not None:
+        return
+    sessions = {run_id: str(item.get("session_id")) for item in whole.items if (run_id := run_id_in(item.get("id")))}
+    others = [run_id for run_id in sessions if not guard.ownership.created(run_id)]
+    others.sort(key=lambda run_id: not guard.ownership.has_session(sessions[run_id]))
+    for run_id in others[:_SAMPLE]:
+        read = context.call("get_run", run_id)
+        run = read.resource or {}
+        word = next((word for word in _words_in(run.get("input_values")) if word.startswith(prefix)), None)
+        if word is None and not guard.ownership.has_session(str(run.get("session_id"))):
+            continue  # of another client
+        sent = next((each for each in guard.exchanges if word and word.encode() in (each.request.body or b"")), None)
+        evidence = [*([] if sent is None else [sent]), read.exchange]
+        cause, expected = "a run that no answer reported", "no run beside those that the answers reported"
+        context.report_violation(Violation("LIST-COMPLETE", cause, expected, f"run {run_id}"), *evidence)
+
+
+def _words_in(value: Any) -> Iterator[str]:
+    for _, text in leaves(value):
+        yield from text.split() if isinstance(text, str) else ()
 
 
 # One case for each shard (`shard[1]` of them), since each shard has its own first keys and runs.

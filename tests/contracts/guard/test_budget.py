@@ -47,7 +47,7 @@ def test_runs_that_a_broken_server_creates_for_an_invalid_count_are_owned_and_co
     broken_bulk(server)
     guard = open_guard(budget=Budget(max_runs=1001))
     guard.send(bulk(1001))
-    assert len(guard._ownership.runs) == 1001
+    assert len(guard.ownership.runs) == 1001
     assert not guard.can_afford(runs=1)
     assert guard.can_afford(runs=0)
 
@@ -120,7 +120,7 @@ def test_more_runs_than_could_be_foreseen_are_counted_all_the_same(open_guard: O
     guard = open_guard(budget=Budget(max_runs=20))
     server.meddle = lambda _: Reply(201, {"created_runs": [server.runs[server.add_run()] for _ in range(8)]})
     guard.send(bulk(1))
-    assert (guard.can_afford(runs=12), guard.can_afford(runs=13), len(guard._ownership.runs)) == (True, False, 8)
+    assert (guard.can_afford(runs=12), guard.can_afford(runs=13), len(guard.ownership.runs)) == (True, False, 8)
 
 
 def test_a_repeat_by_idempotency_key_costs_nothing_twice(open_guard: OpenGuard, server: StandIn) -> None:
@@ -265,4 +265,4 @@ def test_a_read_with_a_body_is_charged_as_a_create_until_its_answer_reports_no_r
     assert guard.can_afford(runs=5)
     server.meddle = lambda _: Reply(200, server.runs[server.add_run()])
     guard.send(post("/v1/runs", {}, method=method))
-    assert (len(guard._ownership.runs), guard.can_afford(runs=5)) == (1, False)
+    assert (len(guard.ownership.runs), guard.can_afford(runs=5)) == (1, False)

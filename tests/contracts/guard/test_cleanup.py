@@ -138,7 +138,7 @@ def test_many_runs_are_counted_by_the_list(guard: Guard, server: StandIn) -> Non
         server.add_run()
     guard.send(bulk(10))
     guard.send(bulk(3, authorization=SECOND_TOKEN))
-    for run_id in list(guard._ownership.runs)[:4]:
+    for run_id in list(guard.ownership.runs)[:4]:
         guard.send(get(f"/v1/runs/{run_id}", method="DELETE"))
     before = len(server.received)
     assert guard.count_left() == 9
@@ -212,7 +212,7 @@ def test_runs_of_a_cut_create_are_found_by_the_marker_and_cleaned_up(live_guard:
     assert live_guard.clean_up() == 0
     assert set(server.runs) == {theirs}
     assert (live_guard.spent.runs_created, live_guard.possibly_left) == (3, ())
-    assert len(live_guard._ownership.runs) == 3
+    assert len(live_guard.ownership.runs) == 3
 
 
 def test_runs_of_a_cut_create_are_found_by_a_session_of_the_check(live_guard: Guard, server: StandIn) -> None:

@@ -273,7 +273,7 @@ def test_ids_of_older_runs_in_the_answer_to_a_create_are_not_taken_for_the_check
     told = {"created_runs": [server.runs[each] for each in (old, naive, undated, marked)]}
     server.meddle = lambda received: Reply(201, told) if received.method == "POST" else None
     live_guard.send(bulk(4))
-    assert set(live_guard._ownership.runs) == {undated, marked}
+    assert set(live_guard.ownership.runs) == {undated, marked}
     assert ids_of(live_guard.possibly_left) == {old, naive}
     with pytest.raises(NotOwned):
         live_guard.send(get(f"/v1/runs/{old}", method="DELETE"))
@@ -285,7 +285,7 @@ def test_a_target_whose_clock_is_wrong_has_its_runs_judged_by_that_clock(live_gu
     new = server.add_run(created_at=there.isoformat())
     server.meddle = lambda _: Reply(201, server.runs[new], dated)
     live_guard.send(post("/v1/runs", {}))
-    assert set(live_guard._ownership.runs) == {new}
+    assert set(live_guard.ownership.runs) == {new}
 
 
 def test_on_the_users_own_server_reported_runs_are_trusted(guard: Guard, server: StandIn) -> None:
@@ -322,7 +322,7 @@ def test_ids_are_taken_from_where_creates_tell_them_and_from_nowhere_else(guard:
     ):
         server.meddle = lambda _, reply=reply: reply
         guard.send(post("/v1/runs", {}))
-    assert list(guard._ownership.runs) == [ours]
+    assert list(guard.ownership.runs) == [ours]
 
 
 def test_run_ids_are_owned_in_any_form_and_odd_values_among_them_are_passed_over(guard: Guard, server: StandIn) -> None:
@@ -330,4 +330,4 @@ def test_run_ids_are_owned_in_any_form_and_odd_values_among_them_are_passed_over
     told = {"run_ids": [ours.upper(), None, "", True, [7]], "created_runs": [None, {"id": {}}], "id": ours}
     server.meddle = lambda _: Reply(201, json.dumps(told).encode())
     guard.send(post("/v1/runs/chain", {"steps": [{}]}))
-    assert list(guard._ownership.runs) == [ours]
+    assert list(guard.ownership.runs) == [ours]

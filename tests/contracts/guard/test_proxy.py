@@ -114,7 +114,7 @@ def test_a_real_token_passes_and_is_known_and_masked_as_what_it_is(guard: Guard,
     response, _ = through(guard, "POST", "/v1/runs/bulk", body, (("Authorization", f"Bearer {FIRST}"),))
     assert response.status == 201
     assert guard.exchanges[-1].request.header("authorization") == TOKEN
-    assert guard._journal.record.runs == dict.fromkeys(guard._ownership.runs, "first")
+    assert guard._journal.record.runs == dict.fromkeys(guard.ownership.runs, "first")
 
 
 def test_a_refused_request_gets_a_marked_answer(open_guard: OpenGuard, server: StandIn) -> None:
@@ -172,7 +172,7 @@ def test_many_clients_at_once_are_served_at_once(guard: Guard, server: StandIn) 
     for client in clients:
         client.join(20)
     assert statuses == [201] * 8
-    assert (len(guard._ownership.runs), guard.spent.requests) == (24, 8)
+    assert (len(guard.ownership.runs), guard.spent.requests) == (24, 8)
 
 
 def test_the_proxy_ends_with_the_guard_though_a_request_is_on_its_way(

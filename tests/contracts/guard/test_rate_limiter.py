@@ -67,7 +67,7 @@ def test_after_a_429_the_request_is_repeated_when_the_target_wants_it(
     assert len({each.body for each in server.received}) == 1
     assert [each.answer.status for each in guard.log.throttled] == [429, 429]
     assert [each.answer.status for each in guard.exchanges] == [429, 429, 201]
-    assert (guard.spent.requests, len(guard._ownership.runs)) == (3, 3)
+    assert (guard.spent.requests, len(guard.ownership.runs)) == (3, 3)
 
 
 def test_a_429_that_never_ends_is_the_answer(guard: Guard, server: StandIn, manual: ManualClock) -> None:
@@ -277,14 +277,14 @@ def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, 
     exchanges = guard.send_together([bulk(1), bulk(2), get("/v1/runs")])
     assert [each.answer.status for each in exchanges] == [201, 201, 200]
     assert [len(each.answer.json()["created_runs"]) for each in exchanges[:2]] == [1, 2]
-    assert (len(guard._ownership.runs), guard.spent.requests) == (3, 3)
+    assert (len(guard.ownership.runs), guard.spent.requests) == (3, 3)
 
 
 def test_a_missing_answer_in_a_group_is_raised_after_the_others_have_ended(guard: Guard, server: StandIn) -> None:
     server.meddle = lambda received: CUT if received.method == "GET" else None
     with pytest.raises(NoAnswer):
         guard.send_together([get("/v1/runs"), bulk(2)])
-    assert len(guard._ownership.runs) == 2
+    assert len(guard.ownership.runs) == 2
 
 
 def test_no_request_of_a_group_is_sent_if_one_is_refused(guard: Guard, server: StandIn) -> None:
@@ -355,7 +355,7 @@ def test_cleaning_up_waits_for_creates_that_are_on_their_way(guard: Guard, serve
     creating.join(timeout=20)
     cleaning.join(timeout=20)
     assert left == [0]
-    assert len(guard._ownership.runs) == 2
+    assert len(guard.ownership.runs) == 2
     assert server.runs == {}
 
 

@@ -162,7 +162,7 @@ def test_a_create_without_an_answer_is_looked_after_at_once(watched: Guard, serv
     server.meddle = cuts
     with pytest.raises(NoAnswer):
         watched.send(bulk(2, input_values={"m": watched.ownership_marker}))
-    assert set(watched._ownership.runs) == set(server.runs)
+    assert set(watched.ownership.runs) == set(server.runs)
 
 
 def test_values_of_any_type_in_a_list_or_a_read_stop_nothing(watched: Guard, server: StandIn) -> None:

@@ -1,5 +1,7 @@
 """Faults of updates, retries and deletes."""
 
+import uuid
+from dataclasses import replace
 from typing import Any
 
 from tests.standin.behaviour import Answer, Problem, Standin
@@ -231,3 +233,11 @@ class OneReadAfterAnUpdateIsStale(Standin):
             shown, self.stale = self.stale, {}
             return Answer(200, shown)
         return super().get_run(call, run_id, include)
+
+
+class RetriesCopyRuns(Standin):
+    def retry_run(self, call, run_id, body):
+        answer = super().retry_run(call, run_id, body)
+        copy = replace(self.find(call, run_id), id=str(uuid.uuid4()))
+        call.org.runs[copy.id] = copy
+        return answer
