@@ -248,13 +248,14 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
     elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
-    if context.was_interrupted:
+    names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
+    if why_gone:
+        not_done = f" Not done: {names}." if names else ""
+        notes.append(f"The target can no longer be reached: {why_gone}.{not_done}")
+    elif context.was_interrupted:
         notes.append("Interrupted: rules that were not reached are listed as skipped, others with what they judged.")
     elif unfinished:
-        names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
-        if why_gone:
-            notes.append(f"The target can no longer be reached: {why_gone}. Not done: {names}.")
-        elif context.has_enough_findings:
+        if context.has_enough_findings:
             notes.append(f"Stopped after enough findings (--max-findings), without: {names}.")
         else:
             within = f"Not done within {context.target.max_time_s:g} s: {names}."

@@ -83,6 +83,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     )
 }
 
+_READS = {"Allow": "GET, HEAD"}
 EXPOSED_HEADERS = (
     "Idempotency-Status",
     "Mock-Warning",
@@ -175,7 +176,9 @@ class MockApp:
         path: str = scope["path"]
         if not path.startswith("/__"):
             if path in self._pages:
-                return self._show(path, scope, send)
+                if scope["method"] in ("GET", "HEAD"):
+                    return self._show(path, scope, send)
+                return self._refuse(MethodNotAllowed("This page is read with GET", _READS), scope, receive, send)
             if self._shared is None:
                 return self._serve(self.namespaces.default, path, scope, receive, send)
         return self._route_in_namespace(scope, receive, send)
@@ -202,12 +205,16 @@ class MockApp:
             await self._recorded(namespace, partial(self._serve, namespace, path, scope, receive), scope, send)
 
     async def _refuse(self, refusal: HTTPError, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of a web page that may not send it. One to the API is in the journal."""
+        """Refuse a request that is not allowed. It is in the journal of its namespace, if there is one, unless it reads
+        a page or is for the control API.
+        """
         namespace = None
         with suppress(HTTPError):
             name, path = namespace_of(scope)
-            if not path.startswith("/__") and path not in self._pages:
-                namespace = await self.namespaces.get(name)
+            reads_page = path in self._pages and scope["method"] in ("GET", "HEAD")
+            if not path.startswith("/__") and not reads_page:
+                # A page that may not use the mock must not create namespaces.
+                namespace = await (self.namespaces.find(name) if name else self.namespaces.get(name))
         if namespace is None:
             await send_error(refusal, scope, send)
             return
@@ -241,9 +248,6 @@ class MockApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _show(self, path: str, scope: Scope, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            await send_error(MethodNotAllowed("This page is read with GET", {"Allow": "GET, HEAD"}), scope, send)
-            return
         reply = self._reference.reply(path, headers_of(scope).text("accept") or "")
         await send_reply(reply, reply.render(), {}, scope, send)
 

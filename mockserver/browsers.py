@@ -60,7 +60,8 @@ def is_from_browser(headers: Mapping[bytes, bytes]) -> bool:
 class Browsers:
     """Refuses requests of pages that may not send them, and adds CORS headers to all other answers, errors too.
 
-    A browser tells a page nothing of an answer that is not for it, so the log says what to do, once for each origin.
+    A browser tells a page nothing of an answer that is not for it, so the log says what to do: each text once, and at
+    most 100 of them.
     """
 
     def __init__(
@@ -144,9 +145,13 @@ def _refused(origin: str, path: str, what: str) -> str:
     """Return why a page may not do something. No setting lets it use the control API."""
     shown = origin[:_MAX_LENGTH]
     if _CONTROL_PATH.match(path):
-        allowed = "only pages of this machine or of the mock may"
-        return f"A page of {shown!r} may not use the control API of this mock: {allowed}"
+        return refused_control(shown)
     return f"A page of {shown!r} may not {what} this mock: start it with --cors-origin {shown}"
+
+
+def refused_control(origin: str) -> str:
+    allowed = "only pages of this machine or of the mock may"
+    return f"A page of {origin!r} may not use the control API of this mock: {allowed}"
 
 
 class _CORS(CORSMiddleware):

@@ -194,7 +194,7 @@ class Endpoint:
                 operation = None  # nor need it list what clients do wrong
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
-            reply, body = await self._self_checked(operation, reply, body)
+            reply, body = await self._self_checked(operation, reply, body, state)
         await self._send(reply, body, state, send)
 
     def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
@@ -398,23 +398,29 @@ class Endpoint:
         )
 
     async def _self_checked(
-        self, operation: Operation, reply: Reply, body: bytes | Iterator[bytes]
+        self, operation: Operation, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState
     ) -> tuple[Reply, bytes | Iterator[bytes]]:
         """Return the reply and its body, or a 500 if they do not match the document. A very large body is not checked:
         as a whole it would not fit into memory.
         """
-        parts, size, time_slice = [], 0, TimeSlice()
-        rest = iter((body,)) if isinstance(body, bytes) else body
-        for part in rest:
-            parts.append(part)
-            size += len(part)
-            if size > _MAX_CHECKED_BYTES:
-                return reply, chain(parts, rest)
-            if time_slice.is_over:
-                await time_slice.give_way()
-        payload = b"".join(parts)
+        if isinstance(body, bytes):
+            payload = body
+        else:
+            parts, size, time_slice = [], 0, TimeSlice()
+            for part in body:
+                parts.append(part)
+                size += len(part)
+                if size > _MAX_CHECKED_BYTES:
+                    return reply, chain(parts, body)
+                if time_slice.is_over:
+                    await time_slice.give_way()
+            payload = b"".join(parts)
+            if size > LARGE_BYTES and all(budget is not self._answers for budget, _ in state.held):
+                state.held.append((self._answers, await self._answers.take(size)))
+        if len(payload) > _MAX_CHECKED_BYTES:
+            return reply, body
         check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)
-        if size <= LARGE_BODY:
+        if len(payload) <= LARGE_BODY:
             problem = check(payload)
         else:
             problem = await asyncio.get_running_loop().run_in_executor(self._decoders, check, payload)

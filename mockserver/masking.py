@@ -23,7 +23,7 @@ _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
 _SCHEMES_OF_TOKENS = frozenset({"basic", "bearer"})
 """A value that begins so is a token, whatever the name of its header."""
-_MAX_MISSPELT_LENGTH = 20
+_MAX_MISSPELLED_LENGTH = 20
 _MAX_CUTS = 8
 _MAX_NESTING = 10_000
 """Also of a body that the API refuses. What is nested too deeply to be masked is hidden."""
@@ -47,12 +47,12 @@ def _is_secret(name: str) -> bool:
     return (
         plain.removeprefix("x") in _SECRET_NAMES
         or _SECRET_PART.search(plain) is not None
-        or (len(plain) <= _MAX_MISSPELT_LENGTH and _is_misspelt(plain))
+        or (len(plain) <= _MAX_MISSPELLED_LENGTH and _is_misspelled(plain))
     )
 
 
 @lru_cache(maxsize=1024)
-def _is_misspelt(plain: str) -> bool:
+def _is_misspelled(plain: str) -> bool:
     return closest(plain, ("authorization",), 0.85) is not None
 
 

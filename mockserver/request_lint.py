@@ -74,7 +74,7 @@ def lint(
     if query:
         names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
         names = [name for name in names if name and name not in QUERY_PREFERENCES]
-        # Only a name that begins as a preference does is taken for a misspelt one.
+        # Only a name that begins as a preference does is taken for a misspelled one.
         preferences = [name for name in names if name.startswith(QUERY_PREFIX)]
         names = [name for name in names if not name.startswith(QUERY_PREFIX)]
         words = f"{operation.operation_id} has no query parameter"

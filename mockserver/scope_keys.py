@@ -1,7 +1,7 @@
 """The keys that the mock adds to the ASGI scope of a request: how its parts tell each other about it.
 
-The connection is absent under another server, the entry if nothing is recorded, the warning if the sender is no page
-that cannot read the answer, the others if no fault applies.
+The connection is absent under another server, the entry if nothing is recorded, the others if no fault applies. The
+page warning is present only if a web page cannot read the answer.
 """
 
 CONNECTION_KEY = "mockserver.connection"

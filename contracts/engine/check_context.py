@@ -67,10 +67,8 @@ class CheckContext:
     last_end: float = 0.0
     """When a run without a session was last seen to end by itself (monotonic)."""
     longest_run_s: float = 0.0
-    """The longest time that such a run took, from its create."""
+    """The longest time after its create at which such a run was seen to have ended."""
     notes: dict[str, None] = field(default_factory=dict)
-    has_wrong_answers: bool = False
-    """Whether an answer was not the documented one, so that a case may not have found what it expects."""
     internal_errors: dict[str, None] = field(default_factory=dict)
     """Errors of the suite itself. They may have hidden a violation."""
     over: threading.Event = field(default_factory=threading.Event)

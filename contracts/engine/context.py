@@ -56,6 +56,8 @@ class CaseContext:
         self.exchanges: list[Exchange] = []
         self.other_violations: list[tuple[Violation, Exchange]] = []
         """Violations other than the one that `only` asks for, and the exchange that was judged."""
+        self.has_wrong_answer = False
+        """Whether an answer broke a rule of every answer, so that the case may not find what it expects."""
         self.placeholders: dict[str, Any] = {}
         """The placeholders so far and their values."""
         self.made_up = check.made_up() if name is None else check.made_up(name)
@@ -221,7 +223,7 @@ class CaseContext:
             self.count(SCHEMA_RULE, exchange)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
-            self.check.has_wrong_answers = True
+            self.has_wrong_answer = True
             self.report_violation(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)

@@ -53,7 +53,7 @@ class _Discovery:
         self._create_first_run()
         self._try_made_up_ids()
         self._find_not_offered()
-        self._require_anything()
+        self._require_runs_api()
         self.check.first_run = None if self.first_run is None else self.first_run["id"]
         return self.check
 
@@ -275,7 +275,7 @@ class _Discovery:
                 if is_probed and not self._is_routed(method, path):
                     self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
-    def _require_anything(self) -> None:
+    def _require_runs_api(self) -> None:
         """Raises CouldNotCheck if no read is offered, and no run was created either."""
         reads = {name for name, (method, _) in operations().items() if method == "GET"} - {"health_check"}
         if self.first_run is None and reads <= self.check.not_offered.keys():

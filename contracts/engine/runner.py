@@ -154,7 +154,7 @@ class Search:
             return violated
         except NOT_JUDGED as error:
             self.skipped.setdefault(scenario.name, why_not_judged(error))
-            if only is None and isinstance(error, INTERNAL_ERRORS) and not self.check.has_wrong_answers:
+            if only is None and isinstance(error, INTERNAL_ERRORS) and not context.has_wrong_answer:
                 self.check.note_internal_error(scenario.name, error)
         finally:
             on_end(len(context.exchanges))

@@ -16,9 +16,9 @@ from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
 
-_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_TOLERANCE_TO_OUR_CLOCK: Final = timedelta(minutes=5)
 """Between the clock of the target and that of this machine."""
-_CLOCKS_TOLERANCE: Final = timedelta(minutes=2)
+_TOLERANCE_BETWEEN_CREATES: Final = timedelta(minutes=2)
 """Between the clocks of the target. An answer may be judged 90 s after it: it may be one of several that are sent at
 once, and another of them may take 30 s after a Retry-After of 60 s.
 """
@@ -185,14 +185,14 @@ class _CreatedRuns:
     def _wrong_clock(self, created: datetime) -> tuple[str, datetime] | None:
         """Return the cause of a violation and the right moment, if a run was not created about now."""
         moments = [self.now, *filter(None, [date_of(self.answer)])]
-        if all(abs(created - moment) > _CLOCK_TOLERANCE for moment in moments):
+        if all(abs(created - moment) > _TOLERANCE_TO_OUR_CLOCK for moment in moments):
             return "created_at is not about now", self.now
         if self.seen.first_ahead is None:
             self.seen.first_ahead = (created - self.now, self.source)
         ahead, source = self.seen.first_ahead
-        if abs(created - self.now - ahead) <= _CLOCKS_TOLERANCE:
+        if abs(created - self.now - ahead) <= _TOLERANCE_BETWEEN_CREATES:
             return None
-        cause = "created_at is of another clock than that of the first create"
+        cause = "created_at does not agree with the clock of the first create"
         self.earlier[cause] = source
         return cause, self.now + ahead
 

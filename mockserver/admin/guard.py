@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from starlette.types import Scope
 
-from mockserver.browsers import is_loopback_name
+from mockserver.browsers import is_loopback_name, refused_control
 from mockserver.errors import Forbidden, Unauthorized
 from mockserver.headers import Headers
 
@@ -49,8 +49,7 @@ class Guard:
                 raise Forbidden(f"The header {name.decode().title()} was sent more than once; send it once")
         origin = headers.text("origin")
         if origin is not None and not _may_use(origin, headers.text("host") or ""):
-            allowed = "only pages of this machine or of the mock may"
-            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock: {allowed}")
+            raise Forbidden(refused_control(origin))
 
     @staticmethod
     def _check_caller(scope: Scope, headers: Headers) -> None:

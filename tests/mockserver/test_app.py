@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,18 @@ def test_a_large_answer_is_checked_in_a_thread_without_the_limits_of_requests_un
     mock = Mock(self_check=True)
     assert len(mock.create_many(1_000, input_values=input_values)) == 1_000
     assert threads == ["decoder"] * checks
+
+
+def test_a_file_that_is_too_large_to_check_is_sent_as_without_the_check():
+    def downloaded(self_check: bool) -> Any:
+        mock = Mock(self_check=self_check)
+        content = base64.b64encode(bytes(9 * 2**20)).decode()
+        (run,) = mock.create_many(1, file_inputs=[{"filename": "a.bin", "content": content}])
+        answer = mock.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download")
+        return {name: value for name, value in answer.headers.items() if name != "content-disposition"}
+
+    assert downloaded(True) == downloaded(False)
+    assert downloaded(True)["content-length"] == str(9 * 2**20)
 
 
 def test_a_refusal_that_quotes_a_large_body_more_than_once_is_checked_without_the_limits_of_requests():

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mockserver import reference
+from tests.mockserver.admin.control import controlled_mock
 from tests.mockserver.inprocess import Mock
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -83,11 +84,13 @@ def test_the_reference_loads_nothing_from_another_host_and_no_script_that_stands
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger-ui-bundle.js", "/openapi.yaml", "/favicon.ico"])
 def test_head_is_get_without_a_body_and_all_else_is_not_allowed(path: str):
-    mock = Mock()
+    mock = controlled_mock()
     head, get = mock.request("HEAD", path), mock.get(path)
     assert (head.status_code, head.content, dict(head.headers)) == (200, b"", dict(get.headers))
     posted = mock.post(path, {})
     assert (posted.status_code, posted.headers["allow"], list(posted.json())) == (405, "GET, HEAD", ["detail"])
+    (entry,) = mock.requests()
+    assert (entry["method"], entry["path"], entry["valid"]) == ("POST", path, False)  # of a wrong base URL, say
 
 
 def test_what_the_api_has_itself_is_the_apis(tmp_path: Path):

@@ -333,6 +333,21 @@ def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> No
     assert bool(search.check.internal_errors) == isinstance(error, KeyError)
 
 
+def test_an_error_is_ours_unless_an_answer_of_its_case_is_wrong() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        wanted = context.call("get_run", W).body if case["reads"] else {}
+        assert wanted["id"]
+
+    without_id = {name: value for name, value in RUN.items() if name != "id"}
+
+    wrong = searched(lambda request: (200, without_id), run, {"reads": True})
+    assert [finding.rule for finding in wrong.findings] == ["READ-BACK"]
+    assert not wrong.check.internal_errors
+
+    ours = searched(lambda request: (200, without_id), run, {"reads": True}, {"reads": False})
+    assert ours.check.internal_errors
+
+
 def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
     def run(context: CaseContext, case: Case) -> None:
         raise NotImplementedError

@@ -545,7 +545,7 @@ class TestCreates:
 
         found = broken_by(reading_of(), bulk([run_of(1, created_at=other)]), seen)
 
-        cause = "created_at is of another clock than that of the first create"
+        cause = "created_at does not agree with the clock of the first create"
         assert found == ([("BULK-INITIAL", cause)] if is_told else [])
 
     @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.ListsOfAttachmentsAreCached, "retries", "RETRY-RULES"),
     (reads_and_lists.SkipIsIgnoredBesideSearch, "pages with filters", "LIST-PAGE"),
     (resources.SecretsOfTheLastRetryAreSearched, "secrets in accepted requests", "SECRET-LEAK"),
+    (changes.RefusedUpdatesTakeOutputThatWasLeftOut, "invalid requests", "REQ-ATOMIC"),
     (changes.RetriesCopyRuns, ("retries", "all runs listed at the end"), "LIST-COMPLETE"),
     (reads_and_lists.SkipWrapsAt32Bits, "single pages", "LIST-PAGE"),
     (lifecycles.ErrorsOfTheWorkAreNotSearched, "lifecycles of runs", "LIST-FILTER"),

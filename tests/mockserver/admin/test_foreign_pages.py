@@ -10,11 +10,12 @@ from tests.mockserver.test_browsers import OTHER, OWN, asked, preflight
 def test_what_was_refused_to_a_page_is_in_the_journal_with_what_to_do():
     mock = controlled_mock()
     preflight(mock, OTHER)
+    asked(mock, "GET", "/__ns/a/v1/runs")
     asked(mock, "POST", "/__ns/a/v1/runs/bulk", headers={"Origin": OTHER}, json={"workflow_id": SUCCEEDS, "count": 1})
     asked(mock, "POST", "/v1/runs", host="rebound.example", headers={"Origin": OWN}, json={})
 
     of_preflight, of_host = mock.requests()
-    [of_post] = mock.requests("a")
+    _, of_post = mock.requests("a")
 
     assert (of_preflight["method"], of_preflight["path"], of_preflight["status"]) == ("OPTIONS", "/v1/runs", 400)
     assert (of_post["method"], of_post["path"], of_post["status"]) == ("POST", "/__ns/a/v1/runs/bulk", 403)
@@ -28,6 +29,13 @@ def test_what_was_refused_to_a_page_is_in_the_journal_with_what_to_do():
         assert not each["valid"]
     # Its path is not what is wrong with it.
     assert mock.asked("/requests/unmatched")["items"] == []
+
+
+def test_a_page_that_may_not_use_the_mock_makes_no_namespace():
+    mock = controlled_mock()
+    answer = asked(mock, "POST", "/__ns/evil/v1/runs/bulk", headers={"Origin": OTHER}, json={})
+    assert answer.status_code == 403
+    assert "evil" not in {each["name"] for each in mock.asked("/namespaces")["items"]}
 
 
 def test_a_read_that_the_browser_hides_from_the_page_has_a_warning():

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.defects.refusals import RefusedUpdateTakesOutput
 from tests.standin.models import Status
 
 
@@ -241,3 +242,11 @@ class RetriesCopyRuns(Standin):
         copy = replace(self.find(call, run_id), id=str(uuid.uuid4()))
         call.org.runs[copy.id] = copy
         return answer
+
+
+class RefusedUpdatesTakeOutputThatWasLeftOut(RefusedUpdateTakesOutput):
+    """Its answers leave out what is null."""
+
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        return {name: value for name, value in shown.items() if value is not None or name == "machine_id"}
