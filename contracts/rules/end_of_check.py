@@ -4,17 +4,18 @@ In between, the check creates thousands of runs and sends many keys. A server th
 them by then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.core.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Exchange, Request
 from contracts.core.json_tree import leaves
 from contracts.data import batches, write_bodies
 from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
-from contracts.guard.created import run_id_in
+from contracts.guard.created import created_by, run_id_in
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import KnownRun, Query, Violation, counted
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
@@ -324,12 +325,22 @@ def _judge_unreported(context: CaseContext, whole: RunList) -> None:
         read = context.call("get_run", run_id)
         run = read.resource or {}
         word = next((word for word in _words_in(run.get("input_values")) if word.startswith(prefix)), None)
-        if word is None and not guard.ownership.has_session(str(run.get("session_id"))):
-            continue  # of another client
-        sent = next((each for each in guard.exchanges if word and word.encode() in (each.request.body or b"")), None)
-        evidence = [*([] if sent is None else [sent]), read.exchange]
+        if word is not None:
+            source = next((each for each in guard.exchanges if word.encode() in (each.request.body or b"")), None)
+        else:
+            made = context.check.seen.sessions.get(str(run.get("session_id")))
+            source = made.exchange if isinstance(made, CallResult) else None
+        if source is None or not _is_after(run, source):
+            continue  # of another client, or of an earlier check with the same seed and salt
         cause, expected = "a run that no answer reported", "no run beside those that the answers reported"
-        context.report_violation(Violation("LIST-COMPLETE", cause, expected, f"run {run_id}"), *evidence)
+        context.report_violation(Violation("LIST-COMPLETE", cause, expected, f"run {run_id}"), source, read.exchange)
+
+
+def _is_after(run: Mapping[str, Any], source: Exchange) -> bool:
+    """Whether a run was created with the runs that the answer of a request reports, or later."""
+    reported = next((each.body for each in created_by(source.answer).runs if each.body is not None), {})
+    created, first = (moment_of(each.get("created_at")) for each in (run, reported))
+    return created is not None and first is not None and created >= first
 
 
 def _words_in(value: Any) -> Iterator[str]:
