@@ -178,7 +178,8 @@ class MockApp:
             if path in self._pages:
                 if scope["method"] in ("GET", "HEAD"):
                     return self._show(path, scope, send)
-                return self._refuse(MethodNotAllowed("This page is read with GET", _READS), scope, receive, send)
+                if path != "/":  # of which the real server knows nothing
+                    return self._refuse(MethodNotAllowed("This page is read with GET", _READS), scope, receive, send)
             if self._shared is None:
                 return self._serve(self.namespaces.default, path, scope, receive, send)
         return self._route_in_namespace(scope, receive, send)

@@ -88,7 +88,8 @@ def test_head_is_get_without_a_body_and_all_else_is_not_allowed(path: str):
     head, get = mock.request("HEAD", path), mock.get(path)
     assert (head.status_code, head.content, dict(head.headers)) == (200, b"", dict(get.headers))
     posted = mock.post(path, {})
-    assert (posted.status_code, posted.headers["allow"], list(posted.json())) == (405, "GET, HEAD", ["detail"])
+    status, allowed = (404, None) if path == "/" else (405, "GET, HEAD")  # the real server has nothing at /
+    assert (posted.status_code, posted.headers.get("allow"), list(posted.json())) == (status, allowed, ["detail"])
     (entry,) = mock.requests()
     assert (entry["method"], entry["path"], entry["valid"]) == ("POST", path, False)  # of a wrong base URL, say
 
