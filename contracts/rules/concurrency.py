@@ -167,9 +167,10 @@ def _retries_and_updates(context: CaseContext, width: int) -> None:
         read = context.call_valid("get_run", run_id, after=results)
         for result, body in zip(results, (_RETRY, _UPDATE_OF_RETRIED), strict=True):
             for name, value in body.items() if result.accepted else ():
-                problem = difference(value, read.body.get(name), name)
+                lost = changed_field({name: value}, read.body, (name,))
                 cause, expected = "a concurrent retry and update lose a value", f"{name} as sent"
-                context.require(problem is None, "UPDATE-PARTIAL", cause, expected, problem or "", *results, read)
+                got = "" if lost is None else lost[1]
+                context.require(lost is None, "UPDATE-PARTIAL", cause, expected, got, *results, read)
 
 
 def _retries_and_deletes(context: CaseContext, width: int) -> None:

@@ -13,6 +13,7 @@ from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.oracle import CREATES, counted, difference, read_body, value_in_words
 from contracts.oracle.refusal import ignored_properties
+from contracts.oracle.run import changed_field
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
     Conflict,
@@ -242,12 +243,10 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
     change = _CHANGED if operation == "update_run" else _CANCELLED
     after = context.call("get_run", context.placeholder("run"))
     cause = "an update is carried out twice" if operation == "update_run" else "a retry is carried out twice"
-    read = after.body if isinstance(after.body, dict) else {}
-    wrong = [f"{name} {value_in_words(read.get(name))}" for name in change if read.get(name) != change[name]]
-    got = ", ".join(wrong) if after.accepted else after.words
+    wrong = ("", after.words) if after.resource is None else changed_field(change, after.resource, change)
     named = ", ".join(f"{name} {value_in_words(value)}" for name, value in change.items())
     expected = f"{named}, as changed before the request was repeated"
-    context.require(not wrong, "IDEM-REPLAY", cause, expected, got, first, again, after)
+    context.require(wrong is None, "IDEM-REPLAY", cause, expected, wrong[1] if wrong else "", first, again, after)
 
 
 def run_together(context: CaseContext, case: Together) -> None:
