@@ -23,7 +23,8 @@ class Others:
             file = {"filename": "letter.txt", "content": "TGV0dGVy"}
             client.post("/v1/runs", json={"workflow_id": W, "file_inputs": [file]}).raise_for_status()
             for run in made.json()["created_runs"][:3]:
-                client.patch(f"/v1/runs/{run['id']}", json={"status": "cancelled"}).raise_for_status()
+                cancelled = client.patch(f"/v1/runs/{run['id']}", json={"status": "cancelled"})
+                assert cancelled.status_code in {200, 409}  # on a busy machine, it may have ended by itself
         self.before = self.now()
 
     def now(self):
