@@ -155,7 +155,7 @@ def refused_control(origin: str) -> str:
 
 
 class _CORS(CORSMiddleware):
-    """Refuses a preflight, for a method that no request has, with a JSON body, like every other error."""
+    """Refuses a preflight for an unknown method with a JSON body, like every other error."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -418,7 +418,7 @@ class Endpoint:
             if size > LARGE_BYTES and all(budget is not self._answers for budget, _ in state.held):
                 state.held.append((self._answers, await self._answers.take(size)))
         if len(payload) > _MAX_CHECKED_BYTES:
-            return reply, body
+            return reply, payload
         check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)
         if len(payload) <= LARGE_BODY:
             problem = check(payload)

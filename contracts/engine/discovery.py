@@ -171,7 +171,7 @@ class _Discovery:
         """Create a pool or a workflow and return its id, or nothing if that does not succeed."""
         body = {name: f"contracts {self._made_up_values.letters(8)}" for name in write_bodies.minimal(operation)}
         answer = self._send(request_for(operation, body=body))
-        return () if answer is None or not accepts(answer) else tuple(run.id for run in created_by(answer).runs)
+        return () if answer is None or not accepts(answer) else tuple(made.id for made in created_by(answer).runs)
 
     def _plain_workflows(self) -> tuple[str, ...]:
         """Return the known workflows that accept a create without inputs, or all of them if none does."""

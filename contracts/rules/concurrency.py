@@ -126,10 +126,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
         for name, value in body.items() if result.accepted else ():
             if name in newer_properties() and name not in read.body:
                 continue
-            lost = changed_field({name: value}, read.body, (name,))
-            cause, expected = "one of two concurrent updates is lost", f"{name} as updated"
-            got = "" if lost is None else lost[1]
-            context.require(lost is None, "UPDATE-PARTIAL", cause, expected, got, *results, read)
+            _require_shown(context, {name: value}, read.body, _LOST_UPDATE, *results, read)
 
 
 def _deletes(context: CaseContext, width: int) -> None:
@@ -167,10 +164,8 @@ def _retries_and_updates(context: CaseContext, width: int) -> None:
         read = context.call_valid("get_run", run_id, after=results)
         for result, body in zip(results, (_RETRY, _UPDATE_OF_RETRIED), strict=True):
             for name, value in body.items() if result.accepted else ():
-                lost = changed_field({name: value}, read.body, (name,))
-                cause, expected = "a concurrent retry and update lose a value", f"{name} as sent"
-                got = "" if lost is None else lost[1]
-                context.require(lost is None, "UPDATE-PARTIAL", cause, expected, got, *results, read)
+                cause = "a concurrent retry and update lose a value"
+                _require_shown(context, {name: value}, read.body, cause, *results, read)
 
 
 def _retries_and_deletes(context: CaseContext, width: int) -> None:
@@ -213,10 +208,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     for run, body in zip(updated, bodies, strict=True):
         read = context.call_valid("get_run", run["id"], after=results)
         for shown in (read.body, *([] if items is None else [items.get(run["id"], read.body)])):
-            lost = changed_field(body, shown, body)
-            cause, expected = "one of two concurrent updates is lost", "input_values as updated"
-            got = "" if lost is None else lost[1]
-            context.require(lost is None, "UPDATE-PARTIAL", cause, expected, got, *results, read)
+            _require_shown(context, body, shown, _LOST_UPDATE, *results, read)
 
 
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
@@ -282,6 +274,18 @@ def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:
     if result.resource is not None:
         candidates = items_of(result) if result.operation == "list_runs" else [result.resource]
         yield from (run for run in candidates if run.get("id") == run_id)
+
+
+_LOST_UPDATE: Final = "one of two concurrent updates is lost"
+
+
+def _require_shown(
+    context: CaseContext, sent: Mapping[str, Any], shown: Mapping[str, Any], cause: str, *evidence: CallResult
+) -> None:
+    """Require that a run shows the values of fields that were sent."""
+    changed = changed_field(sent, shown, sent)
+    expected, got = f"{' and '.join(sent)} as sent", "" if changed is None else changed[1]
+    context.require(changed is None, "UPDATE-PARTIAL", cause, expected, got, *evidence)
 
 
 def _require_same_run(context: CaseContext, run_id: str, result: CallResult) -> None:

@@ -133,9 +133,8 @@ class PolledRuns:
         if self._query is None:
             return
         for name in ("output_data", "error"):
-            words = ((run, _word_in(run.known.view.get(name))) for run in self.runs)
-            run, word = next(((run, word) for run, word in words if word), (self.runs[0], ""))
-            if word:
+            found = ((run, word) for run in self.runs if (word := _word_in(run.known.view.get(name))))
+            for run, word in itertools.islice(found, 1):
                 listed = self.context.call_valid(
                     "list_runs", query=[*self._query, ("search", word)], after=run.evidence
                 )
