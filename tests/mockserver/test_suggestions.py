@@ -46,7 +46,7 @@ PATHS = NearPaths(
         ("POST", "/v1/runs/*/rety", "/v1/runs/{run_id}/retry"),
     ],
 )
-def test_a_misspelt_pattern_is_told_with_the_one_that_is_meant(method: str | None, path: str, meant: str):
+def test_a_misspelled_pattern_is_told_with_the_one_that_is_meant(method: str | None, path: str, meant: str):
     assert str(PATHS.problem(method, path)).endswith(f"did you mean {meant!r}?")
 
 

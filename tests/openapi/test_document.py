@@ -276,7 +276,7 @@ def test_an_example_that_does_not_obey_would_be_found() -> None:
 
 
 def test_no_example_says_a_thing_that_its_schema_does_not_know() -> None:
-    """Extra properties are allowed, so a misspelt one in an example would pass unseen."""
+    """Extra properties are allowed, so a misspelled one in an example would pass unseen."""
     unknown = []
     for pointer, place in places(DOCUMENT):
         if "schema" in place and "examples" in place:

@@ -153,7 +153,7 @@ def test_fields_to_vary_without_a_base_request(check):
         ({"workflow_id": None}, "workflow_id is not a UUID"),
     ],
 )
-def test_a_base_request_that_is_misspelt(check, engine, tmp_path, fields, told):
+def test_a_base_request_that_is_misspelled(check, engine, tmp_path, fields, told):
     assert told in refused(check, "--base-request", written(tmp_path, fields))
     assert engine.targets == []
 

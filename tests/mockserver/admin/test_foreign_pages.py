@@ -47,10 +47,10 @@ def test_a_read_that_the_browser_hides_from_the_page_has_a_warning():
     foreign, own, same = mock.requests()
 
     assert foreign["status"] == 200
-    hidden, misspelt = foreign["warnings"]
+    hidden, misspelled = foreign["warnings"]
     assert hidden == (
         f"The browser hides this answer from the page of {OTHER!r}: start the mock with --cors-origin {OTHER}"
     )
-    assert "pagesize" in misspelt
-    assert answer.headers["mock-warning"] == f"{hidden} | {misspelt}"
+    assert "pagesize" in misspelled
+    assert answer.headers["mock-warning"] == f"{hidden} | {misspelled}"
     assert own["warnings"] == same["warnings"] == []

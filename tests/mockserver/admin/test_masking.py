@@ -35,8 +35,8 @@ _SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
         for name in ("Authorisation", "Authorizaton", "Autorization", "X-Autorisation", "X-Something-Else", "Accept")
         for value in (f"Bearer {SECRET}", f"basic\t {SECRET}")
     },
-    "a misspelt header without a scheme": ("GET", "/v1/runs", {"headers": {"Authorisation": SECRET}}),
-    "a misspelt header in a query": ("GET", f"/v1/runs?authorisation={SECRET}", {}),
+    "a misspelled header without a scheme": ("GET", "/v1/runs", {"headers": {"Authorisation": SECRET}}),
+    "a misspelled header in a query": ("GET", f"/v1/runs?authorisation={SECRET}", {}),
     "JSON in a query": ("GET", f"/v1/runs?x={quote(json.dumps({'sensitive_input_values': SECRET}))}", {}),
     "JSON in a query with escapes": ("GET", f"/v1/runs?a=1&x=%7B%22sens%5Cu0069tive%22:%22{SECRET}%22%7D", {}),
     "a query": ("GET", f"/v1/runs?sensitive_input_values={SECRET}", {}),
@@ -72,7 +72,7 @@ _SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
         "/v1/runs",
         {"json": {"workflow_id": NEEDS_AN_INVOICE_NUMBER, "sensitive_input_values": {"unknown": SECRET}}},
     ),
-    "a misspelt name": (
+    "a misspelled name": (
         "POST",
         "/v1/runs",
         {"json": {"workflow_id": SUCCEEDS, "sensitve_input_values": {"p": SECRET}}},

@@ -222,7 +222,7 @@ def answer(operation: Operation, raw: RawRequest) -> bytes:
         "snstv_input_values",
     ],
 )
-def test_what_stands_under_a_misspelt_name_is_masked_however_the_body_is_written(operations, name):
+def test_what_stands_under_a_misspelled_name_is_masked_however_the_body_is_written(operations, name):
     body = {"workflow_id": UUID, name: {"pin": "correct-horse"}}
     bulk = operations["bulk_create_runs"]
     text = json.dumps(body)

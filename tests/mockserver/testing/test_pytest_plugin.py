@@ -260,7 +260,7 @@ def test_settings_that_mean_nothing_are_told(run, pytester):
     def test_more(cyberdesk_mock): pass
 
     @pytest.mark.cyberdesk_mock(progresion="manual")
-    def test_misspelt(cyberdesk_mock): pass
+    def test_misspelled(cyberdesk_mock): pass
 
     @pytest.mark.cyberdesk_mock(state="state.json")
     def test_shared(cyberdesk_mock): pass
