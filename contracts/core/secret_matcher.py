@@ -283,7 +283,9 @@ class SecretMatcher:
         found_words = sorted({match for _, match in self._words_in(text)})
         words = ["", *(word for _, word in found_words)]  # a form without a literal: in any text
         forms = [form for word in words for form in self._forms.get(word, ())]
-        if _ESCAPE.search(text):
+        if not forms:
+            near = forms
+        elif _ESCAPE.search(text):
             near = [form for form in forms if form.may_be_in(text)]
         else:  # most texts: without escapes, one comparison is enough
             unescaped = _with_spaces(text)

@@ -22,6 +22,7 @@ from contracts.oracle.run import (
     changed_field,
     difference,
     gains_inputs,
+    is_same,
     stable_fields,
     status_contradiction,
     step_violation,
@@ -251,4 +252,4 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
         return True
     if name == "input_values" and may_gain and isinstance(asked, dict) and isinstance(got, dict):
         got = {key: value for key, value in got.items() if key in asked}
-    return difference(asked, got, name) is None
+    return is_same(asked, got)

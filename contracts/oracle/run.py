@@ -39,31 +39,62 @@ def difference(expected: Any, got: Any, path: str) -> Difference | None:
     """Describe the first difference between two JSON values, types included; None if they are equal. `path` is the name
     of the whole value.
     """
-    todo: list[tuple[Any, Any, str]] = [(expected, got, path)]
+    found = _first_difference(expected, got)
+    if found is None:
+        return None
+    one, other, place = found
+    change = _change_in_words(one, other)
+    where = path + _steps_in_words(place)
+    return Difference(f"{where} {change}", change if place else _change_of_form(one, other))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal, types included: 1, 1.0 and true are not."""
+    return _first_difference(one, other) is None
+
+
+def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
+    """Return the first two parts that differ, and their place: (the place of the outer value, step), None at the top.
+    It is not yet put into words, since most comparisons only ask whether there is a difference.
+    """
+    todo: list[tuple[Any, Any, Any]] = [(one, other, None)]
     while todo:
-        one, other, at = todo.pop()
+        one, other, place = found = todo.pop()
         if one is other:
             continue
-        change = ""
         if type(one) is not type(other):
-            change = f"{value_in_words(other)} instead of {value_in_words(one)}"
-        elif isinstance(one, dict):
+            return found
+        if isinstance(one, dict):
             if one.keys() != other.keys():
-                lost = [key for key in one if key not in other]
-                new = [key for key in other if key not in one]
-                change = f"without {keys_in_words(lost)}" if lost else f"with {keys_in_words(new)}, too"
-            else:
-                todo.extend((one[key], other[key], f"{at}.{excerpt(key, 20)}") for key in one)
+                return found
+            todo.extend((one[key], other[key], (place, key)) for key in one)
         elif isinstance(one, list):
             if len(one) != len(other):
-                change = f"with {counted(len(other), 'item')} instead of {len(one):,}"
-            else:
-                todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
+                return found
+            todo.extend((a, b, (place, index)) for index, (a, b) in enumerate(zip(one, other, strict=True)))
         elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
-            change = _instead(one, other)
-        if change:
-            return Difference(f"{at} {change}", change if at != path else _change_of_form(one, other))
+            return found
     return None
+
+
+def _change_in_words(one: Any, other: Any) -> str:
+    if type(one) is not type(other):
+        return f"{value_in_words(other)} instead of {value_in_words(one)}"
+    if isinstance(one, dict):
+        lost = [key for key in one if key not in other]
+        new = [key for key in other if key not in one]
+        return f"without {keys_in_words(lost)}" if lost else f"with {keys_in_words(new)}, too"
+    if isinstance(one, list):
+        return f"with {counted(len(other), 'item')} instead of {len(one):,}"
+    return _instead(one, other)
+
+
+def _steps_in_words(place: Any) -> str:
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{excerpt(step, 20)}")
+    return "".join(reversed(steps))
 
 
 def _change_of_form(one: Any, other: Any) -> str:

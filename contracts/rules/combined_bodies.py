@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.core.json_tree import Path
 from contracts.data import limits
-from contracts.oracle import difference
+from contracts.oracle import is_same
 from contracts.rules.writes import Body, read
 
 _ABSENT: Final = object()
@@ -83,9 +83,9 @@ def _may_cost_much(count: Any) -> bool:
 
 def merge(base: Any, one: Any, other: Any) -> Any:
     """Return `base` with the changes of two variants, or _CONFLICT if both change the same part."""
-    if _same(other, base) or _same(one, other):
+    if is_same(other, base) or is_same(one, other):
         return one
-    if _same(one, base):
+    if is_same(one, base):
         return other
     if isinstance(base, dict) and isinstance(one, dict) and isinstance(other, dict):
         names = dict.fromkeys((*base, *one, *other))
@@ -98,8 +98,3 @@ def merge(base: Any, one: Any, other: Any) -> Any:
         items = [merge(*values) for values in zip(*lists, strict=True)]
         return _CONFLICT if any(item is _CONFLICT for item in items) else items
     return _CONFLICT
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal; 1, 1.0 and true are not."""
-    return type(one) is type(other) and difference(one, other, "") is None

@@ -14,7 +14,7 @@ from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, newer_properties
-from contracts.oracle import KnownRun, Violation, difference, read_request, value_in_words
+from contracts.oracle import KnownRun, Violation, is_same, read_request, value_in_words
 from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
@@ -104,8 +104,8 @@ def _reads_during_an_update(context: CaseContext, width: int) -> None:
         raise Inconclusive(f"an update answers {update.status}")
     for result in seen:
         for run in _runs_in(result, before["id"]):
-            changed = [name for name, value in _UPDATE.items() if difference(value, run.get(name), name) is None]
-            kept = [name for name in _UPDATE if difference(before.get(name), run.get(name), name) is None]
+            changed = [name for name, value in _UPDATE.items() if is_same(value, run.get(name))]
+            kept = [name for name in _UPDATE if is_same(before.get(name), run.get(name))]
             if run.get("status") != before.get("status"):
                 continue  # the run has ended meanwhile, with an error or output of its own
             cause, expected = "a read during an update shows a part of it", "the run before the update or after it"
