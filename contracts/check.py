@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
-from contracts.explore.exploration import FUZZ_EXAMPLES, explore, parts_for
+from contracts.explore.exploration import FUZZ_EXAMPLES, explore, explore_sequences, exploring_schema, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
@@ -132,9 +132,17 @@ def check(
     """
     wanted = _wanted(rules)
     scenarios = _ordered(target, wanted)
-    with _searching(target, guard, wanted, scenarios, progress, on_finding) as (search, scheduler):
+
+    def announce(name: str) -> None:
+        progress(Progress(name))
+
+    def schemathesis(search: Search) -> AbstractContextManager[None]:
+        return exploring_schema(search, wanted, announce)
+
+    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, beside_last_round=schemathesis)
+    with searching as (search, scheduler):
         if all(each.finished for each in scheduler.run()):
-            explore(search, wanted, lambda name: progress(Progress(name)))
+            explore_sequences(search, wanted, announce)
     return _result(search, wanted, scheduler.scenario_progress())
 
 
@@ -186,7 +194,11 @@ def _searching(
     scenarios: Sequence[Scenario[Any]],
     progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
+    *,
     database: ExampleDatabase | None = None,
+    beside_last_round: Callable[[Search], contextlib.AbstractContextManager[None]] = lambda search: (
+        contextlib.nullcontext()
+    ),
 ) -> Iterator[tuple[Search, Scheduler]]:
     """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs.
 
@@ -194,7 +206,9 @@ def _searching(
     """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     search = Search(context, on_finding=_only(wanted, on_finding), database=database)
-    scheduler = Scheduler(context, search, scenarios, progress, live.LIVE_CASES)
+    scheduler = Scheduler(
+        context, search, scenarios, progress, live.LIVE_CASES, beside_last_round=lambda: beside_last_round(search)
+    )
     try:
         try:
             with contextlib.suppress(OutOfTime):

@@ -5,6 +5,7 @@ each rule is judged a little before any rule is judged completely. Time has no i
 target is sent the same cases as a quick one, only fewer of them.
 """
 
+import contextlib
 import itertools
 import math
 import time
@@ -81,12 +82,17 @@ class Scheduler:
         scenarios: Sequence[Scenario[Any]],
         progress: Callable[[Progress], None],
         live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
+        *,
+        beside_last_round: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        """`live_cases` are the cases of a live check, by the name of their scenario."""
+        """`live_cases` are the cases of a live check, by the name of their scenario. `beside_last_round` is entered
+        while the last round runs all scenarios but the exclusive ones.
+        """
         self._check = check
         self._search = search
         self._progress = progress
         self._live_cases = live_cases
+        self._beside_last_round = beside_last_round
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates_runs)]
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
         self._entering, self._last = self._groups_by_round()
@@ -133,11 +139,19 @@ class Scheduler:
                 groups += self._entering.pop(number, ())
                 for group in groups:
                     group.limit += _share(group.scenario, number)
-                self._run_groups([group for group in groups if group.spent < group.limit], until=self._end)
+                self._run_round([group for group in groups if group.spent < group.limit], number)
                 groups = [group for group in groups if not group.has_ended]
                 self._search.collect_waiting()
         except OutOfTime:
             pass
+
+    def _run_round(self, groups: Sequence[CaseGroup], number: int) -> None:
+        if number < LAST_ROUND:
+            self._run_groups(groups, until=self._end)
+            return
+        with self._beside_last_round():
+            self._run_groups([group for group in groups if not group.scenario.is_exclusive], until=self._end)
+        self._run_groups([group for group in groups if group.scenario.is_exclusive], until=self._end)
 
     def _run_groups(self, groups: Sequence[CaseGroup], *, until: float) -> None:
         """Run the groups until they have spent their limits. Raises OutOfTime at `until`."""

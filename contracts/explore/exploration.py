@@ -1,10 +1,14 @@
-"""The last part of a check, after all scenarios: random step sequences, and schemathesis in parallel."""
+"""The searches without a fixed list of cases: schemathesis, and random step sequences.
+
+In a check, schemathesis runs in parallel with the last round of the scenarios, and the sequences run after all
+scenarios. In a fuzz, both run in each round.
+"""
 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Final
 
 from contracts.core.target import Target
 from contracts.engine import OutOfTime
@@ -19,11 +23,13 @@ FUZZ_EXAMPLES: Final = 100
 FUZZ_TIMES: Final = 4
 """How many times as long as in a check each may take in one round of a fuzz."""
 
-_PARTS: Final = (
+_Part = tuple[str, frozenset[str], Any, Callable[..., contextlib.AbstractContextManager[None]]]
+"""Name, rules that it judges, module with its limits, and context manager."""
+
+_PARTS: Final[tuple[_Part, ...]] = (
     ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
     (SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.exploring_step_sequences),
 )
-"""Each is a context manager: schemathesis runs during the sequences."""
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -32,25 +38,53 @@ def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, fr
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 
 
-def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0) -> bool:
-    """Return whether any part was started: a part that has too little time is not. Round 0 is a check; the rounds of a
-    fuzz are numbered from 1.
+@contextlib.contextmanager
+def exploring_schema(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> Iterator[None]:
+    """Run schemathesis of a check during the `with` block. After it, judge what was sent. Raises OutOfTime."""
+    with contextlib.ExitStack() as begun:
+        _begin([part for part in _PARTS if part[2] is schema_fuzz], begun, search, wanted, announce, 0)
+        yield
+
+
+def explore_sequences(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> None:
+    """Run the step sequences of a check."""
+    with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:  # everything else has run already
+        _begin([part for part in _PARTS if part[2] is step_sequences], begun, search, wanted, announce, 0)
+
+
+def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int) -> bool:
+    """Run both in a round of a fuzz; rounds are numbered from 1. Return whether any part was started: a part that has
+    too little time is not.
     """
+    has_begun = False
+    with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:
+        has_begun = _begin(_PARTS, begun, search, wanted, announce, round_number)
+    return has_begun
+
+
+def _begin(
+    parts: Sequence[_Part],
+    begun: contextlib.ExitStack,
+    search: Search,
+    wanted: Collection[str],
+    announce: Callable[[str], None],
+    round_number: int,
+) -> bool:
+    """Enter the parts that have enough time. `round_number` is 0 in a check."""
     check = search.check
     has_begun = False
     names = dict(parts_for(check.target, wanted))
-    with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:  # everything else has run already
-        for name, judges, part, exploring in _PARTS:
-            asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # fewer rules, less time
-            longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
-            share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
-            if name not in names or not check.may_create or share_s < part.LEAST_S:
-                continue
-            has_begun = True
-            announce(name)
-            examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
-            until = time.monotonic() + share_s
-            part_round = max(0, round_number - 1)
-            with contextlib.suppress(OutOfTime):
-                begun.enter_context(exploring(search, wanted, examples=examples, until=until, round_number=part_round))
+    for name, judges, part, exploring in parts:
+        asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # fewer rules, less time
+        longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
+        share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
+        if name not in names or not check.may_create or share_s < part.LEAST_S:
+            continue
+        has_begun = True
+        announce(name)
+        examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
+        until = time.monotonic() + share_s
+        part_round = max(0, round_number - 1)
+        with contextlib.suppress(OutOfTime):
+            begun.enter_context(exploring(search, wanted, examples=examples, until=until, round_number=part_round))
     return has_begun

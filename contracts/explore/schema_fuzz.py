@@ -45,12 +45,14 @@ JUDGES: Final = frozenset(
 )
 EXAMPLES: Final = 6
 """For each operation in the fuzzing phase, in one check."""
-MOST_S: Final = 8.0
-"""In one check."""
+MOST_S: Final = 15.0
+"""In one check, in parallel with scenarios."""
 LEAST_S: Final = 4.0
 """Starting the process is not worth it for less."""
 MAX_REQUESTS: Final = 700
 """In each of the two calls of PHASES. Undocumented methods are left out: `rules/http.py` sends them all."""
+NICE: Final = 10
+"""Its priority is lower than ours, since the scenarios that run in parallel find more."""
 POLL_S: Final = 0.05
 JUDGING_S: Final = 10.0
 """For judging the recorded exchanges, in addition to the share."""
@@ -171,6 +173,9 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, 
             stderr=subprocess.STDOUT,
             start_new_session=True,  # only this process handles Ctrl-C
         )
+        if hasattr(os, "setpriority"):  # not on Windows
+            with contextlib.suppress(ProcessLookupError):  # it may have ended
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         enough = check.guard.proxy.forwarded + MAX_REQUESTS
         try:
             while process.poll() is None and not ended.is_set():

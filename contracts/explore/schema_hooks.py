@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ class CaseRewriter:
     def __init__(self, plan: SchemaPlan) -> None:
         self._plan = plan
         self.seen: set[str] = set(itertools.chain(*plan.paths.values(), plan.unknown))
+        self.own: set[str] = set(self.seen)
+        """Those that may be written to: others belong to scenarios that run in parallel."""
         self._paths = {name: itertools.cycle(ids) for name, ids in plan.paths.items() if ids}
         self._unknown = itertools.cycle(plan.unknown)
         self._turn = itertools.count()
@@ -43,22 +46,23 @@ class CaseRewriter:
             if name.lower() == "idempotency-key" and _is_plain_key(case.headers[name]):
                 case.headers[name] = f"{FRESH_KEY}{uuid.uuid4()}"
         if isinstance(case.path_parameters, dict):
-            case.path_parameters = {n: self._path_id(n, value) for n, value in case.path_parameters.items()}
+            ids = self.seen if case.operation.method.upper() == "GET" else self.own
+            case.path_parameters = {n: self._path_id(n, value, ids) for n, value in case.path_parameters.items()}
         if isinstance(case.query, dict) and not odd and "run_id" in case.query:
-            case.query["run_id"] = self._path_id("run_id", case.query["run_id"])
+            case.query["run_id"] = self._path_id("run_id", case.query["run_id"], self.seen)
         if isinstance(case.body, dict):
             case.body = self._body(case.body, odd=odd, few=few)
 
-    def _path_id(self, name: str, value: Any) -> Any:
-        """Return the id to send. One run id in five becomes the run that was deleted last. An id that has not been seen
-        is replaced: three times out of four by one that exists, otherwise by one that does not.
+    def _path_id(self, name: str, value: Any, ids: Collection[str]) -> Any:
+        """Return the id to send. One run id in five becomes the run that was deleted last. An id that is not one of
+        `ids` is replaced: three times out of four by one that exists, otherwise by one that does not.
         """
         if not is_uuid(value):
             return value
         turn = next(self._turn)
         if name == "run_id" and self.deleted is not None and turn % 5 == 0:
             return self.deleted
-        if value in self.seen:
+        if value in ids:
             return value
         if name in self._paths and turn % 4:
             return next(self._paths[name])
@@ -102,9 +106,12 @@ class CaseRewriter:
             self.deleted = (case.path_parameters or {}).get("run_id")
             return
         try:
-            self.seen.update(leaf for _, leaf in leaves(json.loads(answer)) if is_uuid(leaf))
+            shown = {leaf for _, leaf in leaves(json.loads(answer)) if is_uuid(leaf)}
         except (ValueError, RecursionError):
             return
+        self.seen |= shown
+        if case.operation.method.upper() == "POST":
+            self.own |= shown
 
 
 def _is_plain_key(value: Any) -> bool:

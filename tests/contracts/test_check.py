@@ -25,6 +25,7 @@ from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import Progress
+from contracts.explore import exploration
 from contracts.guard import Guard
 from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
@@ -264,7 +265,7 @@ def test_unreported_runs_are_judged_at_the_end_of_a_check_and_of_a_fuzz(monkeypa
     judged: list[Search] = []
     monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
     monkeypatch.setattr(Search, "run_generated", lambda *args, **more: None)
-    monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: False)
+    monkeypatch.setattr(exploration, "_PARTS", ())
     rules = {"AUTH-SCHEME"}
 
     with serving() as url, guarded(url, max_time_s=60) as guard:

@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -98,13 +99,14 @@ def run_scheduler(
     shard: tuple[int, int] = (1, 1),
     deadline: float = math.inf,
     progress: Callable[[Progress], None] = lambda step: None,
+    **more: Any,
 ) -> list[ScenarioProgress]:
     some = Ids(accepts_any_id=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
     check = CheckContext(target, guard, deadline, workflows=some, machines=some, pools=some, sessions=some)
     instead: Any = search
-    return Scheduler(check, instead, scenarios, progress, {}).run()
+    return Scheduler(check, instead, scenarios, progress, {}, **more).run()
 
 
 def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_the_last_round() -> None:
@@ -134,6 +136,22 @@ def test_all_that_is_left_is_done_in_the_last_round_and_many_runs_after_it() -> 
     last_round = search.done[2 * (LAST_ROUND - 1) :]
     few = 20 - (LAST_ROUND - 1)
     assert last_round == [*[("a", 1)] * few, *[("b", 1)] * few, ("a", MANY.count)]
+
+
+def test_in_the_last_round_exclusive_scenarios_wait_until_what_runs_beside_the_others_has_ended() -> None:
+    search = OneCaseEach()
+
+    @contextmanager
+    def beside() -> Iterator[None]:
+        search.done.append(("begins", LAST_ROUND))
+        yield
+        search.done.append(("ends", LAST_ROUND))
+
+    exclusive = scenario("exclusive", *[FEW] * LAST_ROUND, is_exclusive=True)
+    run_scheduler(search, exclusive, scenario("shared", *[FEW] * LAST_ROUND), beside_last_round=beside)
+
+    earlier = [("exclusive", 1), ("shared", 1)] * (LAST_ROUND - 1)
+    assert search.done == [*earlier, ("begins", LAST_ROUND), ("shared", 1), ("ends", LAST_ROUND), ("exclusive", 1)]
 
 
 def test_the_share_of_requests_doubles_from_round_to_round() -> None:

@@ -16,7 +16,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import exploration, schema_fuzz, step_sequences
-from contracts.explore.exploration import explore
+from contracts.explore.exploration import explore, explore_sequences, exploring_schema
 from contracts.explore.model import SEQUENCES
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
@@ -45,22 +45,29 @@ class Begun:
 
         return note
 
-    def by(self, rules: Any = REGISTRY, *, round_number: int = 0) -> bool:
-        return explore(Search(self.check), rules, lambda name: None, round_number=round_number)
+    def by(self, rules: Any = REGISTRY) -> None:
+        """As a check begins them."""
+        search = Search(self.check)
+        with exploring_schema(search, rules, lambda name: None):
+            self.ended.append("last round")
+        explore_sequences(search, rules, lambda name: None)
+
+    def by_fuzz(self, round_number: int) -> bool:
+        return explore(Search(self.check), REGISTRY, lambda name: None, round_number=round_number)
 
 
-def test_schemathesis_runs_during_the_sequences_and_both_are_bounded(
+def test_schemathesis_runs_during_the_last_round_and_both_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = Begun(tmp_path, monkeypatch)
 
-    assert begun.by()
+    begun.by()
     assert begun.seconds == {
         "schema-wide requests": schema_fuzz.MOST_S,
         SEQUENCES.name: step_sequences.MOST_S,
     }
     assert begun.examples == [(schema_fuzz.EXAMPLES, 0), (step_sequences.EXAMPLES, 0)]
-    assert begun.ended == [SEQUENCES.name, "schema-wide requests"]
+    assert begun.ended == ["last round", "schema-wide requests", SEQUENCES.name]
 
 
 def test_what_schemathesis_sent_is_judged_although_the_sequences_run_out_of_their_time(
@@ -76,22 +83,23 @@ def test_what_schemathesis_sent_is_judged_although_the_sequences_run_out_of_thei
 
     monkeypatch.setattr(exploration, "_PARTS", (schema, (*sequences[:3], out_of_time)))
 
-    assert begun.by()
+    assert begun.by_fuzz(1)
     assert begun.ended == ["schema-wide requests"]
 
 
 def test_a_round_of_a_fuzz_takes_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = Begun(tmp_path, monkeypatch)
 
-    assert begun.by(round_number=2)
+    assert begun.by_fuzz(2)
     assert begun.seconds[SEQUENCES.name] > 2 * step_sequences.MOST_S
     assert begun.examples == [(exploration.FUZZ_EXAMPLES, 1)] * 2
+    assert begun.ended == [SEQUENCES.name, "schema-wide requests"]  # one during the other
 
 
 def test_a_check_of_one_rule_takes_less_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = Begun(tmp_path, monkeypatch)
 
-    assert begun.by({"NO-5XX"})
+    begun.by({"NO-5XX"})
     assert list(begun.seconds) == ["schema-wide requests"]
     assert begun.seconds["schema-wide requests"] <= schema_fuzz.MOST_S / 2
 
@@ -110,7 +118,7 @@ def test_nothing_is_begun_where_nothing_could_come_of_it(
 ) -> None:
     begun = Begun(tmp_path, monkeypatch, **more)
 
-    assert not begun.by(rules)
+    begun.by(rules)
     assert begun.seconds == {}
 
 
@@ -118,4 +126,6 @@ def test_nothing_is_begun_where_nothing_may_be_created(tmp_path: Path, monkeypat
     begun = Begun(tmp_path, monkeypatch)
     begun.check.may_create = False
 
-    assert not begun.by()
+    begun.by()
+    assert begun.seconds == {}
+    assert not begun.by_fuzz(1)

@@ -175,6 +175,7 @@ def test_it_is_given_no_token_and_no_proxy(tmp_path: Path, monkeypatch: pytest.M
     given: dict[str, Any] = {}
 
     class Stub:
+        pid = 2**30  # of no process
         returncode = 0
 
         def __init__(self, command: list[str], **more: Any) -> None:

@@ -24,12 +24,14 @@ def rewriter(tmp_path: Path, **more: Any) -> CaseRewriter:
     return CaseRewriter(SchemaPlan(secret="the-long-secret", **given))
 
 
-def case(*, odd: bool = False, phase: str = "fuzzing", **parts: Any) -> Any:
+def case(*, odd: bool = False, phase: str = "fuzzing", method: str = "GET", **parts: Any) -> Any:
     meta = SimpleNamespace(
         generation=SimpleNamespace(mode=SimpleNamespace(is_negative=odd)),
         phase=SimpleNamespace(name=SimpleNamespace(value=phase)),
     )
-    return SimpleNamespace(**({"headers": {}, "path_parameters": {}, "query": {}, "body": None, "meta": meta} | parts))
+    operation = SimpleNamespace(method=method)
+    empty = {"headers": {}, "path_parameters": {}, "query": {}, "body": None, "meta": meta, "operation": operation}
+    return SimpleNamespace(**(empty | parts))
 
 
 def call(method: str, **path_parameters: str) -> Any:
@@ -63,6 +65,21 @@ def test_an_id_of_an_answer_is_kept(tmp_path: Path) -> None:
 
     assert rewritten(one, case(path_parameters={"run_id": DRAWN})).path_parameters == {"run_id": DRAWN}
     assert rewritten(one, case(query={"run_id": DRAWN})).query == {"run_id": DRAWN}
+
+
+def test_only_what_schemathesis_created_itself_is_changed(tmp_path: Path) -> None:
+    one = rewriter(tmp_path)
+    created, listed = DRAWN, "55555555-5555-4555-8555-555555555555"
+    one.learn(call("GET"), json.dumps({"items": [{"id": listed}]}).encode())
+    one.learn(call("POST"), json.dumps({"created_runs": [{"id": created}]}).encode())
+
+    def sent(method: str, run_id: str) -> str:
+        return rewritten(one, case(method=method, path_parameters={"run_id": run_id})).path_parameters["run_id"]
+
+    for method in ("PATCH", "POST", "DELETE"):
+        assert sent(method, created) == created
+        assert sent(method, listed) != listed
+    assert sent("GET", listed) == listed
 
 
 def test_the_run_that_was_deleted_last_is_asked_for_now_and_then(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import contracts.check
 from contracts.core.findings import CheckResult
+from contracts.explore import exploration
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.plain_texts import unclear
@@ -233,7 +234,7 @@ FIRST = {fault[1]: fault for fault in reversed(FAULTS)}
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     names = (scenario,) if isinstance(scenario, str) else scenario
     monkeypatch.setattr(contracts.check, "SCENARIOS", tuple(one for one in SCENARIOS if one.name in names))
-    monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: None)
+    monkeypatch.setattr(exploration, "_PARTS", ())
 
 
 def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | None = None) -> CheckResult:
