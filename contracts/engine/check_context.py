@@ -127,11 +127,15 @@ class CheckContext:
         return itertools.islice(cases, number - 1, None, shards)
 
     def made_up(self, *parts: object) -> MadeUp:
-        """Return made-up values that depend on seed, salt and `parts`. Without `parts`, each call returns others."""
+        """Return made-up values that depend on seed, salt, shard and `parts`; without `parts`, others for each call.
+
+        The values of the shards differ, since several may check one target at the same time.
+        """
         with self.lock:
             self._unnamed += not parts
             parts = parts or ("unnamed", self._unnamed)
-        return MadeUp(f"{self.target.seed}/{self.target.salt}/{'/'.join(map(str, parts))}")
+        shard = () if self.target.shard == (1, 1) else ("shard", *self.target.shard)
+        return MadeUp("/".join(map(str, (self.target.seed, self.target.salt, *shard, *parts))))
 
     def count(self, rule: str, times: int = 1) -> None:
         with self.lock:

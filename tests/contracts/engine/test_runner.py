@@ -365,12 +365,12 @@ def test_a_scenario_stops_when_its_time_is_over() -> None:
     assert not search.tried
 
 
-def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it_is_tried() -> None:
-    def made_up(seed: int, salt: str) -> list[Any]:
+def test_what_a_case_makes_up_follows_from_seed_salt_and_shard_and_is_new_each_time_it_is_tried() -> None:
+    def made_up(seed: int, salt: str, **more: Any) -> list[Any]:
         values: list[Any] = []
         names = ("workflow", "uuid", "key", "marker", "number", "short", "secret:1", "secret:2", "secret-int")
         run = scenario(lambda context, case: values.extend(context.placeholder(name) for name in names))
-        target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt)
+        target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt, **more)
         search = Search(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
         search.run([CaseGroup(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))])
         return values
@@ -381,6 +381,10 @@ def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it
     assert len(set(first)) == len(first) == 27
     assert not set(first) & set(made_up(1, "pepper"))
     assert not set(first) & set(made_up(2, "salt"))
+    for shard in ((1, 2), (2, 2)):
+        assert made_up(1, "salt", shard=shard) == made_up(1, "salt", shard=shard)
+        assert not set(first) & set(made_up(1, "salt", shard=shard))
+    assert not set(made_up(1, "salt", shard=(1, 2))) & set(made_up(1, "salt", shard=(2, 2)))
 
 
 def test_nothing_is_sent_when_the_check_is_over() -> None:
