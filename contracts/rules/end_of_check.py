@@ -21,7 +21,7 @@ from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.list_check import check_listing
-from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
+from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, was_changed
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import CHANGING_WRITES
@@ -256,7 +256,7 @@ _MAX_PAGES: Final = 40
 
 
 def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
-    """Read the list of all runs while nothing is created. Another client may change it: then nothing is judged."""
+    """Read the list of all runs while the check creates nothing. If another client changes it, nothing is judged."""
     before = _page(context, 0, 1)
     total = before.pages[0].total
     if not isinstance(total, int):
@@ -266,7 +266,7 @@ def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
         whole += _page(context, number * MAX_LIMIT, MAX_LIMIT)
     beyond = above(MAX_LIMIT, total - 2) if total > MAX_LIMIT else ()
     single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in beyond]
-    if _page(context, 0, 1).pages[0].total != total:
+    if was_changed(context, before):
         raise Inconclusive("the list of all runs changed while it was read")
     for pages in (whole, *(one + other for one, other in single)):
         _judge_pages(context, pages)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult
+from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
 from contracts.oracle.run_list import ListCandidate, Query, missing_in_words
@@ -15,7 +15,7 @@ from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs
 from contracts.rules.list_check import check_list, judge_list, why_missing
-from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
+from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages, was_changed
 from contracts.rules.lists import LISTS
 from contracts.rules.reading import judge_read
 from contracts.rules.writes import create_resource
@@ -37,6 +37,8 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
     found = _newest_until(context, written, case.limit)
     if found is None:
         return
+    if len(found.pages) > 1 and was_changed(context, found):
+        raise Inconclusive("the list of all runs changed while it was read")
     judge_list(context, found, runs, lambda run_id: [written.result])
     listed = {item.get("id") for item in found.items}
     missing = [run for run in runs if run.id not in listed]

@@ -79,6 +79,15 @@ def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> 
     return whole
 
 
+def was_changed(context: CaseContext, found: RunList) -> bool:
+    """Return whether the total or the first run of a list is no longer as on its first page. In a list of all runs,
+    other clients may create and delete runs, which moves the others between two pages.
+    """
+    first, again = found.pages[0], read_page(context, found.query, limit=1, after=[]).pages[0]
+    ids = [[item.get("id") for item in page.items[:1]] for page in (first, again)]
+    return first.total != again.total or ids[0] != ids[1]
+
+
 def items_of(result: CallResult) -> list[dict[str, Any]]:
     return items_in(result.body)
 

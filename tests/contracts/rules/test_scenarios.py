@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,6 +19,7 @@ from tests.contracts.plain_texts import unclear
 from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, resources
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
+from tests.standin.models import RunCreate
 from tests.standin.serving import serving
 
 WINDOWS = "runs seen through every list and read"
@@ -315,6 +317,31 @@ def test_a_finding_names_the_word_that_a_search_misses(monkeypatch: pytest.Monke
     *before, listed = finding.exchanges
     word = parse_qs(listed.request.path.partition("?")[2])["search"][0]
     assert any(word.encode() in (exchange.request.body or b"") for exchange in before)
+
+
+class OthersCreateAndDelete(Standin):
+    """No fault: after each list, another client of the organisation deletes its oldest run and creates one."""
+
+    def list_runs(self, call: Any, query: Any) -> Any:
+        answer = super().list_runs(call, query)
+        theirs = [run for run in call.org.runs.values() if run.session_alias == "of another client"]
+        if theirs:
+            self.forget(call.org, theirs[0])
+        body = RunCreate(workflow_id=uuid.uuid4(), session_alias="of another client")
+        for index in range(1 if theirs else 5):
+            self.run_made(call, body, index, 5, None, self.created_at(call.org))
+        return answer
+
+
+def test_lists_of_all_runs_that_another_client_changes_meanwhile_are_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(("lists without filters", "lists in pages", *ALL_RUNS), monkeypatch)
+
+    result = result_of(OthersCreateAndDelete, rules=("LIST-PAGE", "LIST-COMPLETE"))
+
+    assert not result.findings
+    assert not result.unstable
 
 
 @pytest.mark.matrix
