@@ -305,9 +305,9 @@ def _with_counts(context: CheckContext, finding: Finding) -> Finding:
 
 
 def _not_sent(skipped: Sequence[str]) -> str:
-    first = "; ".join(skipped[:3])
-    more = f", and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"Not sent: {first}{more}."
+    if len(skipped) == 1:
+        return f"Not sent: {skipped[0]}."
+    return f"Not sent: {len(skipped)} requests, such as {skipped[0]}."
 
 
 def _status(

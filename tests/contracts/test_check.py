@@ -497,3 +497,8 @@ def test_an_interrupted_check_does_not_make_the_cases_that_it_did_not_reach(monk
         contracts.check.check(guard.target, guard, rules={"READ-BACK"})
     assert len(made) < 10
     assert [each.finished for each in interrupted.value.result.scenarios] == [False]
+
+
+def test_requests_that_were_not_sent_are_counted_with_an_example() -> None:
+    assert contracts.check._not_sent(["a create"]) == "Not sent: a create."
+    assert contracts.check._not_sent(["a create", "b", "c"]) == "Not sent: 3 requests, such as a create."
