@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -50,7 +50,10 @@ async def update_run(call: Call, context: Context) -> Reply:
     for name, moment in moments.items():
         fields[name] = json_or_null(None if moment is None else text_of(moment))
     if "output_attachment_ids" in call.sent_fields:
-        fields["output_attachment_ids"] = await _attachment_ids(context, run, body["output_attachment_ids"])
+        ids = body["output_attachment_ids"]
+        if context.strict:
+            await _check_attachments(context, run, ids or ())
+        fields["output_attachment_ids"] = json_or_null(ids)
     change = replace(change, fields=fields)
     return await commit_change(context, found, change)
 
@@ -91,16 +94,10 @@ def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None]
         raise Conflict(f"ended_at is before started_at, which is {text_of(started)}")
 
 
-async def _attachment_ids(context: Context, run: Run, ids: list[str] | None) -> bytes:
-    """Return the JSON of those ids that are attachments of the run; null for None.
-
-    Raises NotFound for other ids if bodies are read strictly.
-    """
-    if ids is None:
-        return json_or_null(None)
+async def _check_attachments(context: Context, run: Run, ids: Sequence[str]) -> None:
+    """Raises NotFound for an id that is not that of an attachment of the run."""
     own = {attachment.id for attachment in run.attachments(context.sim_time, context.space.clock)}
-    others = [id_ for id_ in ids if id_ not in own]
-    if others and context.strict:
-        await find_attachment(context, others[0])
-        raise NotFound(f"Run attachment {others[0]} belongs to another run")
-    return json_or_null([id_ for id_ in ids if id_ in own])
+    other = next((id_ for id_ in ids if id_ not in own), None)
+    if other is not None:
+        await find_attachment(context, other)
+        raise NotFound(f"Run attachment {other} belongs to another run")

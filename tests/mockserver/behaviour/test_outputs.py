@@ -156,7 +156,7 @@ def test_what_is_kept_of_outputs_goes_with_their_runs():
 # --- Updates of output_attachment_ids
 
 
-def test_ids_of_attachments_that_are_not_there_are_refused_in_strict_and_left_out_in_lax():
+def test_ids_of_attachments_that_are_not_there_are_refused_in_strict_and_stored_as_asked_in_lax():
     for coercion in ("strict", "lax"):
         mock = new_organisation(coercion=coercion)
         run, other = mock.create_many(2, HAS_OUTPUT_FILES)
@@ -179,7 +179,7 @@ def test_ids_of_attachments_that_are_not_there_are_refused_in_strict_and_left_ou
                 assert answer.status_code == 404
                 assert wrong in answer.json()["detail"]
             else:
-                assert answer.json()["output_attachment_ids"] == [two]
+                assert answer.json()["output_attachment_ids"] == [two, wrong]
         assert mock.patch(f"/v1/runs/{run['id']}", {"output_attachment_ids": None}).status_code == 200
         assert mock.read(run["id"])["output_attachment_ids"] is None
 
