@@ -20,11 +20,12 @@ nothing is sent.
 """
 
 import contextlib
+import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import BudgetAccount
@@ -84,16 +85,31 @@ class Sent:
     def may_have_created(self, run: Run, at: datetime | None, named_workflows: Collection[str]) -> bool:
         """Return whether the run fits the request by workflow, input values and time of creation (`at`).
 
-        `named_workflows` are those of all requests, for a request that names none. Any input values fit a chain, since
-        no single field of it determines them.
+        `named_workflows` are those of all requests, for a request that names none.
         """
         body = self.effect.body if isinstance(self.effect.body, dict) else {}
         if text_of(run, "workflow_id") not in (self.effect.workflow_ids or named_workflows):
             return False
-        if (inputs := run.get("input_values")) and "steps" not in body and inputs != body.get("input_values"):
+        if (inputs := run.get("input_values")) and not _may_be_inputs(inputs, body):
             return False
         end = self.answered_at or self.at + timedelta(seconds=LATE_CREATE_S)
         return at is None or self.at - _TOLERANCE_BEFORE <= at <= end + _TOLERANCE_AFTER
+
+
+def _may_be_inputs(inputs: Any, body: Mapping[str, Any]) -> bool:
+    """Return whether a run of the body may have these input values: in a chain, those of a step and the shared ones. A
+    reference to another step may be anything.
+    """
+    if "steps" not in body:
+        return bool(inputs == body.get("input_values"))
+    steps, shared = body["steps"], body.get("shared_inputs") or {}
+    if not isinstance(steps, list) or not isinstance(shared, dict) or '"$ref"' in json.dumps(body):
+        return True
+    for step in steps:
+        own = (step.get("inputs") or {}) if isinstance(step, dict) else None
+        if not isinstance(own, dict) or inputs in (shared | own, own | shared, own):
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,34 @@ def test_a_run_that_fits_no_request_is_someone_elses(watched: Guard, server: Sta
     assert watched.possibly_left == ()
 
 
+@pytest.mark.parametrize(
+    ("chain", "inputs", "may_be_ours"),
+    [
+        ({"steps": [{}, {}]}, {"customer": "someone"}, False),
+        ({"steps": [{}, {}]}, None, True),
+        ({"steps": [{"inputs": {"a": 1}}], "shared_inputs": {"b": 2}}, {"a": 1, "b": 2}, True),
+        ({"steps": [{"inputs": {"a": 1}}], "shared_inputs": {"a": 2}}, {"a": 2}, True),
+        ({"steps": [{"inputs": {"a": 1}}], "shared_inputs": {"b": 2}}, {"b": 2}, False),
+        ({"steps": [{"inputs": {"a": {"$ref": "first.outputs.x"}}}]}, {"a": "anything"}, True),
+        ({"steps": [5], "shared_inputs": [1]}, {"a": "anything"}, True),
+        ({"steps": "x"}, {"a": "anything"}, True),
+    ],
+)
+def test_a_run_may_be_of_a_chain_if_it_has_the_inputs_of_a_step(
+    watched: Guard, server: StandIn, chain: dict[str, object], inputs: object, may_be_ours: bool
+) -> None:
+    def meddle(received: Received) -> Reply | None:
+        if received.method != "POST" or not received.target.endswith("/chain"):
+            return None
+        server.add_run(input_values=inputs)
+        return REFUSAL
+
+    watched.send(bulk(1))  # so that the workflow is one of the check
+    server.meddle = meddle
+    watched.send(post("/v1/runs/chain", chain))
+    assert bool(watched.take_unreported_runs()) == may_be_ours
+
+
 def test_where_others_make_runs_of_the_workflow_an_unreported_run_is_not_certain(
     watched: Guard, server: StandIn
 ) -> None:
