@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -62,7 +62,7 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`status` is 0 if no complete answer arrived; `lost` then says why. A report may leave out `left_out` bytes in the
-    middle of a long body.
+    middle of a long body. `received_at` is by our clock, None for an answer from a report.
     """
 
     status: int
@@ -70,6 +70,7 @@ class Answer:
     body: bytes
     lost: str = ""
     left_out: int = 0
+    received_at: datetime | None = field(default=None, compare=False, repr=False)
 
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)

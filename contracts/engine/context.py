@@ -368,8 +368,9 @@ class CaseContext:
 
     def _judge_create(self, parsed: ParsedRequest, result: CallResult) -> tuple[bool, tuple[dict[str, Any], ...]]:
         check = self.check
+        now = result.answer.received_at or datetime.now(UTC)
         with check.lock:
-            judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
+            judgement = judge_create(parsed, result.answer, now=now, seen=check.seen, source=result)
         for rule in CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
             self.count(rule, result)
         for violation in judgement.violations:

@@ -6,6 +6,8 @@ values), does not limit lines, headers and interim answers separately, and does 
 
 import re
 import zlib
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 from contracts.core.exchange import Answer, Headers, header_in
@@ -47,7 +49,7 @@ class AnswerReader:
             of_length = "" if length is None or _is_chunked(headers) else f" of {printable_excerpt(length, 20)}"
             raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
         self.ends_connection = not delimited or _closes_connection(headers, minor)
-        answer = Answer(status, headers, bytes(body))
+        answer = Answer(status, headers, bytes(body), received_at=datetime.now(UTC))
         return self._check_json_values(self._decode_content(answer) if body else answer)
 
     # Head
@@ -162,7 +164,7 @@ class AnswerReader:
             if not inflater.eof:
                 continue  # it was cut
             kept = tuple(h for h in answer.headers if h[0].lower() not in {"content-encoding", "content-length"})
-            return Answer(answer.status, (*kept, ("content-length", str(len(body)))), body)
+            return replace(answer, headers=(*kept, ("content-length", str(len(body)))), body=body)
         return answer
 
     def _check_json_values(self, answer: Answer) -> Answer:

@@ -18,10 +18,8 @@ from contracts.oracle.wording import counted, keys_in_words, place_in_words, val
 
 _TOLERANCE_TO_OUR_CLOCK: Final = timedelta(minutes=5)
 """Between the clock of the target and that of this machine."""
-_TOLERANCE_BETWEEN_CREATES: Final = timedelta(minutes=2)
-"""Between the clocks of the target. An answer may be judged 90 s after it: it may be one of several that are sent at
-once, and another of them may take 30 s after a Retry-After of 60 s.
-"""
+_TOLERANCE_BETWEEN_CREATES: Final = timedelta(minutes=1)
+"""Between the clocks of the target. An answer may take 30 s after the create."""
 
 
 @dataclass(slots=True)
@@ -48,7 +46,9 @@ class CreateJudgement:
 def judge_create(
     parsed: ParsedRequest, answer: Answer, *, now: datetime, seen: Seen, source: object = None
 ) -> CreateJudgement:
-    """Judge an accepted create or bulk create by all its rules. Adds the ids of the answer to `seen`, with `source`."""
+    """Judge an accepted create or bulk create by all its rules. Adds the ids of the answer to `seen`, with `source`.
+    `now` is when the answer was received.
+    """
     if not has_documented_form(parsed.operation, answer):
         return CreateJudgement(())
     body = answer.json()

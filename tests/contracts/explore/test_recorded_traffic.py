@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from contracts.engine.request_case import RequestCase
 from contracts.engine.results import Inconclusive, RuleViolated
 from contracts.explore.recorded_traffic import KnownResources, Record, RecordedCase, judge_recorded, run_recorded
 from contracts.guard import Guard
+from contracts.openapi.schemas import schema
 from tests.standin.serving import serving
 
 RUN, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -285,3 +287,16 @@ def test_a_recorded_case_whose_create_lost_half_a_header_cannot_be_judged(tmp_pa
 
     with pytest.raises(Inconclusive):
         told_again(None, RecordedCase((), shrunk), tmp_path)
+
+
+def test_the_clock_of_a_create_is_judged_by_when_its_answer_came_however_late_it_is_judged(check: CheckContext) -> None:
+    created = datetime.now(UTC) - timedelta(minutes=20)
+    empty = dict.fromkeys(schema("RunResponse")["properties"])
+    run = empty | {"id": RUN, "workflow_id": WORKFLOW, "status": "scheduling", "created_at": created.isoformat()}
+    recorded = exchange("POST", "/v1/runs", 201, run, sent={"workflow_id": WORKFLOW})
+    answer = dataclasses.replace(recorded.answer, received_at=created + timedelta(seconds=1))
+
+    assert broken(check, dataclasses.replace(recorded, answer=answer)) is None
+    assert check.judged["CREATE-ANSWER"]
+    late = dataclasses.replace(answer, body=answer.body.replace(RUN.encode(), OTHER.encode()), received_at=None)
+    assert broken(check, dataclasses.replace(recorded, answer=late)) == ("CREATE-ANSWER", "created_at is not about now")
