@@ -87,7 +87,7 @@ class SharedNamespaces(Namespaces):
             await self._begin(name)
 
     async def find(self, name: str) -> Namespace | None:
-        """Return the namespace as its record says now; None if it has none."""
+        """Return the namespace as its record says now; None if it has none. Raises Unavailable at the limit."""
         while True:
             record = await self._records.load(name)
             known = self._namespaces.get(name)
@@ -97,6 +97,8 @@ class SharedNamespaces(Namespaces):
                 return known
             save = None if known is None else self._saves.get(known)
             if save is None:
+                if known is None:
+                    await self._make_room()
                 return self._taken(name, record)
             # The record may be older than the change that is being saved, and would undo it here: ask again after that.
             await asyncio.shield(save)

@@ -171,6 +171,14 @@ def test_the_request_that_finds_no_room_is_served_where_there_is_some_to_make(ur
         assert one.get(f"/__ns/b/v1/runs/{run['id']}").json() == run
 
 
+def test_namespaces_without_an_organisation_take_room_too(url: str):
+    mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=5))
+    for number in range(20):
+        assert mock.get(f"/__ns/n{number}/v1/runs", token=None).status_code == 401
+        assert len(mock.app.namespaces) <= 5
+    assert mock.get("/__ns/n0/__admin/requests/1", token=None).json()["status"] == 401
+
+
 def test_first_requests_of_an_organisation_at_the_same_time_take_the_room_of_one(url: str):
     mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=4))
 
