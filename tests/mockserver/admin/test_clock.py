@@ -90,7 +90,8 @@ def test_a_step_is_a_text_or_seconds(advance, now):
         ({"resume": "yes"}, "resume"),
         ({"resume": False}, "false changes nothing: write "),
         ({"freeze": False, "scale": 2}, "false changes nothing: write "),
-        ({"frezze": True}, "frezze"),
+        ({"frezze": True}, "did you mean 'freeze'?"),
+        ({"x": True}, "there are advance, freeze, resume, scale"),
         ([], "dict"),
     ],
 )
