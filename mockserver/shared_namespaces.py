@@ -242,7 +242,8 @@ class SharedNamespaces(Namespaces):
                 if not space.requests:
                     del namespace.spaces[organisation]
                     self._spaces -= 1
-            if name and namespace is not wanted and not namespace.spaces and not namespace.events:
+            is_used = namespace is wanted or namespace.spaces or namespace.events or namespace.clock.has_sleepers
+            if name and not is_used:
                 self._forget(name)
         if len(self._namespaces) + self._spaces >= self._max_spaces:
             raise self._unavailable()
