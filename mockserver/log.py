@@ -130,8 +130,16 @@ class Log:
 
 
 def _notice(dropped: int) -> logging.LogRecord:
-    message = f"{dropped} log lines were dropped, because standard error was not read or could not be written"
+    return _warning(f"{dropped} log lines were dropped, because standard error was not read or could not be written")
+
+
+def _warning(message: str) -> logging.LogRecord:
     return logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", "msg": message})
+
+
+def warning_as_json(message: str) -> str:
+    """The line of a process that has no Log, whose thread a fork would not copy."""
+    return _as_json(_warning(message))
 
 
 class LogHandler(logging.Handler):

@@ -122,6 +122,18 @@ def test_a_replacement_that_cannot_start_ends_the_server(valkey_server: Valkey, 
     assert given_up.endswith("has ended with exit code 1 before it was ready")
 
 
+def test_a_worker_that_was_killed_is_told_in_json_where_the_log_is_json(valkey_server: Valkey, tmp_path: Path):
+    log, ready_file = tmp_path / "log", tmp_path / "ready"
+    flags = ("--store", valkey_server.url("workers-9:"), "--workers", "2", "--log-format", "json")
+    with processes.serving(*flags, "--ready-file", str(ready_file), stderr=str(log)) as (process, url):
+        processes.wait_until(ready_file.exists)
+        Workers(process, url).kill_one()
+        processes.wait_until(lambda: "takes its place" in log.read_text())
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (told,) = (line for line in lines if "takes its place" in line.get("message", ""))
+    assert (told["level"], "was ended by signal 9" in told["message"]) == ("warning", True)
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
