@@ -262,7 +262,7 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
     elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
-    names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unfinished)
+    names = ", ".join(f"{each.scenario} ({each.cases})" for each in unfinished)
     if why_gone:
         not_done = f" Not done: {names}." if names else ""
         notes.append(f"The target can no longer be reached: {why_gone}.{not_done}")

@@ -135,6 +135,10 @@ class Clock:
             self._segments.append(_Segment(at.sim_time, at.moment, 1.0, False))
             self._continue_from(at, then)
 
+    @property
+    def has_sleepers(self) -> bool:
+        return bool(self._waiting)
+
     def release(self) -> None:
         """Wake all sleepers, whatever the time: for a clock that can no longer be controlled."""
         self._is_released = True

@@ -14,6 +14,8 @@ from mockserver.errors import MockServerError
 
 _PAGE = 1_000
 _TIMEOUT_S = 30.0
+_NAMELESS = re.compile(r"(?<!/__ns)/__ns(/|/+__admin/?|/+v1/?)?\Z")
+"""The end of the URL of a namespace whose name is missing."""
 
 
 class NotReadable(MockServerError):
@@ -39,6 +41,7 @@ class JournalClient:
         except ValueError:
             port = -1
         is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
+        is_url = is_url and not _NAMELESS.search(parts.path)
         if not is_url or parts.query or parts.fragment:
             # What is no URL may have its password anywhere before the last @.
             shown = re.sub(r"\A([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL | re.IGNORECASE)

@@ -130,8 +130,23 @@ class Log:
 
 
 def _notice(dropped: int) -> logging.LogRecord:
-    message = f"{dropped} log lines were dropped, because standard error was not read or could not be written"
+    return _warning(f"{dropped} log lines were dropped, because standard error was not read or could not be written")
+
+
+def _warning(message: str) -> logging.LogRecord:
     return logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", "msg": message})
+
+
+def write_warning(message: str, log_format: LogFormat) -> None:
+    """Write a line in a process that has no Log, whose thread a fork would not copy. The line is dropped if standard
+    error is closed or is not read.
+    """
+    line = _as_json(_warning(message)) if log_format == "json" else f"mockserver: {message}\n"
+    # OSError and ValueError: it is closed. AttributeError: it was closed from the start.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        fd = sys.stderr.fileno()
+        if select.select([], [fd], [], 0)[1]:
+            os.write(fd, line.encode("utf-8", "backslashreplace"))
 
 
 class LogHandler(logging.Handler):

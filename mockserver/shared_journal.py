@@ -71,8 +71,8 @@ class SharedJournal(Journal):
         text = await asyncio.to_thread(self._written, entry) if is_long else self._written(entry)
         try:
             entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.max_bytes)
-        except Unavailable:
-            _log.warning("the journal lacks %s %s: the store does not answer", entry.method, entry.path)
+        except Unavailable as error:
+            _log.warning("the journal lacks %s %s: %s", entry.method, entry.path, error.detail)
 
     async def count(self) -> int:
         return await self._texts.count(self.name, self.epoch)

@@ -87,7 +87,7 @@ class SharedNamespaces(Namespaces):
             await self._begin(name)
 
     async def find(self, name: str) -> Namespace | None:
-        """Return the namespace as its record says now; None if it has none."""
+        """Return the namespace as its record says now; None if it has none. Raises Unavailable at the limit."""
         while True:
             record = await self._records.load(name)
             known = self._namespaces.get(name)
@@ -97,6 +97,8 @@ class SharedNamespaces(Namespaces):
                 return known
             save = None if known is None else self._saves.get(known)
             if save is None:
+                if known is None:
+                    await self._make_room()
                 return self._taken(name, record)
             # The record may be older than the change that is being saved, and would undo it here: ask again after that.
             await asyncio.shield(save)
@@ -240,7 +242,8 @@ class SharedNamespaces(Namespaces):
                 if not space.requests:
                     del namespace.spaces[organisation]
                     self._spaces -= 1
-            if name and namespace is not wanted and not namespace.spaces and not namespace.events:
+            is_used = namespace is wanted or namespace.spaces or namespace.events or namespace.clock.has_sleepers
+            if name and not is_used:
                 self._forget(name)
         if len(self._namespaces) + self._spaces >= self._max_spaces:
             raise self._unavailable()

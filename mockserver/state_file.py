@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,8 @@ async def load_states(path: Path, states: States) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise StartError(f"{path}: cannot read the state: not a regular file")
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
@@ -57,11 +62,13 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """A temporary file in the folder of the file, or of the one that a link leads to."""
+    target = path.resolve()
+    return target.with_name(f"{target.name}.{os.getpid()}.tmp")
 
 
 async def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
-    """Write the file completely or not at all. Raises OSError."""
+    """Write the file completely or not at all; its permissions stay. Raises OSError."""
     beside = _beside(path)
     try:
         with beside.open("wb") as file:
@@ -73,6 +80,19 @@ async def save_states(path: Path, namespaces: Namespaces, states: States) -> Non
                     file.writelines(await states.written(namespace))
                     separator = b","
             file.write(b"}}\n")
-        beside.replace(path)
+        _replace(path, beside)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _replace(path: Path, beside: Path) -> None:
+    target = path.resolve()
+    with suppress(FileNotFoundError):
+        shutil.copymode(target, beside)
+    try:
+        beside.replace(target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        # The file itself is mounted, as in a container: it cannot be replaced, only written.
+        shutil.copyfile(beside, target)

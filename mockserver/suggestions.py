@@ -44,8 +44,10 @@ class NearPaths:
 
     def why_not_found(self, path: str) -> str:
         """Return what is wrong with a path that no operation has, and which path may be meant."""
-        near = self._near(path, None)
         shown = path[:200] if path.isprintable() else repr(path[:200])
+        if path.startswith("/__ns"):
+            return f"no operation has the path {shown}; a path in a namespace begins with /__ns/NAME/"
+        near = self._near(path, None)
         return f"no operation has the path {shown}" + (f"; did you mean {near}?" if near else "")
 
     def problem(self, method: str | None, pattern: str) -> str | None:

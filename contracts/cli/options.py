@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -366,6 +366,9 @@ def base_url(given: str) -> str:
         raise click.UsageError("The URL must not contain a user name or password: give the token with --token.")
     if parts.query or parts.fragment:
         raise click.UsageError(f"{given!r} has a query or a fragment: give the base URL only, before /v1.")
+    if not all("!" <= c <= "~" for c in parts.path):
+        shown = quote(parts.path, safe="/%")
+        raise click.UsageError(f"{given!r} has spaces or unusual characters in its path: write {shown}.")
     return given.rstrip("/").removesuffix("/v1")
 
 
@@ -390,7 +393,8 @@ def readable_ca_bundle(path: str) -> None:
 
 
 def writable(reports: Sequence[tuple[str, Path]]) -> None:
-    """Raises click.UsageError if a report could not be written at the end of the check."""
+    """Raises click.UsageError if a report could not be written at the end of the check, or would be overwritten."""
+    seen: set[Path] = set()
     for _, path in reports:
         if path.is_dir():
             raise click.UsageError(f"{path} is a folder: name a file for the report.")
@@ -398,6 +402,9 @@ def writable(reports: Sequence[tuple[str, Path]]) -> None:
             raise click.UsageError(f"{path} cannot be written: it is write-protected.")
         if path.exists() and not path.is_file():
             continue  # a device or a pipe
+        if path.resolve() in seen:
+            raise click.UsageError(f"Two reports would be written to {path}: give each a file of its own.")
+        seen.add(path.resolve())
         try:
             with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=".contracts-"):
                 pass

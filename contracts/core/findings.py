@@ -175,6 +175,11 @@ class ScenarioProgress:
     planned: int
     finished: bool
 
+    @property
+    def cases(self) -> str:
+        """How far a scenario has come that is not finished. Only generated cases are left if all others were tried."""
+        return f"{self.done} of {self.planned} cases" if self.done < self.planned else f"{self.done} cases so far"
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import clock, events, faults, requests, runs, server, state
 from mockserver.admin.context import AdminContext, Dependencies, Handler
-from mockserver.admin.document import document, operations
+from mockserver.admin.document import decode, document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.admin.page_files import PageFiles
@@ -76,7 +76,7 @@ class Admin:
             # Read as JSON whatever the Content-Type: `curl -d` sends another one. The guard has checked the Origin.
             raw = RawRequest(parameters, query, headers.text, "application/json", body)
             is_large = len(body) > LARGE_BODY
-            call: Call = await asyncio.to_thread(operation.decode, raw) if is_large else operation.decode(raw)
+            call: Call = await asyncio.to_thread(decode, operation, raw) if is_large else decode(operation, raw)
             handler = self._handlers[operation.operation_id]
 
             async def handle() -> Reply:

@@ -31,6 +31,8 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
     freeze = change.get("freeze", False)
     moment = clock.now() if isinstance(freeze, bool) else moment_from(freeze)
     if not FIRST_MOMENT <= moment <= LAST_MOMENT:
+        if isinstance(freeze, bool):
+            raise Unprocessable("The clock is past the year 9999: freeze it at an earlier one, or reset the namespace")
         raise Unprocessable("freeze: in UTC, the year has to be one from 1 to 9999")
     seconds = duration_s(change["advance"]) if "advance" in change else None
     if seconds is not None:

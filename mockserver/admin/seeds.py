@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mockserver.admin.document import operations
+from mockserver.admin.document import decode, operations
 from mockserver.behaviour.batch import Script
 from mockserver.behaviour.new_files import decoded
 from mockserver.behaviour.seeding import Seed, check_seeds
@@ -20,7 +20,7 @@ def seeds_of_world(runs: bytes, file: Path) -> list[Seed]:
     """`runs` is JSON. Raises WorldError with file and JSON pointer."""
     request = RawRequest({}, "", {"content-type": "application/json"}.get, "application/json", runs)
     try:
-        seeds = read_seeds(operations()["seed_runs"].decode(request).body)
+        seeds = read_seeds(decode(operations()["seed_runs"], request).body)
         check_seeds(seeds)
     except Invalid as invalid:
         where, what = "", invalid.detail

@@ -203,15 +203,31 @@ class ValkeyConnection:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
+        (memory,) = await self._client.executed(connection, [("INFO", "memory")])
+        self._warn_of_eviction(memory)
         self._connection = connection
         if self._is_gone:
             self._is_gone = False
             _log.warning("the store at %s answers again", self.address.shown)
         return connection
 
+    def _warn_of_eviction(self, memory: Any) -> None:
+        """`memory` is the answer to `INFO memory`, or an exception if that is not allowed."""
+        pattern = rb"^maxmemory:[1-9].*^maxmemory_policy:(allkeys\S+)"
+        found = re.search(pattern, memory, re.DOTALL | re.MULTILINE) if isinstance(memory, bytes) else None
+        if found is not None:
+            _log.warning(
+                "the store at %s removes runs when its memory is full: set its maxmemory-policy to noeviction, not %s",
+                self.address.shown,
+                found[1].decode(),
+            )
+
     def _refused(self, command: tuple[Arg, ...], error: Exception) -> Unavailable:
         _log.error("the store at %s has refused %s: %s", self.address.shown, command[0], error)
-        return self._gone()
+        if isinstance(error, self._client.LostScript):
+            return self._gone()
+        why = str(error).partition(" script: ")[0].rstrip(".")
+        return Unavailable(f"The store refuses what this request needs: {why}", {"Retry-After": "1"})
 
     def _gone(self) -> Unavailable:
         return Unavailable("The store does not answer at the moment; try again", {"Retry-After": "1"})

@@ -5,7 +5,7 @@
 
 Each user has its own workflow, sends one request at a time, and remembers its runs, so that it can judge every answer.
 An answer that breaks a rule counts as a failure, and locust ends with exit code 1. A 429 is no failure: the user waits
-as long as its Retry-After says.
+as long as its Retry-After says. A request without an answer is a failure, and the user continues with a new workflow.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Client(FastHttpUser):
         self.begin()
         creates = (self.bulk_create, self.create, self.chain, self.refused)
         for each in (*creates, self.list_runs, self.read, self.cancel, self.retry, self.update, self.delete):
-            with contextlib.suppress(RescheduleTask):
+            # What stops the user here stops it at its next task too; locust reports an exception of `on_start`.
+            with contextlib.suppress(RescheduleTask, StopUser):
                 each()
 
     def begin(self) -> None:
@@ -75,6 +76,8 @@ class Client(FastHttpUser):
         name: str = "",
     ) -> None:
         """Send a request. Every rule that its answer breaks is reported to locust."""
+        if 0 < self.environment.parsed_options.requests <= self.sent:
+            raise StopUser
         sent = {"Authorization": f"Bearer {self.environment.parsed_options.token}"}
         sent |= {"Idempotency-Key": key} if key else {}
         raw = None if body is None else json.dumps(body).encode()
@@ -83,21 +86,25 @@ class Client(FastHttpUser):
         with self.client.request(
             method, path, data=raw, headers=sent, name=name or operation, catch_response=True
         ) as response:
-            answer = Answer(response.status_code or 0, tuple(response.headers.items()), response.content or b"")
+            # Without an answer, there are no headers.
+            headers = tuple((response.headers or {}).items())
+            answer = Answer(response.status_code or 0, headers, response.content or b"")
             shown = {**sent, "Authorization": TOKEN}
             request = Request(method, path, tuple(shown.items()), raw)
-            violations = [*universal_violations(operation, request, answer, ())]
-            if not violations and answer.status != 429:
+            violations = [*universal_violations(operation, request, answer, ())] if answer.status else []
+            if answer.status not in (0, 429) and not violations:
                 violations = list(judge(answer))
-            if violations:
+            if not answer.status:
+                response.failure(f"no answer: {response.error}")
+            elif violations:
                 response.failure("; ".join(f"{v.rule}: expected {v.expected}, got {v.got}" for v in violations))
             else:
                 response.success()
-        if answer.status == 429:
+        if not answer.status:
+            self.begin()  # what the request did to a run is not known
+        if answer.status in (0, 429):
             gevent.sleep(float(answer.header("retry-after") or 1))
         self.sent += 1
-        if 0 < self.environment.parsed_options.requests <= self.sent:
-            raise StopUser
 
     def known(self, has: Callable[[KnownRun], bool] = lambda run: True) -> KnownRun:
         """Return a run of this user. The task ends if there is none."""

@@ -48,6 +48,16 @@ def test_a_user_waits_after_a_429_which_is_no_failure() -> None:
     assert 1 <= refused <= 8  # of 16; without the waits, all but the first four or so
 
 
+def test_a_request_without_an_answer_is_a_failure_and_the_user_goes_on() -> None:
+    with serving_mock() as (_, url):
+        pass
+    code, requests, said = loaded(url, "test", users=1, requests=3)
+
+    assert (code, sum(requests.values())) == (1, 3), said
+    assert "no answer: " in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("defect", "rule"),
     [

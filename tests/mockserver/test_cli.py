@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -323,6 +324,17 @@ def test_the_ready_file_of_another_server_stays(tmp_path: Path):
         path.write_text("http://127.0.0.1:1\n", encoding="utf-8")
         ended(process, signal.SIGTERM)
     assert path.read_text(encoding="utf-8") == "http://127.0.0.1:1\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_a_ready_file_that_is_no_regular_file_is_refused_and_stays(tmp_path: Path):
+    """As /dev/stdout, which would be removed."""
+    path = tmp_path / "mock.url"
+    os.mkfifo(path)
+    assert f"--ready-file {path}: cannot be written: not a regular file" in refused(
+        "--port", "0", "--ready-file", str(path)
+    )
+    assert path.is_fifo()
 
 
 def test_a_ready_file_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):

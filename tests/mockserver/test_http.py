@@ -79,6 +79,14 @@ def test_an_unknown_path_is_told_with_the_one_that_may_be_meant(path: str, hint:
     assert answer.headers["mock-warning"] == f"404: no operation has the path {path[:200]}{hint}"
 
 
+@pytest.mark.parametrize("path", ["/__ns//v1/runs", "/__ns/a", "/__ns/", "/__ns", "/__nss/a/v1/runs"])
+def test_a_path_that_names_no_namespace_is_told_how_to(path: str):
+    answer = Mock().get(path)
+    assert answer.status_code == 404
+    hint = "; a path in a namespace begins with /__ns/NAME/"
+    assert answer.headers["mock-warning"] == f"404: no operation has the path {path}{hint}"
+
+
 def test_an_unknown_path_cannot_begin_a_line_of_its_own_where_it_is_told():
     warning = Mock().get("/v1/a%0D%0Ab").headers["mock-warning"]
     assert warning == r"404: no operation has the path '/v1/a\r\nb'"

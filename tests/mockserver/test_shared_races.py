@@ -171,6 +171,30 @@ def test_the_request_that_finds_no_room_is_served_where_there_is_some_to_make(ur
         assert one.get(f"/__ns/b/v1/runs/{run['id']}").json() == run
 
 
+def test_namespaces_without_an_organisation_take_room_too(url: str):
+    mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=5))
+    for number in range(20):
+        assert mock.get(f"/__ns/n{number}/v1/runs", token=None).status_code == 401
+        assert len(mock.app.namespaces) <= 5
+    assert mock.get("/__ns/n0/__admin/requests/1", token=None).json()["status"] == 401
+
+
+def test_a_namespace_in_which_a_fault_holds_a_request_is_not_dropped_for_others(url: str):
+    mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=5))
+    mock.turn_clock("held", freeze=True)
+    mock.control("POST", "/faults", {"match": "list_runs", "delay_s": 60}, namespace="held")
+
+    async def go() -> None:
+        held = asyncio.ensure_future(mock.sent("GET", "/__ns/held/v1/runs"))
+        for number in range(20):
+            await mock.sent("GET", f"/__ns/n{number}/v1/runs", token=None)
+        assert not held.done()
+        await mock.controlled("POST", "/clock", {"advance": 60}, namespace="held")
+        assert (await held).status_code == 200
+
+    mock.run(go())
+
+
 def test_first_requests_of_an_organisation_at_the_same_time_take_the_room_of_one(url: str):
     mock = ControlledMock(store=url, freezes=False, limits=Limits(max_spaces=4))
 

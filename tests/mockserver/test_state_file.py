@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mockserver import MockServer
 from tests.mockserver.inprocess import SUCCEEDS
 from tests.mockserver.refusals import refused
 from tests.processes import PATIENCE_S, serving
@@ -46,6 +50,43 @@ def test_all_namespaces_are_as_they_were_after_a_restart(tmp_path):
         assert _end(process, signal.SIGINT) == 0
     assert set(json.loads(state.read_bytes())["namespaces"]) == {"", "a b"}
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_link_and_the_permissions_of_the_file_stay(tmp_path):
+    (tmp_path / "folder").mkdir()
+    state, link = tmp_path / "folder" / "state.json", tmp_path / "link.json"
+    link.symlink_to(state)
+    for mode in (None, 0o600):
+        if mode is not None:
+            state.chmod(mode)
+        with serving("--state", str(link)) as (process, url):
+            _call(f"{url}/v1/runs", "POST", {"workflow_id": SUCCEEDS})
+            assert _end(process) == 0
+    assert link.is_symlink()
+    assert state.stat().st_mode & 0o777 == 0o600
+    with serving("--state", str(link)) as (_, url):
+        assert _call(f"{url}/v1/runs")["total"] == 2
+
+
+def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """As one that is mounted by itself in a container."""
+
+    def replace(self: Path, target: Path) -> Path:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    state = tmp_path / "state.json"
+    monkeypatch.setattr(Path, "replace", replace)
+    with MockServer(state=state) as mock:
+        mock.seed(SUCCEEDS)
+    with MockServer(state=state) as mock:
+        assert len(mock.runs) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "state.json")
+    assert "cannot read the state: not a regular file" in refused("--state", str(tmp_path / "state.json"))
 
 
 def test_what_the_control_api_has_answered_can_be_given_too(tmp_path):

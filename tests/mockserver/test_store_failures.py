@@ -82,6 +82,34 @@ def test_scripts_that_the_server_has_lost_are_loaded_again(durable: Valkey):
     assert mock.total() == 2
 
 
+def test_a_store_whose_memory_is_full_is_told_as_such(durable: Valkey, caplog: pytest.LogCaptureFixture):
+    mock = Mock(store=durable.url())
+    run = mock.create()
+    durable.ask("CONFIG", "SET", "maxmemory", "1")
+    refused = mock.post("/v1/runs", _BODY, fails=True)
+    assert _refused(refused)
+    words = "The store refuses what this request needs: command not allowed when used memory > 'maxmemory'"
+    assert refused.json() == {"detail": words}
+    assert f"the journal lacks POST /v1/runs: {words}" in caplog.messages
+    assert mock.read(run["id"]) == run
+    durable.ask("CONFIG", "SET", "maxmemory", "0")
+    mock.create()
+
+
+@pytest.mark.parametrize(
+    ("maxmemory", "policy", "is_told"),
+    [("100mb", "allkeys-lru", True), ("0", "allkeys-lru", False), ("100mb", "volatile-lru", False)],
+)
+def test_a_store_that_would_remove_runs_when_its_memory_is_full_is_told_of(
+    durable: Valkey, caplog: pytest.LogCaptureFixture, maxmemory: str, policy: str, is_told: bool
+):
+    durable.ask("CONFIG", "SET", "maxmemory", maxmemory)
+    durable.ask("CONFIG", "SET", "maxmemory-policy", policy)
+    Mock(store=durable.url()).create()
+    told = [each for each in caplog.messages if "set its maxmemory-policy to noeviction, not allkeys-lru" in each]
+    assert len(told) == is_told
+
+
 def test_a_store_that_was_emptied_is_a_new_mock(durable: Valkey):
     mock = Mock(store=durable.url())
     run = mock.create()

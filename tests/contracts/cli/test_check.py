@@ -188,6 +188,15 @@ def test_a_folder_is_refused_as_a_report_before_anything_is_sent(check, engine, 
     assert f"{tmp_path} is a folder: name a file for the report." in err
 
 
+def test_two_reports_in_one_file_are_refused_before_anything_is_sent(check, engine, tmp_path):
+    other = tmp_path / "none" / ".." / "a"
+    other.parent.parent.mkdir(parents=True)
+    status, _, err = check("--report", f"json={tmp_path / 'a'}", "--report", f"html={other}")
+    assert (status, engine.targets) == (2, [])
+    assert f"Two reports would be written to {other}: give each a file of its own." in err
+    assert check("--report", "json=/dev/null", "--report", "html=/dev/null")[0] == 0
+
+
 @pytest.mark.parametrize(("findings", "expected"), [((), 2), ((fakes.finding(),), 1)])
 def test_a_report_that_cannot_be_written_loses_no_other_and_no_result(check, engine, tmp_path, findings, expected):
     engine.answer = fakes.result(*findings)

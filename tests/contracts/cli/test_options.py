@@ -35,6 +35,7 @@ def refused(check, *args, **where) -> str:
         ("http://", "begins with http:// or https://"),
         ("http://localhost:port", "is no URL"),
         ("http://[::1", "is no URL"),
+        ("http://localhost:1/a ü/%20", "has spaces or unusual characters in its path: write /a%20%C3%BC/%20"),
         ("http://localhost?x=1", "give the base URL only"),
     ],
 )

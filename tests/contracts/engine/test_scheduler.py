@@ -266,6 +266,13 @@ def test_when_time_is_over_the_rest_is_reported_and_the_last_has_its_turn_still(
     ]
 
 
+@pytest.mark.parametrize(("done", "planned", "told"), [(2, 3, "2 of 3 cases"), (0, 0, "0 cases so far")])
+def test_a_scenario_that_generates_its_cases_is_not_told_as_having_a_number_of_them(
+    done: int, planned: int, told: str
+) -> None:
+    assert ScenarioProgress("a", done, planned, finished=False).cases == told
+
+
 def test_generated_cases_leave_the_last_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: now[0]))

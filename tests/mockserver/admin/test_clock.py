@@ -90,7 +90,8 @@ def test_a_step_is_a_text_or_seconds(advance, now):
         ({"resume": "yes"}, "resume"),
         ({"resume": False}, "false changes nothing: write "),
         ({"freeze": False, "scale": 2}, "false changes nothing: write "),
-        ({"frezze": True}, "frezze"),
+        ({"frezze": True}, "did you mean 'freeze'?"),
+        ({"x": True}, "there are advance, freeze, resume, scale"),
         ([], "dict"),
     ],
 )
@@ -164,6 +165,10 @@ def test_a_clock_that_runs_past_the_year_9999_is_still_answered_by():
 
     assert mock.get("/v1/machines").status_code == 200
     assert [run["created_at"][:19] for run in mock.listed()] == ["9999-12-31T23:59:59"]
+    for change in ({"scale": 2}, {"advance": "1s"}, {"freeze": True}, {"resume": True}):
+        refused = mock.control("POST", "/clock", change)
+        assert (refused.status_code, "freeze it at an earlier one" in refused.json()["detail"]) == (422, True)
+    assert mock.turn_clock(freeze="2025-03-04T09:00:00Z")["now"] == "2025-03-04T09:00:00.000000Z"
 
 
 def test_the_state_of_a_clock_that_was_advanced_again_and_again_can_be_restored():

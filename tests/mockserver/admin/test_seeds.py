@@ -262,6 +262,11 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
         [{"workflow_id": SUCCEEDS, "ended_at": "2025-03-04T08:00:00Z"}],
         "say with which status the run ended",
     ),
+    "a misspelled key": ([{"workflow_id": SUCCEEDS, "stauts": "success"}], "did you mean 'status'?"),
+    "a misspelled key of an output": (
+        [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a", "content": "", "contents": ""}]}],
+        "did you mean 'content'?",
+    ),
     "created later": ([{"workflow_id": SUCCEEDS, "created_at": "2025-03-04T09:00:03Z"}], "created_at is later than"),
     "started later": (
         [{"workflow_id": SUCCEEDS, "started_at": "2025-03-04T09:00:03Z", "status": "running"}],

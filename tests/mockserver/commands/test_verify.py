@@ -152,6 +152,8 @@ def test_without_a_check_it_names_those_that_there_are(url: str):
         ("localhost:4010", ["--no-warnings"], "invalid URL of a mock 'localhost:4010'; use http://127.0.0.1:4010"),
         ("http://127.0.0.1:port", ["--no-warnings"], "invalid URL of a mock"),
         ("http://127.0.0.1:4010/?a=b", ["--no-warnings"], "invalid URL of a mock"),
+        ("http://127.0.0.1:4010/__ns/", ["--no-warnings"], "use http://127.0.0.1:4010, or …/__ns/NAME"),
+        ("http://127.0.0.1:4010/__ns//v1", ["--no-warnings"], "use http://127.0.0.1:4010, or …/__ns/NAME"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs"], "'list_runs' is not MATCH=N"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs=0"], "is not MATCH=N"),
         ("http://127.0.0.1:4010", ["--at-least", "=1"], "is not MATCH=N"),

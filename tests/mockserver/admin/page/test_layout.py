@@ -102,6 +102,17 @@ def test_at_400_pixels_a_request_and_a_run_are_read_in_full(narrow: Page) -> Non
     assert body.evaluate("(each) => each.scrollWidth - each.clientWidth") == 0
 
 
+def test_a_very_long_path_leaves_room_for_the_rest(narrow: Page, control: Control) -> None:
+    control.client.get(f"/v1/{'x' * 30_000}")
+    expect(narrow.locator(".request")).to_have_count(5)
+    assert narrow.locator(".request").first.evaluate("(each) => each.offsetHeight") < 400
+    narrow.locator(".request").first.click()
+    expect(narrow.get_by_role("button", name="Close")).to_be_in_viewport()
+    expect(narrow.locator("#request-body .facts")).to_be_in_viewport()
+    title = narrow.locator("#request-title")
+    assert title.evaluate("(each) => each.scrollHeight > each.clientHeight")  # all of it can be read
+
+
 def test_all_text_has_the_contrast_of_wcag_aa(narrow: Page) -> None:
     seen = []
     for view in VIEWS:
