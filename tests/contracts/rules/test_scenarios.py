@@ -77,6 +77,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (changes.FailedTasksNotRetried, STATUSES, "RETRY-RULES"),
     (changes.RefusedRetryClears, STATUSES, "RETRY-RULES"),
     (changes.SuccessCancelled, STATUSES, "LIFECYCLE"),
+    (changes.RunningRunsNotCancelled, STATUSES, "UPDATE-PARTIAL"),
+    (changes.RunningRunsNotCancelled, "lifecycles of runs", "UPDATE-PARTIAL"),
     (changes.RunningRunsStay, STATUSES, "DELETE-GONE"),
     (changes.ErrorMeansFailedToo, STATUSES, "LIST-FILTER"),
     (lifecycles.ChainJoinsInFront, "lifecycles of runs", "LIFECYCLE"),
