@@ -84,6 +84,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (lifecycles.ChainJoinsInFront, "lifecycles of runs", "LIFECYCLE"),
     (requests.DeletesAtOnceUnlistAnother, "requests at the same moment", "LIST-COMPLETE"),
     (lifecycles.OldWorkEndsARetriedRun, "lifecycles of runs", "RETRY-RULES"),
+    (lifecycles.RetriedRunsKeepTheirTimes, "lifecycles of runs", "LIFECYCLE"),
     (changes.SecondRetryKeepsOutput, "retries", "RETRY-RULES"),
     (changes.RetryKeepsPools, "retries", "RETRY-RULES"),
     (changes.RetryLosesAlias, "retries", "RETRY-RULES"),
