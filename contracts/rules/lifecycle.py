@@ -224,21 +224,29 @@ def _retry_ended(polled: PolledRuns) -> None:
 
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
     """Cancel running runs, which must then stay cancelled while the other runs are polled. If it `retries`, retry them
-    at once: the work of the first attempt must not end them. If a run ends before the cancel arrives, try the next one.
+    at once: the work of the first attempt must not end them. Then cancel one that is running again, whose times must
+    be those of the new attempt. If a run ends before the cancel arrives, try the next one.
     """
     # Many, since it depends on chance whether the work ends at the moment of the cancel, or while a retry waits.
-    left = max(1, len(polled.runs) * 2 // 3)
+    left, left_again = max(1, len(polled.runs) * 2 // 3), int(retries)
+    retried: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < end and not polled.have_ended:
+    while time.monotonic() < end and not polled.have_ended and (left or left_again):
         polled.poll()
         for run in [run for run in polled.runs if run.known.status == "running"]:
+            is_again = run in retried
+            if not (left_again if is_again else left):
+                continue
             run.update({"status": "cancelled"})
-            if run.known.status == "cancelled":
+            if run.known.status != "cancelled":
+                continue
+            if is_again:
+                left_again -= 1
+            else:
                 left -= 1
                 if retries:
                     run.retry({})
-            if not left:
-                return
+                    retried.append(run)
         polled.context.wait(0.1)
 
 

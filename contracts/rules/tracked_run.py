@@ -118,7 +118,18 @@ class TrackedRun:
             expected = "a success, since the update is valid"
             holds = is_invalid or not set(body) <= set(CHANGEABLE) - may_be_refused
             self.require(holds, "REQ-ACCEPT", "an update is refused", expected, result)
+            if body == {"status": "cancelled"} and not self.known.has_ended and self.context.check.offers("get_run"):
+                self._judge_refused_cancel(result)
         return result
+
+    def _judge_refused_cancel(self, refused: CallResult) -> None:
+        """Judge that a run that was not cancelled has ended by itself, or is at its checks, which may go on."""
+        read = self.read()
+        if self.known.status in {"scheduling", "running"}:
+            cause, expected = "update_run refuses a good request", "a success, since the run has not ended"
+            got = f"{refused.words}, and then status {self.known.status}"
+            self.require(False, "UPDATE-PARTIAL", cause, expected, refused, read, got=got)
+            raise Inconclusive("a run cannot be cancelled")
 
     def cancel(self) -> None:
         """Cancel the run, unless it ends by itself. Raises Inconclusive if it does neither."""
@@ -128,12 +139,10 @@ class TrackedRun:
                 raise Inconclusive("a run cannot be cancelled")
             return
         for _ in range(20):
-            self.read()
             if self.known.has_ended:
                 return
-            if self.known.status != "running_checks":
-                self.context.expect_success(result, self.evidence)
             self.context.wait(0.1)
+            self.read()
         raise Inconclusive("a run cannot be cancelled, nor does it end")
 
     def retry(self, body: Mapping[str, Any], *, key: str | None = None) -> WriteResult:

@@ -97,7 +97,7 @@ def serve(module: str, source: str, *, scheduling_s: float | None) -> None:
     from tests.standin.behaviour import Settings
     from tests.standin.serving import serving
 
-    settings = Settings() if scheduling_s is None else Settings(scheduling_s=scheduling_s)
+    settings = Settings() if scheduling_s is None else Settings(scheduling_s=scheduling_s, running_s=scheduling_s)
     with serving(settings=settings) as url:
         print(url, flush=True)
         sys.stdin.read()
@@ -164,7 +164,7 @@ def _differs(mutant: Mutant, source: str, recorded: Sequence[Exchange]) -> bool:
     """Whether it answers otherwise where two healthy ones answer the same."""
     healthy = []
     for _ in range(2):
-        with serving(settings=Settings(scheduling_s=3600)) as url:
+        with serving(settings=Settings(scheduling_s=3600, running_s=3600)) as url:
             healthy.append(answers_from(url, recorded))
     with serving_mutant(mutant, source, scheduling_s=3600) as other:
         assert other is not None

@@ -101,6 +101,13 @@ class SuccessCancelled(Standin):
             super().check_edge(org, run, status)
 
 
+class RunningRunsNotCancelled(Standin):
+    def check_edge(self, org, run, status):
+        if (run.status, status) == (Status.RUNNING, Status.CANCELLED):
+            raise Problem(409, "A run at its work is not cancelled.")
+        super().check_edge(org, run, status)
+
+
 class RunningRunsStay(Standin):
     def delete_run(self, call, run_id):
         if self.find(call, run_id).status == Status.RUNNING:

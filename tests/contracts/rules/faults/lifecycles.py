@@ -128,6 +128,13 @@ class CancelledAtWorkGoesOn(WorksLong):
             super().move(org, run, status)
 
 
+class RetriedRunsKeepTheirTimes(WorksLong):
+    def clear(self, org, run):
+        times = run.started_at, run.ended_at
+        super().clear(org, run)
+        run.started_at, run.ended_at = times
+
+
 class UpdatesAtWorkLost(WorksLong):
     """The worker has a copy of the run, which it writes at the end."""
 
