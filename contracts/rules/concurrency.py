@@ -64,6 +64,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
             "input_values": {"marker": word, "number": number, "together": created.filter[1]},
             "session_alias": word,
             "file_inputs": [file(f"{number}.txt", word.encode())],
+            "start_session": number // len(operations) % 2 == 0,
         }
         if operation == "bulk_create_runs":
             body["count"] = 1 + number % 3
@@ -316,7 +317,10 @@ def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "requests at the same moment",
-        ("BULK-ECHO", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK", "UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+        (
+            *("BULK-ECHO", "BULK-SESSION", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK"),
+            *("UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+        ),
         run_concurrent,
         concurrent_cases,
         attempts=4,

@@ -10,7 +10,7 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
@@ -200,20 +200,30 @@ def _judge_types(polled: PolledRuns) -> None:
 
 
 def _judge_input_file(polled: PolledRuns) -> None:
-    """Judge that the first file of a run that has ended can be downloaded as it was sent."""
     run = polled.runs[-1]
+    _require_input_file(run, "ATTACHMENTS", "an input file is lost at the end of its run", *run.read_before)
+
+
+def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
+    """Require that the first file of a run that has ended can be downloaded as it was sent."""
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
     ids = run.known.view.get("input_attachment_ids")
     if sent and ids:
-        cause, expected = "an input file is lost at the end of its run", "200 with the bytes of the file"
-        run.require_file(ids[0], sent[0], "ATTACHMENTS", cause, expected, *run.read_before)
+        run.require_file(ids[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
+
+
+def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
+    return sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
 
 
 def _retry_ended(polled: PolledRuns) -> None:
-    """Retry ended runs. The retry clears the results of the run, whatever its final status was."""
-    for run in polled.runs[:4]:
+    """Retry ended runs. The retry clears the results of the run, whatever its final status was, and nothing else."""
+    for run in _with_output_first(polled)[:4]:
         outputs = run.known.view.get("output_attachment_ids") or ()
-        if run.retry({}).result.accepted and outputs and run.context.check.offers("list_run_attachments"):
+        if not run.retry({}).result.accepted:
+            continue
+        _require_input_file(run, "RETRY-RULES", "an input file is lost by a retry")
+        if outputs and run.context.check.offers("list_run_attachments"):
             query = [("run_id", run.id), ("attachment_type", "output")]
             left = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             old = [attachment for attachment in items_of(left) if attachment.get("id") in outputs]
@@ -313,8 +323,7 @@ def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
 
 def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
-    with_output_first = sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
-    for run in with_output_first[:4]:
+    for run in _with_output_first(polled)[:4]:
         run.read()
         outputs = run.known.view.get("output_attachment_ids") or ()
         run.delete()
@@ -339,7 +348,7 @@ _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = 
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
-    yield LifecycleCase(count=6, change="retry ended")
+    yield LifecycleCase({"file_inputs": [file()]}, 6, change="retry ended")
     yield LifecycleCase(change="delete ended")
     if check.offers("update_run"):
         yield LifecycleCase(count=12, change="cancel running")

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import re
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -369,3 +370,30 @@ class ManyFilesInOneCreateFail(Standin):
         if body.count * len(body.file_inputs or ()) > 5_000:
             raise RuntimeError("too many SQL variables")
         return super().bulk_made(call, body)
+
+
+class KeyOfAnUnknownRunIsStuck(Standin):
+    async def once(self, call, handle):
+        answer = await super().once(call, handle)
+        if answer.status == 404 and call.key in call.org.keys:
+            call.org.keys[call.key].answer = None
+        return answer
+
+
+class SessionsOfTheSameMoment(Standin):
+    """Creates that arrive while another one is handled get the session of that one."""
+
+    async def once(self, call, handle):
+        if call.operation != "bulk_create_runs":
+            return await super().once(call, handle)
+        self.handled = getattr(self, "handled", 0) + 1
+        if self.handled == 1:
+            self.session = str(uuid.uuid4())
+        try:
+            await asyncio.sleep(0.01)
+            return await super().once(call, handle)
+        finally:
+            self.handled -= 1
+
+    def bulk_session(self, body):
+        return self.session if body.start_session and body.session_id is None else super().bulk_session(body)

@@ -324,3 +324,11 @@ class PoolGetsTheFirstMachine(Standin):
 
     def add_machine_to_pool(self, call, pool_id, body):
         return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": body.machine_ids[:1]}))
+
+
+class UrlsLiveMilliseconds(Standin):
+    def get_run_attachment_download_url(self, call, attachment_id, query, base_url):
+        answer = super().get_run_attachment_download_url(call, attachment_id, query, base_url)
+        signature = answer.content["url"].rpartition("/")[2]
+        self.signed[signature] = (self.settings.clock() + query.expires_in / 1000, self.signed[signature][1])
+        return answer
