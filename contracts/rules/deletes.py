@@ -10,7 +10,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Query, counted
 from contracts.rules.list_check import check_listing
-from contracts.rules.listing import NEWEST_FIRST, items_of
+from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
 from contracts.rules.tracked_run import TrackedRun
@@ -90,9 +90,9 @@ def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
                 gone, cause = result.status == 404, "attachments of a deleted run are left"
                 run.require(gone, "DELETE-GONE", cause, "404, since its run was deleted", result)
     for result in run.list_files(""):
-        left = items_of(result) if result.accepted else []
+        left = max(len(items_of(result)), total_of(result) or 0) if result.accepted else 0
         cause = "attachments of a deleted run are listed"
-        expected, got = "no attachments of a deleted run", counted(len(left), "attachment")
+        expected, got = "no attachments of a deleted run", counted(left, "attachment")
         run.require(not left, "DELETE-GONE", cause, expected, result, got=got)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.defects.refusals import RefusedUpdateTakesOutput
 from tests.standin.models import Status
+from tests.standin.store import TERMINAL
 
 
 class RefusedStatusChangesTheRest(Standin):
@@ -294,3 +295,11 @@ class RetryAfterOutputDropsInputFiles(Standin):
         super().clear(org, run)
         for attachment in run.input_attachment_ids if has_output else ():
             org.attachments.pop(attachment, None)
+
+
+class RetryClearsTheSession(Standin):
+    def clear(self, org, run):
+        super().clear(org, run)
+        for other in org.runs.values():
+            if run.session_id and other.session_id == run.session_id and other.status in TERMINAL:
+                other.output_data = other.error = other.run_message_history = None
