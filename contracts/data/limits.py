@@ -36,6 +36,8 @@ LONG_KEY: Final = 2**10 + 1
 """The length of an Idempotency-Key that a server may refuse, but not cut or ignore."""
 LONG_WORD: Final = 2**8 + 1
 """The length of a text to search for: columns and parameters are cut at 32, 64, 128 or 255 characters."""
+LONG_QUERY: Final = 2**12 + 1
+"""The length of a parameter of a query: most servers read a request line of up to 8 KiB, so they read such a query."""
 LARGE_CREATE: Final = 2**9 + 1
 """Runs of a bulk create that a server makes in several chunks: they have 100, 256 or 500 runs."""
 BUFFER: Final = 2**16

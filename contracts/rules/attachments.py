@@ -245,6 +245,10 @@ def _judge_window(
     context.require(right, "ATTACHMENTS", "a page of the list", wanted, got, created, result)
 
 
+_URL_IN_USE_S: Final = 1.0
+"""How long a url of 10 s is kept before it is used: it must still work."""
+
+
 def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult, *, expires: bool) -> None:
     results: list[CallResult] = []
     for seconds in (None, 10, 3600) if expires else (None,):
@@ -255,6 +259,8 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
         right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
         cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
         if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
+            if seconds == 10:
+                context.wait(_URL_IN_USE_S)
             _follow(context, body["url"], raw, [created, *results])
     for wrong in ("9", "3601", "x") if expires else ():
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])

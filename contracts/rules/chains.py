@@ -42,6 +42,8 @@ class ChainCase(Case):
 
     body: dict[str, Any]
     reads_all: bool = False
+    deletes_first: bool = False
+    """Whether the run of the first step is then deleted: the others must keep their files."""
 
 
 def run_chain(context: CaseContext, case: ChainCase) -> None:
@@ -67,6 +69,8 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
             chain.judge_files(index, read)
     if context.check.offers("list_runs"):
         chain.judge_list([read for _, read in reads])
+    if case.deletes_first and context.check.offers("delete_run") and context.call("delete_run", ids[0]).accepted:
+        chain.judge_files(*reads[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,7 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
         yield ChainCase({"steps": [alike] * 3}, reads_all=True)
     files = [file(), file("b.bin", bytes(range(256)))]
-    yield ChainCase({"steps": plain, "shared_file_inputs": files}, reads_all=True)
+    yield ChainCase({"steps": plain, "shared_file_inputs": files}, reads_all=True, deletes_first=True)
 
 
 def empty_cases(check: CheckContext) -> Iterator[ChainCase]:

@@ -4,6 +4,7 @@ Each case sends groups of requests over connections that are opened first. The r
 before, one request at a time.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,7 @@ from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
+from contracts.rules.writes import created_ids
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
 _SINGLE_UPDATES: Final = (
@@ -28,6 +30,7 @@ _SINGLE_UPDATES: Final = (
     {"run_message_history": [{"from": "a fourth"}]},
 )
 """Updates of different fields. All of them must have their effect, in any order."""
+_CANCEL: Final = {"status": "cancelled"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def _different_creates(context: CaseContext, width: int) -> None:
     operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
     requests = []
     for number in range(width):
-        operation = operations[number % len(operations)]
+        is_chain = number % 4 == 3 and check.offers("create_run_chain")
+        operation = "create_run_chain" if is_chain else operations[number % len(operations)]
         word = context.check.search_word(context.made_up)
         body = {
             "workflow_id": context.placeholder(f"workflow:{number}")
@@ -64,12 +68,20 @@ def _different_creates(context: CaseContext, width: int) -> None:
             "input_values": {"marker": word, "number": number, "together": created.filter[1]},
             "session_alias": word,
             "file_inputs": [file(f"{number}.txt", word.encode())],
+            "start_session": number // len(operations) % 2 == 0,
         }
-        if operation == "bulk_create_runs":
+        if is_chain:
+            step = {name: body[name] for name in ("workflow_id", "session_alias")}
+            body = {"steps": [step] * 2, "shared_inputs": body["input_values"]}
+        elif operation == "bulk_create_runs":
             body["count"] = 1 + number % 3
         is_second = check.has_second and check.workflows.accepts_any_id and number // len(operations) % 2 == 1
         requests.append(request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN))
-    for request, result in zip(requests, _send(context, requests), strict=True):
+    results = _send(context, requests)
+    ids = Counter(run_id for result in results for run_id in created_ids(result))
+    expected, got = "new run ids in each answer", f"run id {next(iter(ids - Counter(set(ids))), '')} twice"
+    context.require(not ids or max(ids.values()) == 1, "BULK-IDS", "one run id in two answers", expected, got, *results)
+    for request, result in zip(requests, results, strict=True):
         written = context.judge_write(read_request(result.operation or "", request.body), result)
         if request.header("Authorization") == TOKEN:
             created.add(written)
@@ -115,12 +127,15 @@ def _reads_during_an_update(context: CaseContext, width: int) -> None:
 
 
 def _different_updates(context: CaseContext, width: int) -> None:
-    """Updates of different fields of one run all have their effect."""
+    """Updates of different fields of one run all have their effect. If there are many, one of them cancels the run."""
     run = _new_run(context)
-    bodies: Sequence[Mapping[str, Any]] = _SINGLE_UPDATES[: max(2, width)]
+    bodies: list[Mapping[str, Any]] = [*_SINGLE_UPDATES[: max(2, width)]]
+    if width > len(bodies):
+        bodies.append(_CANCEL)
     results = _send(context, [request_for("update_run", run["id"], body=body) for body in bodies])
     read = context.call_valid("get_run", run["id"], after=results)
-    if read.body.get("status") != run.get("status"):
+    is_cancelled = bodies[-1] is _CANCEL and results[-1].accepted
+    if read.body.get("status") != run.get("status") and not is_cancelled:
         return  # a run that has ended meanwhile has output of its own
     for result, body in zip(results, bodies, strict=True):
         for name, value in body.items() if result.accepted else ():
@@ -316,7 +331,10 @@ def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "requests at the same moment",
-        ("BULK-ECHO", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK", "UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+        (
+            *("BULK-ECHO", "BULK-IDS", "BULK-SESSION", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK"),
+            *("UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+        ),
         run_concurrent,
         concurrent_cases,
         attempts=4,

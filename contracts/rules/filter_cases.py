@@ -71,6 +71,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
 _LONG_WORD: Final = "«marker:72»" + "z" * LONG_WORD
 _INPUTS_HARD_TO_SEARCH: Final = {
     "k«marker:60»": 1,
+    "o«marker:60»": {"l«marker:60»": [1]},
     "number": "«number:0»",
     "long": "x " * 2000 + "«marker:65»",
     "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": "«marker:61»"}]}}]}}]],
@@ -194,6 +195,8 @@ def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
     return [Filter(name, values.get(name, ""), create) for name in names]
 
 
+_HAS_ALL: Final = 5
+"""The create whose first run has a value for every filter."""
 _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "created_at_from", "created_at_to", "search")
 
 
@@ -214,7 +217,8 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         ]
         for sizes in ((2,), (3, 4, 7))
     )
-    queries = pairs + check.random("combined filters").sample(larger, 80)
+    all_filters = list(_same_and_odd(_COMBINED, _HAS_ALL))  # if any filter is dropped, one of these lists another run
+    queries = pairs + all_filters + check.random("combined filters").sample(larger, 80 - len(all_filters))
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
@@ -225,10 +229,16 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
     """Yield filters that match the runs of one create, then the same ones with one of them from another create."""
     for create in range(6):
-        same = _one_of_each(names, create)
-        yield same
-        for odd in range(len(names)):
-            yield [*same[:odd], _one_of_each(names, (create + 1 + odd) % 6)[odd], *same[odd + 1 :]]
+        yield from _same_and_odd(names, create)
+
+
+def _same_and_odd(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
+    same = _one_of_each(names, create)
+    yield same
+    for place, name in enumerate(names):
+        other = _one_of_each(names, (create + 1 + place) % 6)[place]
+        odd = Filter("status", "task_failed") if name == "status" else other
+        yield [*same[:place], odd, *same[place + 1 :]]
 
 
 def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:

@@ -214,6 +214,8 @@ def run_replay(context: CaseContext, case: Replay) -> None:
 
 def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
     """An invalid write is refused with the same status each time that it is repeated."""
+    if case.is_unknown:
+        context.placeholders["run"] = context.placeholder("unknown")
     request = _request_of(context, case)
     first = context.send(request)
     if not first.refused:

@@ -42,7 +42,9 @@ class Replay(Keyed):
 
 @dataclass(frozen=True)
 class InvalidWrite(Keyed):
-    """A write that is refused for its body."""
+    """A write that is refused for its body, or because its run `is_unknown`."""
+
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class TwoOrganisations(Keyed):
 
 _WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
 _WITHOUT_INPUTS: Final = frozenset({"create_pool", "create_workflow"})
+_OF_UNKNOWN_RUNS: Final = frozenset({"retry_run", "delete_run"})
 _CHANGE: Final = {"a": 1}
 
 
@@ -159,6 +162,8 @@ def invalid_cases(check: CheckContext) -> Iterator[InvalidWrite]:
         if operation in write_bodies.OBJECT_FIELDS:
             wrong = {write_bodies.OBJECT_FIELDS[operation]: "no object"}
             yield InvalidWrite(operation, write_bodies.minimal(operation) | wrong, times=2)
+        if operation in _OF_UNKNOWN_RUNS:
+            yield InvalidWrite(operation, is_unknown=True)
 
 
 @in_turn_by_kind

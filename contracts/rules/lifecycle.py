@@ -10,7 +10,7 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
@@ -128,6 +128,8 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     """Create a chain, in a new session or in one that already has runs."""
     before: list[TrackedRun] = []
     body = context.fill({"steps": [{"workflow_id": "«workflow»"}] * case.chain})
+    if case.runs_after:
+        body["keep_session_after_completion"] = True
     if case.runs_before:
         written = context.some_runs(case.runs_before, start_session=True)
         before = [TrackedRun.of(context, written, index) for index in range(case.runs_before)]
@@ -173,14 +175,16 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
 
 
 def _judge_files_by_type(polled: PolledRuns) -> None:
-    """Judge the attachment lists of two ended runs by type: input and output."""
-    for run in [run for run in polled.runs if run.known.view.get("output_attachment_ids")][:2]:
+    """Judge the attachment lists of two ended runs by type, input and output: of the second run, pages of one."""
+    with_output = [run for run in polled.runs if run.known.view.get("output_attachment_ids")]
+    for run, limit in zip(with_output, (1000, 1), strict=False):
         for name in ("input", "output"):
             expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
-            query = [("run_id", run.id), ("attachment_type", name), ("limit", "1000")]
+            query = [("run_id", run.id), ("attachment_type", name), ("limit", str(limit))]
             result = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             listed = [item.get("id") for item in items_of(result)]
-            right = set(listed) == expected and len(listed) == len(expected) == result.body.get("total")
+            is_full = len(set(listed)) == len(listed) == min(limit, len(expected))
+            right = is_full and expected.issuperset(listed) and result.body.get("total") == len(expected)
             got = f"{counted(len(listed), f'{name} attachment')}, total {result.body.get('total')}"
             cause = f"the list of {name} attachments"
             wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
@@ -200,20 +204,35 @@ def _judge_types(polled: PolledRuns) -> None:
 
 
 def _judge_input_file(polled: PolledRuns) -> None:
-    """Judge that the first file of a run that has ended can be downloaded as it was sent."""
     run = polled.runs[-1]
+    _require_input_file(run, "ATTACHMENTS", "an input file is lost at the end of its run", *run.read_before)
+
+
+def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
+    """Require that the first file of a run that has ended can be downloaded as it was sent."""
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
     ids = run.known.view.get("input_attachment_ids")
     if sent and ids:
-        cause, expected = "an input file is lost at the end of its run", "200 with the bytes of the file"
-        run.require_file(ids[0], sent[0], "ATTACHMENTS", cause, expected, *run.read_before)
+        run.require_file(ids[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
+
+
+def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
+    return sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
 
 
 def _retry_ended(polled: PolledRuns) -> None:
-    """Retry ended runs. The retry clears the results of the run, whatever its final status was."""
-    for run in polled.runs[:4]:
+    """Retry ended runs. The retry clears the results of the run, whatever its final status was, and nothing else."""
+    runs = _with_output_first(polled)[:4]
+    for number, run in enumerate(runs):
         outputs = run.known.view.get("output_attachment_ids") or ()
-        if run.retry({}).result.accepted and outputs and run.context.check.offers("list_run_attachments"):
+        if not run.retry({}).result.accepted:
+            continue
+        if number == 0 and len(runs) > 1:
+            read = run.context.call_valid("get_run", runs[1].id, after=run.evidence)
+            changed = runs[1].known.unchanged_violations("RETRY-RULES", "another run changes too", read.body)
+            run.judge("RETRY-RULES", changed, read)
+        _require_input_file(run, "RETRY-RULES", "an input file is lost by a retry")
+        if outputs and run.context.check.offers("list_run_attachments"):
             query = [("run_id", run.id), ("attachment_type", "output")]
             left = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             old = [attachment for attachment in items_of(left) if attachment.get("id") in outputs]
@@ -321,8 +340,7 @@ def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
 
 def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
-    with_output_first = sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
-    for run in with_output_first[:4]:
+    for run in _with_output_first(polled)[:4]:
         run.read()
         outputs = run.known.view.get("output_attachment_ids") or ()
         run.delete()
@@ -347,7 +365,7 @@ _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = 
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
-    yield LifecycleCase(count=6, change="retry ended")
+    yield LifecycleCase({"file_inputs": [file()]}, 6, change="retry ended")
     yield LifecycleCase(change="delete ended")
     if check.offers("update_run"):
         yield LifecycleCase(count=12, change="cancel running")
@@ -385,7 +403,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase({"pool_ids": ["«pool:0»"]} | secret, 3)
     if check.offers("create_run_chain"):
         yield LifecycleCase(chain=3)
-        yield LifecycleCase(chain=5)
+        yield LifecycleCase(chain=5, runs_after=2)
         yield LifecycleCase(chain=12)  # as texts, 10 comes before 2
         yield LifecycleCase(chain=3, runs_before=2)
     if check.offers("update_run"):

@@ -278,7 +278,7 @@ _VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
 """Per parameter of a type other than text: unusual values of that type."""
 _ODD_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
-    *(*_QUERY_NUMBERS, "x", "x" * 3000, "%", "[]"),
+    *(*_QUERY_NUMBERS, "x", "x" * limits.LONG_QUERY, "%", "[]"),
     *formats.UNUSUAL_MOMENTS,
     formats.UNUSUAL_IDS[0],
 )

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
 from contracts.oracle import KnownRun, counted
-from contracts.rules.listing import items_of
+from contracts.rules.listing import items_of, total_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import look_at
 
@@ -151,6 +151,10 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
         left = [item for item in items_of(result) if item.get("id") not in ids]
         cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
         run.require(not left, "RETRY-RULES", cause, "only the files of the retry", result, got=got)
+        if not left and result.accepted:
+            total, cause = total_of(result), "files from before a retry are counted"
+            is_right, got = total in (None, len(ids)), f"total {total}"
+            run.require(is_right, "RETRY-RULES", cause, f"total {len(ids)}", result, got=got)
 
 
 def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:

@@ -8,8 +8,10 @@ from contracts.core.statuses import STATUSES, STATUSES_IN_ORDER, TERMINAL
 from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
+from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import not_listed
 from contracts.rules.list_check import check_listing
+from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
@@ -60,6 +62,8 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
                 not_listed(run, widely=False)
             elif case.is_listed:
                 _listed_by_status(run)
+            elif case.events[-1:] == (RETRY,) and run.known.rule == "RETRY-RULES":
+                _listed_while_active(run)
             return
 
 
@@ -70,6 +74,22 @@ def _listed_by_status(run: TrackedRun) -> None:
             check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])
         for status in sorted(STATUSES - {"running_checks"} | {run.known.status}):  # older servers lack running_checks
             check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
+
+
+def _listed_while_active(run: TrackedRun) -> None:
+    """Judge that a list by the status of an active run contains it, if it has that status before the list and after."""
+    before = run.known.status
+    if before in TERMINAL or not run.context.check.offers("list_runs"):
+        return
+    query = [("workflow_id", run.known.view["workflow_id"]), ("status", before), ("limit", str(MAX_LIMIT))]
+    listed = run.context.call_valid("list_runs", query=[*query, NEWEST_FIRST], after=run.evidence)
+    read = run.read()
+    is_whole = len(items_of(listed)) < MAX_LIMIT
+    if run.known.status == before and is_whole:
+        is_listed = any(item.get("id") == run.id for item in items_of(listed))
+        expected = f"run {run.id}, which had status {before} before and after"
+        cause, got = misses_a_run(["status", "workflow_id"]), f"a list without run {run.id}"
+        run.require(is_listed, "LIST-FILTER", cause, expected, listed, read, got=got)
 
 
 @in_turn_by_kind

@@ -7,6 +7,7 @@ from typing import Any
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.defects.refusals import RefusedUpdateTakesOutput
 from tests.standin.models import Status
+from tests.standin.store import TERMINAL
 
 
 class RefusedStatusChangesTheRest(Standin):
@@ -257,3 +258,55 @@ class RefusedUpdatesTakeOutputThatWasLeftOut(RefusedUpdateTakesOutput):
     def show(self, run, where, index=0, of=1):
         shown = super().show(run, where, index, of)
         return {name: value for name, value in shown.items() if value is not None or name == "machine_id"}
+
+
+class DeletedStaysReadWithInclude(Standin):
+    """Reads with include come from a cache of their own, which no delete empties."""
+
+    def get_run(self, call, run_id, include):
+        cache = self.__dict__.setdefault("reads", {})
+        if include is not None and run_id not in call.org.runs and (call.org.id, run_id, include) in cache:
+            return cache[call.org.id, run_id, include]
+        answer = super().get_run(call, run_id, include)
+        if include is not None:
+            cache[call.org.id, run_id, include] = answer
+        return answer
+
+
+class FilesOfAChainGoWithTheFirstStep(Standin):
+    def forget_attachments(self, org, run):
+        of_session = {one.id for one in org.runs.values() if run.session_id and one.session_id == run.session_id}
+        for one in org.attachments.values():
+            if run.release_session_after is False and one.run_id in of_session:
+                one.content = b""
+        super().forget_attachments(org, run)
+
+
+class StatusFilterForgetsRetries(Standin):
+    """A list by status leaves out the runs that were retried, until they end again."""
+
+    def again(self, org, run):
+        super().again(org, run)
+        self.retried = getattr(self, "retried", set()) | {run.id}
+
+    def matches(self, run, query):
+        is_missed = query.status is not None and run.ended_at is None and run.id in getattr(self, "retried", ())
+        return super().matches(run, query) and not is_missed
+
+
+class RetryAfterOutputDropsInputFiles(Standin):
+    """A retry removes all files of the run if it has output files: the ids of the input files stay."""
+
+    def clear(self, org, run):
+        has_output = bool(run.output_attachment_ids)
+        super().clear(org, run)
+        for attachment in run.input_attachment_ids if has_output else ():
+            org.attachments.pop(attachment, None)
+
+
+class RetryClearsTheSession(Standin):
+    def clear(self, org, run):
+        super().clear(org, run)
+        for other in org.runs.values():
+            if run.session_id and other.session_id == run.session_id and other.status in TERMINAL:
+                other.output_data = other.error = other.run_message_history = None

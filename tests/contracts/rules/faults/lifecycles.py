@@ -222,3 +222,10 @@ class TypeNeedsARun(Standin):
     def attachment_matches(self, one, query):
         of_all = query.model_copy(update={"attachment_type": None})
         return super().attachment_matches(one, of_all if query.run_id is None else query)
+
+
+class RunsThatJoinOvertakeSteps(Standin):
+    class Lifecycle(Lifecycle):
+        def next_of(self, org, session, now):
+            session.waiting.sort(key=lambda one: (one[2].release_session_after is not None, one[0], one[1]))
+            super().next_of(org, session, now)

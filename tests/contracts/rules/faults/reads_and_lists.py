@@ -421,3 +421,17 @@ class SkipIsIgnoredBesideSearch(Standin):
 class SkipWrapsAt32Bits(Standin):
     def list_runs(self, call, query):
         return super().list_runs(call, query.model_copy(update={"skip": query.skip % 2**32}))
+
+
+class SearchFindsNamesOfObjects(Standin):
+    def leaves(self, value):
+        yield from super().leaves(value)
+        if isinstance(value, dict):
+            yield from (name for name, member in value.items() if isinstance(member, dict))
+
+
+class StatusIsDroppedBesideWorkflowAndSession(Standin):
+    def matches(self, run, query):
+        if query.workflow_id and query.session_id:
+            query = query.model_copy(update={"status": None})
+        return super().matches(run, query)

@@ -6,10 +6,12 @@ import gzip
 import hashlib
 import json
 import re
+import uuid
 from dataclasses import replace
 from typing import Any
 
 from tests.standin.behaviour import SECRETS, Answer, Problem, Standin
+from tests.standin.models import Status
 from tests.standin.store import TERMINAL
 from tests.standin.variations import AnswersCompressed, AnswersHaveEtags, RangesServed, UnknownMachineRefused
 
@@ -369,3 +371,68 @@ class ManyFilesInOneCreateFail(Standin):
         if body.count * len(body.file_inputs or ()) > 5_000:
             raise RuntimeError("too many SQL variables")
         return super().bulk_made(call, body)
+
+
+class KeyOfAnUnknownRunIsStuck(Standin):
+    async def once(self, call, handle):
+        answer = await super().once(call, handle)
+        if answer.status == 404 and call.key in call.org.keys:
+            call.org.keys[call.key].answer = None
+        return answer
+
+
+class SessionsOfTheSameMoment(Standin):
+    """Creates that arrive while another one is handled get the session of that one."""
+
+    async def once(self, call, handle):
+        if call.operation != "bulk_create_runs":
+            return await super().once(call, handle)
+        self.handled = getattr(self, "handled", 0) + 1
+        if self.handled == 1:
+            self.session = str(uuid.uuid4())
+        try:
+            await asyncio.sleep(0.01)
+            return await super().once(call, handle)
+        finally:
+            self.handled -= 1
+
+    def bulk_session(self, body):
+        return self.session if body.start_session and body.session_id is None else super().bulk_session(body)
+
+
+class LongSearchesFail(Standin):
+    def has_text(self, run, query):
+        if len(query.search) > 4000:
+            raise RuntimeError("the pattern is too long")
+        return super().has_text(run, query)
+
+
+class ChainsOfAMomentShareIds(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        self.step = uuid.uuid5(uuid.NAMESPACE_URL, f"{call.org.id} {int(self.settings.clock() * 20)} {index}")
+        return super().step_made(call, body, index, of, session_id, created_at)
+
+    def new_id(self, org, index, of):
+        step, self.step = getattr(self, "step", None), None
+        return super().new_id(org, index, of) if step is None else str(step)
+
+
+class CancelBesideAnUpdateIsLost(Standin):
+    """A cancel is lost if another update of the run is handled at the same moment: that one writes the old status."""
+
+    async def once(self, call, handle):
+        run = call.org.runs.get(call.path.rpartition("/")[2])
+        if call.operation != "update_run" or run is None:
+            return await super().once(call, handle)
+        handled = self.__dict__.setdefault("handled", {})
+        handled[run.id] = handled.get(run.id, 0) + 1
+        try:
+            await asyncio.sleep(0.015)
+            before = run.status
+            answer = await super().once(call, handle)
+            if handled[run.id] > 1 and before == Status.SCHEDULING and run.status == Status.CANCELLED:
+                run.status, run.ended_at = before, None
+                self.lifecycle.schedule(call.org, run, self.now(call.org))
+            return answer
+        finally:
+            handled[run.id] -= 1

@@ -324,3 +324,46 @@ class PoolGetsTheFirstMachine(Standin):
 
     def add_machine_to_pool(self, call, pool_id, body):
         return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": body.machine_ids[:1]}))
+
+
+class UrlsLiveMilliseconds(Standin):
+    def get_run_attachment_download_url(self, call, attachment_id, query, base_url):
+        answer = super().get_run_attachment_download_url(call, attachment_id, query, base_url)
+        signature = answer.content["url"].rpartition("/")[2]
+        self.signed[signature] = (self.settings.clock() + query.expires_in / 1000, self.signed[signature][1])
+        return answer
+
+
+class AttachmentsArePagedBeforeTheirType(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.run_id is None:
+            return answer
+        of_run = [one for one in call.org.attachments.values() if one.run_id == str(query.run_id)]
+        ids = {one.id for one in self.page(of_run, query)}
+        items = [item for item in answer.content["items"] if item["id"] in ids]
+        return replace(answer, content=answer.content | {"items": items})
+
+
+class ReplacedFilesAreCounted(Standin):
+    """The total of the files of a run has those that its retries have replaced."""
+
+    def take_over(self, org, run, body):
+        if body.file_inputs is not None:
+            replaced = self.__dict__.setdefault("replaced", {})
+            replaced[run.id] = replaced.get(run.id, 0) + len(run.input_attachment_ids)
+        super().take_over(org, run, body)
+
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.attachment_type != "output":
+            answer.content["total"] += self.__dict__.get("replaced", {}).get(str(query.run_id), 0)
+        return answer
+
+
+class FilesOfDeletedRunsAreCounted(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.run_id is not None and str(query.run_id) not in call.org.runs:
+            answer.content["total"] += 1
+        return answer
