@@ -66,7 +66,7 @@ class FoundViolations:
             self._check.has_enough_findings = True
             self._check.over.set()
 
-    def keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = "") -> None:
+    def keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str) -> None:
         """Keep a finding without repeating it, with the reason."""
         self._check.known_violations.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
