@@ -55,11 +55,9 @@ class FoundViolations:
 
     def keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""
-        others = [other for other in self.findings if (other.rule, other.cause) != (finding.rule, finding.cause)]
+        others = [other for other in self.findings if other.fingerprint != finding.fingerprint]
         if finding.stable or len(others) == len(self.findings):
-            self.unstable = [
-                other for other in self.unstable if (other.rule, other.cause) != (finding.rule, finding.cause)
-            ]
+            self.unstable = [other for other in self.unstable if other.fingerprint != finding.fingerprint]
             self.findings = others if finding.stable else self.findings
             (self.findings if finding.fails else self.unstable).append(finding)
         if self._on_finding(finding):
