@@ -1,5 +1,6 @@
 """Goes through a JSON value: its texts, and the values that are neither lists nor objects."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,15 @@ def leaves(value: Any) -> Iterator[tuple[Path, Any]]:
             todo += [((*path, name), inner) for name, inner in members][::-1]
         else:
             yield path, node
+
+
+def is_json(text: str | bytes) -> bool:
+    """Return whether a text, or the bytes of one in UTF-8, UTF-16 or UTF-32, can be read as JSON."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def map_texts(value: Any, change: Callable[[str], Any]) -> Any:

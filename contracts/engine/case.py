@@ -23,10 +23,11 @@ class Case:
 
     @property
     def expected_runs(self) -> int:
-        """The most runs that a correct server creates for the case: its `count`, else what its `body` asks for. A
-        subclass that creates others says so: `check.plan` adds them up.
+        """The most runs that a correct server creates for the case: its `count`, or the sum of its `counts`, else what
+        its `body` asks for. A subclass that creates others says so: `check.plan` adds them up.
         """
-        count = getattr(self, "count", None)
+        counts = getattr(self, "counts", None)
+        count = getattr(self, "count", None) if counts is None else sum(counts)
         return count if isinstance(count, int) else runs_of(getattr(self, "body", None))
 
     @property

@@ -183,6 +183,10 @@ class _Discovery:
         answer = self._send(request_for("bulk_create_runs", body=body))
         return answer is not None and accepts(answer)
 
+    def _created(self, body: dict[str, Any]) -> Mapping[str, Any] | None:
+        answer = self._send(request_for("bulk_create_runs", body=body))
+        return None if answer is None else _first_run(answer)
+
     def _create_live_run(self) -> None:
         """Create the one run of a live check that is not judged. Rules that need any run use it."""
         check, target = self.check, self.target
@@ -230,8 +234,7 @@ class _Discovery:
         check.pools = self._accepted_ids(check.pools, plain, "pool_ids")
         check.sessions = self._accepted_ids(check.sessions, plain, "session_id")
         if not check.sessions.accepts_any_id:
-            answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
-            run = None if answer is None else _first_run(answer)
+            run = self._created(plain | {"start_session": True})
             if run is not None and is_uuid(run.get("session_id")):
                 check.sessions = Ids((run["session_id"],))
         for name, ids in (("machine", check.machines), ("pool", check.pools), ("session", check.sessions)):
@@ -377,9 +380,7 @@ class _Discovery:
             return list(self._listed("list_run_attachments")[:1])
         workflow = self._made_up_values.uuid() if check.workflows.accepts_any_id else check.workflows.known[0]
         body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
-        answer = self._send(request_for("bulk_create_runs", body=body))
-        run = None if answer is None else _first_run(answer)
-        ids = (run or {}).get("input_attachment_ids") or []
+        ids = (self._created(body) or {}).get("input_attachment_ids") or []
         return [attachment for attachment in ids if isinstance(attachment, str)][:1]
 
 

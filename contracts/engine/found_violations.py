@@ -55,18 +55,16 @@ class FoundViolations:
 
     def keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""
-        others = [other for other in self.findings if (other.rule, other.cause) != (finding.rule, finding.cause)]
+        others = [other for other in self.findings if other.fingerprint != finding.fingerprint]
         if finding.stable or len(others) == len(self.findings):
-            self.unstable = [
-                other for other in self.unstable if (other.rule, other.cause) != (finding.rule, finding.cause)
-            ]
+            self.unstable = [other for other in self.unstable if other.fingerprint != finding.fingerprint]
             self.findings = others if finding.stable else self.findings
             (self.findings if finding.fails else self.unstable).append(finding)
         if self._on_finding(finding):
             self._check.has_enough_findings = True
             self._check.over.set()
 
-    def keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str = "") -> None:
+    def keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str) -> None:
         """Keep a finding without repeating it, with the reason."""
         self._check.known_violations.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof

@@ -82,7 +82,8 @@ class _ReproBuilder:
         kept = sorted(
             (e for e in self._needed.values() if id(e) in self._position), key=lambda e: self._position[id(e)]
         )
-        return (*self._in_recorded_order(self._origins), *kept)
+        recorded = {id(exchange): position for position, exchange in enumerate(self._recorded)}
+        return (*sorted(self._origins, key=lambda exchange: recorded.get(id(exchange), -1)), *kept)
 
     def _need(self, exchange: Exchange) -> None:
         if id(exchange) in self._needed:
@@ -91,10 +92,6 @@ class _ReproBuilder:
         self._pending.append(exchange)
         if id(exchange) not in self._position:
             self._origins.append(exchange)
-
-    def _in_recorded_order(self, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
-        positions = {id(exchange): position for position, exchange in enumerate(self._recorded)}
-        yield from sorted(exchanges, key=lambda exchange: positions.get(id(exchange), -1))
 
     def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
         names = self._request_ids.get(id(exchange)) or _named_in(exchange.request)

@@ -26,7 +26,6 @@ class WaitingCases:
         self._pool: ThreadPoolExecutor | None = None
 
     def begin(self, cases: Iterable[ScenarioCase]) -> None:
-        """Start all these cases."""
         waiting = list(cases)
         self._pool = ThreadPoolExecutor(max(1, len(waiting)))
         for scenario, case in waiting:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.core.json_tree import Path
+from contracts.core.json_tree import Path, is_json
 from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
@@ -105,18 +105,10 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
     except ValueError as error:
         if "integer string conversion" in str(error):
             return undetermined("an integer with too many digits")
-        if raw.startswith(b"\xef\xbb\xbf") or _is_json_in_another_encoding(raw):
+        if raw.startswith(b"\xef\xbb\xbf") or is_json(raw):
             return undetermined("another encoding")
         return ParsedRequest(operation, None, UNREAD, invalid_parts=(InvalidPart((), "body"),))
     return read_body(operation, body)
-
-
-def _is_json_in_another_encoding(raw: bytes) -> bool:
-    try:
-        json.loads(raw)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def is_well_formed(operation: str | None, request: Request) -> bool:

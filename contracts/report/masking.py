@@ -16,6 +16,7 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Reproduction
+from contracts.core.json_tree import is_json
 from contracts.core.secret_matcher import SecretMatcher
 
 # The keys of sensitive inputs are sensitive_input_values, sensitive_inputs and shared_sensitive_inputs. A quote inside
@@ -213,7 +214,7 @@ class Mask:
 
     def _masked_body(self, body: bytes, *, sent: bool) -> bytes:
         text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
-        if self._secrets.may_be_in(text) and _is_json(text):
+        if self._secrets.may_be_in(text) and is_json(text):
             return self._json_text(text, sent=sent).encode("utf-8", "surrogateescape")
         return self._secrets.replace_in_bytes(text.encode("utf-8", "surrogateescape"))
 
@@ -304,14 +305,6 @@ def _number_forms(value: float) -> Iterator[str]:
         yield str(int(value))
         yield f"{int(value)}.0"
         yield repr(float(value))
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _sensitive_values(body: bytes | None) -> Iterator[Any]:

@@ -1,6 +1,5 @@
 """Finds the line of the OpenAPI document at which the operation of a request is described."""
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,22 +12,16 @@ from contracts.openapi.router import route_of
 SPEC_PATH = "openapi/cyberdesk.yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line of the document, counted from 1, and the operationId or path that is described there."""
-
-    operation: str
-    line: int
-
-
-def place_of(request: Request) -> Place:
-    """The place of the operation, or of its path if the method is not documented, or the beginning of the document."""
+def place_of(request: Request) -> tuple[str, int]:
+    """The operationId and the line, counted from 1, where the operation is described. If the method is not documented,
+    those of its path; if the path is not, "" and the first line.
+    """
     route = route_of(request.method, request.path)
     if route is None:
-        return Place("", 1)
+        return "", 1
     if route.operation is None:
-        return Place(route.template, _lines()[route.template, ""])
-    return Place(route.operation, _lines()[route.template, request.method])
+        return route.template, _lines()[route.template, ""]
+    return route.operation, _lines()[route.template, request.method]
 
 
 @cache

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from contracts.core.findings import Finding, Severity
-from contracts.report.operation_line import SPEC_PATH, Place, place_of
+from contracts.report.operation_line import SPEC_PATH, place_of
 from contracts.report.report import Report, json_text, project_version
 
 _LEVELS: dict[Severity, str] = {"critical": "error", "major": "error", "moderate": "warning", "minor": "note"}
@@ -63,14 +63,12 @@ def _rule(rule: str, report: Report) -> dict[str, Any]:
 def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     commands = "\n".join(report.commands(finding))
     # The answer to the last request breaks the rule; the requests before it prepare that.
-    place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
+    operation, line = place_of(finding.exchanges[-1].request) if finding.exchanges else ("", 1)
     text = f"{finding.sentence[0].upper()}{finding.sentence[1:]}."
     text += "".join(f" {name.capitalize()}: {words}." for name, words in finding.details.items())
-    location: dict[str, Any] = {
-        "physicalLocation": {"artifactLocation": _artifact(), "region": {"startLine": place.line}}
-    }
-    if place.operation:
-        location["logicalLocations"] = [{"name": place.operation, "kind": "function"}]
+    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": _artifact(), "region": {"startLine": line}}}
+    if operation:
+        location["logicalLocations"] = [{"name": operation, "kind": "function"}]
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,

@@ -90,20 +90,21 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
 class SameNameCase(Case):
     """Runs of one session, each with a file of the same name and other bytes."""
 
-    contents: tuple[bytes, ...] = (b"one", b"another", b"")
-
     @property
     def expected_runs(self) -> int:
-        return len(self.contents)
+        return len(_OTHER_BYTES)
+
+
+_OTHER_BYTES: Final = (b"one", b"another", b"")
 
 
 def run_same_name(context: CaseContext, case: SameNameCase) -> None:
     session: dict[str, Any] = {"start_session": True}
     created: list[WriteResult] = []
-    for content in case.contents:
+    for content in _OTHER_BYTES:
         created.append(context.some_runs(1, file_inputs=[file("same.txt", content)], **session))
         session = {"session_id": created[0].runs[0].get("session_id")}
-    for written, content in zip(created, case.contents, strict=True):
+    for written, content in zip(created, _OTHER_BYTES, strict=True):
         for attachment in written.runs[0].get("input_attachment_ids") or ():
             _judge_content(context, file("same.txt", content), attachment, written.result, repeated=False)
 

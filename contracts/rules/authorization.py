@@ -18,7 +18,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import has_filter_value, list_filtered_by
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
-from contracts.rules.writes import CHANGING_WRITES
+from contracts.rules.writes import WRITES_ON_A_RUN
 
 GROUP = "Authorization"
 RULES = (
@@ -145,7 +145,6 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
 
 
 def run_health(context: CaseContext, case: HealthCase) -> None:
-    """Health is the operation that needs no authorization."""
     result = context.call("health_check", token=None)
     cause, expected = "health needs authorization", "a success, since health needs no authorization"
     context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
@@ -211,13 +210,12 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
         made = [item for item in items if has_filter_value(item, "search", marker)]
         cause, got = "a refused create makes runs", counted(len(made), "new run")
         context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
-    elif operation == "delete_run" and "run" in context.placeholders:
+    elif operation in WRITES_ON_A_RUN and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
-        cause = "a refused delete is carried out"
-        expected = "the run, since the delete was refused"
-        context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
-    elif operation in CHANGING_WRITES and "run" in context.placeholders:
-        after = context.call("get_run", context.placeholder("run"))
+        if operation == "delete_run":
+            cause, expected = "a refused delete is carried out", "the run, since the delete was refused"
+            context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
+            return
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"

@@ -17,7 +17,7 @@ from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.listing import NEWEST_FIRST, items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource, with_available_ids
+from contracts.rules.writes import create_resource, offered_creates, with_available_ids
 
 GROUP = "The answer of a create"
 RULES = (
@@ -169,10 +169,6 @@ def _case(operation: str, *, count: int = 1, times: int = 1, read: bool = False,
     return CreateCase(operation, write_bodies.minimal(operation, count=count) | fields, times, is_read=read)
 
 
-def _offered_creates(check: CheckContext) -> tuple[str, ...]:
-    return tuple(operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation))
-
-
 def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield a few requests that reveal most faults."""
     features = features_of(check, "bulk_create_runs")
@@ -239,7 +235,7 @@ def _smallest_and_largest(features: Mapping[str, Sequence[Json]]) -> Iterator[di
 
 def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield unusual ids, files and sizes. `value_echo` has the unusual values of texts and objects."""
-    operations = _offered_creates(check)
+    operations = offered_creates(check)
     for operation in operations:
         for odd_id in UNUSUAL_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
@@ -281,7 +277,7 @@ def repeated_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 def generated(check: CheckContext) -> SearchStrategy[CreateCase]:
     available = frozenset(features_of(check, "bulk_create_runs"))
-    return st.sampled_from(_offered_creates(check)).flatmap(
+    return st.sampled_from(offered_creates(check)).flatmap(
         lambda operation: st.builds(
             CreateCase, st.just(operation), strategies.bodies(operation, available), is_read=st.booleans()
         )

@@ -1,13 +1,13 @@
 """Headers that clients send: answers are the same with those of common clients, and errors are JSON with any."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from contracts.core.exchange import Headers
 from contracts.data import limits, rows, write_bodies
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.engine import CallResult, Case, CaseContext, Scenario
 from contracts.engine.request_building import request_for
 from contracts.rules.listing import list_filtered_by
 from contracts.rules.tracked_run import TrackedRun
@@ -101,10 +101,6 @@ _COMMON: Final = {
 }
 
 
-def common_headers_cases(check: CheckContext) -> Iterator[HeadersCase]:
-    yield from (HeadersCase(tuple(row.items())) for row in rows(_COMMON))
-
-
 # Errors for unusual headers
 
 
@@ -146,8 +142,9 @@ _UNUSUAL: Final = {
 }
 
 
-def unusual_headers_cases(check: CheckContext) -> Iterator[HeadersCase]:
-    yield from (HeadersCase(tuple(row.items())) for row in rows(_UNUSUAL))
+def _cases_with(values: Mapping[str, Sequence[str]]) -> Iterator[HeadersCase]:
+    """Yield cases that together have every value of every header."""
+    yield from (HeadersCase(tuple(row.items())) for row in rows(values))
 
 
 SCENARIOS = (
@@ -155,14 +152,14 @@ SCENARIOS = (
         "headers of common clients",
         ("READ-BACK", "LIST-COMPLETE", "UPDATE-PARTIAL", "ATTACHMENTS"),
         run_with_headers,
-        common_headers_cases,
+        lambda check: _cases_with(_COMMON),
         needs=("get_run",),
     ),
     Scenario(
         "errors with unusual headers",
         ("NO-5XX", "HTTP-ERROR-JSON"),
         run_errors_with_headers,
-        unusual_headers_cases,
+        lambda check: _cases_with(_UNUSUAL),
         creates_runs=False,
         order=2,
     ),

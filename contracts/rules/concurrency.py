@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.data.files import file
+from contracts.data import file, write_bodies
 from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
@@ -20,7 +20,7 @@ from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
-from contracts.rules.writes import created_ids
+from contracts.rules.writes import create_runs, created_ids, offered_creates
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
 _SINGLE_UPDATES: Final = (
@@ -55,7 +55,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
     """Send different creates of both organisations, each with its own values. All that succeed are listed."""
     check = context.check
     created = IsolatedRuns(("search", check.search_word(context.made_up)))
-    operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
+    operations = offered_creates(check)
     requests = []
     for number in range(width):
         is_chain = number % 4 == 3 and check.offers("create_run_chain")
@@ -278,10 +278,7 @@ def _send(context: CaseContext, requests: Sequence[Request]) -> list[CallResult]
 
 
 def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
-    written = context.create("bulk_create_runs", {"workflow_id": "«workflow»", "count": 1}, token=token)
-    if not written.runs_are_reliable or len(written.runs) != 1:
-        raise Inconclusive("a create breaks a rule already")
-    return written.runs[0]
+    return create_runs(context, "bulk_create_runs", write_bodies.minimal("bulk_create_runs"), token=token).runs[0]
 
 
 def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
+from contracts.rules.writes import create_runs
 
 RULES = (
     Rule(
@@ -98,8 +99,8 @@ def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
 
 def _create_in_own_session(context: CaseContext) -> WriteResult:
     """Create a run that starts a session (the run's id is the session_id), and two more runs in that session."""
-    first = context.create("create_run", {"workflow_id": "«workflow»", "start_session": True})
-    if not first.runs_are_reliable or not first.runs or not first.runs[0].get("session_id"):
+    first = create_runs(context, "create_run", {"workflow_id": "«workflow»", "start_session": True})
+    if not first.runs[0].get("session_id"):
         raise Inconclusive("no session can be started")
     more = context.some_runs(2, session_id=first.runs[0]["session_id"])
     return WriteResult(more.parsed, first.result, (*first.runs, *more.runs), True)

@@ -16,7 +16,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.engine.request_building import request_for
 from contracts.guard.created import created_by, run_id_in
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import KnownRun, Query, Violation, counted
+from contracts.oracle import KnownRun, Violation, counted
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
@@ -45,7 +45,7 @@ def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     written = create_chain(context, context.fill(case.body)) if is_chain else context.create(case.operation, case.body)
     if not written.runs_are_reliable or not written.runs:
         return
-    runs = [TrackedRun.of(context, written, index) for index in range(len(written.runs))]
+    runs = TrackedRun.all_of(context, written)
     for event in case.events:
         apply(runs[-1], event)
     for run in runs:
@@ -86,28 +86,14 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
             if context.check.offers("download_run_attachment"):
                 context.call_valid("download_run_attachment", attachment, after=run.evidence)
     if runs and context.check.offers("list_runs"):
-        _list_runs(runs)
+        session = runs[0].known.view.get("session_id")
+        query = [("session_id", session)] if session else [("search", runs[0].id)]
+        check_listing(runs[0], query, runs[1:], limit=MAX_LIMIT, compares=True)
     reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known_violations)
     for run in runs[-1:] if reads_right else ():
         if run.known.has_ended and context.check.offers("update_run"):
             run.update({"output_data": {"late": True}})
             run.read()
-
-
-def _list_runs(runs: list[TrackedRun]) -> None:
-    session = runs[0].known.view.get("session_id")
-    query: Query = [("session_id", session)] if session else [("search", runs[0].id)]
-    found = check_listing(runs[0], query, runs[1:], limit=MAX_LIMIT)
-    by_id = {run.id: run for run in runs}
-    if found is None:
-        return
-    for item in found.items:
-        if item.get("id") in by_id:
-            by_id[item["id"]].compare(item, found.results[0])
-
-
-def last_runs_cases(check: CheckContext) -> Iterator[LastRunsCase]:
-    yield from (LastRunsCase(case.number) for case in first_runs_cases(check))
 
 
 # Idempotency keys
@@ -139,10 +125,6 @@ def use_key(context: CaseContext, case: KeyCase) -> None:
     first = send_first(context, request, case.operation)
     with context.check.lock:
         context.check.first_keys.setdefault(case.operation, (request, first))
-
-
-def key_cases(check: CheckContext) -> Iterator[KeyCase]:
-    yield from map(KeyCase, keyed_writes(check))
 
 
 def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
@@ -357,12 +339,18 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         first_runs_cases,
         order=0,
     ),
-    Scenario("idempotency keys first used, to be used again at the end", ("IDEM-REPLAY",), use_key, key_cases, order=0),
+    Scenario(
+        "idempotency keys first used, to be used again at the end",
+        ("IDEM-REPLAY",),
+        use_key,
+        lambda check: map(KeyCase, keyed_writes(check)),
+        order=0,
+    ),
     Scenario(
         "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE", "ATTACHMENTS"),
         check_runs_again,
-        last_runs_cases,
+        lambda check: [LastRunsCase(case.number) for case in first_runs_cases(check)],
         needs=("get_run",),
         order=9,
         is_last=True,

@@ -164,11 +164,10 @@ class NonsenseCase(Case):
 
 @dataclass(frozen=True)
 class NotationCase(Case):
-    """Filters in other notations: ids in capitals, and texts for the boolean `deep_search` by what they mean."""
+    """Filters in other notations: ids in capitals, and texts for the boolean `deep_search`."""
 
-    ids: Sequence[str] = ("workflow_id", "session_id", "machine_id")
-    true: Sequence[str] = ("True", "TRUE", "1")
-    false: Sequence[str] = ("False", "FALSE", "0")
+
+_BOOLEANS: Final = {**dict.fromkeys(("True", "TRUE", "1"), True), **dict.fromkeys(("False", "FALSE", "0"), False)}
 
 
 def run_notations(context: CaseContext, case: NotationCase) -> None:
@@ -179,7 +178,7 @@ def run_notations(context: CaseContext, case: NotationCase) -> None:
     def is_listed(result: CallResult) -> bool:
         return any(item.get("id") == run["id"] for item in items_of(result))
 
-    for name in case.ids:
+    for name in ("workflow_id", "session_id", "machine_id"):
         if run.get(name):
             result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
             cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
@@ -190,7 +189,7 @@ def run_notations(context: CaseContext, case: NotationCase) -> None:
     word = context.placeholder("marker:1")
     history = {"run_message_history": [{"content": word}]}
     updated = context.call_valid("update_run", run["id"], body=history, after=evidence)
-    for text, is_deep in (*((text, True) for text in case.true), *((text, False) for text in case.false)):
+    for text, is_deep in _BOOLEANS.items():
         result = context.call("list_runs", query=within(isolated, [("search", word), ("deep_search", text)]))
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
         right = not result.accepted or is_listed(result) == is_deep

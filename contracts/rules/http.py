@@ -178,7 +178,7 @@ def run_many(context: CaseContext, case: ManyCase) -> None:
         judge_limits(context)
 
 
-def judge_limits(context: CaseContext, case: Case | None = None) -> None:
+def judge_limits(context: CaseContext) -> None:
     """Judge every 429 of the check so far."""
     check = context.check
     for exchange in check.guard.log.throttled:
@@ -295,7 +295,7 @@ SCENARIOS = (
     Scenario(
         "rate limits met during the check",
         ("HTTP-LIMIT",),
-        judge_limits,
+        lambda context, case: judge_limits(context),
         lambda check: [Case()],
         creates_runs=False,
         order=9,

@@ -18,17 +18,11 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write with a key."""
-
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
     times: int = 1
     """A `Replay` repeats it so many times after the first; a `Together` sends it so many times at once."""
-
-    @property
-    def expected_runs(self) -> int:
-        return write_bodies.runs_of(self.body)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.oracle.run_list import DELETED, ListCandidate, Query
+from contracts.rules.writes import create_runs
 
 
 @dataclass
@@ -13,6 +14,8 @@ class IsolatedRuns:
     """The runs of one case, each as the last answer showed it, and a filter that only they match."""
 
     filter: tuple[str, str]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of a create that make the filter match."""
     runs: list[dict[str, Any]] = field(default_factory=list)
     made: list[WriteResult] = field(default_factory=list)
     deleted: list[dict[str, Any]] = field(default_factory=list)
@@ -68,12 +71,8 @@ def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
 
 def isolating_fields(context: CaseContext, varied: Collection[str] = ()) -> tuple[tuple[str, str], dict[str, Any]]:
     """Return a filter that only the case's runs match, and the fields of a create that make them match."""
-    return _isolating(context, isolating_filter(context.check, varied))
-
-
-def _isolating(context: CaseContext, name: str) -> tuple[tuple[str, str], dict[str, Any]]:
     fields = {"workflow_id": context.placeholder("workflow")}
-    match name:
+    match isolating_filter(context.check, varied):
         case "workflow_id":
             return ("workflow_id", fields["workflow_id"]), fields
         case "session_id":
@@ -89,7 +88,7 @@ def create_isolated_runs(
 ) -> IsolatedRuns:
     if context.check.is_live:
         return _create_live_isolated_runs(context, bodies)
-    isolated = IsolatedRuns(isolating_fields(context, varied)[0])
+    isolated = IsolatedRuns(*isolating_fields(context, varied))
     for body in bodies:
         grow(context, isolated, body)
     return isolated
@@ -97,13 +96,12 @@ def create_isolated_runs(
 
 def grow(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
     """Create more runs that the filter matches."""
-    _, fields = _isolating(context, isolated.filter[0])
-    own = dict(context.fill(dict(body)))
+    fields, own = isolated.fields, dict(context.fill(dict(body)))
     if "session_id" in fields:
         own.pop("start_session", None)  # with both, a server may use another session
     if "input_values" in fields and isinstance(own.get("input_values"), dict):
         own["input_values"] = own["input_values"] | fields["input_values"]
-    _add_to(context, isolated, fields | own)
+    _add_to(context, isolated, {**fields, **own})
 
 
 def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
@@ -121,8 +119,4 @@ def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[st
 
 
 def _add_to(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    operation = "bulk_create_runs" if "count" in body else "create_run"
-    written = context.create(operation, body)
-    if not written.runs_are_reliable or not written.runs:
-        raise Inconclusive(f"{operation} gives runs that break a rule already")
-    isolated.add(written)
+    isolated.add(create_runs(context, "bulk_create_runs" if "count" in body else "create_run", body))

@@ -84,13 +84,11 @@ def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
         if context.check.offers("create_run") and not case.ends_first:  # both kinds of create may join a session
             single = RunCase({"session_id": session}, is_single=True)
             runs.append(TrackedRun.of(context, create_for(context, single)))
-        more = context.some_runs(case.runs_after, session_id=session)
-        runs += [TrackedRun.of(context, more, index) for index in range(case.runs_after)]
+        runs += TrackedRun.all_of(context, context.some_runs(case.runs_after, session_id=session))
     for run in runs[: case.retried]:
         _cancel_and_retry(run, {})
     if case.joining:
-        more = context.some_runs(case.joining)
-        joining = [TrackedRun.of(context, more, index) for index in range(case.joining)]
+        joining = TrackedRun.all_of(context, context.some_runs(case.joining))
         for run in joining:
             _cancel_and_retry(run, {"session_id": session})
         runs += joining
@@ -107,8 +105,7 @@ def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
         made = [create_for(context, case) for _ in range(case.count)]
         return [TrackedRun.of(context, written) for written in made]
     count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
-    written = create_for(context, replace(case, count=count))
-    return [TrackedRun.of(context, written, index) for index in range(count)]
+    return TrackedRun.all_of(context, create_for(context, replace(case, count=count)))
 
 
 def _may_join(context: CaseContext, session: Any) -> bool:
@@ -131,11 +128,9 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     if case.runs_after:
         body["keep_session_after_completion"] = True
     if case.runs_before:
-        written = context.some_runs(case.runs_before, start_session=True)
-        before = [TrackedRun.of(context, written, index) for index in range(case.runs_before)]
+        before = TrackedRun.all_of(context, context.some_runs(case.runs_before, start_session=True))
         body["session_id"] = before[0].known.view.get("session_id")
-    chain = create_chain(context, body)
-    return [*before, *(TrackedRun.of(context, chain, index) for index in range(case.chain))]
+    return [*before, *TrackedRun.all_of(context, create_chain(context, body))]
 
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:

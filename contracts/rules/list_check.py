@@ -71,11 +71,12 @@ def check_listing(
     base: Query = (),
     limit: int | None = None,
     rule_if_gone: str = "",
+    compares: bool = False,
 ) -> RunList | None:
     """Judge one page of a list by a run and others of its case, and return it if nothing is wrong or missing.
 
     `base` is a query that is known to find the runs. `rule_if_gone`: the rule to report for a missing run.
-    Empty: other lists are compared to find the rule.
+    Empty: other lists are compared to find the rule. `compares`: each listed run is judged by its model too.
     """
     context = run.context
     found = read_page(context, query, limit=limit, after=run.evidence)
@@ -91,6 +92,11 @@ def check_listing(
         is_proof = is_unlisted(context, cause, missing[0].id)
         context.report_violation(violation, *run.evidence, *found.results, is_proof=is_proof)
         return None
+    by_id = {each.id: each for each in (run, *others)} if compares else {}
+    for item in found.items:
+        if item.get("id") in by_id:
+            is_partial = any(name == "fields" for name, _ in query)
+            by_id[item["id"]].compare(item, found.results[0], is_partial=is_partial)
     return found
 
 

@@ -53,10 +53,6 @@ class PagesCase(Case):
     fields: Mapping[str, Any] = field(default_factory=dict)
     sort: str = NEWEST
 
-    @property
-    def expected_runs(self) -> int:
-        return sum(self.counts)
-
 
 def run_pages(context: CaseContext, case: PagesCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count, **case.fields} for count in case.counts])
@@ -102,10 +98,6 @@ class WindowsCase(Case):
     cancelled: int = 0
     far: Sequence[int] = ()
     """Values of `skip` far beyond the end. A server may refuse those that its integers cannot hold."""
-
-    @property
-    def expected_runs(self) -> int:
-        return sum(self.counts)
 
 
 def run_windows(context: CaseContext, case: WindowsCase) -> None:

@@ -137,11 +137,6 @@ def _unauthorized(check: CheckContext) -> Iterator[CredentialsCase]:
     yield CredentialsCase("list_runs", wrong_tokens[4:5])
 
 
-def _tenant(check: CheckContext) -> Iterator[TenantCase]:
-    if check.has_second:
-        yield TenantCase(("get_run", "update_run", "retry_run", "delete_run", "list_runs"))
-
-
 def _unknown(check: CheckContext) -> Iterator[UnknownIdCase]:
     for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
         if check.offers(operation):
@@ -166,11 +161,6 @@ def _conflicts(check: CheckContext) -> Iterator[Conflict]:
         yield Conflict("bulk_create_runs", body(check) or {}, others=(other,))
 
 
-def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
-    if check.has_second:
-        yield TwoOrganisations("bulk_create_runs", body(check) or {})
-
-
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
     if may_vary(check, "file_inputs"):
         files = [file(raw=bytes(range(256)), target_path="C:\\a.txt"), file("é.txt")]
@@ -183,17 +173,14 @@ def _methods(check: CheckContext) -> Iterator[MethodCase]:
         yield MethodCase(method, template.replace("{id}", "«unknown»"), template)
 
 
-def _paths(check: CheckContext) -> Iterator[MethodCase]:
-    for path in ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing"):
-        yield MethodCase("GET", path)
-
-
+_PATHS: Final = ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing")
+_BY_ANOTHER: Final = ("get_run", "update_run", "retry_run", "delete_run", "list_runs")
 LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "creates with each feature": _create_cases,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
     "malformed bodies": _malformed_bodies,
-    "access by another organisation": _tenant,
+    "access by another organisation": lambda check: [TenantCase(_BY_ANOTHER)] if check.has_second else [],
     "secrets in invalid requests": _secrets,
     "null, empty and absent": _nulls,
     "secrets in accepted requests": _secrets_that_work,
@@ -208,10 +195,12 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "deletes": lambda check: [DeleteCase(count=2)],
     "chains": _chains,
     "attachments": _attachments,
-    "idempotency keys of two organisations": _scopes,
+    "idempotency keys of two organisations": lambda check: (
+        [TwoOrganisations("bulk_create_runs", body(check) or {})] if check.has_second else []
+    ),
     "unknown ids": _unknown,
     "undocumented methods": _methods,
-    "unknown paths": _paths,
+    "unknown paths": lambda check: [MethodCase("GET", path) for path in _PATHS],
     "answers of other reads": lambda check: answer_cases(check, reads=1),
 }
 """Name of a scenario → its cases in a live check. Both are in the order in which they run."""

@@ -154,7 +154,6 @@ def _check_attachments(viewed: ViewedRuns, attachments: Sequence[str]) -> None:
 
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
-    """Judge a list of one page, and each run in it by its model."""
     base = viewed.isolated.filter
     found = check_listing(
         viewed.changed_run,
@@ -163,15 +162,10 @@ def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
         base=[base],
         limit=None if base in query else MAX_LIMIT,
         rule_if_gone=viewed.rule if viewed.rule == "DELETE-GONE" else "",
+        compares=True,
     )
-    if found is None:
-        return
-    listed = [item for item in found.items if item.get("id") in viewed.runs]
-    for item in listed:
-        is_partial = any(name == "fields" for name, _ in query)
-        viewed.runs[item["id"]].compare(item, found.results[0], is_partial=is_partial)
-    if widely and query == [base, NEWEST_FIRST]:
-        _judge_single_page(viewed, [item["id"] for item in listed])
+    if found is not None and widely and query == [base, NEWEST_FIRST]:
+        _judge_single_page(viewed, [item["id"] for item in found.items if item.get("id") in viewed.runs])
 
 
 def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:

@@ -46,16 +46,13 @@ def read_back(context: CaseContext, written: WriteResult) -> None:
     last = len(written.runs) - 1
     for index in sorted({0, last // 2, last}):
         if last >= 0:
-            read_one(context, written.runs[index], written.parsed, after=(written.result,))
+            _read_one(context, written, index)
 
 
-def read_one(
-    context: CaseContext, run: dict[str, Any], parsed: ParsedRequest | None, *, after: Evidence = ()
-) -> dict[str, Any]:
-    result = context.call_valid("get_run", run["id"], after=after)
-    judge_read(context, run, result.body, parsed, (*after, result))
-    found: dict[str, Any] = result.body
-    return found
+def _read_one(context: CaseContext, written: WriteResult, index: int) -> None:
+    run, created = written.runs[index], written.result
+    result = context.call_valid("get_run", run["id"], after=(created,))
+    judge_read(context, run, result.body, written.parsed, (created, result))
 
 
 def judge_read(
@@ -83,7 +80,7 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
         return
     count = len(written.runs)
     for number in range(1, count + 1) if case.reads_all else sizes(1, count):
-        read_one(context, written.runs[number - 1], written.parsed, after=(written.result,))
+        _read_one(context, written, number - 1)
     if context.check.offers("list_runs"):
         runs = {run["id"]: run for run in written.runs}
         times = sorted(run["created_at"] for run in written.runs)

@@ -24,13 +24,13 @@ from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
 from contracts.rules.reading import read_back
 from contracts.rules.writes import (
-    CREATES_OF_RUNS,
     WRITES_OF_RUNS,
     Writes,
     create_changeable_run,
     created_ids,
     in_batches,
     is_offered,
+    offered_creates,
     optional_ids,
     own_run_filters,
     send_all,
@@ -192,12 +192,11 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:
-    yield from in_turn(_refused_cases_of(check, operation) for operation in WRITES_OF_RUNS)
-
-
-def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Writes]:
-    if is_offered(check, operation):
-        yield from in_batches(operation, invalid_bodies(check, operation), 24 if operation in CREATES else 40)
+    offered = [operation for operation in WRITES_OF_RUNS if is_offered(check, operation)]
+    yield from in_turn(
+        in_batches(operation, invalid_bodies(check, operation), 24 if operation in CREATES else 40)
+        for operation in offered
+    )
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,7 @@ def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
 
 
 def ambiguous_cases(check: CheckContext) -> Iterator[AmbiguousCase]:
-    for operation in filter(check.offers, CREATES_OF_RUNS):
+    for operation in offered_creates(check):
         for body, parsed in readings(operation, almost_valid(check, operation)):
             if not parsed.invalid_parts and parsed.ambiguities:
                 yield AmbiguousCase(operation, body)
@@ -245,12 +244,11 @@ def _other_forms_of_ids(operation: str) -> Iterator[AmbiguousCase]:
 
 def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
     """Generate create bodies with any combination of fields, and mutate one value."""
-    creates = [operation for operation in CREATES_OF_RUNS if check.offers(operation)]
     available = frozenset(name for name, ids in optional_ids(check).items() if ids.accepts_any_id)
 
     @st.composite
     def broken(draw: st.DrawFn) -> CreateCase:
-        operation = draw(st.sampled_from(creates))
+        operation = draw(st.sampled_from(offered_creates(check)))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
         path = draw(st.sampled_from(list(mutations.places(body))))

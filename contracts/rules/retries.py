@@ -62,9 +62,8 @@ class EarlyRetryCase(Case):
 
 
 def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
-    """Retry a run right after its creation, or right after another retry: the retry must be refused."""
     written = context.some_runs(_SIBLINGS, **context.fill(case.fields))
-    runs = [TrackedRun.of(context, written, index) for index in range(_SIBLINGS)]
+    runs = TrackedRun.all_of(context, written)
     run, cause = runs[case.index % _SIBLINGS], "a run that has not ended is retried"
     if case.is_retried:
         cause = "a run that is retried and has not ended is retried again"

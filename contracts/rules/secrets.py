@@ -147,7 +147,6 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
 
 @in_turn_by_kind
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
-    """Yield cases of each kind in turn."""
     for number, (operation, field) in enumerate(_offered_writes(check)):
         bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
         shapes = (

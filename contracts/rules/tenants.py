@@ -67,29 +67,28 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
         raise Inconclusive("no second token was given")
     mine, theirs = (SECOND_TOKEN, TOKEN) if case.by_second else (TOKEN, SECOND_TOKEN)
     run, created = _create_run(context, case, mine)
+    foreign = _ForeignRun(context, run, created, mine, theirs, case.widely)
     if case.by_second and case.widely and check.offers("list_runs"):
-        _list_as_owner(context, run, created, mine)
-    if case.cancelled:
-        cancelled = context.cancel(run["id"], token=mine)
-        if not cancelled.accepted:
-            raise Inconclusive("a run cannot be cancelled")
+        foreign.list_as_owner()
+    if case.cancelled and not context.cancel(foreign.id, token=mine).accepted:
+        raise Inconclusive("a run cannot be cancelled")
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
-        _try_as_another(context, operation, run, [created], theirs, widely=False)
-    before = context.call_valid("get_run", run["id"], token=mine)
+        foreign.try_operation(operation, created, widely=False)
+    before = context.call_valid("get_run", foreign.id, token=mine)
     for operation in filter(check.offers, case.operations):
         if operation == "list_runs":
-            _list_as_another(context, run, created, theirs, widely=case.widely)
+            foreign.list_runs()
         elif operation == "list_run_attachments":
-            _list_attachments_as_another(context, run, created, theirs, widely=case.widely)
+            foreign.list_attachments()
         else:
             # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
             evidence = [created, before] if operation in reads else [created]
-            _try_as_another(context, operation, run, evidence, theirs, widely=case.widely)
+            foreign.try_operation(operation, *evidence, widely=case.widely)
     if run.get("session_id") and not check.is_live:
-        _join_as_another(context, run, created, theirs)
+        foreign.join_session()
     if WRITES_ON_A_RUN.intersection(case.operations):
-        _require_unchanged(context, run["id"], before.body, mine)
+        foreign.require_unchanged(before.body)
 
 
 def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dict[str, Any], CallResult]:
@@ -112,167 +111,161 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
     return runs[-1], result
 
 
-def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any], token: str) -> None:
-    """Read a run and its attachments as their owner, after another organisation tried to change them."""
+@dataclass(frozen=True, slots=True)
+class _ForeignRun:
+    """A run, the result of its create, and the tokens of its organisation and of the other one, which tries to use it.
+    `widely`: it is looked for with many more filters.
+    """
 
-    def require(holds: object, action: str, expected: str, got: str, evidence: Sequence[Exchange]) -> None:
-        context.require(holds, "AUTH-TENANT", f"another organisation {action}", expected, got, *evidence)
+    context: CaseContext
+    run: dict[str, Any]
+    created: CallResult
+    owner: str
+    other: str
+    widely: bool
 
-    evidence: Sequence[Exchange] = context.exchanges
-    result = context.call("get_run", run_id, token=token)
-    require(result.accepted, "deletes a run", "the run as before", result.words, evidence)
-    if (after := result.resource) is not None:
-        changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
-        cancelled = after.get("status") == "cancelled" != before.get("status")
-        retried = before.get("status") == "cancelled" != after.get("status")
-        marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
-        names = [*changed, *(["status"] if cancelled else []), *marked]
-        got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
-        evidence = _without_other_updates(context.exchanges, names)
-        require(not names, "changes a run", _UNCHANGED, got, evidence)
-        require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}", evidence)
-    if context.check.offers("get_run_attachment"):
-        for attachment in before.get("input_attachment_ids") or ():
-            result = context.call("get_run_attachment", attachment, token=token)
-            require(result.status != 404, "removes attachments", "attachments as before", result.words, evidence)
+    @property
+    def id(self) -> str:
+        return str(self.run["id"])
+
+    def _require(self, holds: object, cause: str, expected: str, got: str, *evidence: CallResult | Exchange) -> None:
+        self.context.require(holds, "AUTH-TENANT", cause, expected, got, *evidence)
+
+    def require_unchanged(self, before: dict[str, Any]) -> None:
+        """Read the run and its attachments as their owner, after another organisation tried to change them."""
+        context, another = self.context, "another organisation"
+        evidence: Sequence[Exchange] = context.exchanges
+        result = context.call("get_run", self.id, token=self.owner)
+        self._require(result.accepted, f"{another} deletes a run", "the run as before", result.words, *evidence)
+        if (after := result.resource) is not None:
+            changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
+            cancelled = after.get("status") == "cancelled" != before.get("status")
+            retried = before.get("status") == "cancelled" != after.get("status")
+            marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
+            names = [*changed, *(["status"] if cancelled else []), *marked]
+            got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
+            evidence = _without_other_updates(context.exchanges, names)
+            expected = "the run as before, since another organisation sent the writes"
+            self._require(not names, f"{another} changes a run", expected, got, *evidence)
+            got = f"status {after.get('status')}"
+            self._require(not retried, f"{another} retries a run", expected, got, *evidence)
+        if context.check.offers("get_run_attachment"):
+            for attachment in before.get("input_attachment_ids") or ():
+                result = context.call("get_run_attachment", attachment, token=self.owner)
+                cause, expected = f"{another} removes attachments", "attachments as before"
+                self._require(result.status != 404, cause, expected, result.words, *evidence)
+
+    def try_operation(self, operation: str, *evidence: CallResult, widely: bool) -> None:
+        is_of_attachment = "{attachment_id}" in operations()[operation][1]
+        ids = self.run.get("input_attachment_ids") or [] if is_of_attachment else [self.id]
+        queries: list[Query] = [()]
+        if operation == "get_run" and widely:
+            queries += [(("include", names),) for names in _INCLUDES]
+        bodies = _FOREIGN_BODIES.get(operation, (UNREAD,))
+        for one, body, query in itertools.product(ids[:2], bodies if widely else bodies[:2], queries):
+            result = self.context.call(operation, one, query=query, body=body, token=self.other)
+            cause = f"another organisation may use {operation}"
+            expected = "404, since for another organisation the run does not exist"
+            self._require(result.refused, cause, expected, result.words, *evidence, result)
+            cause = f"another organisation learns from {operation} that a run is there"
+            expected = "404, as for any unknown run"
+            self._require(result.status != 409, cause, expected, result.words, *evidence, result)
+
+    def join_session(self) -> None:
+        """Create a run in the session as the other organisation. The target may refuse it, or take it for a new one."""
+        context, session = self.context, self.run["session_id"]
+        known = (*context.check.workflows.known, "«workflow»")
+        workflow = their_workflow(context) if self.other == SECOND_TOKEN else known[0]
+        body = context.fill({"workflow_id": workflow, "session_id": session, "count": 1})
+        joined = context.call("bulk_create_runs", body=body, token=self.other)
+        if joined.resource is not None and context.check.offers("list_runs"):
+            found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=self.owner)
+            foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
+            judge_list(context, found, foreign, lambda run_id: [self.created, joined])
+
+    def list_runs(self) -> None:
+        context, foreign = self.context, ListCandidate.of(self.run, None, FOREIGN)
+        more = _more_run_filters(context.check, self.run, self.other) if self.widely else ()
+        for query in (*_run_filters(self.run), *more):
+            if self.widely:  # a server may then answer from a cache
+                context.call("list_runs", query=[*query, _WHOLE], token=self.owner)
+            result = context.call("list_runs", query=[*query, _WHOLE], token=self.other)
+            if result.accepted:
+                self._require_not_counted("list_runs", query, result)
+                judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [self.created])
+
+    def list_as_owner(self) -> None:
+        """Find a run of the second organisation by each filter: the other cases list those of the first one."""
+        for query in _run_filters(self.run):
+            if {"status", "sort_mode"}.isdisjoint(dict(query)):  # the run may have another status by now
+                page = [*query, _WHOLE, NEWEST_FIRST]
+                result = self.context.call_valid("list_runs", query=page, token=self.owner, after=[self.created])
+                cause, expected = misses_a_run(filter_names(query)), "every run that matches"
+                got = f"a list without run {self.id}"
+                found = any(item.get("id") == self.id for item in items_of(result))
+                self.context.require(found, "LIST-FILTER", cause, expected, got, self.created, result)
+
+    def list_attachments(self) -> None:
+        operation, of_run, of_inputs = "list_run_attachments", ("run_id", self.id), ("attachment_type", "input")
+        for query in ([of_run], [], [of_inputs], [of_run, of_inputs]):
+            result = self.context.call(operation, query=[*query, _WHOLE], token=self.other)
+            if result.accepted:
+                self._require_not_counted(operation, query, result)
+                seen = [item for item in items_of(result) if item.get("run_id") == self.id]
+                cause = f"another organisation finds a run with {operation}"
+                expected = "no attachment of another organisation's run"
+                got = f"{counted(len(seen), 'attachment')} of run {self.id}"
+                self._require(not seen, cause, expected, got, self.created, result)
+        if self.widely:
+            self._list_ends_of_attachments()
+
+    def _require_not_counted(self, operation: str, query: Query, result: CallResult) -> None:
+        """Require that an empty list does not count the run if its query names it.
+
+        If a list by an id that no run has also has a total, the total is wrong for another reason.
+        """
+        context, run, total = self.context, self.run, total_of(result)
+        marker = (run.get("input_values") or {}).get("marker")
+        names = {str(value) for value in (self.id, run["workflow_id"], run.get("session_id"), marker) if value}
+        names_none = [(name, context.made_up.uuid() if value in names else value) for name, value in query]
+        if not total or items_of(result) or names_none == query:
+            return
+        of_none = context.call(operation, query=[*names_none, _WHOLE], token=self.other)
+        if of_none.accepted and total_of(of_none) == 0:
+            cause = f"another organisation counts a run with {operation}"
+            self._require(False, cause, "total 0", f"total {total}", self.created, of_none, result)
+
+    def _list_ends_of_attachments(self) -> None:
+        """Check lists without run_id: the first and the last attachment must not belong to the other organisation."""
+        context, operation = self.context, "list_run_attachments"
+        for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
+            query = [*query, ("limit", "1")]
+            ends = [context.call(operation, query=query, token=self.other)]
+            total = total_of(ends[0])
+            if ends[0].accepted and total is not None and total > 1:
+                last = [*query, ("skip", str(total - 1))]
+                ends.append(context.call(operation, query=last, token=self.other))
+            for end in ends:
+                for item in items_of(end) if end.accepted else []:
+                    run_id = str(item.get("run_id"))
+                    theirs = context.call("get_run", run_id, token=self.owner)
+                    create = (_create_of(context, run_id) if theirs.accepted else None) or self.created
+                    cause = "another organisation's attachments are listed"
+                    expected = "attachments of its own runs only"
+                    got = f"an attachment of run {run_id} of another organisation"
+                    self._require(not theirs.accepted, cause, expected, got, create, theirs, end)
+
+
+_WHOLE: Final = ("limit", str(MAX_LIMIT))
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
     """Leave out the updates that name none of the changed fields, if others name one."""
     updates = [exchange for exchange in exchanges if exchange.request.method == "PATCH"]
-    suspects = [
-        exchange for exchange in updates if any(name.encode() in (exchange.request.body or b"") for name in names)
-    ]
-    return (
-        [exchange for exchange in exchanges if exchange not in updates or exchange in suspects]
-        if suspects
-        else exchanges
-    )
-
-
-_UNCHANGED: Final = "the run as before, since another organisation sent the writes"
-
-
-def _try_as_another(
-    context: CaseContext,
-    operation: str,
-    run: dict[str, Any],
-    evidence: Sequence[CallResult],
-    token: str,
-    *,
-    widely: bool,
-) -> None:
-    is_of_attachment = "{attachment_id}" in operations()[operation][1]
-    ids = run.get("input_attachment_ids") or [] if is_of_attachment else [run["id"]]
-    queries: list[Query] = [()]
-    if operation == "get_run" and widely:
-        queries += [(("include", names),) for names in _INCLUDES]
-    bodies = _FOREIGN_BODIES.get(operation, (UNREAD,))
-    for one, body, query in itertools.product(ids[:2], bodies if widely else bodies[:2], queries):
-        result = context.call(operation, one, query=query, body=body, token=token)
-        cause = f"another organisation may use {operation}"
-        expected = "404, since for another organisation the run does not exist"
-        context.require(result.refused, "AUTH-TENANT", cause, expected, result.words, *evidence, result)
-        cause = f"another organisation learns from {operation} that a run is there"
-        expected = "404, as for any unknown run"
-        context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *evidence, result)
-
-
-def _join_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
-    """Create a run in a session of another organisation. The target may refuse it, or take it for a new session."""
-    session = run["session_id"]
-    workflow = their_workflow(context) if token == SECOND_TOKEN else (*context.check.workflows.known, "«workflow»")[0]
-    body = context.fill({"workflow_id": workflow, "session_id": session, "count": 1})
-    joined = context.call("bulk_create_runs", body=body, token=token)
-    if joined.resource is not None and context.check.offers("list_runs"):
-        found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=_owner(token))
-        foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
-        judge_list(context, found, foreign, lambda run_id: [created, joined])
-
-
-def _owner(other: str) -> str:
-    """Return the token of the organisation whose resources the other one tries to use."""
-    return TOKEN if other == SECOND_TOKEN else SECOND_TOKEN
-
-
-def _list_as_another(
-    context: CaseContext, run: dict[str, Any], created: CallResult, token: str, *, widely: bool
-) -> None:
-    foreign = ListCandidate.of(run, None, FOREIGN)
-    queries = [*_run_filters(run), *(_more_run_filters(context.check, run, token) if widely else ())]
-    for query in queries:
-        page = [*query, ("limit", str(MAX_LIMIT))]
-        if widely:  # a server may then answer from a cache
-            context.call("list_runs", query=page, token=_owner(token))
-        result = context.call("list_runs", query=page, token=token)
-        if result.accepted:
-            _require_not_counted(context, "list_runs", run, query, created, result, token)
-            judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [created])
-
-
-def _list_as_owner(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
-    """Find a run of the second organisation by each filter: the other cases list those of the first one."""
-    page = [("limit", str(MAX_LIMIT)), NEWEST_FIRST]
-    for query in _run_filters(run):
-        if {"status", "sort_mode"}.isdisjoint(dict(query)):  # the run may have another status by now
-            result = context.call_valid("list_runs", query=[*query, *page], token=token, after=[created])
-            cause, expected = misses_a_run(filter_names(query)), "every run that matches"
-            got = f"a list without run {run['id']}"
-            found = any(item.get("id") == run["id"] for item in items_of(result))
-            context.require(found, "LIST-FILTER", cause, expected, got, created, result)
-
-
-def _list_attachments_as_another(
-    context: CaseContext, run: dict[str, Any], created: CallResult, token: str, *, widely: bool
-) -> None:
-    operation = "list_run_attachments"
-    for query in _attachment_filters(run):
-        result = context.call(operation, query=[*query, ("limit", str(MAX_LIMIT))], token=token)
-        if result.accepted:
-            _require_not_counted(context, operation, run, query, created, result, token)
-            seen = [item for item in items_of(result) if item.get("run_id") == run["id"]]
-            cause = f"another organisation finds a run with {operation}"
-            expected = "no attachment of another organisation's run"
-            got = f"{counted(len(seen), 'attachment')} of run {run['id']}"
-            context.require(not seen, "AUTH-TENANT", cause, expected, got, created, result)
-    if widely:
-        _list_foreign_attachments(context, created, token)
-
-
-def _require_not_counted(
-    context: CaseContext,
-    operation: str,
-    run: dict[str, Any],
-    query: Query,
-    created: CallResult,
-    result: CallResult,
-    token: str,
-) -> None:
-    """Require that an empty list does not count another organisation's run that its query names.
-
-    If a list by an id that no run has also has a total, the total is wrong for another reason.
-    """
-    total = total_of(result)
-    names_none = [(name, context.made_up.uuid() if value in _names_of(run) else value) for name, value in query]
-    if not total or items_of(result) or names_none == query:
-        return
-    of_none = context.call(operation, query=[*names_none, ("limit", str(MAX_LIMIT))], token=token)
-    if of_none.accepted and total_of(of_none) == 0:
-        cause = f"another organisation counts a run with {operation}"
-        context.require(False, "AUTH-TENANT", cause, "total 0", f"total {total}", created, of_none, result)
-
-
-def _names_of(run: dict[str, Any]) -> set[str]:
-    """Return the values that identify this run in a query: its id, its workflow, its session and its marker."""
-    marker = (run.get("input_values") or {}).get("marker")
-    return {str(value) for value in (run["id"], run["workflow_id"], run.get("session_id"), marker) if value}
-
-
-def _attachment_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
-    yield [("run_id", run["id"])]
-    yield []
-    yield [("attachment_type", "input")]
-    yield [("run_id", run["id"]), ("attachment_type", "input")]
+    suspects = [each for each in updates if any(name.encode() in (each.request.body or b"") for name in names)]
+    if not suspects:
+        return exchanges
+    return [exchange for exchange in exchanges if exchange not in updates or exchange in suspects]
 
 
 def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
@@ -308,26 +301,6 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
             yield from ([one("machine_id"), other] for other in others)
     yield [one("workflow_id"), ("fields", "status")]
     yield [one("workflow_id"), ("include", _INCLUDES[-1])]
-
-
-def _list_foreign_attachments(context: CaseContext, created: CallResult, token: str) -> None:
-    """Check lists without run_id: the first and the last attachment must not belong to the other organisation."""
-    owner = _owner(token)
-    for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
-        query = [*query, ("limit", "1")]
-        ends = [context.call("list_run_attachments", query=query, token=token)]
-        total = total_of(ends[0])
-        if ends[0].accepted and total is not None and total > 1:
-            last = [*query, ("skip", str(total - 1))]
-            ends.append(context.call("list_run_attachments", query=last, token=token))
-        for end in ends:
-            for item in items_of(end) if end.accepted else []:
-                run_id = str(item.get("run_id"))
-                theirs = context.call("get_run", run_id, token=owner)
-                evidence = (_create_of(context, run_id) if theirs.accepted else None) or created
-                cause, expected = "another organisation's attachments are listed", "attachments of its own runs only"
-                got = f"an attachment of run {run_id} of another organisation"
-                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, evidence, theirs, end)
 
 
 def _create_of(context: CaseContext, run_id: str) -> Exchange | None:

@@ -48,6 +48,10 @@ class TrackedRun:
         run = written.runs[index % len(written.runs)]
         return cls(context, run, written.parsed, written.result, headers=headers)
 
+    @classmethod
+    def all_of(cls, context: CaseContext, written: WriteResult) -> list[TrackedRun]:
+        return [cls.of(context, written, index) for index in range(len(written.runs))]
+
     @property
     def id(self) -> str:
         return self.known.id

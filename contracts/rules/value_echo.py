@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 from contracts.data import in_turn, value_packs
@@ -43,20 +44,12 @@ def _run_change(context: CaseContext, kind: Literal["update", "retry"], body: di
     change = RunCase(events=(CANCEL, Event(kind, body)))
     run = apply_events(context, change, create_for(context, change))
     if context.check.offers("list_runs"):
-        found = check_listing(run, [("workflow_id", str(run.known.view["workflow_id"]))])
-        if found is None:
-            return
-        for item in found.items:
-            if item.get("id") == run.id:
-                run.compare(item, found.results[0])
+        check_listing(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
 
 
 def value_cases(check: CheckContext) -> Iterator[ValuesCase]:
-    yield from in_turn(_cases_of(operation) for operation in WRITES_OF_RUNS if is_offered(check, operation))
-
-
-def _cases_of(operation: str) -> Iterator[ValuesCase]:
-    return (ValuesCase(operation, body) for body in value_packs.bodies(operation))
+    offered = [operation for operation in WRITES_OF_RUNS if is_offered(check, operation)]
+    yield from in_turn(map(partial(ValuesCase, operation), value_packs.bodies(operation)) for operation in offered)
 
 
 _JUDGED: Final = (

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult
@@ -82,20 +83,12 @@ FIRST_BODIES: Final = 6
 
 def read(operation: str, body: dict[str, Any]) -> ParsedRequest:
     """Return a body as the contract reads it, with a valid id in place of each placeholder."""
-    return read_body(operation, _with_sample_ids(body))
+    return read_body(operation, map_texts(body, with_sample_ids))
 
 
 def with_sample_ids(text: str) -> str:
     """Return a text with a valid id in place of each placeholder, so that the oracle can read it."""
     return _PLACEHOLDER.sub(SAMPLE_ID, text)
-
-
-def _with_sample_ids(value: Any) -> Any:
-    if isinstance(value, str):
-        return with_sample_ids(value)
-    if isinstance(value, list):
-        return [_with_sample_ids(item) for item in value]
-    return {key: _with_sample_ids(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 # What a target offers
@@ -104,6 +97,10 @@ def _with_sample_ids(value: Any) -> Any:
 def is_offered(check: CheckContext, operation: str) -> bool:
     """Return whether the target offers an operation and, if it changes a run, those that prepare and read the run."""
     return check.offers(operation, *(("update_run", "get_run") if operation in CHANGING_WRITES else ()))
+
+
+def offered_creates(check: CheckContext) -> list[str]:
+    return list(filter(check.offers, CREATES_OF_RUNS))
 
 
 def optional_ids(check: CheckContext) -> dict[str, Ids]:
@@ -156,6 +153,14 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
     if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
         raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
     return dict(cancelled.body) if filled else dict(run, status="cancelled")
+
+
+def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], **more: Any) -> WriteResult:
+    """Create runs to go on with. Raises Inconclusive if the answer breaks a rule or has none."""
+    written = context.create(operation, body, **more)
+    if not written.runs_are_reliable or not written.runs:
+        raise Inconclusive(f"{operation} gives runs that break a rule already")
+    return written
 
 
 def create_resource(context: CaseContext, operation: str, **fields: Any) -> CallResult:
