@@ -1,6 +1,6 @@
 """`--workers N`: several processes are one server; those that die are replaced, and no acknowledged run is lost."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
 import http.client
 import json
@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -132,7 +132,7 @@ def test_a_worker_is_replaced_while_standard_error_is_not_read(valkey_server: Va
         processes.wait_until(ready_file.exists)
         if is_full:
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            with contextlib.suppress(BlockingIOError):  # until the pipe is full
+            with suppress(BlockingIOError):  # until the pipe is full
                 while True:
                     os.write(writer, bytes(100))
             os.close(writer)
