@@ -41,6 +41,10 @@ _OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
 RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
 
 
+_MOST_NAMED: Final = 5
+"""Unfinished scenarios that a note names."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
     name: str
@@ -262,7 +266,7 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
     elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
-    names = ", ".join(f"{each.scenario} ({each.cases})" for each in unfinished)
+    names = _names_of(unfinished)
     if why_gone:
         not_done = f" Not done: {names}." if names else ""
         notes.append(f"The target can no longer be reached: {why_gone}.{not_done}")
@@ -302,6 +306,14 @@ def _rank(finding: Finding) -> int:
 def _with_counts(context: CheckContext, finding: Finding) -> Finding:
     seen = context.seen_violations[finding.rule, finding.cause]
     return dataclasses.replace(finding, seen=max(1, seen), judged=context.judged[finding.rule])
+
+
+def _names_of(unfinished: Sequence[ScenarioProgress]) -> str:
+    """Name the scenarios with the most cases left; the JSON report has the progress of all."""
+    most_left = sorted(unfinished, key=lambda each: each.done - each.planned)
+    names = [f"{each.scenario} ({each.cases})" for each in most_left[:_MOST_NAMED]]
+    more = len(most_left) - len(names)
+    return ", ".join([*names, *([f"and {more} more {'scenario' if more == 1 else 'scenarios'}"] if more else [])])
 
 
 def _not_sent(skipped: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import pytest
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.findings import CheckInterrupted, CheckResult, Finding
+from contracts.core.findings import CheckInterrupted, CheckResult, Finding, ScenarioProgress
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -502,3 +502,11 @@ def test_an_interrupted_check_does_not_make_the_cases_that_it_did_not_reach(monk
 def test_requests_that_were_not_sent_are_counted_with_an_example() -> None:
     assert contracts.check._not_sent(["a create"]) == "Not sent: a create."
     assert contracts.check._not_sent(["a create", "b", "c"]) == "Not sent: 3 requests, such as a create."
+
+
+def test_a_note_names_the_unfinished_scenarios_that_have_the_most_left() -> None:
+    few = [ScenarioProgress("a", 1, 3, finished=False), ScenarioProgress("b", 0, 9, finished=False)]
+    many = [*few, *(ScenarioProgress(f"c{number}", 1, 2, finished=False) for number in range(5))]
+
+    assert contracts.check._names_of(few) == "b (0 of 9 cases), a (1 of 3 cases)"
+    assert contracts.check._names_of(many).endswith(", c2 (1 of 2 cases), and 2 more scenarios")
