@@ -45,9 +45,7 @@ def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
     required, optional = {
         "create_pool": ("name", ("description", "pool_parameters")),
         "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
-    }.get(operation, ("", ()))
-    if not required:
-        return
+    }[operation]
     for number, text in enumerate(texts.FEW):
         marker = f"«marker:{number}»"
         yield {required: marker + text[:99_900]}
