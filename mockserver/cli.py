@@ -26,7 +26,7 @@ from mockserver.commands.options import every_setting, refuse_misspelled_variabl
 from mockserver.commands.show import cards, faults, routes, spec
 from mockserver.commands.verify import verify
 from mockserver.errors import StartError
-from mockserver.log import Log, LogHandler, standard_error, warning_as_json
+from mockserver.log import Log, LogHandler, standard_error, write_warning
 from mockserver.ready_file import ReadyFile
 from mockserver.reference import PAGE
 from mockserver.server import Server, listen, listeners, local_url_of, url_of
@@ -160,16 +160,12 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
 
 def _serve_by_workers(settings: Settings, ready_file: Path | None, *, open_page: bool) -> int:
     check_system()
-
-    def report(line: str) -> None:
-        is_json = settings.log_format == "json"
-        click.echo(warning_as_json(line) if is_json else f"mockserver: {line}", err=True, nl=not is_json)
-
     logging.getLogger("mockserver").addHandler(logging.NullHandler())  # the workers log what is odd about the store
     app = create_app(settings)
     asyncio.run(app.check_store())
     every = listeners(settings.host, settings.port, settings.workers)
     with _ready_file(ready_file, local_url_of(every[0])) as publish:
+        report = partial(write_warning, log_format=settings.log_format)
         workers = Workers(every, partial(_work, settings), report)
         _print_startup_message(app, every[0])
         return workers.run(_readiness(publish, every[0], open_page=open_page))

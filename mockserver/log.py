@@ -137,9 +137,16 @@ def _warning(message: str) -> logging.LogRecord:
     return logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", "msg": message})
 
 
-def warning_as_json(message: str) -> str:
-    """The line of a process that has no Log, whose thread a fork would not copy."""
-    return _as_json(_warning(message))
+def write_warning(message: str, log_format: LogFormat) -> None:
+    """Write a line in a process that has no Log, whose thread a fork would not copy. The line is dropped if standard
+    error is closed or is not read.
+    """
+    line = _as_json(_warning(message)) if log_format == "json" else f"mockserver: {message}\n"
+    # OSError and ValueError: it is closed. AttributeError: it was closed from the start.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        fd = sys.stderr.fileno()
+        if select.select([], [fd], [], 0)[1]:
+            os.write(fd, line.encode("utf-8", "backslashreplace"))
 
 
 class LogHandler(logging.Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -122,9 +123,36 @@ def test_a_replacement_that_cannot_start_ends_the_server(valkey_server: Valkey, 
     assert given_up.endswith("has ended with exit code 1 before it was ready")
 
 
+@pytest.mark.parametrize("is_full", [False, True], ids=["closed", "full"])
+def test_a_worker_is_replaced_while_standard_error_is_not_read(valkey_server: Valkey, tmp_path: Path, is_full: bool):
+    pipe, ready_file = tmp_path / "pipe", tmp_path / "ready"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    flags = ("--store", valkey_server.url("workers-11:"), "--workers", "2", "--ready-file", str(ready_file))
+    with processes.serving(*flags, stderr=str(pipe)) as (process, url):
+        processes.wait_until(ready_file.exists)
+        if is_full:
+            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            for size in (4096, 1):
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        os.write(writer, bytes(size))
+            os.close(writer)
+        else:
+            os.close(reader)
+        workers = Workers(process, url)
+        before = workers.pids()
+        workers.kill_one()
+        processes.wait_until(lambda: len(set(workers.pids()) - set(before)) == 1 and len(workers.pids()) == 2)
+        process.terminate()
+        assert process.wait(processes.PATIENCE_S) == 0
+    if is_full:
+        os.close(reader)
+
+
 def test_a_worker_that_was_killed_is_told_in_json_where_the_log_is_json(valkey_server: Valkey, tmp_path: Path):
     log, ready_file = tmp_path / "log", tmp_path / "ready"
-    flags = ("--store", valkey_server.url("workers-9:"), "--workers", "2", "--log-format", "json")
+    flags = ("--store", valkey_server.url("workers-10:"), "--workers", "2", "--log-format", "json")
     with processes.serving(*flags, "--ready-file", str(ready_file), stderr=str(log)) as (process, url):
         processes.wait_until(ready_file.exists)
         Workers(process, url).kill_one()
