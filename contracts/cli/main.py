@@ -366,6 +366,8 @@ def _check(
     try:
         if checked.problem is None:
             _print(checked, check_options)
+    except BrokenPipeError:
+        _discard_output()  # its reader, such as `head`, has read enough: the exit code is that of the check
     finally:
         unwritten = write_reports(checked, check_options)
         for problem in unwritten:

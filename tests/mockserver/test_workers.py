@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -9,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -132,9 +133,10 @@ def test_a_worker_is_replaced_while_standard_error_is_not_read(valkey_server: Va
         processes.wait_until(ready_file.exists)
         if is_full:
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            with suppress(BlockingIOError):  # until the pipe is full
-                while True:
-                    os.write(writer, bytes(100))
+            for size in (4096, 1):
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        os.write(writer, bytes(size))
             os.close(writer)
         else:
             os.close(reader)

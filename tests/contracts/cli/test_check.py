@@ -1,5 +1,6 @@
 """`contracts check` and `contracts fuzz`: exit codes, what is said, what is asked of the engine."""
 
+import errno
 import functools
 import json
 import os
@@ -186,6 +187,17 @@ def test_a_folder_is_refused_as_a_report_before_anything_is_sent(check, engine, 
     status, _, err = check("--report", f"json={tmp_path}")
     assert (status, engine.targets) == (2, [])
     assert f"{tmp_path} is a folder: name a file for the report." in err
+
+
+@pytest.mark.parametrize(("findings", "expected"), [((), 0), ((fakes.finding(),), 1)])
+def test_a_reader_of_the_output_that_leaves_changes_no_exit_code(check, engine, monkeypatch, findings, expected):
+    def leave(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("contracts.cli.main._print", leave)
+    monkeypatch.setattr("contracts.cli.main._discard_output", lambda: None)
+    engine.answer = fakes.result(*findings)
+    assert check() == (expected, "", "")
 
 
 def test_two_reports_in_one_file_are_refused_before_anything_is_sent(check, engine, tmp_path):
