@@ -236,31 +236,39 @@ def _retry_ended(polled: PolledRuns) -> None:
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
 
 
+def _cancel_retried(polled: PolledRuns) -> None:
+    """Retry ended runs, and cancel one when it is running again: its times must be those of the new attempt."""
+    _retry_ended(polled)
+    end, pause = time.monotonic() + _TIMEOUT_S, 0.02
+    while time.monotonic() < end and (active := [run for run in polled.runs[:4] if not run.known.has_ended]):
+        for run in active[:2]:
+            run.read()
+            if run.known.status == "running":
+                run.update({"status": "cancelled"})
+                run.read()
+                if run.known.status == "cancelled":
+                    return
+        polled.context.wait(pause)
+        pause = min(0.3, pause * 1.3)
+
+
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
     """Cancel running runs, which must then stay cancelled while the other runs are polled. If it `retries`, retry them
-    at once: the work of the first attempt must not end them. Then cancel one that is running again, whose times must
-    be those of the new attempt. If a run ends before the cancel arrives, try the next one.
+    at once: the work of the first attempt must not end them. If a run ends before the cancel arrives, try the next one.
     """
     # Many, since it depends on chance whether the work ends at the moment of the cancel, or while a retry waits.
-    left, left_again = max(1, len(polled.runs) * 2 // 3), int(retries)
-    retried: list[TrackedRun] = []
+    left = max(1, len(polled.runs) * 2 // 3)
     end = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < end and not polled.have_ended and (left or left_again):
+    while time.monotonic() < end and not polled.have_ended:
         polled.poll()
         for run in [run for run in polled.runs if run.known.status == "running"]:
-            is_again = run in retried
-            if not (left_again if is_again else left):
-                continue
             run.update({"status": "cancelled"})
-            if run.known.status != "cancelled":
-                continue
-            if is_again:
-                left_again -= 1
-            else:
+            if run.known.status == "cancelled":
                 left -= 1
                 if retries:
                     run.retry({})
-                    retried.append(run)
+            if not left:
+                return
         polled.context.wait(0.1)
 
 
@@ -354,6 +362,7 @@ _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | No
 """What is done before the runs have ended. A change that deletes some returns them."""
 _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = {
     "retry ended": ("retry_run", _retry_ended),
+    "cancel retried": ("retry_run", _cancel_retried),
     "delete ended": ("delete_run", _delete_ended),
 }
 
@@ -390,7 +399,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
             # Enough that some wait, also if the first ones end while the last ones are created.
             yield LifecycleCase({"session_id": "«session»"}, 8, is_single=True)
     if check.offers("retry_run", "update_run"):
-        yield LifecycleCase(count=4, retried=4, change="retry ended")
+        yield LifecycleCase(count=4, retried=4, change="cancel retried")
         yield LifecycleCase(session, 3, retried=3)
         yield LifecycleCase(session, 4, retried=1)
         yield LifecycleCase(session, 2, joining=2)
