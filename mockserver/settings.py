@@ -61,9 +61,14 @@ class Token:
     @classmethod
     def from_text(cls, text: str) -> Token:
         """Parse `TOKEN` or `TOKEN=ORG`. Raises ValueError, which never shows the token."""
-        token, _, organisation = text.partition("=")
+        token, equals, organisation = text.partition("=")
         if not token or token != token.strip():
             raise ValueError("a token is missing, or has space around it; write TOKEN or TOKEN=ORG")
+        if equals and (not organisation or organisation.startswith("=")):
+            # As in `dGVzdA==`, which would be the token `dGVzdA` of the organisation `=`.
+            raise ValueError(
+                "no organisation follows the '=', and a token cannot have one in it; write TOKEN or TOKEN=ORG"
+            )
         return cls(organisation or None, token)
 
 
@@ -338,6 +343,8 @@ class Settings:
             raise SettingError(
                 "--workers", "several processes need a store that they share: give --store valkey://HOST:PORT"
             )
+        if len({each.token for each in self.token}) < len(set(self.token)):
+            raise SettingError("--token", "a token is given for two organisations")
         if self.state is not None and self.store.is_shared:
             raise SettingError("--state", f"--store {self.store} keeps the state itself: leave out --state")
 

@@ -133,7 +133,7 @@ def test_a_flag_with_a_bad_value_is_refused_with_what_it_should_be(flags: list[s
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("token", ["=org", " secret-token", "secret-token =org", ""])
+@pytest.mark.parametrize("token", ["=org", " secret-token", "secret-token =org", "", "secret-token=", "secret-token=="])
 def test_a_token_that_cannot_be_one_is_refused_without_being_shown(token: str):
     result = CliRunner().invoke(main, ["serve", "--token", token])
     assert result.exit_code == 2

@@ -36,6 +36,7 @@ from mockserver.settings import RateLimit, Token
         ({"world": ""}, "world: should be a path, not ''"),
         ({"cors_origin": ["https://a.example", "b"]}, "cors_origin: invalid origin 'b'"),
         ({"admin_token": ""}, "admin_token: a token is missing"),
+        ({"token": ["a=x", "a=y"]}, "--token: a token is given for two organisations"),
         ({"store": "valkey://h:abc"}, "store: invalid store; use memory or valkey://HOST:PORT/0"),
         ({"store": "valkey://h:65536"}, "store: invalid store; use memory or valkey://HOST:PORT/0"),
         ({"limits": 3}, "limits: should be Limits, not int"),
