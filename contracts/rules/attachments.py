@@ -311,7 +311,8 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         earlier = {"file_inputs": [file("a.txt", b"old bytes")]}
         for files in (odd_files[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
-    yield AttachmentsCase([file("a.txt", b"one"), file("b.txt", b"two")], listed=True, expires=True)
+    texts = [file("a.csv", "\ufeffé;名\r\n".encode()), file("b.json", '{"b":  1.0, "é": 1}\n'.encode())]
+    yield AttachmentsCase(texts, listed=True, expires=True)
     for files in unusual_inputs():
         yield AttachmentsCase(files, listed=len(files) in {11, 101})
     several = [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))]

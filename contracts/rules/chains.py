@@ -71,6 +71,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
         chain.judge_list([read for _, read in reads])
     if case.deletes_first and context.check.offers("delete_run") and context.call("delete_run", ids[0]).accepted:
         chain.judge_files(*reads[-1])
+        chain.judge_step(1, context.call_valid("get_run", ids[1], after=[result]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,8 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
         yield ChainCase({"steps": [alike] * 3}, reads_all=True)
     files = [file(), file("b.bin", bytes(range(256)))]
-    yield ChainCase({"steps": plain, "shared_file_inputs": files}, reads_all=True, deletes_first=True)
+    steps = steps_of(*[("inputs",)] * 3)
+    yield ChainCase({"steps": steps, "shared_file_inputs": files}, reads_all=True, deletes_first=True)
 
 
 def empty_cases(check: CheckContext) -> Iterator[ChainCase]:

@@ -67,8 +67,11 @@ _WIDELY_AFTER: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 def run_delete(context: CaseContext, case: DeleteCase) -> None:
     created = _create_in_own_session(context) if case.is_first_of_session else create_for(context, case)
-    if case.widely:  # a server that caches the read with this query shows the run again after the delete
-        TrackedRun.of(context, created, case.index).read(_ALL_INCLUDED)
+    if case.widely:  # a server that caches these answers shows the run again after the delete
+        before = TrackedRun.of(context, created, case.index)
+        before.read(_ALL_INCLUDED)
+        if context.check.offers("list_runs"):
+            check_listing(before, [NEWEST_FIRST], limit=MAX_LIMIT)
     run = apply_events(context, case, created)
     if not run.known.is_deleted:
         return  # shrinking has removed the delete

@@ -245,7 +245,7 @@ def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield pages by queries with parameters that do not change which runs are found."""
     fields, include, search = Filter("fields", "input_values"), Filter("include", "workflow"), Filter("search", _WORD)
     others = [Filter("fields", "session_id"), Filter("fields", "error")]
-    queries = [[fields], others, [include], [_DEEP], [Filter("deep_search", "false")]]
+    queries = [[fields], [*others, include], [include], [_DEEP], [Filter("deep_search", "false")]]
     queries += [[search, others[0]], [search, fields, _DEEP], [search, include]]
     inputs = {"input_values": {"who": _WORD}}
     yield FilterCase([{"count": 3} | inputs, {"count": 2} | inputs], queries, limits=[1, 2, DEFAULT_LIMIT])

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import EVERY_FIELD, Rule
-from contracts.data import limits
+from contracts.data import limits, write_bodies
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
@@ -224,6 +224,11 @@ def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
         again = context.send(request)
         cause, expected = "a refused write gets another answer when it is repeated", f"{first.status} again"
         context.require(again.status == first.status, "IDEM-REPLAY", cause, expected, again.words, first, again)
+    if case.operation in CREATES and context.check.has_second:
+        body = write_bodies.minimal(case.operation)
+        theirs = context.send(keyed_request(context, case.operation, body, case.key, token=SECOND_TOKEN))
+        cause, expected = "a key that another organisation has used is refused", "a success, since the keys are its own"
+        context.require(theirs.status != 409, "IDEM-SCOPE", cause, expected, theirs.words, first, theirs)
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
@@ -400,7 +405,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         is_exclusive=True,  # else the requests are further apart
         order=2,
     ),
-    Scenario("idempotency keys of invalid writes", ("IDEM-REPLAY",), run_invalid, invalid_cases, order=2),
+    Scenario("idempotency keys of invalid writes", ("IDEM-REPLAY", "IDEM-SCOPE"), run_invalid, invalid_cases, order=2),
     Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, order=2),
     Scenario(
         "idempotency keys of two organisations",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
@@ -218,6 +219,8 @@ def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
 def _retry_ended(polled: PolledRuns) -> None:
     """Retry ended runs. The retry clears the results of the run, whatever its final status was, and nothing else."""
     runs = _with_output_first(polled)[:4]
+    if polled.context.check.offers("update_run"):
+        runs[0].update({"error": ["after the end"]})
     for number, run in enumerate(runs):
         outputs = run.known.view.get("output_attachment_ids") or ()
         if not run.retry({}).result.accepted:
@@ -343,12 +346,27 @@ def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
 
 def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
-    for run in _with_output_first(polled)[:4]:
+    for number, run in enumerate(_with_output_first(polled)[:4]):
         run.read()
         outputs = run.known.view.get("output_attachment_ids") or ()
+        if number == 0 and outputs:
+            _require_own(run, outputs[0])
         run.delete()
         run.read()
         attachments_gone(run, outputs)
+
+
+def _require_own(run: TrackedRun, attachment: str) -> None:
+    """Require that another organisation cannot read an attachment of the run."""
+    check = run.context.check
+    for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
+        if check.has_second and check.offers(operation):
+            result = run.context.call(operation, attachment, token=SECOND_TOKEN)
+            cause, expected = (
+                f"another organisation may use {operation}",
+                "404, since the run is another organisation's",
+            )
+            run.require(not result.accepted, "AUTH-TENANT", cause, expected, result)
 
 
 _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | None]]] = {
@@ -435,7 +453,7 @@ def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
 SCENARIOS = (
     Scenario(
         "lifecycles of runs",
-        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
+        ("LIFECYCLE", "RETRY-RULES", "UPDATE-PARTIAL", "DELETE-GONE", "ATTACHMENTS", "AUTH-TENANT"),
         run_lifecycle,
         lifecycle_cases,
         needs=("get_run",),

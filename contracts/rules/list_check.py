@@ -139,7 +139,9 @@ def why_missing(
         return "LIST-PAGE", "a run is on no page"
     others = (other for other in _other_queries(run, base) if other != filters)
     if any(_is_in(context, run, [*other, NEWEST_FIRST], MAX_LIMIT) for other in others):
-        return "LIST-FILTER", misses_a_run(filter_names(query))
+        if names := filter_names(query):
+            return "LIST-FILTER", misses_a_run(names)
+        return "LIST-COMPLETE", "a list without filters misses a run"
     return "LIST-COMPLETE", _NOT_LISTED
 
 

@@ -96,6 +96,8 @@ class WindowsCase(Case):
     windows: Sequence[tuple[int | None, int | None]]
     sort: str = NEWEST
     cancelled: int = 0
+    deletes: bool = False
+    """Whether the second run is then deleted."""
     far: Sequence[int] = ()
     """Values of `skip` far beyond the end. A server may refuse those that its integers cannot hold."""
 
@@ -104,6 +106,8 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
     isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
     for run in reversed(isolated.runs[: case.cancelled]):
         isolated.change(context.cancel(run["id"]))
+    if case.deletes and context.call("delete_run", isolated.runs[1]["id"]).status == 204:
+        isolated.delete(isolated.runs[1])
     for skip, limit in case.windows:
         found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
         judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
@@ -120,6 +124,8 @@ def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
         yield WindowsCase(counts, _windows(sum(counts)), far=far)
     if check.offers("update_run"):  # a page by activity may begin with active runs and end with those that ended
         yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
+        if check.offers("delete_run"):
+            yield WindowsCase([3], [(1, 2)], "activity", 3, deletes=True)
 
 
 def _windows(total: int) -> list[tuple[int | None, int | None]]:

@@ -1,5 +1,6 @@
 """Faults of updates, retries and deletes."""
 
+import itertools
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -310,3 +311,21 @@ class RetryClearsTheSession(Standin):
         for other in org.runs.values():
             if run.session_id and other.session_id == run.session_id and other.status in TERMINAL:
                 other.output_data = other.error = other.run_message_history = None
+
+
+class DeletedStepShiftsTheInputs(Standin):
+    """The steps after a deleted one take the inputs of the step after them."""
+
+    def forget(self, org, run):
+        is_step = run.session_id is not None and run.release_session_after is False
+        of_session = [one for one in org.runs.values() if one.session_id == run.session_id and one.number > run.number]
+        super().forget(org, run)
+        for one, following in itertools.pairwise(of_session) if is_step else ():
+            one.input_values = following.input_values
+
+
+class ErrorAfterSuccessEmptiesOutput(Standin):
+    def change(self, run, name, value):
+        super().change(run, name, value)
+        if name == "error" and run.status == Status.SUCCESS:
+            run.output_data = None

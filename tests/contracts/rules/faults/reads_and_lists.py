@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import field_validator
 
 from tests.standin.behaviour import Standin
-from tests.standin.models import RunQuery, Status
+from tests.standin.models import RunQuery, SortMode, Status
 from tests.standin.store import TERMINAL, Run
 
 
@@ -435,3 +435,40 @@ class StatusIsDroppedBesideWorkflowAndSession(Standin):
         if query.workflow_id and query.session_id:
             query = query.model_copy(update={"status": None})
         return super().matches(run, query)
+
+
+class FieldsBesideIncludeCountThePage(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.fields_ and query.include:
+            answer.content["total"] = len(answer.content["items"])
+        return answer
+
+
+class SkipCountsDeletedRuns(Standin):
+    """By activity, a list is paged before deleted runs that had ended are left out."""
+
+    def forget(self, org, run):
+        super().forget(org, run)
+        self.gone = [*getattr(self, "gone", ()), run]
+
+    def list_runs(self, call, query):
+        if query.sort_mode == SortMode.CREATED_AT_DESC or query.workflow_id is None:
+            return super().list_runs(call, query)
+        workflow = str(query.workflow_id)
+        gone = [run for run in getattr(self, "gone", ()) if run.workflow_id == workflow and run.status in TERMINAL]
+        answer = super().list_runs(call, query.model_copy(update={"skip": max(0, query.skip - len(gone))}))
+        answer.content["skip"] = query.skip
+        return answer
+
+
+class WholeListIsCached(Standin):
+    def list_runs(self, call, query):
+        is_whole = all(value in (None, 0, False) for name, value in query if name not in {"limit", "sort_mode"})
+        cache, key = self.__dict__.setdefault("pages", {}), (call.org.id, query.limit, query.sort_mode)
+        if is_whole and key in cache and cache[key][0] > self.settings.clock():
+            return cache[key][1]
+        answer = super().list_runs(call, query)
+        if is_whole:
+            cache[key] = (self.settings.clock() + 0.3, answer)
+        return answer

@@ -436,3 +436,14 @@ class CancelBesideAnUpdateIsLost(Standin):
             return answer
         finally:
             handled[run.id] -= 1
+
+
+class KeysOfRefusedWritesAreTakenForAll(Standin):
+    async def once(self, call, handle):
+        taken = self.__dict__.setdefault("taken", {})
+        if call.key and taken.get(call.key, call.org) is not call.org:
+            raise self.key_conflict()
+        answer = await super().once(call, handle)
+        if call.key and answer.status == 422:
+            taken[call.key] = call.org
+        return answer
