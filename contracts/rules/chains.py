@@ -128,22 +128,25 @@ class _Chain:
         problem = self._input_difference(step, run)
         if problem is not None:
             fail("other inputs", "the step's and the shared inputs", problem, "input_values")
-        secrets = {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
+        secrets = self._secrets_of(step)
         aliases = run.get("sensitive_input_aliases") or {}
         if aliases.keys() != secrets.keys():
             fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
     def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
         """Describe how the inputs of a run differ from those of its step and the shared ones. Which of two with the
-        same key counts is not determined.
+        same key counts is not determined, nor what one key for an input and a secret means.
         """
         shared, own = self.body.get("shared_inputs") or {}, step.get("inputs") or {}
         wanted, shown = {**shared, **own}, run.get("input_values") or {}
         if self.body.get("machine_id") or self.body.get("pool_ids"):  # which may have inputs too
             shown = {key: value for key, value in shown.items() if key in wanted}
-        clash = shared.keys() & own.keys()
+        clash = shared.keys() & own.keys() | self._secrets_of(step).keys()
         sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
         return difference(sent, read_back, "input_values")
+
+    def _secrets_of(self, step: Mapping[str, Any]) -> dict[str, Any]:
+        return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
     def judge_together(self, reads: Sequence[CallResult]) -> None:
         """Judge the runs of several steps by each other."""

@@ -87,10 +87,12 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     for name, values in _values_of(check, makers[-1]).items():
         yield ConsistencyCase(makers[-1], {name: values[0]}, widely=name in {"session_id", "machine_id"})
     if check.offers("create_run_chain", "get_run"):
-        step = {name: values[0] for name, values in write_bodies.STEP_FEATURES.items()}
         for size in (1, 2, 3, 5):
             yield ConsistencyCase("create_run_chain", {"steps": [{}] * size}, index=-1, widely=size == 2)
-        steps = [step | {"session_alias": f"step {index}"} for index in range(3)]
+        steps = [
+            {name: write_bodies.for_step(values[0], index) for name, values in write_bodies.STEP_FEATURES.items()}
+            for index in range(3)
+        ]
         shared = {"shared_inputs": SAMPLE, "shared_file_inputs": [file()]}
         yield ConsistencyCase("create_run_chain", {"steps": steps} | shared, index=1)
     for name, values in features_of(check, "bulk_create_runs").items():
