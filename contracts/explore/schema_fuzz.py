@@ -45,7 +45,7 @@ JUDGES: Final = frozenset(
 )
 EXAMPLES: Final = 6
 """For each operation in the fuzzing phase, in one check."""
-MOST_S: Final = 15.0
+MOST_S: Final = 10.0
 """In one check, in parallel with scenarios."""
 LEAST_S: Final = 4.0
 """Starting the process is not worth it for less."""
