@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from contracts.core.exchange import Exchange
 from contracts.openapi.fields import fields_of_answer, fields_of_body, parts_of, present
 from contracts.openapi.router import operation_at
+from contracts.openapi.schemas import operations
 from contracts.oracle.request import ParsedRequest
 
 _KEY: Final = "Idempotency-Key"
@@ -45,10 +46,11 @@ class Coverage:
             self._count(parsed.operation, rule, invalid.intersection(fields))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, int]]]:
-        """Return operationId → part → rule → count. Parts are in the order of the document."""
+        """Return operationId → part → rule → count, in the order of the document."""
         with self._lock:
             found: dict[str, dict[str, dict[str, int]]] = {}
-            for operation, counts in self._counts.items():
+            for operation in filter(self._counts.__contains__, operations()):
+                counts = self._counts[operation]
                 parts: dict[str, dict[str, int]] = {part: {} for part in parts_of(operation)}
                 for (part, rule), count in sorted(counts.items()):
                     parts.setdefault(part, {})[rule] = count

@@ -141,7 +141,7 @@ class _Chain:
         wanted, shown = {**shared, **own}, run.get("input_values") or {}
         if self.body.get("machine_id") or self.body.get("pool_ids"):  # which may have inputs too
             shown = {key: value for key, value in shown.items() if key in wanted}
-        clash = shared.keys() & own.keys() | self._secrets_of(step).keys()
+        clash = shared.keys() & own.keys() | wanted.keys() & self._secrets_of(step).keys()
         sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
         return difference(sent, read_back, "input_values")
 
