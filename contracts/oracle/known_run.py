@@ -35,7 +35,7 @@ RESULTS: Final = (*CLEARED_BY_RETRY, "usage_metadata", "started_at", "ended_at")
 """Fields that a run writes itself while it is active. After its end, only a request changes them."""
 CHANGEABLE: Final = (*RESULTS, "input_values", "release_session_after")
 """The fields that an update may name, apart from status."""
-_SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
+SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
 _SET_BY_STATUS: Final = ("error", "output_data")
 _RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
@@ -167,7 +167,7 @@ class KnownRun:
         """Return the fields that an update must not change, since it does not name them."""
         kept = [*STABLE, "input_values", "pool_ids"]
         if not self.may_have_moved(after, named):
-            kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
+            kept += [name for name in CHANGEABLE if not ("status" in named and name in SET_BY_END)]
         kept += ["machine_id"] if self.has_ended else []
         return [name for name in kept if name not in named and (name in after or name not in newer_properties())]
 

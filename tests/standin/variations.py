@@ -22,7 +22,7 @@ from pydantic import BaseModel, field_validator, model_validator
 from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.models import Status
-from tests.standin.store import Lifecycle
+from tests.standin.store import TERMINAL, Lifecycle
 
 
 @dataclass(frozen=True)
@@ -532,6 +532,15 @@ class CancelFillsError(Standin):
         super().move(org, run, status)
         if status == Status.CANCELLED:
             run.error = run.error or ["Cancelled."]
+
+
+@varies("An update that cancels a run overwrites the results that an earlier one has set, unless it names them.")
+class CancelWritesResults(Standin):
+    def update_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if body.status == Status.CANCELLED and run.status not in TERMINAL:
+            run.error, run.output_data = ["Cancelled."], None
+        return super().update_run(call, run_id, body)
 
 
 # -- what has to exist
