@@ -537,10 +537,15 @@ class CancelFillsError(Standin):
 @varies("An update that cancels a run overwrites the results that an earlier one has set, unless it names them.")
 class CancelWritesResults(Standin):
     def update_run(self, call, run_id, body):
+        had_ended = self.find(call, run_id).status in TERMINAL
+        answer = super().update_run(call, run_id, body)
+        if body.status != Status.CANCELLED or had_ended:
+            return answer
         run = self.find(call, run_id)
-        if body.status == Status.CANCELLED and run.status not in TERMINAL:
-            run.error, run.output_data = ["Cancelled."], None
-        return super().update_run(call, run_id, body)
+        for name, value in {"error": ["Cancelled."], "output_data": None}.items():
+            if name not in body.model_fields_set:
+                setattr(run, name, value)
+        return Answer(200, self.show(run, "update_run"))
 
 
 # -- what has to exist
