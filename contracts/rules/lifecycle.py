@@ -453,7 +453,7 @@ def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
 SCENARIOS = (
     Scenario(
         "lifecycles of runs",
-        ("LIFECYCLE", "RETRY-RULES", "UPDATE-PARTIAL", "DELETE-GONE", "ATTACHMENTS", "AUTH-TENANT"),
+        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
         run_lifecycle,
         lifecycle_cases,
         needs=("get_run",),
