@@ -94,7 +94,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     if most_runs > budget.max_runs:
         most += (
             f". A faulty server could create {most_runs} runs in all these cases: those that the budget no longer"
-            " covers when their turn comes are not run, and the report names them"
+            " covers when their turn comes are not run, and the report says so"
         )
     return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 

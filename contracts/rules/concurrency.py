@@ -5,7 +5,7 @@ before, one request at a time.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -136,21 +136,16 @@ def _different_updates(context: CaseContext, width: int) -> None:
     results = _send(context, [request_for("update_run", run["id"], body=body) for body in bodies])
     read = context.call_valid("get_run", run["id"], after=results)
     is_cancelled = bodies[-1] is _CANCEL and results[-1].accepted
+    written_by_end = RESULTS if KnownRun(run).may_have_moved(read.body, _CANCEL) else SET_BY_END
     if read.body.get("status") != run.get("status") and not is_cancelled:
         return  # a run that has ended meanwhile has output of its own
     for result, body in zip(results, bodies, strict=True):
         for name, value in body.items() if result.accepted else ():
             if name in newer_properties() and name not in read.body:
                 continue
-            if is_cancelled and name in _written_by_end(read.body):
+            if is_cancelled and name in written_by_end:
                 continue
             _require_shown(context, {name: value}, read.body, _LOST_UPDATE, *results, read)
-
-
-def _written_by_end(run: Mapping[str, Any]) -> Collection[str]:
-    """Return the fields that the end of a cancelled run may have written: of a run that has started, all results."""
-    never_started = "started_at" in run and run["started_at"] is None
-    return SET_BY_END if never_started else RESULTS
 
 
 def _deletes(context: CaseContext, width: int) -> None:

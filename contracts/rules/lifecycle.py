@@ -362,10 +362,8 @@ def _require_own(run: TrackedRun, attachment: str) -> None:
     for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
         if check.has_second and check.offers(operation):
             result = run.context.call(operation, attachment, token=SECOND_TOKEN)
-            cause, expected = (
-                f"another organisation may use {operation}",
-                "404, since the run is another organisation's",
-            )
+            cause = f"another organisation may use {operation}"
+            expected = "404, since the run is another organisation's"
             run.require(not result.accepted, "AUTH-TENANT", cause, expected, result)
 
 
