@@ -42,7 +42,9 @@ _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
 """Discovery tries as many workflows to see which need no inputs, and each one costs two cases that wait."""
 _DELETE_RUN_COUNT = 8
-"""How many runs are created to be deleted when they have ended: only some have output. Shrinking cannot reduce it."""
+"""How many runs at least are created to be deleted when they have ended: only some have output. Shrinking cannot reduce
+it below that.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class LifecycleCase(RunCase):
     @property
     def expected_runs(self) -> int:
         first = self.chain + self.runs_before if self.chain else self.count
-        first = _DELETE_RUN_COUNT if self.change == "delete ended" else first
+        first = max(self.count, _DELETE_RUN_COUNT) if self.change == "delete ended" else first
         return first + bool(self.ends_first or self.runs_after) + self.runs_after + self.joining
 
 
@@ -105,7 +107,7 @@ def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     if case.is_single:
         made = [create_for(context, case) for _ in range(case.count)]
         return [TrackedRun.of(context, written) for written in made]
-    count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
+    count = max(case.count, _DELETE_RUN_COUNT) if case.change == "delete ended" else case.count
     return TrackedRun.all_of(context, create_for(context, replace(case, count=count)))
 
 
@@ -165,6 +167,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         _judge_files_by_type(polled)
         _judge_types(polled)
     _judge_input_file(polled)
+    _judge_access_to_output(polled)
     operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
     if change_ended is not None and offers(operation):
         change_ended(polled)
@@ -202,6 +205,18 @@ def _judge_types(polled: PolledRuns) -> None:
 def _judge_input_file(polled: PolledRuns) -> None:
     run = polled.runs[-1]
     _require_input_file(run, "ATTACHMENTS", "an input file is lost at the end of its run", *run.read_before)
+
+
+def _judge_access_to_output(polled: PolledRuns) -> None:
+    """Require that another organisation cannot read an output attachment."""
+    run, check = _with_output_first(polled)[0], polled.context.check
+    outputs = run.known.view.get("output_attachment_ids")
+    for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
+        if outputs and check.has_second and check.offers(operation):
+            result = run.context.call(operation, outputs[0], token=SECOND_TOKEN)
+            cause = f"another organisation may use {operation}"
+            expected = "404, since the run is another organisation's"
+            run.require(not result.accepted, "AUTH-TENANT", cause, expected, *run.read_before, result)
 
 
 def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
@@ -346,25 +361,12 @@ def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
 
 def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
-    for number, run in enumerate(_with_output_first(polled)[:4]):
+    for run in _with_output_first(polled)[:4]:
         run.read()
         outputs = run.known.view.get("output_attachment_ids") or ()
-        if number == 0 and outputs:
-            _require_own(run, outputs[0])
         run.delete()
         run.read()
         attachments_gone(run, outputs)
-
-
-def _require_own(run: TrackedRun, attachment: str) -> None:
-    """Require that another organisation cannot read an attachment of the run."""
-    check = run.context.check
-    for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
-        if check.has_second and check.offers(operation):
-            result = run.context.call(operation, attachment, token=SECOND_TOKEN)
-            cause = f"another organisation may use {operation}"
-            expected = "404, since the run is another organisation's"
-            run.require(not result.accepted, "AUTH-TENANT", cause, expected, result)
 
 
 _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | None]]] = {
@@ -397,9 +399,9 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")
         yield LifecycleCase(session, ends_first="delete", runs_after=3)
-    # With many runs, rare final statuses occur too.
+    # With many runs, rare final statuses and output files occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
-    yield LifecycleCase(secret, 40)
+    yield LifecycleCase(secret, 40, change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
     yield from _cases_of_other_workflows(check)
