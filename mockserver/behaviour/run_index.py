@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Changes, Session
 from mockserver.behaviour.ledger import BLOCK, LEDGER, OPEN, Block
@@ -52,19 +53,25 @@ class RunIndex:
         self._catching_up: asyncio.Future[None] | None = None
         self._due_blocks: dict[str, None] = {}
         self._due_sessions: dict[str, None] = {}
-        self._sim_time = 0
+        self._times: list[int] = []
+        """The simulated times for which lists are being answered."""
+        self.folded_until = 0
+        """Steps until this simulated time may be folded: no list is answered for an earlier one."""
 
     def sequence(self, workflow_id: str | None, machine_id: str | None) -> RunSequence:
         known = self._sequences.get((workflow_id, machine_id))
         return RunSequence(self.states, machine_id, self.order_key) if known is None else known
 
-    def time(self, sim_time: int) -> int:
-        """Return the time for which to answer a list that was requested at `sim_time`.
-
-        It is never earlier than that of a previous list, since older steps may be folded.
-        """
-        self._sim_time = max(self._sim_time, sim_time)
-        return self._sim_time
+    @contextmanager
+    def at(self, sim_time: int) -> Iterator[int]:
+        """Give the time for which to answer a list that was requested at `sim_time`."""
+        sim_time = max(sim_time, self.folded_until)
+        self._times.append(sim_time)
+        self.folded_until = min(self._times)
+        try:
+            yield sim_time
+        finally:
+            self._times.remove(sim_time)
 
     def order_key(self, batch: Batch) -> tuple[int, int, int, int, int]:
         """Lists show the highest key first: the latest moment of creation, then what was entered last."""
@@ -212,7 +219,7 @@ class RunIndex:
                 part.runs += batch.ids.size
                 part.bounds = part.bounds.with_those_of(bounds)
         for key, part in parts.items():
-            self._opened(key).add(part.batches, part.runs, part.bounds, self._sim_time)
+            self._opened(key).add(part.batches, part.runs, part.bounds, self.folded_until)
 
     def _remove(self, batch: Batch) -> None:
         before = {place: self.states.state(batch, place) for place in range(batch.ids.size)}
@@ -243,7 +250,7 @@ class RunIndex:
                 self._sequences[key].forget_texts(batch)
         left = {state.machine_id for state in before.values() if state is not None} - {batch.placement.machine_id}
         for machine_id in left:
-            if not self.states.places(batch, machine_id, None, self._sim_time):
+            if not self.states.places(batch, machine_id, None, self.folded_until):
                 for key in _keys(batch.workflow_id, machine_id)[2:]:
                     self._discard(key, batch)
 

@@ -7,6 +7,7 @@ the runs of that session, and a search at every batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import STATUSES, UNCHANGED, Batch, Change, Changes
@@ -16,7 +17,7 @@ from mockserver.behaviour.includes import included
 from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_search import TextSearch
-from mockserver.behaviour.run_sequence import Page, RunSequence, Selection
+from mockserver.behaviour.run_sequence import GiveWay, Page, RunSequence, Selection
 from mockserver.behaviour.run_states import StatesByPlace
 from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
@@ -36,8 +37,8 @@ from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.spec import Call
 from mockserver.time_slice import TimeSlice
 
-_MAX_RESTARTS = 100
-"""So often at most a list begins again to let others go first, however much changes meanwhile."""
+_MAX_RESTARTS = 10
+"""So often at most a list begins again because runs changed while others ran. Then it no longer lets others run."""
 
 
 class Row(NamedTuple):
@@ -114,6 +115,10 @@ def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> b
     return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in names)
 
 
+class _RunsHaveChanged(Exception):
+    """A list must begin again."""
+
+
 class Listing:
     """One list request: its parsed filters, and the time as of which it is answered."""
 
@@ -144,26 +149,37 @@ class Listing:
         total = None
         while total is None:
             index = await index_of(self._context)
+            self._time_slice = TimeSlice()
             self._states = index.states
-            self.sim_time = index.time(self._context.sim_time)
             page = Page(skip, limit)
-            total = await self._fill(page, index, by_activity=by_activity)
+            with index.at(self._context.sim_time) as self.sim_time, suppress(_RunsHaveChanged):
+                total = await self._fill(page, index, by_activity=by_activity)
         states = self._states
         rows = [Row(batch, states.changes(batch), states.overrides(batch), places) for batch, places in page.rows]
+        await self._give_way()  # the rows stay as they are, and to render them takes up to a millisecond
         return rows, total
 
     async def counts(self) -> dict[str, int]:
         """Return how many runs of the workflow, on the machine, are in each status, whatever the other filters."""
         while True:
             index = await index_of(self._context)
-            sim_time = index.time(self._context.sim_time)
-            sequence = index.sequence(self._workflow_id, self._machine_id)
-            gave_way = [await sequence.prepare(status, sim_time, self._give_way) for status in STATUSES]
-            if not any(gave_way):
-                return {status: sequence.count(Selection(status, sim_time)) for status in STATUSES}
+            with index.at(self._context.sim_time) as sim_time, suppress(_RunsHaveChanged):
+                sequence = index.sequence(self._workflow_id, self._machine_id)
+                for status in STATUSES:
+                    await sequence.prepare(status, sim_time, index.folded_until, self._give_way)
+                give_way, runs = self._giving_way(sequence), sequence.runs
+                counts: dict[str, int] = {}
+                for status in STATUSES:
+                    counts[status] = await sequence.count(Selection(status, sim_time), give_way)
+                if sequence.runs == runs:
+                    return counts
+                self._restarts += 1
 
     async def _fill(self, page: Page, index: RunIndex, *, by_activity: bool) -> int | None:
-        """Fill the page and return the number of matching runs; None to begin again with all that has changed."""
+        """Fill the page and return the number of matching runs; None to begin again with all that has changed.
+
+        Raises _RunsHaveChanged.
+        """
         if self._session_id is not None:
             batches = index.batches_of_session(self._session_id)
             return await self._scan(page, [(None, batches)], by_activity=by_activity)
@@ -174,26 +190,33 @@ class Listing:
             parts = ((texts, texts.batches) for texts in sequence.texts())
             return await self._scan(page, parts, by_activity=by_activity)
         wanted = self._status or (ACTIVE if by_activity else None)
-        if await sequence.prepare(wanted, self.sim_time, self._give_way):
-            return None
-        total = self._select(page, sequence, by_activity=by_activity)
-        if total is None:
-            self._restarts += 1
-            await self._time_slice.give_way()
-        return total
+        await sequence.prepare(wanted, self.sim_time, index.folded_until, self._give_way)
+        return await self._select(page, sequence, by_activity=by_activity)
 
-    def _select(self, page: Page, sequence: RunSequence, *, by_activity: bool) -> int | None:
-        """Fill the page and return the number of matching runs; None if it takes too long, and should begin again."""
+    async def _select(self, page: Page, sequence: RunSequence, *, by_activity: bool) -> int:
+        """Fill the page and return the number of matching runs. Raises _RunsHaveChanged."""
         every = Selection(self._status, self.sim_time, self._since, self._until)
         selections = [every]
         if by_activity and self._status is None:
             selections = [every._replace(wanted=ACTIVE), every._replace(wanted=ENDED)]
-        if all(sequence.fill(page, selection, self._must_stop) for selection in selections):
-            return sequence.count(every)
-        return None
+        give_way = self._giving_way(sequence)
+        total = await sequence.count(every, give_way)
+        for selection in selections:
+            await sequence.fill(page, selection, give_way)
+        return total
 
-    def _must_stop(self) -> bool:
-        return self._time_slice.is_over and self._restarts < _MAX_RESTARTS
+    def _giving_way(self, sequence: RunSequence) -> GiveWay:
+        """Return a function that lets others run if that is due, and raises _RunsHaveChanged if what is known of the
+        sequence then holds no longer.
+        """
+        changes = sequence.changes
+
+        async def give_way() -> None:
+            if self._restarts < _MAX_RESTARTS and await self._give_way() and sequence.changes != changes:
+                self._restarts += 1
+                raise _RunsHaveChanged
+
+        return give_way
 
     # --- Filters that the index does not count
 

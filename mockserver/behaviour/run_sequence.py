@@ -23,7 +23,8 @@ _BATCHES_IN_CHUNK = 64
 _RUNS_IN_CHUNK = 2_048
 _CHUNKS_IN_SPAN = 128
 _CHUNKS_COUNTED_ONE_BY_ONE = 16
-_RUNS_IN_SPAN = 32_768
+_RUNS_IN_SPAN = 16_384
+_SPANS_AT_ONCE = 16
 
 _RUNS_ADDED_AT_ONCE = 256
 """With more, steps are made anew when they are needed: to add the runs would keep others from running."""
@@ -31,6 +32,8 @@ _PLACES_KEPT = 131_072
 _RUNS_IN_KEPT_ROWS = 1_024
 
 OrderKey = Callable[[Batch], Any]
+GiveWay = Callable[[], Awaitable[object]]
+"""Lets others run if that is due."""
 
 
 class Selection(NamedTuple):
@@ -44,16 +47,17 @@ class Selection(NamedTuple):
 
 Rows = Sequence[tuple[Batch, Sequence[int]]]
 """Batches with the places of some of their runs, in list order."""
+_Kept = tuple[int, int, Rows]
 
 
 class _Chunk:
-    """Batches, oldest first. `rows` are those that were shown last, and the simulated time until which they hold."""
+    """Batches, oldest first. `rows` are those that were shown last, and the simulated times between which they hold."""
 
     __slots__ = ("batches", "bounds", "rows", "runs", "steps", "texts")
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
-        self.rows: dict[str | None, tuple[int, Rows]] = {}
+        self.rows: dict[str | None, _Kept] = {}
         self.texts: SearchTexts | None = None
         self.runs = 0
         self.bounds = NO_RUNS
@@ -93,7 +97,7 @@ class _Span:
         return self.chunks[-1].batches[-1]
 
 
-_NO_ROWS: tuple[int, Rows] = (-FOREVER, ())
+_NO_ROWS: _Kept = (-FOREVER, -FOREVER, ())
 
 
 class Page:
@@ -135,6 +139,8 @@ class RunSequence:
         self._places_kept = 0
         self._has_texts = False
         self.runs = 0
+        self.changes = 0
+        """How often the runs that were there have changed. Batches that are added at the end do not count."""
 
     @property
     def is_empty(self) -> bool:
@@ -142,21 +148,21 @@ class RunSequence:
 
     # --- Changes
 
-    def add(self, batches: Sequence[Batch], runs: int, bounds: Bounds, sim_time: int) -> None:
+    def add(self, batches: Sequence[Batch], runs: int, bounds: Bounds, folded_until: int) -> None:
         """Add batches of unchanged runs without a session, in order. `runs` is their number."""
         newest = self._spans[-1].newest.created if self._spans else -FOREVER
         if runs <= _RUNS_IN_CHUNK and batches[0].created > newest and _is_ascending(batches):
             span, chunk = self._last()
             chunk.batches += batches
             chunk.texts = None
-            self._add_runs(span, chunk, batches, runs, bounds, sim_time)
+            self._add_runs(span, chunk, batches, runs, bounds, folded_until)
             return
         for batch in batches:
             span, chunk = self._entered(batch)
-            self._add_runs(span, chunk, (batch,), batch.ids.size, bounds, sim_time)
+            self._add_runs(span, chunk, (batch,), batch.ids.size, bounds, folded_until)
 
     def _add_runs(
-        self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, bounds: Bounds, sim_time: int
+        self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, bounds: Bounds, folded_until: int
     ) -> None:
         chunk.rows.clear()
         span.folds_at = -FOREVER
@@ -168,10 +174,11 @@ class RunSequence:
             if runs > _RUNS_ADDED_AT_ONCE:
                 node.steps = None  # `prepare` makes them again, and lets others run meanwhile
             elif node.steps is not None:
-                self._states.add_to(node.steps, batches, self._machine_id, sim_time)
+                self._states.add_to(node.steps, batches, self._machine_id, folded_until)
 
     def change(self, batch: Batch, gone: Sequence[Timeline], come: Sequence[Timeline]) -> None:
         """Replace timelines of runs of a batch, which enters the sequence if it is new here."""
+        self.changes += 1
         span, chunk = self._entered(batch)
         chunk.rows.clear()
         span.folds_at = -FOREVER
@@ -193,6 +200,7 @@ class RunSequence:
         span, chunk = self._around(batch)
         index = bisect_left(chunk.batches, self._order_key(batch), key=self._order_key)
         if index < len(chunk.batches) and chunk.batches[index].tail == batch.tail:
+            self.changes += 1
             chunk.rows.clear()
             chunk.texts = None
             del chunk.batches[index]
@@ -232,6 +240,7 @@ class RunSequence:
         span, chunk = self._around(batch)
         index = bisect_left(chunk.batches, key, key=order_key)
         if index == len(chunk.batches) or chunk.batches[index].tail != batch.tail:
+            self.changes += 1
             if len(chunk.batches) >= 2 * _BATCHES_IN_CHUNK:
                 self._split(span, chunk)
                 return self._entered(batch)
@@ -259,18 +268,19 @@ class RunSequence:
 
     # --- Counts and pages
 
-    async def prepare(self, wanted: str | None, sim_time: int, give_way: Callable[[], Awaitable[bool]]) -> bool:
-        """Make the steps that a count needs. Returns whether it gave way: the sequence may have changed then."""
+    async def prepare(self, wanted: str | None, sim_time: int, folded_until: int, give_way: GiveWay) -> None:
+        """Make the steps that a count needs, and fold those until `folded_until`. Without steps a count is slow."""
         if wanted is None:
-            return False
-        gave_way = False
-        for span in list(self._spans):
-            if span.steps is not None and sim_time >= span.folds_at:
+            return
+        for number, span in enumerate(list(self._spans)):
+            if not number % _SPANS_AT_ONCE:
+                await give_way()
+            if span.steps is not None and folded_until >= span.folds_at:
                 for chunk in span.chunks:
                     if chunk.steps is not None:
-                        chunk.steps.fold(sim_time)
-                span.folds_at = span.steps.fold(sim_time)
-                gave_way |= await give_way()
+                        chunk.steps.fold(folded_until)
+                span.folds_at = span.steps.fold(folded_until)
+                await give_way()
             if span.steps is not None or span.bounds.decides(wanted, sim_time) is not None:
                 continue
             # Steps of runs that cannot have ended yet take long to make, and this count may not need them.
@@ -283,28 +293,33 @@ class RunSequence:
             for chunk in list(span.chunks):
                 if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
                     for batch in list(chunk.batches):
-                        self._states.compute_timelines(batch, sim_time)
-                        gave_way |= await give_way()
-                    self._make_steps(chunk, sim_time)
-                    gave_way |= await give_way()
+                        self._states.compute_timelines(batch, folded_until)
+                        await give_way()
+                    self._make_steps(chunk, folded_until)
+                    await give_way()
             if has_steps:
-                parts = [chunk.steps or self._make_steps(chunk, sim_time) for chunk in span.chunks]
+                parts = [chunk.steps or self._make_steps(chunk, folded_until) for chunk in span.chunks]
                 steps, changes = StatusSteps(), span.changes
                 for _ in steps.merge(parts):
-                    gave_way |= await give_way()
+                    await give_way()
                 if span.changes == changes:
                     span.steps = steps
-        return gave_way
 
-    def _make_steps(self, chunk: _Chunk, sim_time: int) -> StatusSteps:
+    def _make_steps(self, chunk: _Chunk, folded_until: int) -> StatusSteps:
         steps = chunk.steps = StatusSteps()
-        self._states.add_to(steps, chunk.batches, self._machine_id, sim_time)
+        self._states.add_to(steps, chunk.batches, self._machine_id, folded_until)
         return steps
 
-    def count(self, selection: Selection) -> int:
+    async def count(self, selection: Selection, give_way: GiveWay) -> int:
+        """Count the runs of a selection. `give_way` must raise an error if `changes` is another number."""
         if selection.wanted is None and (selection.since, selection.until) == (-FOREVER, FOREVER):
             return self.runs
-        return sum(self._count(span, selection) for span in self._spans)
+        total = 0
+        for number, span in enumerate(self._spans):
+            if not number % _SPANS_AT_ONCE:
+                await give_way()
+            total += self._count(span, selection)
+        return total
 
     def _count(self, node: _Span | _Chunk, selection: Selection) -> int:
         wanted, sim_time, since, until = selection
@@ -329,8 +344,8 @@ class RunSequence:
         wanted, sim_time, since, until = selection
         is_whole = since <= chunk.oldest.created and chunk.newest.created <= until
         is_whole = is_whole and chunk.runs <= _RUNS_IN_KEPT_ROWS
-        holds_until, rows = chunk.rows.get(wanted, _NO_ROWS) if is_whole else _NO_ROWS
-        if sim_time < holds_until:
+        known_since, holds_until, rows = chunk.rows.get(wanted, _NO_ROWS) if is_whole else _NO_ROWS
+        if known_since <= sim_time < holds_until:
             return rows
         every = (
             (batch, self._states.places(batch, self._machine_id, wanted, sim_time))
@@ -341,14 +356,14 @@ class RunSequence:
             return every
         rows = [row for row in every if row[1]]
         if wanted is None or sim_time >= chunk.bounds.ended_from:
-            self._keep_rows(chunk, wanted, FOREVER, rows)
+            self._keep_rows(chunk, wanted, (sim_time, FOREVER, rows))
         elif chunk.bounds.decides(wanted, sim_time) is not None:
-            self._keep_rows(chunk, wanted, chunk.bounds.active_until, rows)
+            self._keep_rows(chunk, wanted, (sim_time, chunk.bounds.active_until, rows))
         elif chunk.steps is not None:
-            self._keep_rows(chunk, wanted, chunk.steps.next_step(sim_time), rows)
+            self._keep_rows(chunk, wanted, (sim_time, chunk.steps.next_step(sim_time), rows))
         return rows
 
-    def _keep_rows(self, chunk: _Chunk, wanted: str | None, until: int, rows: Rows) -> None:
+    def _keep_rows(self, chunk: _Chunk, wanted: str | None, kept: _Kept) -> None:
         if self._places_kept > _PLACES_KEPT:
             for each in self._rows_kept:
                 each.rows.clear()
@@ -356,19 +371,17 @@ class RunSequence:
             self._places_kept = 0
         if not chunk.rows:
             self._rows_kept.append(chunk)
-        chunk.rows[wanted] = until, rows
-        self._places_kept += _BATCHES_IN_CHUNK + sum(len(places) for _, places in rows)
+        chunk.rows[wanted] = kept
+        self._places_kept += _BATCHES_IN_CHUNK + sum(len(places) for _, places in kept[2])
 
-    def fill(self, page: Page, selection: Selection, must_stop: Callable[[], bool]) -> bool:
-        """Add the rows of the page, newest first.
-
-        Returns False if it stopped where it had to compute much. The next time it finds that computed, unless time has
-        passed.
-        """
+    async def fill(self, page: Page, selection: Selection, give_way: GiveWay) -> None:
+        """Add the rows of the page, newest first. `give_way` must raise an error if `changes` is another number."""
         computed = self._states.timelines_cache.computed
-        for span in reversed(self._spans):
+        for number, span in enumerate(reversed(self._spans)):
             if page.is_full():
-                break
+                return
+            if not number % _SPANS_AT_ONCE:
+                await give_way()
             if page.passes(self._count(span, selection)):
                 continue
             for chunk in reversed(span.chunks):
@@ -379,10 +392,11 @@ class RunSequence:
                 for batch, places in self._rows(chunk, selection):
                     page.add(batch, places)
                     if page.is_full():
-                        break
-                    if self._states.timelines_cache.computed != computed and must_stop():
-                        return False
-        return True
+                        return
+                    if self._states.timelines_cache.computed != computed:
+                        computed = self._states.timelines_cache.computed
+                        await give_way()
+                await give_way()
 
     # --- Searches
 

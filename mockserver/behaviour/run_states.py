@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, Batch, Change, Changes, Script
 from mockserver.behaviour.batch_timelines import TimelinesCache
-from mockserver.behaviour.lifecycle import Schedules, Timeline, Timelines, timeline_of
+from mockserver.behaviour.lifecycle import Schedules, Timeline, timeline_of
 from mockserver.behaviour.session_timelines import SessionTimelines
-from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, matches
+from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, Steps, matches
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
 
@@ -100,7 +100,7 @@ class RunStates:
     def _unchanged(self, batch: Batch, place: int) -> Timeline:
         if batch.ids.size == 1:
             return self.timelines_cache.of_one(batch)
-        return self.timelines_cache.of(batch).timelines.timeline(place)
+        return self.timelines_cache.of(batch).timelines.timeline(place, batch.born)
 
     def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
         """The timeline of a run without a session."""
@@ -161,22 +161,22 @@ class RunStates:
     def compute_timelines(self, batch: Batch, sim_time: int) -> None:
         """Compute what `add_to` needs of a batch of many runs, which takes up to a millisecond, and keep it."""
         if batch.ids.size > 1 and batch.tail not in self._overrides and sim_time < self.ended_from(batch):
-            self.timelines_cache.of(batch)
+            _ = self.timelines_cache.of(batch).steps
 
     def add_to(self, steps: StatusSteps, batches: Iterable[Batch], machine_id: str | None, sim_time: int) -> None:
         """Add the runs of batches that are on a machine (None: on any)."""
         ended: Counter[str] = Counter()
         timelines: list[Timeline] = []
-        of_batches: list[Timelines] = []
+        of_batches: list[tuple[Steps, int]] = []
         for batch in batches:
             if batch.tail in self._overrides:
                 timelines += self.timelines(batch, machine_id)
             elif sim_time >= self.ended_from(batch):
-                ended.update(self._schedules.outcome_counts(self._profiles[batch.workflow_id], batch))
+                ended.update(self.timelines_cache.outcome_counts(batch))
             elif batch.ids.size == 1:
                 timelines.append(self.timelines_cache.of_one(batch))
             else:
-                of_batches.append(self.timelines_cache.of(batch).timelines)
+                of_batches.append((self.timelines_cache.of(batch).steps, batch.born))
         steps.add_ended(ended)
         if of_batches or len(timelines) > _FEW:
             steps.add_all(timelines, of_batches)

@@ -3,6 +3,9 @@
 The timeline of a run is known in advance: it changes its status at a few times. So the number of runs in a status is a
 step function of time, kept as the sorted times of its steps: a count is a bisection. Times that are over for good
 (simulated time does not go back) are folded into a number, so runs that have ended take no memory here.
+
+The times of a large batch are not copied: other batches have the same ones, counted from their own creation. To merge
+them took longer than the bisection of each batch (0.15 µs) ever does.
 """
 
 from __future__ import annotations
@@ -11,17 +14,18 @@ from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from itertools import chain, repeat
+from operator import sub
+from typing import Literal, NamedTuple
 
 from mockserver.behaviour.batch import TERMINAL
-from mockserver.behaviour.lifecycle import Timeline, Timelines
+from mockserver.behaviour.lifecycle import SMALLEST_SHARED, Timeline, Timelines
 from mockserver.clock import FOREVER
 
 ACTIVE: Literal["active"] = "active"
 ENDED: Literal["ended"] = "ended"
 
 _BEGUN, _CHECKING, _CHECKED = "begun", "checking", "checked"
-_FOLDED_AT_ONCE = 32
 
 
 def matches(timeline: Timeline, wanted: str, sim_time: int) -> bool:
@@ -32,29 +36,58 @@ def matches(timeline: Timeline, wanted: str, sim_time: int) -> bool:
 
 
 class _Times:
-    """A multiset of times, of which those that are over are only counted."""
+    """A multiset of times: `over` that are over and only counted, `due`, and those of `tables`, each from its `since`
+    on, without those that are `gone`.
+    """
 
-    __slots__ = ("due", "over")
+    __slots__ = ("due", "gone", "over", "since", "tables")
 
     def __init__(self) -> None:
         self.over = 0
         self.due = array("q")
+        self.gone = array("q")
+        self.tables: list[array[int]] = []
+        self.since: list[int] = []
 
     def until(self, sim_time: int) -> int:
-        due = self.due
-        if not due:
-            return self.over
-        passed = bisect_right(due, sim_time)
-        if passed > _FOLDED_AT_ONCE or passed == len(due):
-            self.over += passed
-            del due[:passed]
-            return self.over
-        return self.over + passed
+        in_tables = 0
+        if self.tables:
+            in_tables = sum(map(bisect_right, self.tables, map(sub, repeat(sim_time), self.since)))
+            in_tables -= bisect_right(self.gone, sim_time)
+        return self.over + bisect_right(self.due, sim_time) + in_tables
 
     def after(self, sim_time: int) -> int:
-        """The first time after `sim_time`, or FOREVER."""
-        place = bisect_right(self.due, sim_time)
-        return self.due[place] if place < len(self.due) else FOREVER
+        """The first time after `sim_time`, or FOREVER. It may be one that is gone."""
+        times = [(self.due, 0), *zip(self.tables, self.since, strict=True)]
+        places = (bisect_right(table, sim_time - since) for table, since in times)
+        found = (
+            table[place] + since for (table, since), place in zip(times, places, strict=True) if place < len(table)
+        )
+        return min(found, default=FOREVER)
+
+    def last(self) -> int:
+        """The last time that is not folded, or -FOREVER. It may be one that is gone."""
+        ends = [table[-1] + since for table, since in zip(self.tables, self.since, strict=True)]
+        return max(chain(ends, self.due[-1:]), default=-FOREVER)
+
+    def fold(self, sim_time: int) -> None:
+        passed = bisect_right(self.due, sim_time)
+        self.over += passed
+        del self.due[:passed]
+        left = [
+            (table, since) for table, since in zip(self.tables, self.since, strict=True) if table[-1] + since > sim_time
+        ]
+        if len(left) < len(self.tables):
+            self.over += sum(map(len, self.tables)) - sum(len(table) for table, _ in left)
+            self.tables, self.since = [table for table, _ in left], [since for _, since in left]
+            if not left:
+                self.over -= len(self.gone)
+                del self.gone[:]
+
+    def extend(self, times: Sequence[int]) -> None:
+        every = sorted([*self.due, *times])
+        del every[bisect_left(every, FOREVER) :]
+        self.due = array("q", every)
 
     def add(self, sim_time: int) -> None:
         if sim_time < FOREVER:
@@ -66,8 +99,17 @@ class _Times:
         place = bisect_left(self.due, sim_time)
         if place < len(self.due) and self.due[place] == sim_time:
             del self.due[place]
+        elif self.tables:
+            insort(self.gone, sim_time)
         else:
             self.over -= 1
+
+
+class Steps(NamedTuple):
+    """The steps of some runs: the kinds, each with its times, sorted."""
+
+    runs: int
+    times_by_kind: Sequence[tuple[str, array[int]]]
 
 
 class StatusSteps:
@@ -88,12 +130,17 @@ class StatusSteps:
         """
         self.runs += sum(part.runs for part in parts)
         for kind in sorted({kind for part in parts for kind in part._times}):
+            into = self._of(kind)
             due: list[int] = []
             for part in parts:
                 if (times := part._times.get(kind)) is not None:
-                    self._of(kind).over += times.over
+                    into.over += times.over
+                    into.tables += times.tables
+                    into.since += times.since
+                    into.gone.extend(times.gone)
                     due += times.due
-            self._extend({kind: due})
+            into.gone = array("q", sorted(into.gone))
+            into.extend(due)
             yield
 
     def add_ended(self, runs_by_outcome: Mapping[str, int]) -> None:
@@ -101,37 +148,32 @@ class StatusSteps:
         self._final = None
         for outcome, runs in runs_by_outcome.items():
             self.runs += runs
-            self._of(outcome).over += runs
-            self._of(_BEGUN).over += runs
+            for kind in (outcome, ENDED, _BEGUN):
+                self._of(kind).over += runs
 
-    def add_all(self, timelines: Iterable[Timeline], of_batches: Iterable[Timelines]) -> None:
+    def add_all(self, timelines: Iterable[Timeline], of_batches: Iterable[tuple[Steps, int]]) -> None:
+        """Add runs by their timelines, and those of batches by their steps and the time from which these count."""
         self._final = None
         due: defaultdict[str, list[int]] = defaultdict(list)
         for started, checking, ended, outcome in timelines:
             self.runs += 1
             checking = min(checking, ended)
             due[outcome].append(ended)
+            due[ENDED].append(ended)
             due[_BEGUN].append(min(started, checking))
             if checking < ended:
                 due[_CHECKING].append(checking)
                 due[_CHECKED].append(ended)
-        for each in of_batches:
-            self.runs += len(each.ended)
-            for outcome in set(each.outcomes):
-                ends = zip(each.ended, each.outcomes, strict=True)
-                due[outcome] += [time for time, own in ends if own == outcome]
-            due[_BEGUN] += each.started
-            if each.checking is not None:
-                due[_CHECKING] += each.checking
-                due[_CHECKED] += each.ended
-        self._extend(due)
-
-    def _extend(self, due: Mapping[str, list[int]]) -> None:
-        for kind, times in due.items():
-            into = self._of(kind)
-            every = sorted([*into.due, *times])
-            del every[bisect_left(every, FOREVER) :]
-            into.due = array("q", every)
+        for (runs, times_by_kind), born in of_batches:
+            self.runs += runs
+            for kind, times in times_by_kind:
+                if runs >= SMALLEST_SHARED:
+                    self._of(kind).tables.append(times)
+                    self._of(kind).since.append(born)
+                else:
+                    due[kind] += [born + time for time in times]
+        for kind, times_due in due.items():
+            self._of(kind).extend(times_due)
 
     def add(self, timeline: Timeline) -> None:
         self.runs += 1
@@ -162,7 +204,7 @@ class StatusSteps:
         checks = self._until(_CHECKING, sim_time) - self._until(_CHECKED, sim_time)
         if wanted == "running_checks":
             return checks
-        ended = sum(self._until(outcome, sim_time) for outcome in TERMINAL)
+        ended = self._until(ENDED, sim_time)
         if wanted == "running":
             return self._until(_BEGUN, sim_time) - ended - checks
         return ended if wanted == ENDED else self.runs - ended
@@ -170,12 +212,12 @@ class StatusSteps:
     def fold(self, sim_time: int) -> int:
         """Fold what is over, and return the time of the last step that is not, or FOREVER if none is left."""
         for times in self._times.values():
-            times.over += bisect_right(times.due, sim_time)
-            del times.due[: bisect_right(times.due, sim_time)]
-        last = max((times.due[-1] for times in self._times.values() if times.due), default=FOREVER)
-        if last == FOREVER:
-            self._final = {}
-        return last
+            times.fold(sim_time)
+        last = max((times.last() for times in self._times.values()), default=-FOREVER)
+        if last > -FOREVER:
+            return last
+        self._final = {}
+        return FOREVER
 
     def next_step(self, sim_time: int) -> int:
         """The next time after `sim_time` at which a run changes its status, or FOREVER."""
@@ -192,10 +234,25 @@ class StatusSteps:
         return 0 if times is None else times.until(sim_time)
 
 
+def steps_of(timelines: Timelines) -> Steps:
+    started, checking, ended, outcomes = timelines
+    times_by_kind = {_BEGUN: _sorted(started), ENDED: _sorted(ended)}
+    for outcome in set(outcomes):
+        times_by_kind[outcome] = _sorted([time for time, own in zip(ended, outcomes, strict=True) if own == outcome])
+    if checking is not None:
+        times_by_kind |= {_CHECKING: _sorted(checking), _CHECKED: times_by_kind[ENDED]}
+    return Steps(len(ended), [(kind, times) for kind, times in times_by_kind.items() if times])
+
+
+def _sorted(times: Sequence[int]) -> array[int]:
+    return array("q", sorted(time for time in times if time < FOREVER))
+
+
 def _steps_of(timeline: Timeline) -> Iterator[tuple[str, int]]:
     """Yield the kind and the time of each step of a run."""
     checking = min(timeline.checking, timeline.ended)
     yield timeline.outcome, timeline.ended
+    yield ENDED, timeline.ended
     yield _BEGUN, min(timeline.started, checking)
     if checking < timeline.ended:
         yield _CHECKING, checking

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mockserver.behaviour import ledger, run_index, run_sequence
+from mockserver.behaviour import ledger, lifecycle, run_index, run_sequence, status_steps
 from mockserver.behaviour.batch import BATCH, TERMINAL, Session
 from mockserver.behaviour.context import NO_PREFERENCES, Context
 from mockserver.behaviour.run_list import Listing
@@ -128,10 +128,13 @@ class Index(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.patch.undo()
 
-    @initialize(gives_way=st.booleans())
-    def begin(self, gives_way):
+    @initialize(gives_way=st.booleans(), shares=st.booleans())
+    def begin(self, gives_way, shares):
         if gives_way:
             self.patch.setattr(TimeSlice, "is_over", True)
+        if shares:
+            self.patch.setattr(lifecycle, "SMALLEST_SHARED", 2)
+            self.patch.setattr(status_steps, "SMALLEST_SHARED", 2)
         self.mock = copy.copy(_mock())
         self.mock.token = f"test-{uuid4()}"
         self.mock.get("/v1/runs")
