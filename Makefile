@@ -12,7 +12,7 @@ serve: $(VENV)/serve.stamp
 
 # The tests start hundreds of Python processes. Those that read compiled modules take half the processor time to start,
 # so they are written here even where the environment says PYTHONDONTWRITEBYTECODE, as many images of containers do.
-test coverage matrix full-matrix hostile: export PYTHONDONTWRITEBYTECODE =
+test coverage matrix full-matrix hostile bench: export PYTHONDONTWRITEBYTECODE =
 
 # worksteal mostly leaves the tests of a file to one process, which then makes their servers once
 test: $(VENV)/dev.stamp

@@ -73,8 +73,10 @@ def per_second(rates: Sequence[float]) -> str:
     return f"{statistics.median(rates):,.0f}/s"
 
 
-def seconds_until_ready(command: Sequence[str]) -> float:
+def seconds_until_ready(command: Sequence[str], path: str) -> float:
+    """Start a server, and return the time until it has answered its first request."""
     with ExitStack() as stack:
         started = time.perf_counter()
-        stack.enter_context(serving(*command))
+        _, url = stack.enter_context(serving(*command))
+        send(url + path)
         return time.perf_counter() - started
