@@ -4,8 +4,8 @@ The timeline of a run is known in advance: it changes its status at a few times.
 step function of time, kept as the sorted times of its steps: a count is a bisection. Times that are over for good
 (simulated time does not go back) are folded into a number, so runs that have ended take no memory here.
 
-The times of a large batch are not copied: other batches have the same ones, counted from their own creation. To merge
-them took longer than the bisection of each batch (0.15 µs) ever does.
+The times of a large batch are not copied: other batches have the same ones, counted from their own creation. A count
+bisects each of them (0.15 µs). To merge them takes longer: 300 µs for a batch of 1000 runs.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Steps(NamedTuple):
 
 
 class StatusSteps:
-    """A multiset of timelines. The times at which it is asked must not go back."""
+    """A multiset of timelines. It must not be asked for times before the one until which it was folded."""
 
     __slots__ = ("_final", "_times", "runs")
 
@@ -178,13 +178,13 @@ class StatusSteps:
     def add(self, timeline: Timeline) -> None:
         self.runs += 1
         self._final = None
-        for kind, time in _steps_of(timeline):
+        for kind, time in _steps_of_run(timeline):
             self._of(kind).add(time)
 
     def remove(self, timeline: Timeline) -> None:
         self.runs -= 1
         self._final = None
-        for kind, time in _steps_of(timeline):
+        for kind, time in _steps_of_run(timeline):
             self._of(kind).remove(time)
 
     def count(self, wanted: str, sim_time: int) -> int:
@@ -248,7 +248,7 @@ def _sorted(times: Sequence[int]) -> array[int]:
     return array("q", sorted(time for time in times if time < FOREVER))
 
 
-def _steps_of(timeline: Timeline) -> Iterator[tuple[str, int]]:
+def _steps_of_run(timeline: Timeline) -> Iterator[tuple[str, int]]:
     """Yield the kind and the time of each step of a run."""
     checking = min(timeline.checking, timeline.ended)
     yield timeline.outcome, timeline.ended
