@@ -68,6 +68,9 @@ class DeleteOfAWaitingRunStartsTheNext(WorksLong):
 
 class SessionWaitsNotForItsFirstRun(Standin):
     class Lifecycle(Lifecycle):
+        def wait_s(self, run):
+            return 0.5  # so long that other runs join the session before the first one starts, on a busy machine too
+
         def work_s(self, run):
             return 0.02  # so short that no read meets two runs at work: only their times show it
 
