@@ -15,11 +15,11 @@ from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream
 
 NEWEST: Final = 100
-"""How many of the newest runs are read after a create."""
+"""How many of the newest runs `newest` reads."""
 _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
 _NOT_OFFERED: Final = frozenset({404, 405, 410, 501})
-"""The status of a list of runs by which a target says that it has none."""
+"""The statuses of GET /v1/runs by which a target says that it has no list of runs."""
 _MAX_SHARED_PAGES: Final = 10
 """The limit if others use the target too, since the list may contain any number of their runs."""
 _DEAD_AFTER: Final = 20
@@ -53,7 +53,7 @@ class RunsClient:
         self.is_shared = is_shared
         self.clock = clock
         self.no_list: int | None = None
-        """The status by which the target said that it offers no list of runs."""
+        """The status of GET /v1/runs, if the target has no list of runs."""
         self._bounds = bounds
         self._upstream = upstream
         self._tokens = tokens
