@@ -14,7 +14,7 @@ from contracts.openapi.schemas import UUID_PATTERN
 from contracts.oracle import accepts
 
 MOST_SUSPECTS: Final = 12
-"""If writes of other cases may have made a read fail, only the last of them are included, at most this many."""
+"""If writes of other cases may have made a read fail, at most this many are included, the last ones."""
 
 _UUID: Final = re.compile(UUID_PATTERN.encode())
 
@@ -40,12 +40,12 @@ def _may_have_taken_effect(exchange: Exchange) -> bool:
 
 
 def names_resource(request: Request) -> bool:
-    """Return whether the path contains an id. Then a write changes a resource that the next attempt uses too."""
+    """Return whether the path contains an id: a write to it changes a resource that the next attempt uses too."""
     return bool(ids_in(request.path.partition("?")[0].encode()))
 
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
-    """Return whether the same request succeeded before: then it fails now for another reason than its content."""
+    """Return whether the same request succeeded before, so that its content is not what makes it fail now."""
     return any(_same(request, exchange.request) and accepts(exchange.answer) for exchange in recorded)
 
 
