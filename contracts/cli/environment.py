@@ -9,12 +9,12 @@ import click
 _PREFIX = "CONTRACTS_"
 _WITHOUT_OPTION = frozenset({"CONTRACTS_JOURNAL_DIR", "CONTRACTS_SCHEMA_PLAN"})
 _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)\Z")
-"""Variables that Kubernetes sets for a Service of this name."""
+"""The ends of variables that Kubernetes sets for a Service, such as one whose name begins with `contracts`."""
 
 
 def refuse_misspelled_variables(group: click.Group) -> None:
-    """Raises click.UsageError if the name of a variable is like that of an option. Warns of other unknown ones, which
-    may belong to another program.
+    """Raises click.UsageError if the name of an unknown variable resembles that of an option. Warns of other unknown
+    ones, which may belong to another program.
     """
     known = {str(param.envvar) for command in group.commands.values() for param in command.params if param.envvar}
     names = [each.removeprefix(_PREFIX) for each in known | _WITHOUT_OPTION]
