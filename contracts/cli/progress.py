@@ -35,21 +35,21 @@ class ProgressDisplay:
         self._is_block = _is_terminal()
         self._spent: Callable[[], Spent] | None = None
         self._step = "starting"
-        self._is_ending = False
+        self._check_has_ended = False
         self._rules: dict[str, str] = {}
         """The rule of each finding, by fingerprint."""
         self._begun_at = 0.0
         self._line_at = 0.0
         self._drawn_lines = 0
         self._lock = threading.RLock()
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> ProgressDisplay:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._over.set()
+        self._stopped.set()
         if self._thread is not None:
             self._thread.join()
         with self.hidden():
@@ -68,7 +68,7 @@ class ProgressDisplay:
 
     def show_end(self, step: object) -> None:
         """Show a step that follows the check. Its time may be over by then."""
-        self._is_ending = True
+        self._check_has_ended = True
         self.show_step(step)
 
     def show_finding(self, finding: Finding) -> None:
@@ -86,7 +86,7 @@ class ProgressDisplay:
             yield
 
     def redraw(self) -> None:
-        if self._spent is None or self._over.is_set():
+        if self._spent is None or self._stopped.is_set():
             return
         with self._lock:
             if self._is_block:
@@ -96,7 +96,7 @@ class ProgressDisplay:
                 click.echo(self._line(self._spent()), err=True)
 
     def _redraw_regularly(self) -> None:
-        while not self._over.wait(REDRAW_S):
+        while not self._stopped.wait(REDRAW_S):
             self.redraw()
 
     def _draw_block(self, spent: Spent) -> None:
@@ -114,11 +114,11 @@ class ProgressDisplay:
             f"  time   {'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self._time}",
             f"  sent   {_sent(spent)}",
             f"  found  {self._findings}",
-            f"  now    {self._now_shown}",
+            f"  now    {self._shown_step}",
         ]
 
     def _line(self, spent: Spent) -> str:
-        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._now_shown}"
+        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._shown_step}"
 
     @property
     def _elapsed_s(self) -> float:
@@ -126,17 +126,17 @@ class ProgressDisplay:
 
     @property
     def _time(self) -> str:
-        if self._is_over:
+        if self._time_is_over:
             return f"{_clock(self._elapsed_s)}, the {_clock(self._max_time_s)} are over"
         return f"{_clock(self._elapsed_s)} of at most {_clock(self._max_time_s)}"
 
     @property
-    def _is_over(self) -> bool:
+    def _time_is_over(self) -> bool:
         return self._elapsed_s >= self._max_time_s + 1.0  # the clock shows whole seconds
 
     @property
-    def _now_shown(self) -> str:
-        return "finishing the last cases" if self._is_over and not self._is_ending else printable(self._step)
+    def _shown_step(self) -> str:
+        return "finishing the last cases" if self._time_is_over and not self._check_has_ended else printable(self._step)
 
     @property
     def _findings(self) -> str:

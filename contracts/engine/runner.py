@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any, Final
 from unittest import SkipTest
 
@@ -272,9 +273,9 @@ class Search:
         secrets = self.check.canaries.forms
         finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)
         # The case as it was found is kept too: the smallest one may fail only because of what was sent before.
-        cases = [smallest, *([origin] if smallest != origin else [])]
-        others = [] if stable else [(other.name, of) for other, of in beside]
-        reproductions = tuple(each for by, case in cases for each in reproduction_of(by.name, case, others))
+        cases = [smallest] if smallest == origin else [smallest, origin]
+        others = [] if stable else [(scenario.name, case) for scenario, case in beside]
+        reproductions = tuple(chain.from_iterable(reproduction_of(by.name, case, others) for by, case in cases))
         why = "" if stable or not self.check.is_over else self._found.why_not_repeated
         self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 

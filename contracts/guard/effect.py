@@ -243,6 +243,7 @@ class _Pairs(dict[str, Any]):
 
 
 def readable_body(request: Request) -> LenientBody:
+    """Return the body as a lenient server might parse it, after content decoding."""
     if not request.body:
         return LenientBody()
     raw = request.body

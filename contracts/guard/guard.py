@@ -485,8 +485,8 @@ class Guard:
             self._rate_limiter,
             self._clock,
             is_shared=self._is_shared,
-            pay=lambda: self._account.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
-            left_s=self._schedule.left_to_ask_s,
+            charge=lambda: self._account.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
+            left_s=self._schedule.left_for_guard_s,
             record=self.log.add,
             bounds=self._bounds,
         )

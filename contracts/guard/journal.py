@@ -108,7 +108,14 @@ class JournalRecord:
     """By identity: `created_at` of the oldest run in the first list (target's clock), if that list was not complete."""
 
     def apply(self, line: dict[str, Any]) -> None:
-        """Add what a line of the file says."""
+        """Add what a line of the file says. It has one of these keys:
+
+        - `intent`: a create is about to be sent
+        - `ids`: runs were created. With `made`, these are all runs of that intent; with `answered`, those of its answer
+        - `closed`: these intents create no more runs
+        - `listed`, `gone`: runs that a list showed, runs that are gone
+        - `session`: the check generated a session id
+        """
         if "intent" in line:
             values = {name: line[key] for key, name in _INTENT_KEYS.items() if key in line}
             self.open_intents[line["intent"]] = Intent(**values)

@@ -36,7 +36,7 @@ class Schedule:
         extra_s = self._grace_s() * _GRACE_FOR_CREATES if creates else 0.0
         return self._ends_at + extra_s - self._clock.monotonic()
 
-    def left_to_ask_s(self, method: str) -> float:
+    def left_for_guard_s(self, method: str) -> float:
         """Return the time left for a request of the guard itself."""
         if self._cleaning_ends_at is None:
             return self.left_s()
