@@ -23,10 +23,10 @@ def refuse_misspelled_variables(group: click.Group) -> None:
         bare = name.removeprefix(_PREFIX)
         if bare == name or bare in names or _OF_KUBERNETES.search(name):
             continue
-        said = f"{name} is set, but there is no such option"
+        problem = f"{name} is set, but there is no such option"
         if close := get_close_matches(bare, names, 1, 0.7):
-            misspelled.append(f"{said}: did you mean {_PREFIX}{close[0]}?")
+            misspelled.append(f"{problem}: did you mean {_PREFIX}{close[0]}?")
         else:
-            click.echo(f"Warning: {said}; contracts check --help names them all.", err=True)
+            click.echo(f"Warning: {problem}; contracts check --help names them all.", err=True)
     if misspelled:
         raise click.UsageError(" ".join(misspelled))

@@ -190,7 +190,7 @@ class CaseContext:
             raise OutOfTime
 
     def wait(self, seconds: float) -> None:
-        """Raises OutOfTime if the check ends meanwhile."""
+        """Wait that long. Raises OutOfTime if the check ends before."""
         self.check.over.wait(max(0.0, min(seconds, self.check.time_left)))
         self._check_time()
 

@@ -34,7 +34,7 @@ class RuleViolated(AssertionError):
         self.must_not_repeat = False
         """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
         self.is_certain = False
-        """Whether a violation that must not repeat is stable nevertheless."""
+        """Whether a violation with `must_not_repeat` counts as stable."""
 
     @property
     def cause(self) -> str:

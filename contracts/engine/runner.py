@@ -165,7 +165,7 @@ class Search:
         return None
 
     def _name_of_attempt(self, scenario: Scenario[Any], case: Any) -> str:
-        """Return the name from which an attempt makes up its ids and texts. Each attempt at a case has another one."""
+        """Return the name from which an attempt makes up its ids and texts. It is different for each attempt."""
         digest = hashlib.sha256(repr(case).encode(errors="surrogatepass")).hexdigest()
         with self.check.lock:
             self._attempts[scenario.name, digest] += 1
