@@ -111,7 +111,7 @@ def _parse_entry(entry: Any, where: str) -> Accepted:
         raise click.UsageError(f"{where} is no mapping with fingerprint, rule, cause, reason, expires.")
     for name in ("fingerprint", "rule", "reason"):
         value = entry.get(name)
-        # YAML reads a fingerprint that consists of digits as a number.
+        # In YAML, a fingerprint that consists of digits is a number.
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise click.UsageError(f"{where} needs a {name}.")
     if type(entry.get("expires")) is not date:
@@ -126,6 +126,7 @@ def _parse_entry(entry: Any, where: str) -> Accepted:
 
 
 def _without_accepted(rule: RuleResult, findings: Sequence[Finding], baselined: Sequence[Finding]) -> RuleResult:
+    """Return the rule as passed if all its findings are accepted, else unchanged."""
     accepted = sum(finding.rule == rule.id for finding in baselined)
     if rule.status != "failed" or not accepted or any(finding.rule == rule.id for finding in findings):
         return rule

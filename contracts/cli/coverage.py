@@ -1,4 +1,4 @@
-"""`contracts rules --coverage`: which rules judge what, in a report or in a whole check of a healthy server."""
+"""`contracts rules --coverage`: shows what the rules judged, in the check of a report or in a whole check."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def print_coverage(path: Path | None, rules: Mapping[str, Rule], *, as_json: boo
 
 
 def recorded_coverage() -> Recorded:
-    """What `python -m tests.contracts.matrix.coverage` has measured; each count is 1."""
+    """Return what `python -m tests.contracts.matrix.coverage` has measured, with 1 as each count."""
     text = files("contracts").joinpath("rules/coverage.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, list[str]]] = json.loads(text)
     return {

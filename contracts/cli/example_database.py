@@ -11,17 +11,18 @@ import click
 if TYPE_CHECKING:
     from hypothesis.database import ExampleDatabase
 
-_PREFIXES = ("redis://", "rediss://", "unix://")
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
-def use_example_database(where: str) -> None:
-    """Make Hypothesis use the database at `where` (a Redis URL or a directory) in addition to its default one. Raises
-    click.UsageError if the Redis client is not installed, or the Redis does not answer.
+def use_example_database(location: str) -> None:
+    """Make Hypothesis use the database at `location` (a Redis URL or a directory) in addition to its default one.
+
+    Raises click.UsageError if the Redis client is not installed, or the Redis does not answer.
     """
     from hypothesis import settings
     from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase
 
-    other = _redis(where) if where.startswith(_PREFIXES) else DirectoryBasedExampleDatabase(Path(where))
+    other = _redis(location) if location.startswith(_REDIS_SCHEMES) else DirectoryBasedExampleDatabase(Path(location))
     usual = settings.get_profile("default")
     both = other if usual.database is None else MultiplexedDatabase(usual.database, other)
     settings.register_profile("contracts", usual, database=both)

@@ -30,7 +30,7 @@ from contracts.cli.options import (
     known_rule,
     option,
     options_from,
-    readable_ca_bundle,
+    require_ca_bundle,
     selected_rules,
     target_from,
     token_from,
@@ -48,14 +48,10 @@ if TYPE_CHECKING:
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema", "ahocorasick")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
 
-_HELP: tuple[type[click.ClickException], ...] = tuple(
-    error for error in (getattr(click.exceptions, "NoArgsIsHelpError", None),) if error is not None
-)
-"""The error of a command without arguments, whose message is the help; click 8.1 prints the help itself."""
-
-
+_NO_ARGS_IS_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""The error of a command without arguments, whose message is the help. click 8.1 prints the help itself."""
 _OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
-"""Why stdout cannot be written."""
+"""The errors of a stdout that cannot be written."""
 
 
 class Unusable(click.ClickException):
@@ -69,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False, color=_colours())
     except click.ClickException as error:
-        if isinstance(error, _HELP):
+        if isinstance(error, _NO_ARGS_IS_HELP):
             error.show()
         else:
             _show_error(" ".join(error.format_message().split()))
@@ -90,7 +86,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _colours() -> Literal[False] | None:
-    """Return the `color` of click: False if NO_COLOR is set and not empty; None: colours on a terminal only."""
+    """Return the `color` argument of click: False if NO_COLOR is set and not empty, else None (only on a terminal)."""
     return False if os.environ.get("NO_COLOR") else None
 
 
@@ -99,7 +95,7 @@ def _show_error(message: str) -> None:
 
 
 def _discard_output() -> None:
-    """Discard what is left for stdout: Python would try to write it again at its end, and fail again."""
+    """Discard the buffered output: at exit, Python would try to write it to stdout again, and fail again."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
@@ -243,12 +239,12 @@ def rules(coverage: str | None, as_json: bool) -> None:
 def explain(rule: str) -> None:
     """Explains what RULE requires of a server, and where that is stated."""
     known = load_rules()
-    one = known[known_rule(rule, known)]
+    explained = known[known_rule(rule, known)]
     source = {"doc": "the documentation of the bulk create", "api": "other public facts about the API"}
-    click.echo(f"{click.style(one.id, bold=True)}: {one.title}")
-    click.echo(f"Source: {source[one.source]} ({one.source})")
-    click.echo(f"Severity: {one.severity}: {SEVERITIES[one.severity]}\n")
-    click.echo(click.wrap_text(one.explanation, width=100, preserve_paragraphs=True))
+    click.echo(f"{click.style(explained.id, bold=True)}: {explained.title}")
+    click.echo(f"Source: {source[explained.source]} ({explained.source})")
+    click.echo(f"Severity: {explained.severity}: {SEVERITIES[explained.severity]}\n")
+    click.echo(click.wrap_text(explained.explanation, width=100, preserve_paragraphs=True))
 
 
 @cli.command(
@@ -286,7 +282,7 @@ def cleanup(
     token = token_from(token, "--token", "CONTRACTS_TOKEN")
     second_token = token_from(second_token, "--second-token", "CONTRACTS_SECOND_TOKEN")
     if ca_bundle is not None:
-        readable_ca_bundle(ca_bundle)
+        require_ca_bundle(ca_bundle)
     if token is None:
         raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one that created the runs.")
     from contracts.guard import clean_up_journals
@@ -350,7 +346,7 @@ def _check(
     *,
     shows_findings: bool = False,
 ) -> int:
-    """Run a check, print its report, write the others, and return the exit code."""
+    """Run a check, print its report, write the report files, and return the exit code."""
     from contracts.cli.run import check_target, prepare, write_reports
     from contracts.report.text import render_finding
 
@@ -367,7 +363,7 @@ def _check(
         if checked.problem is None:
             _print(checked, check_options)
     except BrokenPipeError:
-        _discard_output()  # its reader, such as `head`, has read enough: the exit code is that of the check
+        _discard_output()  # the reader of stdout, such as `head`, has closed it: the exit code is that of the check
     finally:
         unwritten = write_reports(checked, check_options)
         for problem in unwritten:

@@ -1,4 +1,4 @@
-"""The options of a check and their environment variables, and the Target and CheckOptions that they give."""
+"""The options of a check, with their environment variables. Makes a Target and CheckOptions from them."""
 
 import dataclasses
 import difflib
@@ -27,7 +27,7 @@ _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
-    """A value that `parse` reads from the text of an option; it raises ValueError with the message for the user."""
+    """The type of an option whose text is read by `parse`, which raises ValueError with the message for the user."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -55,7 +55,7 @@ def _per_second(text: str) -> float:
 
 
 def _report(text: str) -> tuple[str, Path]:
-    """The directory must exist: otherwise the report would be lost at the end of the check."""
+    """The directory must exist, since otherwise the report could not be written at the end of the check."""
     name, _, path = text.partition("=")
     if name not in FORMATS or not path:
         formats = ", ".join(FORMATS)
@@ -105,7 +105,7 @@ class CheckOptions:
 
 
 def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
-    """An option with an environment variable of the same name: `--max-runs` and CONTRACTS_MAX_RUNS."""
+    """Return a decorator for an option with an environment variable: CONTRACTS_MAX_RUNS for `--max-runs`."""
     variable = names[0].partition("/")[0].removeprefix("--").replace("-", "_").upper()
     return click.option(*names, envvar=f"CONTRACTS_{variable}", show_envvar=True, **settings)
 
@@ -275,7 +275,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
     ca_bundle = flags["ca_bundle"]
     if ca_bundle is not None:
-        readable_ca_bundle(ca_bundle)
+        require_ca_bundle(ca_bundle)
     base_request = flags["base_request"]
     vary = fields_to_vary(flags["vary"])
     if vary and base_request is None:
@@ -335,7 +335,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
 
 
 def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) -> tuple[str, ...] | None:
-    """The ids of the rules to check; None means all."""
+    """Return the ids of the rules to check; None means all."""
     if not check_options.rules and not check_options.skip_rules:
         return None
     chosen = check_options.rules or tuple(known_rules)
@@ -343,7 +343,7 @@ def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) ->
 
 
 def known_rule(rule: str, known_rules: Collection[str]) -> str:
-    """Return the id as in the registry. Raises click.UsageError for an unknown rule."""
+    """Return the id of the rule as in the registry, in upper case. Raises click.UsageError for an unknown rule."""
     if rule.upper() in known_rules:
         return rule.upper()
     near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.5)
@@ -373,8 +373,8 @@ def base_url(given: str) -> str:
 
 
 def token_from(given: str | None, flag: str, variable: str) -> str | None:
-    """Return the token without surrounding whitespace, since a token from a file often ends in a line break; None if it
-    is empty. Raises click.UsageError, without showing the token, if it has unusual characters.
+    """Return the token without surrounding whitespace, since a token from a file often ends with a line break; None if
+    it is empty. Raises click.UsageError if it has unusual characters; the message does not show the token.
     """
     token = (given or "").strip()
     if not token:
@@ -384,7 +384,7 @@ def token_from(given: str | None, flag: str, variable: str) -> str | None:
     return token
 
 
-def readable_ca_bundle(path: str) -> None:
+def require_ca_bundle(path: str) -> None:
     """Raises click.UsageError if the file cannot be read or has no certificates."""
     try:
         ssl.create_default_context(cafile=path)
@@ -392,7 +392,7 @@ def readable_ca_bundle(path: str) -> None:
         raise click.UsageError(f"{path} cannot be used for --ca-bundle ({error}): name a PEM file.") from error
 
 
-def writable(reports: Sequence[tuple[str, Path]]) -> None:
+def require_writable(reports: Sequence[tuple[str, Path]]) -> None:
     """Raises click.UsageError if a report could not be written at the end of the check, or would be overwritten."""
     seen: set[Path] = set()
     for _, path in reports:

@@ -15,7 +15,7 @@ def judge(
 ) -> tuple[CheckResult, tuple[str, ...]]:
     """Return the result with its verdict recomputed, and the reasons other than findings for which the check fails.
 
-    The baseline may have removed findings, and `--require` and `--fail-on-incomplete` may add a reason.
+    The baseline may have removed findings; `--require` and `--fail-on-incomplete` may add such reasons.
     """
     if result.verdict == "could_not_check":
         return result, ()

@@ -1,4 +1,4 @@
-"""Shows on stderr how far a check is: a block that is redrawn in place on a terminal, else a line now and then."""
+"""Shows the progress of a check on stderr: on a terminal a block that is redrawn in place, else an occasional line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CLEAR_BELOW: Final = "\x1b[J"
 
 
 class ProgressDisplay:
-    """Shows nothing before `begin`. Used as a context manager: it stops and clears its block at the end."""
+    """Shows nothing before `begin`. A context manager: leaving it stops the display and clears the block."""
 
     def __init__(self, target: str, max_time_s: float, *, now: Callable[[], float] = time.monotonic) -> None:
         self._target = target
@@ -35,28 +35,28 @@ class ProgressDisplay:
         self._is_block = _is_terminal()
         self._spent: Callable[[], Spent] | None = None
         self._step = "starting"
-        self._is_ending = False
+        self._check_has_ended = False
         self._rules: dict[str, str] = {}
         """The rule of each finding, by fingerprint."""
         self._begun_at = 0.0
         self._line_at = 0.0
         self._drawn_lines = 0
         self._lock = threading.RLock()
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> ProgressDisplay:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._over.set()
+        self._stopped.set()
         if self._thread is not None:
             self._thread.join()
         with self.hidden():
             pass
 
     def begin(self, spent: Callable[[], Spent]) -> None:
-        """Begin to show. `spent` returns what the check has spent so far; it is called from another thread."""
+        """Begin to show the progress. `spent` returns what the check has spent so far; it is called from any thread."""
         self._spent = spent
         self._begun_at = self._line_at = self._now()
         self._thread = threading.Thread(target=self._redraw_regularly, name="progress", daemon=True)
@@ -67,18 +67,18 @@ class ProgressDisplay:
         self.redraw()
 
     def show_end(self, step: object) -> None:
-        """Show a step that comes after the check, when its time may be over."""
-        self._is_ending = True
+        """Show a step that follows the check. Its time may be over by then."""
+        self._check_has_ended = True
         self.show_step(step)
 
     def show_finding(self, finding: Finding) -> None:
-        """Count a finding, once even if it is reported again (for example, if it repeats after it was intermittent)."""
+        """Count a finding. One that is reported again, because it repeated later, for example, counts only once."""
         self._rules[finding.fingerprint] = finding.rule
         self.redraw()
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Remove the block while something else is written. The next redraw shows it below that."""
+        """Remove the block while other text is written. The next redraw shows the block below that text."""
         with self._lock:
             if self._drawn_lines:
                 _control_terminal(f"\r{_UP.format(self._drawn_lines)}{_CLEAR_BELOW}")
@@ -86,7 +86,7 @@ class ProgressDisplay:
             yield
 
     def redraw(self) -> None:
-        if self._spent is None or self._over.is_set():
+        if self._spent is None or self._stopped.is_set():
             return
         with self._lock:
             if self._is_block:
@@ -96,12 +96,12 @@ class ProgressDisplay:
                 click.echo(self._line(self._spent()), err=True)
 
     def _redraw_regularly(self) -> None:
-        while not self._over.wait(REDRAW_S):
+        while not self._stopped.wait(REDRAW_S):
             self.redraw()
 
     def _draw_block(self, spent: Spent) -> None:
         columns, rows = shutil.get_terminal_size()
-        # A line that is as wide as the terminal would be wrapped, and the block would no longer be where it was.
+        # A line as wide as the terminal would be wrapped, and the next redraw would begin below the block's first line.
         lines = [line[: columns - 1] for line in self._block(spent)][: max(1, rows - 1)]
         back = f"\r{_UP.format(self._drawn_lines)}" if self._drawn_lines else ""
         _control_terminal(back + "".join(f"{line}\x1b[K\n" for line in lines) + _CLEAR_BELOW)
@@ -114,11 +114,11 @@ class ProgressDisplay:
             f"  time   {'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self._time}",
             f"  sent   {_sent(spent)}",
             f"  found  {self._findings}",
-            f"  now    {self._now_shown}",
+            f"  now    {self._shown_step}",
         ]
 
     def _line(self, spent: Spent) -> str:
-        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._now_shown}"
+        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._shown_step}"
 
     @property
     def _elapsed_s(self) -> float:
@@ -126,17 +126,17 @@ class ProgressDisplay:
 
     @property
     def _time(self) -> str:
-        if self._is_over:
+        if self._time_is_over:
             return f"{_clock(self._elapsed_s)}, the {_clock(self._max_time_s)} are over"
         return f"{_clock(self._elapsed_s)} of at most {_clock(self._max_time_s)}"
 
     @property
-    def _is_over(self) -> bool:
+    def _time_is_over(self) -> bool:
         return self._elapsed_s >= self._max_time_s + 1.0  # the clock shows whole seconds
 
     @property
-    def _now_shown(self) -> str:
-        return "finishing the last cases" if self._is_over and not self._is_ending else printable(self._step)
+    def _shown_step(self) -> str:
+        return "finishing the last cases" if self._time_is_over and not self._check_has_ended else printable(self._step)
 
     @property
     def _findings(self) -> str:
@@ -145,7 +145,7 @@ class ProgressDisplay:
 
 
 class CleaningProgress:
-    """A line for each journal that is cleaned up, and one now and then while that goes on."""
+    """Writes a line when the clean-up of a journal begins, and one every `LINE_S` seconds while it runs."""
 
     def __init__(self, origin: str, runs: int, *, now: Callable[[], float] = time.monotonic) -> None:
         self._runs = runs
@@ -164,7 +164,7 @@ class CleaningProgress:
 
 
 def _control_terminal(text: str) -> None:
-    """Write text that moves the cursor, also where NO_COLOR makes click remove such sequences."""
+    """Write text with control sequences. `color=True` keeps them even if NO_COLOR is set or stderr is no terminal."""
     click.echo(text, err=True, nl=False, color=True)
 
 

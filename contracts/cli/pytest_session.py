@@ -1,8 +1,8 @@
 """One check as a pytest session, which reports each rule as one test.
 
 The check runs once, before the first test, for the rules that are selected by `-k` and similar options. With
-pytest-xdist the controller runs it, before any worker gets a test. So the guard with its budget and journal is in one
-process, and the verdict does not depend on the number of workers.
+pytest-xdist, the controller runs the check before any worker gets a test. So the guard with its budget and journal is
+in one process, and the verdict does not depend on the number of workers.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def begin(config: pytest.Config) -> None:
 
 
 def rules_to_test(config: pytest.Config) -> tuple[str, ...] | None:
-    """The ids of the selected rules; None if there is no target."""
+    """Return the ids of the selected rules; None if there is no target."""
     session = config.stash.get(_SESSION, None)
     return None if session is None else session.rules
 
@@ -167,12 +167,12 @@ class ContractWorker:
 
 
 def _end_session(problem: str) -> NoReturn:
-    """Say once, and not for every rule, why nothing could be checked; the exit code is that of a wrong flag."""
+    """End the session with the reason why nothing could be checked, so that it is shown once and not for every rule."""
     pytest.exit(f"could not check: {printable(problem)}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, RuleVerdict]:
-    """The verdicts from the masked report, since the messages of tests may be logged."""
+    """Return the verdicts. They come from the masked report, since the messages of tests may be logged."""
     report = checked.report
     verdicts = {}
     for rule in report.result.rules:
@@ -192,11 +192,11 @@ def _tested_rules(nodeids: Iterable[str]) -> tuple[str, ...]:
     return tuple(found[1] for found in map(_RULE_TEST.search, nodeids) if found)
 
 
-# Flags: those of the command line, which also parses them
+# Flags: the same as those of the command line, which also parses them
 
 
 def _flags() -> list[click.Option]:
-    """All flags of the command except those that have no meaning here, or another one in pytest."""
+    """Return the flags of `contracts check`, except those that pytest does not need, or for which it has its own."""
     options = (option for option in check_command.params if isinstance(option, click.Option))
     return [option for option in options if option.name not in {"plan", "verbose"}]
 
@@ -224,7 +224,7 @@ def _add_flags(parser: pytest.Parser) -> None:
 
 
 def _session_from_flags(config: pytest.Config) -> ContractSession | None:
-    """None without a URL. Raises pytest.UsageError with the message of the command line."""
+    """Return the check of this session; None without a URL. Raises pytest.UsageError if the flags are invalid."""
     url = config.getoption("contracts_url") or os.environ.get("CONTRACTS_URL")
     if not url:
         return None

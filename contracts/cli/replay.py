@@ -53,7 +53,7 @@ def _print(checked: Checked, finding: Finding, rules: Mapping[str, Rule]) -> Non
 
 
 def _finding_of(report: SavedReport, fingerprint: str, path: Path) -> Finding:
-    """Return the finding whose fingerprint begins so."""
+    """Return the finding whose fingerprint begins with `fingerprint`. Raises click.UsageError unless there is one."""
     if not report.findings:
         raise click.UsageError(f"{path} has no findings.")
     by_fingerprint = {finding.fingerprint: finding for finding in report.findings}

@@ -18,7 +18,7 @@ import click
 
 from contracts.cli.baseline import Baseline
 from contracts.cli.example_database import use_example_database
-from contracts.cli.options import CheckOptions, known_rule, selected_rules, writable
+from contracts.cli.options import CheckOptions, known_rule, require_writable, selected_rules
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 JudgeRules = Callable[..., CheckResult]
-"""`contracts.check.check`, or `fuzz` for a given time."""
+"""`contracts.check.check`, `fuzz` for a given time, or `replay` of a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Checked:
     """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked, and
     what to do about it.
 
-    `exchanges` are those of the whole check if a report needs them, not masked: `with_exchanges` masks them, which may
-    take long.
+    `exchanges` are those of the whole check if a report needs them. They are not masked; `with_exchanges` masks them,
+    which may take long.
     """
 
     report: Report
@@ -80,43 +80,43 @@ def check_target(
     progress: ProgressDisplay | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
-    """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
-    none. `on_finding` is called with each finding that fails, masked. Raises CouldNotCheck if the journal cannot be
-    written: without it, nothing may be created.
+    """Run a check. `judge_rules` sends the requests, and reports each finding at once, so that none is lost if the
+    check is interrupted. `on_finding` is called with each finding whose `fails` is true, masked. Raises CouldNotCheck
+    if the journal cannot be written, since nothing may be created without it.
     """
     started_at = datetime.now(UTC)
     selected = selected_rules(check_options, tuple(rules))
     found: list[Finding] = []
-    that_fail: set[str] = set()
+    failing: set[str] = set()  # the fingerprints of the findings that fail the check
     baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
     accepted = baseline.valid(date.today())
-    shown = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
+    display = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
 
     def keep(finding: Finding) -> bool:
         """Return whether there are enough findings."""
         found.append(finding)
         if finding.fails:
-            shown.show_finding(finding)
-        if finding.fails and on_finding is not None:
-            mask = mask_of(target)
-            mask.learn(exchange.request for exchange in finding.exchanges)
-            on_finding(mask.finding(finding))
+            display.show_finding(finding)
+            if on_finding is not None:
+                mask = mask_of(target)
+                mask.learn(exchange.request for exchange in finding.exchanges)
+                on_finding(mask.finding(finding))
         is_allowed = not finding.fails or (check_options.allow_intermittent and not finding.stable)
         if not is_allowed and finding.fingerprint not in accepted:
-            that_fail.add(finding.fingerprint)
-        return check_options.max_findings is not None and len(that_fail) >= check_options.max_findings
+            failing.add(finding.fingerprint)
+        return check_options.max_findings is not None and len(failing) >= check_options.max_findings
 
     def judge_all(guard: Guard) -> CheckResult:
         if check_options.wait_s is not None:
             wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
         if progress is not None:
             progress.begin(lambda: guard.spent)
-        return judge_rules(target, guard, rules=selected, progress=shown.show_step, on_finding=keep)
+        return judge_rules(target, guard, rules=selected, progress=display.show_step, on_finding=keep)
 
     with terminated_as_interrupted(), _open_guard(target) as guard:
-        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, shown)
-        shown.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
-        result, cut_short = _cleaned_up(target, guard, result, shown)
+        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, display)
+        display.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
+        result, cut_short = _cleaned_up(target, guard, result, display)
         exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
@@ -126,13 +126,13 @@ def check_target(
 
 
 def _next_step(problem: str) -> str:
-    """What the user can do about a problem, if the message of the engine does not say it."""
+    """Return what the user can do about a problem; empty if the message of the engine says it, or nothing is known."""
     for start, step in (
         ("no answer", "start the server, or correct the URL"),
-        ("second token is refused", "give a valid one with --second-token, or none"),
-        ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
+        ("the second token is refused", "give a valid one with --second-token, or none"),
+        ("the token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
     ):
-        if problem.startswith(f"the {start}") or problem.startswith(start):
+        if problem.startswith(start):
             return f": {step}"
     return ""
 
@@ -177,10 +177,10 @@ def _judged(
     judge_all: Callable[[Guard], CheckResult],
     rules: Sequence[str],
     found: list[Finding],
-    shown: ProgressDisplay,
+    display: ProgressDisplay,
 ) -> tuple[CheckResult, str | None, bool]:
-    """Return the result, why the target could not be checked, and whether Ctrl-C ended the check. `found` are the
-    findings until then.
+    """Return the result, the reason why the target could not be checked, and whether Ctrl-C ended the check. `found`
+    are the findings so far.
     """
     try:
         return judge_all(guard), None, False
@@ -194,13 +194,15 @@ def _judged(
         return _unfinished(target, rules, guard, found, verdict=verdict, why="interrupted"), None, True
     except BaseException:
         # An internal error is raised unchanged, after the cleanup.
-        _clean_up(target, guard, shown)
+        _clean_up(target, guard, display)
         raise
 
 
-def _cleaned_up(target: Target, guard: Guard, result: CheckResult, shown: ProgressDisplay) -> tuple[CheckResult, bool]:
-    """Clean up. Return the result with what is left, and whether Ctrl-C ended the cleanup."""
-    left, cut_short = _clean_up(target, guard, shown)
+def _cleaned_up(
+    target: Target, guard: Guard, result: CheckResult, display: ProgressDisplay
+) -> tuple[CheckResult, bool]:
+    """Clean up. Return the result with the number of runs that are left, and whether Ctrl-C ended the cleanup."""
+    left, cut_short = _clean_up(target, guard, display)
     unknown = bool(guard.left_unknown or guard.possibly_left)
     notes = (*result.notes, *_left_notes(target, guard, left, cut_short=cut_short))
     spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
@@ -208,15 +210,17 @@ def _cleaned_up(target: Target, guard: Guard, result: CheckResult, shown: Progre
     return dataclasses.replace(result, spent=spent, notes=notes, needs_cleanup=needs_cleanup), cut_short
 
 
-def _clean_up(target: Target, guard: Guard, shown: ProgressDisplay) -> tuple[int, bool]:
-    """Return how many runs are left, and whether a second Ctrl-C or SIGTERM ended the cleanup; then all created runs
-    count as left.
+def _clean_up(target: Target, guard: Guard, display: ProgressDisplay) -> tuple[int, bool]:
+    """Clean up, or only count the runs that are left. Return how many are left, and whether a second Ctrl-C or SIGTERM
+    ended this; if so, all created runs count as left.
     """
 
     def tell() -> None:
-        doing, then = ("cleaning up", " and leave the runs") if target.clean_up else ("counting what is left", "")
-        with shown.hidden():
-            click.echo(f"Still {doing}; press Ctrl-C again to stop{then}.", err=True)
+        message = "Still counting what is left; press Ctrl-C again to stop."
+        if target.clean_up:
+            message = "Still cleaning up; press Ctrl-C again to stop and leave the runs."
+        with display.hidden():
+            click.echo(message, err=True)
 
     try:
         with first_ignored(tell):
@@ -226,12 +230,13 @@ def _clean_up(target: Target, guard: Guard, shown: ProgressDisplay) -> tuple[int
 
 
 def _cleanup_command(target: Target) -> str:
-    """The command that deletes what this check left behind. It takes the token from the environment."""
+    """Return the command that deletes the runs that this check left. It takes the token from the environment."""
     ca_bundle = () if target.ca_bundle is None else ("--ca-bundle", target.ca_bundle)
     return shlex.join(("contracts", "cleanup", target.url, *ca_bundle))
 
 
 def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
+    """Yield notes about everything that the check leaves on the target, or may leave."""
     again = f"`{_cleanup_command(target)}`"
     runs = "1 run is" if left == 1 else f"{left} runs are"
     if cut_short:
@@ -257,7 +262,7 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
 def _unfinished(
     target: Target, selected: Sequence[str], guard: Guard, found: Sequence[Finding], *, verdict: VerdictName, why: str
 ) -> CheckResult:
-    """Return the result of a check that ended early, with what it has found."""
+    """Return the result of a check that ended early, with the findings so far."""
     found = _last_of_each(found)
     findings = tuple(finding for finding in found if finding.fails)
     failed = {finding.rule: finding.got for finding in findings}
@@ -281,7 +286,7 @@ def _unfinished(
 
 
 def _last_of_each(found: Sequence[Finding]) -> Sequence[Finding]:
-    """Return the last finding of each fingerprint, but one that repeats, or else one that fails, before others."""
+    """Return one finding of each fingerprint: the last that is stable, else the first that fails, else the last."""
     kept: dict[str, Finding] = {}
     for finding in found:
         before = kept.get(finding.fingerprint)
@@ -294,7 +299,7 @@ def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
     """Check the report paths and the baseline, and open the example database, before the first request. Raises
     click.UsageError if one of these fails.
     """
-    writable(check_options.reports)
+    require_writable(check_options.reports)
     if check_options.baseline is not None:
         _check_baseline(check_options.baseline, rules, may_be_missing=check_options.update_baseline)
     if check_options.example_database is not None:
@@ -313,8 +318,8 @@ def _check_baseline(path: Path, rules: Collection[str], *, may_be_missing: bool)
 
 
 def write_reports(checked: Checked, check_options: CheckOptions) -> list[str]:
-    """Write the reports, those with all exchanges last: to mask and to write these may take long. Return a line for
-    each report that could not be written.
+    """Write the reports. Those with all exchanges come last, since masking and writing these may take long. Return a
+    line for each report that could not be written.
     """
     problems = []
     for name, path in sorted(check_options.reports, key=lambda report: report[0] in WITH_EXCHANGES):

@@ -9,7 +9,6 @@ from contracts.core.target import Target
 
 _PAUSE_S = 0.2
 _REQUEST_TIMEOUT_S = 5.0
-"""Timeout of one request."""
 
 
 def wait_for(
@@ -20,8 +19,8 @@ def wait_for(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Wait until the target answers with any status. Sends no token. Raises CouldNotCheck if no answer came within
-    `for_s` seconds.
+    """Wait until the target answers with any status. Sends no token. `tell` is called with a message if it does not
+    answer at once. Raises CouldNotCheck if no answer came within `for_s` seconds.
     """
     from contracts.guard.upstream import Lost, Upstream, proxy_for  # needs the packages of the extra
 

@@ -1,6 +1,6 @@
 """The flags that determine which runs are created: the base request, the fields that may be varied, and the workflow.
 
-A mistake in them would start runs that the user does not want, so everything that is not understood is refused.
+A mistake in these flags could start runs that the user does not want, so any unknown field or value is refused.
 """
 
 import difflib
@@ -35,7 +35,7 @@ def base_request_from(path: Path) -> dict[str, Any]:
 
 
 def fields_to_vary(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the names; each text of `given` may contain several. Raises click.UsageError for an unknown one."""
+    """Return the names of fields in `given`, separated by commas. Raises click.UsageError for an unknown one."""
     names = tuple(name.strip() for each in given for name in each.split(",") if name.strip())
     known = [name for name in _fields("bulk_create_runs", "create_run") if name != "workflow_id"]
     for name in names:

@@ -1,4 +1,4 @@
-"""Runs scenarios: their cases, the context in which a case sends and judges, the results, and the search for findings.
+"""Runs the cases of scenarios, judges the answers, and turns violations into findings.
 
 This module exports what scenarios use.
 """

@@ -1,4 +1,4 @@
-"""Sensitive values that are recognised in any answer."""
+"""Makes sensitive values that are recognised in any answer."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ NUMBERS: Final = 10**_DIGITS
 class Canaries:
     """Makes sensitive values that can be recognised in any answer, whole or in part, plain or encoded.
 
-    `forms` are the forms in which an answer could show any of them.
+    `forms` are the texts to search for in an answer: the parts that all values share, plain and in each encoded form.
     """
 
     def __init__(self, made_up: MadeUp) -> None:
@@ -28,7 +28,7 @@ class Canaries:
         self.forms: Final = tuple(form.encode() for form in dict.fromkeys([*texts, *numbers]))
 
     def text(self, number: int) -> str:
-        """Return a value with that number, which is below NUMBERS."""
+        """Return the value with that number, which must be below NUMBERS."""
         return f"{self._head}{number:0{_DIGITS}d}{self._tail}"
 
     def integer(self, number: int) -> int:
@@ -38,11 +38,13 @@ class Canaries:
         return float(self._real)
 
     def large_real(self) -> float:
-        """Above the range in which a double holds every integer. Serialisers write it with an exponent or zeros."""
+        """Return a number above the range in which a double represents every integer. Serialisers write it with an
+        exponent or with zeros.
+        """
         return float(f"{self._real}e18")
 
     def value_in(self, content: bytes) -> bytes | None:
-        """Return the first value that the content has as it was sent: not encoded, and not in part."""
+        """Return the first value in the content that is whole and not encoded."""
         number = f"[0-9]{{{_DIGITS}}}"
         values = f"{self._head}{number}{self._tail}|{self._integer}{number}|{re.escape(self._real)}"
         found = re.search(values.encode(), content)

@@ -23,8 +23,9 @@ class Case:
 
     @property
     def expected_runs(self) -> int:
-        """The most runs that a correct server creates for the case: its `count`, or the sum of its `counts`, else what
-        its `body` asks for. A subclass that creates others says so: `check.plan` adds them up.
+        """The most runs that a correct server creates for the case: its `count`, or the sum of its `counts`, or else
+        the number that its `body` asks for. A subclass whose cases create another number must override this, since
+        `check.plan` adds these numbers up.
         """
         counts = getattr(self, "counts", None)
         count = getattr(self, "count", None) if counts is None else sum(counts)
@@ -37,7 +38,7 @@ class Case:
 
 
 RUNS_PER_REQUEST: Final = 50
-"""To create this many runs costs a target about as much as one request, and makes its lists slower."""
+"""Creating this many runs costs a target about as much as one request, and makes its lists slower."""
 
 
 def cost_of_runs(case: Any) -> float:
@@ -45,19 +46,19 @@ def cost_of_runs(case: Any) -> float:
     return min(case.expected_runs, MAX_COUNT) / RUNS_PER_REQUEST if isinstance(case, Case) else 0.0
 
 
-def next_batch(cases: Iterator[C], size: int, most: float) -> list[C]:
-    """Return the next cases: `size` of them, or fewer if their runs cost `most` requests."""
+def next_batch(cases: Iterator[C], size: int, budget: float) -> list[C]:
+    """Return the next cases: `size` of them, or fewer if the runs of these already cost `budget` requests."""
     batch: list[C] = []
     for case in itertools.islice(cases, size):
         batch.append(case)
-        most -= cost_of_runs(case)
-        if most <= 0:
+        budget -= cost_of_runs(case)
+        if budget <= 0:
             break
     return batch
 
 
 def defaults_of(case: Any) -> dict[str, Any]:
-    """Return the default of each field of a dataclass that has one."""
+    """Return the defaults of a dataclass, by field. Fields without a default are left out."""
     found = {}
     for field in dataclasses.fields(case):
         if field.default is not dataclasses.MISSING:

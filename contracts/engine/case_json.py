@@ -1,6 +1,6 @@
-"""Writes a case as JSON text, and reads it again: the same case, with the same types.
+"""Writes a case as JSON text, and reads it back as an equal case with the same types.
 
-Dataclasses, tuples and what JSON lacks are objects with a member that begins with `$`.
+Dataclasses, tuples and values that JSON does not have become objects with a member that begins with `$`.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ _FLOAT: Final = "$float"
 _INTEGER: Final = "$integer"
 _LONG: Final = 10**4000
 """Python refuses to convert longer integers from and to decimal digits."""
-_NONE_READ: Final = {"$unread": True}
+_ENCODED_UNREAD: Final = {"$unread": True}
 
 
 def reproduction_of(scenario: str, case: Any, beside: Iterable[tuple[str, Any]]) -> Iterator[Reproduction]:
-    """Yield the reproduction by a case; nothing if it is nested too deeply. Its requests can still be sent again."""
+    """Yield the reproduction by a case; nothing if the case is nested too deeply to be written as JSON."""
     with contextlib.suppress(RecursionError):
         others = tuple(Reproduction(name, case_to_json(other)) for name, other in beside)
         yield Reproduction(scenario, case_to_json(case), others)
@@ -50,7 +50,7 @@ def case_from_json(text: str) -> Any:
 
 def _encoded(value: Any) -> Any:
     if value is UNREAD:
-        return _NONE_READ
+        return _ENCODED_UNREAD
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         name = f"{type(value).__module__}.{type(value).__qualname__}"
         return {_TYPE: name, **{field: _encoded(inner) for field, inner in changed_fields(value).items()}}
@@ -76,7 +76,7 @@ def _decoded(value: Any) -> Any:
         return [_decoded(inner) for inner in value]
     if not isinstance(value, dict):
         return value
-    if value == _NONE_READ:
+    if value == _ENCODED_UNREAD:
         return UNREAD
     if _TUPLE in value:
         return tuple(_decoded(inner) for inner in value[_TUPLE])
@@ -93,7 +93,9 @@ def _decoded(value: Any) -> Any:
 
 
 def _case_type(name: str) -> Any:
-    """Return a frozen dataclass of a module of this package that is already loaded: the text may come from anyone."""
+    """Return the class with that name: only a frozen dataclass in a loaded module of this package, since the text may
+    come from anyone.
+    """
     module, _, qualname = name.rpartition(".")
     found = getattr(sys.modules.get(module), qualname, None) if module.startswith("contracts.") else None
     parameters = getattr(found, "__dataclass_params__", None)

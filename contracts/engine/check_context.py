@@ -1,4 +1,4 @@
-"""The state that all cases of a check share: the target, its known ids, what was judged and found."""
+"""The state that all cases of a check share: the target, its known ids, and what was judged and found so far."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Ids:
-    """Ids of one kind. `known` exist on the target; `accepts_any_id`: it accepts ids that do not exist too."""
+    """Ids of one kind. `known` exist on the target. `accepts_any_id`: the target also accepts ids that do not exist."""
 
     known: tuple[str, ...] = ()
     accepts_any_id: bool = False
@@ -36,11 +36,12 @@ class Ids:
 
 @dataclass
 class CheckContext:
-    """The state of a check. All its cases share it, from several threads."""
+    """The state of a check, which its cases share and use from several threads."""
 
     target: Target
     guard: Guard
     deadline: float
+    """When the check ends (monotonic)."""
     workflows: Ids = field(default_factory=Ids)
     machines: Ids = field(default_factory=Ids)
     pools: Ids = field(default_factory=Ids)
@@ -50,24 +51,24 @@ class CheckContext:
     first_run: str | None = None
     """A run that this check created before it judged anything."""
     first_runs: dict[int, list[Any]] = field(default_factory=dict)
-    """Runs that were created at the start of the check, by the number of their case. Its end checks them again."""
+    """Runs created at the start of the check, by the number of their case. They are judged again at the end."""
     first_keys: dict[str, tuple[Request, CallResult]] = field(default_factory=dict)
-    """By operation: the first request with an idempotency key, and its result. Its end sends them again."""
+    """By operation: the first request with an idempotency key, and its result. It is sent again at the end."""
     foreign_run: str | None = None
-    """A run that this check did not create, for reads where it may not create any."""
+    """A run that this check did not create. It is read if the check may not create runs."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
     canaries: Canaries = field(init=False)
     known_violations: set[tuple[str, str]] = field(default_factory=set)
-    """By rule and cause. They are not reported again."""
+    """The rule and cause of each violation that is not reported again."""
     judged: Counter[str] = field(default_factory=Counter)
     coverage: Coverage = field(default_factory=Coverage)
     seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each violation was seen, by rule and cause, without repeats."""
+    """How often each violation was seen, by rule and cause. Repeats of failing cases are not counted."""
     last_end: float = 0.0
     """When a run without a session was last seen to end by itself (monotonic)."""
     longest_run_s: float = 0.0
-    """The longest time after its create at which such a run was seen to have ended."""
+    """The longest time between the create of such a run and the answer that first showed its end."""
     notes: dict[str, None] = field(default_factory=dict)
     internal_errors: dict[str, None] = field(default_factory=dict)
     """Errors of the suite itself. They may have hidden a violation."""
@@ -127,9 +128,9 @@ class CheckContext:
         return itertools.islice(cases, number - 1, None, shards)
 
     def made_up(self, *parts: object) -> MadeUp:
-        """Return made-up values that depend on seed, salt, shard and `parts`; without `parts`, others for each call.
+        """Return made-up values that depend on seed, salt, shard and `parts`. Without `parts`, each call has others.
 
-        The values of the shards differ, since several may check one target at the same time.
+        The values of the shards differ, since several shards may check one target at the same time.
         """
         with self.lock:
             self._unnamed += not parts
@@ -141,13 +142,13 @@ class CheckContext:
         with self.lock:
             self.judged[rule] += times
 
-    def note(self, words: str) -> None:
+    def note(self, text: str) -> None:
         with self.lock:
-            self.notes[words] = None
+            self.notes[text] = None
 
     def knows(self, violation: Violation) -> bool:
-        """Return whether the violation is already known. A violation by a combination of filters counts as known if a
-        smaller combination of the same filters has already shown it.
+        """Return whether the violation is already known. A violation by a combination of filters is known if a smaller
+        combination of the same filters has shown it.
         """
         if (violation.rule, violation.cause) in self.known_violations:
             return True
@@ -161,10 +162,9 @@ class CheckContext:
             self.seen_violations[violation.rule, violation.cause] += 1
 
     def note_internal_error(self, name: str, error: Exception) -> None:
+        message = f"Internal error in scenario {name!r}: {error!r}; it may have hidden a violation."
         with self.lock:
-            self.internal_errors[f"Internal error in scenario {name!r}: {error!r}; it may have hidden a violation."] = (
-                None
-            )
+            self.internal_errors[message] = None
 
     def search_word(self, made_up: MadeUp) -> str:
         """Return a random word to search for. No other run contains the word or a part from its middle. On a live
@@ -179,5 +179,5 @@ class CheckContext:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more may be sent, or it would reach nobody."""
+        """Whether nothing more is sent: the check has ended, or the target cannot be reached."""
         return self.time_left <= 0 or self.over.is_set() or bool(self.guard.reachability.why_gone)

@@ -28,18 +28,17 @@ from contracts.oracle.create import judge_create
 from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
 
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
-"""An answer that does not come, or comes from a gateway, may have its cause outside of the target."""
+"""The target may not be the cause of these: no answer (0), or an answer of a gateway."""
 SHORT: Final = 5
-"""The length of a value of «short»."""
+"""The length of the value of «short»."""
 _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 
 
 class CaseContext:
-    """One attempt at one case. What it makes up follows from the seed, the salt and `name`.
+    """One attempt at one case. Its made-up values depend on the seed, the salt and `name`.
 
-    `only` is the dedup key of the one violation to look for while a case is shrunk or reproduced; others go to
-    `other_violations`. Without it, violations that are already known are not raised, nor those for which `is_ignored`
-    is true.
+    While a case is shrunk or reproduced, `only` is the dedup key of the violation to look for; any other is added to
+    `other_violations`. Without `only`, a violation is raised unless it is already known or `is_ignored` is true for it.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class CaseContext:
         """Return a value for a placeholder.
 
         - `workflow`, `machine`, `pool`, `session`: an id that the target accepts; `own-session`: a session of this
-          check; `uuid`: any id; `unknown`: an id of nothing, which may be in the path of a write
+          check; `uuid`: any id; `unknown`: an id that does not exist, which may be in the path of a write
         - `check-marker`: the guard's ownership marker, by which runs of this check are known
         - `marker`: a word to search for
         - `secret`, `secret-int`, `secret-real`, `secret-large`: sensitive values, which no answer may show
@@ -99,12 +98,9 @@ class CaseContext:
         check = self.check
         match kind:
             case "workflow":
-                # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
-                return (
-                    self.made_up.uuid()
-                    if check.workflows.accepts_any_id
-                    else self._id_of("workflow", check.workflows, index)
-                )
+                if check.workflows.accepts_any_id:
+                    return self.made_up.uuid()  # preferred, since an existing workflow may validate its inputs
+                return self._id_of("workflow", check.workflows, index)
             case "machine":
                 return self._id_of("machine", check.machines, index)
             case "pool":
@@ -194,13 +190,13 @@ class CaseContext:
             raise OutOfTime
 
     def wait(self, seconds: float) -> None:
-        """Raises OutOfTime if the check ends meanwhile."""
+        """Wait that long. Raises OutOfTime if the check ends before."""
         self.check.over.wait(max(0.0, min(seconds, self.check.time_left)))
         self._check_time()
 
     def _unanswered(self, request: Request) -> Exchange:
-        """Send a request again that got no answer. If it gets none again while the target answers a list, return an
-        answer with status 0, which the oracle judges like a 5xx. Raises NoAnswer if the list is not answered either.
+        """Send a request again that got no answer. If it gets no answer again, but a list does, return an answer with
+        status 0, which the oracle judges like a 5xx. Raises NoAnswer if the list gets no answer either.
         """
         self._check_time()
         try:
@@ -343,6 +339,7 @@ class CaseContext:
         return self.judge_write(parsed, result)
 
     def judge_write(self, parsed: ParsedRequest, result: CallResult) -> WriteResult:
+        """Judge whether the write was accepted or refused as it should be, and the answer to a create."""
         if result.refused and not self.check.offers(parsed.operation):
             return WriteResult(parsed, result, (), False)
         for rule in _rules_of_request(parsed):
@@ -360,13 +357,14 @@ class CaseContext:
             return WriteResult(parsed, result, (), not parsed.is_valid)
         if not result.accepted:
             return WriteResult(parsed, result, (), False)
-        clean = not any(answer_violations(parsed.operation, result.answer))
+        is_documented = not any(answer_violations(parsed.operation, result.answer))
         if parsed.operation not in {"bulk_create_runs", "create_run"}:
-            return WriteResult(parsed, result, (), clean)
+            return WriteResult(parsed, result, (), is_documented)
         follows_rules, runs = self._judge_create(parsed, result)
-        return WriteResult(parsed, result, runs, clean and follows_rules)
+        return WriteResult(parsed, result, runs, is_documented and follows_rules)
 
     def _judge_create(self, parsed: ParsedRequest, result: CallResult) -> tuple[bool, tuple[dict[str, Any], ...]]:
+        """Return whether the answer to a create follows the rules, and its runs."""
         check = self.check
         now = result.answer.received_at or datetime.now(UTC)
         with check.lock:
@@ -380,8 +378,8 @@ class CaseContext:
         return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Return whether a valid request may be refused: for an id that the target need not know, or the status of the
-        run.
+        """Return whether a valid request may be refused: for the status of the run, or for an id that the target may
+        not know.
         """
         if result.status in {404, 409} and (
             parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
@@ -390,8 +388,8 @@ class CaseContext:
         return self.may_refuse_its_ids(parsed, result)
 
     def may_refuse_its_ids(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Return whether a request may be refused for an id that it names. Also true if it was sent without one of the
-        two tokens of the check.
+        """Return whether a request may be refused for an id in its body that the target may not know. Also true if the
+        request has neither token of the check.
         """
         check = self.check
         if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
@@ -438,7 +436,7 @@ CREATE_RULES: Final = (
     *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO"),
     *("BULK-INITIAL", "BULK-SESSION", "BULK-FILES", "BULK-ALIASES"),
 )
-"""The rules that the answer to every bulk create is judged by."""
+"""The rules by which the answer to every bulk create is judged."""
 
 
 def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:

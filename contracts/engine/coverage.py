@@ -18,7 +18,7 @@ _KEY: Final = "Idempotency-Key"
 
 
 class Coverage:
-    """Only documented parts are counted, so that it never contains a value that was sent."""
+    """Thread-safe. Only documented parts are counted, so that the coverage never contains a value that was sent."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[tuple[str, str]]] = {}
@@ -66,8 +66,8 @@ class Coverage:
 
 @functools.lru_cache(maxsize=256)
 def _parts_of_exchange(method: str, path: str, status: int, has_key: bool) -> tuple[str | None, tuple[str, ...]]:
-    """Return the operation, and the documented parts that a request has, with the status of its answer. Cached, since
-    several rules judge each exchange.
+    """Return the operation, and its documented parts that occur in the exchange: the status and the parameters. Cached,
+    since several rules judge each exchange.
     """
     operation = operation_at(method, path)
     if operation is None:

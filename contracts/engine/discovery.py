@@ -1,6 +1,6 @@
 """Finds out, before a target is judged, whether it accepts the token, which ids it accepts and what it offers.
 
-Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
+Discovery judges nothing. An operation with an unexpected answer counts as offered; the rules then report the fault.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ from contracts.oracle.violation import excerpt
 
 _NOT_THERE = frozenset({404, 405})
 _NO_API = _NOT_THERE | {501}
-"""How servers that know nothing of the API answer."""
+"""The statuses of servers that do not have the API."""
 _CORRECT_URL = "correct the URL, which is the part before /v1"
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
 """A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
@@ -91,12 +91,12 @@ class _Discovery:
         except Refused as error:
             raise CouldNotCheck(f"the first request was not sent: {error}") from None
         if answer.status == 429:
-            waits = answer.header("retry-after")
-            if waits is None:
+            retry_after = answer.header("retry-after")
+            if retry_after is None:
                 raise CouldNotCheck("the target kept answering the first request with 429")
             raise CouldNotCheck(
-                f"the target answered the first request with 429 (Retry-After: {excerpt(waits, 40)}), which is longer"
-                " than the check may take"
+                f"the target answered the first request with 429 (Retry-After: {excerpt(retry_after, 40)}), which is"
+                " longer than the check may take"
             )
         return answer
 
@@ -146,9 +146,10 @@ class _Discovery:
                     continue
                 answers.append(answer)
                 if accepts(answer):
-                    invented = workflow not in check.workflows.known
+                    is_made_up = workflow not in check.workflows.known
                     self.first_run = _first_run(answer)
-                    check.workflows = Ids(check.workflows.known if invented else self._plain_workflows(), invented)
+                    known = check.workflows.known if is_made_up else self._plain_workflows()
+                    check.workflows = Ids(known, accepts_any_id=is_made_up)
                     return
                 if answer.status in {401, 403}:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
@@ -160,7 +161,7 @@ class _Discovery:
         raise CouldNotCheck(f"no create succeeds ({reason}); {', or '.join(steps)}")
 
     def _workflows_to_try(self) -> Iterator[str]:
-        """Yield a made-up id, known ones, and if none is known, the id of a workflow that is created for it."""
+        """Yield a made-up id, and known ones. If none is known, create a workflow and yield its id."""
         if not self.target.workflow_id:
             yield self._made_up_values.uuid()
         if not self.check.workflows.known:
@@ -168,7 +169,7 @@ class _Discovery:
         yield from self.check.workflows.known[:3]
 
     def _create_other(self, operation: str) -> tuple[str, ...]:
-        """Create a pool or a workflow and return its id, or nothing if that does not succeed."""
+        """Create a pool or a workflow. Return its id, or nothing if the create does not succeed."""
         body = {name: f"contracts {self._made_up_values.letters(8)}" for name in write_bodies.minimal(operation)}
         answer = self._send(request_for(operation, body=body))
         return () if answer is None or not accepts(answer) else tuple(made.id for made in created_by(answer).runs)
@@ -180,23 +181,25 @@ class _Discovery:
         return good or known
 
     def _accepts(self, body: dict[str, Any]) -> bool:
+        """Return whether a bulk create with this body succeeds."""
         answer = self._send(request_for("bulk_create_runs", body=body))
         return answer is not None and accepts(answer)
 
     def _created(self, body: dict[str, Any]) -> Mapping[str, Any] | None:
+        """Bulk create with this body and return the first run; None if there is none."""
         answer = self._send(request_for("bulk_create_runs", body=body))
         return None if answer is None else _first_run(answer)
 
     def _create_live_run(self) -> None:
-        """Create the one run of a live check that is not judged. Rules that need any run use it."""
+        """Create the one run of a live check that is not judged. It is used by rules that need any run."""
         check, target = self.check, self.target
         if target.needs_named_workflow and target.named_workflow is None:
             raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
         try:
             if not target.leave_runs and not check.guard.offers_delete():
                 if self._list_answer.status in _NO_API:
-                    told = f"{self._list_answer.status} {excerpt(self._list_answer.body)}"
-                    raise CouldNotCheck(f"there is no DELETE and no list of runs ({told}); {_CORRECT_URL}")
+                    reason = f"{self._list_answer.status} {excerpt(self._list_answer.body)}"
+                    raise CouldNotCheck(f"there is no DELETE and no list of runs ({reason}); {_CORRECT_URL}")
                 raise CouldNotCheck(
                     "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
                 )
@@ -218,6 +221,7 @@ class _Discovery:
         check.workflows = Ids((self.first_run["workflow_id"],))
 
     def _plain_bodies(self, workflow: str) -> Iterable[dict[str, Any]]:
+        """Yield bodies that a target might accept for the workflow, the simplest first."""
         body = {"workflow_id": workflow, "count": 1}
         yield body
         if workflow in self.check.workflows.known or not self.check.workflows.known:
@@ -244,8 +248,8 @@ class _Discovery:
                 )
 
     def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str) -> Ids:
-        """Return the id that the options name. If they name none, find out whether a create accepts a made-up id, and
-        if not, which of the known ids it accepts.
+        """Return `ids` if an option names one of them. Otherwise find out whether a create accepts a made-up id, and if
+        not, which of the known ids it accepts.
         """
         given = (self.target.machine_id, self.target.pool_id)
         if any(known in given for known in ids.known):
@@ -286,12 +290,14 @@ class _Discovery:
             raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
 
     def _is_routed(self, method: str, path: str) -> bool:
-        """Return whether an offered path has this method. It has not if it answers 405 to an unknown id and to a
-        malformed one. A live check sends only the unknown id.
+        """Return whether an offered path has this method. Only a 405 shows that it does not, both for an unknown id and
+        for a malformed one. A live check sends only the unknown id.
         """
         if method == "DELETE" and self.check.is_live:
             return self._offers_delete()
-        ids = [""] if "{" not in path else [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
+        ids = [""]
+        if "{" in path:
+            ids = [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
         probes = [self._with_own_session(_probe(method, _with_id(path, resource_id))) for resource_id in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
@@ -303,8 +309,8 @@ class _Discovery:
             return True
 
     def _is_offered(self, path: str) -> bool:
-        """Return whether any probe gets another status than 404 and 405. Also true if no probe of a documented method
-        could be sent or was answered: the rules then report what they find.
+        """Return whether any probe gets a status other than 404 and 405. Also true if the budget is used up, or if no
+        probe with a documented method got an answer: the rules then report what they find.
         """
         documented = {method for method, template in operations().values() if template == path}
         probed = False
@@ -331,8 +337,8 @@ class _Discovery:
         return self._unknown_path_answer
 
     def _probes(self, path: str) -> Iterable[Request]:
-        """Yield every kind of request to a path, the most informative first: by an id that exists, a malformed one and
-        an unknown one, then by methods that are not documented.
+        """Yield requests to a path, the most informative first: with an id that exists, a malformed one and an unknown
+        one, then with methods that are not documented.
         """
         names = [name for name, (_, template) in operations().items() if template == path]
         documented = [operations()[name][0] for name in names]
@@ -348,8 +354,8 @@ class _Discovery:
                 yield _probe(method, _with_id(path, ids[-1]))
 
     def _with_own_session(self, probe: Request) -> Request:
-        """On a live check, put a session of this check into a create. The create must be refused; if the target creates
-        a run all the same, the session proves that the run is ours.
+        """On a live check, put a session of this check into the body of a create. The target must refuse the create; if
+        it creates a run anyway, the session proves that the run belongs to the check.
         """
         operation = operation_at(probe.method, probe.path)
         if not self.check.is_live or operation not in CREATES:
@@ -357,11 +363,13 @@ class _Discovery:
         return replace(probe, body=encode({"status": 5, "session_id": self.check.guard.new_session()}))
 
     def _made_up(self) -> str:
+        """Return a made-up id that the guard allows in the path of a write."""
         made_up = self._made_up_values.uuid()
         self.check.guard.allow_unknown(made_up)
         return made_up
 
     def _real_ids(self, path: str) -> list[str]:
+        """Return an id that exists for the parameter of the path; nothing if none is known."""
         parameter = path.partition("{")[2].partition("}")[0]
         if parameter == "attachment_id":
             return self._an_attachment()

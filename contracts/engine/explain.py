@@ -19,8 +19,8 @@ def finding_of(
     intermittent: bool,
 ) -> Finding:
     """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation; they
-    count only if the violation is stable. `secrets` are the forms of sensitive values. A neighbour that contains one is
-    left out: the finding's exchanges do not contain it, so a report could not mask it.
+    are used only if the violation is stable. `secrets` are the forms of sensitive values. A neighbour with one of them
+    is left out, since a report masks only the values in the finding's exchanges.
     """
     judged = violated.exchanges[-1] if violated.exchanges else None
     # Later requests may explain why the judged one fails.

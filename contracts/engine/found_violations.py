@@ -1,4 +1,4 @@
-"""The findings of a check so far, and the violations of which cases can find out nothing more."""
+"""Keeps the findings of a check, and decides which violations need no further cases."""
 
 import dataclasses
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from contracts.engine.scenario import Scenario
 from contracts.oracle import Violation
 
 MAX_CAUSES: Final = 3
-"""Findings under one rule in one check; more of them add no information."""
+"""The most findings under one rule in one check; more of them add no information."""
 MAX_UNSTABLE: Final = 2
 """After this many unstable findings of one cause in a scenario, that scenario ignores the cause. Another scenario may
 have a case that shows the cause each time.
@@ -34,12 +34,12 @@ class FoundViolations:
         """How many unstable findings each scenario has, by rule and cause."""
 
     def is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
-        """Return whether cases of this scenario can find out nothing more about it."""
+        """Return whether further cases of this scenario would show nothing new about the violation."""
         known = self._check.known_violations
         return (violated.rule, violated.cause) in known or self.is_ignored(scenario, violated.violation)
 
     def is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
-        """Return whether this scenario has shown the violation several times, but never by a case that repeats it."""
+        """Return whether this scenario has shown the violation several times, and it never repeated."""
         unstable = self._unstable.get((violation.rule, violation.cause))
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
@@ -47,11 +47,12 @@ class FoundViolations:
         return sum(known == rule for known, _ in self._check.known_violations) >= MAX_CAUSES
 
     def note_repeat(self, scenario: Scenario[Any], *violated: RuleViolated, stable: bool) -> None:
-        """Note whether a violation repeated. `violated` are what showed first, and what the repeats showed."""
-        causes = [(each.rule, each.cause) for each in violated]
-        self._unstable[causes[0]][scenario.name] += not stable
-        if stable or self._unstable[causes[0]].total() >= MAX_UNSTABLE_IN_ALL:
-            self._check.known_violations.update(causes)
+        """Record whether a violation repeated. `violated` is the violation, followed by those that repeats showed."""
+        violations = [(each.rule, each.cause) for each in violated]
+        first = violations[0]
+        self._unstable[first][scenario.name] += not stable
+        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
+            self._check.known_violations.update(violations)
 
     def keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause; prefer one that repeats alone."""

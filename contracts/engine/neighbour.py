@@ -1,7 +1,7 @@
-"""Compares a failing attempt at a case with those that passed: the nearest of them, and a guess at the cause.
+"""Compares a failing attempt at a case with those that passed, to find the nearest of them and to guess the cause.
 
-Two attempts are compared by their requests. What every attempt makes up (ids, markers, keys, moments) does not count. A
-guess names what the failing request has, and every correctly answered request that differs in one place lacks.
+Two attempts are compared by their requests. Values that each attempt makes up (ids, markers, keys, moments) do not
+count. A guess names what the failing request has, and what all passing requests that differ in only one place lack.
 """
 
 import difflib
@@ -23,11 +23,13 @@ from contracts.oracle import accepts, counted
 _UUID: Final = re.compile(UUID_PATTERN, re.IGNORECASE)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _MAX_NAMED: Final = 3
-"""Parts that a guess names."""
+"""The most parts that a guess names."""
 _LONG: Final = 3
+"""Only longer texts are replaced by the name of their placeholder, or compared by their beginning."""
 _MANY: Final = 8
 """If an object has more members, their number matters rather than their names."""
 _LONG_NUMBER: Final = 10
+"""A query parameter with this many digits, or more, is compared as a text, not as a number."""
 _ABSENT: Final = object()
 
 
@@ -41,12 +43,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RequestDifference:
-    """A part in which two requests differ. Either value may be absent. `request` is the passing request."""
+    """A place in which two requests differ, with both values. Either may be absent. `exchange` is the passing one."""
 
     place: str
     failing: Any
     passing: Any
-    request: Exchange
+    exchange: Exchange
 
     @property
     def size(self) -> float:
@@ -61,8 +63,8 @@ class RequestDifference:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An attempt that passed, and how its requests differ from those of the failing one. `exchange` is the request that
-    differs, or else the one that was judged.
+    """How the requests of an attempt that passed differ from those of the failing one. `exchange` has the last request
+    that differs, or else the one that was judged.
     """
 
     exchange: Exchange
@@ -80,18 +82,19 @@ def neighbours(failing: Attempt, passing: Iterable[Attempt]) -> list[Neighbour]:
 
 
 def guess(nearest: Sequence[Neighbour]) -> str:
-    """Return, as a question, what the failing request has and its neighbours do not; empty if that is not clear.
+    """Return, as a question, what the failing request has and its neighbours lack; empty if that is not clear.
 
-    Only neighbours that differ in one place count.
+    Only neighbours that differ in one place are compared. If values of a place can be compared, they give the guess.
+    Otherwise it names the places that only the failing request has.
     """
     by_place: dict[str, list[RequestDifference]] = {}
     for neighbour in nearest:
         if len(neighbour.differences) == 1:
             by_place.setdefault(neighbour.differences[0].place, []).append(neighbour.differences[0])
-    needed = [place for place, found in by_place.items() if all(one.passing is _ABSENT for one in found)]
-    compared = {place: found for place, found in by_place.items() if place not in needed}
+    lacked = [place for place, found in by_place.items() if all(one.passing is _ABSENT for one in found)]
+    compared = {place: found for place, found in by_place.items() if place not in lacked}
     guesses = [words for place, found in compared.items() if (words := _guess_at(place, found))]
-    outer = [place for place in needed if not any(place != other and place.startswith(other) for other in needed)]
+    outer = [place for place in lacked if not any(place != other and place.startswith(other) for other in lacked)]
     if not guesses and len(outer) <= _MAX_NAMED:
         requests = [place for place in outer if isinstance(by_place[place][0].failing, _Comparable)]
         parts = [_part_in_words(place, by_place[place][0].failing) for place in outer if place not in requests]
@@ -101,30 +104,29 @@ def guess(nearest: Sequence[Neighbour]) -> str:
 
 
 def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
-    one, other = _requests(failing), _requests(passing)
-    pairs = _aligned(one, other)
-    if not pairs or pairs[-1][0] != len(one) - 1:
+    failing_requests, passing_requests = _requests(failing), _requests(passing)
+    pairs = _aligned(failing_requests, passing_requests)
+    if not pairs or pairs[-1][0] != len(failing_requests) - 1:
         return None  # it did not send the request that fails
-    judged = pairs[-1][1]
-    if not accepts(passing.exchanges[judged].answer):
+    end = pairs[-1][1]
+    judged = passing.exchanges[end]
+    if not accepts(judged.answer):
         return None
-    if _has_json(failing.exchanges[-1].request) and not _has_json(passing.exchanges[judged].request):
+    if _has_json(failing.exchanges[-1].request) and not _has_json(judged.request):
         return None  # the contract does not say how a body of another type is read, so nothing was judged
-    lost = [request for index, request in enumerate(one) if index not in dict(pairs)]
+    paired_failing, paired_passing = (set(indices) for indices in zip(*pairs, strict=True))
+    only_failing = [request for index, request in enumerate(failing_requests) if index not in paired_failing]
+    only_passing = [request for index, request in enumerate(passing_requests[:end]) if index not in paired_passing]
     differences = [
-        RequestDifference(f"after {request.name}", request, _ABSENT, passing.exchanges[judged]) for request in lost
-    ]
-    matched = {other for _, other in pairs}
-    more = [request for index, request in enumerate(other[: judged + 1]) if index not in matched]
-    differences += [
-        RequestDifference(f"without {request.name}", _ABSENT, request, passing.exchanges[judged]) for request in more
+        *(RequestDifference(f"after {request.name}", request, _ABSENT, judged) for request in only_failing),
+        *(RequestDifference(f"without {request.name}", _ABSENT, request, judged) for request in only_passing),
     ]
     for left, right in pairs:
-        for place, here, there in _differences(one[left].parts, other[right].parts):
-            differences.append(RequestDifference(place, here, there, passing.exchanges[right]))
+        for place, one, other in _differences(failing_requests[left].parts, passing_requests[right].parts):
+            differences.append(RequestDifference(place, one, other, passing.exchanges[right]))
     if not differences:
         return None
-    return Neighbour(differences[-1].request, tuple(differences))
+    return Neighbour(differences[-1].exchange, tuple(differences))
 
 
 def _has_json(request: Request) -> bool:
@@ -134,7 +136,7 @@ def _has_json(request: Request) -> bool:
 
 @dataclass(frozen=True)
 class _Comparable:
-    """A request without what every attempt makes up."""
+    """A request without the values that each attempt makes up."""
 
     name: str
     parts: dict[str, Any]
@@ -168,11 +170,14 @@ def _comparable(request: Request, names: Mapping[str, str]) -> _Comparable:
 
 
 def _kind_of_moment(match: re.Match[str]) -> str:
-    zone = "Z" if match[2] == "Z" else "+00:00" if match[2][1:] == "00:00" else "+hh:mm"
-    return f"«moment{'.f' if match[1] else ''}{zone}»"
+    fraction, zone = match.groups()
+    if zone != "Z":
+        zone = "+00:00" if zone.endswith("00:00") else "+hh:mm"
+    return f"«moment{'.f' if fraction else ''}{zone}»"
 
 
 def _aligned(one: Sequence[_Comparable], other: Sequence[_Comparable]) -> list[tuple[int, int]]:
+    """Return the indices of requests that correspond, in order: those of the longest common subsequences of names."""
     names = [request.name for request in one], [request.name for request in other]
     blocks = difflib.SequenceMatcher(None, *names, autojunk=False).get_matching_blocks()
     return [(block.a + n, block.b + n) for block in blocks for n in range(block.size)]
@@ -191,8 +196,12 @@ def _differences(failing: Any, passing: Any, place: str = "") -> Iterator[tuple[
             yield place, failing, passing
             return
         for name in names:
-            inner = f"{place}.{name}" if place and name.isidentifier() else f"{place}[{json.dumps(name)}]"
-            inner = inner if place else name
+            if not place:
+                inner = name
+            elif name.isidentifier():
+                inner = f"{place}.{name}"
+            else:
+                inner = f"{place}[{json.dumps(name)}]"
             yield from _differences(failing.get(name, _ABSENT), passing.get(name, _ABSENT), inner)
     elif isinstance(failing, list) and isinstance(passing, list) and len(failing) == len(passing):
         for index, (one, other) in enumerate(zip(failing, passing, strict=True)):
@@ -276,7 +285,7 @@ def _number_or_text(text: str) -> Any:
 
 
 def _part_in_words(place: str, value: Any) -> str:
-    """Return a place with its value, if that is short and not sensitive."""
+    """Return a place, with its value if that is short and not sensitive."""
     is_number = _is_number(value) and "sensitive" not in place
     is_short = value is None or isinstance(value, bool) or value in ("", [], {})
     return f"{place} {json.dumps(value)}" if is_number or is_short else place

@@ -1,7 +1,7 @@
 """Runs cases of several scenarios in parallel, and decides which case begins next.
 
-Which cases a group tries in a round depends only on the cost of its own cases. So they do not depend on how fast the
-target answers, nor on what else runs at the same time.
+The cases that a group runs in a round depend only on the cost of its own cases: not on how fast the target answers, nor
+on what else runs at the same time.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ BESIDE: Final = 5
 
 @dataclass(eq=False, slots=True)
 class CaseGroup:
-    """Cases of one scenario that are still to be tried. Their cost is limited (`limit`).
+    """Cases of one scenario that are still to be run, up to a limited cost (`limit`).
 
-    Cases begin in batches. The next batch begins when all cases of the last have ended, since their cost decides how
-    large it is.
+    Cases begin in batches. A batch begins when all cases of the batch before have ended, since their cost determines
+    its size.
     """
 
     scenario: Scenario[Any]
     cases: Iterator[Any]
     has_generated: bool = False
-    """Whether the generated cases of the scenario follow."""
+    """Whether the generated cases of the scenario run after these."""
     limit: float = math.inf
-    """No batch begins once its cases have spent this much."""
+    """No batch begins once `spent` has reached this."""
     spent: float = 0.0
-    """The requests that its cases have sent, plus the cost of the runs that they create, in requests."""
+    """The requests that the cases have sent, plus the cost of the runs that they create, in requests."""
     tried: int = 0
     has_ended: bool = False
     """Whether all cases were tried."""
@@ -56,11 +56,10 @@ class CaseGroup:
         return not self._batch and not self._running and (self.has_ended or self.spent >= self.limit)
 
     def next_case(self, *, together: bool) -> Any | None:
-        """Return the case to begin; None if none may begin now."""
+        """Return the case to begin; None if none may begin now. `together`: cases may run at the same time."""
         if not self._batch and not self._running and not self.is_done:
-            size = (
-                self._batch_size() if together and self.scenario.is_parallel and not self.scenario.is_exclusive else 1
-            )
+            is_parallel = together and self.scenario.is_parallel and not self.scenario.is_exclusive
+            size = self._batch_size() if is_parallel else 1
             self._batch.extend(next_batch(self.cases, size, self.limit - self.spent))
             self._cost_of_runs = sum(map(cost_of_runs, self._batch))
             self.has_ended = not self._batch
@@ -77,17 +76,17 @@ class CaseGroup:
             self.spent += self._cost_of_runs
 
     def _batch_size(self) -> int:
-        """Return how many cases are expected to stay near the limit."""
+        """Return how many cases are expected to fit within the limit, by the mean cost of those so far."""
         if math.isinf(self.limit):
             return BATCH
         if not self.tried:
-            return 1  # the cost of a case is not known
+            return 1  # the cost of a case is not yet known
         cost = max(1.0, self.spent / self.tried)
         return int(max(1, min(BATCH, (self.limit - self.spent) // cost)))
 
 
 class CaseQueue:
-    """Begins the groups, and their cases, in order. Those of exclusive scenarios come last, one after the other."""
+    """Begins the groups, and their cases, in order. The groups of exclusive scenarios come last, one at a time."""
 
     def __init__(self, groups: Iterable[CaseGroup], *, width: int, on_begin: Callable[[CaseGroup], None]) -> None:
         """`width` is how many cases run at the same time."""

@@ -14,7 +14,7 @@ from contracts.openapi.schemas import UUID_PATTERN
 from contracts.oracle import accepts
 
 MOST_SUSPECTS: Final = 12
-"""If writes of other cases may have made a read fail, only the last of them are included, at most this many."""
+"""If writes of other cases may have made a read fail, at most this many are included, the last ones."""
 
 _UUID: Final = re.compile(UUID_PATTERN.encode())
 
@@ -40,12 +40,12 @@ def _may_have_taken_effect(exchange: Exchange) -> bool:
 
 
 def names_resource(request: Request) -> bool:
-    """Return whether the path contains an id. Then a write changes a resource that the next attempt uses too."""
+    """Return whether the path contains an id: a write to it changes a resource that the next attempt uses too."""
     return bool(ids_in(request.path.partition("?")[0].encode()))
 
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
-    """Return whether the same request succeeded before: then it fails now for another reason than its content."""
+    """Return whether the same request succeeded before, so that its content is not what makes it fail now."""
     return any(_same(request, exchange.request) and accepts(exchange.answer) for exchange in recorded)
 
 
@@ -94,6 +94,7 @@ class _ReproBuilder:
             self._origins.append(exchange)
 
     def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
+        """Yield the exchanges that an exchange depends on: earlier ones of its case, and the origins of its ids."""
         names = self._request_ids.get(id(exchange)) or _named_in(exchange.request)
         before = self._case[: self._position.get(id(exchange), 0)]
         relevant = names | self._listed(exchange)
@@ -110,9 +111,10 @@ class _ReproBuilder:
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
                 yield other  # the number of deletes may matter
             elif not other.request.is_read and _may_have_taken_effect(other):
-                path = ids_in(other.request.path.encode())
-                made_there = exchange.request.is_read and not path and self._request_ids[id(other)] & names
-                if path & relevant or made_there:
+                path_ids = ids_in(other.request.path.encode())
+                # A create with an id by which a list filters may have created what the list contains.
+                matches_filter = exchange.request.is_read and not path_ids and self._request_ids[id(other)] & names
+                if path_ids & relevant or matches_filter:
                     yield other
         for name in sorted(relevant):
             origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))

@@ -22,7 +22,10 @@ def request_for(
     token: str | None = TOKEN,
     headers: Sequence[tuple[str, str]] = (),
 ) -> Request:
-    """`operation` may be (method, path), for a request that the document does not describe."""
+    """Return the request. `operation` is an operationId, or (method, path) for a request that the document does not
+    describe. `ids` fill the parameters of its path, `raw` is a body that is sent unchanged, and `key` an idempotency
+    key.
+    """
     if isinstance(operation, str):
         method, template = operations()[operation]
         path = path_for(template, *ids)

@@ -16,8 +16,8 @@ from contracts.openapi.schemas import UNREAD
 
 @dataclass(frozen=True)
 class RequestCase(Case):
-    """`json` is the decoded body, `text` a body that is not JSON, as latin-1. Without both, there is no body. `query`
-    follows `path`, if it is written as usual and each parameter has a name; else it stays in `path`.
+    """`json` is the decoded body, `text` a body that is not JSON, decoded as latin-1. Without both, there is no body.
+    `query` is the query string if it has the usual form and each parameter has a name; otherwise `path` contains it.
     """
 
     method: str

@@ -1,7 +1,7 @@
-"""Sends the exchanges of a finding again, to a target that returns other ids and times than the first one.
+"""Sends the requests of a finding again, to a target whose answers have other ids and times.
 
 In later requests, the ids and times of the recorded answers are replaced by those of the new answers. Idempotency keys
-are new. Masked values become canaries, so that a leak of one is recognised.
+are replaced by new ones. Masked values are replaced by canaries, so that a leak of one is recognised.
 """
 
 import dataclasses
@@ -21,11 +21,11 @@ from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 from contracts.oracle.refusal import accepts
 
-_GIVEN: Final = re.compile(rf"{UUID_PATTERN}|{MOMENT_PATTERN}|alias_[0-9a-f]{{32}}")
-"""What a target makes up: ids, times and aliases of sensitive values."""
+_MADE_BY_TARGET: Final = re.compile(rf"{UUID_PATTERN}|{MOMENT_PATTERN}|alias_[0-9a-f]{{32}}")
+"""Values that a target generates: ids, times and aliases of sensitive values."""
 _MASKED: Final = re.compile(r"masked-([0-9]{1,6})x*")
 _OWN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-"""An ordinary key that the suite made up. The form of other keys matters."""
+"""An ordinary idempotency key. A key of another form is kept, since its form may matter."""
 
 
 @dataclass(frozen=True)
@@ -35,47 +35,50 @@ class ResentCase(Case):
 
 def run_resent(context: CaseContext, case: ResentCase) -> None:
     """Judge each answer by the rules that hold for every answer, and each write by whether its body is valid."""
-    now: dict[str, str] = {}
+    new_values: dict[str, str] = {}
     for exchange in case.exchanges:
-        result = context.send(_renewed(exchange.request, now, context))
+        result = context.send(_renewed(exchange.request, new_values, context))
         judge_alone(context, result)
         if exchange is not case.exchanges[-1] and accepts(exchange.answer) and not result.accepted:
             raise Inconclusive(
                 f"{exchange.request.method} {exchange.request.path} was accepted, and is now {result.words}"
             )
-        now.update(_given_instead(exchange.answer, result.answer))
+        new_values.update(_replacements(exchange.answer, result.answer))
 
 
 RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: (), is_parallel=False)
 
 
-def _renewed(request: Request, now: dict[str, str], context: CaseContext) -> Request:
+def _renewed(request: Request, new_values: dict[str, str], context: CaseContext) -> Request:
+    """Replace idempotency keys, the values of earlier answers, and masked values."""
     headers = []
     for name, value in request.headers:
         if name.lower() == "idempotency-key" and _OWN_KEY.fullmatch(value):
-            value = now.setdefault(value, str(context.placeholder(f"key:{len(now)}")))
+            value = new_values.setdefault(value, str(context.placeholder(f"key:{len(new_values)}")))
         headers.append((name, value))
     body = None if request.body is None else request.body.decode("latin-1")
     return dataclasses.replace(
         request,
-        path=_replaced(request.path, now, context),
+        path=_replaced(request.path, new_values, context),
         headers=tuple(headers),
-        body=None if body is None else _replaced(body, now, context).encode("latin-1"),
+        body=None if body is None else _replaced(body, new_values, context).encode("latin-1"),
     )
 
 
-def _replaced(text: str, now: dict[str, str], context: CaseContext) -> str:
-    if known := [value for value in now if value in text]:
-        text = re.sub("|".join(map(re.escape, known)), lambda found: now[found[0]], text)
+def _replaced(text: str, new_values: dict[str, str], context: CaseContext) -> str:
+    if known := [value for value in new_values if value in text]:
+        text = re.sub("|".join(map(re.escape, known)), lambda found: new_values[found[0]], text)
     return _MASKED.sub(lambda found: str(context.placeholder(f"secret:{found[1]}")), text)
 
 
-def _given_instead(then: Answer, now: Answer) -> Iterator[tuple[str, str]]:
-    """Yield each value of the earlier answer with the one in the same place of the new answer, also as in a URL."""
+def _replacements(recorded: Answer, new: Answer) -> Iterator[tuple[str, str]]:
+    """Yield each generated value of the recorded answer with the value in the same place of the new answer, both as
+    they are and percent-encoded, as in a URL.
+    """
     try:
-        places = dict(leaves(now.json()))
-        for place, value in leaves(then.json()):
-            if isinstance(value, str) and _GIVEN.fullmatch(value) and isinstance(places.get(place), str):
+        places = dict(leaves(new.json()))
+        for place, value in leaves(recorded.json()):
+            if isinstance(value, str) and _MADE_BY_TARGET.fullmatch(value) and isinstance(places.get(place), str):
                 yield value, places[place]
                 yield quote(value, safe=""), quote(places[place], safe="")
     except ValueError:

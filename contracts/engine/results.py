@@ -1,4 +1,4 @@
-"""How a case ends: with a result, with a violation, or without a judgement."""
+"""The results of calls, and the exceptions that end a case: a violation, or a reason why it cannot be judged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RuleViolated(AssertionError):
         self.must_not_repeat = False
         """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
         self.is_certain = False
-        """Whether a violation that must not repeat is stable nevertheless."""
+        """Whether a violation with `must_not_repeat` counts as stable."""
 
     @property
     def cause(self) -> str:
@@ -57,9 +57,9 @@ INTERNAL_ERRORS: Final = (
     *(LookupError, ArithmeticError, TypeError, AttributeError, ValueError, UnboundLocalError),
     RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
 )
-"""After a broken rule, or in a case that was shrunk, a scenario may not find what it expects."""
+"""Errors of a scenario that does not find what it expects: after a broken rule, or in a case that was shrunk."""
 NOT_JUDGED: Final = (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS)
-"""What ends a case without a judgement, apart from the end of the time."""
+"""The exceptions that end a case without a judgement, apart from OutOfTime."""
 
 
 def why_not_judged(error: Exception) -> str:
@@ -115,9 +115,7 @@ Evidence = Sequence[CallResult | Exchange]
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """A judged write. `runs_are_reliable` is true if the answer is as the contract says, so that a case can build on
-    its runs.
-    """
+    """A judged write. `runs_are_reliable` is true if the answer keeps the contract, so that a case can use its runs."""
 
     parsed: ParsedRequest
     result: CallResult

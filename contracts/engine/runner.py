@@ -1,4 +1,4 @@
-"""Runs the cases of scenarios, fixed ones first and generated ones after, and shrinks and repeats a failing case."""
+"""Runs the fixed cases of scenarios, then the generated ones. Shrinks and repeats a failing case."""
 
 import contextlib
 import dataclasses
@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any, Final
 from unittest import SkipTest
 
@@ -33,9 +34,9 @@ from contracts.openapi.schemas import body_schema
 from contracts.oracle import read_request
 
 MAX_TRIES: Final = 120
-"""Tries to shrink one case."""
+"""The most tries to shrink one case."""
 MAX_SHRINK_REQUESTS: Final = 800
-"""Requests to shrink one case: a case of many requests gets fewer tries."""
+"""The most requests to shrink one case, so a case of many requests gets fewer tries."""
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
 
@@ -57,7 +58,7 @@ class Search:
         self._database = database
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
-        """Cases by scenario, without those that shrink and repeat a failing case."""
+        """The number of cases tried, by scenario. Attempts to shrink and repeat a failing case are not counted."""
         self._requests_for_findings = 0
 
     @property
@@ -68,7 +69,7 @@ class Search:
     def unstable(self) -> list[Finding]:
         return self._found.unstable
 
-    # Scenarios that wait more than they send
+    # Scenarios that mostly wait
 
     def collect_waiting(self, *, until: float = 0.0) -> None:
         """Evaluate the waiting cases that have ended, or end before `until` (monotonic). Raises OutOfTime."""
@@ -79,7 +80,7 @@ class Search:
                 continue
             self._confirm((scenario, case), violated, ())
             if not is_repeat and self._found.is_known(scenario, violated):
-                # Look for violations that this one hid, in parallel with the other cases: here they would wait.
+                # Run it again for violations that this one hid, as a waiting case: running it here would block.
                 self.waiting.start(scenario, case, is_repeat=True)
 
     def end(self) -> None:
@@ -164,7 +165,7 @@ class Search:
         return None
 
     def _name_of_attempt(self, scenario: Scenario[Any], case: Any) -> str:
-        """Return a name from which the case makes up its ids and texts: new ones each time that it is tried."""
+        """Return the name from which an attempt makes up its ids and texts. It is different for each attempt."""
         digest = hashlib.sha256(repr(case).encode(errors="surrogatepass")).hexdigest()
         with self.check.lock:
             self._attempts[scenario.name, digest] += 1
@@ -216,8 +217,8 @@ class Search:
     def investigate(
         self, scenario: Scenario[Any], case: Any, violated: RuleViolated, *, beside: Collection[ScenarioCase] = ()
     ) -> None:
-        """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid.
-        `beside` are cases that ran at the same time.
+        """Shrink and repeat the case, and keep the finding. Then run the case again for violations that this one hid.
+        `beside` are the cases that ran at the same time.
         """
         for _ in range(2 * MAX_CAUSES):
             self._confirm((scenario, case), violated, beside)
@@ -251,17 +252,18 @@ class Search:
         if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
             before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
             smallest, violated = alone
-        enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
+        request_limit = self._requests_for_findings + MAX_SHRINK_REQUESTS
         passed: list[Attempt] = []
         confirmed = self._reproduce([smallest], violated.dedup_key)
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if confirmed is not None and not is_broken_by_a_write and not smallest[0].mostly_waits:
-            smallest, confirmed = self._shrink(*smallest, confirmed, passed, enough)
+            smallest, confirmed = self._shrink(*smallest, confirmed, passed, request_limit)
         under_load = None
-        if beside and confirmed is None and self._requests_for_findings < enough:
+        if beside and confirmed is None and self._requests_for_findings < request_limit:
             under_load = self._reproduce([origin, *beside], first.dedup_key)
-        stable, final = confirmed is not None, confirmed or under_load or violated
+        stable = confirmed is not None
+        final = confirmed or under_load or violated
         self._found.note_repeat(origin[0], first, violated, final, stable=stable)
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
@@ -270,23 +272,23 @@ class Search:
         intermittent = not stable and (violated.is_proof or under_load is not None)
         secrets = self.check.canaries.forms
         finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)
-        # Also the case as it was found: the smallest one may fail because of what was sent before.
-        cases = [smallest, *([origin] if smallest != origin else [])]
-        others = [] if stable else [(other.name, of) for other, of in beside]
-        reproductions = tuple(each for by, case in cases for each in reproduction_of(by.name, case, others))
+        # The case as it was found is kept too: the smallest one may fail only because of what was sent before.
+        cases = [smallest] if smallest == origin else [smallest, origin]
+        others = [] if stable else [(scenario.name, case) for scenario, case in beside]
+        reproductions = tuple(chain.from_iterable(reproduction_of(by.name, case, others) for by, case in cases))
         why = "" if stable or not self.check.is_over else self._found.why_not_repeated
         self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 
     def _shrink(
-        self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], enough: int
+        self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], request_limit: int
     ) -> tuple[ScenarioCase, RuleViolated]:
-        """Return the smallest case that repeats the violation, and what it shows. Smaller ones that pass are added to
-        `passed`. No more are tried after `enough` requests.
+        """Return the smallest case that repeats the violation, and the violation that it shows. Cases that pass are
+        added to `passed`. None is tried once `_requests_for_findings` has reached `request_limit`.
         """
         key = confirmed.dedup_key
 
         def still_fails(candidate: Any) -> bool:
-            if self._requests_for_findings >= enough or self.check.time_left < LEAST_TO_SHRINK_S:
+            if self._requests_for_findings >= request_limit or self.check.time_left < LEAST_TO_SHRINK_S:
                 return False
             with contextlib.suppress(OutOfTime):
                 return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
@@ -298,8 +300,8 @@ class Search:
         return ((scenario, case), confirmed) if again is None else ((scenario, smaller), again)
 
     def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
-        """Yield the create of a run that a list shows wrong, or the request that sent the secret which an answer leaks,
-        if it is not among the exchanges: a list also shows runs that other cases created.
+        """Yield the exchange that the violation depends on, unless it is among those that show it: the create of a run
+        that a list shows wrongly, or the request that sent the secret which an answer leaks.
         """
         recorded = (*final.exchanges, *self.check.guard.exchanges)
         source: Exchange | None = None
@@ -317,7 +319,7 @@ class Search:
             yield source
 
     def judge_unreported_runs(self) -> None:
-        """Judge unreported runs that the target created since the last request, or while nothing was judged."""
+        """Judge the unreported runs that no case has judged."""
         violated = self._outcome(UNREPORTED, None)
         while violated is not None:
             self.investigate(UNREPORTED, None, violated)
@@ -330,13 +332,13 @@ class Search:
         last = violated.exchanges[-1]
         needs_others = last.request.is_read or names_resource(last.request)
         if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
-            return None  # it needs what other requests of the case created; only the full case can be shrunk
+            return None  # it needs resources that other requests of the case created, so the case must stay whole
         case = RequestCase.from_request(last.request)
         found = self._outcome(SINGLE_REQUEST, case, only=violated.dedup_key)
         return None if found is None else ((SINGLE_REQUEST, case), found)
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
-        """Return whether a read that succeeded before gets a 5xx: then a write in between has broken the target."""
+        """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
         last = violated.exchanges[-1] if violated.exchanges else None
         return (
             last is not None
@@ -346,7 +348,7 @@ class Search:
         )
 
     def _reproduce(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
-        """Run the cases at the same time until one of them shows the violation, or all attempts are over."""
+        """Run the cases at the same time, up to `attempts` times, until one of them shows the violation."""
         for _ in range(cases[0][0].attempts):
             with ThreadPoolExecutor(THREADS) as pool:
                 run_all = pool.map if len(cases) > 1 else map
@@ -364,7 +366,7 @@ def _why_ended(error: BaseException) -> str:
 
 
 def quiet_settings(**more: Any) -> settings:
-    """Return settings with which Hypothesis generates cases, prints nothing, and judges neither their time nor size."""
+    """Return settings with which Hypothesis prints nothing, and has no limits on the time and size of examples."""
     return settings(
         deadline=None,
         report_multiple_bugs=False,
@@ -392,7 +394,9 @@ def judge_alone(context: CaseContext, result: CallResult) -> None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 
 
+def _judge_unreported_runs(context: CaseContext, case: None) -> None:
+    context.look_for_unreported_runs()
+
+
 SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), is_parallel=False)
-UNREPORTED: Final[Scenario[Any]] = Scenario(
-    "unreported runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
-)
+UNREPORTED: Final[Scenario[Any]] = Scenario("unreported runs", (), _judge_unreported_runs, lambda check: ())

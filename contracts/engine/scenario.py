@@ -1,4 +1,4 @@
-"""A scenario: a function that tries to violate some rules, and the cases that it runs."""
+"""The class of scenarios."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Scenario(Generic[C]):
-    """A function that tries to violate some rules, and the cases that it runs. `run` raises RuleViolated."""
+    """A function that tries to violate some rules, and the cases that it is called with. `run` raises RuleViolated."""
 
     name: str
     rules: tuple[str, ...]
     run: Callable[[CaseContext, C], None]
     cases: Callable[[CheckContext], Iterable[C]]
     generated: Callable[[CheckContext], SearchStrategy[C]] | None = None
-    """Further cases, which Hypothesis generates: `examples` of them in one check."""
+    """Returns a strategy for further cases. Hypothesis generates `examples` of them in one check."""
     examples: int = 0
     needs: tuple[str, ...] = ()
-    """The operations without which it cannot run."""
+    """The operations that the target must offer for it to run."""
     creates_runs: bool = True
     """Whether its cases may create runs."""
     attempts: int = 2
-    """How often a failing case is sent again before it counts as unstable: more than 2 if it depends on chance."""
+    """How often a failing case is repeated before it counts as unstable: more than 2 if it depends on chance."""
     is_parallel: bool = True
-    """Whether its cases may run at the same time. Cases of other scenarios may, unless it is `is_exclusive`."""
+    """Whether its cases may run in parallel with each other. Those of other scenarios may, unless it `is_exclusive`."""
     is_exclusive: bool = False
-    """Whether each of its cases runs alone: at the same time, only those with `mostly_waits` run."""
+    """Whether each of its cases runs alone, except for cases of scenarios that `mostly_waits`."""
     weight: float = 1
-    """How many times the share of other scenarios it has in each round."""
+    """Its share of requests in each round is multiplied by this."""
     order: int = 1
     """Scenarios with a smaller number run first."""
     mostly_waits: bool = False

@@ -1,8 +1,8 @@
 """Schedules the scenarios of a check: which one runs next, and for how many requests.
 
-Scenarios run in rounds. In each round a scenario may send a share of requests, which doubles from round to round. So
+Scenarios run in rounds. In each round, a scenario may send a share of requests, which doubles from round to round. So
 each rule is judged a little before any rule is judged completely. Time has no influence on the cases of a round: a slow
-target is sent the same cases as a quick one, only fewer of them.
+target gets the same cases in the same order as a fast one, but fewer of them before the time is over.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ ORDER_OF_SLOW: Final = 8
 """Scenarios with this `order` or a larger one take long and seldom find anything, so they come at the end of the last
 round, before the cases that create many runs."""
 LAST_TIME_FRACTION: Final = 0.03
-"""The part of the time that is reserved for scenarios with `is_last`."""
+"""The fraction of the time that is reserved for scenarios with `is_last`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The part of a check that runs, and how many of the parts are done."""
+    """The part of a check that is running, and how many of all parts are done."""
 
     step: str
     done: int = 0
@@ -56,7 +56,7 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     share is deducted from the next shares (deficit round robin).
     """
     if scenario.order == 0 or number >= (LAST_ROUND if scenario.creates_runs else LAST_ROUND_OF_READS):
-        return math.inf  # those of order 0 are short and find most
+        return math.inf  # scenarios of order 0 are short, and find the most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
 
@@ -126,7 +126,7 @@ class Scheduler:
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
         done = self._search.tried[scenario.name]
         if may_have_more and self._check.was_interrupted:
-            return ScenarioProgress(scenario.name, done, done, finished=False)  # to make the rest takes seconds
+            return ScenarioProgress(scenario.name, done, done, finished=False)  # making the rest would take seconds
         planned = max(done, sum(1 for _ in self._cases(scenario))) if may_have_more else done
         finished = not may_have_more or (done == planned and scenario.generated is None)
         return ScenarioProgress(scenario.name, done, planned, finished)
@@ -188,8 +188,8 @@ class Scheduler:
         return {1: early, ROUND_OF_MANY_RUNS: first_large, LAST_ROUND: [*slow, *large]}, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any], Iterator[Any]]:
-        """Return the cases that create few runs, the first that creates many but not too many, and the others. With
-        order 0, all count as few.
+        """Return the cases that create few runs, the first that creates many but not too many, and all others. In
+        scenarios of order 0, all cases count as those with few runs.
         """
         if scenario.order == 0:
             return self._cases(scenario), iter(()), iter(())
@@ -201,7 +201,7 @@ class Scheduler:
         return few, _first_large(large()), _other_large(large())
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
-        """Return all cases of a scenario. Each is made once, since to make all takes seconds."""
+        """Return all cases of a scenario. Each is made only once, since making all of them takes seconds."""
         self._cases_of[scenario], cases = itertools.tee(self._cases_of[scenario])
         return cases
 

@@ -1,17 +1,18 @@
 """Shrinks a failing case within a budget of tries: fewer members, smaller counts, shorter and plainer values.
 
-A case is a dataclass (`case`). A field keeps its value or becomes simpler, or gets its default back; of the JSON values
-in the fields, any part may be removed. Strings that contain a placeholder are not shortened, nor those that are the
-value of a field, since they name the kind of case.
+A case is a dataclass (`case.py`). The value of a field is made simpler, or replaced by its default. Any part of the
+JSON values in the fields may be removed. Strings that contain a placeholder are not shortened, nor strings that are the
+value of a field, since these name the kind of case.
 
-A long list, object or text is first reduced to the shortest beginning that fails, and this to its shortest end. This
-takes few tries wherever the part is that matters, and it finds the exact length if only the length matters.
+A long list, object or text is first reduced to the shortest beginning that fails, and this to its shortest end that
+fails. So the part that matters is found in few tries, wherever it is. If only the length matters, the exact length is
+found.
 """
 
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from contracts.engine.case import changed_fields, defaults_of
@@ -23,7 +24,7 @@ _MOST_MEMBERS: Final = 20
 _FEW_MEMBERS: Final = 3
 _MOST_PLACES: Final = 400
 _LARGEST_COUNT: Final = 1_000_000
-"""For a larger number, the smallest one that fails is not searched: it is a value, not a count."""
+"""A larger number is a value rather than a count, so the smallest one that fails is not searched for."""
 _LARGE_NUMBERS: Final = tuple(n for power in (31, 32, 53, 63, 64) for n in (2**power - 1, 2**power, 2**power + 1))
 _SHORT_TEXT: Final = 12
 """How many characters of a text are made plain one by one."""
@@ -45,7 +46,7 @@ def shrink(case: C, still_fails: Callable[[C], bool], *, tries: int) -> C:
 
 
 class _Shrinker(Generic[C]):
-    """`best` is the smallest case so far. All methods try to make a part of it smaller, given by its path."""
+    """`best` is the smallest case so far. Each method tries to make a part of it smaller: the part at `where`."""
 
     def __init__(self, case: C, still_fails: Callable[[C], bool], tries: int) -> None:
         self.best = case
@@ -90,6 +91,10 @@ class _Shrinker(Generic[C]):
         self.best = candidate
         return True
 
+    def _try_each(self, where: Where, values: Iterable[Any]) -> bool:
+        """Try the values in order until the case fails with one of them, and return whether it does."""
+        return any(self._try(where, value) for value in values)
+
     def _structure(self) -> None:
         """Remove parts, and make lists and objects shorter and plainer."""
         todo: list[Where] = [(name,) for name in _members(self.best)]
@@ -99,7 +104,7 @@ class _Shrinker(Generic[C]):
             value = _at(self.best, where)
             if isinstance(value, list | tuple | dict) and not _is_pair(value):
                 if not _is_field(self.best, where):
-                    any(self._try(where, simpler) for simpler in _simpler(value))
+                    self._try_each(where, _simpler(value))
                 self._shorten(where)
                 self._plain_members(where)
                 self._plain_keys(where)
@@ -141,18 +146,20 @@ class _Shrinker(Generic[C]):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if isinstance(value, float):
-            any(self._try(where, n) for n in (0.5, 1.5) if n != value and len(repr(n)) < len(repr(value)))
+            self._try_each(where, (n for n in (0.5, 1.5) if len(repr(n)) < len(repr(value))))
             return
-        if any(self._try(where, n) for n in (0, 1, 2, 3, 5, 10) if abs(n) < abs(value)):
+        if self._try_each(where, (n for n in (0, 1, 2, 3, 5, 10) if n < abs(value))):
             return
         sign = 1 if value > 0 else -1
         if abs(value) > _LARGEST_COUNT:
-            any(self._try(where, sign * n) for n in _LARGE_NUMBERS if n < abs(value))
+            self._try_each(where, (sign * n for n in _LARGE_NUMBERS if n < abs(value)))
             return
         self._least(abs(value), lambda n: self._try(where, sign * n))
 
     def _least(self, high: int, fails: Callable[[int], bool]) -> None:
-        """Search for the smallest number that fails, assuming that all larger ones fail up to `high`, which does."""
+        """Search for the smallest number that fails. `high` fails; it is assumed that each number above one that fails
+        does so too.
+        """
         low = high // 2
         if high < 2 or not fails(low):
             if high - low < 2 or not fails(high - 1):  # most values cannot get smaller
@@ -181,11 +188,11 @@ class _Shrinker(Generic[C]):
                     self._try(where, f"{value[:index]}a{value[index + 1 :]}")
 
     def _shorten(self, where: Where) -> None:
-        """Shorten a list, an object or a text: to a single member, to its shortest beginning that fails, this to its
-        shortest end, and then without parts of its middle.
+        """Shorten a list, an object or a text: to a single member, or else to its shortest beginning that fails, then
+        to the shortest end of that, then by removing parts of its middle.
         """
         value = _at(self.best, where)
-        if len(value) < 2 or (not isinstance(value, str) and any(self._try(where, one) for one in _singles(value))):
+        if len(value) < 2 or (not isinstance(value, str) and self._try_each(where, _singles(value))):
             return
         self._least(len(value), lambda n: self._try(where, _cut(value, 0, n)))
         rest = _at(self.best, where)
@@ -224,7 +231,7 @@ class _Shrinker(Generic[C]):
             self._try(where, type(value)(copy.copy(plain[0]) for _ in value))
 
     def _plain_keys(self, where: Where) -> None:
-        """Replace the odd names of the few members that are left by a plain one."""
+        """Replace each name that is not an identifier by a plain one, if only a few members are left."""
         value = _at(self.best, where)
         if isinstance(value, dict) and len(value) <= _FEW_MEMBERS:
             for odd in [key for key in value if not key.isidentifier()]:
@@ -238,20 +245,21 @@ _PLAIN: Final[dict[type, tuple[Any]]] = {int: (0,), float: (0.5,), str: ("a",), 
 
 
 def _singles(value: Any) -> Iterator[Any]:
-    """Yield the value with a single member: each of them, or, to save tries, the first and last of a long value."""
+    """Yield the value with a single member, for each member. To save tries, use only the first and last of a long list
+    or of an object.
+    """
     indexes = range(len(value)) if isinstance(value, list | tuple) and len(value) <= _MOST_MEMBERS else (0,)
     for index in (0, len(value) - 1, *indexes[1:-1]):
         yield _cut(value, index, index + 1)
 
 
 def _simpler(value: Any) -> Iterator[Any]:
-    """Yield an empty object, and the values of the same type that are inside the value, as deep as two levels."""
+    """Yield an empty object for an object, and then the values of the same type up to two levels inside the value."""
     if isinstance(value, dict) and value:
         yield {}
     inner = _inner(value)
-    yield from (
-        one for one in [*inner, *(deeper for one in inner for deeper in _inner(one))] if type(one) is type(value)
-    )
+    deeper = [one for outer in inner for one in _inner(outer)]
+    yield from (one for one in (*inner, *deeper) if type(one) is type(value))
 
 
 def _inner(value: Any) -> list[Any]:

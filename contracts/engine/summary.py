@@ -1,7 +1,7 @@
 """Describes a finding in one sentence: the request, the answer, and what was expected.
 
-The sentence is made from the texts of the violation and its exchanges, so rules do not write it. A summary is shorter
-than the request: it leaves out what all such requests contain, cuts long values, and never shows a sensitive value.
+The sentence is made from the texts of the violation and from its exchanges, so rules do not write it. It shows a
+request in short: without the parts that all such requests have, with long values cut, and without sensitive values.
 """
 
 import json
@@ -63,8 +63,8 @@ def _requests_in_words(exchanges: Sequence[Exchange]) -> str:
 
 
 def _prior(last: Request, before: Sequence[Request]) -> Request | None:
-    """Return the request before the last one that matters most: one with its idempotency key, the same read, or else
-    the last write.
+    """Return the earlier request that matters most: the first write with the same idempotency key, or else the last
+    write.
     """
     key = last.header("Idempotency-Key")
     writes = [request for request in before if not request.is_read]

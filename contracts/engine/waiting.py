@@ -1,4 +1,4 @@
-"""The cases of scenarios that mostly wait for time to pass: all of them run at once, each in its own thread."""
+"""Runs the cases of scenarios that mostly wait for time to pass: all at the same time, each in its own thread."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -11,7 +11,7 @@ from contracts.engine.scenario import Scenario, ScenarioCase
 
 
 class WaitingCase(NamedTuple):
-    """`is_repeat`: it runs again, since a known violation may have hidden others."""
+    """A case that runs or has ended. `is_repeat`: it runs again, since a known violation may have hidden others."""
 
     scenario: Scenario[Any]
     case: Any
@@ -32,12 +32,12 @@ class WaitingCases:
             self.start(scenario, case)
 
     def start(self, scenario: Scenario[Any], case: Any, *, is_repeat: bool = False) -> None:
-        """Start a case after `begin`."""
+        """Start one more case. `begin` must have been called before."""
         assert self._pool is not None
         self._waiting.append(WaitingCase(scenario, case, self._pool.submit(self._run, scenario, case), is_repeat))
 
     def take_ended(self, until: float) -> Iterator[WaitingCase]:
-        """Yield the cases that have ended, or end before `until` (monotonic). A case that ran out of time has not."""
+        """Yield the cases that have ended, or end before `until` (monotonic), except those that ran out of time."""
         futures.wait([case.outcome for case in self._waiting], timeout=max(0.0, until - time.monotonic()))
         for waiting in list(self._waiting):
             if waiting.outcome.done() and not isinstance(waiting.outcome.exception(), OutOfTime):

@@ -24,7 +24,7 @@ _SMALL_BODY_BYTES: Final = 1024 * 1024
 
 
 class AnswerReader:
-    """Reads a single answer. After `read`, `ends_connection` is whether the connection cannot be reused."""
+    """Reads a single answer. After `read`, `ends_connection` says whether the connection cannot be reused."""
 
     def __init__(self, connection: Connection, bounds: Bounds) -> None:
         self._connection = connection
@@ -85,7 +85,7 @@ class AnswerReader:
         return line
 
     def _head_error_text(self, error: ExchangeFailed) -> str:
-        if not self.has_begun and not self._connection.held:
+        if not self.has_begun and not self._connection.has_unread_bytes:
             return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
         was_cut = isinstance(error, Cut)
         text = "the answer was cut in its head" if was_cut else "the head of the answer was not whole in time"
@@ -94,7 +94,9 @@ class AnswerReader:
     # Body
 
     def _read_body(self, method: str, status: int, headers: Headers, body: bytearray) -> bool:
-        """Read the body; return whether the answer is delimited, so that another one may follow on the connection."""
+        """Read the body. Return whether another answer may follow on the connection: not if the body ends where the
+        connection is closed, nor if its length is stated in two ways.
+        """
         if method == "HEAD" or status in _STATUSES_WITHOUT_BODY:
             return True
         coding = header_in(headers, "transfer-encoding")

@@ -12,7 +12,7 @@ class Bounds:
     connect_s: float = 5.0
     """For the TCP connection, for the proxy tunnel and for the TLS handshake: each may take this long."""
     gone_s: float = 10.0
-    """For how long requests wait for a target that they could reach before. Then the check ends."""
+    """How long requests wait for a target that could be reached before and now cannot. After that, the check ends."""
     exchange_s: float = 30.0
     """For connecting (if needed), sending the request and reading the whole answer, however slowly its bytes arrive."""
     head_bytes: int = 256 * 1024
@@ -24,7 +24,7 @@ class Bounds:
     body_bytes: int = 64 * MEBIBYTE
     """The size of one answer, both as received and after content decoding."""
     json_values: int = 4_000_000
-    """In one answer: a few bytes of JSON can become many Python objects."""
+    """The values in the JSON of one answer: a few bytes of JSON can become many Python objects."""
     exchanges: int = 20_000
     """Number of exchanges kept for the reports."""
     recorded_bytes: int = 256 * MEBIBYTE
@@ -34,7 +34,7 @@ class Bounds:
     throttled_bytes: int = 64 * 1024
     """Size of one of these exchanges; a larger one is not kept."""
     skipped: int = 1000
-    """Number of distinct reasons kept for the report why requests were not sent."""
+    """Number of distinct reasons for not sending a request that are kept for the report."""
     wait_s: float = 60.0
     """The longest Retry-After that the guard waits for; shorter if the check has less time left."""
     repeats: int = 5

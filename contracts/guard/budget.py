@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
 
-REQUESTS_TO_CLEAN_A_RUN = 4
+CLEANUP_REQUESTS_PER_RUN = 4
 """Read, cancel, delete, and read again to confirm that the run is gone."""
-REQUESTS_TO_CLEAN_AT_ALL = 14
-"""The requests that every clean-up needs, however many runs there are: test whether DELETE is offered, read the lists
-before and after, search for runs of unanswered creates, and a few retries after 429.
+CLEANUP_REQUESTS = 14
+"""The requests that every clean-up needs, regardless of the number of runs: to test whether DELETE is offered, to read
+the lists before and after, to search for runs of unanswered creates, and for a few retries after 429.
 """
 
 
 @dataclass(slots=True)
 class Charge:
-    """The runs charged for a request; `creates` is True if they must be cleaned up: created runs, not retried ones."""
+    """The runs charged for a request. `creates`: they are new, so they must be cleaned up; a retry creates none."""
 
     runs: int
     creates: bool
@@ -49,14 +49,17 @@ class BudgetAccount:
                 raise OutOfBudget(f"{what}: {refusal}")
             self._requests += requests
             self._runs += runs
-            self._runs_to_clean += runs if creates else 0
+            if creates:
+                self._runs_to_clean += runs
         return Charge(runs, creates)
 
     def settle(self, charge: Charge, runs: int) -> None:
         """Replace the charged number of runs by the actual one."""
         with self._lock:
-            self._runs += runs - charge.runs
-            self._runs_to_clean += runs - charge.runs if charge.creates else 0
+            change = runs - charge.runs
+            self._runs += change
+            if charge.creates:
+                self._runs_to_clean += change
             charge.runs = runs
 
     def add_unreported(self, runs: int) -> None:
@@ -103,4 +106,4 @@ class BudgetAccount:
     def _reserve(self, runs: int) -> int:
         if not self._keeps_reserve or not runs:
             return 0
-        return REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * runs
+        return CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs

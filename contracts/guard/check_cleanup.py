@@ -1,4 +1,4 @@
-"""Cleans up at the end of a check, or only counts what is left, and collects what is not known about it."""
+"""Cleans up at the end of a check, or only counts the runs that are left, and collects why their number is unknown."""
 
 import threading
 from collections.abc import Callable, Sequence

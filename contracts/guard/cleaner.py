@@ -25,9 +25,9 @@ from contracts.guard.runs_client import Run, RunsClient, json_object
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
 _MINIMAL_FIELDS: Final = "session_id"
-"""The fields that a list always returns are enough; `fields` must name at least one more, since it cannot be empty."""
+"""The value of `fields`: it cannot be empty, and the fields that a list always returns are enough."""
 _LAGS_S: Final = (0.5, 1.0, 2.0)
-"""Pauses before reading a list again that still shows deleted runs."""
+"""Pauses between reads of a list that still shows deleted runs."""
 _CANCEL = b'{"status": "cancelled"}'
 
 Authorizations = Sequence[str | None]
@@ -44,8 +44,8 @@ class DeleteSupport:
 def delete_support(client: RunsClient, authorization: str = TOKEN) -> DeleteSupport:
     """Test DELETE with an unused id.
 
-    An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
-    certainly does not exist show which of the two it is.
+    A 404 may mean that the id is unknown, or that the operation is missing. To find out which, compare it with the
+    answers for a malformed id and for a path that does not exist.
     """
     unknown = client.request("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
     if unknown.status != 404:
@@ -59,7 +59,7 @@ def delete_support(client: RunsClient, authorization: str = TOKEN) -> DeleteSupp
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """`runs` still exist; for `unknown` neither reads nor lists show whether they do."""
+    """`runs` still exist. `unknown` are runs for which neither reads nor lists show whether they exist."""
 
     runs: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
@@ -72,8 +72,10 @@ class Left:
 
 
 class Cleaner:
-    """On a target that others use too, a run is read before it is changed, and cancelled before it is deleted, so that
-    no desktop keeps working on it.
+    """Cancels and deletes runs, and finds out which are left.
+
+    On a target that others use too, a run is read before it is changed, and cancelled before it is deleted, so that no
+    desktop keeps working on it.
     """
 
     def __init__(
@@ -103,8 +105,8 @@ class Cleaner:
     ) -> None:
         """Cancel the runs, and delete them if possible. Failures are not reported: `left` finds the remaining runs.
 
-        `unproven` are runs for which an answer reported nothing but the id: on a shared target they are changed only if
-        the target shows that they are new.
+        `unproven` are runs for which an answer reported only the id. On a shared target, they are changed only if the
+        target shows that they are new.
         """
         self._support = support
         if self.client.is_shared:
@@ -114,7 +116,7 @@ class Cleaner:
     def _clean_one(self, run_id: str, authorizations: Authorizations, *, proven: bool) -> None:
         path = path_of_run(run_id)
         if path is None:
-            return  # `left` reports it: a request could be interpreted as one for something else
+            return  # a server could interpret the path as that of another resource; `left` reports the run
         for authorization in authorizations:
             try:
                 if self._clean_as(run_id, path, authorization, proven=proven):
@@ -155,14 +157,23 @@ class Cleaner:
     def left(self, runs: Mapping[str, Authorizations]) -> Left:
         """Return which of the runs the server still has, by its reads and its lists.
 
-        On the user's own server, a run counts as left unless a read says that it is gone and no list shows it. On a
-        shared target, a source that has denied a run that existed is not believed. If no other source says that a run
-        is gone, it is unknown whether it is left.
+        On the user's own server, a run counts as left unless a read says that it is gone and no list shows it. If there
+        are many runs and the lists are complete, only a sample is read.
+        """
+        if self.client.is_shared:
+            return self._left_on_shared_target(runs)
+        listed, listed_all = self._listed(runs)
+        by_read = self._exist_by_sample(runs, listed) if listed_all else self._exist_by_read(runs)
+        not_gone = (run for run, exists in by_read.items() if exists is not False)
+        return Left(frozenset((*listed, *not_gone)))
+
+    def _left_on_shared_target(self, runs: Mapping[str, Authorizations]) -> Left:
+        """Return which of the runs a target has that others use too.
+
+        Reads, or lists, are not believed if they have denied a run that existed. A run is gone only if reads or lists
+        that are believed say so, and unknown if none do.
         """
         listed, listed_all = self._listed(runs)
-        if not self.client.is_shared:
-            by_read = self._exist_by_sample(runs, listed) if listed_all else self._exist_by_read(runs)
-            return Left(frozenset(run for run in runs if run in listed or by_read.get(run, False) is not False))
         for pause_s in _LAGS_S:
             if not listed_all or listed.keys().isdisjoint(self._deleted):
                 break
@@ -171,6 +182,7 @@ class Cleaner:
         by_read = self._exist_by_read(runs)
         existed = self._found_by_read | self._found_by_delete | self._listed_before.keys()
         reads_deny = not existed.isdisjoint(self._not_found - self._found_by_read)
+        # Only the lists of the two tokens are read, so only runs created with these can be missing in them.
         listable = {run for run in existed & runs.keys() if all(each in IDENTITIES for each in runs[run])}
         lists_deny = self._lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
         left = {run for run in runs if by_read[run] or run in listed}
@@ -180,7 +192,7 @@ class Cleaner:
         return Left(frozenset(left), frozenset(unknown), lists_are_reliable=not lists_deny)
 
     def _listed(self, runs: Mapping[str, Authorizations]) -> tuple[dict[str, Run], bool]:
-        """Return the list items of those runs that the lists contain, and whether all lists could be read."""
+        """Return those of the runs that the lists contain, as list items, and whether all lists could be read."""
         found: dict[str, Run] = {}
         query = {"fields": _MINIMAL_FIELDS}
         authorizations = dict.fromkeys(each for by_run in runs.values() for each in by_run)
@@ -201,7 +213,7 @@ class Cleaner:
         return found, complete
 
     def _exist_by_sample(self, runs: Mapping[str, Authorizations], listed: Collection[str]) -> dict[str, bool | None]:
-        """Read the runs that are not listed; if there are many, only a sample unless that shows the list incomplete."""
+        """Read the runs that are not listed. Of many, read a sample first, and all only if one of it may exist."""
         unlisted = {run: runs[run] for run in runs if run not in listed}
         if len(runs) > _COUNTED_ONE_BY_ONE:
             sample = list(unlisted)[:: max(1, len(unlisted) // _SAMPLE)]

@@ -1,4 +1,4 @@
-"""Threads of the guard: work in parallel, requests that start together, creates in flight."""
+"""Helpers for threads: parallel work, requests that start at the same time, and the number of creates in flight."""
 
 import queue
 import threading
@@ -55,7 +55,7 @@ class StartBarrier:
         self._passed: set[int] = set()
 
     def meet(self) -> None:
-        """Wait for the others. Raises NotDelivered if one of them cannot be sent."""
+        """Wait until all requests of the group are ready. Raises NotDelivered if one of them cannot be sent."""
         try:
             self._barrier.wait()
         except threading.BrokenBarrierError:
@@ -63,12 +63,13 @@ class StartBarrier:
         self._passed.add(threading.get_ident())
 
     def abandon(self) -> None:
+        """Release the waiting requests with an error, unless this thread has passed the barrier."""
         if threading.get_ident() not in self._passed:
             self._barrier.abort()
 
 
 def all_at_once(do: Callable[[T, StartBarrier], R], items: Sequence[T]) -> list[R | BaseException]:
-    """Call `do` for every item at the same time, and return the results or what was raised, in the order of items."""
+    """Call `do` for all items at the same time. Return what each call returned or raised, in the order of the items."""
     barrier = StartBarrier(len(items))
     outcomes: dict[int, R | BaseException] = {}
 

@@ -42,7 +42,7 @@ class Connection:
         bounds: Bounds = BOUNDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`tunnel` is the URL of a proxy. It sees the target's host and port, but not what is sent over TLS."""
+        """`tunnel` is the URL of a proxy. The proxy sees the target's host and port, but not what is sent over TLS."""
         self._host = host
         self._port = port
         self._context = context
@@ -54,7 +54,8 @@ class Connection:
         self.used_at = float("-inf")
         self.ends_at = float("inf")
         """The deadline of the exchange (monotonic)."""
-        self.is_spoiled = False
+        self.must_close = False
+        """Whether the connection cannot be used for another request."""
 
     def open(self) -> None:
         """Connect, unless it is connected already. Raises ExchangeFailed."""
@@ -135,20 +136,20 @@ class Connection:
         except OSError as error:
             raise ExchangeFailed(_error_text(error, "the TLS handshake")) from None
 
-    def _remaining_s(self, end: float, else_words: str) -> float:
+    def _remaining_s(self, end: float, problem: str) -> float:
         """Return the time left until `end` or the deadline of the exchange, whichever is earlier.
 
-        Raises DeadlinePassed.
+        Raises DeadlinePassed, with `problem` in its message.
         """
         left_s = min(end, self.ends_at) - self._monotonic()
         if left_s <= 0:
-            raise DeadlinePassed(f"{else_words} in time")
+            raise DeadlinePassed(f"{problem} in time")
         return left_s
 
     # Bytes
 
     def send(self, data: bytes) -> None:
-        """Raises Cut if the target no longer reads; it may have sent an answer nevertheless. Raises DeadlinePassed."""
+        """Raises DeadlinePassed, and Cut if the target no longer reads. It may have sent an answer even then."""
         sock = self._open_socket
         view = memoryview(data)
         try:
@@ -196,9 +197,9 @@ class Connection:
         return line[:-1] if line.endswith(b"\r") else line
 
     @property
-    def held(self) -> bytes:
-        """The bytes that were received and not read yet."""
-        return bytes(self._buffer)
+    def has_unread_bytes(self) -> bool:
+        """Whether bytes were received that were not read yet."""
+        return bool(self._buffer)
 
     @property
     def is_open(self) -> bool:

@@ -19,15 +19,15 @@ class CreatedRun:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """`others` are the ids of the runs' input attachments."""
+    """What an answer reports: the runs, the number of creates that failed, and the runs' input attachments."""
 
     runs: tuple[CreatedRun, ...] = ()
     failed: int = 0
-    others: frozenset[str] = frozenset()
+    attachment_ids: frozenset[str] = frozenset()
 
 
 def created_by(answer: Answer) -> Created:
-    """Return the ids in the fields where the three create operations report them, whatever the status.
+    """Read the fields in which the three create operations report ids, whatever the status of the answer.
 
     Other fields are ignored: an error may repeat ids of the request.
     """
@@ -38,14 +38,15 @@ def created_by(answer: Answer) -> Created:
     if not isinstance(body, dict):
         return Created()
     runs = {run.id: run for run in _runs(body)}
-    others = frozenset(_attachments(body))
+    attachment_ids = frozenset(_attachments(body))
     failed = body.get("failed_count")
-    return Created(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, others)
+    return Created(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, attachment_ids)
 
 
-def _objects(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _objects(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects in `created_runs` if the body has that list, else the body itself."""
     listed = body.get("created_runs")
-    yield from (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else (body,)
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else [body]
 
 
 def _runs(body: dict[str, Any]) -> Iterator[CreatedRun]:
@@ -74,4 +75,6 @@ def run_id_in(value: object) -> str | None:
     """Return the id of a run in an answer: any text or integer, since a run must be deleted whatever its id is."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return (canonical(value) or value) if isinstance(value, str) and value else None
+    if isinstance(value, str) and value:
+        return canonical(value) or value
+    return None

@@ -40,7 +40,7 @@ _MAX_INFLATED_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PathInterpretation:
-    """One interpretation of a path: in lower case, decoded, without empty segments and segments before the resource."""
+    """One interpretation of a path: decoded, in lower case, without empty segments and those before the resource."""
 
     resource: str
     """`runs`, `pools`, ...; empty if the path contains no known resource."""
@@ -58,7 +58,9 @@ class PathInterpretation:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`runs` is the maximum that could be created or retried; `ids` are canonical UUIDs, `odd_ids` are not UUIDs."""
+    """What a request could do. `runs` is the maximum number of runs that it could create or retry. `ids` are the
+    canonical UUIDs in the path, `odd_ids` the ids in the path that are not UUIDs.
+    """
 
     writes: bool
     creates: bool = False
@@ -97,6 +99,7 @@ def canonical(text: str) -> str | None:
 
 
 def effect_of(request: Request) -> Effect:
+    """Return the union of the effects that a broken or lenient server might give the request."""
     path, _, query = request.path.partition("?")
     interpretations = interpretations_of(path)
     method = request.method.upper()
@@ -109,7 +112,7 @@ def effect_of(request: Request) -> Effect:
         if not mixed_up:
             return _READS
     body = readable_body(request)
-    ids, odd = _ids_in_path(interpretations)
+    ids, odd_ids = _ids_in_path(interpretations)
     creates = method != "DELETE" and any(r.creates_runs for r in interpretations)
     if creates:
         counts = (_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count")
@@ -122,7 +125,7 @@ def effect_of(request: Request) -> Effect:
         runs=runs,
         ids=ids,
         body_ids=frozenset(uuids_under(body.json, _ID_KEYS)),
-        odd_ids=odd,
+        odd_ids=odd_ids,
         collections=frozenset(_collections(interpretations, method)),
         body=body.json,
     )
@@ -143,10 +146,10 @@ def _ids_in_path(interpretations: tuple[PathInterpretation, ...]) -> tuple[froze
     odd: set[str] = set()
     for interpretation in interpretations:
         for position, segment in enumerate(interpretation.segments):
-            exact = canonical(segment)
-            found = (
-                {exact} if exact else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
-            )
+            if exact := canonical(segment):
+                ids.add(exact)
+                continue
+            found = {str(uuid.UUID(hex=match.group().replace("-", ""))) for match in _UUID.finditer(segment)}
             ids |= found
             if not found and position == 0 and interpretation.resource and not interpretation.creates_runs:
                 odd.add(segment)
@@ -219,8 +222,8 @@ def _is_overridden(request: Request, query: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LenientBody:
-    """A body as a lenient server might parse it: `text` if it is a JSON string or not JSON; `objects` are the key-value
-    pairs of the top-level objects, including duplicate keys.
+    """A body as a lenient server might parse it. `text` is its text, if it is a JSON string or not JSON. `objects` are
+    the key-value pairs of the top-level objects, including duplicate keys.
     """
 
     json: Any = None
@@ -240,6 +243,7 @@ class _Pairs(dict[str, Any]):
 
 
 def readable_body(request: Request) -> LenientBody:
+    """Return the body as a lenient server might parse it, after content decoding."""
     if not request.body:
         return LenientBody()
     raw = request.body

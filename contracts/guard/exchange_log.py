@@ -1,4 +1,4 @@
-"""What the guard remembers of a check, within bounds: exchanges, throttled answers, lost answers, unsent requests."""
+"""Stores the exchanges of a check, within bounds, and why requests were not sent or got no complete answer."""
 
 import threading
 from collections import deque
@@ -9,7 +9,7 @@ from contracts.guard.bounds import Bounds
 
 
 class ExchangeLog:
-    """Thread-safe."""
+    """Thread-safe. It keeps the last exchanges, the first throttled ones, and the first reasons."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -62,6 +62,7 @@ class ExchangeLog:
 
     @property
     def lost(self) -> str | None:
+        """A sentence on the requests without a complete answer; None if there are none."""
         with self._lock:
             if not self._lost_answers:
                 return None

@@ -2,17 +2,19 @@
 
 | | loopback, full | elsewhere, full | live |
 |---|---|---|---|
-| reads | yes | yes | yes |
-| writes at all | if `Target.may_write` | as left | as left |
-| writes to a UUID | created by this check, or made up | the same, if a made-up id is unknown to the target | as left |
-| writes to an id that is not a UUID | yes | if it contains `not-a-uuid`, the marker or a made-up id | as left |
-| creating pools and workflows (nothing deletes them) | yes | yes | no |
-| writes to a whole collection or an unknown path | yes | no | no |
-| joining a session, linking attachments | any | any | created by this check, or made up and unknown to the target |
+| read | yes | yes | yes |
+| write, at all | if `Target.may_write` | if `Target.may_write` | if `Target.may_write` |
+| write to a UUID | own, or made up | own, or made up and unknown | own, or made up and unknown |
+| write to an id that is not a UUID | yes | if harmless | if harmless |
+| create a pool or a workflow (nothing deletes them) | yes | yes | no |
+| write to a whole collection or an unknown path | yes | no | no |
+| join a session, link an attachment | yes | yes | own, or made up and unknown |
 
-"Loopback, full" is the user's own server, where an id that is not a UUID is harmless. Elsewhere a broken server may
-take it for a number, a pattern or a prefix of someone's id, so only texts that cannot be any of these pass. "As left"
-means the same as in the column to the left.
+"Own" ids are those of resources that this check created; "unknown" ids are those that the target answers with 404.
+
+"Loopback, full" is the user's own server, where an id that is not a UUID is harmless. Elsewhere, a broken server may
+interpret such an id as a number, a pattern or a prefix of someone's id. So it must contain `not-a-uuid`, the ownership
+marker or a made-up id.
 """
 
 from collections.abc import Callable, Collection
@@ -34,8 +36,10 @@ _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """If others use the target too, `client` asks it before a write whether it knows a made-up id, and whether a run is
-    new for which an answer reported only the id. Once the target's answer allows the write, it is not asked again.
+    """Decides by the tables of the module, and on a target that others use also by what the target answers.
+
+    Before a write to such a target, `client` reads a made-up id, which must be unknown, or a run of which the check
+    knows only the id, which must be new. An id that has passed is not read again.
     """
 
     def __init__(
@@ -63,21 +67,20 @@ class Gate:
         if not self._may_write:
             raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
         if not self._is_own_server:
-            self._require_reach(what, effect)
+            self._require_limited_effect(what, effect)
         for text in effect.ids:
             self._require_own_id(what, text)
         if not (self._is_own_server and effect.creates):
             for text in effect.body_ids:
                 self._require_own_id(what, text)
 
-    def _require_reach(self, what: str, effect: Effect) -> None:
+    def _require_limited_effect(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
             if self._is_live or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check created")
         for text in effect.odd_ids:
-            if not (
-                _HARMLESS_ODD_ID in text or self._identity.marker in text or self._ownership.contains_made_up(text)
-            ):
+            harmless = _HARMLESS_ODD_ID in text or self._identity.marker in text
+            if not harmless and not self._ownership.contains_made_up(text):
                 raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
         if self._is_live:
             self._require_own_links(what, effect.body)
@@ -112,7 +115,7 @@ class Gate:
         return False
 
     def _is_unknown(self, text: str) -> bool:
-        """Return whether none of the organisations that the check has a token for sees the run."""
+        """Return whether the target answers 404 for the run, with each of the check's tokens."""
         client, path = self._client(), f"/v1/runs/{quote(text, safe='')}"
         return all(client.request("GET", path, each).status == 404 for each in self._authorizations)
 

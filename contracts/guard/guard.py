@@ -23,7 +23,7 @@ from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, BudgetAccount, Charge
+from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.check_cleanup import CheckCleanup
 from contracts.guard.concurrency import InFlight, StartBarrier, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
@@ -49,7 +49,7 @@ _COUNT = re.compile(rb'"count"\s*:\s*("[^"]{0,40}"|[\w.+-]{1,40})')
 
 @dataclass(slots=True)
 class _PendingRequest:
-    """A request that has passed the gate and is paid for."""
+    """A request that the gate allows and that is charged."""
 
     request: Request
     masked: Request
@@ -80,13 +80,13 @@ class Guard:
         self._journal_dir = journal_dir
         self._is_open = False
         self._authorizations = (TOKEN,) if target.second_token is None else (TOKEN, SECOND_TOKEN)
-        """Those of the organisations that the check has a token for."""
+        """The authorizations of the organisations that the check has a token for."""
         self._tokens = Tokens(target.token, target.second_token)
         self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url), bounds=bounds)
         self.reachability: Final = Reachability(self._clock, bounds)
         self.ownership: Final = Ownership()
         self._is_shared = target.profile == "live" or not target.is_loopback
-        """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
+        """Whether others may use the target too: then an answer alone does not prove that a run is the check's."""
         self._account = BudgetAccount(target.budget, keeps_reserve=target.clean_up)
         self._rate_limiter = RateLimiter(target.budget.rate, self._clock, bounds)
         self._started = self._clock.monotonic()
@@ -194,7 +194,7 @@ class Guard:
             self._detector.kind_of = kind_of
 
     def take_unreported_runs(self) -> list[UnreportedRuns]:
-        """Return, and forget, the runs that appeared on a live target and that no answer reported."""
+        """Return, and forget, the runs on a live target that no answer reported."""
         return [] if self._detector is None else self._detector.take_unreported()
 
     def take_checked_refusals(self) -> int:
@@ -206,7 +206,7 @@ class Guard:
     def clean_up(self) -> int:
         """Cancel and delete every run of this check, including unreported runs that are proven to belong to it.
 
-        Returns how many are left according to the server; a run whose state is unknown counts as left.
+        Returns how many are left. A run counts as left unless the server shows that it is gone.
         """
         self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
         self._schedule.begin_cleaning()
@@ -229,23 +229,22 @@ class Guard:
 
     @property
     def possibly_left(self) -> Sequence[PossibleRun]:
-        """The runs that this check may have created, without proof, likely ones first; they are not changed.
+        """The runs that may belong to this check, without proof, likely ones first; they are not changed.
 
-        They match a request of the check that did not report them, or an answer reported them though they seem older
-        than the check.
+        A run matches a request whose answer did not report it, or was reported but seems older than the check.
         """
         noticed = () if self._detector is None else self._detector.possible
         return likely_first((*noticed, *self._cleanup.possible, *self._seemingly_older))
 
     def grace_s(self, runs: int) -> float:
-        """Return the time for cleaning up that many runs, or only for counting them, after the check's time is over.
+        """Return the time for cleaning up that many runs after the check's time is over, or only for counting them.
 
         A rate limit extends the time for cleaning up by the time that its reserved requests need.
         """
         if not self.target.clean_up:
             return self._bounds.count_left_s
         rate = self.target.budget.rate
-        requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * runs
+        requests = CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs
         return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
     # Sending
@@ -260,8 +259,8 @@ class Guard:
     def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
         """Send all requests at the same time, over separate connections that are opened first.
 
-        All are checked and charged before; if one is refused, none is sent. Raises as `send` does, after all have
-        ended.
+        All are checked and charged before the first is sent; if one is refused, none is sent. Raises as `send` does,
+        after all have ended.
         """
         with self._one_at_a_time():
             pending_requests: list[_PendingRequest] = []
@@ -269,8 +268,7 @@ class Guard:
                 for request in requests:
                     pending_requests.append(self._admit(request))
             except Refused:
-                for pending in pending_requests:
-                    self._refund(pending)
+                self._refund(*pending_requests)
                 raise
             self._wait(*pending_requests)
             outcomes = all_at_once(self._execute, pending_requests)
@@ -320,27 +318,24 @@ class Guard:
         except BaseException as error:
             if isinstance(error, OutOfBudget):
                 self.log.add_skipped(str(error))
-            for pending in pending_requests:
-                self._refund(pending)
+            self._refund(*pending_requests)
             raise
 
-    def _refund(self, pending: _PendingRequest) -> None:
-        self._account.settle(pending.charge, 0)
-        self._account.refund_request()
+    def _refund(self, *pending_requests: _PendingRequest) -> None:
+        for pending in pending_requests:
+            self._account.settle(pending.charge, 0)
+            self._account.refund_request()
 
     def _execute(self, pending: _PendingRequest, barrier: StartBarrier | None = None) -> Exchange:
-        """Send an admitted request. The first Ctrl-C during a create waits for its answer, which reports the runs."""
-        if not pending.effect.creates:
-            return self._send_and_settle(pending, barrier)
-        with held_back():
+        """Send an admitted request. During a create, the first Ctrl-C takes effect after the answer with its runs."""
+        with held_back() if pending.effect.creates else contextlib.nullcontext():
             return self._send_and_settle(pending, barrier)
 
     def _send_and_settle(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
-        """Send the request. Whatever happens, account and journal afterwards cover what it may have created."""
-        creates = pending.effect.creates
+        """Send the request. Even if it fails, account and journal then cover all runs that it may have created."""
         sent_at = self._clock.now()
         try:
-            with self._creates_in_flight if creates else contextlib.nullcontext():
+            with self._creates_in_flight if pending.effect.creates else contextlib.nullcontext():
                 exchange = self._exchange(pending, barrier)
             self._note_for_detector(pending, sent_at, exchange)
             return exchange
@@ -391,27 +386,27 @@ class Guard:
         if left_s <= 0:
             raise NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
-        if not isinstance(outcome, Lost) or outcome.reached:
+        if not isinstance(outcome, Lost):
             self.reachability.note_reached()
-        elif not outcome.malformed and self.reachability.wait(outcome.reason):
+            return self._tokens.mask_answer(outcome)
+        message = f"{_describe(pending.masked)}: {outcome.reason}"
+        if outcome.malformed:
+            raise NotAllowed(message)
+        if outcome.reached:
+            self.reachability.note_reached()
+        elif self.reachability.wait(outcome.reason):
             return self._answer(pending, None)
-        if isinstance(outcome, Lost):
-            message = f"{_describe(pending.masked)}: {outcome.reason}"
-            if outcome.malformed:
-                raise NotAllowed(message)
-            if self._schedule.left_s(creates=pending.effect.creates) > 0:  # else the check has ended, not the target
-                self.log.add_lost(message)
-            raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
-        return self._tokens.mask_answer(outcome)
+        if self._schedule.left_s(creates=pending.effect.creates) > 0:  # else the end of the check cut the answer off
+            self.log.add_lost(message)
+        raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
 
     def _wait_to_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """Handle a 429: wait as it asks, and return whether to retry the request."""
         self.log.add_throttled(exchange)
         wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
         self._rate_limiter.pause(wait_s)
-        if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
-            return False
-        if not self._account.charge_request(cleaning=False):
+        is_too_late = attempt == self._bounds.repeats or wait_s > self._longest_wait_s
+        if is_too_late or not self._account.charge_request(cleaning=False):
             return False
         try:
             self._rate_limiter.wait(left_s=self._schedule.left_s)
@@ -422,24 +417,28 @@ class Guard:
 
     @property
     def _longest_wait_s(self) -> float:
-        """The longest time that the target may make a request wait: not beyond the end of the check."""
+        """The longest time that a request waits because the target asks for it: not beyond the end of the check."""
         return max(0.0, min(self._bounds.wait_s, self._schedule.left_s()))
 
     # Outcome
 
     def _process_answer(self, pending: _PendingRequest, exchange: Exchange) -> None:
+        """Settle the charge of a write, and record what its answer reports as created."""
         status = exchange.answer.status
         # 307 and 308 ask to send the same request elsewhere, so it was not carried out here; 303 says that it was.
         refused = 400 <= status < 500 or status in {307, 308}
-        if not pending.effect.creates:
-            if pending.charge.runs and refused:
-                self._account.settle(pending.charge, 0)
-            if pending.effect.collections and 200 <= status < 300:
-                for resource in created_by(exchange.answer).runs:
-                    if resource.id not in self.ownership.others:
-                        self.other_resources.update(pending.effect.collections)
-                    self.ownership.others.add(resource.id)
+        if pending.effect.creates:
+            self._process_created_runs(pending, exchange, refused=refused)
             return
+        if pending.charge.runs and refused:
+            self._account.settle(pending.charge, 0)
+        if pending.effect.collections and 200 <= status < 300:
+            for resource in created_by(exchange.answer).runs:
+                if resource.id not in self.ownership.other_ids:
+                    self.other_resources.update(pending.effect.collections)
+                self.ownership.other_ids.add(resource.id)
+
+    def _process_created_runs(self, pending: _PendingRequest, exchange: Exchange, *, refused: bool) -> None:
         created = created_by(exchange.answer)
         ours: list[CreatedRun] = []
         for run in created.runs:
@@ -453,11 +452,12 @@ class Guard:
         new = sum(run_id not in self.ownership.runs for run_id in run_ids)  # a replay creates none
         for run in ours:
             self.ownership.add_run(run.id, exchange.request.header("authorization"), proven=run.body is not None)
-        self.ownership.others.update(created.others)
+        self.ownership.other_ids.update(created.attachment_ids)
         self.ownership.sessions.update(run.session_id for run in ours if run.session_id)
         # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
         only_read = exchange.request.is_read and not created.runs
-        if refused or only_read or (status < 300 and len(run_ids) + created.failed == pending.charge.runs):
+        reports_all = exchange.answer.status < 300 and len(run_ids) + created.failed == pending.charge.runs
+        if refused or only_read or reports_all:
             self._account.settle(pending.charge, new)
             if pending.intent is not None and self._detector is None:
                 self._journal.close_intent(pending.intent, run_ids, unproven)
@@ -472,7 +472,7 @@ class Guard:
         self._account.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
 
     def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
-        """Return whether a reported run belongs to the check: a broken server may report older runs of someone else."""
+        """Return whether a reported run belongs to the check. A broken server may report older runs of someone else."""
         if not self._is_shared or run.body is None:
             return True
         return self._journal.record.identity.may_include(run.body, answer, self._clock.now())
@@ -485,8 +485,8 @@ class Guard:
             self._rate_limiter,
             self._clock,
             is_shared=self._is_shared,
-            pay=lambda: self._account.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
-            left_s=self._schedule.left_to_ask_s,
+            charge=lambda: self._account.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
+            left_s=self._schedule.left_for_guard_s,
             record=self.log.add,
             bounds=self._bounds,
         )

@@ -1,4 +1,4 @@
-"""Which runs belong to a check: what proves it, and which runs are older than the check."""
+"""Decides which runs belong to a check: what proves it, and which runs are older than the check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ CREATION_WINDOW_S: Final = 300.0
 """How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
 LATE_CREATE_S: Final = 60.0
 """How long after it was sent an unanswered create may still be carried out."""
-_NAMES_NO_WORKFLOW: Final = 1e6
+_NO_WORKFLOW_PENALTY: Final = 1e6
+"""Added to `PossibleRun.unlikely` if the request names no workflow: any run may then be a coincidence."""
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)
 _ZONE_TOLERANCE: Final = timedelta(hours=26)
 """The tolerance for a `created_at` without a time zone."""
@@ -52,10 +53,10 @@ class CheckIdentity:
 
 @dataclass(frozen=True, slots=True)
 class PossibleRun:
-    """A run that may belong to the check, without proof, as a list shows it.
+    """A run that may belong to the check, without proof.
 
-    `unlikely` orders such runs: the seconds between the request and the run, and many more if the request names no
-    workflow.
+    `unlikely` is a score for sorting, lower for a likelier run: the seconds between the request and the creation of the
+    run, plus a large constant if the request names no workflow.
     """
 
     id: str
@@ -65,7 +66,7 @@ class PossibleRun:
 
     @classmethod
     def of(cls, run: Mapping[str, Any], *, apart_s: float, names_workflow: bool) -> PossibleRun:
-        unlikely = abs(apart_s) + (0.0 if names_workflow else _NAMES_NO_WORKFLOW)
+        unlikely = abs(apart_s) + (0.0 if names_workflow else _NO_WORKFLOW_PENALTY)
         return cls(str(run["id"]), text_of(run, "workflow_id"), text_of(run, "created_at"), unlikely)
 
     def __str__(self) -> str:
@@ -75,7 +76,7 @@ class PossibleRun:
 
 
 def likely_first(runs: Iterable[PossibleRun]) -> tuple[PossibleRun, ...]:
-    """Return each run once."""
+    """Return each run once, with its lowest `unlikely`, sorted by it."""
     best: dict[str, PossibleRun] = {}
     for run in sorted(runs, key=lambda run: (run.unlikely, run.id)):
         best.setdefault(run.id, run)
@@ -89,7 +90,9 @@ def text_of(run: Mapping[str, Any], name: str) -> str | None:
 
 
 def created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
-    """Return when the run was created, by our clock; None without a valid `created_at`."""
+    """Return when the run was created, by our clock; None without a valid `created_at`. `ahead` is how far the target's
+    clock is ahead of ours.
+    """
     try:
         at = datetime.fromisoformat(str(run.get("created_at")))
         return at.replace(tzinfo=at.tzinfo or UTC) - ahead

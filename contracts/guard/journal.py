@@ -1,11 +1,11 @@
 """The journal on disk: what a check is about to create and what it has created, so that clean-up works after a crash.
 
 A check has one file of JSON lines. The *intent* of a create is written before the create is sent, and the ids of its
-runs before the caller gets the answer. If that is interrupted (by kill -9 or a cut connection), the runs are found by
-the data of the intent: the time, the workflow, the number of runs, and whether they contain a proof that they belong to
-the check (see identity.py). Tokens, input values and other sensitive values are never written: values are stored as
-a salted digest, and tokens as a salted fingerprint of 32 bits, enough to detect a wrong token and too little to confirm
-a guess.
+runs before the caller gets the answer. If a create is interrupted (by kill -9 or a cut connection), its runs are found
+by the data of the intent: the time, the workflow, the number of runs, and whether they contain a proof that they belong
+to the check (see identity.py). Tokens, input values and other sensitive values are never written. Input values are
+stored as a salted digest. Tokens are stored as a salted fingerprint of 32 bits, which is enough to detect a wrong token
+and too little to confirm a guess.
 
 The check holds a lock file beside the journal. The system releases the lock when the process ends, however it ends.
 """
@@ -35,7 +35,7 @@ _SUFFIX = ".jsonl"
 _LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
 _LONGEST_LISTED: Final = 64
-"""A hostile target must not fill the disk with the ids of its list."""
+"""Longer ids in a list of the target are not stored: a hostile target must not fill the disk with them."""
 _LONGEST_HEADER: Final = 65_536
 _SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
@@ -50,7 +50,7 @@ _INTENT_KEYS: Final = {
     "marked": "carries_marker",
     "digest": "digest",
 }
-"""The keys of the line of an intent, with its fields. A field with an empty value has no key."""
+"""The fields of `Intent`, by their key in the line of an intent. A field with an empty value is left out."""
 
 OTHER: Final = "other"
 """The identity of a run created with neither of the two tokens: with no authorization or with a made-up one."""
@@ -101,13 +101,21 @@ class JournalRecord:
     open_intents: dict[int, Intent] = field(default_factory=dict)
     last_intent: int = 0
     workflows: set[str] = field(default_factory=set)
-    """All workflows that creates named. A create that names none cannot have created a run of another one."""
+    """All workflows that creates named. A create that names none is taken to have created runs of one of these."""
     listed: dict[str, int] = field(default_factory=dict)
-    """The runs that lists showed, each with the last intent before that list: a later one cannot have created it."""
+    """The runs that lists showed, each with the last intent before its first list: no later intent created the run."""
     oldest_listed: dict[str, float] = field(default_factory=dict)
     """By identity: `created_at` of the oldest run in the first list (target's clock), if that list was not complete."""
 
     def apply(self, line: dict[str, Any]) -> None:
+        """Add what a line of the file says. It has one of these keys:
+
+        - `intent`: a create is about to be sent
+        - `ids`: runs were created. With `made`, these are all runs of that intent; with `answered`, those of its answer
+        - `closed`: these intents create no more runs
+        - `listed`, `gone`: runs that a list showed, runs that are gone
+        - `session`: the check generated a session id
+        """
         if "intent" in line:
             values = {name: line[key] for key, name in _INTENT_KEYS.items() if key in line}
             self.open_intents[line["intent"]] = Intent(**values)
@@ -193,9 +201,10 @@ class Journal:
     def intend(self, request: Request, effect: Effect, now: datetime, *, keeps_digest: bool) -> Intent:
         """Write the intent of a create to the file. `request` is masked."""
         body = effect.body if isinstance(effect.body, dict) else None
-        inputs = None
-        if keeps_digest and (_has_no_inputs(request) if body is None else "steps" not in body):
-            inputs = digest((body or {}).get("input_values") or None, self.record.salt)
+        input_digest = None
+        has_known_inputs = _has_no_inputs(request) if body is None else "steps" not in body
+        if keeps_digest and has_known_inputs:
+            input_digest = digest((body or {}).get("input_values") or None, self.record.salt)
         with self._lock:
             self._last_number += 1
             intent = Intent(
@@ -206,7 +215,7 @@ class Journal:
                 workflow_ids=effect.workflow_ids,
                 session_id=next(uuids_under(effect.body, _SESSION), None),
                 carries_marker=self.record.marker.encode() in (request.body or b""),
-                digest=inputs,
+                digest=input_digest,
             )
             line = {key: getattr(intent, name) for key, name in _INTENT_KEYS.items()}
             self._write({key: value for key, value in line.items() if value})
@@ -217,8 +226,8 @@ class Journal:
         self._write(_runs_line({"made": intent.number}, intent.identity, run_ids, unproven))
 
     def record_answer(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
-        """Add the runs that the answer reported. The intent stays open: the create may have made more runs than these.
-        But the target has finished the request, so it makes no further ones.
+        """Add the runs that the answer reported. The intent stays open, since the create may have created more runs.
+        It creates no further ones after `at`, the time of the answer.
         """
         self._write(_runs_line({"answered": intent.number, "at": at}, intent.identity, run_ids, unproven))
 
@@ -231,7 +240,7 @@ class Journal:
         self._write(_runs_line({}, identity, run_ids))
 
     def add_listed(self, identity: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
-        """Record runs that a list showed. `oldest` is the creation of its oldest run, if it does not show all runs."""
+        """Record runs that a list showed. `oldest` is when its oldest run was created, if the list is not complete."""
         line = {"listed": [run for run in run_ids if len(run) <= _LONGEST_LISTED], "as": identity}
         self._write(line if oldest is None else line | {"oldest": oldest})
 
@@ -264,7 +273,7 @@ class Journal:
 
 
 def _has_no_inputs(request: Request) -> bool:
-    """Return whether a body that is no JSON object has no input values, however a server may read it."""
+    """Return whether a body that is not a JSON object has no input values, however a server interprets it."""
     return b"input_values" not in (request.body or b"") and request.header("content-encoding") is None
 
 
@@ -278,8 +287,8 @@ def digest(values: Any, salt: str) -> str:
 
 
 def journals(directory: Path, origin: str | None = None) -> Iterator[tuple[Path, Journal | str]]:
-    """Yield each journal of the directory, oldest first and locked until it is closed, or why it cannot be used. With
-    `origin`, leave out those that are known to be of another one.
+    """Yield each journal of the directory, oldest first, or the reason why it cannot be used. A journal is locked until
+    it is closed. With `origin`, leave out the journals that are known to be of another origin.
     """
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
         if origin is not None and _origin_of(path) not in {origin, None}:

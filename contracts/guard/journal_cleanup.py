@@ -17,13 +17,13 @@ from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient
 
 _CLOCK_TOLERANCE_S: Final = 3.0
-"""The tolerance after correcting a time by the target's Date, which has a resolution of a second."""
+"""The tolerance for times that were corrected by the target's Date, which has a resolution of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownRuns:
-    """Runs that the journal does not contain. `proven` belong to the check: a map of ids to the authorization that
-    found them. `possible` may belong to it, likely ones first.
+    """Runs that the journal does not contain. `proven` belong to the check; each id is mapped to the authorization that
+    found it. `possible` may belong to the check, likely ones first.
     """
 
     proven: dict[str, str]
@@ -34,10 +34,12 @@ class UnknownRuns:
 
 @dataclass(frozen=True, slots=True)
 class CleanedUp:
+    """The result of cleaning up the runs of one journal."""
+
     found: UnknownRuns
     left: Left
     unclear: str | None
-    """Why more runs may be left than those left or possibly left; None if there can be no more."""
+    """Why more runs may be left than those in `left` and `found.possible`; None if there are no others."""
 
 
 def clean_up(
@@ -49,8 +51,8 @@ def clean_up(
 ) -> CleanedUp:
     """Clean up, and record in the journal which runs are gone. Raises NoAnswer, OutOfBudget.
 
-    Afterwards `journal.record.unfinished` has the runs that are left. `known` maps run ids to the authorization they
-    were created with: for a run created with neither token, the journal does not store it.
+    Afterwards, `journal.record.unfinished` has the runs that are left. `known` maps run ids to the authorization they
+    were created with, since the journal does not store an authorization other than the two tokens.
     """
     record = journal.record
     found = unknown_runs(cleaner.client, record, authorizations)
@@ -68,13 +70,13 @@ def clean_up(
         journal.close_intents(_settled(record, len(found.proven), cleaner.client.clock.now()))
     unclear = None
     if record.open_intents and not all_seen:
-        unclear = _not_searched(record, cleaner.client)
+        unclear = _why_not_searched(record, cleaner.client)
     elif record.open_intents and not found.possible:
         unclear = "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
     return CleanedUp(found, left, unclear)
 
 
-def _not_searched(record: JournalRecord, client: RunsClient) -> str:
+def _why_not_searched(record: JournalRecord, client: RunsClient) -> str:
     answered = all(intent.was_answered for intent in record.open_intents.values())
     creates = "creates whose answer does not say whether they made runs" if answered else "an unanswered create"
     if client.no_list is None:
@@ -118,11 +120,12 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
     intents = tuple(record.open_intents.values())
     searches = [{"search": record.marker}]
     searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
-    all_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
+    all_are_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
     for authorization in authorizations:
         searched = [run for search in searches for run in _read_all(client, authorization, **search)[0]]
         ours = {run["id"]: authorization for run in searched if identity.proves(run)}
-        if intents and not (all_provable and ours):  # the target may have ignored the filters
+        # If the searches find no run of the check, the target may have ignored their filters.
+        if intents and not (all_are_provable and ours):
             earliest = datetime.fromtimestamp(min(i.at for i in intents) - CREATION_WINDOW_S, UTC) + client.ahead
             since = earliest.isoformat().replace("+00:00", "Z")
             listed, complete = _read_all(client, authorization, created_at_from=since)
@@ -146,7 +149,7 @@ def _possible(
     if created is None or by_target is None:
         return
     if by_target.timestamp() < record.oldest_listed.get(IDENTITIES[authorization], by_target.timestamp()):
-        return  # it is older than the runs that existed before the first create
+        return  # the run is older than all runs of the list that was read before the first create
     for intent in intents:
         if intent.number <= record.listed.get(run["id"], intent.number) and _may_have_created(
             intent, run, created, record
@@ -158,7 +161,7 @@ def _possible(
 def _read_all(client: RunsClient, authorization: str, **query: str | None) -> tuple[list[Run], bool]:
     """Return the runs of a list as far as it can be read, and whether it was read to its end.
 
-    An older server may not know the query parameters.
+    A server that does not know the query parameters may refuse or ignore them.
     """
     runs: list[Run] = []
     try:
@@ -169,6 +172,7 @@ def _read_all(client: RunsClient, authorization: str, **query: str | None) -> tu
 
 
 def _may_have_created(intent: Intent, run: Run, created: datetime, record: JournalRecord) -> bool:
+    """Return whether the run matches the intent by workflow, time of creation and input values."""
     named = intent.workflow_ids or record.workflows
     if named and text_of(run, "workflow_id") not in named:
         return False
@@ -182,7 +186,7 @@ def _may_have_created(intent: Intent, run: Run, created: datetime, record: Journ
 
 
 def _settled(record: JournalRecord, found: int, now: datetime) -> list[int]:
-    """Return the open intents that can create no more runs; `found` runs were found beside those reported.
+    """Return the open intents that create no more runs. `found` is the number of runs that were found by searching.
 
     An unanswered create may still be carried out, until `LATE_CREATE_S` have passed or all its runs were found.
     """

@@ -1,4 +1,4 @@
-"""Cleans up, by their journals, after checks that crashed or did not clean up."""
+"""Cleans up after checks that crashed or did not clean up, using their journals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from contracts.guard.upstream import Upstream, proxy_for
 
 @dataclass(slots=True)
 class CleanUpReport:
-    """`problems` explains, in a line each, which journals could not be cleaned up completely, and why."""
+    """`problems` has a line for each journal that could not be cleaned up completely, with the reason."""
 
     journals: int = 0
     cleaned: int = 0
@@ -42,10 +42,12 @@ def clean_up_journals(
     clock: Clock | None = None,
     on_begin: Callable[[str, int], Callable[[], None]] = lambda origin, runs: lambda: None,
 ) -> CleanUpReport:
-    """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
-    journals that were written with one of the tokens. A journal in use is skipped. A token is sent only to the origin
-    that it was used for before. `on_begin` is called before a journal is cleaned up, with the origin and how many runs
-    it has left; what it returns is called after each of them, from any thread.
+    """Clean up the runs of all journals of the URL's origin. Without a URL, use all journals that were written with one
+    of the tokens.
+
+    A journal in use is skipped. A token is sent only to the origin that it was used for before. `on_begin` is called
+    before a journal is cleaned up, with its origin and its number of runs. The function that it returns is called after
+    each of these runs, from any thread.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None

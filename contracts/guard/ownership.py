@@ -1,4 +1,4 @@
-"""What this check may change: runs and attachments that it created, its sessions, and made-up ids that are unknown."""
+"""What this check may change: the resources that it created, its sessions, and made-up ids unknown to the target."""
 
 import uuid
 
@@ -8,16 +8,16 @@ from contracts.guard.effect import canonical
 class Ownership:
     def __init__(self) -> None:
         self.runs: dict[str, str | None] = {}
-        """Each run with the authorization that created it, masked: only its organisation may clean it up."""
+        """Each run with the masked authorization that created it: only that organisation can clean the run up."""
         self.unproven: set[str] = set()
         """Runs for which an answer reported only the id: they may be older than the check and belong to someone else.
         """
-        self.others: set[str] = set()
+        self.other_ids: set[str] = set()
         """The ids of attachments, machines, pools and workflows."""
         self.sessions: set[str] = set()
-        """Those that the check generated, and those that the answers to its creates reported."""
+        """The ids that the check generated, and those that the answers to its creates reported."""
         self.proven_unknown: set[str] = set()
-        """The made-up ids that the target has been asked about and does not know."""
+        """Made-up ids for which the target has answered 404."""
         self._made_up: set[str] = set()
 
     def add_run(self, run_id: str, authorization: str | None, *, proven: bool = True) -> None:
@@ -34,8 +34,8 @@ class Ownership:
     def add_made_up(self, text: str) -> None:
         self._made_up.add(canonical(text) or text.casefold())
 
-    def created(self, thing_id: str) -> bool:
-        return thing_id in self.runs or thing_id in self.others
+    def created(self, resource_id: str) -> bool:
+        return resource_id in self.runs or resource_id in self.other_ids
 
     def has_session(self, session_id: str) -> bool:
         return session_id in self.sessions or session_id in self.runs
@@ -44,5 +44,5 @@ class Ownership:
         return text in self._made_up
 
     def contains_made_up(self, odd_id: str) -> bool:
-        """Return whether the text contains a made-up id (it is not a UUID, but may be interpreted as one)."""
+        """Return whether an id that is not a UUID contains a made-up id, so that a server may take it for that one."""
         return any(made_up and made_up in odd_id for made_up in self._made_up)

@@ -1,9 +1,9 @@
 """A loopback HTTP proxy in front of the guard, for schemathesis and its probes.
 
 It forwards each request unchanged through `send` and returns the answer unchanged. A request that the guard refuses
-gets an answer with the `X-Contracts-Guard` header. The proxy removes this header from the target's answers, so the two
-cannot be confused. The base URL has a random segment, because the proxy adds tokens and other processes of this
-machine must not be able to use them.
+gets an answer with the `X-Contracts-Guard` header. The proxy removes this header from the target's answers, so that the
+two cannot be confused. The proxy adds tokens to requests, so its base URL has a random segment: other processes of this
+machine cannot use it.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Proxy:
 
     @property
     def forwarded(self) -> int:
-        """How many exchanges there were since they were last taken."""
+        """How many exchanges there were since the last `take_exchanges`."""
         return len(self._exchanges)
 
     def take_exchanges(self) -> list[Exchange]:
@@ -128,20 +128,20 @@ async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
     return b"".join(chunks)
 
 
-_NOT_SENT_ON = OF_CONNECTION | {"accept-encoding"}  # the proxy does not compress the answers
+_NOT_FORWARDED = OF_CONNECTION | {"accept-encoding"}  # the proxy does not compress the answers
 
 
 def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    """Yield the headers for the target. The others concern the hop to the proxy and would falsify a finding's curl."""
+    """Yield the headers to forward. The others belong to the connection to the proxy: a finding must not show them."""
     for name, value in headers:
-        if (text := name.decode("latin-1")) not in _NOT_SENT_ON:
+        if (text := name.decode("latin-1")) not in _NOT_FORWARDED:
             yield text, value.decode("latin-1")
 
 
 def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
     """Return the headers that uvicorn can send: without hop-by-hop headers and without control characters in values.
 
-    Content-Length is set to the length of the body. Without a body it is kept: for HEAD it is that of the GET's body.
+    Content-Length is set to the length of the body. Without a body, it is kept: that of HEAD is the length for GET.
     """
     headers: list[tuple[bytes, bytes]] = []
     for name, value in answer.headers:

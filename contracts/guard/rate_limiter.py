@@ -33,15 +33,15 @@ class RateLimiter:
         self._asked_s = 0.0
 
     def wait(self, requests: int = 1, *, left_s: Callable[[], float] = lambda: float("inf")) -> None:
-        """Sleep until that many requests may be sent. Raises OutOfBudget if that takes longer than `left_s`, or after
-        a pause longer than the longest Retry-After that the guard waits for.
+        """Sleep until that many requests may be sent. Raises OutOfBudget if that takes longer than `left_s`, or if the
+        target asked for a pause longer than `Bounds.wait_s`.
         """
         if not self._interval_s and not self._paused:
             return
         with self._lock:
             now = self._clock.monotonic()
             at = max(now, self._next_at)
-            # After the clock: a delay between the two calls must not make the pause seem shorter than the time left.
+            # Called after the clock: a delay between the two must not make the pause seem shorter than the time left.
             longest_s = left_s()
             if self._paused and (at - now > self._bounds.wait_s or at - now >= longest_s):
                 raise OutOfBudget(

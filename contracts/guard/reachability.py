@@ -1,4 +1,4 @@
-"""Whether the target can still be reached. While it cannot, requests wait: it may be restarting."""
+"""Tracks whether the target can be reached. While it cannot, requests wait, since it may be restarting."""
 
 import threading
 
@@ -18,7 +18,7 @@ class Reachability:
         self._was_reached = False
         self._failing_since: float | None = None
         self.why_gone = ""
-        """Why the target could not be reached for `gone_s`, in words; "" until then. No request waits for it again."""
+        """Why the target could not be reached, once that has lasted `gone_s`; "" until then. No request waits again."""
 
     def note_reached(self) -> None:
         with self._lock:
@@ -26,7 +26,7 @@ class Reachability:
             self._failing_since = None
 
     def wait(self, why: str) -> bool:
-        """Wait after a request could not connect, and return whether to try again. `why` says why it could not.
+        """Wait after a request that could not connect, and return whether to try again. `why` is the reason.
 
         A target that was never reached is not waited for: its URL may be wrong.
         """

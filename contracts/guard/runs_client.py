@@ -15,11 +15,11 @@ from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream
 
 NEWEST: Final = 100
-"""How many of the newest runs are read after a create."""
+"""How many of the newest runs `newest` reads."""
 _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
 _NOT_OFFERED: Final = frozenset({404, 405, 410, 501})
-"""The status of a list of runs by which a target says that it has none."""
+"""The statuses of GET /v1/runs by which a target says that it has no list of runs."""
 _MAX_SHARED_PAGES: Final = 10
 """The limit if others use the target too, since the list may contain any number of their runs."""
 _DEAD_AFTER: Final = 20
@@ -32,7 +32,7 @@ Run = Mapping[str, Any]
 
 
 class RunsClient:
-    """Thread-safe. `is_shared`: others use the target too. `pay` charges one request and returns whether the budget
+    """Thread-safe. `is_shared`: others use the target too. `charge` charges one request and returns whether the budget
     allows it. `left_s` returns the time left for a request with the given method. `record` receives each exchange, with
     the tokens masked.
     """
@@ -45,7 +45,7 @@ class RunsClient:
         clock: Clock,
         *,
         is_shared: bool,
-        pay: Callable[[], bool] = lambda: True,
+        charge: Callable[[], bool] = lambda: True,
         left_s: Callable[[str], float] = lambda _: float("inf"),
         record: Callable[[Exchange], None] = lambda _: None,
         bounds: Bounds = BOUNDS,
@@ -53,12 +53,12 @@ class RunsClient:
         self.is_shared = is_shared
         self.clock = clock
         self.no_list: int | None = None
-        """The status by which the target said that it offers no list of runs."""
+        """The status of GET /v1/runs, if the target has no list of runs."""
         self._bounds = bounds
         self._upstream = upstream
         self._tokens = tokens
         self._rate_limiter = rate_limiter
-        self._pay = pay
+        self._charge = charge
         self._left_s = left_s
         self._record = record
         self._unanswered = 0
@@ -101,7 +101,7 @@ class RunsClient:
     def _exchange(self, request: Request) -> Answer:
         what = f"{request.method} {request.path}"
         for attempt in range(self._bounds.repeats + 1):
-            if not self._pay():
+            if not self._charge():
                 raise OutOfBudget(f"{what}: no request is left")
             self._rate_limiter.wait(left_s=lambda: self._left_s(request.method))
             if (left_s := self._left_s(request.method)) <= 0:

@@ -7,13 +7,13 @@ from contracts.core.exchange import SAFE_METHODS
 from contracts.guard.rate_limiter import Clock
 
 _GRACE_FOR_CREATES: Final = 1 / 3
-"""The part of the grace period in which a create may still be answered, so that its runs can be cleaned up."""
+"""The first part of the grace period, in which a create may still be answered, so that its runs can be cleaned up."""
 _GRACE_FOR_COUNTING: Final = 1 / 3
-"""The part at its end that is kept for counting what is left: no run is deleted in it."""
+"""The last part of the grace period, reserved for counting the runs that are left: no run is deleted in it."""
 
 
 class Schedule:
-    """Nothing is sent or awaited later than the grace period after `ends_at` (monotonic)."""
+    """The check ends at `ends_at` (monotonic). After the grace period that follows, nothing is sent or awaited."""
 
     def __init__(self, ends_at: float, clock: Clock, grace_s: Callable[[], float]) -> None:
         self._ends_at = ends_at
@@ -36,7 +36,7 @@ class Schedule:
         extra_s = self._grace_s() * _GRACE_FOR_CREATES if creates else 0.0
         return self._ends_at + extra_s - self._clock.monotonic()
 
-    def left_to_ask_s(self, method: str) -> float:
+    def left_for_guard_s(self, method: str) -> float:
         """Return the time left for a request of the guard itself."""
         if self._cleaning_ends_at is None:
             return self.left_s()

@@ -16,7 +16,8 @@ class Tokens:
     """Masks a long token everywhere, and a short one (such as `test`, for a mock) only after `Bearer`: a short token is
     not secret, and the same word elsewhere in an answer must not be changed.
 
-    Changed forms and parts of a token are left to the report: here they would change answers that are yet to be judged.
+    Changed forms and parts of a token are masked only in the report: to mask them here would change answers before they
+    are judged.
     """
 
     def __init__(self, token: str | None, second_token: str | None) -> None:
@@ -31,7 +32,7 @@ class Tokens:
         return "Tokens(masked)"
 
     def put_in(self, authorization: str) -> str:
-        """Replace the placeholder by its token. Raises NotAllowed if that token was not given."""
+        """Replace each placeholder by its token. Raises NotAllowed if a token was not given."""
         for placeholder, secret in self._by_placeholder.items():
             if placeholder in authorization:
                 if secret is None:

@@ -25,6 +25,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange, Request
@@ -49,7 +50,7 @@ _IDLE_AFTER: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class RequestKind:
-    """`reason` says why a request must create nothing; None if the request alone does not show that it must not."""
+    """`reason` says why a request must create nothing; None if the request itself does not show that."""
 
     operation: str
     reason: str | None = None
@@ -97,8 +98,8 @@ class Sent:
 
 
 def _may_be_inputs(inputs: Any, body: Mapping[str, Any]) -> bool:
-    """Return whether a run of the body may have these input values: in a chain, those of a step and the shared ones. A
-    reference to another step may be anything.
+    """Return whether a run that was created from the body may have these input values. A run of a chain has those of
+    its step and the shared ones. A reference to another step may have any value.
     """
     if "steps" not in body:
         return bool(inputs == body.get("input_values"))
@@ -173,8 +174,10 @@ class UnreportedRunDetector:
         self._sent: list[Sent] = []
         self._pending: list[Sent] = []
         self._checked_kinds: set[RequestKind] = set()
-        self._stopped: dict[str, bool] = {}
-        """The operations that created unreported runs; True stops only requests that must create nothing, False all."""
+        self._stopped: set[str] = set()
+        """Operations that created unreported runs: none of their requests is sent any more."""
+        self._stopped_if_must_create_nothing: set[str] = set()
+        """Operations of which only the requests that must create nothing are not sent any more."""
         self._unverified: set[RequestKind] = set()
         """Kinds with a request that was not accepted while no reliable list could show what it created."""
         self._lag_s = 0.0
@@ -203,11 +206,13 @@ class UnreportedRunDetector:
         Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
         """
         kind = self.kind_of(request)
-        if kind.operation in self._stopped and (kind.reason is not None or not self._stopped[kind.operation]):
+        must_create_nothing = kind.reason is not None
+        stopped = self._stopped | (self._stopped_if_must_create_nothing if must_create_nothing else set())
+        if kind.operation in stopped:
             raise NotAllowed(
                 f"{kind.operation}: an earlier one created runs that no answer reported, so no more is sent"
             )
-        if kind.reason is not None and kind in self._unverified:
+        if must_create_nothing and kind in self._unverified:
             raise NotAllowed(
                 f"{kind.operation}: not sent again, since the list of runs is unreliable: runs created by a refused"
                 " request would not be noticed"
@@ -230,7 +235,7 @@ class UnreportedRunDetector:
                     self._journal.add_listed(IDENTITIES[each], sorted(self._known[each]), oldest)
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
-        """Return the authorizations whose lists may show the runs of a request: all, if it has neither token."""
+        """Return the authorizations whose lists may show the runs of a request: both, if it has neither token."""
         return (authorization,) if authorization in self._authorizations else self._authorizations
 
     def note(
@@ -242,7 +247,7 @@ class UnreportedRunDetector:
         reported: tuple[str, ...],
         intent: int | None,
     ) -> None:
-        """Take note of a request that was sent, once it has its answer or will get none."""
+        """Record a request that was sent, after its answer or after it failed."""
         sent = Sent(
             kind=self.kind_of(request),
             authorization=request.header("authorization"),
@@ -266,8 +271,8 @@ class UnreportedRunDetector:
 
     @staticmethod
     def _kind_with_answer(sent: Sent) -> RequestKind:
-        """Return the kind; if only the answer shows that the request created nothing (an unknown run, for example), the
-        kind includes the status.
+        """Return the kind of a request. If only its answer shows that it must create nothing (because the run is
+        unknown, for example), the kind includes the status.
         """
         if sent.kind.reason is not None or sent.exchange is None:
             return sent.kind
@@ -278,7 +283,7 @@ class UnreportedRunDetector:
         pending, self._pending = self._pending, []
         if not pending and not (is_last and self._sent and self._lag_s):
             return
-        # Attribute a new run to a kind not checked before rather than to one that was found to create nothing.
+        # A new run is attributed to a kind that was not checked before rather than to one that created nothing then.
         latest_first = pending[::-1]
         order = sorted(
             latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
@@ -286,7 +291,9 @@ class UnreportedRunDetector:
         self._checked_kinds.update(map(self._kind_with_answer, pending))
         if self._lag_s and not all(sent.reported for sent in pending):
             self._clock.sleep(self._lag_s)
-        lists = tuple(self._known) if is_last else (e for sent in pending for e in self._lists_for(sent.authorization))
+        lists: Iterable[str] = self._known
+        if not is_last:
+            lists = chain.from_iterable(self._lists_for(sent.authorization) for sent in pending)
         found: list[_NewRun] = []
         lists_complete = True
         for authorization in dict.fromkeys(lists):
@@ -305,8 +312,8 @@ class UnreportedRunDetector:
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
 
     def _new_in_list(self, authorization: str, pending: list[Sent], order: list[Sent]) -> list[_NewRun] | None:
-        """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` is
-        that in which the pending requests are tried as their origin.
+        """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` has
+        the pending requests in the order in which a new run is attributed to them.
         """
         page = self._page_with_reported(
             authorization, [sent for sent in pending if sent.authorization == authorization]
@@ -345,20 +352,20 @@ class UnreportedRunDetector:
         self._account.add_unreported(len({new.run["id"] for new in found}))
 
     def _page_with_reported(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[Run]] | None:
-        """Return the newest runs, once they include all that the pending requests' answers reported or fill a page.
-
-        Returns None if they never do, or if the list cannot be read.
+        """Read the newest runs until they include all runs that the answers to the pending requests reported, or fill a
+        page. Returns None if they never do, or if the list cannot be read.
         """
         reported = {run for sent in pending for run in sent.reported}
+        pauses_s = iter(_LAGS_S if self.lists_are_reliable else ())
         waited_s = 0.0
-        for pause_s in (*(_LAGS_S if self.lists_are_reliable else ()), None):
-            page = self._client.newest(authorization)
-            shown = set() if page is None else {run["id"] for run in page[1]}
-            if page is not None and (reported <= shown or len(page[1]) >= NEWEST):
+        while (page := self._client.newest(authorization)) is not None:
+            runs = page[1]
+            if reported <= {run["id"] for run in runs} or len(runs) >= NEWEST:
                 self._lag_s = max(self._lag_s, waited_s)
                 return page
-            if page is None or pause_s is None:
-                return None
+            pause_s = next(pauses_s, None)
+            if pause_s is None:
+                break
             self._clock.sleep(pause_s)
             waited_s += pause_s
         return None
@@ -384,22 +391,24 @@ class UnreportedRunDetector:
         named_workflows = {workflow for sent in self._sent for workflow in sent.effect.workflow_ids}
         earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
         at = created_at(run, self._client.ahead)
-        fitting = (sent for sent in (*order, *earlier) if sent.may_have_created(run, at, named_workflows))
-        return next(fitting, None)
+        matching = (sent for sent in (*order, *earlier) if sent.may_have_created(run, at, named_workflows))
+        return next(matching, None)
 
     def _report(self, found: list[_NewRun]) -> None:
+        """Stop the operation that created the runs, and keep them for `take_unreported`."""
         first = next((new for new in found if new.origin.exchange is not None), found[0])
         origin, operation = first.origin, first.origin.kind.operation
         certain = any(new.is_proven or self._is_idle(new.run) for new in found)
         if certain or origin.refused:  # a run of someone else must not stop the check
             must_create_nothing = origin.refused and origin.kind.reason is not None
-            self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
+            (self._stopped_if_must_create_nothing if must_create_nothing else self._stopped).add(operation)
         if origin.exchange is not None:
             exchanges = (origin.exchange, first.listing)
             status, reported = origin.exchange.answer.status, len(origin.reported)
             self._unreported.append(UnreportedRuns(operation, status, len(found), reported, exchanges, certain))
 
     def _is_idle(self, run: Run) -> bool:
+        """Return whether nobody else has created a run of the same workflow for some time."""
         last = self._foreign_runs_at.get(str(run.get("workflow_id")))
         return last is None or self._clock.now() - last > _IDLE_AFTER
 

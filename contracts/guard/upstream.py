@@ -24,7 +24,7 @@ from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.connection import Connection, Cut, ExchangeFailed
 
 _MAX_IDLE_FOR_WRITE_S = 2.0
-"""The server may be about to close a connection that has been idle for longer, so writes do not use it."""
+"""Writes do not use a connection that was idle for longer, since the server may be about to close it."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -33,7 +33,7 @@ HOP_BY_HOP = frozenset(
     }
 )
 OF_CONNECTION = HOP_BY_HOP | {"host", "content-length", "expect"}
-"""Headers that belong to one connection. Those of a request are not sent on."""
+"""Headers that belong to one connection. They are not forwarded; the client sets its own."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _INVALID_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _INVALID_IN_VALUE = re.compile(rb"\n(?![ \t])|\r(?![ \t\n])")
@@ -103,12 +103,13 @@ class Upstream:
     def exchange(
         self,
         request: Request,
-        authorization: Callable[[str], str],
+        put_token_in: Callable[[str], str],
         connection: Connection | None = None,
         *,
         within_s: float = float("inf"),
     ) -> Answer | Lost:
-        """Send the request and read the whole answer, within `within_s` and the bounds.
+        """Send the request and read the whole answer, within `within_s` and the bounds. `put_token_in` replaces the
+        placeholder in the Authorization header by the token.
 
         A failure is returned, not raised, so that no traceback refers to a frame with a token.
         """
@@ -116,30 +117,28 @@ class Upstream:
         conn = connection or self.connection(for_write=writes)
         conn.ends_at = self._monotonic() + min(self._bounds.exchange_s, within_s)
         was_used = conn.used_at > float("-inf")
-        done = False
+        answered = False
         try:
             try:
                 self._take(conn)
                 conn.open()
             except ExchangeFailed as error:
                 return Lost(f"cannot connect: {error}", reached=False)
-            answer = self._exchange_over(conn, request, authorization)
-            if isinstance(answer, Lost):
-                if answer.was_cut and was_used and not writes and connection is None:
-                    conn.close()
-                    left_s = conn.ends_at - self._monotonic()
-                    return self.exchange(request, authorization, self._new_connection(), within_s=left_s)
-                return answer
-            done = True
-            return answer
+            outcome = self._exchange_over(conn, request, put_token_in)
+            answered = isinstance(outcome, Answer)
+            if isinstance(outcome, Lost) and outcome.was_cut and was_used and not writes and connection is None:
+                conn.close()
+                left_s = conn.ends_at - self._monotonic()
+                return self.exchange(request, put_token_in, self._new_connection(), within_s=left_s)
+            return outcome
         finally:
             conn.used_at = self._monotonic()
             conn.ends_at = float("inf")
-            self._give_back(conn, usable=done and conn.sock is not None and not conn.is_spoiled)
+            self._give_back(conn, usable=answered and conn.sock is not None and not conn.must_close)
 
-    def _exchange_over(self, conn: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
+    def _exchange_over(self, conn: Connection, request: Request, put_token_in: Callable[[str], str]) -> Answer | Lost:
         try:
-            head = self._head(request, authorization)
+            head = self._head(request, put_token_in)
         except ValueError:  # do not use its message: it may contain the token
             reason = "cannot be put on the wire: its method, path or a header is malformed"
             return Lost(reason, reached=False, malformed=True)
@@ -148,26 +147,26 @@ class Upstream:
             try:
                 conn.send(head + request.body if request.body else head)
             except Cut:
-                conn.is_spoiled = True  # the target may have answered nevertheless, e.g. if the body is too large
+                conn.must_close = True  # the target may still have answered, e.g. if the body is too large
             answer = reader.read(request.method)
         except ExchangeFailed as error:
             return Lost(str(error), reached=True, was_cut=isinstance(error, Cut) and not reader.has_begun)
-        conn.is_spoiled = conn.is_spoiled or reader.ends_connection
+        conn.must_close = conn.must_close or reader.ends_connection
         return answer
 
-    def _head(self, request: Request, authorization: Callable[[str], str]) -> bytes:
+    def _head(self, request: Request, put_token_in: Callable[[str], str]) -> bytes:
         """Raises ValueError if the request cannot be serialised unchanged."""
         target = self._prefix + request.path
         if not _is_token(request.method) or not request.path.startswith("/") or _INVALID_IN_TARGET.search(target):
             raise ValueError("no request line")
         lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1")]
-        for name, value in self._headers(request, authorization):
+        for name, value in self._headers(request, put_token_in):
             if _INVALID_IN_VALUE.search(value):
                 raise ValueError("no header value")
             lines.append(name.encode("latin-1") + b": " + value)
         return b"\r\n".join([*lines, b"", b""])
 
-    def _headers(self, request: Request, authorization: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
+    def _headers(self, request: Request, put_token_in: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
         yield "Host", self._netloc.encode("idna" if not self._netloc.isascii() else "ascii")
         names = {name.lower() for name, _ in request.headers}
         for name, value in request.headers:
@@ -177,7 +176,7 @@ class Upstream:
             if not _is_token(name):
                 raise ValueError("no header name")
             if lower == "authorization":
-                value = authorization(value)
+                value = put_token_in(value)
             yield name, _encode(value)
         if "user-agent" not in names:
             yield "User-Agent", b"cyberdesk-contracts"

@@ -10,7 +10,7 @@ import pytest
 from contracts.core.exchange import Request
 from contracts.core.target import Budget
 from contracts.guard import NoAnswer, OutOfBudget
-from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, BudgetAccount
+from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, Received, Reply, StandIn
@@ -158,7 +158,7 @@ def test_the_request_after_the_last_is_not_sent(open_guard: OpenGuard, server: S
 
 def test_a_reserve_for_cleaning_up_is_kept_and_is_enough(open_guard: OpenGuard, server: StandIn) -> None:
     runs = 5
-    limit = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * runs + 5  # deletes were asked for, and the lists
+    limit = CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs + 5  # deletes were asked for, and the lists
     guard = open_guard(profile="live", clean_up=True, budget=Budget(max_runs=25, max_requests=limit))
     with pytest.raises(OutOfBudget, match="kept for cleaning up"):
         guard.send(bulk(runs + 1))
