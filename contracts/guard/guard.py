@@ -37,7 +37,7 @@ from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.reachability import Reachability
-from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget, Refused
+from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
@@ -267,7 +267,7 @@ class Guard:
             try:
                 for request in requests:
                     pending_requests.append(self._admit(request))
-            except Refused:
+            except BaseException:  # NoAnswer, too: the gate may have to ask whether a run exists
                 self._refund(*pending_requests)
                 raise
             self._wait(*pending_requests)

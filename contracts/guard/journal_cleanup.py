@@ -122,10 +122,11 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
     searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
     all_are_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
     for authorization in authorizations:
-        searched = [run for search in searches for run in _read_all(client, authorization, **search)[0]]
-        ours = {run["id"]: authorization for run in searched if identity.proves(run)}
+        searched = [_read_all(client, authorization, **search) for search in searches]
+        ours = {run["id"]: authorization for runs, _ in searched for run in runs if identity.proves(run)}
+        searches_suffice = all_are_provable and all(is_complete for _, is_complete in searched)
         # If the searches find no run of the check, the target may have ignored their filters.
-        if intents and not (all_are_provable and ours):
+        if intents and not (searches_suffice and ours):
             earliest = datetime.fromtimestamp(min(i.at for i in intents) - CREATION_WINDOW_S, UTC) + client.ahead
             since = earliest.isoformat().replace("+00:00", "Z")
             listed, complete = _read_all(client, authorization, created_at_from=since)

@@ -192,6 +192,19 @@ def test_a_request_that_was_charged_and_not_sent_is_given_back(open_guard: OpenG
     assert guard.spent.requests == 0
 
 
+def test_requests_that_were_charged_are_given_back_if_another_one_cannot_be_checked(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    guard = open_guard(profile="live", budget=Budget(max_runs=10), clean_up=True)
+    made_up = str(uuid.uuid4())
+    guard.allow_unknown(made_up)
+    server.meddle = lambda received: CUT if made_up in received.target else None
+    with pytest.raises(NoAnswer):
+        guard.send_together([bulk(8), get(f"/v1/runs/{made_up}", method="DELETE")])
+    assert server.runs == {}
+    assert guard.can_afford(runs=10)
+
+
 def test_a_request_whose_target_cannot_be_reached_costs_no_run(open_guard: OpenGuard, server: StandIn) -> None:
     guard = open_guard(budget=Budget(max_runs=5))
     server.__exit__(None, None, None)

@@ -344,6 +344,17 @@ def test_where_the_search_is_not_understood_the_marker_is_found_in_the_list(live
     assert server.runs == {}
 
 
+def test_where_one_of_the_searches_fails_the_list_is_read(guard: Guard, server: StandIn) -> None:
+    cut_after_creating(server)
+    cutting = server.meddle
+    server.meddle = lambda received: CUT if "session_id=" in received.target else cutting(received)
+    marked = bulk(1, input_values={"m": guard.ownership_marker})
+    with pytest.raises(NoAnswer):
+        guard.send_together([marked, bulk(1, session_id=guard.new_session())])
+    assert guard.clean_up() == 0
+    assert server.runs == {}
+
+
 def test_a_search_that_finds_everything_deletes_nothing_of_others(live_guard: Guard, server: StandIn) -> None:
     theirs = {server.add_run() for _ in range(3)}
 
