@@ -29,7 +29,7 @@ class SettingError(StartError, ValueError):
 
 
 def check_names(settings: type[Any], given: Iterable[str], inner: Iterable[str] = ()) -> None:
-    """Raises TypeError with a hint for a name that is no field. `inner` are the names of the field `limits`."""
+    """Raises TypeError with a hint for a name that is not a field. `inner` are the names of the field `limits`."""
     known, limits = tuple(settings.__dataclass_fields__), tuple(inner)
     for name in given:
         if name in known:

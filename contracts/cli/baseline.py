@@ -108,7 +108,7 @@ class Baseline:
 
 def _parse_entry(entry: Any, where: str) -> Accepted:
     if not isinstance(entry, dict):
-        raise click.UsageError(f"{where} is no mapping with fingerprint, rule, cause, reason, expires.")
+        raise click.UsageError(f"{where} is not a mapping with fingerprint, rule, cause, reason, expires.")
     for name in ("fingerprint", "rule", "reason"):
         value = entry.get(name)
         # In YAML, a fingerprint that consists of digits is a number.

@@ -43,14 +43,14 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if not found or not float(found[1]):
-        raise ValueError(f"{text!r} is no time: write 90s, 10m or 1h")
+        raise ValueError(f"{text!r} is not a time: write 90s, 10m or 1h")
     return float(found[1]) * _UNITS_S[found[2]]
 
 
 def _per_second(text: str) -> float:
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([sm]))?", text)
     if not found or not float(found[1]):
-        raise ValueError(f"{text!r} is no rate: write 5/s or 300/m")
+        raise ValueError(f"{text!r} is not a rate: write 5/s or 300/m")
     return float(found[1]) / (60 if found[2] == "m" else 1)
 
 
@@ -68,7 +68,7 @@ def _report(text: str) -> tuple[str, Path]:
 def _shard(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"{text!r} is no shard: write 1/4, 2/4, 3/4 and 4/4, one for each of 4 jobs")
+        raise ValueError(f"{text!r} is not a shard: write 1/4, 2/4, 3/4 and 4/4, one for each of 4 jobs")
     return int(found[1]), int(found[2])
 
 
@@ -358,10 +358,10 @@ def base_url(given: str) -> str:
         parts = urlsplit(given)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise click.UsageError(f"{given!r} is no URL ({error}): write http://127.0.0.1:4010, say.") from error
+        raise click.UsageError(f"{given!r} is not a URL ({error}): write http://127.0.0.1:4010, say.") from error
     if parts.scheme not in {"http", "https"} or not host:
         hint = f"did you mean http://{given}?" if "://" not in given else "it begins with http:// or https://."
-        raise click.UsageError(f"{given!r} is no URL of a server: {hint}")
+        raise click.UsageError(f"{given!r} is not the URL of a server: {hint}")
     if parts.username is not None:
         raise click.UsageError("The URL must not contain a user name or password: give the token with --token.")
     if parts.query or parts.fragment:

@@ -164,7 +164,7 @@ class CleaningProgress:
 
 
 def _control_terminal(text: str) -> None:
-    """Write text with control sequences. `color=True` keeps them even if NO_COLOR is set or stderr is no terminal."""
+    """Write text with control sequences. `color=True` keeps them even without a terminal or with NO_COLOR."""
     click.echo(text, err=True, nl=False, color=True)
 
 

@@ -68,7 +68,7 @@ def _encoded(value: Any) -> Any:
         return value
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return {_TUPLE: [_encoded(inner) for inner in value]}
-    raise TypeError(f"{type(value).__name__} is no part of a case")
+    raise TypeError(f"{type(value).__name__} is not part of a case")
 
 
 def _decoded(value: Any) -> Any:

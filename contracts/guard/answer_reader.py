@@ -44,7 +44,7 @@ class AnswerReader:
             delimited = self._read_body(method, status, headers, body)
         except (Cut, DeadlinePassed) as error:
             detail = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
-            verb = "was cut" if isinstance(error, Cut) else "was not whole in time: it stopped or dripped"
+            verb = "was cut" if isinstance(error, Cut) else "was not complete in time: it stopped or was too slow"
             length = header_in(headers, "content-length")
             of_length = "" if length is None or _is_chunked(headers) else f" of {printable_excerpt(length, 20)}"
             raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
@@ -59,7 +59,7 @@ class AnswerReader:
             line = self._read_line()
             match = _STATUS_LINE.fullmatch(line)
             if match is None:
-                raise ExchangeFailed(f"the answer is no HTTP: {_describe_start(line)}")
+                raise ExchangeFailed(f"the answer is not HTTP: {_describe_start(line)}")
             status, headers = int(match[2]), self._read_headers()
             if status == 101:
                 raise ExchangeFailed("the answer is 101, though no other protocol was asked for")
@@ -88,7 +88,7 @@ class AnswerReader:
         if not self.has_begun and not self._connection.has_unread_bytes:
             return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
         was_cut = isinstance(error, Cut)
-        text = "the answer was cut in its head" if was_cut else "the head of the answer was not whole in time"
+        text = "the answer was cut in its head" if was_cut else "the head of the answer was not complete in time"
         return text if str(error).endswith(("closed", "in time")) else f"{text}: {error}"
 
     # Body
@@ -198,7 +198,9 @@ def _content_length(headers: Headers) -> int | None:
     lengths = _header_values(headers, "content-length")
     for length in lengths:
         if not _LENGTH.fullmatch(length):
-            raise ExchangeFailed(f"the answer has Content-Length {printable_excerpt(length, 30)!r}, which is no length")
+            raise ExchangeFailed(
+                f"the answer has Content-Length {printable_excerpt(length, 30)!r}, which is not a length"
+            )
     if len(set(lengths)) > 1:
         raise ExchangeFailed(
             f"the answer has more than one Content-Length: {printable_excerpt(', '.join(lengths), 60)}"
@@ -213,7 +215,7 @@ def _closes_connection(headers: Headers, minor: int) -> bool:
 
 def _describe_start(line: bytes) -> str:
     if line[:2] in {b"\x15\x03", b"\x16\x03"}:
-        return "it speaks TLS, so its URL begins with https"
+        return "the server uses TLS, so its URL begins with https"
     return f"it begins with {_quoted(line)}"
 
 

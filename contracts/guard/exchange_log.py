@@ -67,7 +67,7 @@ class ExchangeLog:
             if not self._lost_answers:
                 return None
             times = "once" if self._lost_answers == 1 else f"{self._lost_answers} times, first"
-            return f"no whole answer came {times}: {self._first_lost}"
+            return f"no complete answer came {times}: {self._first_lost}"
 
 
 def _size(exchange: Exchange) -> int:

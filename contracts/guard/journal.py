@@ -306,7 +306,7 @@ def journals(directory: Path, origin: str | None = None) -> Iterator[tuple[Path,
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
         if path.exists():
-            yield path, "is no journal that this version can read"
+            yield path, "is not a journal that this version can read"
 
 
 def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:

@@ -67,7 +67,7 @@ class Upstream:
         """`proxy` is the URL of an HTTP proxy, for https only."""
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise CouldNotCheck(f"{base} is no http or https URL")
+            raise CouldNotCheck(f"{base} is not an http or https URL")
         if parts.username is not None or parts.password is not None:
             raise CouldNotCheck("the URL must not contain a user name or password")
         self._host = parts.hostname
@@ -232,7 +232,7 @@ def proxy_for(url: str) -> str | None:
     except ValueError:
         is_usable = False
     if not is_usable:
-        raise CouldNotCheck("HTTPS_PROXY is no proxy that can be used: give it as http://HOST:PORT")
+        raise CouldNotCheck("HTTPS_PROXY is not a proxy URL: give it as http://HOST:PORT")
     return proxy
 
 

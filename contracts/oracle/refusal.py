@@ -73,7 +73,7 @@ _PROBLEM_WORDS: Final = {
     "range": "is out of range",
     "form": "is malformed",
     "length": "has too few items",
-    "body": "is no JSON object",
+    "body": "is not a JSON object",
 }
 
 

@@ -22,7 +22,7 @@ class SavedReport:
 
 
 def read_report(path: Path) -> SavedReport:
-    """Raises click.UsageError, with one line that names the file, if it is no JSON report of this version."""
+    """Raises click.UsageError, with one line that names the file, if it is not a JSON report of this version."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -37,7 +37,7 @@ def read_report(path: Path) -> SavedReport:
         found += [_finding(each, stable=False) for each in document["unstable"]]
         return SavedReport(str(document["target"]), tuple(found), document["coverage"])
     except (KeyError, TypeError, ValueError) as error:
-        raise click.UsageError(f"{path} is no report of this version: check the target again.") from error
+        raise click.UsageError(f"{path} is not a report of this version: check the target again.") from error
 
 
 def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:

@@ -146,8 +146,8 @@ def _wrong_of(check: CheckContext, operation: str, name: str) -> tuple[Any, ...]
 
 
 def _broken_ids(check: CheckContext, name: str) -> tuple[str, ...]:
-    """Return texts that are no ids. Where only existing ids are accepted, some begin with an existing one, since others
-    may be refused because they do not exist.
+    """Return texts that are not ids. Where only existing ids are accepted, some begin with an existing one: others may
+    be refused because they do not exist.
     """
     ids = (optional_ids(check) | {"workflow_id": check.workflows}).get(name)
     if ids is None or ids.accepts_any_id or not ids.known:

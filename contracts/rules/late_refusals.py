@@ -52,7 +52,7 @@ def _check_no_files(context: CaseContext) -> None:
 
 
 def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
-    """Yield writes whose last reference is unknown, or whose last file is no base64: what comes before may be carried
+    """Yield writes whose last reference is unknown, or whose last file is not base64: what comes before may be carried
     out already when the server finds it.
     """
     pools = [_UNKNOWN] if not check.pools.known else [check.pools.known[0], _UNKNOWN]

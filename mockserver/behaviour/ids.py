@@ -44,7 +44,7 @@ class IdRow(NamedTuple):
         return len(head) <= 8 and _HEX.issuperset(head) and (not dash or self.tail.startswith(text[len(head) :]))
 
     def place(self, id_: str) -> int | None:
-        """Return the place in the row of a text with this tail, or None if it is no id of the row."""
+        """Return the place in the row of a text with this tail, or None if it is not an id of the row."""
         head = id_[:8]
         if not _HEX.issuperset(head):
             return None

@@ -198,7 +198,9 @@ def _options(value: bytes) -> list[bytes]:
 
 
 def split_target(head: Head) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
-    """Return path and query of the target, as sent, and the headers. Raises RequestError if it is no path nor URL."""
+    """Return path and query of the target, as sent, and the headers. Raises RequestError for any other target than a path
+    or a URL.
+    """
     target, headers = head.target, head.headers
     if target.startswith(b"/") and b"#" not in target:
         path, _, query = target.partition(b"?")

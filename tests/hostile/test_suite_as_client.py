@@ -33,7 +33,7 @@ NOTHING_CAN_BE_CHECKED = {
     "retry_after_a_year": ("60s", r"429 \(Retry-After: 31536000\)"),
     "unavailable_for_a_year": ("20s", r"the target asked to wait for 31536000 s \(Retry-After\)"),
     "redirect_elsewhere": ("60s", r"no create succeeds \(307"),
-    "slow_head": ("3s", "the head of the answer was not whole in time"),
+    "slow_head": ("3s", "the head of the answer was not complete in time"),
     "slow_handshake": ("3s", "the TLS handshake was not done"),
     "hostile_text": ("60s", r"malformed header: 'X-\\x1b: no'"),
 }

@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What `http.server` itself refuses: a method that it does not know, a request that is no HTTP."""
+        """What `http.server` itself refuses: a method that it does not know, a request that is not HTTP."""
         self.close_connection = True
         self._send(refusal(Refused(405 if code == 501 else code, message or "This is no request")))
 
@@ -121,7 +121,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error."""
+        """A client that goes away is not an error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

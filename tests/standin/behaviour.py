@@ -155,7 +155,7 @@ class Standin:
         return parsed
 
     def constant(self, name: str) -> float:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
     def double(self, text: str) -> float:
         value = float(text)

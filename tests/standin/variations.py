@@ -187,7 +187,7 @@ class OlderStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-@varies("An older release: running_checks is no status, in lists and in updates.")
+@varies("An older release: running_checks is not a status, in lists and in updates.")
 class NoRunningChecks(Standin):
     class RunQuery(models.RunQuery):
         status: OlderStatus | None = None
@@ -276,11 +276,11 @@ class MissingAuthorizationIs403(Standin):
         return super().authorize(authorization, operation)
 
 
-@varies("A body that is no JSON is 400.")
+@varies("A body that is not JSON is 400.")
 class BadJsonIs400(Standin):
     def violations(self, errors, call):
         if any(error["type"] == "json_invalid" for error in errors):
-            raise Problem(400, "The body is no JSON.")
+            raise Problem(400, "The body is not JSON.")
         return super().violations(errors, call)
 
 
@@ -514,7 +514,7 @@ class NullInUpdateRefused(Standin):
         @classmethod
         def filled(cls, body):
             if isinstance(body, dict) and any(body.get(name, 0) is None for name in cls.model_fields):
-                raise ValueError("null is no change")
+                raise ValueError("null is not a change")
             return body
 
 

@@ -40,7 +40,7 @@ GOOD = {"fingerprint": "0123456789abcdef", "rule": "REQ-COUNT", "reason": "becau
     [
         ("[]", "needs a list under `accepted:`"),
         ("accepted: 1", "needs a list under `accepted:`"),
-        ("accepted: [1]", "entry 1 is no mapping"),
+        ("accepted: [1]", "entry 1 is not a mapping"),
         ("{", "is not YAML"),
         (yaml.safe_dump({"accepted": [GOOD, GOOD | {"reason": " "}]}), "entry 2 needs a reason"),
         (yaml.safe_dump({"accepted": [GOOD | {"rule": True}]}), "entry 1 needs a rule"),

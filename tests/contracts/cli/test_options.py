@@ -33,8 +33,8 @@ def refused(check, *args, **where) -> str:
         ("localhost:4010", "did you mean http://localhost:4010?"),
         ("ftp://localhost", "begins with http:// or https://"),
         ("http://", "begins with http:// or https://"),
-        ("http://localhost:port", "is no URL"),
-        ("http://[::1", "is no URL"),
+        ("http://localhost:port", "is not "),
+        ("http://[::1", "is not "),
         ("http://localhost:1/a ü/%20", "has spaces or unusual characters in its path: write /a%20%C3%BC/%20"),
         ("http://localhost?x=1", "give the base URL only"),
     ],
@@ -240,7 +240,7 @@ def test_a_rate_is_written_as_for_the_mock_or_as_a_number_a_second(check, engine
 
 @pytest.mark.parametrize("written", ["0/s", "5/h", "fast", "-1", "5/", "/s", "1e9/s", "\u0665/s\x1b[31m"])
 def test_an_invalid_rate_is_refused_with_both_ways_to_write_it(check, written):
-    assert "is no rate: write 5/s or 300/m" in refused(check, "--rate", written)
+    assert "is not a rate: write 5/s or 300/m" in refused(check, "--rate", written)
 
 
 def test_nothing_in_an_error_line_moves_the_terminal(check):

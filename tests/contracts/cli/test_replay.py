@@ -91,7 +91,7 @@ def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report,
         ("<html>", "is not JSON"),
         ("{}", "other.json is not a report of contracts: write one with --report json=FILE."),
         ("[]", "is not a report of contracts"),
-        ('{"findings": 1, "baselined": [], "unstable": [], "target": ""}', "is no report of this version"),
+        ('{"findings": 1, "baselined": [], "unstable": [], "target": ""}', "is not a report of this version"),
         ('{"findings": [], "baselined": [], "unstable": [], "target": "", "coverage": {}}', "has no findings"),
     ],
     ids=["missing", "no JSON", "another object", "a list", "another type", "none"],
@@ -110,4 +110,4 @@ def test_a_report_of_an_older_version_is_named_as_such(replay, report):
     document = json.loads(report.read_text())
     del document["findings"][0]["reproductions"]
     report.write_text(json.dumps(document))
-    assert "is no report of this version" in replay(report, FINDING.fingerprint)[2]
+    assert "is not a report of this version" in replay(report, FINDING.fingerprint)[2]

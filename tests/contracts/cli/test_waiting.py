@@ -115,4 +115,4 @@ def test_a_plan_waits_for_nobody(check):
 def test_a_wait_that_is_not_a_duration_is_refused(check):
     status, _, err = check("--wait", "soon")
     assert status == 2
-    assert "'soon' is no time: write 90s, 10m or 1h" in err
+    assert "'soon' is not a time: write 90s, 10m or 1h" in err

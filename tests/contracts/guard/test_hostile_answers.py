@@ -38,21 +38,23 @@ ENDLESS = {
     "early_hints_flood": r"more than 3 interim answers \(1xx\) came and no final one",
 }
 SLOW = {
-    "slow_head": "the head of the answer was not whole in time",
-    "slow_body": "the answer was not whole in time: it stopped or dripped after 1 of 60000 bytes",
-    "length_too_long_and_silent": "the answer was not whole in time: it stopped or dripped after 2 of 1000 bytes",
+    "slow_head": "the head of the answer was not complete in time",
+    "slow_body": "the answer was not complete in time: it stopped or was too slow after 1 of 60000 bytes",
+    "length_too_long_and_silent": (
+        "the answer was not complete in time: it stopped or was too slow after 2 of 1000 bytes"
+    ),
     "silent": "no answer in time",
 }
 WRONG = {
     "negative_chunk": "the answer has a chunk of size '-5'",
     "length_too_long": "the answer was cut after 2 of 1000 bytes",
     "length_of_an_exabyte": "the answer announces 1000000000000000000 bytes, more than the 65536 that are read",
-    "length_that_is_no_number": "the answer has Content-Length '-2', which is no length",
+    "length_that_is_no_number": "the answer has Content-Length '-2', which is not a length",
     "two_lengths": "the answer has more than one Content-Length: 2, 3",
     "reset_in_the_head": "the answer was cut in its head: the connection was reset|the connection was reset",
     "reset_in_the_body": r"the answer was cut after \d+ of 1000 bytes, the connection was reset",
-    "not_http": r"the answer is no HTTP: it begins with 'SSH-2.0-Open\\x1b\[31mSSH\\x1b\]0;title\\x07'",
-    "binary": r"the answer is no HTTP: it begins with '\\x00\\x01.*'",
+    "not_http": r"the answer is not HTTP: it begins with 'SSH-2.0-Open\\x1b\[31mSSH\\x1b\]0;title\\x07'",
+    "binary": r"the answer is not HTTP: it begins with '\\x00\\x01.*'",
     "switching_protocols": "the answer is 101, though no other protocol was asked for",
     "closes_at_once": "the connection was closed without an answer",
     "hostile_text": r"the answer has a malformed header: 'X-\\x1b: no'",
@@ -170,7 +172,7 @@ def test_answers_of_old_servers_are_understood(raw: bytes, headers: tuple[tuple[
 def test_a_tls_server_that_is_addressed_without_tls_is_recognised() -> None:
     with Wire(then_close(b"\x15\x03\x01\x00\x02\x02\x46\n")) as wire:
         outcome = exchange(Upstream(wire.url), get("/"))
-    assert outcome == Lost("the answer is no HTTP: it speaks TLS, so its URL begins with https", reached=True)
+    assert outcome == Lost("the answer is not HTTP: the server uses TLS, so its URL begins with https", reached=True)
 
 
 def test_a_body_that_ends_with_its_tls_connection_is_whole_only_if_tls_was_closed_properly() -> None:

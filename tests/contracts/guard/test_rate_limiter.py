@@ -140,7 +140,9 @@ def test_lost_answers_are_counted_and_the_first_is_reported(guard: Guard, server
         with pytest.raises(NoAnswer):
             guard.send(get(path))
     assert guard.log.lost is not None
-    assert guard.log.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
+    assert guard.log.lost.startswith(
+        "no complete answer came 2 times, first: GET /v1/runs?limit=1: the answer is not HTTP"
+    )
 
 
 def test_an_answer_that_the_end_of_the_check_cuts_off_does_not_count_as_lost(

@@ -33,7 +33,7 @@ def watched(live_guard: Guard) -> Guard:
 
 
 def refused_makes(server: StandIn, **values: object) -> list[str]:
-    """Refuses every create whose count is no number, and makes a run all the same. The list has their ids."""
+    """Refuses every create whose count is not a number, and makes a run all the same. The list has their ids."""
     made: list[str] = []
 
     def meddle(received: Received) -> Reply | None:

@@ -170,7 +170,7 @@ def test_an_answer_that_never_ends_or_grows_too_large_is_given_up() -> None:
     ("says", "words"),
     [
         (close, "the connection was closed without an answer"),
-        (then_close(b"SSH-2.0-OpenSSH\r\n"), "the answer is no HTTP: it begins with 'SSH-2.0-OpenSSH'"),
+        (then_close(b"SSH-2.0-OpenSSH\r\n"), "the answer is not HTTP: it begins with 'SSH-2.0-OpenSSH'"),
         (
             then_close(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"),
             "the answer was cut after 2 bytes",

@@ -56,7 +56,7 @@ def mutants(module: str, source: str) -> list[Mutant]:
 
 
 def mutated(source: str, place: int) -> str:
-    """The source with that change. Raises: SyntaxError where it is no Python there."""
+    """The source with that change. Raises: SyntaxError where it is not valid Python there."""
     tree = ast.parse(source)
     edit = next(islice(_edits(tree), place, None))
     edit.apply()
@@ -234,7 +234,7 @@ def _swallowed_exception(node: ast.Raise) -> Iterator[ast.AST]:
 
 
 def _await_before_a_write(node: ast.Assign) -> Iterator[ast.AST]:
-    """Others run between what was read before and what is written here. Outside `async def` it is no Python."""
+    """Others run between what was read before and what is written here. Outside `async def` it is not valid Python."""
     if isinstance(node.targets[0], ast.Attribute | ast.Subscript):
         pause = ast.parse("(await asyncio.sleep(0.005),)[0]").body[0]
         assert isinstance(pause, ast.Expr)

@@ -89,7 +89,7 @@ class ListBodyUnmasked(Unmasked):
         assert SECRET not in c.post("/v1/runs/bulk", [{"sensitive_input_values": {"pin": SECRET}}]).text
 
 
-@plants("SECRET-LEAK", what="A body that is no JSON is quoted in the refusal.", rarity="a body that breaks off")
+@plants("SECRET-LEAK", what="A body that is not JSON is quoted in the refusal.", rarity="a body that breaks off")
 class BrokenJsonQuoted(Standin):
     def violation(self, error, call):
         shown = super().violation(error, call)

@@ -133,7 +133,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "url": "/v1/machines",
         "headers": {"X-Quotes": 'it\'s "$HOME" \\n', "X-Latin": b"caf\xe9 \xff", "X-Empty": ""},
     },
-    "a body that is no JSON": {
+    "a body that is not JSON": {
         "method": "POST",
         "url": "/v1/runs/bulk",
         "content": b'{"count": 1, it\'s $(id)\n\x1b[31m "\xe2\x80\xae',
