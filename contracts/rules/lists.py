@@ -9,7 +9,7 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
+from contracts.oracle.run_list import NEWEST, Page, Query, paging_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
 from contracts.rules.listing import page_of, read_page, total_of
@@ -213,7 +213,7 @@ def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
     cause, expected = "total differs between pages", f"total {totals[0]}"
     context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
     reported = Page(page.body.get("skip"), page.body.get("limit"), page.body)
-    context.judge("LIST-PAGE", frame_violations(reported), page)
+    context.judge("LIST-PAGE", paging_violations(reported), page)
 
 
 def resource_page_cases(check: CheckContext) -> Iterator[ResourcePageCase]:
