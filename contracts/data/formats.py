@@ -22,9 +22,7 @@ UNUSUAL_MOMENTS: Final = (
     *("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00"),
     *("2024-02-30T00:00:00Z", "2016-12-31T23:59:60Z", "2024-01-01", "2024-01-01T00:00:00"),
 )
-"""The first and the last moment in several time zones, a day and a second that most calendars lack, and incomplete
-date-times.
-"""
+"""The first and last moments in several time zones, a day and a second that few calendars have, and incomplete ones."""
 NOT_MOMENTS: Final = ("24:00", "1e400", "9" * 20)
 
 UNUSUAL_BASE64: Final = (

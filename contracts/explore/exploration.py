@@ -33,9 +33,7 @@ _PARTS: Final[tuple[_Part, ...]] = (
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield (name, rules) of the parts that would run. On a target where runs cost money, none would: they may create
-    many runs.
-    """
+    """Yield (name, rules) of the parts that would run: none if runs cost money, since they create many runs."""
     if target.profile == "full" and target.may_write:
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 

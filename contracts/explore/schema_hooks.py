@@ -69,7 +69,7 @@ class CaseRewriter:
         return next(self._unknown)
 
     def _body(self, body: dict[str, Any], *, is_invalid: bool, is_coverage: bool) -> dict[str, Any]:
-        """Return the body to send. In the coverage phase, valid counts and secrets are the values to test, so they stay."""
+        """Return the body to send. In the coverage phase, valid counts and secrets are to be tested, and stay."""
         changed = dict(body)
         count = changed.get("count")
         if not is_coverage and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
@@ -102,9 +102,7 @@ class CaseRewriter:
                 body[name] = ids[:1] if isinstance(body[name], list) else ids[0]
 
     def learn(self, case: Any, answer: bytes) -> None:
-        """Keep the ids in the answer of a success: they count as existing from now on. After a delete, keep the id of
-        the deleted run.
-        """
+        """Keep the ids in a success, which count as existing from now on. After a delete, keep the id of the run."""
         if case.operation.method.upper() == "DELETE":
             self.deleted = (case.path_parameters or {}).get("run_id")
             return

@@ -26,9 +26,7 @@ CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request body as the contract reads it. `value` is its normal form, with UNREAD in place of parts that cannot be
-    read.
-    """
+    """A request body as the contract reads it. `value` is its normal form, with UNREAD for unreadable parts."""
 
     operation: str
     body: Any

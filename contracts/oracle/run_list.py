@@ -319,9 +319,7 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) 
 
 
 def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Query) -> str | None:
-    """Return the first filter that a listed run does not match: by what is known of the run, else by what the list
-    shows of it.
-    """
+    """Return the first filter that a listed run does not match, by its known state, or else by what the list shows."""
     shown = ListCandidate(item, frozenset(item))
     for name, value in query:
         answer = None if run is None else _matches_one(run, name, value, query)
