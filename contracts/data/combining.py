@@ -41,15 +41,15 @@ def in_turn_by_kind(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator
 def _kind_of(case: Any) -> Hashable:
     given = []
     for field in dataclasses.fields(case):
-        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        if made is not dataclasses.MISSING and getattr(case, field.name) != made:
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if default is not dataclasses.MISSING and getattr(case, field.name) != default:
             given.append(field.name)
     return tuple(given), tuple(event.kind for event in getattr(case, "events", ()))
 
 
 def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:
-    """Yield the items that are the first to have some value of a key. Few items then have every value of every key,
-    where all combinations would be too many.
+    """Yield each item that has a new value of at least one key. Together these few items have every value of every key,
+    but not every combination of them.
     """
     seen: set[Hashable] = set()
     for item in items:
@@ -66,7 +66,7 @@ def rows(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Iterator[list[T]]:
-    """Yield lists of up to `size` items, for operations where one request for each would be too many.
+    """Yield lists of up to `size` items, to send several in one request or case.
 
     `max_bytes` bounds the size of a list of several items, estimated as 4 bytes per character of their repr.
     """

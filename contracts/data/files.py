@@ -50,7 +50,7 @@ def unusual_contents() -> Iterator[bytes]:
 
 
 def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
-    """Yield `file_inputs`: many files, unusual contents and names, several at once, and unusual options."""
+    """Yield values of `file_inputs`: many files, unusual contents and names, all options, and files that are alike."""
     for count in limits.above(1, 101):
         yield [file(f"{index}.txt", str(index).encode()) for index in range(count)]
     yield from batches(_unusual_files(), 12)
@@ -66,7 +66,7 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
 
 
 def _unusual_files() -> Iterator[dict[str, Any]]:
-    """Yield a file with each unusual content; they have each unusual name and path once."""
+    """Yield a file for each unusual content. The first ones have the unusual names, the others the unusual paths."""
     paths = itertools.cycle((None, *PATHS))
     for number, raw in enumerate(unusual_contents()):
         if number < len(NAMES):

@@ -1,4 +1,4 @@
-"""Texts with a format of the contract: UUIDs, date-times and base64; unusual ones, other forms, and broken ones."""
+"""Texts for the formats of the contract: unusual, differently written and broken UUIDs, date-times and base64."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ UNUSUAL_IDS: Final = (
 """Valid: nil and max (RFC 9562), a version 4 UUID that is otherwise zero, a version 1 UUID."""
 _DIGITS: Final = SAMPLE_ID.replace("-", "")
 OTHER_FORMS_OF_IDS: Final = (SAMPLE_ID.upper(), _DIGITS, f"{{{SAMPLE_ID}}}", f"urn:uuid:{SAMPLE_ID}", _DIGITS.upper())
-"""What a server may take for a UUID."""
+"""Other ways to write a UUID, which a server may accept."""
 BROKEN_IDS: Final = (
     *(SAMPLE_ID[:-1], SAMPLE_ID[:23], SAMPLE_ID + "0", SAMPLE_ID[:-1] + "g", "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz"),
     *("not-a-uuid", " ", SAMPLE_ID + "\n", SAMPLE_ID + " ", "\t" + SAMPLE_ID),
@@ -22,7 +22,7 @@ UNUSUAL_MOMENTS: Final = (
     *("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00"),
     *("2024-02-30T00:00:00Z", "2016-12-31T23:59:60Z", "2024-01-01", "2024-01-01T00:00:00"),
 )
-"""The ends of the calendar in several time zones, days and seconds that most calendars lack, other forms."""
+"""The first and last moments in several time zones, a day and a second that few calendars have, and incomplete ones."""
 NOT_MOMENTS: Final = ("24:00", "1e400", "9" * 20)
 
 UNUSUAL_BASE64: Final = (

@@ -1,4 +1,4 @@
-"""JSON values of `value_classes`, and large ones: nesting, and numbers of members.
+"""JSON values of `value_classes`, and values that are deeply nested or have many members.
 
 All of them are valid in every object that may have any members, such as `input_values`.
 """

@@ -1,7 +1,7 @@
 """Numbers at which servers are known to behave differently: the limits of the contract, and usual sizes and widths.
 
-A fault at a limit shows at the limit, or one below or above it. So a rule does not contain numbers of its own, but
-takes the numbers near all limits of a range:
+A fault at a limit shows at the limit, or one below or above it. So the rules do not choose numbers themselves: they
+take the numbers near all limits of a range from here.
 
 - `sizes` for requests that cost little: below, at and above every usual limit;
 - `above` for requests that cost more: one above every usual limit;
@@ -26,7 +26,7 @@ ROUND_NUMBERS: Final = (*(digit * 10**zeros for zeros in range(8) for digit in (
 """Sizes of pages and other limits that a person chose."""
 USUAL: Final = tuple(sorted({*POWERS_OF_TWO, *ROUND_NUMBERS}))
 WIDTHS: Final = tuple(2**bits for bits in (31, 32, 53, 63, 64))
-"""Where integer types end, signed and unsigned, and where doubles no longer hold every integer."""
+"""The limits of integer types, signed and unsigned, and the limit above which a double does not hold every integer."""
 
 MANY_UPDATES: Final = 2**8 + 1
 """Updates of one run: a counter of one byte, and a history of 100 or 256 versions, are exceeded."""
@@ -39,11 +39,11 @@ LONG_WORD: Final = 2**8 + 1
 LONG_QUERY: Final = 2**12 + 1
 """The length of a parameter of a query: most servers read a request line of up to 8 KiB, so they read such a query."""
 LARGE_CREATE: Final = 2**9 + 1
-"""Runs of a bulk create that a server makes in several chunks: they have 100, 256 or 500 runs."""
+"""The count of a bulk create that a server carries out in several chunks, which usually have 100, 256 or 500 runs."""
 BUFFER: Final = 2**16
 """The largest buffer in which answers are usually compressed and sent."""
 MANY_KEYS: Final = 2**10 + 1
-"""Idempotency keys: caches have 100, 256, 1000 or 1024 entries."""
+"""More idempotency keys than a usual cache holds: caches have 100, 256, 1000 or 1024 entries."""
 
 
 def around(*limits: int) -> tuple[int, ...]:
@@ -62,12 +62,12 @@ def above(low: int, high: int) -> tuple[int, ...]:
 
 
 def largest_power_of_two(high: int) -> int:
-    """Return the largest power of two up to `high`: it is a multiple of all smaller ones. Where values are handled in
-    chunks, the last one is then full.
+    """Return the largest power of two up to `high`. It is a multiple of all smaller ones, so where values are handled
+    in chunks of such a size, the last chunk is full.
     """
     return max(power for power in POWERS_OF_TWO if power <= high)
 
 
 def few(low: int, high: int) -> tuple[int, ...]:
-    """Return `low`, one above each power of ten between the two, and `high`."""
+    """Return `low`, the number after each power of ten between `low` and `high`, and `high`."""
     return tuple(sorted({low, *(10**zeros + 1 for zeros in range(9) if low < 10**zeros + 1 < high), high}))

@@ -41,7 +41,7 @@ FREE_OBJECTS: Final = frozenset(
 
 
 def places(value: Json, path: Path = ()) -> Iterator[Path]:
-    """Yield the path of every value in a body, outer ones first, but of none in a free object."""
+    """Yield the path of every value in a body, outer values first. Values inside of a free object are left out."""
     if path:
         yield path
     if path and path[-1] in FREE_OBJECTS:
@@ -55,13 +55,13 @@ def places(value: Json, path: Path = ()) -> Iterator[Path]:
 
 
 LONG_LIST: Final = 101
-"""Items of a list in which one is wrong: the first ones, a page of them, and one more."""
+"""The number of items in a long list of which one is wrong."""
 
 
 def in_long_list(body: Json, name: str) -> Iterator[Json]:
     """Yield copies of a body in which a list of `LONG_LIST` items has one wrong item.
 
-    Every kind of wrong item is in the first place and after 1 and 10 good ones; a few kinds are in the other places.
+    Every kind of wrong item is tried at the indexes 0, 1 and 10; a few kinds are tried at some others.
     """
     good = body[name][0]
     for place in (0, 1, 2, 5, 10, 50, LONG_LIST - 1):
@@ -87,7 +87,7 @@ def at(value: Json, path: Path) -> Json:
 
 
 def put(value: Json, path: Path, new: Json) -> Json:
-    """Return a copy with another value at the path. It shares all other parts with the original."""
+    """Return a copy with another value at the path. The copy shares all other parts with the original."""
     if not path:
         return new
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Values that stores, languages and libraries are known to change or to refuse, by classes, each with its reason.
+"""Values that stores, languages and libraries are known to change or to refuse, in classes, each with its reason.
 
 All values are valid wherever the contract takes a text, a member name or any JSON value. `value_packs` puts them into
 bodies; `texts` and `json_values` pick single ones for requests that carry few.
@@ -15,10 +15,10 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class ValueClass:
-    """`is_often_refused`: such values are sent separately, since a refusal would hide faults of other values.
+    """`is_often_refused`: the values are sent apart from those of other classes, whose faults a refusal would hide.
 
-    `is_whole_text`: a server recognises such a text only if nothing else is in it. Texts of other classes are joined
-    into one in a field that takes a single text.
+    `is_whole_text`: a server recognises such a value only as the whole text, so it cannot be joined with others. For a
+    field that takes one text, the values of all other classes are joined into one text.
     """
 
     reason: str

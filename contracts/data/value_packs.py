@@ -1,8 +1,8 @@
 """Bodies with values of every class in every place that takes any text or any JSON value: few bodies, many values.
 
 A pack is an object with the values of one table of `value_classes`, at the top, in a list, and deeper. The packs of a
-write rotate through its fields, so that after few bodies each field has had each pack. When one fails, shrinking leaves
-the value that it fails for. Values that many servers refuse have packs and bodies of their own.
+write rotate through its fields, so that after few bodies each field has had each pack. If a body fails, shrinking
+reduces it to the value that causes the failure. Values that many servers refuse are in packs and bodies of their own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _PIN: Final = {"pin": "«secret»"}
 
 
 def _values(table: Mapping[str, ValueClass], *, refused: bool) -> dict[str, Json]:
-    """Return the values of a table by a name: the class, and the number of the value."""
+    """Return the values of a table by name. A name is the name of the class and the number of the value in it."""
     return {
         f"{name} {number}": value
         for name, kind in table.items()
@@ -31,7 +31,7 @@ def _values(table: Mapping[str, ValueClass], *, refused: bool) -> dict[str, Json
 
 
 def _pack(title: str, members: dict[str, Json]) -> dict[str, Json]:
-    """Return an object with these members at the top, their values in a list, and the members deeper."""
+    """Return an object that has the members at the top and again deeper, and their values in a list."""
     return {
         **members,
         f"list of {title}": list(members.values()),
@@ -74,10 +74,10 @@ _ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refuse
 
 def bodies(operation: str) -> Iterator[dict[str, Any]]:
     """Yield bodies of a write that carry each pack in each free object, and each single text in `session_alias`."""
-    bare = write_bodies.minimal(operation, count=2)
     if operation == "create_run_chain":
         yield from _chains()
         return
+    bare = write_bodies.minimal(operation, count=2)
     yield from in_turn(_with_packs(operation, bare, packs) for packs in (ALTERED, REFUSED))
     if operation in {"create_run", "retry_run"}:
         yield from (bare | {"session_alias": text} for text in _REFUSED_SINGLE_TEXTS)
@@ -90,10 +90,12 @@ def _with_packs(operation: str, bare: dict[str, Any], packs: Packs) -> Iterator[
     for number in range(len(packs)):
         one, other, *more = (*packs[number:], *packs[:number])
         if operation == "update_run":
-            texts = _ERRORS[packs is REFUSED] if number == 0 else ["x" * MAX_TEXT]
-            history = [more[0], {"n": number}, {}]
-            yield {"output_data": one, "usage_metadata": other, "input_values": more[1], "error": texts} | {
-                "run_message_history": history
+            yield {
+                "output_data": one,
+                "usage_metadata": other,
+                "input_values": more[1],
+                "error": _ERRORS[packs is REFUSED] if number == 0 else ["x" * MAX_TEXT],
+                "run_message_history": [more[0], {"n": number}, {}],
             }
         else:
             has_alias = packs is ALTERED and operation != "bulk_create_runs"

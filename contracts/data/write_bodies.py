@@ -134,7 +134,7 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
 
 
 def runs_of(body: Any) -> int:
-    """Return the most runs that a correct server creates for a body; 1 for a body that it refuses."""
+    """Return how many runs a correct server creates for a body at most; 1 if the server must refuse the body."""
     steps, count = (body.get("steps"), body.get("count")) if isinstance(body, dict) else (None, None)
     if isinstance(steps, list):
         return len(steps)
@@ -186,7 +186,7 @@ def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]
 
 
 def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
-    """Return few rows that cover every pair of values of any two parameters. Greedy and deterministic."""
+    """Return few rows that cover every pair of values of any two parameters (pairwise testing). Deterministic."""
     names = list(parameters)
     choices = [[(name, index) for index in range(len(values))] for name, values in parameters.items()]
     uncovered = dict.fromkeys(
@@ -214,7 +214,7 @@ ABSENT: Final = "«absent»"
 
 
 def states(features: Mapping[str, Sequence[Json]]) -> dict[str, list[Json]]:
-    """Per field: absent, each value that has an effect, null, empty."""
+    """Return the states of each field: absent, each value that has an effect, null, and empty."""
     return {name: [ABSENT, *values, *EMPTY.get(name, ())] for name, values in features.items()}
 
 

@@ -19,12 +19,12 @@ from contracts.explore.model import SEQUENCES
 SHARE: Final = 1 / 8
 """The largest part of the time of a check that each of the two may take."""
 FUZZ_EXAMPLES: Final = 100
-"""Generated cases of each scenario or part in one round of a fuzz."""
+"""The number of generated cases of each scenario or part in one round of a fuzz."""
 FUZZ_TIMES: Final = 4
-"""How many times as long as in a check each may take in one round of a fuzz."""
+"""In one round of a fuzz, each of the two may take this many times as long as in a check."""
 
 _Part = tuple[str, frozenset[str], Any, Callable[..., contextlib.AbstractContextManager[None]]]
-"""Name, rules that it judges, module with its limits, and context manager."""
+"""Name, rules that it judges, module with its limits (EXAMPLES, LEAST_S and MOST_S), and context manager."""
 
 _PARTS: Final[tuple[_Part, ...]] = (
     ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
@@ -33,7 +33,7 @@ _PARTS: Final[tuple[_Part, ...]] = (
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield (name, rules) of the parts that would run: none where runs cost money, since they may create many."""
+    """Yield (name, rules) of the parts that would run: none if runs cost money, since they create many runs."""
     if target.profile == "full" and target.may_write:
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 
@@ -53,8 +53,8 @@ def explore_sequences(search: Search, wanted: Collection[str], announce: Callabl
 
 
 def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int) -> bool:
-    """Run both in a round of a fuzz; rounds are numbered from 1. Return whether any part was started: a part that has
-    too little time is not.
+    """Run both parts in a round of a fuzz; rounds are numbered from 1. Return whether any part was started: one that
+    has too little time is not.
     """
     has_begun = False
     with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:
@@ -70,7 +70,7 @@ def _begin(
     announce: Callable[[str], None],
     round_number: int,
 ) -> bool:
-    """Enter the parts that have enough time. `round_number` is 0 in a check."""
+    """Enter the context managers of the parts that have enough time. `round_number` is 0 in a check."""
     check = search.check
     has_begun = False
     names = dict(parts_for(check.target, wanted))

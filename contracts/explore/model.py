@@ -34,7 +34,7 @@ from contracts.rules.run_events import create_chain
 
 _MAX_PAGES: Final = 12
 _COMPARED: Final = 12
-"""How many runs of a page are compared with what is known of them."""
+"""How many runs of a page are compared with their models."""
 _INVARIANT_RULES: Final = frozenset({"LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "READ-BACK"})
 
 
@@ -84,7 +84,8 @@ class Model:
     def judge_invariants(self) -> None:
         """Judge that the list of each organisation shows exactly the runs that exist, each as it is known.
 
-        If one of its rules is known to be broken, do not judge it: it would end each sequence at its first step.
+        If a rule about these lists is known to be broken, they are not judged: each sequence would end at its first
+        step.
         """
         known = {rule for rule, _ in self.context.check.known_violations}
         if not known & _INVARIANT_RULES:
@@ -116,7 +117,9 @@ class Model:
         self._keep(step.name, _KeyedWrite(send, written.result, organisation, None))
 
     def _organisation(self, is_second: bool) -> int:
-        """Return 1 for the second organisation, only if it can create: it may not have the workflows of the first."""
+        """Return 1 if the second organisation is meant and can create runs, otherwise 0. It can if the target accepts
+        any workflow: it may not have the workflows of the first organisation.
+        """
         return int(is_second and self.context.check.has_second and self.context.check.workflows.accepts_any_id)
 
     def _within_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,7 +221,7 @@ class Model:
                     by_id[item["id"]].compare(item, result)
 
     def _narrowing(self, step: ListRuns) -> Query:
-        """Return a further filter, by the run of the step; empty if the step has none."""
+        """Return the further filter that the step asks for; empty if there is none, or its run does not exist."""
         if step.by == "cancelled":
             return [("status", "cancelled")]
         run = self.runs.get(step.run)

@@ -1,6 +1,6 @@
 """A run of a sequence: judged like any tracked run, but a difference may be the effect of a change to another run.
 
-After a broken rule, known or not, nothing more of a sequence is judged, since one cause is one finding.
+A sequence ends at its first violation, even if that is known already: what follows may have the same cause.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOKENS: Final = (TOKEN, SECOND_TOKEN)
 
 
 def fail(context: CaseContext, violation: Violation, *evidence: CallResult) -> NoReturn:
-    """Raises RuleViolated, or Inconclusive if the cause is known, under whichever rule."""
+    """Raises RuleViolated, or Inconclusive if a violation with this cause is known already, whatever its rule."""
     if context.only is not None or all(cause != violation.cause for _, cause in context.check.known_violations):
         context.report_violation(violation, *evidence)
     raise Inconclusive(f"{violation.rule} is known to be broken")
@@ -89,9 +89,10 @@ class ModelRun(TrackedRun):
             fail(self.context, violation, *self.evidence, *change.run.evidence[1:], change.result, result)
 
     def _change_of_another(self, *, is_gone: bool) -> Change | None:
-        """Return a change to another run that may have affected this one. Only changes since this run was last seen to
-        be correct count, and only if it was not changed itself. The last delete is preferred if this run is gone,
-        otherwise the last other change.
+        """Return the change to another run that has probably affected this one; None if there is none.
+
+        Only changes since an answer last showed this run to be correct are considered, and only if this run was not
+        changed itself. If this run is gone, the last delete is preferred, otherwise the last change of another kind.
         """
         if self.known.rule != "READ-BACK" or (self._compared_at or 0) >= len(self._changes):
             return None

@@ -1,8 +1,8 @@
-"""Judges what schemathesis sent through the guard by our rules, and turns it into cases of our own.
+"""Judges by our rules the requests that schemathesis sent through the guard, and turns them into cases of our own.
 
 schemathesis knows little more than the schemas, so its own verdicts are not used here. `judge_recorded` judges one
-exchange by the resources that are known to exist. `Record.case_at` returns the requests that lead to an exchange, from
-the create of the run that it is about, so that they can be shrunk and sent again alone.
+exchange by the resources that are known to exist. `Record.case_at` returns a case with the requests that lead to an
+exchange, beginning with the create of its run, so that they can be shrunk and sent again alone.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from contracts.rules.listing import page_of
 from contracts.rules.reading import judge_absent_id
 
 MAX_EARLIER_WRITES: Final = 8
-"""How many of the last writes before an exchange its case includes at most."""
+"""The most writes in a case before the exchange that it is about. Earlier writes are left out."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
 _KEY: Final = "idempotency-key"
 
@@ -82,16 +82,16 @@ class RecordedCase(Case):
 
 
 class _Keys:
-    """The idempotency keys of one case. The target remembers those that were recorded, so it would answer a request
-    that repeats one with a conflict.
+    """Replaces the idempotency keys of one case. The target remembers the recorded keys, and would answer a request
+    that uses one again with a conflict.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def unused(self, key: str) -> str:
-        """Return a key with a placeholder, always the same for the same key. It has the same characters and
-        stays on the same side of the length limit. An empty key stays empty.
+        """Return a key with a placeholder, always the same one for the same key. It keeps the characters of an unusual
+        key, and stays on the same side of the length limit. An empty key stays empty.
         """
         if not key:
             return key
@@ -183,10 +183,10 @@ def _send_create(context: CaseContext, create: RequestCase, run: int) -> None:
     if request is None:
         raise Inconclusive("no create to begin with")
     result = context.send(request)
-    made = list(_created_runs(result.exchange)) if result.accepted else []
-    if not made:
+    created = list(_created_runs(result.exchange)) if result.accepted else []
+    if not created:
         raise Inconclusive(f"the create that a case begins with answers {result.status}")
-    run_id, attachments = made[min(run, len(made) - 1)]
+    run_id, attachments = created[min(run, len(created) - 1)]
     context.placeholders["run"] = run_id
     for number, attachment in enumerate(attachments):
         context.placeholders[f"attachment:{number}"] = attachment
@@ -256,13 +256,14 @@ def _judge_body(
     parsed = read_request(operation, request.body, request.header("content-type"))
     key = request.header(_KEY)
     if result.accepted:
-        judged = operation in CREATES or parsed.is_invalid
+        can_be_judged = operation in CREATES or parsed.is_invalid
     else:
-        plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
+        is_plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
         # Whether a valid update is accepted depends on the status of the run.
-        update = operation == "update_run" and parsed.is_invalid and resource_id in known_resources.alive
-        judged = result.refused and result.status not in {401, 403} and plain and (operation in CREATES or update)
-    if judged:
+        is_invalid_update = operation == "update_run" and parsed.is_invalid and resource_id in known_resources.alive
+        is_for_body = result.refused and result.status not in {401, 403} and is_plain
+        can_be_judged = is_for_body and (operation in CREATES or is_invalid_update)
+    if can_be_judged:
         context.judge_write(parsed, result)
 
 
@@ -302,7 +303,7 @@ _PLAIN_QUERY: Final[Mapping[str, Callable[[str], bool]]] = {
 
 
 def _plain_query(path: str) -> dict[str, str] | None:
-    """Return the parameters of a list if no server may refuse any or read it in another way, otherwise None."""
+    """Return the parameters of a list; None if a server may refuse one of them, or may read one in another way."""
     given = parse_qsl(path.partition("?")[2], keep_blank_values=True)
     query = dict(given)
     if len(query) != len(given):

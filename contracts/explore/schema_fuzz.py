@@ -1,14 +1,14 @@
-"""Runs schemathesis in addition to our own engine, for what it does well: every schema, the coverage phase, operation
-links.
+"""Runs schemathesis in addition to our own engine. It covers every schema, boundary values of each (its coverage phase)
+and links between operations.
 
-It runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the guard's
-budget, ownership, pace and journal apply to it, and it knows no token. Our rules judge what it sends
-(`recorded_traffic`). Our search shrinks and repeats the failures, and knows what our own scenarios have already found.
-What its own checks report is not used: our oracle judges the same answers.
+schemathesis runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the
+guard's budget, ownership, pace and journal apply to its requests, and it knows no token. Our rules judge its requests
+and their answers (`recorded_traffic`), and what its own checks report is not used. Our search shrinks and repeats the
+failures, and leaves out those that our own scenarios have found already.
 
-Of schemathesis, only its command line, configuration and hooks are used, which it documents. Two uses are not
-documented: `python -m schemathesis.cli`, since its script need not be on the path, and `Case.meta` in the hooks, the
-only source for the phase of a request and for whether it is meant to be invalid.
+Only the command line, the configuration and the hooks of schemathesis are used. They are documented, with two
+exceptions: `python -m schemathesis.cli`, which works even if its script is not on the path, and `Case.meta` in the
+hooks, the only source for the phase of a request and for whether it is meant to be invalid.
 """
 
 import contextlib
@@ -44,26 +44,29 @@ JUDGES: Final = frozenset(
     }
 )
 EXAMPLES: Final = 6
-"""For each operation in the fuzzing phase, in one check."""
+"""The number of requests for each operation in the fuzzing phase, in one check."""
 MOST_S: Final = 10.0
-"""In one check, in parallel with scenarios."""
+"""The most seconds in one check, in parallel with scenarios."""
 LEAST_S: Final = 4.0
-"""Starting the process is not worth it for less."""
+"""The least seconds for which it is worth starting the process."""
 MAX_REQUESTS: Final = 700
-"""In each of the two calls of PHASES. Undocumented methods are left out: `rules/http.py` sends them all."""
+"""The most requests for each of the two entries of PHASES."""
 NICE: Final = 10
-"""Its priority is lower than ours, since the scenarios that run in parallel find more."""
+"""The niceness of the process: the scenarios that run in parallel find more, so they come first."""
 POLL_S: Final = 0.05
+_MAX_JUDGEMENTS: Final = 4
+"""How often one exchange is judged at most."""
 JUDGING_S: Final = 10.0
-"""For judging the recorded exchanges, in addition to the share."""
+"""The most seconds for judging the recorded exchanges, in addition to the part's share of the time."""
 
 PHASES: Final = (("fuzzing,stateful", "--include-path-regex", "^/v1/runs"), ("examples,coverage",))
-"""Phases and their flags, in this order, so that a slow target gets some of each. The first is limited to runs: with
-all other operations, it would hardly follow any link. The second sends the same each time, so one round is enough.
+"""Phases and their flags, by call of schemathesis. Two calls, so that a slow target gets requests of both. The first is
+limited to runs: among all operations, it would hardly follow any link. The second sends the same requests each time,
+so it runs only in the first round.
 """
 
 _SEQUENCES: Final = 4
-"""Sequences of linked requests for each example."""
+"""The number of sequences of linked requests for each example."""
 _CONFIG: Final = """\
 max-redirects = 0
 [phases.fuzzing.generation]
@@ -79,14 +82,15 @@ enabled = false
 [checks.object_level_authorization]
 enabled = false
 """
+"""Undocumented methods are left out, since `rules/http.py` sends them all."""
 
 
 @contextlib.contextmanager
 def exploring_schema(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> Iterator[None]:
-    """Run schemathesis during the `with` block, until `until` (monotonic). After the block, spend at most JUDGING_S on
-    judging what it sent. Raises OutOfTime if the time of the check ends meanwhile.
+    """Run schemathesis during the `with` block, until `until` (monotonic). After the block, judge its requests for at
+    most JUDGING_S. Raises OutOfTime if the time of the check ends meanwhile.
     """
     check = search.check
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
@@ -247,17 +251,19 @@ def _judge_exchanges(
 def _first_wanted(
     check: CheckContext, exchange: Exchange, known_resources: KnownResources, wanted: Collection[str]
 ) -> RuleViolated | None:
-    """Return the first new violation of a wanted rule."""
-    for _ in range(4):
+    """Return the first new violation of a wanted rule; None if there is none.
+
+    After a violation of another rule, which is known from then on, the exchange is judged again.
+    """
+    for _ in range(_MAX_JUDGEMENTS):
         context = CaseContext(check)
         try:
             judge_recorded(context, context.observe(exchange), known_resources)
+            return None
         except RuleViolated as violated:
             if violated.rule in wanted:
                 return violated
             check.known_violations.add((violated.rule, violated.cause))
-            continue
         except NOT_JUDGED:
             return None
-        return None
     return None

@@ -21,7 +21,7 @@ from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
 
 _FEW_RUNS: Final = 5
 _MANY_RUNS: Final = 10_000
-"""A larger `count` is reduced. It stays invalid, and the budget would not allow that many runs."""
+"""A larger `count` is reduced, since the budget would not allow that many runs. It stays invalid."""
 
 
 class CaseRewriter:
@@ -31,7 +31,7 @@ class CaseRewriter:
         self._plan = plan
         self.seen: set[str] = set(itertools.chain(*plan.paths.values(), plan.unknown))
         self.own: set[str] = set(self.seen)
-        """Those that may be written to: others belong to scenarios that run in parallel."""
+        """The ids that a write may name: the others belong to scenarios that run in parallel."""
         self._paths = {name: itertools.cycle(ids) for name, ids in plan.paths.items() if ids}
         self._unknown = itertools.cycle(plan.unknown)
         self._turn = itertools.count()
@@ -40,18 +40,18 @@ class CaseRewriter:
     def rewrite(self, case: Any) -> None:
         """Change a case to use ids that exist, recognisable secrets, new idempotency keys and few runs."""
         # `Case.meta` is not a documented part of schemathesis; see `schema_fuzz`.
-        odd = case.meta is None or case.meta.generation.mode.is_negative
-        few = case.meta is None or case.meta.phase.name.value != "coverage"
+        is_invalid = case.meta is None or case.meta.generation.mode.is_negative
+        is_coverage = case.meta is not None and case.meta.phase.name.value == "coverage"
         for name in list(case.headers or ()):
             if name.lower() == "idempotency-key" and _is_plain_key(case.headers[name]):
                 case.headers[name] = f"{FRESH_KEY}{uuid.uuid4()}"
         if isinstance(case.path_parameters, dict):
             ids = self.seen if case.operation.method.upper() == "GET" else self.own
             case.path_parameters = {n: self._path_id(n, value, ids) for n, value in case.path_parameters.items()}
-        if isinstance(case.query, dict) and not odd and "run_id" in case.query:
+        if isinstance(case.query, dict) and not is_invalid and "run_id" in case.query:
             case.query["run_id"] = self._path_id("run_id", case.query["run_id"], self.seen)
         if isinstance(case.body, dict):
-            case.body = self._body(case.body, odd=odd, few=few)
+            case.body = self._body(case.body, is_invalid=is_invalid, is_coverage=is_coverage)
 
     def _path_id(self, name: str, value: Any, ids: Collection[str]) -> Any:
         """Return the id to send. One run id in five becomes the run that was deleted last. An id that is not one of
@@ -68,10 +68,11 @@ class CaseRewriter:
             return next(self._paths[name])
         return next(self._unknown)
 
-    def _body(self, body: dict[str, Any], *, odd: bool, few: bool) -> dict[str, Any]:
+    def _body(self, body: dict[str, Any], *, is_invalid: bool, is_coverage: bool) -> dict[str, Any]:
+        """Return the body to send. In the coverage phase, valid counts and secrets are to be tested, and stay."""
         changed = dict(body)
         count = changed.get("count")
-        if few and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
+        if not is_coverage and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
             changed["count"] = 1 + int(count) % _FEW_RUNS
         if isinstance(count, int) and count > _MANY_RUNS:
             changed["count"] = 1001 + count % 1000
@@ -80,9 +81,9 @@ class CaseRewriter:
             changed["steps"] = steps = [dict(step) if isinstance(step, dict) else step for step in steps]
         for each in (changed, *(steps if isinstance(steps, list) else ())):
             if isinstance(each, dict):
-                if few:
+                if not is_coverage:
                     self._put_known_secret(each)
-                if not odd:
+                if not is_invalid:
                     self._put_known_ids(each)
         return changed
 
@@ -101,7 +102,7 @@ class CaseRewriter:
                 body[name] = ids[:1] if isinstance(body[name], list) else ids[0]
 
     def learn(self, case: Any, answer: bytes) -> None:
-        """Keep the ids in a success: from now on they count as existing. After a delete, keep the id of the run."""
+        """Keep the ids in a success, which count as existing from now on. After a delete, keep the id of the run."""
         if case.operation.method.upper() == "DELETE":
             self.deleted = (case.path_parameters or {}).get("run_id")
             return

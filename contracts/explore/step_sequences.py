@@ -43,12 +43,12 @@ from contracts.explore.steps import (
 from contracts.rules.run_events import CANCEL, DELETE, Event
 
 EXAMPLES: Final = 20
-"""Sequences in one check."""
+"""The number of sequences in one check."""
 MAX_STEPS: Final = 18
 MAX_SEARCHES: Final = 4
-"""A search ends with its first failure, and another one begins."""
+"""A search by Hypothesis ends with its first failure. Then another one begins, up to this many."""
 MOST_S: Final = 8.0
-"""In one check."""
+"""The most seconds in one check."""
 LEAST_S: Final = 1.0
 
 
@@ -70,7 +70,7 @@ class Sequences(RuleBasedStateMachine):
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Record a violation. After anything else that ends a case, the other steps do nothing."""
+        """Record and raise a violation. If the case ends for another reason, the remaining steps do nothing."""
         try:
             yield
         except RuleViolated as violated:
@@ -166,8 +166,9 @@ class Sequences(RuleBasedStateMachine):
 def exploring_step_sequences(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
 ) -> Iterator[None]:
-    """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached: all of them
-    when the `with` block is entered.
+    """Run the fixed sequences, then up to `examples` generated ones, until `until` (monotonic).
+
+    All of them run when the `with` block is entered.
     """
     check = search.check
     if not round_number:

@@ -35,7 +35,7 @@ class CreateChain(Step):
 
 @dataclass(frozen=True)
 class WriteStep(Step):
-    """An event on a run. A cancel is skipped if the run has ended, a retry if it has not."""
+    """An event on a run. A cancel is skipped if the run has ended, and a retry if the run has not ended."""
 
     name: str
     run: str

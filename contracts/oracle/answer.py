@@ -20,8 +20,8 @@ def universal_violations(
     """Yield violations of the rules that apply to every answer.
 
     `canaries` are the forms in which an answer could show a secret. If the request itself sends a canary outside of the
-    fields for secrets, the answer may contain it. A success is not judged by its form if the request itself is not of
-    the documented form: that it was accepted is the violation, or the contract does not determine its answer.
+    fields for secrets, the answer may contain it. The form of a success is not judged if the request does not have the
+    documented form: either the success itself is the violation, or the contract does not determine the answer.
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
@@ -47,7 +47,7 @@ def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
 
 
 def _header_of_any(answer: Answer, canaries: Sequence[bytes]) -> str:
-    """Return in words which header contains one of the forms; empty if none does."""
+    """Return "the header NAME" for the first header that contains one of the forms; empty if none does."""
     forms = [form.decode("latin-1") for form in canaries]
     names = (name for name, value in answer.headers if any(form in value for form in forms))
     return next((f"the header {name}" for name in names), "")
@@ -64,9 +64,10 @@ def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
 
 
 def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
-    """Whether a body has a canary outside of the fields for secrets, where it is a value like any other.
+    """Return whether the body of a request has a canary outside of the fields for secrets.
 
-    In text and in a body that is not JSON, a canary counts as outside unless the name of such a field is there too.
+    There it is a value like any other. In a body that is a text or not JSON, a canary counts as outside unless the body
+    also contains the name of such a field.
     """
     raw = request.body or b""
     try:

@@ -1,6 +1,6 @@
 """Judges answers by the documented form: status, content type and JSON schema, of successes and of errors.
 
-All rules that ask for the documented form are judged here; other modules only ask whether an answer has it.
+All rules that require the documented form are judged here. Other modules only ask whether an answer has that form.
 """
 
 import functools
@@ -52,7 +52,7 @@ _MISSING: Final = object()
 
 
 def answer_violations(operation: str | None, answer: Answer) -> Iterator[Violation]:
-    """Yield how an answer differs from the documented one of that operation and status."""
+    """Yield a violation for each way in which an answer differs from the documented one of its operation and status."""
     if refuses(answer):
         yield from _error_violations(operation, answer)
     elif operation is not None and accepts(answer):
@@ -64,9 +64,8 @@ def answer_violations(operation: str | None, answer: Answer) -> Iterator[Violati
 
 
 def has_documented_form(operation: str, answer: Answer) -> bool:
-    """Whether it is a success with the documented status and content type, and a JSON object where one is documented.
-
-    Parts of the object may still differ from the schema.
+    """Return whether an answer is a success with the documented status and content type, and a JSON object where one is
+    documented. Parts of the object may still differ from the schema.
     """
     return accepts(answer) and _form_violation(operation, answer) is None
 
@@ -142,7 +141,7 @@ def _beginning(answer: Answer) -> str:
     if not answer.body:
         return f"{content_type} and an empty body"
     coding = answer.header("content-encoding") or "identity"
-    if coding != "identity":  # the reader of answers removes it when it has decoded the body
+    if coding != "identity":  # the guard removes the header when it decodes the body
         return f"{content_type} in {excerpt(coding.encode())}, which cannot be decoded"
     is_broken = _problem_of_json(answer) == "no JSON"
     return f"{content_type}{' that is not valid JSON' if is_broken else ''}: {excerpt(answer.body)}"

@@ -17,15 +17,18 @@ from contracts.oracle.violation import Violation
 from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
 
 _TOLERANCE_TO_OUR_CLOCK: Final = timedelta(minutes=5)
-"""Between the clock of the target and that of this machine."""
+"""The largest difference between `created_at` and the clock of this machine, or the Date header of the answer."""
 _TOLERANCE_BETWEEN_CREATES: Final = timedelta(minutes=1)
-"""Between the clocks of the target. An answer may take 30 s after the create."""
+"""The largest change of the difference between the target's clock and ours, from the first create to a later one. It
+allows for an answer that arrives 30 s after its create.
+"""
 
 
 @dataclass(slots=True)
 class Seen:
-    """Run, session and attachment ids of earlier answers, each with the `source` of its answer. `first_ahead`: how far
-    the clock of the target was ahead of ours at the first create, and its source.
+    """Run, session and attachment ids of earlier answers, each with the `source` of its answer.
+
+    `first_ahead` is how far the target's clock was ahead of ours at the first create, with the source of its answer.
     """
 
     runs: dict[str, Any] = field(default_factory=dict)
@@ -46,8 +49,9 @@ class CreateJudgement:
 def judge_create(
     parsed: ParsedRequest, answer: Answer, *, now: datetime, seen: Seen, source: object = None
 ) -> CreateJudgement:
-    """Judge an accepted create or bulk create by all its rules. Adds the ids of the answer to `seen`, with `source`.
-    `now` is when the answer was received.
+    """Judge an accepted create or bulk create by all its rules, and add the ids of the answer to `seen`.
+
+    `now` is when the answer was received. `source` is what `seen` keeps of the answer, to show it in later violations.
     """
     if not has_documented_form(parsed.operation, answer):
         return CreateJudgement(())
@@ -97,7 +101,7 @@ def _count_violations(parsed: ParsedRequest, body: Mapping[str, Any], wrong: set
 
 @dataclass(slots=True)
 class _CreatedRuns:
-    """The runs of one answer. `wrong` are the names of the fields of each run that are not of their schema."""
+    """The runs of one answer. `wrong` has, for each run, the names of the fields that violate the schema."""
 
     parsed: ParsedRequest
     answer: Answer
@@ -129,12 +133,12 @@ class _CreatedRuns:
     def _at(self, index: int) -> str:
         return f" in run {index + 1} of {len(self.runs)}" if len(self.runs) > 1 else ""
 
-    def _others(self, rule: str, cause: str, name: str, wanted: Any) -> Iterator[Violation]:
-        """Yield a violation if some runs have another value in a field. Null may be empty or absent."""
+    def _require_value(self, rule: str, cause: str, name: str, wanted: Any) -> Iterator[Violation]:
+        """Yield a violation if a field has another value in some runs. An empty or absent field counts as null."""
         values = ((index, run.get(name)) for index, run in self._each(name))
         others = ((index, got) for index, got in values if got != wanted and (got or wanted not in (None, [])))
-        each = ((index, f"{name} {value_in_words(got)}") for index, got in others)
-        yield from self._problems(rule, cause, f"{name} {value_in_words(wanted)}", name, each)
+        problems = ((index, f"{name} {value_in_words(got)}") for index, got in others)
+        yield from self._require_no_problem(rule, cause, f"{name} {value_in_words(wanted)}", name, problems)
 
     def _ids(self) -> Iterator[Violation]:
         indexes: dict[str, int] = {}
@@ -155,11 +159,11 @@ class _CreatedRuns:
         given = self.parsed.given
         workflow, machine, pools, session = (given(n) for n in ("workflow_id", "machine_id", "pool_ids", "session_id"))
         if is_uuid(workflow):
-            yield from self._others("BULK-ECHO", "another workflow_id", "workflow_id", workflow)
+            yield from self._require_value("BULK-ECHO", "another workflow_id", "workflow_id", workflow)
         if machine is not None and machine is not UNREAD and session is None:
-            yield from self._others("BULK-ECHO", "another machine_id", "machine_id", machine)
+            yield from self._require_value("BULK-ECHO", "another machine_id", "machine_id", machine)
         if machine is None and session is None and (pools is None or UNREAD not in pools):
-            yield from self._others("BULK-ECHO", "other pool_ids", "pool_ids", pools)
+            yield from self._require_value("BULK-ECHO", "other pool_ids", "pool_ids", pools)
         inputs = given("input_values")
         if KEY_OF_INPUT_AND_SECRET in self.parsed.ambiguities or self.parsed.is_ambiguous_as_a_whole:
             return  # the contract does not determine how a server reads such a body (one with NaN, for example)
@@ -168,12 +172,13 @@ class _CreatedRuns:
         gains = machine is not None or bool(pools)
         runs = self._each("input_values")
         each = ((index, input_difference(inputs, run.get("input_values"), may_gain=gains)) for index, run in runs)
-        yield from self._problems("BULK-ECHO", "other input_values", "input_values as sent", "input_values", each)
+        cause, expected = "other input_values", "input_values as sent"
+        yield from self._require_no_problem("BULK-ECHO", cause, expected, "input_values", each)
 
     def _initial_values(self) -> Iterator[Violation]:
-        yield from self._others("BULK-INITIAL", "another status", "status", "scheduling")
+        yield from self._require_value("BULK-INITIAL", "another status", "status", "scheduling")
         for name in ("error", "output_data"):
-            yield from self._others("BULK-INITIAL", f"{name} is not empty", name, None)
+            yield from self._require_value("BULK-INITIAL", f"{name} is not empty", name, None)
         for index, run in self._each("created_at"):
             created = moment_of(run["created_at"])
             if created is not None and (wrong := self._wrong_clock(created)) is not None:
@@ -201,12 +206,12 @@ class _CreatedRuns:
         if session is UNREAD or start_session is UNREAD:
             return
         if session is not None and not start_session:
-            yield from self._others("BULK-SESSION", "not the session of the request", "session_id", session)
+            yield from self._require_value("BULK-SESSION", "not the session of the request", "session_id", session)
         elif not start_session:
-            yield from self._others("BULK-SESSION", "a session nobody asked for", "session_id", None)
+            yield from self._require_value("BULK-SESSION", "a session nobody asked for", "session_id", None)
         elif session is None and self.parsed.operation == "create_run":
             for _, run in self._each("session_id", "id"):
-                yield from self._others("BULK-SESSION", "no session of its own", "session_id", run["id"])
+                yield from self._require_value("BULK-SESSION", "no session of its own", "session_id", run["id"])
         else:
             yield from self._one_session(is_new=session is None)
 
@@ -263,12 +268,12 @@ class _CreatedRuns:
         runs = self._each("sensitive_input_aliases")
         each = ((index, alias_difference(secrets or {}, run.get("sensitive_input_aliases"))) for index, run in runs)
         expected = "an alias for each key of sensitive_input_values, and no others"
-        yield from self._problems("BULK-ALIASES", "other keys", expected, "sensitive_input_aliases", each)
+        yield from self._require_no_problem("BULK-ALIASES", "other keys", expected, "sensitive_input_aliases", each)
 
-    def _problems(
+    def _require_no_problem(
         self, rule: str, cause: str, expected: str, name: str, each: Iterable[tuple[int, str | None]]
     ) -> Iterator[Violation]:
-        """Yield a violation if some runs have a problem. `each` are the index and the problem in words of each run."""
+        """Yield a violation if some runs have a problem. `each` has the index of each run, and its problem in words."""
         problems = [(index, problem) for index, problem in each if problem is not None]
         if problems:
             got = problems[0][1] + place_in_words([index for index, _ in problems], len(self.runs))
@@ -279,22 +284,25 @@ class _CreatedRuns:
         alias, release = self.parsed.given("session_alias"), self.parsed.given("release_session_after")
         if alias is not UNREAD:
             cause = "a session_alias that nobody gave" if alias is None else "another session_alias"
-            yield from self._others("CREATE-ANSWER", cause, "session_alias", alias)
+            yield from self._require_value("CREATE-ANSWER", cause, "session_alias", alias)
         if release is not UNREAD and release is not None:
-            yield from self._others("CREATE-ANSWER", "another release_session_after", "release_session_after", release)
+            yield from self._require_value(
+                "CREATE-ANSWER", "another release_session_after", "release_session_after", release
+            )
 
 
 def _first_shared(ids: Sequence[str], earlier: Set[str]) -> str | None:
-    """Return the first id that is among the earlier ones, or twice among these."""
+    """Return the first id that is among the earlier ones, or that occurs twice."""
     seen = set(earlier)
-    for run_id in ids:
-        if run_id in seen:
-            return run_id
-        seen.add(run_id)
+    for attachment in ids:
+        if attachment in seen:
+            return attachment
+        seen.add(attachment)
     return None
 
 
 def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:
+    """Describe which keys the aliases lack or have too many, or which alias is empty; None if all are right."""
     aliases = aliases or {}
     if not isinstance(aliases, dict):
         return f"sensitive_input_aliases {value_in_words(aliases)}"

@@ -17,8 +17,8 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
     """Judge `included` of a run or of a list of runs.
 
     `asked` are the values of `include`. `known` are resources by id, as reads show them: only the fields that do not
-    change by themselves, and the `pools` of a machine if it shows them. A resource that is not in
-    `known` need not be included. If the pools of a machine are not known, any pool may be shown.
+    change by themselves, and the `pools` of a machine if a read shows them. A resource that is not in `known` need not
+    be included. If the pools of a machine are not known, any pool may be included.
     """
     shown = answer.get("included") or []
     if not isinstance(shown, list) or not all(
@@ -26,7 +26,7 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
     ):
         return  # judged by the schema
     runs = items_in(answer) if "items" in answer else [answer]
-    kinds = _referenced(runs, asked, known)
+    kinds, judges_pools = _referenced(runs, asked, known), "machine.pools" in asked
     yield from _missing(kinds, shown, known)
     ids = [str(item["id"]) for item in shown]
     for number, (resource, item) in enumerate(zip(ids, shown, strict=True)):
@@ -36,7 +36,6 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
             cause = "a resource is included that was not asked for"
             referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
             yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
-        judges_pools = "machine.pools" in asked
         yield from _different(item, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
 
 
@@ -67,13 +66,13 @@ def _different(item: JsonObject, kind: str, read: JsonObject, *, judges_pools: b
 
 
 def pools_of(machine: Any) -> list[dict[str, Any]] | None:
-    """Return the pools that a machine shows; None if it shows none, since it need not."""
+    """Return the pools that a machine shows; None if it has no list of pools, which is optional."""
     pools = machine.get("pools") if isinstance(machine, dict) else None
     return [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else None
 
 
 def pool_ids_of(machine: Any) -> set[str] | None:
-    """Return the ids of the pools that a machine shows; None if it shows none, since it need not."""
+    """Return the ids of the pools that a machine shows; None if it has no list of pools, which is optional."""
     pools = pools_of(machine)
     return None if pools is None else {str(pool.get("id")) for pool in pools}
 
@@ -93,8 +92,8 @@ def _referenced(runs: Collection[JsonObject], asked: Collection[str], known: Res
 
 
 def _may_be_more(runs: Collection[JsonObject], resource: str, asked: Collection[str], known: Resources) -> bool:
-    """Return whether a resource may be included, though it need not be: the machine whose pools were asked for, and any
-    pool if the pools of a machine are not known.
+    """Return whether a resource may be included, but need not be: a machine whose pools were asked for, or any resource
+    if the pools of a machine are not known.
     """
     machines = {str(run["machine_id"]) for run in runs if run.get("machine_id")}
     are_known = all(pools_of(known.get(machine)) is not None for machine in machines)

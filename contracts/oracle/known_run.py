@@ -46,9 +46,9 @@ class KnownRun:
     """A run as the answers have shown it. Methods named `…_violations` judge an answer, methods named `after_…` return
     the model that follows from it.
 
-    `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and `changed` are
-    the fields that it named. `is_read`: a read has shown this state. `was_read`: a read showed the run before the
-    last change, so a difference was caused by that change. `has_own_results`: only the run itself has written
+    `created_by` is the request that created it, if that is known. `rule` is the rule of the last change, and `changed`
+    are the fields that this change named. `is_read`: a read has shown this state. `was_read`: a read showed the run
+    before the last change, so that change caused any difference. `has_own_results`: only the run itself has written
     results, which must then fit its status. `is_placed_by_retry`: a retry has named a machine or pools.
     """
 
@@ -84,7 +84,7 @@ class KnownRun:
         return self.status in {"running", "running_checks"}
 
     def candidate(self, absence: Absence | None = None) -> ListCandidate:
-        """Return the run as a list may contain it. `absence` says why a list may not, other than by a delete."""
+        """Return the run for judging lists. `absence` says why no list may contain it, apart from a delete."""
         run = ListCandidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
         return replace(run, fixed=run.fixed | (self.changed - {"status", *RESULTS}))
 
@@ -105,8 +105,10 @@ class KnownRun:
         """Return (field, difference in words) for the first field that must be as before and is not."""
         names = list(stable_fields(self.created_by))
         if self.status == shown.get("status"):
-            names += RESULTS if self.has_ended or self.status == "scheduling" else ()
-            names += ["machine_id"] if self.has_ended else []
+            if self.has_ended or self.status == "scheduling":
+                names += RESULTS
+            if self.has_ended:
+                names.append("machine_id")
         names = [name for name in names if name in shown or not (is_partial or name in newer_properties())]
         return changed_field(self.view, shown, dict.fromkeys(names), may_gain=self.may_gain_inputs)
 
@@ -168,7 +170,8 @@ class KnownRun:
         kept = [*STABLE, "input_values", "pool_ids"]
         if not self.may_have_moved(after, named):
             kept += [name for name in CHANGEABLE if not ("status" in named and name in SET_BY_END)]
-        kept += ["machine_id"] if self.has_ended else []
+        if self.has_ended:
+            kept.append("machine_id")
         return [name for name in kept if name not in named and (name in after or name not in newer_properties())]
 
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
@@ -183,7 +186,7 @@ class KnownRun:
     def after_update(self, body: Mapping[str, Any], after: Mapping[str, Any]) -> KnownRun:
         view = dict(after)
         if body.get("status") == "cancelled" and self.may_have_moved(after, body):
-            # What the run was doing when it was cancelled may still be written.
+            # The run was working when it was cancelled, and may still write its results.
             view = {name: value for name, value in view.items() if name not in RESULTS}
         writes_results = not set(RESULTS).isdisjoint(body) or body.get("status", "cancelled") != "cancelled"
         changed = self._after_change("UPDATE-PARTIAL", view, frozenset(body))
@@ -218,7 +221,7 @@ class KnownRun:
         return replace(self, rule="DELETE-GONE", is_deleted=True)
 
     def after_no_change(self, rule: str) -> KnownRun:
-        """The model after a request that must not change the run. `rule` is broken if it did and a read shows it."""
+        """Return the model after a request that must not change the run. If a read shows a change, `rule` is broken."""
         return self._after_change(rule, self.view, frozenset())
 
     def unchanged_violations(self, rule: str, cause: str, shown: Any) -> Iterator[Violation]:
@@ -236,7 +239,7 @@ class KnownRun:
 
 
 def _result_problem(run: Mapping[str, Any]) -> str | None:
-    """Describe how the results of a run contradict its status. Only for what the run itself has written."""
+    """Describe how the results of a run contradict its status. The run itself must have written them."""
     started, ended = moment_of(run.get("started_at")), moment_of(run.get("ended_at"))
     if started is not None and ended is not None and ended < started and run.get("status") in TERMINAL:
         return "ended before it started"

@@ -22,7 +22,9 @@ def refuses(answer: Answer) -> bool:
 
 
 def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
-    """Return the violation for a refused valid request. The rule follows from the fields left after shrinking."""
+    """Return the violation for a refused valid request. Its rule depends on which fields the request has: after
+    shrinking, these are the ones for which it is refused.
+    """
     rule, cause = _rule_and_cause(parsed)
     return Violation(
         rule, cause, "a success, since the request is valid", answer_in_words(answer), dedup_key_override="refused"
@@ -91,8 +93,9 @@ def rule_of_invalid_part(invalid: InvalidPart) -> str:
 
 
 def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | None:
-    """Return the violation for an accepted invalid request; None if only properties of newer releases are wrong: a
-    server whose answers do not show them may ignore them.
+    """Return the violation for an accepted invalid request.
+
+    None if only properties of newer releases are wrong: a server may ignore those that its answers do not show.
     """
     ignored = ignored_properties(answer)
     invalid = next((invalid for invalid in parsed.invalid_parts if not ignored.intersection(invalid.path[:1])), None)
@@ -115,7 +118,7 @@ def ignored_properties(answer: Answer) -> frozenset[str]:
 def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
     """Return the errors that the detail of a 422 lists, or a violation if it is a text.
 
-    Both are empty if the answer has not the documented form, which `answer_schema` judges.
+    Neither if the answer does not have the documented form, which `answer_schema` judges.
     """
     try:
         body = answer.json()
@@ -139,13 +142,12 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
     wrong = [invalid.path for invalid in parsed.invalid_parts]
     locs = [error["loc"] for error in errors]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
+    got = f"422 with {_locs_in_words(locs)}"
     if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places)):
-        got = f"422 with {_locs_in_words(locs)}"
         yield Violation("REQ-ERROR", "loc names another place", f"an error with loc {where}", got)
     elif len(locs) > len({json.dumps(loc) for loc in locs}) and not all(
         any(_loc_contains(loc, path) for loc in locs) for path in wrong
     ):
-        got = f"422 with {_locs_in_words(locs)}"
         yield Violation("REQ-ERROR", "two errors have the same loc", "a loc of its own for each wrong field", got)
     elif not parsed.ambiguities:
         other_loc = next((loc for loc in locs if not _is_about(loc, wrong)), None)
@@ -155,7 +157,7 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
 
 
 def names_an_invalid_part(parsed: ParsedRequest, answer: Answer) -> bool:
-    """Whether the answer is a 422 with a loc for an invalid part of this request: it refuses the request for it."""
+    """Return whether the answer is a 422 with a loc for an invalid part: that part is a reason for the refusal."""
     errors = _listed_errors(answer)[0] if answer.status == 422 else []
     return any(_loc_contains(error["loc"], invalid.path) for error in errors for invalid in parsed.invalid_parts)
 

@@ -1,4 +1,4 @@
-"""Reads a request body by the contract: it is valid, wrong in certain places, or ambiguous."""
+"""Reads a request body by the contract: it is valid, invalid in certain parts, or ambiguous."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request body as the contract reads it. `value` is its normal form, with UNREAD for parts that have none."""
+    """A request body as the contract reads it. `value` is its normal form, with UNREAD for unreadable parts."""
 
     operation: str
     body: Any
@@ -42,12 +42,12 @@ class ParsedRequest:
 
     @property
     def is_invalid(self) -> bool:
-        """Whether every server must refuse it: it has invalid parts, and the whole body is not ambiguous."""
+        """Whether every server must refuse the body: it has invalid parts, and is not ambiguous as a whole."""
         return bool(self.invalid_parts) and not self.is_ambiguous_as_a_whole
 
     @property
     def is_ambiguous_as_a_whole(self) -> bool:
-        """Whether it has an ambiguity of the whole body (`body: ...`)."""
+        """Whether an ambiguity concerns the whole body (`body: ...`)."""
         return any(ambiguity.startswith("body:") for ambiguity in self.ambiguities)
 
     def given(self, name: str) -> Any:
@@ -135,12 +135,14 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
         return ParsedRequest(operation, body, UNREAD, invalid_parts=(InvalidPart((), "body"),))
     diagnostics = Diagnostics()
     value = reader_of(name)(body, (), diagnostics)
-    without_place = [*_domain_ambiguities(operation, body)]
+    without_place = list(_domain_ambiguities(operation, body))
     if exceeded_limit is not None:
         without_place.append(f"body: {exceeded_limit}")
     wrong = {invalid.path for invalid in diagnostics.invalid_parts}
-    places = [path for path in diagnostics.places if path not in wrong] + [()] * bool(without_place)
-    ambiguities = *diagnostics.ambiguities, *without_place
+    places: list[Path] = [path for path in diagnostics.places if path not in wrong]
+    if without_place:
+        places.append(())
+    ambiguities = (*diagnostics.ambiguities, *without_place)
     return ParsedRequest(operation, body, value, tuple(diagnostics.invalid_parts), ambiguities, tuple(places))
 
 

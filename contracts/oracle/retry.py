@@ -18,7 +18,9 @@ CLEARED_BY_RETRY: Final = ("output_data", "error", "run_message_history", "outpu
 
 
 def retry_violations(before: Run, request: ParsedRequest, after: Any, *, may_gain: bool) -> Iterator[Violation]:
-    """`before` is the run before the retry, `after` the run in the answer. `may_gain` allows further input_values."""
+    """Yield what is wrong with the answer. `before` is the run before the retry, `after` the run in the answer.
+    `may_gain`: the target may add keys to input_values.
+    """
     if not is_run(after):
         return  # judged with its answer
     if after["id"] != before["id"]:
@@ -51,8 +53,8 @@ def _as_given(name: str, given: Any, after: Run) -> Iterator[Violation]:
 
 def _input_violations(before: Run, request: ParsedRequest, after: Run, *, may_gain: bool) -> Iterator[Violation]:
     given = request.given("input_values")
-    expected = before.get("input_values") if given is None else given
-    changed = changed_field({"input_values": expected}, after, ("input_values",), may_gain=may_gain)
+    wanted = before.get("input_values") if given is None else given
+    changed = changed_field({"input_values": wanted}, after, ("input_values",), may_gain=may_gain)
     if changed is not None:
         cause, expected = "input_values are not replaced", "input_values as the retry gives"
         if given is None:
@@ -99,7 +101,7 @@ def _session_violations(before: Run, request: ParsedRequest, after: Run) -> Iter
 
 
 def _placement_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
-    """A session determines the machine, and a machine overrides the pools."""
+    """Judge machine_id and pool_ids. A session determines the machine, and a machine overrides the pools."""
     machine, session = request.given("machine_id"), request.given("session_id")
     keeps_session = before.get("session_id") and request.given("reuse_session") is not False
     if machine is not None and session is None and not keeps_session and not request.given("start_session"):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,12 +13,12 @@ from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
 from contracts.oracle.wording import counted, keys_in_words, value_in_words
 
-_NEXT: Final = {
-    "scheduling": {"running", "cancelled"},
+_LATER: Final[Mapping[str, Collection[str]]] = {
+    "scheduling": {"running", "running_checks", *TERMINAL},
     "running": {"running_checks", *TERMINAL},
     "running_checks": TERMINAL,
 }
-
+"""By status: the statuses that a run can reach from it without a retry, in any number of steps."""
 _STAGE: Final = dict.fromkeys(("running", "running_checks"), "at work") | dict.fromkeys(
     TERMINAL - {"cancelled"}, "ended"
 )
@@ -54,8 +54,8 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
-    """Return the first two parts that differ, and their place: (the place of the outer value, step), None at the top.
-    It is not yet put into words, since most comparisons only ask whether there is a difference.
+    """Return the first two parts that differ, and their place: None for the whole value, else (the place of the outer
+    value, step). `difference` puts it into words; most comparisons only need to know whether there is a difference.
     """
     todo: list[tuple[Any, Any, Any]] = [(one, other, None)]
     while todo:
@@ -72,7 +72,10 @@ def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
             if len(one) != len(other):
                 return found
             todo.extend((a, b, (place, index)) for index, (a, b) in enumerate(zip(one, other, strict=True)))
-        elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
+        elif isinstance(one, float):
+            if not _is_same_double(one, other):
+                return found
+        elif one != other:
             return found
     return None
 
@@ -98,8 +101,8 @@ def _steps_in_words(place: Any) -> str:
 
 
 def _change_of_form(one: Any, other: Any) -> str:
-    """Describe two texts or numbers that differ in more than their digits: a moment without its fraction, for example.
-    Empty for other values.
+    """Describe how two texts or numbers differ apart from their digits: one is a moment without its fraction, for
+    example. Empty if they do not, and for other values.
     """
     forms = {_DIGITS.sub("0", value_in_words(value)) for value in (one, other) if isinstance(value, str | int | float)}
     return " or ".join(sorted(forms)) if len(forms) == 2 else ""
@@ -138,8 +141,8 @@ STABLE: Final = (
 """Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
 PRECISION: Final = timedelta(milliseconds=1)
-"""Tolerance for servers that store the moments of an update in milliseconds. Two answers may differ by this, since each
-may be rounded in another direction.
+"""Two answers may show one moment with this difference: a server may store the moments of an update in milliseconds,
+and one answer may round up where the other rounds down.
 """
 
 
@@ -166,8 +169,8 @@ def changed_field(
 ) -> tuple[str, str] | None:
     """Return (field, difference in words) for the first of the fields that changed.
 
-    Null, empty and absent count as equal. A field that is absent in `before` is not compared, nor one that violates the
-    schema: that is judged with its answer.
+    Null, empty and absent count as equal. A field that is absent in `before` is not compared. Neither is a field that
+    violates the schema, which is judged with its answer.
     """
     for name in fields:
         if name not in before:
@@ -192,16 +195,8 @@ def _is_same_moment(one: Any, other: Any, tolerance: timedelta) -> bool:
 
 
 def can_follow(before: str, after: str) -> bool:
-    """Whether a run can get from the first status to the second, in any number of steps and without a retry."""
-    if before == after:
-        return True
-    reached, todo = set(), [before]
-    while todo:
-        for status in _NEXT.get(todo.pop(), ()):
-            if status not in reached:
-                reached.add(status)
-                todo.append(status)
-    return after in reached
+    """Return whether a run can get from the first status to the second, in any number of steps and without a retry."""
+    return before == after or after in _LATER.get(before, ())
 
 
 def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violation | None:

@@ -27,12 +27,12 @@ _SEARCHED: Final = ("id", "input_values", "output_data", "error", "session_alias
 _SELECTS_NO_RUNS: Final = frozenset({"fields", "include", "sort_mode", "deep_search"})
 """Parameters that match every run. `deep_search` says where `search` looks."""
 _SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_message_history")
-"""Fields that change without a request while a run is active, and no more once it has ended."""
+"""Fields that may change without a request while a run is active, but not after its end."""
 _SHORT: Final = 8
-"""A shorter word may be, by chance, in a value that the target has written since."""
+"""A word with fewer characters may occur by chance in a value that the target has written since."""
 _SCALAR: Final = re.compile(r"[-+.0-9truefalsn]+", re.IGNORECASE)
-"""A short word of these characters may be in a number, or a constant of JSON, that the target writes in another way. It
-must be found only if a text has it.
+"""A short word of these characters may be a part of a number or of `true`, `false` or `null`, which a target may write
+in several ways. So a search must find it only in texts.
 """
 
 
@@ -82,7 +82,9 @@ def matches(run: ListCandidate, query: Query) -> bool | None:
     unknown parameter.
     """
     answers = [_matches_one(run, name, value, query) for name, value in query]
-    return False if False in answers else None if None in answers else True
+    if False in answers:
+        return False
+    return None if None in answers else True
 
 
 def _matches_one(run: ListCandidate, name: str, value: str, query: Query) -> bool | None:
@@ -112,6 +114,7 @@ def _is_in_order(earlier: Any, later: Any) -> bool | None:
 
 
 def _has_word(run: ListCandidate, word: str, query: Query) -> bool | None:
+    """Return whether a search for the word must find the run; None if a field may have changed, or is not known."""
     fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
     is_short = len(word) < _SHORT
     is_scalar = is_short and _SCALAR.fullmatch(word) is not None
@@ -181,10 +184,10 @@ class ListViolation:
 def list_violations(
     pages: Sequence[Page], query: Query, runs: Collection[ListCandidate], *, are_all: bool = False
 ) -> Iterator[ListViolation]:
-    """Yield what is wrong with pages of one list, the most specific violation first, except that runs are missing.
+    """Yield what is wrong with pages of one list, the most specific violation first. `missing_runs` finds missing runs.
 
-    The query has no `skip` and `limit`. `are_all`: only the candidates can match it. Otherwise other listed runs are
-    judged by what the list shows.
+    The query has no `skip` and `limit`. `are_all`: only the candidates can match the query. Otherwise the list may have
+    other runs, which are judged by what the list shows of them.
     """
     misshapen = [
         ListViolation(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)
@@ -193,15 +196,15 @@ def list_violations(
     if misshapen:
         return
     listed = [(number, item) for number, page in enumerate(pages) for item in page.items]
-    moves = _moves(query, runs, are_all=are_all)
-    yield from (wrong for wrong in _repeated(listed) if len(wrong.pages) == 1 or not moves)
+    may_change = _may_change(query, runs, are_all=are_all)
+    yield from (wrong for wrong in _repeated(listed) if len(wrong.pages) == 1 or not may_change)
     yield from _unwanted(listed, query, {run.id: run for run in runs})
-    if not moves:
+    if not may_change:
         yield from _counted_absent(pages, query, runs)
         if are_all or _is_whole(pages):
             yield from _miscounted(pages, query, runs)
     for number, page in enumerate(pages):
-        violations = frame_violations(page, is_steady=not moves)
+        violations = paging_violations(page, is_steady=not may_change)
         yield from (ListViolation(violation, (number,)) for violation in violations)
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
@@ -209,9 +212,9 @@ def list_violations(
         yield from activity_violations(listed)
 
 
-def _moves(query: Query, runs: Collection[ListCandidate], *, are_all: bool) -> bool:
-    """Return whether runs may enter or leave the list by themselves, between two pages, or between its items and its
-    total: a server may read these one after the other.
+def _may_change(query: Query, runs: Collection[ListCandidate], *, are_all: bool) -> bool:
+    """Return whether runs may enter or leave the list by themselves while it is read: between two pages, or between the
+    items and the total of one page, which a server may read one after the other.
     """
     if {name for name, _ in query}.isdisjoint({"status", "machine_id"}):
         return False
@@ -220,7 +223,7 @@ def _moves(query: Query, runs: Collection[ListCandidate], *, are_all: bool) -> b
 
 def missing_runs(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> list[ListCandidate]:
     """Return the known runs that the list must contain and does not; none unless the pages are the whole list."""
-    if not _is_whole(pages) or (len(pages) > 1 and _moves(query, runs, are_all=True)):
+    if not _is_whole(pages) or (len(pages) > 1 and _may_change(query, runs, are_all=True)):
         return []
     found = {item.get("id") for page in pages for item in page.items}
     return [run for run in runs if run.absence is None and run.id not in found and matches(run, query)]
@@ -245,18 +248,19 @@ def filter_names(query: Query) -> list[str]:
 
 def _shape_violations(page: Page) -> Iterator[Violation]:
     body: Mapping[str, Any] = page.body if isinstance(page.body, dict) else {}
-    frame = {name: body.get(name) for name in ("total", "skip", "limit")}
-    are_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
+    paging = {name: body.get(name) for name in ("total", "skip", "limit")}
+    are_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in paging.values())
     items = body.get("items")
     if not are_numbers or not isinstance(items, list) or len(items) != len(page.items):
         kind = counted(len(items), "item") if isinstance(items, list) else f"items {value_in_words(items)}"
-        expected, got = "a list of items, and integers total, skip and limit", f"{kind} and {value_in_words(frame)}"
+        expected, got = "a list of items, and integers total, skip and limit", f"{kind} and {value_in_words(paging)}"
         yield Violation("LIST-PAGE", "a list is not of its schema", expected, got)
 
 
-def frame_violations(page: Page, *, is_steady: bool = True) -> Iterator[Violation]:
-    """Yield what is wrong with `skip`, `limit` and `total` of a page of any list, not of runs alone. Its items and its
-    total are compared if it `is_steady`: nothing may enter or leave it between the two.
+def paging_violations(page: Page, *, is_steady: bool = True) -> Iterator[Violation]:
+    """Yield what is wrong with `skip`, `limit` and `total` of a page of a list, which need not be a list of runs.
+
+    `is_steady`: nothing can enter or leave the list meanwhile, so the number of items must fit the total.
     """
     shape = list(_shape_violations(page))
     yield from shape
@@ -308,14 +312,14 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) 
         shown = run_in_words({**(known[identity].view if identity in known else {}), **item}, [field])
         more = f" and {counted(len(others) - 1, 'more run')}" if len(others) > 1 else ""
         got = f"{shown}{more}, which {'does' if len(others) == 1 else 'do'} not match {name}"
-        # The create of a run of another case is not among the exchanges of this one: `about` says which run it is.
+        # The exchanges of this case do not contain the create of a run of another case, so `about` names that run.
         about = "" if identity in known else identity
         violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, about=about, field=name)
         yield ListViolation(violation, (number,), identity if identity in known else None)
 
 
 def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Query) -> str | None:
-    """Return the filter that a listed run does not match, by what is known of it or else by what the list shows."""
+    """Return the first filter that a listed run does not match, by its known state, or else by what the list shows."""
     shown = ListCandidate(item, frozenset(item))
     for name, value in query:
         answer = None if run is None else _matches_one(run, name, value, query)
@@ -327,9 +331,9 @@ def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Que
 
 
 def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListViolation]:
-    """Yield a violation if the total of a list of one page is too large by runs that match but must not be listed.
+    """Yield a violation if the total of a single page seems to count runs that match but must not be listed.
 
-    If it is too large by more, it is wrong for another reason.
+    If the total exceeds the items by more than the number of these runs, it is wrong for another reason.
     """
     absent = {run.id: run.absence for run in runs if run.absence is not None and matches(run, query) is not False}
     may_be_counted = {identity: absence for identity, absence in absent.items() if absence.cause_if_counted}
@@ -340,7 +344,7 @@ def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[ListCa
 
 
 def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> Iterator[ListViolation]:
-    """Yield totals that are not the number of matching runs, if it is known for each candidate whether it matches."""
+    """Yield a violation for each total that is not the number of matching runs, if that number is known."""
     answers = {run.id: matches(run, query) for run in runs if run.absence is None}
     expected = {identity for identity, answer in answers.items() if answer}
     listed = {item.get("id") for page in pages for item in page.items}
@@ -353,7 +357,7 @@ def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[ListCandid
 
 
 def activity_violations(listed: Listed) -> Iterator[ListViolation]:
-    """Yield runs that are not in the order by activity. Between two pages, runs may end, but none becomes active."""
+    """Yield violations of the order by activity. Between two pages, a run may end, but none can become active again."""
     for (one, run), (other, next_run) in itertools.pairwise(listed):
         statuses = [run.get("status"), next_run.get("status")]
         have_ended = [status in TERMINAL for status in statuses]

@@ -57,7 +57,7 @@ class Difference(str):
 @dataclass(frozen=True, slots=True)
 class Violation:
     """`cause` distinguishes the causes of one rule. While a case is shrunk and repeated, a violation is recognised
-    by its `dedup_key`. `dedup_key_override` is for violations whose cause may then change.
+    by its `dedup_key`. `dedup_key_override` replaces the default key if the cause may change meanwhile.
 
     `about` is the id of the wrong resource in a list, since the request does not name it. `field` is the name of the
     wrong field, if exactly one field is wrong.

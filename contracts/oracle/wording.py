@@ -16,7 +16,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def value_in_words(value: Any, length: int = 120) -> str:
-    """Return the beginning of a JSON value, with escapes for all but ASCII: texts that look alike may differ."""
+    """Return the beginning of a JSON value. All but ASCII is escaped, since two texts may look alike and differ."""
     return excerpt(json.dumps(value), length)
 
 

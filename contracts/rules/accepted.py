@@ -19,7 +19,7 @@ from contracts.rules.writes import (
     delete_created,
     ids_for,
     is_offered,
-    look_at,
+    read_with_files,
     send,
     with_available_ids,
 )
@@ -32,7 +32,7 @@ def run_write(context: CaseContext, case: Write) -> None:
     ids = ids_for(context, case.operation)
     result = send(context, case.operation, ids, case.body).result
     if result.accepted:
-        look_at(context, (created_ids(result) or list(ids))[-1:])
+        read_with_files(context, (created_ids(result) or list(ids))[-1:])
 
 
 # Null, empty and absent
@@ -49,19 +49,23 @@ _FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
 @in_turn_by_kind
 def null_cases(check: CheckContext) -> Iterator[Write]:
     for operation, features in write_bodies.FEATURES.items():
-        for body in _null_bodies(check, operation, features) if is_offered(check, operation) else ():
-            yield Write(operation, Body(write_bodies.minimal(operation) | body))
+        if is_offered(check, operation):
+            for body in _null_bodies(check, operation, features):
+                yield Write(operation, Body(write_bodies.minimal(operation) | body))
     if check.offers("create_run_chain"):
         yield from (Write("create_run_chain", Body({"steps": steps})) for steps in _null_steps())
-    for name, values in write_bodies.UPDATE_VALUES.items() if is_offered(check, "update_run") else ():
-        for value in values:
-            if value in ([], {}):
-                yield Write("update_run", Body({name: value}))
-                yield Write("update_run", Body({name: value, "release_session_after": True}))
+    if is_offered(check, "update_run"):
+        for name, values in write_bodies.UPDATE_VALUES.items():
+            for value in values:
+                if value in ([], {}):
+                    yield Write("update_run", Body({name: value}))
+                    yield Write("update_run", Body({name: value, "release_session_after": True}))
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield optional fields to add to a minimal body, all of them first. `bulk_answer` has the pairs for creates."""
+    """Yield empty and null optional fields to add to a minimal body, first all of them together. The pairs of fields of
+    a create are in `bulk_answer`.
+    """
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
     yield nulls
@@ -77,10 +81,9 @@ def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[
     if operation == "bulk_create_runs":
         yield nulls | {"count": 101}
     yield {files_field: files[::-1]}
+    # Each write gets other single files.
     number = list(write_bodies.FEATURES).index(operation)
-    yield from (
-        {files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)]
-    )  # other ones for each write
+    yield from ({files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)])
     if operation in CREATES_OF_RUNS:
         yield {"is_priority": False}
         yield {"unknown_property": {"a": 1}, "status": "success", "id": "x"}
@@ -129,7 +132,7 @@ def _other_notations(operation: str) -> Iterator[Body]:
 
 
 def _as_latin1(text: str) -> str:
-    """Return the UTF-8 of a text as latin-1, with placeholders that can be filled."""
+    """Return the UTF-8 bytes of a text as a latin-1 text. Its placeholders stay as they are, to be filled later."""
     unescaped = text.replace("\\u00ab", "«").replace("\\u00bb", "»")
     return unescaped.encode().decode("latin-1").replace("\xc2\xab", "«").replace("\xc2\xbb", "»")
 
@@ -145,14 +148,14 @@ class LargeBody(Case):
 
 
 def run_large(context: CaseContext, case: LargeBody) -> None:
-    """Send a valid body of the size, in texts of at most MAX_TEXT; read the new run, and delete it."""
+    """Send a valid body of that size, whose texts have at most MAX_TEXT characters. Read the new run, and delete it."""
     ids = ids_for(context, case.operation)
     field = write_bodies.OBJECT_FIELDS[case.operation]
     body = context.fill(write_bodies.minimal(case.operation)) | {field: {}}
     parts = body[field]
     while (room := case.size - len(encode(body | {field: parts | {f"{len(parts):04}": ""}}))) > 0:
         parts[f"{len(parts):04}"] = "x" * min(MAX_TEXT, room)
-    look_at(context, created_ids(context.write(case.operation, *ids, body=body).result)[:1])
+    read_with_files(context, created_ids(context.write(case.operation, *ids, body=body).result)[:1])
     delete_created(context)
 
 

@@ -44,18 +44,18 @@ _CHAIN_STEPS: Final = 3
 
 @dataclass(frozen=True)
 class AttachmentsCase(Case):
-    """The operation creates runs with files."""
+    """Runs with files, which `operation` creates."""
 
     files: list[dict[str, Any]]
     operation: str = "bulk_create_runs"
     count: int = 1
     fields: dict[str, Any] = field(default_factory=dict)
     earlier_fields: dict[str, Any] = field(default_factory=dict)
-    """The fields of the run before it is retried."""
+    """For a retry: the fields of the create before it."""
     listed: bool = False
-    """Whether the lists of the files and their download urls are judged too."""
+    """Whether the lists of the files, and download urls of the files, are judged too."""
     expires: bool = False
-    """Whether urls of each lifetime are judged too."""
+    """Whether urls with each lifetime are judged too."""
 
     @property
     def expected_runs(self) -> int:
@@ -68,11 +68,11 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     created, runs = written.result, written.runs
     if not written.runs_are_reliable or not runs:
         return
-    for run in [runs[index] for index in sorted({0, len(runs) // 2, len(runs) - 1})]:
+    for run in [runs[index] for index in _first_middle_last(runs)]:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
             return
-        for index in range(len(ids)) if len(ids) <= MAX_FILES else (0, len(ids) // 2, len(ids) - 1):
+        for index in range(len(ids)) if len(ids) <= MAX_FILES else _first_middle_last(ids):
             described = _described(context, run, ids[index], created)
             # The ids need not be in the order of the files: match each to its file by the filename in its description.
             sent = _file_of(case.files, described.body, index)
@@ -110,7 +110,12 @@ def run_same_name(context: CaseContext, case: SameNameCase) -> None:
 
 
 MAX_FILES: Final = 12
-"""If a run has more files, only some of them are read."""
+"""If a run has more files, only the first, the middle and the last one are read."""
+
+
+def _first_middle_last(items: Sequence[Any]) -> list[int]:
+    """Return the indexes of three of the items; fewer if there are fewer items."""
+    return sorted({0, len(items) // 2, len(items) - 1})
 
 
 def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResult:
@@ -142,6 +147,7 @@ def _described(context: CaseContext, run: Mapping[str, Any], attachment: str, cr
 
 
 def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
+    """Return the file with the described filename. If several files or none have it, return the one at the position."""
     named = [file for file in files if file["filename"] == description.get("filename")]
     return files[position] if files[position] in named or len(named) != 1 else named[0]
 
@@ -167,13 +173,12 @@ def _judge_description(context: CaseContext, sent: Mapping[str, Any], result: Ca
 def _judge_content(
     context: CaseContext, sent: Mapping[str, Any], attachment: str, created: CallResult, *, repeated: bool
 ) -> bool:
-    """Return whether the bytes are those that were sent. If not, further downloads would show nothing new."""
+    """Return whether the bytes are those that were sent. With `repeated`, the file is downloaded twice."""
     content = base64.b64decode(sent["content"])
     read = context.call_valid("download_run_attachment", attachment, after=[created])
     got = read.answer.body
     expected = f"the {counted(len(content), 'byte')} that were sent"
-    difference = partial(_difference, content, got)
-    wrong = [] if got == content else [Violation("ATTACHMENTS", "other bytes", expected, difference())]
+    wrong = [] if got == content else [Violation("ATTACHMENTS", "other bytes", expected, _difference(content, got))]
     is_right = context.judge("ATTACHMENTS", wrong, created, read, is_proof=True)
     if is_right and repeated:
         again = context.call_valid("download_run_attachment", attachment, after=[created, read])
@@ -234,20 +239,20 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
 def _judge_window(
     context: CaseContext, result: CallResult, window: dict[str, int], mine: set[str], created: CallResult
 ) -> None:
-    """Judge one page of the list: the number of its items, and total, skip and limit. Its usual limit is not known."""
-    usual = result.body.get("limit")
-    expected = {"total": len(mine), "skip": 0, "limit": usual if type(usual) is int and usual > 0 else 100} | window
-    frame = {name: result.body.get(name) for name in expected}
+    """Judge one page of the list: its items, and total, skip and limit. If no limit was asked for, it may have any."""
+    shown = result.body.get("limit")
+    expected = {"total": len(mine), "skip": 0, "limit": shown if type(shown) is int and shown > 0 else 100} | window
+    paging = {name: result.body.get(name) for name in expected}
     items = items_of(result)
-    full = min(expected["limit"], max(0, len(mine) - expected["skip"]))
-    right = frame == expected and len(items) == full and {item.get("id") for item in items} <= mine
-    wanted = f"{counted(full, 'item')} and {json.dumps(expected)}"
-    got = f"{counted(len(items), 'item')} and {value_in_words(frame)}"
+    size = min(expected["limit"], max(0, len(mine) - expected["skip"]))
+    right = paging == expected and len(items) == size and {item.get("id") for item in items} <= mine
+    wanted = f"{counted(size, 'item')} and {json.dumps(expected)}"
+    got = f"{counted(len(items), 'item')} and {value_in_words(paging)}"
     context.require(right, "ATTACHMENTS", "a page of the list", wanted, got, created, result)
 
 
 _URL_IN_USE_S: Final = 1.0
-"""How long a url of 10 s is kept before it is used: it must still work."""
+"""A url that is valid for 10 s is used after this time, and must still work."""
 
 
 def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult, *, expires: bool) -> None:
@@ -280,12 +285,12 @@ def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallR
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words
         context.require(same, "ATTACHMENTS", cause, expected, got, *evidence, read)
-        # Judged by its status only: it may be refused by a file server, whose errors need not be JSON.
+        # Only the status is judged: a file server may refuse the altered url, and its errors need not be JSON.
         altered = Request("GET", path[:-1] + ("1" if path[-1] == "0" else "0"), read.exchange.request.headers)
-        answer = context.check.guard.send(altered)
-        fails, cause = answer.answer.status >= 500, "a 5xx from a download url that was altered"
-        got = answer_in_words(answer.answer)
-        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, answer)
+        exchange = context.check.guard.send(altered)
+        fails, cause = exchange.answer.status >= 500, "a 5xx from a download url that was altered"
+        got = answer_in_words(exchange.answer)
+        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, exchange)
 
 
 def _odd_files() -> list[dict[str, Any]]:

@@ -111,9 +111,9 @@ def rule_of_credentials(header: str | None) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class CredentialsCase(Case):
-    """A request that is valid except for its Authorization header. It is sent with each of the headers.
+    """A request that is sent with each of the Authorization headers, and valid apart from these.
 
-    With `repeated`, the same create was sent before with a valid token and the same idempotency key.
+    With `repeated`, the same create is sent first with a valid token and the same idempotency key.
     """
 
     operation: str
@@ -229,9 +229,9 @@ _LIST_QUERIES: Final[tuple[Query, ...]] = (
     (("status", "success"), ("skip", "1"), ("include", "workflow")),
 )
 _UNSENT: Final = "add_machine_to_pool"
-"""The guard may refuse to send it, so each header is also tried with another operation."""
+"""The guard may refuse to send this operation, so each header is tried with another operation, too."""
 _HEADERS: Final = 12
-"""The most headers in one case."""
+"""The largest number of headers in one case."""
 
 
 @in_turn_by_kind

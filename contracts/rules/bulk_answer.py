@@ -158,7 +158,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
 
 
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
-    """Return the features of a create, without those that need ids of a kind that the target does not have."""
+    """Return the features of a create, except those that need an id of a kind of which the target has none."""
     found = with_available_ids(check, write_bodies.CREATE_FEATURES[operation])
     if not check.pools.accepts_any_id and len(check.pools.known) < 2 and "pool_ids" in found:
         found["pool_ids"] = found["pool_ids"][:1]
@@ -176,7 +176,7 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
         yield _case("bulk_create_runs", count=count, read=True)
     if check.machines.available and check.pools.known:  # existing pools, which may have machines
         yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[check.pools.known[0]])
-    everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
+    everything = {name: values[-1] for name, values in features.items() if name != "session_id"}
     for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
     for name, values in features.items():
@@ -192,8 +192,9 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield the counts near each usual limit. Large counts cost many runs: of these, only one above each limit, the
-    largest power of two (a multiple of the smaller ones), and the largest count (a multiple of many round numbers).
+    """Yield the counts near each usual limit. Of the large counts, which cost many runs, yield only those one above a
+    limit, the largest power of two (a multiple of the smaller ones), and the largest count (a multiple of many round
+    numbers).
     """
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
@@ -202,7 +203,7 @@ def count_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 
 FEW_RUNS: Final = 130
-"""The counts below this, up to one above 128, together create fewer runs than two creates of 1000."""
+"""All counts below this number are tried. Together they create fewer runs than two creates of 1000 runs."""
 
 
 def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
@@ -249,13 +250,11 @@ def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
     for some in ([files.file()], [files.file(), files.file("b.txt", b"b")]):
         for count in limits.few(3, 101):
             yield _case("bulk_create_runs", count=count, file_inputs=some)
-    for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
-        if check.pools.accepts_any_id:
-            yield _case("bulk_create_runs", pool_ids=keys, count=2, read=True)
+    for size in (3, 5, 10, 11, 50, 100) if check.pools.accepts_any_id else ():
+        yield _case("bulk_create_runs", pool_ids=[f"«pool:{index}»" for index in range(size)], count=2, read=True)
     for size in (2, 10, 50, 100, 256, 1000):
-        yield _case(
-            "bulk_create_runs", sensitive_input_values={f"key{index}": f"«secret:{index}»" for index in range(size)}
-        )
+        secrets = {f"key{index}": f"«secret:{index}»" for index in range(size)}
+        yield _case("bulk_create_runs", sensitive_input_values=secrets)
     for value in _NESTED_SECRETS:
         for operation in operations:
             yield _case(operation, sensitive_input_values={"first": "«secret:4»", "key": value})
@@ -343,7 +342,7 @@ def _judge_picked(
 ) -> None:
     for _ in range(_LOOKS_FOR_A_MACHINE):
         if run.get("machine_id") or run.get("status") != "scheduling":
-            break  # a run that has begun without a machine gets none
+            break  # a run that has started without a machine will not get one
         context.wait(0.1)
         run = context.call_valid("get_run", run["id"], token=token).body
     if not run.get("machine_id"):
@@ -358,7 +357,7 @@ def _judge_picked(
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10
-"""How often the run is read, every 0.1 s: a machine may be picked only when the run begins."""
+"""How often the run is read, every 0.1 s, since a machine may be picked only when the run starts."""
 
 
 def pick_cases(check: CheckContext) -> Iterator[PickCase]:

@@ -38,7 +38,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class ChainCase(Case):
-    """A chain. With `reads_all`, the run of every step is read; else the first two, the middle one and the last two."""
+    """A chain. With `reads_all`, all of its runs are read, otherwise the first two, a middle one and the last two."""
 
     body: dict[str, Any]
     reads_all: bool = False
@@ -57,10 +57,9 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     chain.judge_ids()
     if not context.check.offers("get_run") or len(ids) != len(body["steps"]):
         return
-    last = len(ids) - 1
-    some = sorted({0, 1, len(ids) // 2, last - 1, last} & set(range(len(ids))))
-    picked = range(len(ids)) if case.reads_all else some
-    reads = [(index, context.call_valid("get_run", ids[index], after=[result])) for index in picked]
+    steps, last = range(len(ids)), len(ids) - 1
+    to_read = [step for step in steps if case.reads_all or step in {0, 1, len(ids) // 2, last - 1, last}]
+    reads = [(index, context.call_valid("get_run", ids[index], after=[result])) for index in to_read]
     for index, read in reads:
         chain.judge_step(index, read)
     chain.judge_together([read for _, read in reads])
@@ -134,12 +133,14 @@ class _Chain:
             fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
     def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
-        """Describe how the inputs of a run differ from those of its step and the shared ones. Which of two with the
-        same key counts is not determined, nor what one key for an input and a secret means.
+        """Describe how the inputs of a run differ from those of its step and the shared ones.
+
+        Keys that are both a shared input and one of the step, or both an input and a secret, are left out: the contract
+        does not determine their values.
         """
         shared, own = self.body.get("shared_inputs") or {}, step.get("inputs") or {}
         wanted, shown = {**shared, **own}, run.get("input_values") or {}
-        if self.body.get("machine_id") or self.body.get("pool_ids"):  # which may have inputs too
+        if self.body.get("machine_id") or self.body.get("pool_ids"):  # these may add inputs
             shown = {key: value for key, value in shown.items() if key in wanted}
         clash = shared.keys() & own.keys() | wanted.keys() & self._secrets_of(step).keys()
         sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
@@ -149,7 +150,7 @@ class _Chain:
         return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
     def judge_together(self, reads: Sequence[CallResult]) -> None:
-        """Judge the runs of several steps by each other."""
+        """Judge what must hold between the runs of several steps: their order, and attachments of their own."""
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
         expected, got = "runs created in the order of the steps", "a later step created earlier"
         self._require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])

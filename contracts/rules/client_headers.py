@@ -27,7 +27,7 @@ _FILE: Final = {"filename": "long.txt", "content": base64.b64encode(_LONG.encode
 
 
 def run_with_headers(context: CaseContext, case: HeadersCase) -> None:
-    """Create, read, list, change and download a run with the headers of the case: they change nothing."""
+    """Create, read, list and change a run, and download its file. The headers of the case must make no difference."""
     body = write_bodies.minimal("bulk_create_runs", count=1) | {"input_values": {"m": "«marker»", "text": _LONG}}
     if context.check.offers("download_run_attachment"):
         body |= {"file_inputs": [_FILE]}
@@ -63,7 +63,7 @@ def _list(run: TrackedRun) -> list[CallResult]:
 
 
 def _judge_validator(run: TrackedRun, before: CallResult) -> None:
-    """Send a read again with its ETag, after the run has changed: 304 would say that it has not (RFC 9110, 13.1.2)."""
+    """Send a read again with its ETag after a change. 304 would mean that nothing has changed (RFC 9110, 13.1.2)."""
     etag = before.answer.header("ETag")
     if etag is None:
         return
@@ -73,8 +73,8 @@ def _judge_validator(run: TrackedRun, before: CallResult) -> None:
 
 
 def _judge_range(run: TrackedRun, attachment: str) -> None:
-    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2), but no part of a compressed
-    form, since none is accepted.
+    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2). It must not send a part of
+    the compressed file, since the request does not accept a compressed answer.
     """
     first, last = 1, limits.BUFFER
     others = (header for header in run.headers if header[0] != "Accept-Encoding")
@@ -88,7 +88,7 @@ def _judge_range(run: TrackedRun, attachment: str) -> None:
     run.require(right, "ATTACHMENTS", "another part of a file", expected, result, got=got)
 
 
-# No Origin: a server may know its own only.
+# Without Origin, since a server may refuse an unknown one.
 _COMMON: Final = {
     "Accept-Encoding": ("gzip", "gzip, deflate", "deflate"),
     "Accept": ("application/json, text/plain, */*", "text/html,application/xhtml+xml,*/*;q=0.8", "application/json"),

@@ -14,7 +14,7 @@ _ABSENT: Final = object()
 _CONFLICT: Final = object()
 
 ALONE: Final = 1
-"""How many bodies that are invalid at the same place are sent alone, to show that this part alone is refused too."""
+"""How many of the bodies that are invalid at one place are sent alone, to show that this part alone is refused."""
 
 
 @dataclass(slots=True)
@@ -27,8 +27,11 @@ class _Combination:
 def combined(
     operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = ALONE
 ) -> Iterator[Body]:
-    """Yield the invalid variants of `base`. Combinations of variants that are invalid at different places come first,
-    then the first variants for each place alone. In a list, all places but the first count as one.
+    """Yield those of the bodies, which are variants of `base`, that are invalid.
+
+    Combinations of variants that are invalid at different places come first. Then come the variants that are sent
+    alone: the first `alone` ones for each place, and those that cannot be combined. In a list, all indexes but 0 are
+    one place.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []

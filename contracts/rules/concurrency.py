@@ -1,7 +1,7 @@
 """Requests that are sent at the same moment: each answer must belong to its own request, and no write may be lost.
 
-Each case sends groups of requests over connections that are opened first. The resources that they are about are created
-before, one request at a time.
+Each case sends groups of requests, over connections that are opened first. The resources that the requests name are
+created before, one request at a time.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ _SINGLE_UPDATES: Final = (
     {"usage_metadata": {"from": "a third"}},
     {"run_message_history": [{"from": "a fourth"}]},
 )
-"""Updates of different fields. All of them must have their effect, in any order."""
+"""Updates of different fields. All of them must take effect, in any order."""
 _CANCEL: Final = {"status": "cancelled"}
 
 
@@ -53,7 +53,7 @@ def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
 
 
 def _different_creates(context: CaseContext, width: int) -> None:
-    """Send different creates of both organisations, each with its own values. All that succeed are listed."""
+    """Send different creates of both organisations, each with its own values. Then list the runs of the first one."""
     check = context.check
     created = IsolatedRuns(("search", check.search_word(context.made_up)))
     operations = offered_creates(check)
@@ -61,11 +61,9 @@ def _different_creates(context: CaseContext, width: int) -> None:
     for number in range(width):
         is_chain = number % 4 == 3 and check.offers("create_run_chain")
         operation = "create_run_chain" if is_chain else operations[number % len(operations)]
-        word = context.check.search_word(context.made_up)
+        word = check.search_word(context.made_up)
         body = {
-            "workflow_id": context.placeholder(f"workflow:{number}")
-            if check.workflows.accepts_any_id
-            else "«workflow»",
+            "workflow_id": f"«workflow:{number}»" if check.workflows.accepts_any_id else "«workflow»",
             "input_values": {"marker": word, "number": number, "together": created.filter[1]},
             "session_alias": word,
             "file_inputs": [file(f"{number}.txt", word.encode())],
@@ -91,7 +89,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
 
 
 def _lists_during_a_create(context: CaseContext, width: int) -> None:
-    """A list during a create shows all of its runs or none, since they are made in one transaction."""
+    """A list during a bulk create must show all of its runs or none."""
     word, count = context.check.search_word(context.made_up), LARGE_CREATE
     body = {"workflow_id": "«workflow»", "count": count, "input_values": {"marker": word}}
     create = request_for("bulk_create_runs", body=context.fill(body))
@@ -101,13 +99,14 @@ def _lists_during_a_create(context: CaseContext, width: int) -> None:
         raise Inconclusive(f"a bulk create answers {created.status}")
     for result in lists:
         total = total_of(result)
-        cause, expected = "a list during a create shows a part of it", f"total 0 or {count:,}"
-        right = total in (None, 0, count)
-        context.require(right, "LIST-COMPLETE", cause, expected, f"total {total:,}", created, result)
+        if total is not None:
+            cause, expected = "a list during a create shows a part of it", f"total 0 or {count:,}"
+            right = total in (0, count)
+            context.require(right, "LIST-COMPLETE", cause, expected, f"total {total:,}", created, result)
 
 
 def _reads_during_an_update(context: CaseContext, width: int) -> None:
-    """A read during an update sees the run before it or after it, and never a part of it."""
+    """A read during an update must show the run as before it or as after it, and never a part of the update."""
     before = _new_run(context)
     reads = [request_for("get_run", before["id"])] * width
     if context.check.offers("list_runs"):
@@ -128,7 +127,7 @@ def _reads_during_an_update(context: CaseContext, width: int) -> None:
 
 
 def _different_updates(context: CaseContext, width: int) -> None:
-    """Updates of different fields of one run all have their effect. If there are many, one of them cancels the run."""
+    """Concurrent updates of different fields of one run must all take effect. Of many, one cancels the run."""
     run = _new_run(context)
     bodies: list[Mapping[str, Any]] = [*_SINGLE_UPDATES[: max(2, width)]]
     if width > len(bodies):
@@ -149,8 +148,8 @@ def _different_updates(context: CaseContext, width: int) -> None:
 
 
 def _deletes(context: CaseContext, width: int) -> None:
-    """One of several deletes succeeds, and the run is gone. Whether others succeed too is not judged: a server may see
-    several deletes at the same moment as one.
+    """One of several concurrent deletes must succeed, and the run must be gone. Others may succeed too: a server may
+    treat deletes at the same moment as one.
     """
     run = _new_run(context)
     results = _send(context, [request_for("delete_run", run["id"])] * max(2, width))
@@ -164,7 +163,7 @@ def _deletes(context: CaseContext, width: int) -> None:
 
 
 def _update_and_delete(context: CaseContext, width: int) -> None:
-    """A run that is deleted while it is updated is gone."""
+    """A run that is deleted while it is updated must be gone."""
     run = _new_run(context)
     updates = [request_for("update_run", run["id"], body=body) for body in _SINGLE_UPDATES[: max(1, width - 1)]]
     *others, deleted = _send(context, [*updates, request_for("delete_run", run["id"])])
@@ -178,7 +177,7 @@ _UPDATE_OF_RETRIED: Final[Mapping[str, Any]] = {"input_values": {"from": "an upd
 
 
 def _retries_and_updates(context: CaseContext, width: int) -> None:
-    """A retry and an update of another field of one run both have their effect, in any order."""
+    """A retry of a run and a concurrent update of another field must both take effect, in any order."""
     for run_id, *results in _retried_beside(context, width, "update_run", _UPDATE_OF_RETRIED):
         read = context.call_valid("get_run", run_id, after=results)
         for result, body in zip(results, (_RETRY, _UPDATE_OF_RETRIED), strict=True):
@@ -188,7 +187,7 @@ def _retries_and_updates(context: CaseContext, width: int) -> None:
 
 
 def _retries_and_deletes(context: CaseContext, width: int) -> None:
-    """A run that is deleted while it is retried is gone."""
+    """A run that is deleted while it is retried must be gone."""
     for run_id, retried, deleted in _retried_beside(context, width, "delete_run"):
         if deleted.status == 204:
             _require_gone(context, run_id, [retried, deleted])
@@ -211,7 +210,7 @@ def _retried_beside(
 
 
 def _writes_to_neighbours(context: CaseContext, width: int) -> None:
-    """Updates and deletes of different runs of one create each have their effect, and on their own run only."""
+    """Updates and deletes of different runs of one create must each take effect, and only on their own run."""
     isolated = create_isolated_runs(context, [{"count": 2 * width}])
     updated, deleted = isolated.runs[::2], isolated.runs[1::2]
     bodies = [{"input_values": {**(run.get("input_values") or {}), "part": run["id"]}} for run in updated]
@@ -231,7 +230,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
 
 
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
-    """Each answer is about the run that was asked for, and none shows a run of the other organisation."""
+    """Each answer must be about the run that was asked for, and must not show a run of the other organisation."""
     if not (context.check.has_second and context.check.workflows.accepts_any_id):
         raise Inconclusive("no second token was given")
     own = {TOKEN: _new_run(context), SECOND_TOKEN: _new_run(context, token=SECOND_TOKEN)}
@@ -252,7 +251,7 @@ _FOREIGN: Final = "404, since the run belongs to the other organisation"
 
 
 class _Group(NamedTuple):
-    """Sends one group of requests, of a given width. `runs` is how many runs that creates."""
+    """`send` sends one group of requests of a given width. `runs` returns how many runs this creates."""
 
     send: Callable[[CaseContext, int], None]
     needs: tuple[str, ...] = ()

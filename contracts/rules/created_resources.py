@@ -16,7 +16,7 @@ from contracts.rules.writes import create_resource
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
 _KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
-"""The fields that must be as they were sent: what a server keeps of the schemas of a workflow is not determined."""
+"""The fields that must be as sent. Schemas are not among them: the contract does not determine how they are stored."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
     sent = context.fill(case.body)
     get, listing = _READ_BY[case.operation]
     if context.check.offers(listing):
-        next(resource_pages(context, listing), None)  # a server that keeps this page does not list what follows
+        next(resource_pages(context, listing), None)  # a server that caches this page will not list what follows
     created = create_resource(context, case.operation, **sent)
     _require_same(context, sent, created.body, created)
     if case.operation == "create_pool":
@@ -115,7 +115,7 @@ def _require_same_name_allowed(
 
 
 def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str) -> bool:
-    """Add a machine and an unknown one. If that is refused, the pool must still be empty. Return whether it is not."""
+    """Add a machine and an unknown one. If refused, the pool must stay empty. Return whether it has machines now."""
     pool, unknown = created.body["id"], context.placeholder("uuid")
     if not context.check.offers("add_machine_to_pool", "get_pool"):
         return False
@@ -129,7 +129,7 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
 
 
 def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[str]) -> None:
-    """Add machines to a new pool, first one, then all others. The pool reads the same, and the machines show it."""
+    """Add one machine to a new pool, then all others. The pool must read the same, and the machines must show it."""
     pool, offers = created.body["id"], context.check.offers
     if not machines or not offers("add_machine_to_pool", "get_machine"):
         return

@@ -67,7 +67,7 @@ _WIDELY_AFTER: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 def run_delete(context: CaseContext, case: DeleteCase) -> None:
     created = _create_in_own_session(context) if case.is_first_of_session else create_for(context, case)
-    if case.widely:  # a server that caches these answers shows the run again after the delete
+    if case.widely:  # a server that caches these answers may show the run again after the delete
         before = TrackedRun.of(context, created, case.index)
         before.read(_ALL_INCLUDED)
         if context.check.offers("list_runs"):
@@ -78,14 +78,14 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
     for operation, more in (*_AFTER, *(_WIDELY_AFTER if case.widely else ())):
         if context.check.offers(operation):
             run.judge_if_deleted(run.call(operation, **more))
-    not_listed(run, widely=case.widely)
+    judge_not_listed(run, widely=case.widely)
     views = (created.runs[case.index % len(created.runs)], run.known.view)
-    attachments_gone(
+    judge_attachments_gone(
         run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
     )
 
 
-def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
+def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
     """Judge that the attachments of a deleted run were deleted with it."""
     for attachment in attachments:
         for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
@@ -109,7 +109,7 @@ def _create_in_own_session(context: CaseContext) -> WriteResult:
     return WriteResult(more.parsed, first.result, (*first.runs, *more.runs), True)
 
 
-def not_listed(run: TrackedRun, *, widely: bool) -> None:
+def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
     """Judge that no list shows or counts the deleted run."""
     if not run.context.check.offers("list_runs"):
         return

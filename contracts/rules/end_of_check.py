@@ -140,7 +140,7 @@ def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
 
 
 def _accepted_keys(context: CaseContext) -> set[str]:
-    """Return the keys of the first organisation's accepted writes, as far as the guard still has the exchanges."""
+    """Return the keys of the first organisation's accepted writes, of which the guard still has the exchanges."""
     return {
         key
         for exchange in context.check.guard.exchanges
@@ -163,7 +163,7 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
 
 
 def _require_unchanged(context: CaseContext, first: CallResult, before: CallResult, again: CallResult) -> None:
-    """Judge by a read that a repeated request has changed nothing: a retry that is done twice gets the same answer."""
+    """Judge by a read that a repeated request has changed nothing: a retry that is done twice answers the same."""
     after = context.call_valid("get_run", before.body["id"], after=[first, before, again])
     changes = KnownRun(before.body).unchanged_violations("IDEM-REPLAY", "an old key is forgotten", after.body)
     # A proof, since sending it again would not show it: the run would not have ended yet.
@@ -171,11 +171,13 @@ def _require_unchanged(context: CaseContext, first: CallResult, before: CallResu
 
 
 _SOON: Final = 64
-"""A finding shows the keys in between if there are at most this many."""
+"""A key is repeated after this many others. A finding can show so many requests."""
 
 
 def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
-    """Return a write with a new key, writes with other keys, and its repeat if that gets another answer; else None."""
+    """Find out after how many other keys a key is forgotten. Return the first write, the writes with other keys and the
+    repeat of the first write; None if up to _SOON other keys are not enough.
+    """
     others = 1
     while others <= _SOON:
         evidence = _repeat_after(context, others)
@@ -195,7 +197,7 @@ def _repeat_after(context: CaseContext, others: int) -> list[CallResult]:
 
 
 def repeat_key_soon(context: CaseContext, case: KeySoonAgainCase) -> None:
-    """Repeat a key after some others: a server that keeps very few is found long before the end of the check."""
+    """Repeat a key after some others. This finds a server that keeps very few keys long before the end of the check."""
     first, *between, again = _repeat_after(context, _SOON)
     if (problem := answer_difference(first, again)) is not None:
         _report_forgotten(context, _find_forgotten_key(context) or [first, *between, again], problem)
@@ -213,7 +215,7 @@ _AT_ONCE: Final = 8
 
 
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
-    """Update one run with that many keys: this costs a server little, and creates nothing."""
+    """Send that many updates of one run, each with its own key. They cost a server little, and create nothing."""
     if "changed-run" not in context.placeholders:
         context.placeholders["changed-run"] = context.some_runs().runs[0]["id"]
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
@@ -255,11 +257,11 @@ def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
     if total <= _MAX_PAGES * MAX_LIMIT:
         _judge_complete(context, whole)
     _judge_unreported(context, whole)
-    for one, other in single:
-        mine, next_one = one.items[1:2], other.items[:1]
-        same = [item.get("id") for item in mine] == [item.get("id") for item in next_one]
+    for page, next_page in single:
+        second, first_of_next = page.items[1:2], next_page.items[:1]
+        same = [item.get("id") for item in second] == [item.get("id") for item in first_of_next]
         cause, expected = "pages beyond 1000 have gaps", "the second run of a page to be the first of the next"
-        context.require(same, "LIST-PAGE", cause, expected, "another run", *one.results, *other.results)
+        context.require(same, "LIST-PAGE", cause, expected, "another run", *page.results, *next_page.results)
 
 
 def _page(context: CaseContext, skip: int, limit: int) -> RunList:
@@ -268,7 +270,8 @@ def _page(context: CaseContext, skip: int, limit: int) -> RunList:
 
 def _judge_pages(context: CaseContext, found: RunList) -> None:
     context.check.count("LIST-PAGE")
-    overlaps = found.pages[1].skip < found.pages[0].skip + found.pages[0].limit if len(found.pages) > 1 else False
+    first, *others = found.pages
+    overlaps = bool(others) and others[0].skip < first.skip + first.limit
     for wrong in list_violations(found.pages, found.query, ()):
         if not (overlaps and wrong.violation.cause == "a run on two pages"):
             context.report_violation(wrong.violation, *(found.results[number] for number in wrong.pages))
@@ -293,9 +296,9 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
 
 
 def _judge_unreported(context: CaseContext, whole: RunList) -> None:
-    """Require that no run has values of this check, or a session of it, but an id that no answer reported.
+    """Require that each run with a value or a session of this check has an id that an answer reported.
 
-    Not judged if an answer was lost: it may have reported the run.
+    Not judged if an answer was lost, which may have reported the run.
     """
     guard, prefix = context.check.guard, context.check.search_prefix
     if guard.log.lost is not None:
@@ -319,7 +322,7 @@ def _judge_unreported(context: CaseContext, whole: RunList) -> None:
 
 
 def _is_after(run: Mapping[str, Any], source: Exchange) -> bool:
-    """Whether a run was created with the runs that the answer of a request reports, or later."""
+    """Return whether a run was created not earlier than the first run that the answer of a create reports."""
     reported = next((each.body for each in created_by(source.answer).runs if each.body is not None), {})
     created, first = (moment_of(each.get("created_at")) for each in (run, reported))
     return created is not None and first is not None and created >= first

@@ -95,7 +95,7 @@ _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
     "session_alias": "Front«marker:43»Desk",
     "nothing": "«marker:99»",
 }
-"""Place → a text in it, which a search must find in any case, and by a part of it."""
+"""Place → a text in it. A search must find the text, a part of it, and both in upper and lower case."""
 _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "a number": "«number:0»",
     "the end of a long text": "«marker:65»",
@@ -122,14 +122,16 @@ _NOT_SEARCHED: Final[Mapping[str, int]] = {
     "session_id": 2,
     "pool_ids": 0,
 }
-"""Fields whose values a search must not find, unless they are in another field too → a create that sets the field."""
+"""Field → the number of a create that sets it. A search must not find its value, unless another field has it too."""
 
 
 # The queries
 
 FIRST_QUERIES: Final = 10
 MANY_QUERIES: Final = 40
-"""The number of queries of the first case, and of each other case: each case creates and changes its own runs."""
+"""The number of queries of the first case, and of each other case. Each case creates and changes runs of its own, so
+there are few cases with many queries.
+"""
 
 
 def _filters_alone() -> Iterator[Filter]:
@@ -159,7 +161,7 @@ def _searches(check: CheckContext) -> Iterator[Sequence[Filter]]:
 
 
 def _broad_first(queries: Iterable[Sequence[Filter]]) -> list[Sequence[Filter]]:
-    """Return first the queries that together have every filter, each way to write it, and each place of a text."""
+    """Put those queries first that together have every filter, way to write a value, and place of a text."""
     every = list(queries)
     first = covering(
         every,
@@ -190,7 +192,7 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
 
 
 def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
-    """Return filters that match the runs of one create, as far as these have the values."""
+    """Return filters that match the runs of one create, if these runs have the values."""
     values = {"status": "cancelled", "search": f"«marker:{create}»"}
     return [Filter(name, values.get(name, ""), create) for name in names]
 
@@ -227,12 +229,13 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
-    """Yield filters that match the runs of one create, then the same ones with one of them from another create."""
+    """Yield the filters of `_same_and_odd` for each create."""
     for create in range(6):
         yield from _same_and_odd(names, create)
 
 
 def _same_and_odd(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
+    """Yield filters that match the runs of one create. Then, for each of them, replace it by that of another create."""
     same = _one_of_each(names, create)
     yield same
     for place, name in enumerate(names):

@@ -15,9 +15,9 @@ from contracts.rules.listing import items_of, page_of
 
 @dataclass(frozen=True)
 class Filter:
-    """A parameter of a list. Its value is `text`, with the placeholders filled, or else the value of a run of the case:
-    of the first run of create number `create`. A search takes the value of the field `of` of that run. `way` says how
-    the value is written. A time is first shifted by `shift` microseconds.
+    """A parameter of a list. Its value is `text`, with the placeholders filled. If `text` is empty, it is the value of
+    the first run of create number `create`; for a search, this run's value of the field `of`. `way` is how the value is
+    written. A time is first shifted by `shift` microseconds.
     """
 
     name: str

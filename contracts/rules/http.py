@@ -99,8 +99,9 @@ def method_cases(check: CheckContext) -> Iterator[MethodCase]:
     existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
     for method, template, parameter in _undocumented_methods():
         yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
-        for known_id in existing.get(parameter, ()) if method == "GET" or parameter == "{run_id}" else ():
-            yield MethodCase(method, template.replace(parameter, known_id), template)
+        if method == "GET" or parameter == "{run_id}":
+            for known_id in existing.get(parameter, ()):
+                yield MethodCase(method, template.replace(parameter, known_id), template)
 
 
 def created_method_cases(check: CheckContext) -> Iterator[MethodCase]:
@@ -162,7 +163,7 @@ _REPEATED_WRITES: Final = (
     ManyCase("equal creates", 8, 2),
     ManyCase("updates", 5, 11),
 )
-"""Both send a tenth more than common limits of 50, 100 or 200 requests in a window, or more than 5 to 20 at once."""
+"""Like _READS, they exceed usual limits: 50, 100 or 200 requests in a window (by a tenth), or 5 to 20 at once."""
 _NEEDED: Final = {"reads": "get_run", "updates": "update_run"}
 
 
@@ -226,7 +227,7 @@ class OddCredentialsCase(Case):
 
 
 def run_odd_credentials(context: CaseContext, case: OddCredentialsCase) -> None:
-    """Send credentials that are valid in a header, but odd for a token: errors must be JSON, and never a 5xx."""
+    """Send credentials that are allowed in a header, but odd for a token: errors must be JSON, and never a 5xx."""
     for operation in ("list_runs", "bulk_create_runs"):
         body = {"count": 0} if operation == "bulk_create_runs" else UNREAD
         context.send(request_for(operation, body=body, token=case.authorization))

@@ -79,8 +79,9 @@ def keyed_request(
     if operation in WRITES_ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
         if name not in context.placeholders:
-            made = create_changeable_run(context, operation)["id"] if token == TOKEN else _their_run(context, operation)
-            context.placeholders[name] = made
+            is_own = token == TOKEN
+            run_id = create_changeable_run(context, operation)["id"] if is_own else _their_run(context, operation)
+            context.placeholders[name] = run_id
         ids = (context.placeholder(name),)
     key = str(context.fill(key))
     if operation == "delete_run":
@@ -107,6 +108,7 @@ def _their_run(context: CaseContext, operation: str) -> str:
 
 
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
+    """Send a write for the first time. Raises Inconclusive unless it succeeds, so that it can be repeated."""
     result = context.send(request)
     if result.refused and len(request.header(KEY_HEADER) or "") > limits.MAX_KEY_LENGTH:
         raise Inconclusive("a long key is refused")
@@ -136,7 +138,10 @@ def _require_same_answer(context: CaseContext, first: CallResult, again: CallRes
 
 
 def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
-    """For each placeholder whose value only runs of this case have, yield a list by it, and the runs that have it."""
+    """List the runs of this case by the values of some placeholders, if only runs of this case can have these values.
+
+    Yield each list, and the runs in it that really have the value.
+    """
     check = context.check
     fields = {"marker": "search"}
     fields |= {"workflow": "workflow_id"} if check.workflows.accepts_any_id else {}
@@ -156,11 +161,12 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     if operation not in CREATES:
         return
     mine = created_ids(first)
-    for listed, items in _runs_of_case(context, "workflow", "session", "marker") if mine else ():
+    found = next(_runs_of_case(context, "workflow", "session", "marker"), None) if mine else None
+    if found is not None:
+        listed, items = found
         more = sum(item.get("id") not in mine for item in items)
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
         context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *evidence, listed)
-        return
 
 
 def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, *refused: CallResult) -> None:
@@ -232,7 +238,7 @@ def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
-    """Change the run of the first write: an input of it after an update, otherwise cancel it."""
+    """Change the run of the first write: after an update, change an input; after another write, cancel the run."""
     if operation == "update_run":
         context.call_valid("update_run", context.placeholder("run"), body=_CHANGED)
         return
@@ -261,7 +267,8 @@ def run_together(context: CaseContext, case: Together) -> None:
     results = context.send_together([request] * max(1, case.times))
     done = [result for result in results if result.accepted]
     if not done and all(result.status == 409 for result in results):
-        done = [settled for settled in [_send_until_settled(context, request)] if settled.accepted]
+        settled = _send_until_settled(context, request)
+        done = [settled] if settled.accepted else []
     if not done:
         raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:

@@ -22,7 +22,7 @@ class Keyed(Case):
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
     times: int = 1
-    """A `Replay` repeats it so many times after the first; a `Together` sends it so many times at once."""
+    """How many times a `Replay` repeats the write after the first time, or how often a `Together` sends it at once."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ _KEYS: Final = (
 
 @in_turn_by_kind
 def replay_cases(check: CheckContext) -> Iterator[Replay]:
-    """Yield all unusual keys for a bulk create, and a part of them for each other write, in turn."""
+    """Yield repeats of each write with several bodies. A bulk create gets all unusual keys, each other write a part."""
     for number, operation in enumerate(keyed_writes(check)):
         if operation == "delete_run":
             yield Replay(operation, times=2)
@@ -178,14 +178,15 @@ def together_cases(check: CheckContext) -> Iterator[Together]:
 def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
     for operation in keyed_writes(check):
         others: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
-        for one, other in _body_pairs(check, operation) if operation != "delete_run" else ():
-            others.setdefault(json.dumps(one), (one, []))[1].append(other)
+        if operation != "delete_run":
+            for one, other in _body_pairs(check, operation):
+                others.setdefault(json.dumps(one), (one, []))[1].append(other)
         for body, group in others.values():
             yield from (Conflict(operation, body, others=tuple(batch)) for batch in batches(group, _OTHERS))
 
 
 _OTHERS: Final = 12
-"""How many other bodies one case has: with more of them, a fault shows later in the case."""
+"""How many other bodies a case has at most. With more, a case would find a fault only after more requests."""
 _OBJECT: Final[dict[str, Any]] = {
     **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60},
     **{"falsy": [False, {"b": 0}], "deep": {"b": {"c": [1, {"d": 1}]}}},
@@ -257,9 +258,9 @@ _MANY: Final = 10
 
 
 def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield pairs of bodies that differ little: in the value of a field, or in which of two fields they have.
+    """Yield pairs of bodies that differ little: in the value of one field, or in which of two fields they have.
 
-    All of them for a bulk create, and a part of each field's for every other write, in turn.
+    A bulk create gets all pairs of values of a field. Of a long list of pairs, each other write gets a part.
     """
     bare, ids = write_bodies.minimal(operation), optional_ids(check) | {"workflow_id": check.workflows}
     names = [name for name in body_properties(operation) if name in _PAIRS]

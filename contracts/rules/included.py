@@ -45,7 +45,7 @@ class IncludeCase(Case):
     is_retried: bool = False
     """Whether the first run is retried on the second machine, before anything is read."""
     equal_names: int = 0
-    """How many more workflows are created, all with the same name. Each has runs, as the others."""
+    """How many more workflows are created, all with the same name. Runs are created for each of them too."""
     in_one_pool: bool = False
     """Whether the machines are added to a new pool."""
 
@@ -55,8 +55,8 @@ class IncludeCase(Case):
 
 
 def run_included(context: CaseContext, case: IncludeCase) -> None:
-    """Read one run and list all, with each `include`. The resources are read before and after, since they may change
-    meanwhile.
+    """Read one run and list all runs, with each `include`. The resources are read before and after this: only the
+    values that have not changed meanwhile are compared.
     """
     workflows = [str(context.fill(workflow)) for workflow in case.workflows]
     for _ in range(case.equal_names):
@@ -69,11 +69,12 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
     marker = context.placeholder("marker")
-    creates = []
+    creates: list[WriteResult] = []
     for number, workflow in enumerate((workflows[0], *workflows)):
         machine = {"machine_id": case.machines[number % len(case.machines)]} if case.machines else {}
         count = 1 if number < 2 else case.count
         creates.append(context.some_runs(count, workflow_id=workflow, input_values={"marker": marker}, **machine))
+    created = [each.result for each in creates]
     run = creates[0].runs[0]
     if case.is_retried:
         retried = TrackedRun.of(context, creates[0])
@@ -85,31 +86,26 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
         if context.check.offers("list_runs"):
             query = [("search", marker), ("include", include), NEWEST_FIRST]
             every = context.call_valid("list_runs", query=[*query, ("limit", str(MAX_LIMIT))])
-            judge_list(
-                context,
-                page_of(every, query, limit=MAX_LIMIT),
-                (),
-                lambda run_id: [created.result for created in creates],
-            )
+            judge_list(context, page_of(every, query, limit=MAX_LIMIT), (), lambda run_id: created)
             pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.pages)]
             lists = [[("limit", str(MAX_LIMIT)), ("fields", "session_id")], *pages]
             others = [context.call_valid("list_runs", query=query + each) for each in lists]
             found += [(include, each) for each in (every, *others)]
     after = _read_each(context, ids)
     if context.check.offers("list_runs"):
-        _search_by_names(context, creates, after)
+        _search_by_names(context, created, after)
     known = _stable(_resources(before), _resources(after))
     for include, result in found:
         if isinstance(result.body, dict):
             runs = items_of(result) or [result.body]
             evidence = [read for resource, read in after.items() if any(resource in run.values() for run in runs)]
             violations = included_violations(result.body, include.split(","), known)
-            context.judge(INCLUDE_RULE, violations, *(created.result for created in creates), *evidence, result)
+            context.judge(INCLUDE_RULE, violations, *created, *evidence, result)
 
 
-def _search_by_names(context: CaseContext, creates: Sequence[WriteResult], reads: Mapping[str, CallResult]) -> None:
-    """A search looks at the values of runs, and not at the names of their workflows and machines."""
-    evidence = [*(created.result for created in creates), *reads.values()]
+def _search_by_names(context: CaseContext, created: Sequence[CallResult], reads: Mapping[str, CallResult]) -> None:
+    """Search for the names of workflows and machines. Only runs with such a text in their own values may be found."""
+    evidence = [*created, *reads.values()]
     names = (read.body.get(field) for read in reads.values() for field in ("name", "hostname"))
     for name in sorted({name for name in names if isinstance(name, str) and name}):
         found = read_page(context, [("search", name), NEWEST_FIRST], limit=MAX_LIMIT)

@@ -18,7 +18,7 @@ from contracts.rules.writes import Body, full_body, optional_ids, read
 
 
 def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], ParsedRequest]]:
-    """Yield each distinct body with its parsed form: whether the contract accepts, refuses or leaves it open."""
+    """Yield each distinct body with its parsed form, which says whether it is valid, invalid or ambiguous."""
     seen: set[str] = set()
     for body in bodies:
         text = repr(body)
@@ -135,7 +135,7 @@ def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: S
     for name in fields:
         values[name] += [0, 1001] if name == "count" else []
         values[name] += [None] if read(operation, bare | {name: None}).is_invalid else []
-        candidates = itertools.islice(of_wrong_type, 5)  # so that the next field begins with another
+        candidates = itertools.islice(of_wrong_type, 5)  # five of four, so that the next field begins with another one
         values[name] += [value for value in candidates if read(operation, bare | {name: value}).is_invalid][:1]
     return [_Row(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
 
@@ -146,8 +146,8 @@ def _wrong_of(check: CheckContext, operation: str, name: str) -> tuple[Any, ...]
 
 
 def _broken_ids(check: CheckContext, name: str) -> tuple[str, ...]:
-    """Return texts that are not ids. Where only existing ids are accepted, some begin with an existing one: others may
-    be refused because they do not exist.
+    """Return texts that are not ids. If the target accepts only existing ids, some of them begin with an existing id:
+    the target may refuse the others just because they do not exist.
     """
     ids = (optional_ids(check) | {"workflow_id": check.workflows}).get(name)
     if ids is None or ids.accepts_any_id or not ids.known:
@@ -173,12 +173,12 @@ def _wrong_parts(check: CheckContext, operation: str, full: dict[str, Any]) -> I
         if isinstance(path[-1], str):
             dropped = mutations.drop(full, path)
             yield dropped
-            if read(operation, dropped).is_invalid:  # a required field, whose name is read with its capitals
+            if read(operation, dropped).is_invalid:  # a required field, whose name is case-sensitive
                 yield mutations.rename(full, path, path[-1].capitalize())
 
 
 def _share(values: Sequence[Any], path: mutations.Path) -> Sequence[Any]:
-    """Return half of the values, if the path leads through a list: its items share them."""
+    """Return all values. For a path into a list, return one half for even indexes and the other half for odd ones."""
     place = next((part for part in path if isinstance(part, int)), None)
     return values if place is None else values[place % 2 :: 2]
 

@@ -27,7 +27,7 @@ class IsolatedRuns:
         self._maker.update(dict.fromkeys(written.ids, written))
 
     def change(self, result: CallResult) -> None:
-        """Keep a run as the answer to a change shows it, if it shows it."""
+        """Replace a run by the run in the answer to a change, if the answer has one."""
         view = result.resource or {}
         if result.accepted and "id" not in view:
             raise Inconclusive("the answer to a change has no id")
@@ -47,7 +47,7 @@ class IsolatedRuns:
         return alive + [ListCandidate.of(run, self.maker_of(run).parsed, DELETED) for run in self.deleted]
 
     def creates_of(self, run_id: str | None) -> list[CallResult]:
-        """Return the create of a run; without one, the last two creates."""
+        """Return the create of a run; for None, the last two creates."""
         shown = self.made[-2:] if run_id is None else [self._maker[run_id]]
         return [written.result for written in shown]
 
@@ -62,7 +62,9 @@ _DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_ses
 
 
 def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
-    """Return the name of a filter: not by session if fields of the case (`varied`) depend on the session."""
+    """Return the name of the filter that separates the runs. It is not `session_id` if one of the fields that the case
+    varies depends on the session.
+    """
     if check.workflows.accepts_any_id:
         return "workflow_id"
     is_free = check.sessions.accepts_any_id and _DEPEND_ON_SESSION.isdisjoint(varied)
@@ -107,7 +109,7 @@ def grow(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) 
 def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
     """Create runs in the session that the first create starts.
 
-    Apart from the session and the fields of the bodies, the base request, which is known to work, is not changed.
+    Each create is the base request, which is known to work, with the session and the fields of a body.
     """
     isolated = IsolatedRuns(("session_id", ""))
     for body in bodies:

@@ -1,5 +1,6 @@
-"""Writes that a server may refuse after it has begun to carry them out, or accept: they name a resource that does not
-exist, or have a file that is not base64. A refusal does nothing.
+"""Writes that name a resource that does not exist, or have a file that is not base64.
+
+A server may accept them, or refuse them when it has already carried out a part. A refused write must have no effect.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes
 _UNKNOWN: Final = "«uuid»"
 _FILE: Final = "contracts-«marker».txt"
 _NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(_FILE)]}
-"""What a retry would change. The reference is looked up in the middle of it, if the server does one after the other."""
+"""What a retry would change. A server that works step by step may find the unknown id after some of the changes."""
 _NOT_BASE64: Final = {"filename": "broken.txt", "content": "%%%"}
 
 
@@ -52,18 +53,18 @@ def _check_no_files(context: CaseContext) -> None:
 
 
 def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
-    """Yield writes whose last reference is unknown, or whose last file is not base64: what comes before may be carried
-    out already when the server finds it.
+    """Yield writes whose last reference is unknown, or whose last file is not base64. When the server finds that, it
+    may have carried out what comes before.
     """
     pools = [_UNKNOWN] if not check.pools.known else [check.pools.known[0], _UNKNOWN]
     references = {"machine_id": _UNKNOWN, "pool_ids": pools, "session_id": _UNKNOWN}
     for operation in WRITES_OF_RUNS:
         if is_offered(check, operation):
             bodies = [Body(body) for body in _bodies(operation, references)]
-            # One by one where a body that is accepted changes the run of the case.
+            # If an accepted body changes the run of the case, each body needs a run of its own.
             size = 1 if operation in CHANGING_WRITES else 9
             yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
-    # A server that creates runs in parts may have created the first ones.
+    # A server that creates runs in several parts may have created some when it refuses.
     kinds = optional_ids(check)
     largest = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {"input_values": {"marker": "«marker»"}}
     for name, value in references.items():

@@ -13,7 +13,7 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import counted
-from contracts.rules.deletes import attachments_gone, not_listed
+from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.polled_runs import PolledRuns
 from contracts.rules.reading import READING_AND_CHANGING
@@ -40,33 +40,33 @@ AFTER_THE_END_S = 1.0
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
-"""Discovery tries as many workflows to see which need no inputs, and each one costs two cases that wait."""
+"""Discovery tries as many workflows, to find those that need no inputs. Each workflow costs two cases that wait."""
 _DELETE_RUN_COUNT = 8
-"""How many runs at least are created to be deleted when they have ended: only some have output. Shrinking cannot reduce
-it below that.
-"""
+"""The least number of runs in a case that deletes ended runs: only some have output. Shrinking cannot reduce it."""
 
 
 @dataclass(frozen=True)
 class LifecycleCase(RunCase):
-    """`count` runs, or a chain, are read until they have ended. In between or afterwards, some of them are changed."""
+    """`count` runs, or a chain, that are read until they have ended. Before or after their end, some are changed."""
 
     chain: int = 0
     """If not 0, the number of steps of a chain, which is created instead."""
     runs_before: int = 0
     """How many runs the session of the chain has before the chain is created."""
     ends_first: Literal["", "cancel", "delete"] = ""
-    """What is done with all these runs before further ones are created in their session."""
+    """How the first runs are all ended before further runs are created in their session."""
     runs_after: int = 0
-    """How many runs a bulk create makes afterwards in the session of the first run, after one of a single create."""
+    """How many runs a bulk create then adds to the session of the first run. If the target offers single creates, one
+    of them adds a run first, unless `ends_first`.
+    """
     joining: int = 0
-    """How many runs without a session are created beside them, cancelled, and retried in their session."""
+    """How many runs are created without a session, cancelled, and retried in the session of the first run."""
     retried: int = 0
     """How many of the runs are cancelled and retried before they are polled."""
     cancelled: int | None = None
-    """The index of a run that is cancelled at once."""
+    """The index of a run that is cancelled before the first poll."""
     change: str = ""
-    """The name of what is done with some of the runs, before or after their end."""
+    """A key of _CHANGES_OF_ACTIVE or _CHANGES_OF_ENDED: what is done with some runs, before or after their end."""
 
     @property
     def expected_runs(self) -> int:
@@ -112,7 +112,7 @@ def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
 
 
 def _may_join(context: CaseContext, session: Any) -> bool:
-    """Whether the target accepts another run in a session whose runs have ended: the contract does not say."""
+    """Return whether the target accepts another run in a session whose runs have ended: the contract does not say."""
     operation = "create_run" if context.check.offers("create_run") else "bulk_create_runs"
     body = write_bodies.minimal(operation) | {"session_id": session}
     return context.call(operation, body=context.fill(body)).accepted
@@ -156,7 +156,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         polled.poll()
     for run in deleted or ():
         run.read()
-        not_listed(run, widely=False)
+        judge_not_listed(run, widely=False)
     polled.judge_order()
     polled.judge_times()
     if not polled.have_ended:
@@ -174,7 +174,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
 
 
 def _judge_files_by_type(polled: PolledRuns) -> None:
-    """Judge the attachment lists of two ended runs by type, input and output: of the second run, pages of one."""
+    """Judge the attachment lists of two ended runs by type, input and output, those of the second run with limit 1."""
     with_output = [run for run in polled.runs if run.known.view.get("output_attachment_ids")]
     for run, limit in zip(with_output, (1000, 1), strict=False):
         for name in ("input", "output"):
@@ -271,10 +271,11 @@ def _cancel_retried(polled: PolledRuns) -> None:
 
 
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
-    """Cancel running runs, which must then stay cancelled while the other runs are polled. If it `retries`, retry them
-    at once: the work of the first attempt must not end them. If a run ends before the cancel arrives, try the next one.
+    """Cancel running runs, which must then stay cancelled while the other runs are polled. With `retries`, also retry
+    each of them at once: the end of its first attempt must not end the run. If a run ends before the cancel, try
+    another one.
     """
-    # Many, since it depends on chance whether the work ends at the moment of the cancel, or while a retry waits.
+    # Many runs, since only by chance does an attempt end at the moment of the cancel, or while a retry waits.
     left = max(1, len(polled.runs) * 2 // 3)
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not polled.have_ended:
@@ -308,9 +309,9 @@ _UPDATE: Final = {"input_values": {"updated": True}, "release_session_after": Tr
 
 
 def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
-    """Cancel or delete the last run of a session that waits while another one is running. Return what was deleted.
+    """Cancel or delete the last waiting run of a session while another run is running. Return the deleted runs.
 
-    The others must go on waiting. If the running run has ended before it is read again, try the next one.
+    The other waiting runs must not start. If the running run has ended when it is read again, repeat this.
     """
     deleted: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
@@ -334,10 +335,10 @@ def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
 
 
 def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
-    """Delete a run that an update has set to running, then one that is scheduling and two that are running by
-    themselves, if they are met. Return them.
+    """Delete a run that an update has set to running. Then delete up to three others, before they end: one that is
+    scheduling, if a poll shows one, and running ones. Return the deleted runs.
 
-    None of them may reappear at the time when it would have changed its status.
+    None of them may reappear when it would have changed its status.
     """
     first: list[TrackedRun] = []
     if polled.context.check.offers("update_run") and not polled.in_session:
@@ -366,7 +367,7 @@ def _delete_ended(polled: PolledRuns) -> None:
         outputs = run.known.view.get("output_attachment_ids") or ()
         run.delete()
         run.read()
-        attachments_gone(run, outputs)
+        judge_attachments_gone(run, outputs)
 
 
 _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | None]]] = {
@@ -377,7 +378,7 @@ _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | No
     "delete waiting": functools.partial(_end_waiting, delete=True),
     "delete active": _delete_active,
 }
-"""What is done before the runs have ended. A change that deletes some returns them."""
+"""What is done with runs before they have ended. A function that deletes runs returns them."""
 _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = {
     "retry ended": ("retry_run", _retry_ended),
     "cancel retried": ("retry_run", _cancel_retried),
@@ -399,7 +400,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")
         yield LifecycleCase(session, ends_first="delete", runs_after=3)
-    # With many runs, rare final statuses and output files occur too.
+    # Many runs, so that rare final statuses and output files occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40, change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
@@ -414,7 +415,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
         yield LifecycleCase(session, is_single=True, runs_after=3)
         if check.sessions.accepts_any_id:
-            # Enough that some wait, also if the first ones end while the last ones are created.
+            # So many that some still wait when the last ones are created.
             yield LifecycleCase({"session_id": "«session»"}, 8, is_single=True)
     if check.offers("retry_run", "update_run"):
         yield LifecycleCase(count=4, retried=4, change="cancel retried")

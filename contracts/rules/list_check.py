@@ -1,4 +1,4 @@
-"""Judges lists of runs by the known runs, and finds out why a run is missing."""
+"""Judges lists of runs by the runs that are known, and finds out why a run is missing."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def check_list(
 
 
 def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) -> None:
-    """Judge only the order of a list by activity in pages: when a run ends, others move from one page to the next."""
+    """Judge the order of a list by activity, and nothing else: runs move between its pages when a run ends."""
     found = read_list(context, [isolated.filter, ("sort_mode", "activity")], limit=limit)
     listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
     for wrong in activity_violations(listed):
@@ -75,8 +75,8 @@ def check_listing(
 ) -> RunList | None:
     """Judge one page of a list by a run and others of its case, and return it if nothing is wrong or missing.
 
-    `base` is a query that is known to find the runs. `rule_if_gone`: the rule to report for a missing run.
-    Empty: other lists are compared to find the rule. `compares`: each listed run is judged by its model too.
+    `base` is a query that is known to find the runs. `rule_if_gone` is the rule to report for a missing run; if it is
+    empty, other lists are read to find the rule. `compares`: each listed run is also judged by its model.
     """
     context = run.context
     found = read_page(context, query, limit=limit, after=run.evidence)
@@ -108,10 +108,10 @@ def judge_list(
     *,
     are_all: bool = False,
 ) -> bool:
-    """Judge everything about a list but missing runs. Returns whether it is right.
+    """Judge everything about a list but missing runs. Return whether the list is right.
 
-    `are_all`: no other runs can be in it. `evidence` returns the exchanges that a finding shows before the pages: those
-    of a run, or of all runs if it gets None.
+    `are_all`: no other runs can be in the list. `evidence` takes the id of a run, or None for all runs, and returns the
+    exchanges that a finding shows before the pages.
     """
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
         context.count(rule, *found.results)
@@ -127,9 +127,10 @@ def judge_list(
 def why_missing(
     context: CaseContext, run: Mapping[str, Any], query: Query, *, limit: int = DEFAULT_LIMIT, base: Query = ()
 ) -> tuple[str, str]:
-    """Return the rule and the cause for a run that is missing from a list: they depend on which other lists have it.
+    """Return the rule and the cause for a run that is missing from a list. They depend on which other lists have the
+    run.
 
-    `base` is a query that is known to find the run on a server that is right.
+    `base` is a query that finds the run on a correct server.
     """
     filters = [pair for pair in query if pair[0] != "sort_mode"]
     newest = [*filters, NEWEST_FIRST]
@@ -146,7 +147,7 @@ def why_missing(
 
 
 def is_unlisted(context: CaseContext, cause: str, run_id: str) -> bool:
-    """Return whether the run can be read, though no list shows it. That is a proof, even if it does not repeat."""
+    """Return whether no list shows the run, but it can be read. That is a proof, even if it does not repeat."""
     return cause == _NOT_LISTED and context.check.offers("get_run") and context.call("get_run", run_id).accepted
 
 

@@ -48,13 +48,12 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
         rule, cause = why_missing(context, missing[0].view, [NEWEST_FIRST], limit=case.limit)
         got = missing_in_words(missing, [])
         evidence = found.results[:2]
-        context.report_violation(
-            Violation(rule, cause, "every created run in the list", got), written.result, *evidence
-        )
+        violation = Violation(rule, cause, "every created run in the list", got)
+        context.report_violation(violation, written.result, *evidence)
 
 
 def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> RunList | None:
-    """Read the list of all runs until it shows the created runs or older ones; None if it is too long for that."""
+    """Read the list of all runs until it shows all created runs, or older ones. Return None after 12 pages without."""
     created = set(written.ids)
     oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
     for found in itertools.islice(read_pages(context, [NEWEST_FIRST], limit=limit), 12):
@@ -95,7 +94,6 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
         fields["pool_ids"] = [create_resource(context, "create_pool").body["id"]]
     isolated = create_isolated_runs(context, [{"count": case.count, **fields}], varied=fields)
     written = isolated.made[0]
-    stable = [*stable_fields(written.parsed), *case.results]
     for run in isolated.runs if case.results else ():
         context.cancel(run["id"])  # unless it has ended by itself
         results = context.fill(case.results)
@@ -106,26 +104,39 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
         items = check_list(context, isolated, [isolated.filter, *parameters], sort=sort)
         if items is None:
             continue
-        evidence = (written.result, context.exchanges[-1])
         selected = [value for name, value in query if name == "fields"]
         for run in isolated.runs:
-            item = items[run["id"]]
-            lost = [name for name in _ALWAYS_SHOWN if name not in item]
-            lost += [name for name in selected if name not in item and run.get(name)]
-            cause, expected = "a field that was asked for is missing", f"{' and '.join(lost)} in each item, as asked"
-            got = f"an item without {' and '.join(lost)}"
-            if not context.require(not lost, "READ-BACK", cause, expected, got, *evidence):
+            if not _judge_item(context, case, run, items[run["id"]], selected, written):
                 break
-            names = {*_ALWAYS_SHOWN, *selected} if selected else run
-            view = {name: run[name] for name in names if name in run and name in item}
-            changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
-            if changed is not None:
-                name, problem = changed
-                violation = Violation(
-                    "READ-BACK", f"{name} reads differently", f"{name} as it was created", problem, field=name
-                )
-                context.report_violation(violation, *evidence)
-                break
+
+
+def _judge_item(
+    context: CaseContext,
+    case: ViewsCase,
+    run: Mapping[str, Any],
+    item: Mapping[str, Any],
+    selected: Sequence[str],
+    written: WriteResult,
+) -> bool:
+    """Judge that an item of a list has the selected fields of its run, and return whether it has."""
+    evidence = (written.result, context.exchanges[-1])
+    lost = [name for name in _ALWAYS_SHOWN if name not in item]
+    lost += [name for name in selected if name not in item and run.get(name)]
+    cause, expected = "a field that was asked for is missing", f"{' and '.join(lost)} in each item, as asked"
+    got = f"an item without {' and '.join(lost)}"
+    if not context.require(not lost, "READ-BACK", cause, expected, got, *evidence):
+        return False
+    names = {*_ALWAYS_SHOWN, *selected} if selected else run
+    view = {name: run[name] for name in names if name in run and name in item}
+    stable = [*stable_fields(written.parsed), *case.results]
+    changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
+    if changed is not None:
+        name, problem = changed
+        expected = f"{name} as it was created"
+        context.report_violation(
+            Violation("READ-BACK", f"{name} reads differently", expected, problem, field=name), *evidence
+        )
+    return changed is None
 
 
 def view_cases(check: CheckContext) -> Iterator[ViewsCase]:

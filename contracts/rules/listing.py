@@ -34,7 +34,7 @@ class RunList:
 
 
 def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit: int | None = None) -> RunList:
-    """Return the answer to a list of runs as a list of one page."""
+    """Return the answer to one request of list_runs as a RunList."""
     page = Page(skip or 0, DEFAULT_LIMIT if limit is None else limit, result.body)
     return RunList(query, (page,), (result,))
 
@@ -55,8 +55,8 @@ def read_page(
 
 
 def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
-    """Yield the list as read so far, after each page. A page that should be empty is the last one, whatever is on it.
-    Raises Inconclusive if the list has more than MAX_PAGES pages, or a page has no room for a run.
+    """Yield the list as read so far, after each page. A page that should be empty by its total is the last one, even if
+    it has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
     if limit < 1:
         raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
@@ -80,8 +80,9 @@ def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> 
 
 
 def was_changed(context: CaseContext, found: RunList) -> bool:
-    """Return whether the total or the first run of a list is no longer as on its first page. In a list of all runs,
-    other clients may create and delete runs, which moves the others between two pages.
+    """Return whether the total or the first run of a list has changed since its first page was read.
+
+    Other clients may create and delete runs, so that runs in the list of all runs move from one page to another.
     """
     first, again = found.pages[0], read_page(context, found.query, limit=1, after=[]).pages[0]
     ids = [[item.get("id") for item in page.items[:1]] for page in (first, again)]
@@ -109,7 +110,7 @@ def list_filtered_by(
 
 
 def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:
-    """Return whether a listed run really has the value of the filter: a broken filter may return runs of others."""
+    """Return whether a listed run really has the value of the filter. A broken filter may return other runs."""
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
     return item.get(name) == value

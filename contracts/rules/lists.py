@@ -9,7 +9,7 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
+from contracts.oracle.run_list import NEWEST, Page, Query, paging_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
 from contracts.rules.listing import page_of, read_page, total_of
@@ -76,8 +76,8 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     yield PagesCase([MAX_LIMIT, 5], [*above(100, MAX_LIMIT), DEFAULT_LIMIT])
     for name, value in write_bodies.EVERYTHING.items():
         yield PagesCase([3, 50], [MAX_LIMIT, 50], {name: value})
-    # The runs of a session run one by one, so most are still active when they are listed. In the order by activity,
-    # a run moves when it ends, so only a list of one page is sure to have all.
+    # The runs of a session run one by one, so most are still active when they are listed. In the order by activity, a
+    # run that ends moves to another position, so only a list of one page is sure to contain all runs.
     session = {"input_values": write_bodies.INPUTS, "start_session": True}
     for count, sort in ((more, NEWEST), (MAX_LIMIT, "activity")):
         yield PagesCase([count], [MAX_LIMIT], session, sort)
@@ -88,8 +88,8 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
 
 @dataclass(frozen=True)
 class WindowsCase(Case):
-    """Runs of several bulk creates, and single pages of their list: (skip, limit), None to leave one out. The first
-    `cancelled` runs are cancelled, the oldest one last.
+    """Runs of several bulk creates, and single pages of their list: (skip, limit), where None leaves a parameter out.
+    The first `cancelled` runs are cancelled, the oldest one last.
     """
 
     counts: Sequence[int]
@@ -108,10 +108,10 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
         isolated.change(context.cancel(run["id"]))
     if case.deletes and context.call("delete_run", isolated.runs[1]["id"]).status == 204:
         isolated.delete(isolated.runs[1])
-    for skip, limit in case.windows:
-        found = read_page(context, [isolated.filter, ("sort_mode", case.sort)], skip=skip, limit=limit)
-        judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
     query = [isolated.filter, ("sort_mode", case.sort)]
+    for skip, limit in case.windows:
+        found = read_page(context, query, skip=skip, limit=limit)
+        judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
     for skip in case.far:
         result = context.call("list_runs", query=[*query, ("skip", str(skip)), ("limit", "1")])
         if result.accepted:
@@ -122,7 +122,7 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
 def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
     for counts, far in (([3, 4], WIDTHS), ([DEFAULT_LIMIT + 1], ())):
         yield WindowsCase(counts, _windows(sum(counts)), far=far)
-    if check.offers("update_run"):  # a page by activity may begin with active runs and end with those that ended
+    if check.offers("update_run"):  # a page by activity may begin with active runs and end with ended ones
         yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
         if check.offers("delete_run"):
             yield WindowsCase([3], [(1, 2)], "activity", 3, deletes=True)
@@ -213,7 +213,7 @@ def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
     cause, expected = "total differs between pages", f"total {totals[0]}"
     context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
     reported = Page(page.body.get("skip"), page.body.get("limit"), page.body)
-    context.judge("LIST-PAGE", frame_violations(reported), page)
+    context.judge("LIST-PAGE", paging_violations(reported), page)
 
 
 def resource_page_cases(check: CheckContext) -> Iterator[ResourcePageCase]:

@@ -30,14 +30,15 @@ from contracts.rules.writes import Body, Write, Writes
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 MARKED_INPUTS: Final = {"check": "«check-marker»"}
-"""Input values with the marker of this check: it proves that a run belongs to the check, even if no answer names it."""
+"""Input values with the marker of this check. It proves that a run belongs to the check, even if no answer names it."""
 OWN_SESSION: Final = {"session_id": "«own-session»"}
-"""A new session of this check, for requests that must create nothing: it proves too that a run belongs to the check. If
-such a request creates a run, no desktop works on it.
+"""A new session of this check, for requests that must create nothing. If a server creates a run nevertheless, the
+session proves that it belongs to the check, and no desktop executes it.
 """
 
 
 def may_vary(check: CheckContext, *names: str) -> bool:
+    """Return whether a case may change all of these fields of the base request."""
     allowed = _WITHOUT_BASE if check.target.base_request is None else frozenset(check.target.varied_fields)
     return allowed.issuperset(names)
 
@@ -45,7 +46,7 @@ def may_vary(check: CheckContext, *names: str) -> bool:
 def body(
     check: CheckContext, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any
 ) -> dict[str, Any] | None:
-    """The base request with some fields varied; None if one of them may not be varied."""
+    """Return the base request with some fields varied; None if one of them may not be varied."""
     if not may_vary(check, *fields):
         return None
     made = {"workflow_id": "«workflow»", "count": 1} | check.base_request
@@ -79,7 +80,7 @@ def _create_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 
 def _nulls(check: CheckContext) -> Iterator[Write]:
-    """Per operation, one request with null in every nullable field that the base request does not set."""
+    """Yield, for each create, one request with null in every nullable field that the base request does not set."""
     for operation in ("bulk_create_runs", "create_run"):
         free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
         nulls = {name: None for name in free if name not in check.base_request}
@@ -91,7 +92,7 @@ def _nulls(check: CheckContext) -> Iterator[Write]:
 def _refused(check: CheckContext) -> Iterator[Writes]:
     base = body(check)
     assert base is not None
-    # The first one is sent in a new session: it shows whether it is safe to send the others.
+    # The first request names a new session: if it is refused, it is safe to send the others.
     wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]
     wrong += [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
     wrong.append({name: value for name, value in base.items() if name != "count"})

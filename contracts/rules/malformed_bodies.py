@@ -26,11 +26,11 @@ _BROKEN_ENDS: Final = (
     *(', "x": +1}', ', "x": "\\x"}', ', "x": "a\nb"}', ', "x"}', ', "x": }', ", x: 1}", ', "x": "\\u12"}'),
     *(' "x": 1}', ', "x": [1,]}', ', "x": 0x10}', ", // c\n}"),
 )
-"""They replace the last brace of an object."""
+"""Texts that replace the last brace of an object."""
 
 
 def malformed(body: dict[str, Any]) -> Iterator[str]:
-    """Yield texts that are not a JSON object, of each kind in turn: fixed ones, and mutations of a valid body."""
+    """Yield texts that are not JSON objects, one of each kind in turn: fixed texts, and mutations of a valid body."""
     good = json.dumps(body, ensure_ascii=False)
     mutations = (
         *(f"[{good}]", json.dumps(good, ensure_ascii=False), good[: len(good) // 2], good[1:]),
@@ -50,7 +50,7 @@ def malformed_cases(check: CheckContext) -> Iterator[Writes]:
 
 
 ONE_TEXT_IN: Final = 3
-"""Each other write gets one malformed text in this many."""
+"""Writes other than the bulk create get one in this many of the malformed texts."""
 
 
 def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:

@@ -21,7 +21,7 @@ from contracts.rules.writes import (
     created_ids,
     ids_for,
     in_batches,
-    look_at,
+    read_with_files,
     send_all,
     workflow_filter,
 )
@@ -37,7 +37,7 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
     for result in _send_in_parts(context, case.operation, ids, case.bodies):
         new = [run_id for run_id in created_ids(result) if run_id not in runs]
         runs.extend(new)
-        look_at(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
+        read_with_files(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
         if case.operation == "retry_run" and result.accepted:
             context.cancel(*ids)  # so that it can be retried again
     _change_runs(context, runs[:1])
@@ -54,7 +54,7 @@ def _send_in_parts(
 
 
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
-    """Send every operation that could fail with a 5xx because of the stored values."""
+    """Send all operations that could fail with a 5xx because of the values that the runs have."""
     newest = [*workflow_filter(context), ("limit", "100"), NEWEST_FIRST]
     found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
     for run_id in runs:
@@ -91,7 +91,7 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
 
 
 ONE_VALUE_IN: Final = 6
-"""Each other write or parameter gets one odd value in this many."""
+"""Writes other than the bulk create, and parameters other than `search`, get one in this many of the odd values."""
 
 
 def _is_heavy(body: Body) -> bool:
@@ -99,33 +99,33 @@ def _is_heavy(body: Body) -> bool:
 
 
 _FILES: Final = 8
-"""The most files of one request. All of them are read."""
+"""The largest number of files in one combined body. All of them are read."""
 
 
 def _together(bare: dict[str, Any], bodies: Iterable[Body]) -> Iterator[Body]:
-    """Yield bodies that have the fields and the files of several, which are sent alone if the server refuses them."""
+    """Combine bodies that add different fields or files. If a combined body is refused, its `parts` are sent alone."""
     fields: dict[str, Any] = {}
     parts: list[Body] = []
     for body in (*bodies, Body()):
         changes = _changes(bare, body)
-        files = [*fields.get("file_inputs", ()), *changes.get("file_inputs", ())]
-        if parts and (not changes or changes.keys() & fields.keys() - {"file_inputs"} or len(files) > _FILES):
+        file_inputs = [*fields.get("file_inputs", ()), *changes.get("file_inputs", ())]
+        if parts and (not changes or changes.keys() & fields.keys() - {"file_inputs"} or len(file_inputs) > _FILES):
             yield Body(bare | fields, parts=tuple(parts)) if len(parts) > 1 else parts[0]
             fields, parts = {}, []
-            files = changes.get("file_inputs", [])
+            file_inputs = changes.get("file_inputs", [])
         if changes:
-            fields |= changes | ({"file_inputs": files} if files else {})
+            fields |= changes | ({"file_inputs": file_inputs} if file_inputs else {})
             parts.append(body)
         elif body != Body():
             yield body
 
 
 def _changes(bare: dict[str, Any], body: Body) -> dict[str, Any]:
-    """Return the optional fields of a create that a body adds; none if it changes something else."""
+    """Return the optional fields of a create that a body adds to `bare`; none if the body differs in another way."""
     optional = write_bodies.CREATE_FEATURES["create_run"].keys()
-    json = body.json if isinstance(body.json, dict) else {}
-    changes = {name: value for name, value in json.items() if name not in bare}
-    return changes if json == bare | changes and changes.keys() <= optional else {}
+    fields = body.json if isinstance(body.json, dict) else {}
+    changes = {name: value for name, value in fields.items() if name not in bare}
+    return changes if fields == bare | changes and changes.keys() <= optional else {}
 
 
 # Bodies
@@ -223,7 +223,7 @@ def _odd_create_fields() -> Iterator[dict[str, Any]]:
 
 
 def _odd_chains() -> Iterator[Body]:
-    """Yield chains with odd ids and references, each one also alone if the server refuses them together."""
+    """Yield chains with odd ids and references, several in one body. If it is refused, its `parts` are sent alone."""
     step = {"workflow_id": "«workflow»"}
     yield Body({"steps": [step] * limits.LARGE_CREATE})
     yield _joined_chains([{"workflow_id": odd_id}] for odd_id in formats.UNUSUAL_IDS)
@@ -238,7 +238,7 @@ def _odd_chains() -> Iterator[Body]:
 
 
 def _joined_chains(chains: Iterable[list[dict[str, Any]]]) -> Body:
-    """Return a chain with the steps of several."""
+    """Return one chain with the steps of all these chains, which are its `parts`."""
     parts = tuple(Body({"steps": steps}) for steps in chains)
     return Body({"steps": [step for part in parts for step in part.json["steps"]]}, parts=parts)
 
@@ -292,7 +292,7 @@ _QUERIES: Final = {
     "list_pools": _PAGE,
     "list_workflows": ("search", *_PAGE),
 }
-"""By operation: its parameters. Those that most servers have faults with come first."""
+"""The parameters of each operation. Those that are most often faulty come first."""
 
 
 def run_query(context: CaseContext, case: OddQuery) -> None:
@@ -318,7 +318,9 @@ def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
     step = 1 if name == "search" else ONE_VALUE_IN
     typed = _VALUES_OF.get(name, ())
     others = [value for value in _ODD_VALUES[number % step :: step] if value not in typed]
-    for values in (typed, *batches(others, 8)) if typed else batches(others, 8):
+    if typed:
+        yield OddQuery(operation, name, typed)
+    for values in batches(others, 8):
         yield OddQuery(operation, name, tuple(values))
     yield OddQuery(operation, name, ("1",), twice=True)
 

@@ -16,12 +16,12 @@ from contracts.rules.writes import OTHER_WRITES, Body, Writes, content_of, creat
 
 @in_turn_by_kind
 def other_write_cases(check: CheckContext) -> Iterator[Writes]:
-    """Cases for the writes that are not about runs: valid, invalid and malformed bodies."""
+    """Yield valid, invalid and malformed bodies for the writes that are not about runs."""
     for operation in OTHER_WRITES:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
         bodies = filter(_is_determined, almost_valid(check, operation))
-        yield from in_batches(operation, map(Body, _valid_beside(operation)), 20)
+        yield from in_batches(operation, map(Body, _valid_bodies(operation)), 20)
         yield from in_batches(operation, combined(operation, write_bodies.minimal(operation), bodies), 40)
         yield from malformed_writes(operation, write_bodies.minimal(operation) or {"machine_ids": []})
 
@@ -37,7 +37,8 @@ def _is_determined(body: Any) -> bool:
     return not given and body.get("is_webhooks_enabled", False) is not None
 
 
-def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
+def _valid_bodies(operation: str) -> Iterator[dict[str, Any]]:
+    """Yield bodies that a server must accept, with unusual texts and nulls."""
     if operation == "add_machine_to_pool":
         for machines in ([], ["«machine»"], ["«machine»", "«machine»"], ["«uuid:1»", "«uuid:1»"]):
             yield {"machine_ids": machines}
@@ -57,7 +58,7 @@ def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
 
 
 def run_other_writes(context: CaseContext, case: Writes) -> None:
-    """Judge the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
+    """Judge the rules of the group Requests for writes that are not about runs. A 409 for a name in use is allowed."""
     operation = case.operation
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
@@ -72,17 +73,18 @@ def run_other_writes(context: CaseContext, case: Writes) -> None:
         parsed = read_request(operation, result.exchange.request.body)
         if result.status == 409 and not parsed.invalid_parts:
             continue
-        # The ambiguity "a resource beside the runs" concerns the result of a valid request, not an invalid body.
-        plain = ParsedRequest(operation, parsed.body, parsed.value, parsed.invalid_parts)
-        context.judge_write(plain if plain.invalid_parts else parsed, result)
+        if parsed.invalid_parts:
+            # The ambiguity "a resource beside the runs" says that a valid body may be refused, and is dropped here.
+            parsed = ParsedRequest(operation, parsed.body, parsed.value, parsed.invalid_parts)
+        context.judge_write(parsed, result)
     if operation in _LISTED_BY:
-        _check_nothing_created_beside(context, _LISTED_BY[operation], sent)
+        _check_nothing_created(context, _LISTED_BY[operation], sent)
 
 
 _LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
 
 
-def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
+def _check_nothing_created(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
     """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
     was_refused = any(result.refused for result in sent)
     if not was_refused or "marker" not in context.placeholders or not context.check.offers(listing):

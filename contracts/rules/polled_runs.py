@@ -18,11 +18,11 @@ from contracts.rules.tracked_run import TrackedRun
 
 _STUCK_S: Final = 4.0
 _STUCK_RUNS: Final = 3
-"""A session whose runs have not changed for that time, and for that many times the longest time that another run took,
-is noted.
+"""`note_if_stuck` tells the user of a session if none of its runs has changed for _STUCK_S, and for _STUCK_RUNS times
+as long as the slowest other run took.
 """
 _MAX_UNREAD_POLLS: Final = 10
-"""A second or two: a server may fail some reads, or list a new run late."""
+"""So many polls take a second or two. A server may fail some reads, or list a new run late."""
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
 _ORDER_DEDUP_KEY: Final = "LIFECYCLE: runs of a session"
 
@@ -61,7 +61,7 @@ class PolledRuns:
     def poll(self) -> None:
         """Read the runs by a list, or some of them one by one, and judge what has changed.
 
-        Raises Inconclusive if none of them was read for several polls: other scenarios judge that, without waiting.
+        Raises Inconclusive if several polls have read none of them. Other scenarios judge that, without waiting.
         """
         self._polls += 1
         self._unread += 1
@@ -80,13 +80,13 @@ class PolledRuns:
                     self._judge({run.id: result.resource}, result)
 
     def _next_runs(self) -> list[TrackedRun]:
-        """Return the runs to read one by one: a few in turn, or the first ones where there is no list of them."""
+        """Return the runs to read one by one: two of them in turn or, if no list shows them, the first eight."""
         if self._query is None:
             return self.runs[:8]
         return [self.runs[(self._polls + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
 
     def _judge(self, views: Mapping[str, dict[str, Any]], result: CallResult) -> None:
-        """Judge the runs in one answer by the earlier answers."""
+        """Judge the runs that an answer shows by the earlier answers. `views` are these runs by id."""
         before = [run.known.status for run in self.runs]
         for run in self.runs:
             if run.id in views:
@@ -112,9 +112,10 @@ class PolledRuns:
             self._starts_late[run_id] = self._starts_late.get(run_id, True) and view["started_at"] is None
 
     def judge_times(self) -> None:
-        """Judge by their times that the runs of a session ran one after the other, even if no read met two at work.
+        """Judge by `started_at` and `ended_at` that the runs of a session ran one after the other. No poll may have
+        shown two running runs.
 
-        Only runs that nothing has changed count, and that got their `started_at` when they no longer waited.
+        Only runs that no request has changed are judged, and whose `started_at` was null while they were waiting.
         """
         unchanged = [run for run in self.runs if run.known.rule == "READ-BACK" and self._starts_late.get(run.id)]
         timed = [(times, run) for run in unchanged if (times := run_times(run.known.view)) is not None]
@@ -129,15 +130,15 @@ class PolledRuns:
                 self.context.report_violation(wrong, self.runs[0].evidence[0], *reads, is_proof=True)
 
     def judge_search(self) -> None:
-        """Judge that a search finds what runs have written in the end: a word of output_data, and one of error."""
+        """Judge that a search finds what ended runs have written: a word of output_data, and one of error."""
         if self._query is None:
             return
         for name in ("output_data", "error"):
-            found = ((run, word) for run in self.runs if (word := _word_in(run.known.view.get(name))))
-            for run, word in itertools.islice(found, 1):
-                listed = self.context.call_valid(
-                    "list_runs", query=[*self._query, ("search", word)], after=run.evidence
-                )
+            words = ((run, _word_in(run.known.view.get(name))) for run in self.runs)
+            run, word = next(((run, word) for run, word in words if word), (None, ""))
+            if run is not None:
+                query = [*self._query, ("search", word)]
+                listed = self.context.call_valid("list_runs", query=query, after=run.evidence)
                 is_listed = any(item.get("id") == run.id for item in items_of(listed))
                 cause, got = f"a search does not find what a run has written to {name}", f"no run {run.id}"
                 expected = f"run {run.id}, since its {name} has {word!r}"
@@ -177,8 +178,9 @@ def run_times(view: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
 
 
 def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime, datetime]) -> Violation | None:
-    """Judge the times of two runs of a session: the later one must not start in the first half of the earlier one. Near
-    its end it may seem to, since the clocks of two machines differ.
+    """Judge the times of two runs of a session: the later run must not start in the first half of the earlier one.
+
+    A start in the second half is not judged, since the clocks of two machines may differ.
     """
     started, ended = earlier
     if later[0] >= started + (ended - started) / 2:
@@ -196,7 +198,8 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
     violations a defect shows depends on when the runs are read, so they have one dedup key.
     """
     waiting = next((index for index, status in enumerate(after) if status is not None and status not in TERMINAL), None)
-    for later in before[waiting + 1 :] if waiting is not None else ():
+    later_runs = [] if waiting is None else before[waiting + 1 :]
+    for later in later_runs:
         if later not in {"scheduling", "cancelled"}:
             cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
             got = f"a run with status {later} before an earlier run of the session has ended"

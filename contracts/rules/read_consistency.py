@@ -44,14 +44,17 @@ class ViewedRuns:
         """Words that the last event has added to the run, or removed."""
 
     def apply(self, event: Event) -> bool:
-        """Apply an event and return whether the target did it, so that there is something to check."""
+        """Apply an event and return whether the target did it, so that there is something to check.
+
+        An event that changes the fields by which the isolating filter finds the run is not applied.
+        """
         if not self.context.check.offers("update_run" if event.kind == "cancel" else f"{event.kind}_run"):
             return False
         if event.kind == "delete":
             return self._delete(event.shift)
-        filtered = {"search": {"input_values"}, "session_id": SESSION_FIELDS}.get(self.isolated.filter[0], frozenset())
+        needed = {"search": {"input_values"}, "session_id": SESSION_FIELDS}.get(self.isolated.filter[0], frozenset())
         before = self.changed_run.known
-        if filtered & event.body.keys() or not apply(self.changed_run, event):
+        if needed & event.body.keys() or not apply(self.changed_run, event):
             return False
         self._note(self.changed_run.evidence[-1], before)
         self.words = self.context.fill(list(event.words))
@@ -72,13 +75,13 @@ class ViewedRuns:
         return True
 
     def _note(self, result: CallResult, before: KnownRun | None) -> None:
-        """Remember the last event. If it was correct, the other runs are as before."""
+        """Remember the last event, which must not have changed the other runs. `before` is None after a delete."""
         self.before = before
         self.rule = "DELETE-GONE" if before is None else self.changed_run.known.rule
         for run in self.runs.values():
             if run is not self.changed_run or before is None:
                 run.known = run.known.after_no_change(self.rule)
-                run.show(result)
+                run.add_evidence(result)
 
 
 def run_read_consistency(context: CaseContext, case: ConsistencyCase) -> None:

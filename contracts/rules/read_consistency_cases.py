@@ -60,7 +60,7 @@ _SMALLER_VALUES: Final[dict[str, Any]] = {
     "input_values": write_bodies.INPUTS,
     "file_inputs": [file("b.txt", b"b"), file("a.txt", b"a")],
 }
-"""Smaller values, for cases that do not depend on the values."""
+"""Smaller values, for cases in which the values do not matter."""
 
 
 def _values_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
@@ -72,7 +72,7 @@ def _values_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]
 
 
 def _full_body(check: CheckContext, operation: str) -> dict[str, Any]:
-    """A body with every feature that a create can have at once, except an existing session and a machine."""
+    """Return a body with every feature that a create can have at once, except session_id and machine_id."""
     features = _values_of(check, operation)
     return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
@@ -109,7 +109,7 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
 
 
 def _on_off_pairs(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Few bodies that together contain every pair of features (pairwise testing)."""
+    """Yield few bodies that together contain every pair of features (pairwise testing)."""
     features = features_of(check, operation)
     on_off = {name: [values[-1], write_bodies.ABSENT] for name, values in features.items()}
     for row in write_bodies.pairs(on_off):
@@ -171,7 +171,7 @@ def _chain_event_cases() -> Iterator[ConsistencyCase]:
 
 
 def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
-    """Cases in which an event removes a word that a search found, or adds another one."""
+    """Yield cases in which an event removes a word that a search found, or adds another one."""
     words, new = ("«marker:8»", "«marker:9»"), "«marker:9»"
     plain = ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}})
     yield plain.with_events(Event("update", {"input_values": {"who": new}}, words=words))

@@ -41,11 +41,9 @@ RULES = (
 
 def read_back(context: CaseContext, written: WriteResult) -> None:
     """Read the first, the middle and the last run of a create one by one and judge them."""
-    if not context.check.offers("get_run"):
-        return
-    last = len(written.runs) - 1
-    for index in sorted({0, last // 2, last}):
-        if last >= 0:
+    if written.runs and context.check.offers("get_run"):
+        last = len(written.runs) - 1
+        for index in sorted({0, last // 2, last}):
             _read_one(context, written, index)
 
 
@@ -68,7 +66,7 @@ def judge_read(
 
 @dataclass(frozen=True)
 class ReadManyCase(Case):
-    """A bulk create. All of its runs, or those at usual limits, are read one by one, and all of them in a list."""
+    """A bulk create whose runs are read one by one, all of them or those at usual limits, and then all in a list."""
 
     body: Mapping[str, Any]
     reads_all: bool = False

@@ -1,4 +1,4 @@
-"""Which requests are accepted and which are refused: invalid bodies, malformed ones, and invalid parameters."""
+"""Which requests are accepted and which are refused: invalid and malformed bodies, ambiguous values, and parameters."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -147,16 +147,16 @@ def _check_nothing_changed(
     context: CaseContext, operation: str, run: dict[str, Any], sent: Sequence[CallResult]
 ) -> None:
     before = list(context.exchanges)
-    for attachment in run.get("input_attachment_ids") or () if context.check.offers("get_run_attachment") else ():
-        left = context.call("get_run_attachment", attachment)
-        cause = f"a refused {operation} removes attachments"
-        there = left.status != 404
-        context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
+    if context.check.offers("get_run_attachment"):
+        for attachment in run.get("input_attachment_ids") or ():
+            left = context.call("get_run_attachment", attachment)
+            cause, there = f"a refused {operation} removes attachments", left.status != 404
+            context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])
     for name in ("input_values", *STABLE, *_CHANGES_BY_ITSELF):
         changed = changed_field({name: run.get(name)}, after.body, (name,))  # the answer to a create may lack it
         if changed is not None and operation == "update_run" and name in _CHANGES_BY_ITSELF:
-            # The run has not ended, so the field may change by itself, but hardly to a value that a request sent.
+            # The run has not ended, so the field may change by itself, but probably not to a value that a request sent.
             is_sent = after.body.get(name) in [value for result in sent if (value := _sent(result, name))]
             changed = changed if is_sent else None
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
@@ -201,7 +201,7 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 @dataclass(frozen=True)
 class AmbiguousCase(Case):
-    """A create that a server may accept or refuse, and creates with parts of it, which are sent if it is refused."""
+    """A create that a server may accept or refuse. If it is refused, the creates in `parts_alone` are sent instead."""
 
     operation: str
     body: dict[str, Any]
@@ -216,7 +216,7 @@ class AmbiguousCase(Case):
 
 
 def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
-    """If a server accepts the create, the answer and the reads must fit the parsed values."""
+    """Send the create. If it is accepted, the answer and the reads must fit the values that the contract gives it."""
     written = context.write(case.operation, body=context.fill(case.body))
     if written.result.accepted and written.runs_are_reliable:
         read_back(context, written)
@@ -300,7 +300,9 @@ def run_wrong_parameter(context: CaseContext, case: WrongParameter) -> None:
 @in_turn_by_kind
 def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
     for operation, parameters in _WRONG_PARAMETERS.items():
-        for name, values in parameters.items() if check.offers(operation) else ():
+        if not check.offers(operation):
+            continue
+        for name, values in parameters.items():
             for value in values:
                 yield WrongParameter(operation, "query", name, value)
                 yield WrongParameter(operation, "query", name, value, after_valid=True)

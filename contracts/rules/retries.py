@@ -35,7 +35,7 @@ RULES = (
 
 
 _SIBLINGS: Final = 12
-"""How many runs are created, to see whether any of them has ended by itself."""
+"""How many runs are created: if some of the others have ended by themselves, the run of the case may have ended too."""
 
 
 def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> N
 
 @dataclass(frozen=True)
 class EarlyRetryCase(Case):
-    """A retry, with this body, of a run that has not ended: it was just created, or, if `is_retried`, just retried."""
+    """A retry with `body` of a run that has not ended: it was just created or, if `is_retried`, just retried."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     index: int = 0
@@ -106,7 +106,7 @@ def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:
 
 
 def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] | None = None, **more: Any) -> RunCase:
-    """A retry of a cancelled run. `filled` are updates of fields that the retry clears."""
+    """Return a retry of a cancelled run. `filled` are fields that an update sets before, and that the retry clears."""
     return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
 
 

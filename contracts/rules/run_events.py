@@ -12,14 +12,14 @@ from contracts.openapi.schemas import is_uuid
 from contracts.oracle import KnownRun, counted
 from contracts.rules.listing import items_of, total_of
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_runs, look_at
+from contracts.rules.writes import create_runs, read_with_files
 
 
 @dataclass(frozen=True)
 class Event(Case):
-    """`body` is the body of an update or a retry. `words` are words that the event adds to the run or removes:
-    afterwards a search must find the run by them, or must not. For a delete in `read_consistency`, `shift` is the
-    position of the deleted run after the run of the case.
+    """A change of a run. `body` is the body of an update or a retry. `words` are words that the event adds to the run
+    or removes from it, so that a search must find the run by them, or must not. `shift` is used for a delete in
+    `read_consistency`: the run that many positions after the run of the case is deleted.
     """
 
     kind: Literal["cancel", "update", "retry", "delete"]
@@ -34,7 +34,7 @@ DELETE: Final = Event("delete")
 
 
 def updates(values: Mapping[str, Any]) -> tuple[Event, ...]:
-    """One update for each of the fields."""
+    """Return one update for each of the fields."""
     return tuple(Event("update", {name: value}) for name, value in values.items())
 
 
@@ -80,7 +80,7 @@ class RetriedTooEarly(Inconclusive):
 
 
 def apply(run: TrackedRun, event: Event) -> bool:
-    """Apply an event and return whether the target did it. A refused one must change nothing."""
+    """Apply an event and return whether the target did it. A refused event must change nothing."""
     body = run.context.fill(event.body)
     match event.kind:
         case "cancel":
@@ -123,8 +123,8 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
         if event.kind in {"retry", "delete"}:
             run.read()
             if run.known.view.get("input_attachment_ids"):
-                # A server that caches them shows them again after the event.
-                run.list_files("input") if event.kind == "retry" else look_at(context, [run.id], files=1)
+                # A server that caches the files may show them again after the event.
+                run.list_files("input") if event.kind == "retry" else read_with_files(context, [run.id], files=1)
         sets_status = event.kind == "retry" or "status" in event.body
         if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run
@@ -164,10 +164,11 @@ def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallRe
 
 
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:
-    """Judge that the neighbours of the changed run, and the first and the last run of its create, are as before, and
-    their files.
+    """Judge that the neighbours of the changed run, the first and the last run of its create, and the files of these
+    runs are as before.
 
-    Otherwise the rule of the last change is broken. A run that reads differently after a delete breaks READ-BACK.
+    Otherwise the rule of the last change is broken, except that a run that reads differently after a delete breaks
+    READ-BACK.
     """
     rule, last = changed.known.rule, len(created.runs) - 1
     for other in sorted({index - 1, index + 1, 0, last} - {index}):

@@ -72,7 +72,7 @@ _PASSWORD: Final[dict[str, Any]] = {"password": "«secret»"}
 
 
 def _offered_writes(check: CheckContext, *others: str) -> Iterator[tuple[str, str]]:
-    """Yield (operation, its field for secrets) of the writes that the target offers, with other operations needed."""
+    """Yield (operation, its field for secrets) for each write, if the target offers it and the `others`."""
     for operation, field in _SECRET_FIELDS.items():
         if check.offers(operation, *others, *(("update_run",) if operation == "retry_run" else ())):
             yield operation, field
@@ -135,7 +135,7 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
     filled = context.placeholders.items()
     secrets = [value for name, value in filled if name.startswith("secret") and isinstance(value, str)]
     deep = ("deep_search", "true")
-    searches = [([("search", secret), *more]) for secret in secrets[:2] for more in ([], [deep])]
+    searches = [[("search", secret), *more] for secret in secrets[:2] for more in ([], [deep])]
     searches += [[("search", secret[4:-4]), deep] for secret in secrets[:1]]
     searches += [[("search", secret.upper())] for secret in secrets[:1]]
     for query in searches[:most]:
@@ -170,7 +170,7 @@ def _in_chain_steps() -> Iterator[SecretsCase]:
 
 
 def _beside_secrets(check: CheckContext, operation: str, field: str, number: int) -> Iterator[SecretsCase]:
-    """Yield secrets together with other fields (one half of the fields each time), and in many runs."""
+    """Yield secrets together with other fields, a half of these fields each time, and secrets in many runs."""
     bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
     full = full_body(check, operation) | {"start_session": True}
     names = ("input_values", "file_inputs", "session_id", "start_session", "machine_id")
@@ -185,7 +185,7 @@ def _beside_secrets(check: CheckContext, operation: str, field: str, number: int
 
 
 def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Bodies with the same key as an input and as a secret. It is not documented whether a target must accept these."""
+    """Yield bodies with one key for an input and a secret. It is not documented whether a target must accept them."""
     plain, secret = {"password": "plain", "other": 1}, _PASSWORD
     if operation != "create_run_chain":
         yield bare | {"input_values": plain, "sensitive_input_values": secret}
@@ -204,7 +204,7 @@ def run_invalid(context: CaseContext, case: Writes) -> None:
 
 @in_turn_by_kind
 def invalid_cases(check: CheckContext) -> Iterator[Writes]:
-    """Cases with every kind of invalid value in a request that also has secrets."""
+    """Yield requests that have secrets and an invalid part, of every kind."""
     for operation, field in _offered_writes(check):
         base = full_body(check, operation) | {field: _SECRETS}
         beside = combined(operation, base, _wrong_beside_secrets(operation, field, base), alone=0)
@@ -342,7 +342,7 @@ def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase
 # Ended runs
 
 _RUNS: Final = 12
-"""Enough runs that some run probably ends with a status whose answer leaks."""
+"""So many runs that one of them probably ends with a final status in which the target shows a secret."""
 _POLLS: Final = 20
 _POLL_INTERVAL_S: Final = 0.5
 _MAX_UNREAD_POLLS: Final = 4

@@ -9,7 +9,7 @@ from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
-from contracts.rules.deletes import not_listed
+from contracts.rules.deletes import judge_not_listed
 from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.run_events import (
@@ -59,15 +59,15 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
             if case.is_active and run.known.rule == "RETRY-RULES" and attempt < 3:
                 continue  # a retry was accepted, since the run had ended by itself
             if run.known.is_deleted:
-                not_listed(run, widely=False)
+                judge_not_listed(run, widely=False)
             elif case.is_listed:
-                _listed_by_status(run)
+                _judge_lists_by_status(run)
             elif case.events[-1:] == (RETRY,) and run.known.rule == "RETRY-RULES":
-                _listed_while_active(run)
+                _judge_list_while_active(run)
             return
 
 
-def _listed_by_status(run: TrackedRun) -> None:
+def _judge_lists_by_status(run: TrackedRun) -> None:
     """Judge that lists in both orders contain the run, and that only the filter by its own status finds it."""
     if run.context.check.offers("list_runs"):
         for mode in ("activity", "created_at_desc"):
@@ -76,7 +76,7 @@ def _listed_by_status(run: TrackedRun) -> None:
             check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
 
 
-def _listed_while_active(run: TrackedRun) -> None:
+def _judge_list_while_active(run: TrackedRun) -> None:
     """Judge that a list by the status of an active run contains it, if it has that status before the list and after."""
     before = run.known.status
     if before in TERMINAL or not run.context.check.offers("list_runs"):

@@ -56,7 +56,7 @@ class TenantCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        """The other organisation may get a run in a session of the same id."""
+        """`join_session` may create one more run, for the other organisation."""
         has_session = self.created_by == "create_run_chain" or not self.fields.keys().isdisjoint(_SESSION_FIELDS)
         return self.count + has_session
 
@@ -113,8 +113,8 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
 
 @dataclass(frozen=True, slots=True)
 class _ForeignRun:
-    """A run, the result of its create, and the tokens of its organisation and of the other one, which tries to use it.
-    `widely`: it is looked for with many more filters.
+    """A run and the result of its create. `owner` is the token of its organisation, `other` that of the organisation
+    that tries to use the run. `widely`: the run is looked for with many more filters.
     """
 
     context: CaseContext
@@ -172,7 +172,9 @@ class _ForeignRun:
             self._require(result.status != 409, cause, expected, result.words, *evidence, result)
 
     def join_session(self) -> None:
-        """Create a run in the session as the other organisation. The target may refuse it, or take it for a new one."""
+        """Create a run in the session as the other organisation. The target may refuse that, or start a new session of
+        this id. The owner must not find the run.
+        """
         context, session = self.context, self.run["session_id"]
         known = (*context.check.workflows.known, "«workflow»")
         workflow = their_workflow(context) if self.other == SECOND_TOKEN else known[0]
@@ -195,7 +197,7 @@ class _ForeignRun:
                 judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [self.created])
 
     def list_as_owner(self) -> None:
-        """Find a run of the second organisation by each filter: the other cases list those of the first one."""
+        """Find a run of the second organisation by each filter. All other cases list runs of the first organisation."""
         for query in _run_filters(self.run):
             if {"status", "sort_mode"}.isdisjoint(dict(query)):  # the run may have another status by now
                 page = [*query, _WHOLE, NEWEST_FIRST]
@@ -220,20 +222,21 @@ class _ForeignRun:
             self._list_ends_of_attachments()
 
     def _require_not_counted(self, operation: str, query: Query, result: CallResult) -> None:
-        """Require that an empty list does not count the run if its query names it.
+        """Require that an empty list whose query names the run does not count the run.
 
-        If a list by an id that no run has also has a total, the total is wrong for another reason.
+        For comparison, the same list is read with ids that no run has. If its total is not 0 either, the total is wrong
+        for another reason.
         """
         context, run, total = self.context, self.run, total_of(result)
         marker = (run.get("input_values") or {}).get("marker")
         names = {str(value) for value in (self.id, run["workflow_id"], run.get("session_id"), marker) if value}
-        names_none = [(name, context.made_up.uuid() if value in names else value) for name, value in query]
-        if not total or items_of(result) or names_none == query:
+        without_match = [(name, context.made_up.uuid() if value in names else value) for name, value in query]
+        if not total or items_of(result) or without_match == query:
             return
-        of_none = context.call(operation, query=[*names_none, _WHOLE], token=self.other)
-        if of_none.accepted and total_of(of_none) == 0:
+        empty = context.call(operation, query=[*without_match, _WHOLE], token=self.other)
+        if empty.accepted and total_of(empty) == 0:
             cause = f"another organisation counts a run with {operation}"
-            self._require(False, cause, "total 0", f"total {total}", self.created, of_none, result)
+            self._require(False, cause, "total 0", f"total {total}", self.created, empty, result)
 
     def _list_ends_of_attachments(self) -> None:
         """Check lists without run_id: the first and the last attachment must not belong to the other organisation."""
@@ -260,7 +263,7 @@ _WHOLE: Final = ("limit", str(MAX_LIMIT))
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
-    """Leave out the updates that name none of the changed fields, if others name one."""
+    """Leave out the updates that name none of the changed fields, unless no update names one."""
     updates = [exchange for exchange in exchanges if exchange.request.method == "PATCH"]
     suspects = [each for each in updates if any(name.encode() in (each.request.body or b"") for name in names)]
     if not suspects:
@@ -304,7 +307,7 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
 
 
 def _create_of(context: CaseContext, run_id: str) -> Exchange | None:
-    """Return the create that made a run; any case of the check may have sent it."""
+    """Return the create of a run, which any case of the check may have sent; None if there is none."""
     for exchange in context.check.guard.exchanges:
         makes = exchange.request.method == "POST" and exchange.answer.status == 201
         if makes and run_id.encode() in exchange.answer.body:

@@ -16,7 +16,7 @@ from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_bod
 from contracts.oracle.known_run import CHANGEABLE
 
 _CHANGES_IN_EVIDENCE: Final = 3
-"""How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""
+"""How many changes of a run `evidence` keeps, apart from its create. `repro_of` adds the earlier ones to a finding."""
 
 
 class TrackedRun:
@@ -56,13 +56,14 @@ class TrackedRun:
     def id(self) -> str:
         return self.known.id
 
-    def show(self, result: CallResult) -> None:
+    def add_evidence(self, result: CallResult) -> None:
+        """Add a change to the evidence, which keeps the create and the last changes."""
         create, *changes = self.evidence
         self.evidence = [create, *[*changes, result][-_CHANGES_IN_EVIDENCE:]]
 
     @property
     def read_before(self) -> list[CallResult]:
-        """The read that showed the end of the run, if no request ended it."""
+        """The last read, if no request has changed the run: it is the evidence that the run has ended by itself."""
         return [self.last_read] if self.last_read is not None and len(self.evidence) == 1 else []
 
     # Judging
@@ -80,7 +81,10 @@ class TrackedRun:
         return holds
 
     def require(self, holds: object, rule: str, cause: str, expected: str, *more: CallResult, got: str = "") -> bool:
-        """By default, `got` is the last of the results in words."""
+        """Count the rule as judged, and report a violation unless `holds`. Return whether it holds.
+
+        If `got` is empty, the finding shows the last of the results.
+        """
         violations = [] if holds else [Violation(rule, cause, expected, got or more[-1].words)]
         return self.judge(rule, violations, *more)
 
@@ -116,7 +120,7 @@ class TrackedRun:
             self.context.expect_success(result, self.evidence)
             self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
             self.known = self.known.after_update(body, self._run_in(result))
-            self.show(result)
+            self.add_evidence(result)
         else:
             may_be_refused = {"output_attachment_ids", *(() if self.known.has_ended else ("ended_at",))}
             expected = "a success, since the update is valid"
@@ -127,7 +131,7 @@ class TrackedRun:
         return result
 
     def _judge_refused_cancel(self, refused: CallResult) -> None:
-        """Judge that a run that was not cancelled has ended by itself, or is at its checks, which may go on."""
+        """Judge by a read whether a cancel may be refused: the run has ended, or its status is running_checks."""
         read = self.read()
         if self.known.status in {"scheduling", "running"}:
             cause, expected = "update_run refuses a good request", "a success, since the run has not ended"
@@ -136,7 +140,7 @@ class TrackedRun:
             raise Inconclusive("a run cannot be cancelled")
 
     def cancel(self) -> None:
-        """Cancel the run, unless it ends by itself. Raises Inconclusive if it does neither."""
+        """Cancel the run. If that is refused, wait until the run ends by itself. Raises Inconclusive if it does not."""
         result = self.update({"status": "cancelled"})
         if result.accepted:
             if not self.known.has_ended:
@@ -162,7 +166,7 @@ class TrackedRun:
             self.context.expect_success(result, self.evidence)
             self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), *before, result)
             self.known = self.known.after_retry(written.parsed, self._run_in(result))
-            self.show(result)
+            self.add_evidence(result)
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
             # An unknown property of the request may be refused.
             holds = "workflow_id" in body
@@ -177,7 +181,7 @@ class TrackedRun:
         self.context.expect_success(result, self.evidence)
         self.require(not result.answer.body, "DELETE-GONE", "a 204 with a body", "204 without a body", result)
         self.known = self.known.after_delete()
-        self.show(result)
+        self.add_evidence(result)
         return result
 
     def judge_if_deleted(self, result: CallResult) -> bool:
@@ -188,7 +192,7 @@ class TrackedRun:
         return self.known.is_deleted
 
     def read(self, query: Query = ()) -> CallResult:
-        """Read the run. Raises Inconclusive if it is not there although it was not deleted."""
+        """Read the run and judge the answer. Raises Inconclusive if a run that was not deleted cannot be read."""
         result = self.call("get_run", query=query)
         if self.judge_if_deleted(result):
             return result
@@ -213,8 +217,8 @@ class TrackedRun:
             is_of_status = violation.rule == "LIFECYCLE"
             before = [self.last_read] if is_of_status and self.last_read is not None else []
             holds = False
-            # Nothing else changes the run, so one answer that shows another value proves it. Its status changes by
-            # itself: there, only two different final ones do.
+            # Nothing else changes the run, so one answer with another value proves the violation. Only the status
+            # changes by itself: there, two different final statuses are a proof.
             self.report_violation(violation, *before, result, is_proof=ends_twice or not is_of_status)
         self.context.count(self.known.rule, result)
         self.context.count("LIFECYCLE", result)

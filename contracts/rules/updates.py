@@ -27,7 +27,7 @@ RULES = (
 )
 
 UPDATES: Final[dict[str, tuple[Any, ...]]] = {
-    name: ({"usage_metadata": SAMPLE, "output_data": SAMPLE, "input_values": SAMPLE}.get(name, values[0]), *values)
+    name: (SAMPLE if name in {"usage_metadata", "output_data", "input_values"} else values[0], *values)
     for name, values in write_bodies.UPDATE_VALUES.items()
 } | {
     "error": (
@@ -48,7 +48,9 @@ _NEVER_CHANGED: Final = {"id": "«unknown»", "workflow_id": "«uuid:8»", "crea
 
 
 def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
-    """Updates of one run, one after the other. The run is cancelled first, so that it does not change by itself."""
+    """Return updates of one run, one after the other. By default, the run is cancelled first, so that it does not
+    change by itself.
+    """
     events = [Event("update", body) for body in bodies]
     return RunCase(**more, events=(*([CANCEL] if is_cancelled else []), *events), reads_each=True)
 

@@ -38,7 +38,7 @@ class Body:
     text: str | None = None
     content_type: str | None = None
     parts: tuple[Body, ...] = ()
-    """Invalid bodies that this body combines. One whose invalid part the refusal does not name is sent alone."""
+    """Invalid bodies that this body combines. Those whose invalid parts the refusal does not name are sent alone."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def _runs_of(body: Body) -> int:
 
 
 def in_batches(operation: str, bodies: Iterable[Body], size: int) -> Iterator[Writes]:
-    """Yield cases of up to `size` bodies. The first one is small, since every scenario begins with a few requests."""
+    """Yield cases of up to `size` bodies. The first case has few, since every scenario begins with a few requests."""
     left = iter(bodies)
-    yield from (Writes(operation, tuple(batch)) for batch in batches(itertools.islice(left, FIRST_BODIES), size))
-    yield from (Writes(operation, tuple(batch)) for batch in batches(left, size))
+    for some in (itertools.islice(left, FIRST_BODIES), left):
+        yield from (Writes(operation, tuple(batch)) for batch in batches(some, size))
 
 
 FIRST_BODIES: Final = 6
@@ -115,7 +115,7 @@ def with_available_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str
 
 
 def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body or features without the ids of kinds for which the target accepts only existing ids."""
+    """Return a body or features without the fields for which the target accepts only existing ids."""
     kinds = optional_ids(check)
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_any_id}
 
@@ -123,7 +123,7 @@ def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, 
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     """Return a valid body with every field and several items in each list, so that every part can be mutated.
 
-    Where only existing pools are accepted, it has one: a machine may have to be in all of them.
+    If the target accepts only existing pools, the body names only one: a machine may have to be in all of them.
     """
     body = with_available_ids(check, write_bodies.full(operation))
     if "pool_ids" in body and not check.pools.accepts_any_id:
@@ -156,7 +156,7 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
 
 
 def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], **more: Any) -> WriteResult:
-    """Create runs to go on with. Raises Inconclusive if the answer breaks a rule or has none."""
+    """Create runs that a case needs. Raises Inconclusive if the answer breaks a rule or has no runs."""
     written = context.create(operation, body, **more)
     if not written.runs_are_reliable or not written.runs:
         raise Inconclusive(f"{operation} gives runs that break a rule already")
@@ -219,7 +219,7 @@ def created_ids(result: CallResult) -> list[str]:
 
 
 def delete_created(context: CaseContext) -> None:
-    """Delete the runs that the case created: large runs would make every later list slow."""
+    """Delete the runs that the case created. Runs with large values would make every later list slow."""
     if context.check.offers("delete_run"):
         creates = [
             exchange
@@ -234,14 +234,15 @@ def delete_created(context: CaseContext) -> None:
 def own_run_filters(context: CaseContext) -> dict[str, str]:
     """Return list filters, by parameter name, that only runs created by this case match."""
     check = context.check
-    names = {
-        "workflow_id": check.workflows.accepts_any_id and "workflow",
-        "session_id": check.sessions.accepts_any_id and "session",
-    }
+    filters = (
+        ("workflow_id", "workflow", check.workflows.accepts_any_id),
+        ("session_id", "session", check.sessions.accepts_any_id),
+        ("search", "marker", True),
+    )
     return {
-        field: context.placeholder(name)
-        for field, name in (names | {"search": "marker"}).items()
-        if name and name in context.placeholders
+        name: context.placeholder(placeholder)
+        for name, placeholder, is_made_up in filters
+        if is_made_up and placeholder in context.placeholders
     }
 
 
@@ -250,9 +251,9 @@ def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.placeholders else []
 
 
-def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
-    """Read the runs and their first attachments: the first attachment by all operations, the others by `reads`
-    operations. As with any answer, a 5xx or a leaked secret is a finding.
+def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
+    """Read each run and its first attachments, up to `files` of them: the first one with all operations for reading
+    attachments, the others with `reads` of these operations. As with any answer, a 5xx or a leaked secret is a finding.
     """
     offers = context.check.offers
     for run_id in runs:
