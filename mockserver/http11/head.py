@@ -198,7 +198,7 @@ def _options(value: bytes) -> list[bytes]:
 
 
 def split_target(head: Head) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
-    """Return path and query of the target, as sent, and the headers. Raises RequestError for any other target than a path
+    """Return path and query of the target, as sent, and the headers. Raises RequestError for another target than a path
     or a URL.
     """
     target, headers = head.target, head.headers

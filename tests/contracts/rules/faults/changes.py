@@ -5,6 +5,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+from tests.contracts.rules.faults.lifecycles import WorksLong
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.defects.refusals import RefusedUpdateTakesOutput
 from tests.standin.models import Status
@@ -110,7 +111,7 @@ class RunningRunsNotCancelled(Standin):
         super().check_edge(org, run, status)
 
 
-class RunningRunsStay(Standin):
+class RunningRunsStay(WorksLong):
     def delete_run(self, call, run_id):
         if self.find(call, run_id).status == Status.RUNNING:
             return Answer(204, raw=b"")

@@ -360,7 +360,7 @@ class SearchFindsAliasOfFirstStep(Standin):
 
 
 class DeletedListedByMachineAndStatus(Standin):
-    """A list with both filters forgets that a run is deleted."""
+    """A list with both filters forgets that a run is deleted, whatever its status was."""
 
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
@@ -371,9 +371,11 @@ class DeletedListedByMachineAndStatus(Standin):
         self.gone.append((org, run))
 
     def listed(self, call):
-        return [*super().listed(call), *(run for org, run in self.gone if self.is_by_both and org is call.org)]
+        gone = [replace(run, status=self.status) for org, run in self.gone if self.is_by_both and org is call.org]
+        return [*super().listed(call), *gone]
 
     def list_runs(self, call, query):
+        self.status = query.status
         self.is_by_both = query.machine_id is not None and query.status is not None
         return super().list_runs(call, query)
 
