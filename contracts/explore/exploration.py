@@ -8,7 +8,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from contracts.core.target import Target
 from contracts.engine import OutOfTime
@@ -23,33 +23,42 @@ FUZZ_EXAMPLES: Final = 100
 FUZZ_TIMES: Final = 4
 """In one round of a fuzz, each of the two may take this many times as long as in a check."""
 
-_Part = tuple[str, frozenset[str], Any, Callable[..., contextlib.AbstractContextManager[None]]]
-"""Name, rules that it judges, module with its limits (EXAMPLES, LEAST_S and MOST_S), and context manager."""
 
-_PARTS: Final[tuple[_Part, ...]] = (
-    ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
-    (SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.exploring_step_sequences),
+class Part(NamedTuple):
+    """One of the two. It runs while the context manager that `exploring` returns is open."""
+
+    name: str
+    judges: frozenset[str]
+    """The rules that it judges."""
+    limits: Any
+    """The module with its EXAMPLES, LEAST_S and MOST_S."""
+    exploring: Callable[..., contextlib.AbstractContextManager[None]]
+
+
+_PARTS: Final = (
+    Part("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
+    Part(SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.exploring_step_sequences),
 )
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield (name, rules) of the parts that would run: none if runs cost money, since they create many runs."""
     if target.profile == "full" and target.may_write:
-        yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
+        yield from ((part.name, part.judges) for part in _PARTS if part.judges.intersection(wanted))
 
 
 @contextlib.contextmanager
 def exploring_schema(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> Iterator[None]:
     """Run schemathesis of a check during the `with` block. After it, judge what was sent. Raises OutOfTime."""
     with contextlib.ExitStack() as begun:
-        _begin([part for part in _PARTS if part[2] is schema_fuzz], begun, search, wanted, announce, 0)
+        _begin([part for part in _PARTS if part.limits is schema_fuzz], begun, search, wanted, announce, 0)
         yield
 
 
 def explore_sequences(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> None:
     """Run the step sequences of a check."""
     with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:  # everything else has run already
-        _begin([part for part in _PARTS if part[2] is step_sequences], begun, search, wanted, announce, 0)
+        _begin([part for part in _PARTS if part.limits is step_sequences], begun, search, wanted, announce, 0)
 
 
 def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int) -> bool:
@@ -63,7 +72,7 @@ def explore(search: Search, wanted: Collection[str], announce: Callable[[str], N
 
 
 def _begin(
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     begun: contextlib.ExitStack,
     search: Search,
     wanted: Collection[str],
@@ -74,17 +83,18 @@ def _begin(
     check = search.check
     has_begun = False
     names = dict(parts_for(check.target, wanted))
-    for name, judges, part, exploring in parts:
-        asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # fewer rules, less time
-        longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
+    for part in parts:
+        limits = part.limits
+        asked_for = math.sqrt(len(part.judges.intersection(wanted)) / len(part.judges))  # fewer rules, less time
+        longest_s = max(limits.LEAST_S, limits.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
         share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
-        if name not in names or not check.may_create or share_s < part.LEAST_S:
+        if part.name not in names or not check.may_create or share_s < limits.LEAST_S:
             continue
         has_begun = True
-        announce(name)
-        examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
+        announce(part.name)
+        examples = FUZZ_EXAMPLES if round_number else limits.EXAMPLES
         until = time.monotonic() + share_s
         part_round = max(0, round_number - 1)
         with contextlib.suppress(OutOfTime):
-            begun.enter_context(exploring(search, wanted, examples=examples, until=until, round_number=part_round))
+            begun.enter_context(part.exploring(search, wanted, examples=examples, until=until, round_number=part_round))
     return has_begun

@@ -31,7 +31,7 @@ class Begun:
         self.seconds: dict[str, float] = {}
         self.examples: list[tuple[int, int]] = []
         self.ended: list[str] = []
-        parts = [(name, judges, part, self.explore(name)) for name, judges, part, _ in exploration._PARTS]
+        parts = [part._replace(exploring=self.explore(part.name)) for part in exploration._PARTS]
         monkeypatch.setattr(exploration, "_PARTS", parts)
         monkeypatch.setattr(exploration, "time", SimpleNamespace(monotonic=lambda: 1000.0))
 
@@ -81,7 +81,7 @@ def test_what_schemathesis_sent_is_judged_although_the_sequences_run_out_of_thei
         raise OutOfTime
         yield
 
-    monkeypatch.setattr(exploration, "_PARTS", (schema, (*sequences[:3], out_of_time)))
+    monkeypatch.setattr(exploration, "_PARTS", (schema, sequences._replace(exploring=out_of_time)))
 
     assert begun.by_fuzz(1)
     assert begun.ended == ["schema-wide requests"]

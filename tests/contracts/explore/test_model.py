@@ -388,7 +388,8 @@ def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
             monkeypatch.setattr(step_sequences, "LEAST_S", math.inf)  # as if too little time were left
         yield
 
-    monkeypatch.setattr(exploration, "_PARTS", ((SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, explore),))
+    part = exploration.Part(SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, explore)
+    monkeypatch.setattr(exploration, "_PARTS", (part,))
     with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = fuzz(guard.target, guard, for_s=LONG_S, rules={"DELETE-GONE"})
 

@@ -28,8 +28,8 @@ from tests.standin.serving import serving
 
 Serving = Callable[[], AbstractContextManager[str | None]]
 
-OTHER_PARTS = tuple(part for part in exploration._PARTS if part[2] is not schema_fuzz)
-SCHEMATHESIS = tuple(part for part in exploration._PARTS if part[2] is schema_fuzz)
+OTHER_PARTS = tuple(part for part in exploration._PARTS if part.limits is not schema_fuzz)
+SCHEMATHESIS = tuple(part for part in exploration._PARTS if part.limits is schema_fuzz)
 
 
 def found_without(serving: Serving, max_time_s: float) -> str | None:
