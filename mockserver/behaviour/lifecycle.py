@@ -86,9 +86,10 @@ class Timelines(NamedTuple):
 
     def timeline(self, place: int, born: int) -> Timeline:
         """The timeline of one run, in simulated time."""
-        started, ended = min(FOREVER, born + self.started[place]), min(FOREVER, born + self.ended[place])
-        checking = FOREVER if self.checking is None else min(FOREVER, born + self.checking[place])
-        return Timeline(started, checking, ended, self.outcomes[place])
+        checking = FOREVER if self.checking is None else _since(born, self.checking[place])
+        return Timeline(
+            _since(born, self.started[place]), checking, _since(born, self.ended[place]), self.outcomes[place]
+        )
 
 
 class Schedules:
@@ -211,6 +212,11 @@ class Schedules:
         waiting = profile.scheduling or (FOREVER, FOREVER)
         checks = profile.checks or (FOREVER, FOREVER)
         return min(FOREVER, waiting[0] + shortest + checks[0]), min(FOREVER, waiting[1] + longest + checks[1])
+
+
+def _since(born: int, time: int) -> int:
+    """A time that counts from `born` in simulated time. FOREVER stays FOREVER, also if `born` is negative."""
+    return FOREVER if time >= FOREVER else min(FOREVER, born + time)
 
 
 @functools.cache

@@ -114,6 +114,20 @@ def context_of(mock: Mock) -> Context:
     return mock.app._make_context(space, NO_PREFERENCES, space.clock.read(), {})
 
 
+def test_a_run_that_never_ends_is_counted_once_when_it_was_created_before_the_clock_began() -> None:
+    mock = ControlledMock()
+    mock.get("/v1/runs")
+    seed = {"count": 3, "created_at": "1920-01-01T00:00:00Z", "organization": context_of(mock).space.organisation}
+    first, *others = mock.seed(seed | {"workflow_id": NEVER_ENDS})
+    mock.seed(seed | {"workflow_id": SUCCEEDS})  # so that the index needs the steps of all
+    totals = [mock.total(status=status) for status in STATUSES]
+    mock.patch(f"/v1/runs/{first}", {"status": "cancelled"})
+
+    changed = {status: mock.total(status=status) for status in STATUSES}
+    assert sum(totals) == 6
+    assert changed == {**dict.fromkeys(STATUSES, 0), "running": len(others), "success": 3, "cancelled": 1}
+
+
 class Index(RuleBasedStateMachine):
     """Runs are created and changed in all ways there are; each list must show what looking at every run shows."""
 
@@ -166,13 +180,18 @@ class Index(RuleBasedStateMachine):
         self.ids += answer["run_ids"]
         self.sessions.append(answer["session_id"])
 
-    @rule(count=st.sampled_from([1, 3]), age_s=st.integers(1, 90), status=st.sampled_from([None, *STATUSES]))
-    def seed(self, count, age_s, status):
+    @rule(
+        count=st.sampled_from([1, 3]),
+        age_s=st.integers(1, 90),
+        status=st.sampled_from([None, *STATUSES]),
+        workflow_id=st.sampled_from([SUCCEEDS, NEVER_ENDS]),
+    )
+    def seed(self, count, age_s, status, workflow_id):
         # No two moments are the same: which comes first then is a matter of another test.
         self.seeded += 1
         now = datetime.fromisoformat(text_of(self.context.space.clock.now()))
         created = now - timedelta(seconds=age_s, microseconds=self.seeded)
-        seed = {"workflow_id": SUCCEEDS, "count": count, "created_at": created.isoformat()}
+        seed = {"workflow_id": workflow_id, "count": count, "created_at": created.isoformat()}
         organisation = self.context.space.organisation
         seed |= {"organization": organisation} | ({"status": status} if status is not None else {})
         self.ids += self.mock.seed(seed)
