@@ -28,7 +28,7 @@ from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
-from contracts.explore.exploration import FUZZ_EXAMPLES, explore, explore_sequences, exploring_schema, parts_for
+from contracts.explore.exploration import FUZZ_EXAMPLES, explore, exploring, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
@@ -140,13 +140,12 @@ def check(
     def announce(name: str) -> None:
         progress(Progress(name))
 
-    def schemathesis(search: Search) -> AbstractContextManager[None]:
-        return exploring_schema(search, wanted, announce)
+    def beside_last_round(search: Search) -> AbstractContextManager[None]:
+        return exploring(search, wanted, announce)
 
-    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, beside_last_round=schemathesis)
+    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, beside_last_round=beside_last_round)
     with searching as (search, scheduler):
-        if all(each.finished for each in scheduler.run()):
-            explore_sequences(search, wanted, announce)
+        scheduler.run()
     return _result(search, wanted, scheduler.scenario_progress())
 
 

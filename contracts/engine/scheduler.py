@@ -97,15 +97,15 @@ class Scheduler:
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
         self._entering, self._last = self._groups_by_round()
         self._all = (*chain.from_iterable(self._entering.values()), *self._last)
+        waiting = [] if check.is_live else [scenario for scenario in self._able if scenario.mostly_waits]
+        self._to_wait = {scenario: self._cases(scenario) for scenario in waiting}
         self._has_begun = False
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
         """Run all scenarios and return the progress of each."""
         self._has_begun = True
-        if not self._check.is_live:
-            waiting = [scenario for scenario in self._able if scenario.mostly_waits]
-            self._search.waiting.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
+        self._start_waiting(1)
         self._rounds()
         try:
             self._search.collect_waiting(until=self._end)
@@ -117,7 +117,7 @@ class Scheduler:
     def scenario_progress(self) -> list[ScenarioProgress]:
         """Return how far each scenario has come until now."""
         unfinished = {group.scenario.name for group in self._all if not group.has_ended or group.has_generated}
-        unfinished |= {scenario.name for scenario in self._search.waiting.scenarios}
+        unfinished |= {scenario.name for scenario in (*self._search.waiting.scenarios, *self._to_wait)}
         return [
             self._progress_of(scenario, may_have_more=not self._has_begun or scenario.name in unfinished)
             for scenario in self._able
@@ -131,6 +131,14 @@ class Scheduler:
         finished = not may_have_more or (done == planned and scenario.generated is None)
         return ScenarioProgress(scenario.name, done, planned, finished)
 
+    def _start_waiting(self, most: int | None = None) -> None:
+        """Start the cases that mostly wait: all of them, or the first `most` of each scenario."""
+        for scenario, cases in self._to_wait.items():
+            for case in itertools.islice(cases, most):
+                self._search.waiting.start(scenario, case)
+        if most is None:
+            self._to_wait.clear()
+
     def _rounds(self) -> None:
         """Run rounds until everything is done or the time is over."""
         groups: list[CaseGroup] = []
@@ -141,6 +149,8 @@ class Scheduler:
                     group.limit += _share(group.scenario, number)
                 self._run_round([group for group in groups if group.spent < group.limit], number)
                 groups = [group for group in groups if not group.has_ended]
+                # Not earlier: together, they send more than the first round, which finds most.
+                self._start_waiting()
                 self._search.collect_waiting()
         except OutOfTime:
             pass

@@ -1,13 +1,15 @@
 """Runs the cases of scenarios that mostly wait for time to pass: all at the same time, each in its own thread."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from contracts.engine.results import OutOfTime, RuleViolated
-from contracts.engine.scenario import Scenario, ScenarioCase
+from contracts.engine.scenario import Scenario
+
+_MAX_THREADS: Final = 256
 
 
 class WaitingCase(NamedTuple):
@@ -23,17 +25,9 @@ class WaitingCases:
     def __init__(self, run: Callable[[Scenario[Any], Any], RuleViolated | None]) -> None:
         self._run = run
         self._waiting: list[WaitingCase] = []
-        self._pool: ThreadPoolExecutor | None = None
-
-    def begin(self, cases: Iterable[ScenarioCase]) -> None:
-        waiting = list(cases)
-        self._pool = ThreadPoolExecutor(max(1, len(waiting)))
-        for scenario, case in waiting:
-            self.start(scenario, case)
+        self._pool = ThreadPoolExecutor(_MAX_THREADS)
 
     def start(self, scenario: Scenario[Any], case: Any, *, is_repeat: bool = False) -> None:
-        """Start one more case. `begin` must have been called before."""
-        assert self._pool is not None
         self._waiting.append(WaitingCase(scenario, case, self._pool.submit(self._run, scenario, case), is_repeat))
 
     def take_ended(self, until: float) -> Iterator[WaitingCase]:
@@ -56,5 +50,4 @@ class WaitingCases:
         return dict.fromkeys(case.scenario for case in self._waiting)
 
     def end(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)

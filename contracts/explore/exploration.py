@@ -1,13 +1,12 @@
 """The searches without a fixed list of cases: schemathesis, and random step sequences.
 
-In a check, schemathesis runs in parallel with the last round of the scenarios, and the sequences run after all
-scenarios. In a fuzz, both run in each round.
+In a check, both run in parallel with the last round of the scenarios. In a fuzz, both run in each round.
 """
 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from contracts.core.target import Target
@@ -48,17 +47,11 @@ def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, fr
 
 
 @contextlib.contextmanager
-def exploring_schema(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> Iterator[None]:
-    """Run schemathesis of a check during the `with` block. After it, judge what was sent. Raises OutOfTime."""
+def exploring(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> Iterator[None]:
+    """Run both parts of a check during the `with` block. After it, look into what they found. Raises OutOfTime."""
     with contextlib.ExitStack() as begun:
-        _begin([part for part in _PARTS if part.limits is schema_fuzz], begun, search, wanted, announce, 0)
+        _begin(begun, search, wanted, announce, 0)
         yield
-
-
-def explore_sequences(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> None:
-    """Run the step sequences of a check."""
-    with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:  # everything else has run already
-        _begin([part for part in _PARTS if part.limits is step_sequences], begun, search, wanted, announce, 0)
 
 
 def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int) -> bool:
@@ -67,12 +60,11 @@ def explore(search: Search, wanted: Collection[str], announce: Callable[[str], N
     """
     has_begun = False
     with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:
-        has_begun = _begin(_PARTS, begun, search, wanted, announce, round_number)
+        has_begun = _begin(begun, search, wanted, announce, round_number)
     return has_begun
 
 
 def _begin(
-    parts: Sequence[Part],
     begun: contextlib.ExitStack,
     search: Search,
     wanted: Collection[str],
@@ -83,7 +75,7 @@ def _begin(
     check = search.check
     has_begun = False
     names = dict(parts_for(check.target, wanted))
-    for part in parts:
+    for part in _PARTS:
         limits = part.limits
         asked_for = math.sqrt(len(part.judges.intersection(wanted)) / len(part.judges))  # fewer rules, less time
         longest_s = max(limits.LEAST_S, limits.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)

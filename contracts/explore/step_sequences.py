@@ -1,8 +1,10 @@
 """Sequences of steps that Hypothesis generates, by a state machine whose rules are the steps of a `Model`."""
 
 import contextlib
+import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from hypothesis import Phase, seed
@@ -58,12 +60,14 @@ class Sequences(RuleBasedStateMachine):
     runs: Bundle[str] = Bundle("runs")
     writes: Bundle[str] = Bundle("writes")
 
-    def __init__(self, check: CheckContext, failed: list[tuple[SequenceCase, RuleViolated]], until: float) -> None:
+    def __init__(
+        self, check: CheckContext, failed: list[tuple[SequenceCase, RuleViolated]], is_over: Callable[[], bool]
+    ) -> None:
         super().__init__()
         self._check = check
         self._steps: list[Step] = []
         self._failed = failed
-        self._until = until
+        self._is_over = is_over
         self._model: Model | None = None
         with self._guarded():
             self._model = Model(CaseContext(check))
@@ -83,7 +87,7 @@ class Sequences(RuleBasedStateMachine):
     def _do(self, step: Step) -> MultipleResults[str]:
         """Execute a step and return the names of the runs that it created."""
         created: list[str] = []
-        if self._model is not None and time.monotonic() < self._until:
+        if self._model is not None and not self._is_over():
             self._steps.append(step)
             with self._guarded():
                 created = self._model.run_step(step)
@@ -152,12 +156,12 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def lists_show_what_exists(self) -> None:
-        if self._model is not None and time.monotonic() < self._until:
+        if self._model is not None and not self._is_over():
             with self._guarded():
                 self._model.judge_invariants()
 
     def teardown(self) -> None:
-        if self._model is not None and time.monotonic() < self._until:
+        if self._model is not None and not self._is_over():
             with self._guarded():
                 self._model.finish()
 
@@ -166,31 +170,60 @@ class Sequences(RuleBasedStateMachine):
 def exploring_step_sequences(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
 ) -> Iterator[None]:
-    """Run the fixed sequences, then up to `examples` generated ones, until `until` (monotonic).
-
-    All of them run when the `with` block is entered.
+    """Run the fixed sequences. Then run up to `examples` generated ones in a thread during the `with` block, until
+    `until` (monotonic). After the block, investigate the first failure and search for others in the time left.
     """
-    check = search.check
     if not round_number:
-        search.run([CaseGroup(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
-    for attempt in range(MAX_SEARCHES):
-        failed: list[tuple[SequenceCase, RuleViolated]] = []
-        chosen = quiet_settings(
-            max_examples=examples, stateful_step_count=MAX_STEPS, phases=(Phase.generate,), database=None
-        )
-
-        @seed(check.random("rows", round_number, attempt, *check.target.shard).getrandbits(64))
-        class SeededSequences(Sequences):
-            def __init__(self, failed: list[tuple[SequenceCase, RuleViolated]] = failed) -> None:
-                super().__init__(check, failed, until)
-
-        with contextlib.suppress(RuleViolated, Flaky):  # kept in `failed`
-            run_state_machine_as_test(SeededSequences, settings=chosen)
-        if not failed:
-            break
-        case, violated = failed[-1]
-        if violated.rule in wanted:
-            search.investigate(SEQUENCES, case, violated)
+        search.run([CaseGroup(SEQUENCES, search.check.in_shard(fixed_sequences()))], until=until)
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(_search_once, search.check, (round_number, 0), examples, until, ended.is_set)
+        try:
+            yield
+            failed, left_s = first.result()
+        except BaseException as error:
+            ended.set()
+            failed, _ = first.result() if isinstance(error, OutOfTime) else (None, 0.0)
+            if failed is not None and failed[1].rule in wanted:
+                search.investigate(SEQUENCES, *failed)  # keeps it as one that was not sent again
+            raise
+    for attempt in range(1, MAX_SEARCHES + 1):
+        if failed is None:
+            return
+        if failed[1].rule in wanted:
+            search.investigate(SEQUENCES, *failed)
         else:
-            check.known_violations.add((violated.rule, violated.cause))
-    yield
+            search.check.known_violations.add((failed[1].rule, failed[1].cause))
+        if attempt < MAX_SEARCHES:
+            until = time.monotonic() + left_s
+            failed, left_s = _search_once(search.check, (round_number, attempt), examples, until)
+
+
+def _search_once(
+    check: CheckContext,
+    number: tuple[int, int],
+    examples: int,
+    until: float,
+    has_ended: Callable[[], bool] = lambda: False,
+) -> tuple[tuple[SequenceCase, RuleViolated] | None, float]:
+    """Generate sequences until one fails, until `until` (monotonic) or until `has_ended()`. Return the failing sequence
+    and its violation, or None, and the seconds that are left then. `number`: the round, and the search in the round.
+    """
+    found: list[tuple[SequenceCase, RuleViolated]] = []
+    chosen = quiet_settings(
+        max_examples=examples, stateful_step_count=MAX_STEPS, phases=(Phase.generate,), database=None
+    )
+
+    def is_over() -> bool:
+        return has_ended() or time.monotonic() >= until
+
+    @seed(check.random("rows", *number, *check.target.shard).getrandbits(64))
+    class SeededSequences(Sequences):
+        def __init__(self) -> None:
+            if is_over():
+                raise OutOfTime  # ends the search: Hypothesis would go on to generate sequences that do nothing
+            super().__init__(check, found, is_over)
+
+    with contextlib.suppress(RuleViolated, Flaky, OutOfTime):  # violations are kept in `found`
+        run_state_machine_as_test(SeededSequences, settings=chosen)
+    return (found[-1] if found else None), until - time.monotonic()

@@ -117,18 +117,19 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
     The case stops if the target refuses to retry a run that has ended, or to set the status of one that has not.
     """
     run = TrackedRun.of(context, created, case.index)
-    if case.reads_each:
-        run.read()
+    was_read = False
     for number, event in enumerate(case.events, start=1):
-        if event.kind in {"retry", "delete"}:
+        # A server that caches the run, or its files, may show them again after the event.
+        ends_attempt = event.kind in {"retry", "delete"}
+        if not was_read and (ends_attempt or (case.reads_each and event.kind != "cancel")):
             run.read()
-            if run.known.view.get("input_attachment_ids"):
-                # A server that caches the files may show them again after the event.
-                run.list_files("input") if event.kind == "retry" else read_with_files(context, [run.id], files=1)
+        if ends_attempt and run.known.view.get("input_attachment_ids"):
+            run.list_files("input") if event.kind == "retry" else read_with_files(context, [run.id], files=1)
         sets_status = event.kind == "retry" or "status" in event.body
         if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run
-        if case.reads_each or event.kind in {"retry", "delete"} or number == len(case.events):
+        was_read = case.reads_each or ends_attempt or number == len(case.events)
+        if was_read:
             run.read()
     if run.known.rule != "READ-BACK":
         judge_other_runs(created, case.index % len(created.runs), run)

@@ -609,7 +609,8 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
 
     waiting = scenario(run, mostly_waits=True)
     check.deadline = 0.0
-    search.waiting.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
+    search.waiting.start(waiting, {"sends": True})
+    search.waiting.start(waiting, {"sends": False})
 
     search.collect_waiting(until=time.monotonic() + 60)
 
@@ -633,7 +634,7 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
 
     waiting = scenario(run, mostly_waits=True)
     check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
-    search.waiting.begin([(waiting, {})])
+    search.waiting.start(waiting, {})
     while not search.waiting.have_failed:
         time.sleep(0.01)
     search.collect_waiting()

@@ -53,6 +53,7 @@ class OneCaseEach:
         self._requests_each = requests_each
         self.done: list[tuple[str, int]] = []
         self.begun: list[tuple[str, int]] = []
+        self.done_before_begun: list[int] = []
         self.explored: list[str] = []
         self.shares: list[float] = []
         self.tried: Counter[str] = Counter()
@@ -65,8 +66,9 @@ class OneCaseEach:
 
     scenarios: tuple[Scenario[Any], ...] = ()
 
-    def begin(self, cases: Iterator[tuple[Scenario[Any], Count]]) -> None:
-        self.begun += [(scenario.name, case.count) for scenario, case in cases]
+    def start(self, scenario: Scenario[Any], case: Count) -> None:
+        self.begun.append((scenario.name, case.count))
+        self.done_before_begun.append(len(self.done))
 
     def collect_waiting(self, *, until: float = 0.0) -> None:
         self.settled_until = max(until, self.settled_until)
@@ -232,11 +234,19 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
     assert told[-1].done == 8
 
 
-def test_a_scenario_that_waits_runs_in_parallel_with_all_others() -> None:
+def test_a_scenario_that_waits_runs_in_parallel_with_all_others_mostly_after_the_first_round() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, mostly_waits=True))
-    assert search.begun == [("waits", 1), ("waits", MANY.count)]
-    assert search.done == [("sends", 1)]
+    run_scheduler(search, scenario("sends", FEW, FEW), scenario("waits", FEW, MANY, FEW, mostly_waits=True))
+    assert search.begun == [("waits", 1), ("waits", MANY.count), ("waits", 1)]
+    assert search.done_before_begun == [0, 1, 1]
+    assert search.done == [("sends", 1)] * 2
+
+
+def test_cases_that_wait_and_were_not_started_in_time_are_reported() -> None:
+    search = OneCaseEach(out_of_time_at="sends")
+    progress = run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, FEW, mostly_waits=True))
+    assert search.begun == [("waits", 1)]
+    assert [(each.scenario, each.planned) for each in progress if not each.finished] == [("sends", 1), ("waits", 2)]
 
 
 def test_the_shards_of_a_check_have_each_case_once() -> None:

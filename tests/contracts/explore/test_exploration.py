@@ -1,4 +1,4 @@
-"""What is done after all scenarios: in which order, how long, and where not at all."""
+"""What is done beside the last round of the scenarios: in which order, how long, and where not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import exploration, schema_fuzz, step_sequences
-from contracts.explore.exploration import explore, explore_sequences, exploring_schema
+from contracts.explore.exploration import explore, exploring
 from contracts.explore.model import SEQUENCES
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
@@ -47,18 +47,14 @@ class Begun:
 
     def by(self, rules: Any = REGISTRY) -> None:
         """As a check begins them."""
-        search = Search(self.check)
-        with exploring_schema(search, rules, lambda name: None):
+        with exploring(Search(self.check), rules, lambda name: None):
             self.ended.append("last round")
-        explore_sequences(search, rules, lambda name: None)
 
     def by_fuzz(self, round_number: int) -> bool:
         return explore(Search(self.check), REGISTRY, lambda name: None, round_number=round_number)
 
 
-def test_schemathesis_runs_during_the_last_round_and_both_are_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_run_during_the_last_round_and_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = Begun(tmp_path, monkeypatch)
 
     begun.by()
@@ -67,7 +63,7 @@ def test_schemathesis_runs_during_the_last_round_and_both_are_bounded(
         SEQUENCES.name: step_sequences.MOST_S,
     }
     assert begun.examples == [(schema_fuzz.EXAMPLES, 0), (step_sequences.EXAMPLES, 0)]
-    assert begun.ended == ["last round", "schema-wide requests", SEQUENCES.name]
+    assert begun.ended == ["last round", SEQUENCES.name, "schema-wide requests"]
 
 
 def test_what_schemathesis_sent_is_judged_although_the_sequences_run_out_of_their_time(

@@ -16,7 +16,7 @@ from contracts.core.findings import Finding
 from contracts.core.target import Target
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
-from contracts.engine.results import Inconclusive, RuleViolated
+from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import Search
 from contracts.explore import exploration, step_sequences
 from contracts.explore.model import SEQUENCES, run_sequence
@@ -373,6 +373,33 @@ def test_a_check_finds_a_fault_that_only_a_sequence_of_steps_shows(
 
     assert [finding.rule for finding in result.findings] == ["UPDATE-PARTIAL"]
     assert [finding.exchanges for finding in found] == [finding.exchanges for finding in result.findings]
+
+
+def test_a_violation_of_a_generated_sequence_is_kept_though_the_time_is_over_meanwhile(tmp_path: Path) -> None:
+    with (
+        serving("retry_empties_inputs", settings=RUNS_STAY_ACTIVE) as url,
+        searching(target_at(url), tmp_path) as search,
+    ):
+        generating = step_sequences.exploring_step_sequences(
+            search, {"RETRY-RULES"}, examples=50, until=time.monotonic() + LONG_S, round_number=1
+        )
+        with pytest.raises(OutOfTime), generating:
+            while not search.check.seen_violations["RETRY-RULES", "input_values change too"]:
+                time.sleep(0.01)  # the sequences are generated in another thread
+            search.check.deadline = 0.0
+            raise OutOfTime
+
+    assert search.findings == []
+    assert [(finding.rule, finding.not_sent_again != "") for finding in search.unstable] == [("RETRY-RULES", True)]
+
+
+def test_an_error_ends_the_generated_sequences_soon(tmp_path: Path) -> None:
+    with serving(settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
+        generating = step_sequences.exploring_step_sequences(
+            search, REGISTRY, examples=100_000, until=time.monotonic() + LONG_S, round_number=1
+        )
+        with pytest.raises(KeyboardInterrupt), generating:
+            raise KeyboardInterrupt
 
 
 def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
