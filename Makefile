@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 N ?= 40
+MATRIX_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
 .PHONY: serve test coverage matrix full-matrix mutants hostile check bench clean
 
@@ -22,13 +23,14 @@ test: $(VENV)/dev.stamp
 coverage: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --cov --cov-report=term:skip-covered $(ARGS)
 
-# whole checks, long searches and comparisons: what make test has no time for
+# whole checks, long searches and comparisons: what make test has no time for. They wait half of the time, so two run on
+# each processor.
 matrix: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --dist worksteal -m matrix --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n $(MATRIX_WORKERS) --dist worksteal -m matrix --durations=10 $(ARGS)
 
 # every planted defect and every variation by itself, where make matrix takes some: hours
 full-matrix: $(VENV)/dev.stamp
-	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto --dist worksteal tests/contracts/matrix $(ARGS)
+	STANDIN_MATRIX=full $(BIN)/python -m pytest -n $(MATRIX_WORKERS) --dist worksteal tests/contracts/matrix $(ARGS)
 
 # machine-made mutants of the stand-in: which of them a check finds
 mutants: $(VENV)/dev.stamp

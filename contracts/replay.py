@@ -19,7 +19,7 @@ from contracts.engine.explain import finding_of
 from contracts.engine.repro import ids_in
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import NOT_JUDGED, why_not_judged
-from contracts.engine.runner import SINGLE_REQUEST
+from contracts.engine.single_request import SINGLE_REQUEST
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard

@@ -29,8 +29,8 @@ WRONG_COUNTS: Final[tuple[Json, ...]] = (
     *(0.5, 0.999, 1.0000001, *(count + 0.5 for count in limits.few(1, limits.MAX_COUNT)), 3.7, 99.9, 999.999),
     *(1001.0, 0.0, -0.0, -1.0, -1.5, 1e10, 1e300),
     *("", " ", "x", "abc", "one", "five", "null", "None", "true", "5 runs"),
-    *("0", "-1", "1001", "1.5", "1,000", "0x10", "1e3", "١"),
-    *("5", "1", 5.0, 1.0, 1000.0, True, False),  # a lenient server may accept these
+    *("0", "-1", "1001", "1.5", "1,000", "0x10", "3e0", "١"),
+    *("5", "1", 5.0, 1.0, True, False),  # a lenient server may accept these
     *(None, [], [1], [5], {}, {"count": 1}, {"value": 3}),
 )
 FREE_OBJECTS: Final = frozenset(

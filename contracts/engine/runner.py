@@ -1,13 +1,10 @@
-"""Runs the fixed cases of scenarios, then the generated ones. Shrinks and repeats a failing case."""
+"""Runs the cases of scenarios, and has those repeated that fail."""
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 from unittest import SkipTest
 
@@ -15,30 +12,16 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 
-from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
-from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.explain import finding_of
 from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
 from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
-from contracts.engine.repro import names_resource, repro_of, succeeded_before
-from contracts.engine.request_case import RequestCase
-from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, CallResult, OutOfTime, RuleViolated, why_not_judged
+from contracts.engine.reproduce import Reproducer
+from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
-from contracts.engine.shrink import shrink
 from contracts.engine.waiting import WaitingCases
-from contracts.openapi.schemas import body_schema
-from contracts.oracle import read_request
-
-MAX_TRIES: Final = 120
-"""The most tries to shrink one case."""
-MAX_SHRINK_REQUESTS: Final = 800
-"""The most requests to shrink one case, so a case of many requests gets fewer tries."""
-LEAST_TO_SHRINK_S: Final = 2.0
-"""With less time left, a case is not shrunk further."""
 
 
 class Search:
@@ -55,11 +38,11 @@ class Search:
         self.skipped: dict[str, str] = {}
         self.waiting = WaitingCases(self._outcome)
         self._found = FoundViolations(check, on_finding)
+        self._reproducer = Reproducer(check, self._found, self._outcome)
         self._database = database
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
         """The number of cases tried, by scenario. Attempts to shrink and repeat a failing case are not counted."""
-        self._requests_for_findings = 0
 
     @property
     def findings(self) -> list[Finding]:
@@ -159,9 +142,6 @@ class Search:
                 self.check.note_internal_error(scenario.name, error)
         finally:
             on_end(len(context.exchanges))
-            if only is not None:
-                with self.check.lock:
-                    self._requests_for_findings += len(context.exchanges)
         return None
 
     def _name_of_attempt(self, scenario: Scenario[Any], case: Any) -> str:
@@ -239,84 +219,10 @@ class Search:
             self._found.keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
         else:
             try:
-                self._repeat(found, violated, beside)
+                self._reproducer.keep(found, violated, beside)
             except (OutOfTime, KeyboardInterrupt) as error:
                 self._found.keep_unrepeated(violated, stable=False, why=_why_ended(error))
                 raise
-
-    def _repeat(self, origin: ScenarioCase, violated: RuleViolated, beside: Collection[ScenarioCase]) -> None:
-        """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable."""
-        first, smallest = violated, origin
-        is_broken_by_a_write = self._is_broken_by_a_write(first)
-        before: tuple[Exchange, ...] = ()
-        if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
-            before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
-            smallest, violated = alone
-        request_limit = self._requests_for_findings + MAX_SHRINK_REQUESTS
-        passed: list[Attempt] = []
-        confirmed = self._reproduce([smallest], violated.dedup_key)
-        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
-        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if confirmed is not None and not is_broken_by_a_write and not smallest[0].mostly_waits:
-            smallest, confirmed = self._shrink(*smallest, confirmed, passed, request_limit)
-        under_load = None
-        if beside and confirmed is None and self._requests_for_findings < request_limit:
-            under_load = self._reproduce([origin, *beside], first.dedup_key)
-        stable = confirmed is not None
-        final = confirmed or under_load or violated
-        self._found.note_repeat(origin[0], first, violated, final, stable=stable)
-        if is_broken_by_a_write:
-            final = violated  # the write that caused it was sent before the first failure
-        evidence, sent = (*self._sources(final), *final.exchanges), (*before, *final.all_exchanges)
-        exchanges = repro_of(evidence, sent, self.check.guard.exchanges, replaceable=self.check.replaceable_ids)
-        intermittent = not stable and (violated.is_proof or under_load is not None)
-        secrets = self.check.canaries.forms
-        finding = finding_of(final, exchanges, passed, secrets=secrets, stable=stable, intermittent=intermittent)
-        # The case as it was found is kept too: the smallest one may fail only because of what was sent before.
-        cases = [smallest] if smallest == origin else [smallest, origin]
-        others = [] if stable else [(scenario.name, case) for scenario, case in beside]
-        reproductions = tuple(chain.from_iterable(reproduction_of(by.name, case, others) for by, case in cases))
-        why = "" if stable or not self.check.is_over else self._found.why_not_repeated
-        self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
-
-    def _shrink(
-        self, scenario: Scenario[Any], case: Any, confirmed: RuleViolated, passed: list[Attempt], request_limit: int
-    ) -> tuple[ScenarioCase, RuleViolated]:
-        """Return the smallest case that repeats the violation, and the violation that it shows. Cases that pass are
-        added to `passed`. None is tried once `_requests_for_findings` has reached `request_limit`.
-        """
-        key = confirmed.dedup_key
-
-        def still_fails(candidate: Any) -> bool:
-            if self._requests_for_findings >= request_limit or self.check.time_left < LEAST_TO_SHRINK_S:
-                return False
-            with contextlib.suppress(OutOfTime):
-                return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
-            return False
-
-        smaller = shrink(case, still_fails, tries=MAX_TRIES)
-        again = None if smaller == case else self._reproduce([(scenario, smaller)], key)
-        # If it does not fail again, it was shrunk so far that it fails only by chance.
-        return ((scenario, case), confirmed) if again is None else ((scenario, smaller), again)
-
-    def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
-        """Yield the exchange that the violation depends on, unless it is among those that show it: the create of a run
-        that a list shows wrongly, or the request that sent the secret which an answer leaks.
-        """
-        recorded = (*final.exchanges, *self.check.guard.exchanges)
-        source: Exchange | None = None
-        if about := final.violation.about.encode():
-            source = next(
-                (exchange for exchange in recorded if not exchange.request.is_read and about in exchange.answer.body),
-                None,
-            )
-        elif final.rule == "SECRET-LEAK" and final.exchanges:
-            leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
-            source = next(
-                (exchange for exchange in recorded if leaked and leaked in (exchange.request.body or b"")), None
-            )
-        if source is not None and source not in final.exchanges:
-            yield source
 
     def judge_unreported_runs(self) -> None:
         """Judge the unreported runs that no case has judged."""
@@ -324,41 +230,6 @@ class Search:
         while violated is not None:
             self.investigate(UNREPORTED, None, violated)
             violated = self._outcome(UNREPORTED, None)
-
-    def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
-        """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
-        if not violated.exchanges:
-            return None
-        last = violated.exchanges[-1]
-        needs_others = last.request.is_read or names_resource(last.request)
-        if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
-            return None  # it needs resources that other requests of the case created, so the case must stay whole
-        case = RequestCase.from_request(last.request)
-        found = self._outcome(SINGLE_REQUEST, case, only=violated.dedup_key)
-        return None if found is None else ((SINGLE_REQUEST, case), found)
-
-    def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
-        """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
-        last = violated.exchanges[-1] if violated.exchanges else None
-        return (
-            last is not None
-            and last.answer.status >= 500
-            and last.request.is_read
-            and succeeded_before(last.request, self.check.guard.exchanges)
-        )
-
-    def _reproduce(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
-        """Run the cases at the same time, up to `attempts` times, until one of them shows the violation."""
-        for _ in range(cases[0][0].attempts):
-            with ThreadPoolExecutor(THREADS) as pool:
-                run_all = pool.map if len(cases) > 1 else map
-                try:
-                    outcomes = list(run_all(lambda case: self._outcome(*case, only=dedup_key), cases))
-                except OutOfTime:
-                    return None
-            if found := next(filter(None, outcomes), None):
-                return found
-        return None
 
 
 def _why_ended(error: BaseException) -> str:
@@ -377,26 +248,8 @@ def quiet_settings(**more: Any) -> settings:
     )
 
 
-# A single request
-
-
-def run_alone(context: CaseContext, case: RequestCase) -> None:
-    request = case.to_request()
-    if request is None:
-        return
-    judge_alone(context, context.send(request))
-
-
-def judge_alone(context: CaseContext, result: CallResult) -> None:
-    """Judge an answer by its request alone."""
-    request, operation = result.exchange.request, result.operation
-    if operation is not None and body_schema(operation) is not None:
-        context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
-
-
 def _judge_unreported_runs(context: CaseContext, case: None) -> None:
     context.look_for_unreported_runs()
 
 
-SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), is_parallel=False)
 UNREPORTED: Final[Scenario[Any]] = Scenario("unreported runs", (), _judge_unreported_runs, lambda check: ())

@@ -128,7 +128,7 @@ _NOT_SEARCHED: Final[Mapping[str, int]] = {
 # The queries
 
 FIRST_QUERIES: Final = 10
-MANY_QUERIES: Final = 40
+MANY_QUERIES: Final = 80
 """The number of queries of the first case, and of each other case. Each case creates and changes runs of its own, so
 there are few cases with many queries.
 """

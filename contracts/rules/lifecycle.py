@@ -174,9 +174,11 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
 
 
 def _judge_files_by_type(polled: PolledRuns) -> None:
-    """Judge the attachment lists of two ended runs by type, input and output, those of the second run with limit 1."""
+    """Judge the attachment lists of an ended run by type, input and output; and those with limit 1 of another one, if
+    there is one.
+    """
     with_output = [run for run in polled.runs if run.known.view.get("output_attachment_ids")]
-    for run, limit in zip(with_output, (1000, 1), strict=False):
+    for run, limit in zip((with_output * 2)[:2], (1000, 1), strict=False):
         for name in ("input", "output"):
             expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
             query = [("run_id", run.id), ("attachment_type", name), ("limit", str(limit))]
@@ -388,6 +390,9 @@ _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = 
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
+    secret = {"sensitive_input_values": {"pin": "«secret»"}}
+    # Only the first case runs from the beginning, so it has most features.
+    yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
     yield LifecycleCase({"file_inputs": [file()]}, 6, change="retry ended")
     yield LifecycleCase(change="delete ended")
     if check.offers("update_run"):
@@ -401,10 +406,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 6, change="delete waiting")
         yield LifecycleCase(session, ends_first="delete", runs_after=3)
     # Many runs, so that rare final statuses and output files occur too.
-    secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40, change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
-    yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)

@@ -271,7 +271,7 @@ def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> No
 
 def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | None = None) -> CheckResult:
     with serving(defect, variations) as url:
-        return checked(url, rules, max_time_s=60)
+        return checked(url, rules, max_time_s=240)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_the_scenario_finds_the_fault(
 ) -> None:
     only(scenario, monkeypatch)
 
-    with serving(kind) as url, guarded(url, max_time_s=60) as guard:
+    with serving(kind) as url, guarded(url, max_time_s=240) as guard:
         finding = first_finding(guard)
 
     assert finding is not None
@@ -381,7 +381,7 @@ def test_lists_of_all_runs_that_another_client_changes_meanwhile_are_not_judged(
 def test_values_of_every_class_find_the_change_of_one_class(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(VALUES, monkeypatch)
 
-    with serving(name) as url, guarded(url, max_time_s=60) as guard:
+    with serving(name) as url, guarded(url, max_time_s=240) as guard:
         finding = first_finding(guard, DEFECTS[name].rules)
 
     assert finding is not None

@@ -1,0 +1,189 @@
+"""Repeats and shrinks a failing case, and makes the finding from what showed the violation again."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any, Final
+
+from contracts.core.exchange import Exchange
+from contracts.engine.case_json import reproduction_of
+from contracts.engine.check_context import CheckContext
+from contracts.engine.explain import finding_of
+from contracts.engine.found_violations import FoundViolations
+from contracts.engine.neighbour import Attempt
+from contracts.engine.parallel import THREADS
+from contracts.engine.repro import names_resource, repro_of, succeeded_before
+from contracts.engine.request_case import RequestCase
+from contracts.engine.results import OutOfTime, RuleViolated
+from contracts.engine.scenario import ScenarioCase
+from contracts.engine.shrink import shrink
+from contracts.engine.single_request import SINGLE_REQUEST
+
+MAX_TRIES: Final = 120
+"""The most tries to shrink one case."""
+MAX_SHRINK_REQUESTS: Final = 800
+"""The most requests to shrink one case, so a case of many requests gets fewer tries."""
+LEAST_TO_SHRINK_S: Final = 2.0
+"""With less time left, a case is not shrunk further."""
+
+
+@dataclasses.dataclass
+class _Repetition:
+    """What came of sending a failing case again. `case` is the smallest one that fails, and `violated` what it showed
+    first. `passed` are the smaller cases that do not fail.
+    """
+
+    case: ScenarioCase
+    violated: RuleViolated
+    before: tuple[Exchange, ...] = ()
+    """If `case` is the last request of the original case: the exchanges before it."""
+    passed: list[Attempt] = dataclasses.field(default_factory=list)
+    confirmed: RuleViolated | None = None
+    """What the case showed again; None if it did not."""
+    under_load: RuleViolated | None = None
+    """What the original case showed again together with the cases that ran at the same time."""
+
+
+class Reproducer:
+    """`outcome` runs a case and returns its violation, if any."""
+
+    def __init__(
+        self, check: CheckContext, found: FoundViolations, outcome: Callable[..., RuleViolated | None]
+    ) -> None:
+        self._check = check
+        self._found = found
+        self._outcome = outcome
+        self._requests = 0
+        """The requests sent for findings so far."""
+
+    def keep(self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase]) -> None:
+        """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable.
+
+        `beside` are the cases that ran at the same time.
+        """
+        is_broken_by_a_write = self._is_broken_by_a_write(first)
+        again = self._repeat(origin, first, beside, is_broken_by_a_write=is_broken_by_a_write)
+        stable = again.confirmed is not None
+        final = again.confirmed or again.under_load or again.violated
+        self._found.note_repeat(origin[0], first, again.violated, final, stable=stable)
+        if is_broken_by_a_write:
+            final = first  # the write that caused it was sent before the first failure
+        evidence, sent = (*self._sources(final), *final.exchanges), (*again.before, *final.all_exchanges)
+        recorded, replaceable = self._check.guard.exchanges, self._check.replaceable_ids
+        exchanges = repro_of(evidence, sent, recorded, replaceable=replaceable)
+        intermittent = not stable and (final.is_proof or again.under_load is not None)
+        secrets = self._check.canaries.forms
+        finding = finding_of(final, exchanges, again.passed, secrets=secrets, stable=stable, intermittent=intermittent)
+        # The case as it was found is kept too: the smallest one may fail only because of what was sent before.
+        cases = [again.case] if again.case == origin else [again.case, origin]
+        others = [] if stable else [(scenario.name, case) for scenario, case in beside]
+        reproductions = tuple(chain.from_iterable(reproduction_of(by.name, case, others) for by, case in cases))
+        why = "" if stable or not self._check.is_over else self._found.why_not_repeated
+        self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
+
+    def _repeat(
+        self,
+        origin: ScenarioCase,
+        first: RuleViolated,
+        beside: Collection[ScenarioCase],
+        *,
+        is_broken_by_a_write: bool,
+    ) -> _Repetition:
+        """Send the case again: its last request alone if that suffices, then smaller cases; else under load."""
+        again = _Repetition(origin, first)
+        if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
+            again.before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
+            again.case, again.violated = alone
+        request_limit = self._requests + MAX_SHRINK_REQUESTS
+        again.confirmed = self._reproduce([again.case], again.violated.dedup_key)
+        # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
+        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
+        if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
+            self._shrink(again, again.confirmed, request_limit)
+        if beside and again.confirmed is None and self._requests < request_limit:
+            again.under_load = self._reproduce([origin, *beside], first.dedup_key)
+        return again
+
+    def _shrink(self, again: _Repetition, confirmed: RuleViolated, request_limit: int) -> None:
+        """Replace the case by the smallest one that repeats the violation. None is tried once `_requests` has reached
+        `request_limit`.
+        """
+        key, (scenario, case) = confirmed.dedup_key, again.case
+
+        def still_fails(candidate: Any) -> bool:
+            if self._requests >= request_limit or self._check.time_left < LEAST_TO_SHRINK_S:
+                return False
+            with contextlib.suppress(OutOfTime):
+                return self._try((scenario, candidate), key, on_pass=again.passed.append) is not None
+            return False
+
+        smaller = shrink(case, still_fails, tries=MAX_TRIES)
+        shown = None if smaller == case else self._reproduce([(scenario, smaller)], key)
+        # If it does not fail again, it was shrunk so far that it fails only by chance.
+        if shown is not None:
+            again.case, again.confirmed = (scenario, smaller), shown
+
+    def _reproduce(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
+        """Run the cases at the same time, up to `attempts` times, until one of them shows the violation."""
+        for _ in range(cases[0][0].attempts):
+            with ThreadPoolExecutor(THREADS) as pool:
+                run_all = pool.map if len(cases) > 1 else map
+                try:
+                    outcomes = list(run_all(lambda case: self._try(case, dedup_key), cases))
+                except OutOfTime:
+                    return None
+            if found := next(filter(None, outcomes), None):
+                return found
+        return None
+
+    def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
+        """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
+        if not violated.exchanges:
+            return None
+        last = violated.exchanges[-1]
+        needs_others = last.request.is_read or names_resource(last.request)
+        if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
+            return None  # it needs resources that other requests of the case created, so the case must stay whole
+        case = (SINGLE_REQUEST, RequestCase.from_request(last.request))
+        found = self._try(case, violated.dedup_key)
+        return None if found is None else (case, found)
+
+    def _try(
+        self, case: ScenarioCase, dedup_key: str, *, on_pass: Callable[[Attempt], None] = lambda attempt: None
+    ) -> RuleViolated | None:
+        def add(requests: int) -> None:
+            with self._check.lock:
+                self._requests += requests
+
+        return self._outcome(*case, only=dedup_key, on_pass=on_pass, on_end=add)
+
+    def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
+        """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
+        last = violated.exchanges[-1] if violated.exchanges else None
+        return (
+            last is not None
+            and last.answer.status >= 500
+            and last.request.is_read
+            and succeeded_before(last.request, self._check.guard.exchanges)
+        )
+
+    def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
+        """Yield the exchange that the violation depends on, unless it is among those that show it: the create of a run
+        that a list shows wrongly, or the request that sent the secret which an answer leaks.
+        """
+        recorded = (*final.exchanges, *self._check.guard.exchanges)
+        source: Exchange | None = None
+        if about := final.violation.about.encode():
+            source = next(
+                (exchange for exchange in recorded if not exchange.request.is_read and about in exchange.answer.body),
+                None,
+            )
+        elif final.rule == "SECRET-LEAK" and final.exchanges:
+            leaked = self._check.canaries.value_in(final.exchanges[-1].answer.body)
+            source = next(
+                (exchange for exchange in recorded if leaked and leaked in (exchange.request.body or b"")), None
+            )
+        if source is not None and source not in final.exchanges:
+            yield source
