@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 N ?= 40
-MATRIX_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
 .PHONY: serve test coverage matrix full-matrix mutants hostile check bench clean
 
@@ -15,22 +15,22 @@ serve: $(VENV)/serve.stamp
 # so they are written here even where the environment says PYTHONDONTWRITEBYTECODE, as many images of containers do.
 test coverage matrix full-matrix hostile bench: export PYTHONDONTWRITEBYTECODE =
 
-# worksteal mostly leaves the tests of a file to one process, which then makes their servers once
+# worksteal mostly leaves the tests of a file to one process, which then makes their servers once. Many tests wait, so two
+# run on each processor.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not matrix" --durations=10 $(ARGS)
 
 # the same tests, and which lines and branches they execute; they take nearly twice as long
 coverage: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not matrix" --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not matrix" --cov --cov-report=term:skip-covered $(ARGS)
 
-# whole checks, long searches and comparisons: what make test has no time for. They wait half of the time, so two run on
-# each processor.
+# whole checks, long searches and comparisons: what make test has no time for
 matrix: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n $(MATRIX_WORKERS) --dist worksteal -m matrix --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m matrix --durations=10 $(ARGS)
 
 # every planted defect and every variation by itself, where make matrix takes some: hours
 full-matrix: $(VENV)/dev.stamp
-	STANDIN_MATRIX=full $(BIN)/python -m pytest -n $(MATRIX_WORKERS) --dist worksteal tests/contracts/matrix $(ARGS)
+	STANDIN_MATRIX=full $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contracts/matrix $(ARGS)
 
 # machine-made mutants of the stand-in: which of them a check finds
 mutants: $(VENV)/dev.stamp

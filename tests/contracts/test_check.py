@@ -24,7 +24,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
-from contracts.engine.scheduler import Progress
+from contracts.engine.scheduler import MANY_RUNS, Progress
 from contracts.explore import exploration
 from contracts.guard import Guard
 from contracts.guard.bounds import BOUNDS
@@ -340,7 +340,14 @@ def test_a_target_without_limits_passes() -> None:
 
 
 def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = threading.Barrier(3, timeout=10)
+    at_once = threading.Barrier(2, timeout=10)
+
+    class LargeCase(Case):
+        """Runs after the first round."""
+
+        @property
+        def expected_runs(self) -> int:
+            return MANY_RUNS
 
     def waits(context: object, case: Case) -> None:
         at_once.wait()
@@ -348,13 +355,13 @@ def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest
     def sends(context: object, case: Case) -> None:
         at_once.wait()
 
-    course = (
-        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case()], order=1),
+    scenarios = (
+        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case(), LargeCase()], order=1),
         Scenario(
             "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], order=2, mostly_waits=True
         ),
     )
-    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", scenarios)
 
     assert not [note for note in judged("READ-BACK").notes if "Barrier" in note]
     assert at_once.n_waiting == 0
