@@ -39,7 +39,7 @@ class Scenario(Generic[C]):
     """Scenarios with a smaller number run first."""
     mostly_waits: bool = False
     """Whether its cases mostly wait for time to pass. They run in parallel with each other and all scenarios: the first
-    one from the beginning, the others from the end of the first round.
+    ones from the beginning, the others from the end of the first round.
     """
     is_last: bool = False
     """Whether it runs after all others."""

@@ -35,6 +35,10 @@ LAST_ROUND_OF_READS: Final = 3
 ORDER_OF_SLOW: Final = 8
 """Scenarios with this `order` or a larger one take long and seldom find anything, so they come at the end of the last
 round, before the cases that create many runs."""
+FIRST_WAITING: Final = 3
+"""So many waiting cases of each scenario start at the beginning. The others start after the first round: together, they
+send more requests than that round, which finds most.
+"""
 LAST_TIME_FRACTION: Final = 0.03
 """The fraction of the time that is reserved for scenarios with `is_last`."""
 
@@ -105,7 +109,7 @@ class Scheduler:
     def run(self) -> list[ScenarioProgress]:
         """Run all scenarios and return the progress of each."""
         self._has_begun = True
-        self._start_waiting(1)
+        self._start_waiting(FIRST_WAITING)
         self._rounds()
         try:
             self._search.collect_waiting(until=self._end)
@@ -149,7 +153,6 @@ class Scheduler:
                     group.limit += _share(group.scenario, number)
                 self._run_round([group for group in groups if group.spent < group.limit], number)
                 groups = [group for group in groups if not group.has_ended]
-                # Not earlier: together, they send more than the first round, which finds most.
                 self._start_waiting()
                 self._search.collect_waiting()
         except OutOfTime:

@@ -391,7 +391,7 @@ _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
-    # Only the first case runs from the beginning, so it has most features.
+    # The first case runs from the beginning, so it has most features.
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
     yield LifecycleCase({"file_inputs": [file()]}, 6, change="retry ended")
     yield LifecycleCase(change="delete ended")

@@ -24,7 +24,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
-from contracts.engine.scheduler import MANY_RUNS, Progress
+from contracts.engine.scheduler import Progress
 from contracts.explore import exploration
 from contracts.guard import Guard
 from contracts.guard.bounds import BOUNDS
@@ -340,14 +340,7 @@ def test_a_target_without_limits_passes() -> None:
 
 
 def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = threading.Barrier(2, timeout=10)
-
-    class LargeCase(Case):
-        """Runs after the first round."""
-
-        @property
-        def expected_runs(self) -> int:
-            return MANY_RUNS
+    at_once = threading.Barrier(3, timeout=10)
 
     def waits(context: object, case: Case) -> None:
         at_once.wait()
@@ -356,7 +349,7 @@ def test_scenarios_that_wait_run_in_parallel_with_the_others(monkeypatch: pytest
         at_once.wait()
 
     scenarios = (
-        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case(), LargeCase()], order=1),
+        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case()], order=1),
         Scenario(
             "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], order=2, mostly_waits=True
         ),
@@ -399,7 +392,7 @@ def test_a_violation_that_did_not_repeat_is_found_by_another_scenario(
             result = context.call("list_runs", query=[("limit", "1")])
             context.report_violation(Violation("READ-BACK", "a cause", "one thing", "another"), result)
 
-    course = tuple(
+    scenarios = tuple(
         Scenario(
             name,
             ("READ-BACK",),
@@ -410,7 +403,7 @@ def test_a_violation_that_did_not_repeat_is_found_by_another_scenario(
         )
         for order, name in enumerate(("once", "always"))
     )
-    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", scenarios)
 
     result = judged("READ-BACK")
 
@@ -464,11 +457,11 @@ def test_an_interrupted_check_reports_what_it_has_judged(monkeypatch: pytest.Mon
             context.report_violation(Violation("LIST-PAGE", "a cause", "this", "that"), result, is_proof=True)
 
     names = {"judges": "READ-BACK", "violates": "LIST-PAGE", "not reached": "LIST-FILTER"}
-    course = tuple(
+    scenarios = tuple(
         Scenario(name, (rule,), run, lambda check, name=name: [NamedCase(name)], is_parallel=False, order=order)
         for order, (name, rule) in enumerate(names.items(), 1)
     )
-    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", scenarios)
     monkeypatch.setattr("contracts.engine.runner.THREADS", 1)
 
     with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
@@ -498,8 +491,8 @@ def test_an_interrupted_check_does_not_make_the_cases_that_it_did_not_reach(monk
             made.append(str(number))
             yield NamedCase(str(number))
 
-    course = (Scenario("many", ("READ-BACK",), interrupts, cases, is_parallel=False),)
-    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+    scenarios = (Scenario("many", ("READ-BACK",), interrupts, cases, is_parallel=False),)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", scenarios)
     with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
         contracts.check.check(guard.target, guard, rules={"READ-BACK"})
     assert len(made) < 10

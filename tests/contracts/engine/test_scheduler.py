@@ -24,6 +24,7 @@ from contracts.engine.results import OutOfTime
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import (
     FIRST_ROUND_REQUESTS,
+    FIRST_WAITING,
     LAST_ROUND,
     LAST_ROUND_OF_READS,
     MANY_RUNS,
@@ -236,17 +237,20 @@ def test_progress_counts_the_parts_that_have_ended() -> None:
 
 def test_a_scenario_that_waits_runs_in_parallel_with_all_others_mostly_after_the_first_round() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("sends", FEW, FEW), scenario("waits", FEW, MANY, FEW, mostly_waits=True))
-    assert search.begun == [("waits", 1), ("waits", MANY.count), ("waits", 1)]
-    assert search.done_before_begun == [0, 1, 1]
+    first = [FEW] * FIRST_WAITING
+    run_scheduler(search, scenario("sends", FEW, FEW), scenario("waits", *first, MANY, FEW, mostly_waits=True))
+    assert search.begun == [*[("waits", 1)] * FIRST_WAITING, ("waits", MANY.count), ("waits", 1)]
+    assert search.done_before_begun == [*[0] * FIRST_WAITING, 1, 1]
     assert search.done == [("sends", 1)] * 2
 
 
 def test_cases_that_wait_and_were_not_started_in_time_are_reported() -> None:
     search = OneCaseEach(out_of_time_at="sends")
-    progress = run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, FEW, mostly_waits=True))
-    assert search.begun == [("waits", 1)]
-    assert [(each.scenario, each.planned) for each in progress if not each.finished] == [("sends", 1), ("waits", 2)]
+    many = [FEW] * (FIRST_WAITING + 2)
+    progress = run_scheduler(search, scenario("sends", FEW), scenario("waits", *many, mostly_waits=True))
+    assert len(search.begun) == FIRST_WAITING
+    unfinished = [(each.scenario, each.planned) for each in progress if not each.finished]
+    assert unfinished == [("sends", 1), ("waits", len(many))]
 
 
 def test_the_shards_of_a_check_have_each_case_once() -> None:
