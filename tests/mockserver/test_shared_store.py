@@ -160,13 +160,16 @@ def test_who_watches_one_server_is_told_what_another_does(pair):
     assert [fault["match"] for fault in faults["items"]] == ["*"]
 
 
-def test_a_body_that_is_nested_too_deeply_to_be_masked_is_hidden_as_a_whole(pair):
+# Which depth is too much for the parser, and which for masking, depends on the version of Python.
+@pytest.mark.parametrize("depth", [600, 9_000, 100_000])
+def test_a_body_that_is_nested_deeply_shows_no_secret(pair, depth):
     one, other = pair
-    deep = '{"a":' * 600 + '"hunter2-hunter2"' + "}" * 600
+    deep = '{"a":' * depth + '{"sensitive_input_values": {"pin": "hunter2-hunter2"}}' + "}" * depth
     refused = one.request("POST", "/v1/runs", content=deep.encode(), headers={"Content-Type": "application/json"})
     assert refused.status_code in (400, 422)
     (item,) = other.asked("/requests")["items"]
-    assert set(item["body"]) == {"*"}
+    assert item["body"]
+    assert "hunter2" not in str(item)
 
 
 def test_a_stale_read_repeats_an_answer_that_another_server_gave_to_the_same_caller(pair):

@@ -113,7 +113,7 @@ def test_json_is_read_as_json(tmp_path):
         ("swagger: '2.0'", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is None"),
         ("openapi: 3.1.0", "api.yaml: #/paths: missing: a mapping of paths to their operations"),
         ("a: " + "[" * 5000, "api.yaml: "),
-        ('{"a": ' + "[" * 5000, "api.yaml: is nested too deeply"),
+        ('{"a": ' + "[" * 200_000, "api.yaml: is nested too deeply"),
     ],
 )
 def test_a_text_that_is_no_document_is_refused_with_its_place(tmp_path, text, problem):
