@@ -337,19 +337,28 @@ class Endpoint:
     async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
         """Replay the stored reply; else store the effects and a successful reply at once. Raises VersionConflict."""
         keys, store, moment = self._idempotency, request.space.store, request.now.moment
-        reply = await keys.reply(store, key, fingerprint, moment)
-        if reply is not None:
-            request.state.extra["Idempotency-Status"] = "replayed"
-            return reply
+        replayed = await self._replay(key, fingerprint, request)
+        if replayed is not None:
+            return replayed
         transaction = Transaction(store)
         try:
             reply = await self._run_behaviour(request, transaction)
         except HTTPError:
+            # Another server may have handled the same request meanwhile, and its effects may have caused the refusal.
+            replayed = await self._replay(key, fingerprint, request)
+            if replayed is not None:
+                return replayed
             await transaction.apply()  # a refusal may be counted
             raise
         writes = (keys.reply_write(key, fingerprint, moment, reply),) if 200 <= reply.status < 300 else ()
         await transaction.apply(*writes)
         await keys.evict(store, key, fingerprint, moment)
+        return reply
+
+    async def _replay(self, key: str, fingerprint: bytes, request: _Request) -> Reply | None:
+        reply = await self._idempotency.reply(request.space.store, key, fingerprint, request.now.moment)
+        if reply is not None:
+            request.state.extra["Idempotency-Status"] = "replayed"
         return reply
 
     async def _handle(self, request: _Request) -> Reply:

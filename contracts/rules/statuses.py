@@ -21,7 +21,6 @@ from contracts.rules.run_events import (
     RunCase,
     apply_events,
     create_for,
-    updates,
 )
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
@@ -102,21 +101,21 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
         {"input_values": 5},
         new | {"file_inputs": [file("new.txt")]},
     )
-    some_filled = updates({"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
+    some_filled = Event("update", {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
     filled = Event("update", write_bodies.SOME_RESULTS)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
         yield StatusCase(events=events, is_listed=True)
         if not TERMINAL.intersection(path):  # every retry is refused, so one run serves for all of them
             tried = [Event("retry", body) for body in retries[1:]] if check.offers("retry_run") else []
-            yield StatusCase(events=(*some_filled, *events, *tried), is_active=True)
+            yield StatusCase(events=(some_filled, *events, *tried), is_active=True)
             if check.offers("delete_run"):
                 yield StatusCase(events=(*events, *(tried and [RETRY]), DELETE))
             continue
         for body in retries if check.offers("retry_run") else ():
             yield StatusCase({} if body else rich, events=(*([] if body else [filled]), *events, Event("retry", body)))
         if check.offers("retry_run"):
-            yield StatusCase(events=(*some_filled, *events, RETRY))
+            yield StatusCase(events=(some_filled, *events, RETRY))
         if check.offers("delete_run"):
             yield StatusCase(rich, events=(filled, *events, DELETE))
         others = sorted(STATUSES - {path[-1]})

@@ -15,6 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from mockserver import Settings, create_app
 from mockserver.errors import StartError, Unavailable
+from mockserver.idempotency import Idempotency
 from mockserver.settings import StoreURL
 from mockserver.store import Write
 from tests.mockserver.admin.control import ControlledMock
@@ -57,6 +58,29 @@ def test_a_key_is_used_once_over_both(pair):
     assert (again.json(), again.headers["idempotency-status"]) == (first, "replayed")
     assert other.post("/v1/runs", {**_BODY, "input_values": {}}, key="k").status_code == 409
     assert one.total() == 1
+
+
+@pytest.mark.parametrize("change", ["retry", "delete"])
+def test_a_repeat_is_replayed_though_the_other_server_handles_the_same_request_meanwhile(pair, monkeypatch, change):
+    one, other = pair
+    path = f"/v1/runs/{one.create()['id']}"
+    assert one.patch(path, {"status": "cancelled"}).is_success
+    request, body = (("DELETE", path), {}) if change == "delete" else (("POST", f"{path}/retry"), {"json": {}})
+    lookup = Idempotency.reply
+    is_first = True
+
+    async def look_up(*args: Any) -> Any:
+        nonlocal is_first
+        found = await lookup(*args)
+        if is_first:
+            is_first = False
+            assert (await other.sent(*request, key="k", **body)).is_success
+        return found
+
+    monkeypatch.setattr(Idempotency, "reply", look_up)
+    repeat = one.request(*request, key="k", **body)
+
+    assert (repeat.is_success, repeat.headers["idempotency-status"]) == (True, "replayed")
 
 
 def test_the_clock_is_one(pair):
