@@ -133,7 +133,7 @@ RETIRED = {
     "Talk", "Heard", "World", "Shown", "Unjudged", "Written", "Stumble", "STUMBLES", "SecretMarks",
     "kin", "telling", "Course", "Courses", "Temper", "tempers", "lived", "Recalled", "Tally",
     "Sights", "Corner", "Person", "Wishes", "Asker", "Pace", "misfit", "trespass", "overheard",
-    "retold", "untold", "ladders", "on_and_off", "Surprise", "tell_kinds", "REVEALING_COUNTS",
+    "retold", "untold", "ladder", "ladders", "on_and_off", "Surprise", "tell_kinds", "REVEALING_COUNTS",
     "others_run", "is_missed", "look_into", "UnknownCase", "Lives", "BatchLives", "LivesCache",
     "accepts_made_up", "run_mark", "WatchedRuns", "ListFault", "rule_of_fault", "LOWEST_PRIORITY",
 }  # fmt: skip

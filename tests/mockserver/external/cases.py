@@ -1,4 +1,4 @@
-"""Requests for the reference and for the mock: a ladder of every odd value in every field, and generated ones."""
+"""Requests for the reference and for the mock: every odd value in every field, and generated cases."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ ODD_VALUES = [
 ]
 
 
-def ladder() -> Iterator[Case]:
+def boundary_cases() -> Iterator[Case]:
     """Each field of each body in turn with each odd value; each odd body; each odd query, id and header."""
     for write in WRITES.values():
         for body in _with_odd_fields(write.model, write.valid):

@@ -1,4 +1,4 @@
-"""Requests for the reference and for ours: a ladder by hand, and strategies for almost valid ones."""
+"""Requests for the reference and for ours: boundary cases by hand, and strategies for almost valid ones."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ def text(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-# --- The ladder: each rung a way in which a body can be wrong, or only just right -------------------------------------
+# --- Boundary cases: each a way in which a body can be wrong, or only just right --------------------------------------
 
 _COUNTS = [
     *("5", 5.0, 5.5, "5.0", "5.5", " 5 ", "1_0", "", "x", "9" * 5000, "NaN", "-0", "+7", "٣"),
@@ -119,7 +119,7 @@ CONTENT_TYPES = [
 
 # --- What hypothesis makes --------------------------------------------------------------------------------------------
 
-# NaN, infinities and surrogates of keys are on the ladder; sensitive names are masked and have tests of their own.
+# NaN, infinities and surrogates of keys are among the boundary cases; sensitive names are masked and have tests of their own.
 _json_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _scalars = (
     st.none()

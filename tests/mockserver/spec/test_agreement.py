@@ -82,18 +82,18 @@ def assert_same(operations: dict[str, Operation], reference: Reference, operatio
 
 
 @pytest.mark.parametrize("body", requests.BULK_BODIES, ids=lambda body: repr(body[:60]))
-def test_every_rung_of_the_bulk_ladder_reads_as_with_fastapi(operations, reference, body):
+def test_each_boundary_case_of_a_bulk_create_reads_as_with_fastapi(operations, reference, body):
     assert_same(operations, reference, "bulk_create_runs", body=body)
 
 
 @pytest.mark.parametrize("body", requests.UPDATE_BODIES, ids=lambda body: repr(body[:60]))
 @pytest.mark.parametrize("run_id", [UUID, "x"])
-def test_every_rung_of_the_update_ladder_reads_as_with_fastapi(operations, reference, body, run_id):
+def test_each_boundary_case_of_an_update_reads_as_with_fastapi(operations, reference, body, run_id):
     assert_same(operations, reference, "update_run", body=body, run_id=run_id)
 
 
 @pytest.mark.parametrize("body", requests.CHAIN_BODIES, ids=lambda body: repr(body[:60]))
-def test_every_rung_of_the_chain_ladder_reads_as_with_fastapi(operations, reference, body):
+def test_each_boundary_case_of_a_chain_reads_as_with_fastapi(operations, reference, body):
     assert_same(operations, reference, "create_run_chain", body=body)
 
 

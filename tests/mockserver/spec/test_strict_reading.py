@@ -80,7 +80,7 @@ DAY = {"type": "string", "format": "date"}
         ({"const": 3}, b"4", "literal_error", "literal_error"),
     ],
 )
-def test_every_rung_of_the_strict_ladder(schema, value, strict, lax):
+def test_each_boundary_value_is_read_strictly(schema, value, strict, lax):
     for coercion, expected in (("strict", strict), ("lax", lax)):
         found = field(schema, value, coercion=coercion)
         assert (type(found), found) == (type(expected), expected)
@@ -200,7 +200,7 @@ def test_strict_is_lax_and_more_for_generated_bodies(bulk_create, body):
     assert_strict_is_lax_and_more(bulk_create, json.dumps(body).encode())
 
 
-def test_the_ladder_has_bodies_that_only_strict_refuses(bulk_create):
+def test_boundary_cases_have_bodies_that_only_strict_refuses(bulk_create):
     refused = [
         body
         for body in (bulk(count="5"), bulk(count=True), bulk(start_session=1), bulk(workflow_id="{" + UUID + "}"))
