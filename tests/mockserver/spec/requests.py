@@ -119,7 +119,7 @@ CONTENT_TYPES = [
 
 # --- What hypothesis makes --------------------------------------------------------------------------------------------
 
-# NaN, infinities and surrogates of keys are among the boundary cases; sensitive names are masked and have tests of their own.
+# NaN, infinities and surrogates of keys are among the boundary cases. Sensitive names are masked, and have tests.
 _json_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _scalars = (
     st.none()
