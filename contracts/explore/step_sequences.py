@@ -53,6 +53,8 @@ MOST_S: Final = 8.0
 """The most seconds in one check."""
 LEAST_S: Final = 1.0
 
+FailingSequence = tuple[SequenceCase, RuleViolated]
+
 
 class Sequences(RuleBasedStateMachine):
     """Each rule executes one step of a `Model`. A failure is recorded with all steps up to it."""
@@ -60,9 +62,7 @@ class Sequences(RuleBasedStateMachine):
     runs: Bundle[str] = Bundle("runs")
     writes: Bundle[str] = Bundle("writes")
 
-    def __init__(
-        self, check: CheckContext, failed: list[tuple[SequenceCase, RuleViolated]], is_over: Callable[[], bool]
-    ) -> None:
+    def __init__(self, check: CheckContext, failed: list[FailingSequence], is_over: Callable[[], bool]) -> None:
         super().__init__()
         self._check = check
         self._steps: list[Step] = []
@@ -171,32 +171,39 @@ def exploring_step_sequences(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
 ) -> Iterator[None]:
     """Run the fixed sequences. Then run up to `examples` generated ones in a thread during the `with` block, until
-    `until` (monotonic). After the block, investigate the first failure and search for others in the time left.
+    `until` (monotonic). After the block, investigate the first failure, and search for others in the time left.
     """
+    check = search.check
+
+    def investigate(failing: FailingSequence) -> None:
+        case, violated = failing
+        if violated.rule in wanted:
+            search.investigate(SEQUENCES, case, violated)
+        else:
+            check.known_violations.add((violated.rule, violated.cause))
+
     if not round_number:
-        search.run([CaseGroup(SEQUENCES, search.check.in_shard(fixed_sequences()))], until=until)
+        search.run([CaseGroup(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
     ended = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(_search_once, search.check, (round_number, 0), examples, until, ended.is_set)
+        first = pool.submit(_search_once, check, (round_number, 0), examples, until, ended.is_set)
         try:
             yield
-            failed, left_s = first.result()
-        except BaseException as error:
+            failing, left_s = first.result()
+        except OutOfTime:
             ended.set()
-            failed, _ = first.result() if isinstance(error, OutOfTime) else (None, 0.0)
-            if failed is not None and failed[1].rule in wanted:
-                search.investigate(SEQUENCES, *failed)  # keeps it as one that was not sent again
+            failing, _ = first.result()
+            if failing is not None:
+                investigate(failing)  # reports it as one that was not sent again
             raise
+        finally:
+            ended.set()
     for attempt in range(1, MAX_SEARCHES + 1):
-        if failed is None:
+        if failing is None:
             return
-        if failed[1].rule in wanted:
-            search.investigate(SEQUENCES, *failed)
-        else:
-            search.check.known_violations.add((failed[1].rule, failed[1].cause))
+        investigate(failing)
         if attempt < MAX_SEARCHES:
-            until = time.monotonic() + left_s
-            failed, left_s = _search_once(search.check, (round_number, attempt), examples, until)
+            failing, left_s = _search_once(check, (round_number, attempt), examples, time.monotonic() + left_s)
 
 
 def _search_once(
@@ -205,11 +212,11 @@ def _search_once(
     examples: int,
     until: float,
     has_ended: Callable[[], bool] = lambda: False,
-) -> tuple[tuple[SequenceCase, RuleViolated] | None, float]:
-    """Generate sequences until one fails, until `until` (monotonic) or until `has_ended()`. Return the failing sequence
-    and its violation, or None, and the seconds that are left then. `number`: the round, and the search in the round.
+) -> tuple[FailingSequence | None, float]:
+    """Generate sequences until one fails, until `until` (monotonic) or until `has_ended()`. Return the failing one, if
+    any, and the seconds that are left then. `number`: the round, and the search in the round.
     """
-    found: list[tuple[SequenceCase, RuleViolated]] = []
+    found: list[FailingSequence] = []
     chosen = quiet_settings(
         max_examples=examples, stateful_step_count=MAX_STEPS, phases=(Phase.generate,), database=None
     )
