@@ -318,7 +318,7 @@ def _names_of(unfinished: Sequence[ScenarioProgress]) -> str:
 def _not_sent(skipped: Sequence[str]) -> str:
     if len(skipped) == 1:
         return f"Not sent: {skipped[0]}."
-    return f"Not sent: {len(skipped)} requests, such as {skipped[0]}."
+    return f"Not sent: {len(skipped)} different requests, such as {skipped[0]}."
 
 
 def _status(

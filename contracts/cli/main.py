@@ -25,6 +25,7 @@ from contracts.cli.options import (
     GROUPS_OF_CHECK,
     CheckOptions,
     add_check_options,
+    add_example_database,
     add_target_options,
     base_url,
     known_rule,
@@ -117,7 +118,7 @@ def cli(context: click.Context) -> None:
     """Says whether a server keeps the contract of the Cyberdesk runs API.
 
     Exit code: 0 nothing found (also when incomplete), 1 findings or a missed --require, 2 could not check, 130
-    interrupted.
+    interrupted before anything was found.
     """
     assert isinstance(context.command, click.Group)
     refuse_misspelled_variables(context.command)
@@ -162,7 +163,10 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 """,
 )
 @click.argument("url", envvar="CONTRACTS_URL")
-@click.option("--for", "for_s", type=DURATION, default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
+@click.option(
+    "--for", "for_s", type=DURATION, default=600.0, show_default="10m", help="How long to search, such as 90s or 1h."
+)
+@add_example_database
 @add_check_options
 @click.pass_context
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
@@ -176,6 +180,10 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
 
     judge_rules = functools.partial(fuzz_rules, for_s=for_s)
     context.exit(_check(target, options_from(flags, rules), rules, judge_rules, shows_findings=True))
+
+
+# It is there only to be refused.
+next(param for param in fuzz.params if param.name == "max_time").hidden = True  # type: ignore[attr-defined]
 
 
 @cli.command(

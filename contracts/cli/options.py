@@ -189,7 +189,7 @@ _FLAGS = (
     option(
         "--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: a new one, which is printed."
     ),
-    option("--salt", help="With its seed, repeats the ids and keys of an earlier check. Default: a new one."),
+    option("--salt", help="With the seed of an earlier check, repeats its ids and keys. Default: a new one."),
     option(
         "--shard", type=_SHARD, metavar="N/M", help="Try every Mth case, from the Nth on: splits a check over M jobs."
     ),
@@ -199,12 +199,13 @@ _FLAGS = (
     option(
         "--fail-on-incomplete",
         is_flag=True,
-        help="Exit 1 if any rule was skipped, except HTTP-LIMIT: a server may have no rate limit.",
+        help="Exit 1 if the check was not complete: a rule was skipped (except HTTP-LIMIT, since a server may have no "
+        "rate limit), or cases were not tried.",
     ),
     option(
         "--allow-intermittent",
         is_flag=True,
-        help="Do not fail on findings that did not repeat when they were sent again.",
+        help="Do not fail on intermittent findings: those that did not repeat each time.",
     ),
     option("--max-findings", type=click.IntRange(min=1), help="Stop after this many findings that fail the check."),
     option(
@@ -218,13 +219,14 @@ _FLAGS = (
     option("--verbose", "verbose", is_flag=True, help="Also list the rules that passed."),
     option("--baseline", type=_FILE, help="File of accepted findings; only others fail."),
     click.option("--update-baseline", is_flag=True, help="Accept what is found, in the file of --baseline."),
-    option(
-        "--example-database",
-        metavar="redis://… | DIRECTORY",
-        help="Also keep failing examples here: a Redis URL or a folder that CI shards share.",
-    ),
 )
 
+add_example_database = option(
+    "--example-database",
+    metavar="redis://… | DIRECTORY",
+    help="Also keep failing generated cases here: a Redis URL or a folder that CI jobs share.",
+)
+"""Of `fuzz` only: a check replays nothing."""
 
 GROUPS_OF_CHECK = {
     "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
@@ -322,7 +324,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
         reports=tuple(flags["reports"]),
         baseline=flags["baseline"],
         update_baseline=flags["update_baseline"],
-        example_database=flags["example_database"],
+        example_database=flags.get("example_database"),
         wait_s=flags["wait"],
         verbose=flags["verbose"],
     )

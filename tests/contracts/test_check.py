@@ -501,7 +501,7 @@ def test_an_interrupted_check_does_not_make_the_cases_that_it_did_not_reach(monk
 
 def test_requests_that_were_not_sent_are_counted_with_an_example() -> None:
     assert contracts.check._not_sent(["a create"]) == "Not sent: a create."
-    assert contracts.check._not_sent(["a create", "b", "c"]) == "Not sent: 3 requests, such as a create."
+    assert contracts.check._not_sent(["a create", "b", "c"]) == "Not sent: 3 different requests, such as a create."
 
 
 def test_a_note_names_the_unfinished_scenarios_that_have_the_most_left() -> None:

@@ -201,7 +201,7 @@ def test_the_options_of_a_check_are_in_groups(contracts, engine):
         _, out, _ = contracts(command, "--help")
         others = out.partition("Other options:\n")[2].partition("\n\n")[0]
         assert others.strip().splitlines() == ["-h, --help  Show this message and exit."]
-        assert out.index("Target:") < out.index("--token") < out.index("How much is sent:") < out.index("--max-time")
+        assert out.index("Target:") < out.index("--token") < out.index("How much is sent:") < out.index("--max-runs")
 
 
 @pytest.mark.parametrize(("no_color", "is_styled"), [("1", False), ("", True)])
