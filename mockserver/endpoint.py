@@ -74,13 +74,15 @@ class _RequestState(NamedTuple):
     entry: Entry | None
     extra: dict[str, str]
     """Headers of the answer, whether it is a success or an error."""
+    warnings: list[str]
+    """What is wrong or odd in the request, for the log and the header Mock-Warning."""
     held: list[tuple[Bodies | ByteBudget, int]]
     """The memory of a large body or answer. It is given back once the answer is sent: a client may read it slowly."""
 
 
 def _state_of(path: str, now: Instant, scope: Scope, receive: Receive) -> _RequestState:
     headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
-    return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
+    return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [], [])
 
 
 class _Request(NamedTuple):
@@ -130,7 +132,7 @@ class Endpoint:
         self._decoders = ThreadPoolExecutor(_DECODER_THREADS, thread_name_prefix="decoder")
         self._strict = settings.coercion == "strict"
         self._self_check = settings.self_check
-        self._warns = settings.warnings
+        self._sends_warnings = settings.warnings
         self._seed = settings.seed
         self._access_log = access_log
         self._idempotency = Idempotency(max_keys=settings.limits.max_idempotency_keys)
@@ -198,7 +200,10 @@ class Endpoint:
         await self._send(reply, body, state, send)
 
     def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
-        scope, note = state.scope, state.extra.get(_WARNING)
+        scope = state.scope
+        note = _header_text(" | ".join(state.warnings)) if state.warnings else None
+        if note is not None and self._sends_warnings:
+            state.extra[_WARNING] = note
         self._access_log.add(scope["method"], scope["path"], reply.status, note, scope.get(FAULT_KEY))
         return send_reply(reply, body, state.extra, scope, send)
 
@@ -233,17 +238,12 @@ class Endpoint:
         if entry is not None:
             entry.reason = reason
             entry.is_valid = not isinstance(error, _WRONG_BY_ITSELF)
-        self._warn((f"{reply.status}: {reason}",), state.extra)
+        state.warnings.append(f"{reply.status}: {reason}")
 
     def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
         if state.entry is not None:
             state.entry.warnings = (*state.entry.warnings, *warnings)
-        self._warn(warnings, state.extra)
-
-    def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:
-        if self._warns and warnings:
-            before = (extra[_WARNING],) if _WARNING in extra else ()
-            extra[_WARNING] = _header_text(" | ".join((*before, *warnings)))
+        state.warnings.extend(warnings)
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
         try:

@@ -253,7 +253,7 @@ class Namespaces:
     def _unavailable(self) -> Unavailable:
         return Unavailable(
             f"{self._max_spaces} namespaces and organisations in them are in use here, and no more are taken; "
-            "DELETE /__admin/namespaces/NAME frees one"
+            "DELETE /__admin/namespaces/NAME frees one, POST /__admin/reset those of the default namespace"
         )
 
 

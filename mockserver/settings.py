@@ -185,13 +185,17 @@ class Limits:
     max_files: int = _limit(10_000, "", "File inputs of a request; of a chain, times its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
     max_spaces: int = _limit(
-        20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503", range_=_AT_LEAST_TWO
+        20_000,
+        "",
+        "Namespaces and their organisations, together. Empty ones are removed when room is needed.",
+        "503",
+        range_=_AT_LEAST_TWO,
     )
     max_idempotency_keys: int = _limit(
         100_000,
         "",
         "Idempotency keys of an organisation in a namespace.",
-        "the oldest are forgotten, up to 256 at once",
+        "the oldest are removed, up to 256 at once",
     )
     head_timeout: float = _limit(
         30.0, "s", "From the first byte of a request to the end of its headers.", "408", range_=_ABOVE_ZERO

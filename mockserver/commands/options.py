@@ -109,7 +109,7 @@ def refuse_misspelled_variables(group: click.Group) -> None:
         said = f"{name} is set, but there is no such setting"
         near = closest(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], 0.7)
         if near is None:
-            click.echo(f"mockserver: {said}; mockserver serve --help names them all", err=True)
+            click.echo(f"mockserver: {said}; mockserver serve --help and docs/limits.md list them", err=True)
         else:
             misspelled.append(f"{said}: did you mean {_PREFIX}{near}?")
     if misspelled:

@@ -57,7 +57,7 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
     "--no-violations",
     is_flag=True,
     help="No request breaks the contract, whatever it was answered: unknown path, method or token, invalid body. "
-    "Nor was one refused because of the web page that sent it.",
+    "Nor was one refused because of the web page that sent it. What a fault or the rate limit answered is not checked.",
 )
 @click.option(
     "--at-least",
@@ -83,7 +83,9 @@ def verify(
     allow_empty: bool,
     admin_token: str | None,
 ) -> None:
-    """Check what clients have sent to the mock at URL, or to a namespace of it, by its journal.
+    """Check the requests in the journal of a mock.
+
+    URL is that of the mock, or of a namespace of it.
 
     Exit code: 0 all is in order, 1 a check failed or the journal is incomplete, 2 the journal cannot be read.
     """

@@ -122,11 +122,13 @@ def test_where_nothing_can_be_written_lines_are_counted(fd: str | None):
 class _Lines:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, int | None, str | None]] = []
+        self.notes: list[str | None] = []
 
     def add(
         self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
     ) -> None:
         self.lines.append((method, path, status, fault))
+        self.notes.append(note)
 
 
 async def _logged(*faults: dict[str, object]) -> list[tuple[str, str, int | None, str | None]]:
@@ -155,6 +157,21 @@ def test_a_request_that_a_fault_applies_to_has_one_line_with_the_fault(fault: di
 def test_a_request_that_no_fault_applies_to_has_one_line():
     other = {"match": "list_runs", "answer": {"status": 500}}
     assert asyncio.run(_logged(other)) == [("GET", "/v1/machines", 200, None)]
+
+
+@pytest.mark.parametrize("warnings", [True, False])
+def test_the_log_says_why_a_request_is_refused_whether_or_not_the_answer_warns(warnings: bool):
+    async def refused(app: object) -> httpx.Response:
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4010") as client:
+            return await client.get("/v1/rums", headers={"Authorization": "Bearer test"})
+
+    log = _Lines()
+    answer = asyncio.run(refused(create_app(Settings(warnings=warnings), access_log=log)))
+    (note,) = log.notes
+    assert note is not None
+    assert "no operation has the path /v1/rums" in note
+    assert answer.headers.get("mock-warning") == (note if warnings else None)
 
 
 def test_a_line_tells_the_fault_and_that_there_was_no_answer():

@@ -128,7 +128,7 @@ def test_the_command_line_without_options_gives_the_default_settings():
     [
         ("MOCKSERVER_RATELIMIT", "did you mean MOCKSERVER_RATE_LIMIT?", 2),
         ("MOCKSERVER_MAX_CONECTIONS", "did you mean MOCKSERVER_MAX_CONNECTIONS?", 2),
-        ("MOCKSERVER_COLOUR", "mockserver serve --help names them all", 0),
+        ("MOCKSERVER_COLOUR", "mockserver serve --help and docs/limits.md list them", 0),
     ],
 )
 def test_a_misspelled_variable_is_refused_and_another_unknown_one_is_warned_of(name: str, said: str, status: int):
