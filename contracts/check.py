@@ -171,7 +171,7 @@ def fuzz(
         context = search.check
         for scenario in generating:
             if context.offers(*scenario.needs):
-                search.replay(scenario)
+                search.run_saved_examples(scenario)
         scenario_progress = scheduler.run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:

@@ -14,11 +14,11 @@ from hypothesis.errors import Flaky
 
 from contracts.core.findings import Finding
 from contracts.engine.check_context import CheckContext
+from contracts.engine.confirm import Confirmer
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
 from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
-from contracts.engine.reproduce import Reproducer
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.waiting import WaitingCases
@@ -38,7 +38,7 @@ class Search:
         self.skipped: dict[str, str] = {}
         self.waiting = WaitingCases(self._outcome)
         self._found = FoundViolations(check, on_finding)
-        self._reproducer = Reproducer(check, self._found, self._outcome)
+        self._confirmer = Confirmer(check, self._found, self._outcome)
         self._database = database
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
@@ -163,7 +163,7 @@ class Search:
                 return
             self.investigate(scenario, *failing)
 
-    def replay(self, scenario: Scenario[Any]) -> None:
+    def run_saved_examples(self, scenario: Scenario[Any]) -> None:
         """Run the failing cases of the example database."""
         if scenario.generated is None or self._database is None:
             return
@@ -219,7 +219,7 @@ class Search:
             self._found.keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
         else:
             try:
-                self._reproducer.keep(found, violated, beside)
+                self._confirmer.confirm(found, violated, beside)
             except (OutOfTime, KeyboardInterrupt) as error:
                 self._found.keep_unrepeated(violated, stable=False, why=_why_ended(error))
                 raise

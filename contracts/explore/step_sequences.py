@@ -133,7 +133,7 @@ class Sequences(RuleBasedStateMachine):
         return step.name
 
     @rule(write=st.one_of(writes, runs))
-    def replay(self, write: str) -> None:
+    def repeat_write(self, write: str) -> None:
         self._do(RepeatStep(write))
 
     @rule(run=runs)
@@ -224,7 +224,7 @@ def _search_once(
     def is_over() -> bool:
         return has_ended() or time.monotonic() >= until
 
-    @seed(check.random("rows", *number, *check.target.shard).getrandbits(64))
+    @seed(check.random("sequences", *number, *check.target.shard).getrandbits(64))
     class SeededSequences(Sequences):
         def __init__(self) -> None:
             if is_over():

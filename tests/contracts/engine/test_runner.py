@@ -409,7 +409,7 @@ def test_generated_cases_find_what_fails_and_are_kept_for_the_next_time() -> Non
 
     assert [finding.exchanges[0].request.json() for finding in search.findings] == [{"count": 900}]
     again = Search(world_of(breaks_from(900)), database=database)
-    again.replay(one)
+    again.run_saved_examples(one)
     assert len(again.findings) == 1
 
 
@@ -417,10 +417,10 @@ def test_a_database_that_knows_nothing_shows_nothing() -> None:
     one = scenario(create, generated=generated, examples=5)
     search = Search(world_of(breaks_from(0)), database=InMemoryExampleDatabase())
 
-    search.replay(one)
+    search.run_saved_examples(one)
 
     assert not search.findings
-    Search(world_of(breaks_from(0))).replay(one)
+    Search(world_of(breaks_from(0))).run_saved_examples(one)
 
 
 def test_a_seed_gives_the_same_generated_cases() -> None:

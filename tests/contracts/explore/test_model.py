@@ -1,4 +1,4 @@
-"""The model of sequences: silent where nothing is wrong, and seeing what only a row of steps shows."""
+"""The model of sequences: silent where nothing is wrong, and finding what only a sequence of steps shows."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class DeleteForgetsTheKeys(Standin):
         (DeleteForgetsTheKeys, "IDEM-REPLAY"),
     ],
 )
-def test_a_fault_that_only_a_row_of_steps_shows_is_found(kind: type[Standin], rule: str, tmp_path: Path) -> None:
+def test_a_fault_that_only_a_sequence_of_steps_shows_is_found(kind: type[Standin], rule: str, tmp_path: Path) -> None:
     with serving(kind, settings=RUNS_STAY_ACTIVE) as url:
         search = explored(target_at(url), tmp_path, examples=10)
 
@@ -161,7 +161,7 @@ def update(body: dict[str, Any]) -> WriteStep:
 
 
 def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None = None) -> tuple[str, str] | None:
-    """(rule, cause) of what a row shows of a stand-in with that defect."""
+    """(rule, cause) of what a sequence shows of a stand-in with that defect."""
     with serving(defect, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), folder) as search:
         try:
             run_sequence(CaseContext(search.check), SequenceCase(tuple(steps)))
@@ -218,10 +218,10 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
 def test_a_fault_is_attributed_to_the_change_that_caused_it(
     defect: str, rule: str, cause: str, steps: list[Step], tmp_path: Path
 ) -> None:
-    row = [MAKE, *steps]
+    sequence = [MAKE, *steps]
 
-    assert shown_by(row, tmp_path) is None
-    assert shown_by(row, tmp_path, defect) == (rule, cause)
+    assert shown_by(sequence, tmp_path) is None
+    assert shown_by(sequence, tmp_path, defect) == (rule, cause)
 
 
 class NotCleared(Standin):
@@ -325,10 +325,10 @@ IN_A_SESSION = Create("second", {"start_session": True})
 def test_each_comparison_finds_its_fault(
     kind: type[Standin], rule: str, cause: str, steps: list[Step], tmp_path: Path
 ) -> None:
-    row = [MAKE, *steps]
+    sequence = [MAKE, *steps]
 
-    assert shown_by(row, tmp_path) is None
-    assert shown_by(row, tmp_path, kind) == (rule, cause)
+    assert shown_by(sequence, tmp_path) is None
+    assert shown_by(sequence, tmp_path, kind) == (rule, cause)
 
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_an_error_ends_the_generated_sequences_soon(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
 
-def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
+def test_a_fuzz_generates_sequences_in_rounds_where_nothing_else_is_generated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds: list[int] = []
@@ -428,7 +428,7 @@ def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
     assert not result.findings
 
 
-def test_rows_are_planned_only_where_they_judge_something_and_runs_cost_nothing() -> None:
+def test_sequences_are_planned_only_where_they_judge_something_and_runs_cost_nothing() -> None:
     local = Target("http://127.0.0.1:9", "token")
 
     assert SEQUENCES.name in {step.name for step in plan(local, {"DELETE-GONE"})}
@@ -438,14 +438,14 @@ def test_rows_are_planned_only_where_they_judge_something_and_runs_cost_nothing(
     }
 
 
-def test_the_same_seed_writes_the_same_rows(tmp_path: Path) -> None:
-    def rows_of(seed: int) -> list[tuple[str, str]]:
+def test_the_same_seed_generates_the_same_sequences(tmp_path: Path) -> None:
+    def requests_of(seed: int) -> list[tuple[str, str]]:
         with serving(settings=RUNS_STAY_ACTIVE) as url:
             search = explored(target_at(url, seed=seed), tmp_path, examples=3, round_number=1)
         exchanges = search.check.guard.exchanges
         return [(e.request.method, e.request.path.partition("?")[0][:9]) for e in exchanges]
 
-    first = rows_of(1)
+    first = requests_of(1)
 
-    assert rows_of(1) == first
-    assert rows_of(2) != first
+    assert requests_of(1) == first
+    assert requests_of(2) != first

@@ -46,7 +46,7 @@ class _Repetition:
     """What the original case showed again together with the cases that ran at the same time."""
 
 
-class Reproducer:
+class Confirmer:
     """`outcome` runs a case and returns its violation, if any."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Reproducer:
         self._requests = 0
         """The requests sent for findings so far."""
 
-    def keep(self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase]) -> None:
+    def confirm(self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable.
 
         `beside` are the cases that ran at the same time.
