@@ -127,13 +127,13 @@ _TARGET_FLAGS = (
         "--machine-id",
         type=_ID,
         metavar="ID",
-        help="The machine that runs ask for. Default: made up, or looked up if the target refuses that; live: none.",
+        help="The machine to request for runs. Default: made up, or looked up if the target refuses that; live: none.",
     ),
     option(
         "--pool-id",
         type=_ID,
         metavar="ID",
-        help="The pool that runs ask for. Default: made up, or looked up if the target refuses that; live: none.",
+        help="The pool to request for runs. Default: made up, or looked up if the target refuses that; live: none.",
     ),
     option(
         "--profile",
@@ -145,7 +145,11 @@ _TARGET_FLAGS = (
         type=click.IntRange(min=0),
         help=f"Runs that may be created: {_FULL.max_runs}; live: {_LIVE.max_runs}.",
     ),
-    option("--max-requests", type=click.IntRange(min=1), help=f"Requests sent: no limit; live: {_LIVE.max_requests}."),
+    option(
+        "--max-requests",
+        type=click.IntRange(min=1),
+        help=f"Requests that may be sent: no limit; live: {_LIVE.max_requests}.",
+    ),
     option(
         "--rate",
         type=_RATE,
@@ -167,7 +171,9 @@ _TARGET_FLAGS = (
         help="Cancel and delete the created runs. Default: off; live: on.",
     ),
     option(
-        "--leave-runs", is_flag=True, help="Check live although the target does not offer DELETE, and leave the runs."
+        "--leave-runs",
+        is_flag=True,
+        help="Live: create runs although the target does not offer DELETE, and leave them.",
     ),
     option("--ca-bundle", type=click.Path(), help="PEM file of the authorities to trust."),
     option(
@@ -181,7 +187,7 @@ _TARGET_FLAGS = (
         "--wait",
         type=DURATION,
         metavar="DURATION",
-        help="Wait so long, at most, for the target to answer: for one that is just being started.",
+        help="Wait at most this long until the target answers: for one that is just being started.",
     ),
 )
 _FLAGS = (
