@@ -165,8 +165,12 @@ def _deletes(context: CaseContext, width: int) -> None:
 def _update_and_delete(context: CaseContext, width: int) -> None:
     """A run that is deleted while it is updated must be gone."""
     run = _new_run(context)
-    updates = [request_for("update_run", run["id"], body=body) for body in _SINGLE_UPDATES[: max(1, width - 1)]]
-    *others, deleted = _send(context, [*updates, request_for("delete_run", run["id"])])
+    requests = [request_for("update_run", run["id"], body=body) for body in _SINGLE_UPDATES[: max(1, width - 1)]]
+    # At any place, since the order has an influence on which request arrives first.
+    position = context.made_up.number(0, len(requests) + 1)
+    requests.insert(position, request_for("delete_run", run["id"]))
+    others = _send(context, requests)
+    deleted = others.pop(position)
     if deleted.status != 204:
         raise Inconclusive(f"a delete answers {deleted.status}")
     _require_gone(context, run["id"], [*others, deleted])
@@ -205,7 +209,9 @@ def _retried_beside(
     pairs = [
         (request_for("retry_run", run_id, body=_RETRY), request_for(operation, run_id, body=body)) for run_id in ids
     ]
-    results = _send(context, [request for pair in pairs for request in pair])
+    requests = [request for pair in pairs for request in pair]
+    is_reversed = context.made_up.number(0, 2) == 1  # in any order, since it has an influence on which arrives first
+    results = _send(context, requests[::-1])[::-1] if is_reversed else _send(context, requests)
     return list(zip(ids, results[::2], results[1::2], strict=True))
 
 

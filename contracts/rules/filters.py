@@ -118,11 +118,12 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
 
 UPDATED_TEXTS: Final[Mapping[str, Any]] = {
     "output_data": {"result": {"list": ["x", "Out«marker:40»put"]}, "n": "«number:1»"},
-    "error": ["plain", "Err«marker:41»or", "again Err«marker:41»or"],
+    "error": ["plain", "Err«marker:41»or", "again Err«marker:41»or", "end"],
     "run_message_history": [
         {"role": "user", "content": "hello"},
         {"role": "tool", "content": [{"text": "Msg«marker:42»Body"}]},
         {"role": "assistant", "content": "done Msg«marker:42»Body"},
+        {"role": "user", "content": "thanks"},
     ],
     "usage_metadata": {"u": "«marker:64»"},
 }

@@ -189,6 +189,7 @@ errors_of_others_written retry_tells_of_others_runs ended_runs_cached total_by_t
 delete_drops_files_of_others burst_of_writes_without_retry_after deleted_read_with_include aliases_change_at_every_read
 limit_one_gives_two equal_steps_make_one_run long_chain_reversed repeat_after_delete_creates conflict_makes_runs
 true_and_one_are_one_body delete_keys_of_others_refused search_finds_secrets shared_key_shows_secret
+deep_search_of_the_last_message update_brings_back_deleted
 """
 """Defects that are not among those that matrix/test_defects.py takes."""
 
