@@ -54,3 +54,8 @@ NEEDS_A_WHOLE_CHECK = {
     "old_files_gone": "shows after 4,000 runs; a check of its rule alone creates 2,000",
 }
 """Defects for which a check of all rules is made."""
+
+NEEDS_LONG_RUNS = {
+    "refused_retry_clears": "a run must not end before it is retried, as it would on a busy machine",
+}
+"""Defects of a stand-in whose runs take longer than usual."""

@@ -13,9 +13,10 @@ import pytest
 
 from tests.contracts.checks import first_finding, guarded
 from tests.contracts.matrix.conftest import FULL
-from tests.contracts.matrix.misses import KNOWN_MISSES, NEEDS_A_WHOLE_CHECK, NOT_IN_A_REPLAY
+from tests.contracts.matrix.misses import KNOWN_MISSES, NEEDS_A_WHOLE_CHECK, NEEDS_LONG_RUNS, NOT_IN_A_REPLAY
 from tests.contracts.matrix.replay import answers
 from tests.contracts.plain_texts import unclear
+from tests.standin.behaviour import Settings
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -34,13 +35,14 @@ def marked(name):
 
 
 def test_the_lists_of_misses_name_defects_that_there_are():
-    assert {*KNOWN_MISSES, *NEEDS_A_WHOLE_CHECK, *NOT_IN_A_REPLAY} <= set(DEFECTS)
+    assert {*KNOWN_MISSES, *NEEDS_A_WHOLE_CHECK, *NEEDS_LONG_RUNS, *NOT_IN_A_REPLAY} <= set(DEFECTS)
     assert len(taken()) >= 100
 
 
 @pytest.mark.parametrize("defect", [marked(one) for one in taken()])
 def test_planted_defect_is_found_under_its_rule_and_shows_when_sent_alone(defect):
-    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
+    settings = Settings(running_s=30) if defect in NEEDS_LONG_RUNS else None
+    with serving(defect, settings=settings) as url, guarded(url, max_time_s=90) as guard:
         finding = first_finding(guard, DEFECTS[defect].rules, is_whole=defect in NEEDS_A_WHOLE_CHECK)
 
     assert finding is not None, f"{DEFECTS[defect].rules}: {DEFECTS[defect].what}"
