@@ -199,7 +199,7 @@ deep_search_of_the_last_message update_brings_back_deleted
 )
 def test_a_defect_is_found_under_its_rule(defect: str) -> None:
     rule = DEFECTS[defect].rule
-    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
+    with serving(defect) as url, guarded(url, max_time_s=240) as guard:
         finding = first_finding(guard, {rule})
 
     assert finding is not None

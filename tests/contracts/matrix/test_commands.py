@@ -44,7 +44,7 @@ def printed(finding, defect):
     ],
 )
 def test_the_commands_of_a_finding_show_it_on_a_new_server(defect, requests):
-    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
+    with serving(defect) as url, guarded(url, max_time_s=240) as guard:
         finding = first_finding(guard, DEFECTS[defect].rules)
 
     assert finding is not None

@@ -42,7 +42,7 @@ def test_the_lists_of_misses_name_defects_that_there_are():
 @pytest.mark.parametrize("defect", [marked(one) for one in taken()])
 def test_planted_defect_is_found_under_its_rule_and_shows_when_sent_alone(defect):
     settings = Settings(running_s=30) if defect in NEEDS_LONG_RUNS else None
-    with serving(defect, settings=settings) as url, guarded(url, max_time_s=90) as guard:
+    with serving(defect, settings=settings) as url, guarded(url, max_time_s=240) as guard:
         finding = first_finding(guard, DEFECTS[defect].rules, is_whole=defect in NEEDS_A_WHOLE_CHECK)
 
     assert finding is not None, f"{DEFECTS[defect].rules}: {DEFECTS[defect].what}"

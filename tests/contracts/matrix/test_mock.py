@@ -23,7 +23,7 @@ def mock(request, tmp_path):
 def test_the_full_profile_finds_nothing_in_the_mock(contracts, tmp_path, mock):
     status, out, err = contracts(
         *("check", mock, "--profile", "full", "--token", "test-one", "--second-token", "test-two"),
-        *("--seed", 1, "--max-time", 300, "--report", "json=report.json"),
+        *("--seed", 1, "--max-time", 600, "--report", "json=report.json"),
     )
 
     report = json.loads((tmp_path / "report.json").read_text())

@@ -17,7 +17,7 @@ def url():
 @pytest.mark.matrix
 @pytest.mark.parametrize("seed", SEEDS if FULL else SEEDS[:1])
 def test_the_sqlite_server_raises_nothing_and_is_judged_by_every_rule(url, seed):
-    result = checked(url, seed=seed, max_time_s=300)
+    result = checked(url, seed=seed, max_time_s=600)
 
     found = [f"{f.rule}: {f.sentence}\n{shown(f.exchanges)}" for f in (*result.findings, *result.unstable)]
     assert not found, "\n".join(found)
