@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 N ?= 40
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * os.cpu_count()))')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 1 + os.cpu_count()))')
 
 .PHONY: serve test coverage matrix full-matrix mutants hostile check bench clean
 
@@ -15,8 +15,8 @@ serve: $(VENV)/serve.stamp
 # so they are written here even where the environment says PYTHONDONTWRITEBYTECODE, as many images of containers do.
 test coverage matrix full-matrix hostile bench: export PYTHONDONTWRITEBYTECODE =
 
-# worksteal mostly leaves the tests of a file to one process, which then makes their servers once. Many tests wait, so two
-# run on each processor; not more than 8, since each process takes half a gigabyte.
+# worksteal mostly leaves the tests of a file to one process, which then makes their servers once. Many tests wait, so there
+# is one process more than processors; not more than 8, since each takes half a gigabyte.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not matrix" --durations=10 $(ARGS)
 
