@@ -356,6 +356,7 @@ class Endpoint:
         return reply
 
     async def _replay(self, key: str, fingerprint: bytes, request: _Request) -> Reply | None:
+        """Return the stored reply, if any. Raises Conflict if the key was used for another request."""
         reply = await self._idempotency.reply(request.space.store, key, fingerprint, request.now.moment)
         if reply is not None:
             request.state.extra["Idempotency-Status"] = "replayed"

@@ -211,7 +211,7 @@ _FLAGS = (
     option(
         "--allow-intermittent",
         is_flag=True,
-        help="Do not fail on intermittent findings: those that did not repeat each time.",
+        help="Do not fail on intermittent findings: those that did not repeat when they were sent again alone.",
     ),
     option("--max-findings", type=click.IntRange(min=1), help="Stop after this many findings that fail the check."),
     option(

@@ -102,7 +102,8 @@ class Scheduler:
         self._entering, self._last = self._groups_by_round()
         self._all = (*chain.from_iterable(self._entering.values()), *self._last)
         waiting = [] if check.is_live else [scenario for scenario in self._able if scenario.mostly_waits]
-        self._to_wait = {scenario: self._cases(scenario) for scenario in waiting}
+        self._not_started = {scenario: self._cases(scenario) for scenario in waiting}
+        """The waiting cases that are still to be started, by scenario."""
         self._has_begun = False
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
@@ -121,7 +122,7 @@ class Scheduler:
     def scenario_progress(self) -> list[ScenarioProgress]:
         """Return how far each scenario has come until now."""
         unfinished = {group.scenario.name for group in self._all if not group.has_ended or group.has_generated}
-        unfinished |= {scenario.name for scenario in (*self._search.waiting.scenarios, *self._to_wait)}
+        unfinished |= {scenario.name for scenario in (*self._search.waiting.scenarios, *self._not_started)}
         return [
             self._progress_of(scenario, may_have_more=not self._has_begun or scenario.name in unfinished)
             for scenario in self._able
@@ -137,11 +138,11 @@ class Scheduler:
 
     def _start_waiting(self, most: int | None = None) -> None:
         """Start the cases that mostly wait: all of them, or the first `most` of each scenario."""
-        for scenario, cases in self._to_wait.items():
+        for scenario, cases in self._not_started.items():
             for case in itertools.islice(cases, most):
                 self._search.waiting.start(scenario, case)
         if most is None:
-            self._to_wait.clear()
+            self._not_started.clear()
 
     def _rounds(self) -> None:
         """Run rounds until everything is done or the time is over."""

@@ -10,6 +10,7 @@ from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
 
 _MAX_THREADS: Final = 256
+"""More than there are such cases; a thread is started only for a case."""
 
 
 class WaitingCase(NamedTuple):

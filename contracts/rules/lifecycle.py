@@ -148,7 +148,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     while time.monotonic() < end and not polled.have_ended:
         polled.poll()
         context.wait(pause)
-        pause = min(0.3, pause * 1.6)
+        pause = min(0.3, pause * 1.3)
     polled.poll()
     if polled.have_ended:
         # A terminal status is final, but some faults revert it a little later.
@@ -269,7 +269,7 @@ def _cancel_retried(polled: PolledRuns) -> None:
                 if run.known.status == "cancelled":
                     return
         polled.context.wait(pause)
-        pause = min(0.3, pause * 1.6)
+        pause = min(0.3, pause * 1.3)
 
 
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:

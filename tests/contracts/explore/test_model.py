@@ -400,7 +400,7 @@ def test_a_violation_of_a_generated_sequence_is_kept_though_the_time_is_over_mea
 def test_an_error_ends_the_generated_sequences_soon(tmp_path: Path) -> None:
     with serving(settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
         generating = step_sequences.exploring_step_sequences(
-            search, REGISTRY, examples=100_000, until=time.monotonic() + LONG_S, round_number=1
+            search, REGISTRY, examples=100_000, until=math.inf, round_number=1
         )
         with pytest.raises(KeyboardInterrupt), generating:
             raise KeyboardInterrupt
