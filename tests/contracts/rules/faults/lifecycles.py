@@ -20,7 +20,7 @@ class OldWorkEndsARetriedRun(Standin):
 
         def wait_s(self, run):
             # The old work ends first; the new attempt begins while the ended runs are still watched.
-            return super().wait_s(run) if run.epoch == 0 else 1.2
+            return super().wait_s(run) if run.epoch == 0 else 1.6
 
         def work_s(self, run):
             return 1.0 if run.epoch == 0 else 30.0
