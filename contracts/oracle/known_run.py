@@ -233,9 +233,18 @@ class KnownRun:
         elif is_cancelled or not can_follow(self.status, str(status)):
             changed = ("status", f"status {value_in_words(status)} instead of {value_in_words(self.status)}")
         else:
-            changed = self.difference_from(shown)
+            changed = self.difference_from(shown) or self._lost_result(shown)
         if changed is not None:
             yield Violation(rule, cause, "the run as before", changed[1], field=changed[0])
+
+    def _lost_result(self, shown: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Return (field, difference in words) for a result that a running run no longer has: it may write results, but
+        only a retry clears them.
+        """
+        if not self.is_running or shown.get("status") != self.status:
+            return None
+        lost = [name for name in CLEARED_BY_RETRY if name in shown and shown[name] in (None, [], {})]
+        return changed_field(self.view, shown, lost)
 
 
 def _result_problem(run: Mapping[str, Any]) -> str | None:

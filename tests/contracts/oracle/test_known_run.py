@@ -186,6 +186,16 @@ def test_a_request_that_must_change_nothing_may_not_cancel_or_start_a_run() -> N
     assert causes("cancelled", "scheduling") == [("IDEM-REPLAY", "a repeat")]
 
 
+def test_a_request_that_must_change_nothing_may_not_clear_the_results_of_a_running_run() -> None:
+    def causes(before: Any, after: Any, status: str = "running") -> list[tuple[str, str]]:
+        run = known(status="running", output_data=before)
+        return of(run.unchanged_violations("RETRY-RULES", "a retry", run_of(status=status, output_data=after)))
+
+    assert causes({"a": 1}, None) == [("RETRY-RULES", "a retry")]
+    assert causes({"a": 1}, {"a": 2}) == causes(None, {"a": 2}) == causes({}, None) == []  # the run may have written it
+    assert causes({"a": 1}, None, status="error") == []
+
+
 def test_a_deleted_run_and_one_of_another_organisation_may_not_be_listed() -> None:
     run = known(status="cancelled").after_retry(read_body("retry_run", {"machine_id": M}), run_of(machine_id=M))
 
