@@ -49,9 +49,10 @@ def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
     return any(_same(request, exchange.request) and accepts(exchange.answer) for exchange in recorded)
 
 
-def _uses(exchange: Exchange, key: str) -> bool:
-    """Return whether a write uses the key; reads ignore keys."""
-    return exchange.request.header("Idempotency-Key") == key and not exchange.request.is_read
+def _has_key_of(earlier: Request, request: Request) -> bool:
+    """Return whether an earlier write used the idempotency key of a request. Reads ignore keys."""
+    key = request.header("Idempotency-Key")
+    return key is not None and earlier.header("Idempotency-Key") == key and not earlier.is_read
 
 
 class _ReproBuilder:
@@ -97,29 +98,34 @@ class _ReproBuilder:
         """Yield the exchanges that an exchange depends on: earlier ones of its case, and the origins of its ids."""
         names = self._request_ids.get(id(exchange)) or _named_in(exchange.request)
         before = self._case[: self._position.get(id(exchange), 0)]
-        relevant = names | self._listed(exchange)
-        key = exchange.request.header("Idempotency-Key")
-        if key is not None:
-            uses = [other for other in before if _uses(other, key)]
-            relevant = relevant.union(*(self._answer_ids[id(use)] - self._request_ids[id(use)] for use in uses))
+        same_key = [earlier for earlier in before if _has_key_of(earlier.request, exchange.request)]
+        made_with_key = [self._answer_ids[id(earlier)] - self._request_ids[id(earlier)] for earlier in same_key]
+        relevant = names.union(self._listed(exchange), *made_with_key)
         siblings = self._siblings(names, before) if exchange.answer.status == 404 else set()
-        for other in before:
-            if key is not None and _uses(other, key):
-                yield other
-            elif other.request.method == "DELETE" and ids_in(other.request.path.encode()) & siblings:
-                yield other  # it may have deleted more than its run
-            elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
-                yield other  # the number of deletes may matter
-            elif not other.request.is_read and _may_have_taken_effect(other):
-                path_ids = ids_in(other.request.path.encode())
-                # A create with an id by which a list filters may have created what the list contains.
-                matches_filter = exchange.request.is_read and not path_ids and self._request_ids[id(other)] & names
-                if path_ids & relevant or matches_filter:
-                    yield other
+        for earlier in before:
+            if (
+                _has_key_of(earlier.request, exchange.request)
+                or _is_delete_that_matters(earlier.request, exchange.request, siblings)
+                or self._is_change_that_matters(earlier, exchange, names, relevant)
+            ):
+                yield earlier
         for name in sorted(relevant):
             origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))
             if origin is not None:
                 yield origin
+
+    def _is_change_that_matters(
+        self, earlier: Exchange, exchange: Exchange, names: set[bytes], relevant: set[bytes]
+    ) -> bool:
+        """Return whether an earlier write may have changed a relevant resource, or created what a list by one of its
+        ids contains.
+        """
+        if earlier.request.is_read or not _may_have_taken_effect(earlier):
+            return False
+        changed = ids_in(earlier.request.path.encode())
+        if exchange.request.is_read and not changed and self._request_ids[id(earlier)] & names:
+            return True
+        return bool(changed & relevant)
 
     def _siblings(self, names: set[bytes], before: Sequence[Exchange]) -> set[bytes]:
         """Return the ids in the answers of the creates that created the named resources."""
@@ -175,6 +181,15 @@ class _ReproBuilder:
         if has_succeeded:
             own = [other for other in since if id(other) in self._position]
             yield from own or since[-MOST_SUSPECTS:]
+
+
+def _is_delete_that_matters(earlier: Request, request: Request, siblings: set[bytes]) -> bool:
+    """Return whether an earlier delete may have deleted more than its run, or is the same request as a delete: how
+    often it was sent may matter.
+    """
+    if earlier.method != "DELETE":
+        return False
+    return _same(earlier, request) or bool(ids_in(earlier.path.encode()) & siblings)
 
 
 def _same(one: Request, other: Request) -> bool:
