@@ -50,7 +50,7 @@ def difference(expected: Any, got: Any, path: str) -> Difference | None:
 
 def is_same(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal, types included: 1, 1.0 and true are not."""
-    return _first_difference(one, other) is None
+    return one is other or _first_difference(one, other) is None
 
 
 def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
@@ -67,11 +67,11 @@ def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
         if isinstance(one, dict):
             if one.keys() != other.keys():
                 return found
-            todo.extend((one[key], other[key], (place, key)) for key in one)
+            todo += [(one[key], other[key], (place, key)) for key in one]
         elif isinstance(one, list):
             if len(one) != len(other):
                 return found
-            todo.extend((a, b, (place, index)) for index, (a, b) in enumerate(zip(one, other, strict=True)))
+            todo += [(a, b, (place, index)) for index, (a, b) in enumerate(zip(one, other, strict=True))]
         elif isinstance(one, float):
             if not _is_same_double(one, other):
                 return found
