@@ -15,10 +15,14 @@ def judge(
 ) -> tuple[CheckResult, tuple[str, ...]]:
     """Return the result with its verdict recomputed, and the reasons other than findings for which the check fails.
 
-    The baseline may have removed findings; `--require` and `--fail-on-incomplete` may add such reasons.
+    The baseline may have removed findings; `--require` and `--fail-on-incomplete` may add such reasons. A check that
+    could judge none of its rules was not possible, unless the target does not offer what they are about.
     """
     if result.verdict == "could_not_check":
         return result, ()
+    could_judge_nothing = result.judged_nothing and any(rule.makes_incomplete for rule in result.rules)
+    if could_judge_nothing and not (result.findings or result.was_interrupted):
+        return dataclasses.replace(result, verdict="could_not_check"), ()
     by_id = {rule.id: rule for rule in result.rules}
     failed_by = [
         f"{rule} is required and was not judged: {by_id[rule].why if rule in by_id else 'it was not selected'}"

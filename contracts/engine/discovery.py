@@ -10,6 +10,7 @@ from typing import Any
 
 from contracts.core.exchange import SECOND_TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
+from contracts.core.json_tree import is_json
 from contracts.core.target import Target
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
@@ -26,6 +27,7 @@ _NOT_THERE = frozenset({404, 405})
 _NO_API = _NOT_THERE | {501}
 """The statuses of servers that do not have the API."""
 _CORRECT_URL = "correct the URL, which is the part before /v1"
+_NAME_WORKFLOW = "give --workflow-id a workflow that the target knows"
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
 """A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
 
@@ -41,7 +43,7 @@ class _Discovery:
         self.check = check
         self.target = check.target
         self.first_run: Mapping[str, Any] | None = None
-        self._unknown_path_answer: bytes | None = None
+        self._unknown_path_answer: Answer | None = None
         self._why_unanswered = "no answer"
         self._made_up_values = check.made_up("discovery")
 
@@ -153,12 +155,30 @@ class _Discovery:
                     return
                 if answer.status in {401, 403}:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
-        last = answers[-1] if answers else None
-        reason = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
-        steps = ["give --workflow-id a workflow that the target knows"]
-        if last is not None and last.status in _NO_API and not self.check.workflows.known:
-            steps = [_CORRECT_URL, *(steps if last.status == 404 else [])]  # 404 may be about the workflow
-        raise CouldNotCheck(f"no create succeeds ({reason}); {', or '.join(steps)}")
+        if not answers:
+            step = self._budget_step() or _NAME_WORKFLOW
+            raise CouldNotCheck(f"no create succeeds ({self._why_unanswered}); {step}")
+        last = answers[-1]
+        location = last.header("location") or ""
+        reason = f"{last.status} {excerpt(last.body)}" + (f", Location: {excerpt(location)}" if location else "")
+        raise CouldNotCheck(f"no create succeeds ({reason}); {self._step_after(last)}")
+
+    def _step_after(self, refused: Answer) -> str:
+        """Return what the user can do if this is the answer to creates."""
+        if 300 <= refused.status < 400:
+            return "give the URL that the target redirects to"
+        if refused.status == 503:
+            return "try again when the target is ready"
+        if refused.status in _NO_API and not self.check.workflows.known:
+            return f"{_CORRECT_URL}, or {_NAME_WORKFLOW}" if refused.status == 404 else _CORRECT_URL
+        return _NAME_WORKFLOW
+
+    def _budget_step(self) -> str:
+        """Return which flag raises the budget that does not cover one create; empty if the budget covers it."""
+        guard = self.check.guard
+        if not guard.can_afford(runs=0, requests=1):
+            return "raise --max-requests"
+        return "" if guard.can_afford(runs=1, requests=0) else "raise --max-runs, or give --no-writes"
 
     def _workflows_to_try(self) -> Iterator[str]:
         """Yield a made-up id, and known ones. If none is known, create a workflow and yield its id."""
@@ -283,7 +303,11 @@ class _Discovery:
                     self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
     def _require_runs_api(self) -> None:
-        """Raises CouldNotCheck if no read is offered, and no run was created either."""
+        """Raises CouldNotCheck if no run was created, and no read is offered or all paths have the same answer."""
+        if self.first_run is None and accepts(self._list_answer) and self._answers_any_path():
+            content_type = excerpt(self._list_answer.header("content-type") or "without a Content-Type")
+            reason = f"GET /v1/runs answers {self._list_answer.status} {content_type}, as a path that does not exist"
+            raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
         reads = {name for name, (method, _) in operations().items() if method == "GET"} - {"health_check"}
         if self.first_run is None and reads <= self.check.not_offered.keys():
             reason = f"GET /v1/runs answers {self._list_answer.status} {excerpt(self._list_answer.body)}"
@@ -326,14 +350,20 @@ class _Discovery:
             probed |= request.method in documented
             if self.check.is_live and request.method == "GET" and answer.status == 404:
                 # A live check sends few probes: it compares the 404 with that of a path that does not exist.
-                return answer.body != self._answer_of_unknown_path()
+                return answer.body != self._answer_of_unknown_path().body
         return not probed
 
-    def _answer_of_unknown_path(self) -> bytes:
-        """Return the body of the answer for a path that does not exist."""
+    def _answers_any_path(self) -> bool:
+        """Return whether a path that does not exist has the same answer as the list of runs, or both are not JSON."""
+        unknown, listed = self._answer_of_unknown_path(), self._list_answer
+        if not accepts(unknown):
+            return False
+        return unknown.body == listed.body or not (is_json(unknown.body) or is_json(listed.body))
+
+    def _answer_of_unknown_path(self) -> Answer:
         if self._unknown_path_answer is None:
             answer = self._send(_probe("GET", "/v1/nothing-is-here"))
-            self._unknown_path_answer = b"" if answer is None else answer.body
+            self._unknown_path_answer = Answer(0, (), b"") if answer is None else answer
         return self._unknown_path_answer
 
     def _probes(self, path: str) -> Iterable[Request]:

@@ -6,7 +6,8 @@ Two findings show the same fault only if the answers prove it:
 - both show the same change within one field, or the same change of its form;
 - a list and a read show the same wrong value in the same field;
 - successes of several operations show a secret in the same field;
-- one operation answers both with a 5xx, which NO-5XX reports too;
+- one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
+- one operation succeeds for several kinds of invalid credentials, or several operations for one kind;
 - one operation ignores idempotency keys, so that repeats, conflicts and concurrent requests are all handled wrongly;
 - both have the same guess at the cause. Under two rules, both must also be of the same field, and have the same wrong
   value or a guess about values of that field.
@@ -16,7 +17,7 @@ Otherwise, findings of different fields stay apart, since each may be a fault of
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -39,12 +40,22 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
         groups = [group for group in groups if group not in joined] + [[*chain.from_iterable(joined), index]]
     result = list(findings)
     for group in groups:
-        main, *others = sorted(group, key=lambda index: (rank(findings[index]), index))
+        main, *others = _main_first(findings, group, rank)
         also_seen = tuple(dict.fromkeys(_in_words(findings[other]) for other in sorted(others)))
         result[main] = dataclasses.replace(findings[main], also_seen=also_seen)
         for other in others:
             result[other] = dataclasses.replace(findings[other], part_of=findings[main].fingerprint)
     return tuple(result)
+
+
+def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callable[[Finding], Any]) -> list[int]:
+    """Return the group with the main finding first."""
+    all_fail = all(_gets_5xx(findings[index]) for index in group)
+
+    def order(index: int) -> tuple[Any, ...]:
+        return all_fail and findings[index].rule != "NO-5XX", rank(findings[index]), index
+
+    return sorted(group, key=order)
 
 
 def _is_same_fault(one: Finding, other: Finding) -> bool:
@@ -60,6 +71,8 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
         return True
+    if {one.rule, other.rule} <= _RULES_OF_CREDENTIALS and _is_success(one) and _is_success(other):
+        return one.rule == other.rule or _operation_of(one) == _operation_of(other)
     are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
     if are_of_keys and _operation_of(one) == _operation_of(other):
         return True
@@ -74,6 +87,7 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
 KEY_IS_IGNORED: Final = "another answer for the same key and body"
 """The cause if a write is carried out again when it is repeated later with its key."""
 _RULES_OF_KEYS: Final = frozenset({"IDEM-REPLAY", "IDEM-CONFLICT"})
+_RULES_OF_CREDENTIALS: Final = frozenset({"AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"})
 
 
 def _is_success(finding: Finding) -> bool:

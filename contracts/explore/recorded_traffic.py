@@ -25,7 +25,7 @@ from contracts.guard.effect import canonical
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
 from contracts.oracle import CREATES, KnownRun, accepts, read_request
-from contracts.rules.authorization import rule_of_credentials
+from contracts.rules.authorization import cause_of_credentials, rule_of_credentials
 from contracts.rules.http import judge_undocumented_method
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import page_of
@@ -229,7 +229,8 @@ def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
     header = result.exchange.request.header("authorization")
     if re.match("(?i)bearer test", header or ""):
         return  # a mock may accept it as the token of another organisation
-    rule, cause = rule_of_credentials(header)
+    rule, credentials = rule_of_credentials(header)
+    cause = cause_of_credentials(result, credentials)
     expected = "401 or 403, since the credentials are not valid"
     context.require(not result.accepted, rule, cause, expected, result.words, result)
 

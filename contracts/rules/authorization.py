@@ -100,13 +100,23 @@ _PROBLEMS: Final = {"AUTH-REQUIRED": "no token", "AUTH-SCHEME": "no Bearer token
 
 
 def rule_of_credentials(header: str | None) -> tuple[str, str]:
-    """Return the rule that is broken if an invalid Authorization header is accepted, and the cause."""
+    """Return the rule that is broken if an invalid Authorization header is not refused, and the header in words."""
     if not header:
-        return "AUTH-REQUIRED", "no Authorization passes"
+        return "AUTH-REQUIRED", "without Authorization"
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
-        return "AUTH-SCHEME", "another scheme passes"
-    return "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
+        return "AUTH-SCHEME", "with another scheme"
+    return "AUTH-TOKEN", "with a wrong token" if token.strip() else "with an empty token"
+
+
+def cause_of_credentials(result: CallResult, credentials: str) -> str:
+    """Return the cause if a request is not refused as unauthorized. It names the operation, so that a baseline accepts
+    this operation only, and says whether the request was carried out.
+    """
+    if result.accepted:
+        return f"{result.operation} succeeds {credentials}"
+    failed = result.status >= 500 or result.status == 0
+    return f"{result.operation} {'gets a 5xx' if failed else 'is not refused as unauthorized'} {credentials}"
 
 
 @dataclass(frozen=True)
@@ -131,13 +141,14 @@ class HealthCase(Case):
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     request = _valid_request(context, case)
     earlier = [context.send(request)] if case.repeated else []
-    for (rule, cause), headers in itertools.groupby(case.headers, rule_of_credentials):
+    for (rule, credentials), headers in itertools.groupby(case.headers, rule_of_credentials):
         refused = []
         for header in headers:
             result = context.send(request.with_header("Authorization", header))
             expected = "401 or 403, since the request has " + _PROBLEMS[rule]
             missing = result.status in {404, 405} and not context.check.offers(case.operation)
             holds = result.status in {401, 403} or missing
+            cause = cause_of_credentials(result, credentials)
             if context.require(holds, rule, cause, expected, result.words, *earlier, result):
                 refused.append(result)
         if refused and not case.repeated:

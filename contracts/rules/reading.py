@@ -129,7 +129,7 @@ def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
 
 def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *, is_malformed: bool) -> None:
     if is_malformed:
-        cause, expected = f"a malformed id is accepted by {operation}", "a 4xx, since the id is malformed"
+        cause, expected = f"a malformed id is not refused by {operation}", "a 4xx, since the id is malformed"
     else:
         cause, expected = f"an unknown id is not 404 with {operation}", "404, since the id is unknown"
     holds = result.refused if is_malformed else result.status == 404

@@ -49,6 +49,23 @@ def test_each_rule_is_judged_by_a_scenario_or_on_the_way() -> None:
     assert set(REGISTRY) - on_the_way <= judged_by_scenarios
 
 
+class TwoOperationsAreOpen(Standin):
+    def authorize(self, authorization: str | None, operation: str) -> Any:
+        if authorization is None and operation in {"list_machines", "delete_run"}:
+            return next(iter(self.organisations.values()))
+        return super().authorize(authorization, operation)
+
+
+def test_what_a_baseline_accepts_of_one_operation_does_not_cover_another() -> None:
+    with serving(TwoOperationsAreOpen) as url:
+        main, other = checked(url, {"AUTH-REQUIRED"}, max_time_s=60).findings
+
+    causes = {f"{operation} succeeds without Authorization" for operation in ("list_machines", "delete_run")}
+    assert {main.cause, other.cause} == causes
+    assert main.fingerprint != other.fingerprint
+    assert {main.part_of, other.part_of} in ({"", main.fingerprint}, {"", other.fingerprint})
+
+
 def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> None:
     steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"IDEM-REPLAY"})
 

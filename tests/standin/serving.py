@@ -56,8 +56,7 @@ def serving(
     seen: list[tuple[str, str]] | None = None,
     delay_s: float = 0.0,
 ) -> Iterator[str]:
-    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it. Each answer
-    comes `delay_s` later than it could.
+    """Yields the base URL. Each answer comes `delay_s` later than it could.
 
     Method and path of each request are appended to `seen`, so that a budget can be judged from the server's side.
     """
@@ -69,8 +68,15 @@ def serving(
         await asyncio.sleep(delay_s)
         await standin(scope, receive, send)
 
+    with serving_app(noting) as url:
+        yield url
+
+
+@contextmanager
+def serving_app(app: Any) -> Iterator[str]:
+    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        with QuickServer(noting).running(listener):
+        with QuickServer(app).running(listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -723,3 +723,12 @@ def test_a_check_that_judged_nothing_is_incomplete(check, engine):
     assert check("--fail-on-incomplete")[0] == 1
     engine.answer = fakes.result(rules=(RuleResult("HTTP-LIMIT", "skipped", ""), RuleResult("A", "passed", "")))
     assert "PASSED: nothing found." in check()[1]
+
+
+def test_a_check_that_could_judge_nothing_was_not_possible(check, engine):
+    engine.answer = fakes.result(rules=(RuleResult("BULK-ECHO", "skipped", "the target kept answering 429"),))
+    status, out, _ = check()
+    assert status == 2
+    assert "COULD NOT CHECK: nothing was judged (see above)." in out
+    engine.answer = fakes.result(rules=(RuleResult("BULK-ECHO", "not_offered", "every probe is 404"),))
+    assert check()[0] == 0

@@ -10,6 +10,9 @@ from uuid import UUID
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget, Target
@@ -18,7 +21,7 @@ from contracts.engine.discovery import discover
 from tests.contracts.checks import TOKENS, guarded
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.client import UNKNOWN, M, W
-from tests.standin.serving import serving
+from tests.standin.serving import serving, serving_app
 
 NO_ID = ("unknown_machine_refused", "unknown_pool_refused", "unknown_session_refused")
 LIVE: dict[str, Any] = {"profile": "live", "max_time_s": 20}
@@ -204,6 +207,52 @@ def test_a_server_of_files_is_not_asked_for_a_workflow() -> None:
     with pytest.raises(CouldNotCheck) as told:
         found(OnlyReads)
     assert str(told.value).endswith("correct the URL, which is the part before /v1")
+
+
+PAGE: Any = '{"items": [], "total": 0, "skip": 0, "limit": 1}'
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"), [("<html></html>", "text/html"), ("", "text/plain"), (PAGE, "application/json")]
+)
+@pytest.mark.parametrize("allow_writes", [True, False])
+def test_a_server_that_has_the_same_answer_for_every_path_has_no_runs_api(
+    body: str, content_type: str, allow_writes: bool
+) -> None:
+    async def answer(request: Any) -> Response:
+        return Response(body, media_type=content_type)
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])])
+    with (
+        serving_app(app) as url,
+        pytest.raises(CouldNotCheck, match=rf"no runs API \(GET /v1/runs answers 200 {content_type}.*correct the URL"),
+    ):
+        known(url, allow_writes=allow_writes)
+
+
+class CreatesAnswer(Standin):
+    status, headers = 503, None
+
+    def bulk_create_runs(self, call: Any, body: Any) -> Any:
+        return Answer(self.status, {"detail": "maintenance"}, self.headers)
+
+
+class CreatesAreRedirected(CreatesAnswer):
+    status, headers = 302, {"location": "https://runs.example/v1/runs/bulk"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (CreatesAnswer, {}, r"\(503 .*; try again when the target is ready$"),
+        (CreatesAreRedirected, {}, r"302 .*, Location: https://runs\.example/v1/runs/bulk\); give the URL that"),
+        (None, {"budget": Budget(max_requests=3)}, r"3 of 3 are spent\); raise --max-requests$"),
+        (None, {"budget": Budget(max_runs=0)}, r"0 of 0 are left\); raise --max-runs, or give --no-writes$"),
+    ],
+)
+def test_what_to_do_follows_from_why_no_create_succeeds(kind: type[Standin] | None, settings: Any, said: str) -> None:
+    with pytest.raises(CouldNotCheck, match=said):
+        found(kind, **settings)
 
 
 @pytest.mark.parametrize(("kind", "said"), [(CreatesRefused, "422 .*Never"), (CreatesFail, "500")])

@@ -109,7 +109,36 @@ def test_a_5xx_that_breaks_two_rules_is_one_finding() -> None:
     listed, read = failed("LIST-COMPLETE", "/v1/runs"), failed("NO-5XX", f"/v1/runs/{RUN}")
     others = (failed("NO-5XX", "/v1/runs"), read, failed("NO-5XX", "/v1/runs", 200), failed("READ-BACK", "/v1/runs"))
 
-    assert [bool(grouped([listed, other])[1].part_of) for other in others] == [True, False, False, False]
+    def is_joined(*findings: Finding) -> bool:
+        return any(each.part_of for each in grouped(findings))
+
+    assert [is_joined(listed, other) for other in others] == [True, False, False, False]
+
+
+def test_a_5xx_is_the_main_finding_though_a_worse_rule_is_broken_by_it_too() -> None:
+    def failed(rule: str, status: int) -> Finding:
+        exchange = Exchange(Request("PATCH", f"/v1/runs/{RUN}"), Answer(status, (), b""))
+        return Finding(rule, rule, "another", f"{status}", (exchange,))
+
+    def main(*findings: Finding) -> list[str]:
+        by_severity = grouped(findings, rank=lambda each: ["AUTH-REQUIRED", "NO-5XX"].index(each.rule))
+        return [each.rule for each in by_severity if not each.part_of]
+
+    assert main(failed("AUTH-REQUIRED", 500), failed("NO-5XX", 500)) == ["NO-5XX"]
+    assert main(failed("AUTH-REQUIRED", 200), failed("NO-5XX", 500)) == ["AUTH-REQUIRED", "NO-5XX"]
+
+
+def test_operations_that_accept_invalid_credentials_are_one_finding() -> None:
+    no_token = finding("AUTH-REQUIRED", "list_runs succeeds without Authorization")
+    elsewhere = finding("AUTH-REQUIRED", "list_machines succeeds without Authorization", path="/v1/machines")
+    wrong_token = finding("AUTH-TOKEN", "list_runs succeeds with a wrong token")
+    wrong_token_elsewhere = finding("AUTH-TOKEN", "list_machines succeeds with a wrong token", path="/v1/machines")
+
+    main, *others = grouped([no_token, elsewhere, wrong_token])
+
+    assert [each.part_of for each in others] == [main.fingerprint] * 2
+    assert main.also_seen == ("AUTH-REQUIRED on GET /v1/machines", "AUTH-TOKEN on GET /v1/runs")
+    assert [each.part_of for each in grouped([no_token, wrong_token_elsewhere])] == ["", ""]
 
 
 def test_two_violations_that_one_answer_shows_in_one_field_are_one_finding() -> None:
