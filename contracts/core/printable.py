@@ -8,7 +8,10 @@ def printable(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """Escape the non-printable characters that json.dumps may leave in strings. The JSON value stays the same."""
-    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)
+        for line in text.split("\n")
+    )
 
 
 def _escaped(character: str) -> str:
