@@ -326,7 +326,7 @@ def _status(
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
-        return RuleResult(rule, "failed", f"expected {failed.expected}, got {failed.got}")
+        return RuleResult(rule, "failed", failed.expected_and_got)
     missing = [context.not_offered[name] for name in REGISTRY[rule].needs if name in context.not_offered]
     if missing:
         return RuleResult(rule, "not_offered", missing[0])

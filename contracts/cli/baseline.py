@@ -126,8 +126,11 @@ def _parse_entry(entry: Any, where: str) -> Accepted:
 
 
 def _without_accepted(rule: RuleResult, findings: Sequence[Finding], baselined: Sequence[Finding]) -> RuleResult:
-    """Return the rule as passed if all its findings are accepted, else unchanged."""
+    """Return the rule as passed if all its findings are accepted, else with the first that is not."""
     accepted = sum(finding.rule == rule.id for finding in baselined)
-    if rule.status != "failed" or not accepted or any(finding.rule == rule.id for finding in findings):
+    if rule.status != "failed" or not accepted:
         return rule
+    new = next((finding for finding in findings if finding.rule == rule.id), None)
+    if new is not None:
+        return dataclasses.replace(rule, why=new.expected_and_got)
     return dataclasses.replace(rule, status="passed", why=f"{accepted} accepted by the baseline")

@@ -34,9 +34,7 @@ def _redis(url: str) -> ExampleDatabase:
         import redis
         from hypothesis.extra.redis import RedisExampleDatabase
     except ModuleNotFoundError as error:
-        raise click.UsageError(
-            "A Redis needs its client: run  pip install 'cyberdesk-mockserver[contracts,redis]'"
-        ) from error
+        raise click.UsageError("A Redis needs its client: run  pip install redis") from error
     shown = _without_password(url)
     try:
         client = redis.Redis.from_url(url)

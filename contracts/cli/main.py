@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     from contracts.cli.run import Checked, JudgeRules
 
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema", "ahocorasick")
-EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
+EXTRA_MISSING = (
+    "The contract suite is not installed: run  pip install '.[contracts]'  in a checkout, or install the wheel with"
+    " [contracts]"
+)
 
 _NO_ARGS_IS_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """The error of a command without arguments, whose message is the help. click 8.1 prints the help itself."""

@@ -337,8 +337,12 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
     for rule in check_options.required:
         if rule in check_options.skip_rules:
             raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")
-    if selected_rules(check_options, known_rules) == ():
+    selected = selected_rules(check_options, known_rules)
+    if selected == ():
         raise click.UsageError("No rule is left to check: drop a --skip-rule.")
+    for rule in check_options.required:
+        if selected is not None and rule not in selected:
+            raise click.UsageError(f"{rule} is required and not selected: add --rule {rule}, or drop --require.")
     return check_options
 
 

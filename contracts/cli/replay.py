@@ -1,9 +1,10 @@
 """`contracts replay`: sends a finding of a JSON report again, and says whether it still shows."""
 
+import difflib
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,7 +14,10 @@ from contracts.cli.run import Checked, check_target
 from contracts.core.findings import Finding, Rule
 from contracts.core.printable import printable
 from contracts.report.json_reader import SavedReport, read_report
+from contracts.report.report import shortened
 from contracts.report.text import render_finding
+
+_MOST_NAMED: Final = 3
 
 
 def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: Mapping[str, Rule]) -> Checked:
@@ -60,8 +64,13 @@ def _finding_of(report: SavedReport, fingerprint: str, path: Path) -> Finding:
     found = [name for name in by_fingerprint if fingerprint and name.startswith(fingerprint.lower())]
     if len(found) == 1:
         return by_fingerprint[found[0]]
+    # The closest come first: the fingerprint may be misspelled.
+    closest = difflib.get_close_matches(fingerprint.lower(), by_fingerprint, n=_MOST_NAMED, cutoff=0)
+    named = found or closest or [*by_fingerprint]
     candidates = "; ".join(
-        f"{name} {by_fingerprint[name].rule}: {by_fingerprint[name].cause}" for name in found or by_fingerprint
+        f"{name} {by_fingerprint[name].rule}: {shortened(by_fingerprint[name].cause, 80)}"
+        for name in named[:_MOST_NAMED]
     )
+    more = len(found or by_fingerprint) - _MOST_NAMED
     what = "is the beginning of several fingerprints" if found else "is the fingerprint of no finding of the report"
-    raise click.UsageError(f"{fingerprint!r} {what}: {candidates}.")
+    raise click.UsageError(f"{fingerprint!r} {what}: {candidates}" + (f"; and {more} more." if more > 0 else "."))

@@ -90,6 +90,7 @@ def check_target(
     failing: set[str] = set()  # the fingerprints of the findings that fail the check
     baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
     accepted = baseline.valid(date.today())
+    target = dataclasses.replace(target, accepted=accepted)
     display = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
 
     def keep(finding: Finding) -> bool:
@@ -323,7 +324,10 @@ def write_reports(checked: Checked, check_options: CheckOptions) -> list[str]:
     """
     problems = []
     for name, path in sorted(check_options.reports, key=lambda report: report[0] in WITH_EXCHANGES):
-        report = checked.with_exchanges() if name in WITH_EXCHANGES else checked.report
+        report = checked.report
+        if name in WITH_EXCHANGES:
+            click.echo(f"Writing {path}: all requests and answers, masked. This may take a minute.", err=True)
+            report = checked.with_exchanges()
         text = FORMATS[name](report)
         try:
             path.write_text(text, encoding="utf-8", newline="\n")

@@ -120,7 +120,11 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        return self.summary or f"expected {self.expected}, got {self.got}"
+        return self.summary or self.expected_and_got
+
+    @property
+    def expected_and_got(self) -> str:
+        return f"expected {self.expected}, got {self.got}"
 
     @property
     def frequency(self) -> str:
@@ -145,7 +149,11 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """The key of a baseline entry: the same for the same rule and cause in every check."""
-        return hashlib.sha256(f"{self.rule}\n{self.cause}".encode(errors="surrogatepass")).hexdigest()[:16]
+        return fingerprint_of(self.rule, self.cause)
+
+
+def fingerprint_of(rule: str, cause: str) -> str:
+    return hashlib.sha256(f"{rule}\n{cause}".encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

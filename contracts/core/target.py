@@ -50,6 +50,8 @@ class Target:
     """Makes the ids, markers and keys differ from those of an earlier check with the same seed."""
     shard: tuple[int, int] = (1, 1)
     """(N, M): this check tries part N of M parts of the cases. N counts from 1."""
+    accepted: frozenset[str] = frozenset()
+    """The fingerprints of the findings that a baseline accepts."""
 
     @property
     def is_loopback(self) -> bool:

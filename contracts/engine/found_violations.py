@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
-from contracts.core.findings import Finding
+from contracts.core.findings import Finding, fingerprint_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.explain import finding_of
 from contracts.engine.results import RuleViolated
@@ -44,7 +44,10 @@ class FoundViolations:
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
     def has_enough_of(self, rule: str) -> bool:
-        return sum(known == rule for known, _ in self._check.known_violations) >= MAX_CAUSES
+        """Return whether the rule has enough causes. Those that a baseline accepts do not count."""
+        causes = [cause for known, cause in self._check.known_violations if known == rule]
+        accepted = self._check.target.accepted
+        return sum(fingerprint_of(rule, cause) not in accepted for cause in causes) >= MAX_CAUSES
 
     def note_repeat(self, scenario: Scenario[Any], *violated: RuleViolated, stable: bool) -> None:
         """Record whether a violation repeated. `violated` is the violation, followed by those that repeats showed."""

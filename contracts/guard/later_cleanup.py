@@ -30,6 +30,8 @@ class CleanUpReport:
     possibly_left: list[PossibleRun] = field(default_factory=list)
     """Runs that may belong to a check, without proof, likely ones first."""
     problems: list[str] = field(default_factory=list)
+    unreachable: set[str] = field(default_factory=set)
+    """The origins that gave no answer: the other journals of these are skipped."""
 
 
 def clean_up_journals(
@@ -52,7 +54,11 @@ def clean_up_journals(
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
     given_tokens = [each for each in (token, second_token) if each]
-    for path, found in journals(journal_dir or default_directory(), wanted):
+    directory = journal_dir or default_directory()
+    if directory.exists() and not directory.is_dir():
+        report.unclear += 1
+        report.problems.append(f"{directory} is not a folder: correct CONTRACTS_JOURNAL_DIR")
+    for path, found in journals(directory, wanted):
         if isinstance(found, str):
             report.problems.append(f"{path.name} {found}")
             continue
@@ -100,7 +106,10 @@ def _clean_up_journal(
         report.left += unfinished
         report.problems.append(f"{journal.path.name} was written with another token on {record.origin}")
         return True
-    on_cleaned = on_begin(record.origin, unfinished)
+    if record.origin in report.unreachable:
+        report.left += unfinished
+        return True
+    on_cleaned = on_begin(record.url, unfinished)
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
         client = RunsClient(
@@ -112,7 +121,13 @@ def _clean_up_journal(
         )
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
         done = clean_up(Cleaner(client, record.identity, on_cleaned=on_cleaned), journal, authorizations)
-    except (NoAnswer, OutOfBudget) as error:
+    except NoAnswer as error:
+        report.left += unfinished
+        report.unreachable.add(record.origin)
+        forget = f"`contracts cleanup {record.origin} --forget` discards its journals"
+        report.problems.append(f"{record.origin}: {error}. Start the server; if it is gone, {forget}")
+        return True
+    except OutOfBudget as error:
         report.left += unfinished
         report.problems.append(f"{journal.path.name}: {error}")
         return True

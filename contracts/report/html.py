@@ -1,9 +1,10 @@
-"""The HTML report: one file that needs no network and no colour vision. Its only script is the search, which the
-page's policy allows by its hash.
+"""The HTML report: one file that needs no network and no colour vision. Its script searches and copies commands; the
+page's policy allows it by its hash.
 """
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -27,6 +28,7 @@ _SEARCH: Final = (
     '<form id="search" hidden><label>Search findings and rules <input type="search"></label> <output></output></form>'
 )
 """Hidden without the script that it needs."""
+_COMMAND: Final = re.compile("`([^`]+)`")
 _STATUSES: Final[tuple[RuleStatus, ...]] = ("failed", "skipped", "not_offered", "passed")
 
 
@@ -75,7 +77,7 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
         f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, version {escape(project_version())}. Repeat"
         f" with <code>--seed {result.seed}</code> and <code>--salt {_text(result.salt)}</code>.</p>"
     )
-    yield from (f"<p>{_text(note)}</p>" for note in result.notes)
+    yield from (f"<p>{_with_code(note)}</p>" for note in result.notes)
     yield "</header>"
 
 
@@ -131,7 +133,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
     if finding.exchanges:
         commands = "\n".join(report.commands(finding))
         parts.append(
-            "<details><summary>Commands that repeat it</summary>"
+            '<details class="commands"><summary>Commands that repeat it</summary>'
             f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre></details>'
         )
     return "\n".join([*parts, "</div>\n</details>"])
@@ -200,6 +202,10 @@ def _explained(rule: str, report: Report) -> str:
 
 def _words(status: RuleStatus) -> str:
     return status.replace("_", " ")
+
+
+def _with_code(note: str) -> str:
+    return _COMMAND.sub(r"<code>\1</code>", _text(note))
 
 
 def _text(text: str) -> str:

@@ -82,8 +82,9 @@ def test_an_acceptance_counts_on_its_last_day_and_not_after():
 
 
 def test_a_rule_with_only_accepted_findings_has_passed_and_says_why():
-    applied = Baseline((entry(),)).apply(fakes.result(FOUND, fakes.finding(cause="another")), TODAY)
-    assert applied.rules[0].status == "failed"
+    another = fakes.finding(cause="another", expected="404", got="500")
+    applied = Baseline((entry(),)).apply(fakes.result(FOUND, another), TODAY)
+    assert (applied.rules[0].status, applied.rules[0].why) == ("failed", "expected 404, got 500")
     applied = Baseline((entry(),)).apply(fakes.result(FOUND), TODAY)
     assert (applied.rules[0].status, applied.rules[0].why) == ("passed", "1 accepted by the baseline")
 

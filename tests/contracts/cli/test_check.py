@@ -175,7 +175,9 @@ def test_every_format_is_written_by_its_name(check, engine, tmp_path):
     engine.answer = fakes.result(fakes.finding())
     engine.exchanges = engine.answer.findings[0].exchanges
     names = ("json", "junit", "sarif", "html", "har")
-    check("--seed", 7, *(part for name in names for part in ("--report", f"{name}={tmp_path / name}")))
+    _, _, err = check("--seed", 7, *(part for name in names for part in ("--report", f"{name}={tmp_path / name}")))
+    assert err.count(f"Writing {tmp_path / 'har'}: all requests and answers") == 1
+    assert err.count("Writing ") == 1
     assert json.loads((tmp_path / "json").read_text())["seed"] == 7
     assert "<testsuite " in (tmp_path / "junit").read_text()
     assert json.loads((tmp_path / "sarif").read_text())["version"] == "2.1.0"
@@ -235,11 +237,10 @@ def test_a_required_rule_that_was_judged_does_not(check):
     assert check("--require", "auth-tenant")[0] == 0
 
 
-def test_a_required_rule_that_was_not_selected_fails_the_check(check, engine):
-    engine.answer = fakes.result(rules=fakes.result().rules[:1])
-    status, out, _ = check("--rule", "REQ-COUNT", "--require", "BULK-ECHO")
-    assert status == 1
-    assert "BULK-ECHO is required and was not judged: it was not selected" in out
+def test_a_required_rule_that_is_not_selected_is_refused_before_the_check(check, engine):
+    status, _, err = check("--rule", "REQ-COUNT", "--require", "BULK-ECHO")
+    assert (status, engine.targets) == (2, [])
+    assert "BULK-ECHO is required and not selected: add --rule BULK-ECHO, or drop --require." in err
 
 
 def test_incomplete_fails_where_that_is_wished(check, engine):

@@ -254,7 +254,7 @@ def test_a_command_that_there_is_not(contracts, engine):
 
 def test_a_missing_extra_is_reported_with_the_command_that_installs_it(check, contracts, monkeypatch):
     monkeypatch.setattr("contracts.cli.main._EXTRA", ("hypothesis", "no_such_module"))
-    assert "pip install 'cyberdesk-mockserver[contracts]'" in refused(check)
+    assert "pip install '.[contracts]'" in refused(check)
     for command in (("rules",), ("explain", "X"), ("cleanup", "--token", "t"), ("fuzz", "http://x", "--token", "t")):
         status, _, err = contracts(*command)
         assert (status, err.count("\n")) == (2, 1)
@@ -268,7 +268,7 @@ def test_no_library_of_the_extra_is_imported_before_it_is_looked_for():
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
-    assert "pip install 'cyberdesk-mockserver[contracts]'" in done.stderr
+    assert "pip install '.[contracts]'" in done.stderr
 
 
 def test_the_command_alone_prints_its_help_as_it_is_written(contracts):

@@ -212,7 +212,7 @@ def test_a_missing_extra_is_reported(run, monkeypatch):
     monkeypatch.setattr("contracts.cli.main._EXTRA", ("no_such_module",))
     outcome = run()
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
-    assert "pip install 'cyberdesk-mockserver[contracts]'" in outcome.stderr.str()
+    assert "pip install '.[contracts]'" in outcome.stderr.str()
 
 
 def test_another_plugin_with_a_flag_of_the_same_name_is_reported(pytester, engine):

@@ -71,6 +71,17 @@ def test_an_unknown_fingerprint_is_answered_with_those_there_are(replay, report,
         assert f"{finding.fingerprint} {finding.rule}: {finding.cause}" in err
 
 
+def test_of_many_findings_the_closest_fingerprints_are_named(replay, tmp_path):
+    many = [fakes.finding(cause=f"cause {number}") for number in range(9)]
+    path = tmp_path / "many.json"
+    path.write_text(FORMATS["json"](Report(fakes.result(*many))))
+    misspelled = many[4].fingerprint[:-1] + "x"
+    _, _, err = replay(path, misspelled)
+    assert f"is the fingerprint of no finding of the report: {many[4].fingerprint} REQ-COUNT: cause 4; " in err
+    assert err.count("REQ-COUNT") == 3
+    assert err.endswith("; and 6 more.\n")
+
+
 def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report, monkeypatch):
     document = json.loads(report.read_text())
     first, second = (finding.fingerprint for finding in (FINDING, OTHER))

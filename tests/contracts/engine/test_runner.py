@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.core.findings import Finding, Spent
+from contracts.core.findings import Finding, Spent, fingerprint_of
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
@@ -249,6 +249,18 @@ def test_the_number_of_findings_under_one_rule_is_limited() -> None:
     search = searched(lambda request: (200, PAGE), run, *({"cause": number} for number in range(9)))
 
     assert len(search.findings) == MAX_CAUSES
+
+
+def test_findings_that_a_baseline_accepts_leave_room_for_new_ones() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
+
+    search = Search(world_of(lambda request: (200, PAGE)))
+    accepted = frozenset(fingerprint_of("READ-BACK", f"cause {number}") for number in range(4))
+    search.check.target = dataclasses.replace(search.check.target, accepted=accepted)
+    search.run([CaseGroup(scenario(run), iter([{"cause": number} for number in range(9)]))])
+
+    assert [finding.cause for finding in search.findings] == [f"cause {number}" for number in range(4 + MAX_CAUSES)]
 
 
 def test_a_violation_that_another_one_of_the_same_case_hides_is_found_too() -> None:

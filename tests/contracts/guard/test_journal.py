@@ -159,6 +159,33 @@ def test_after_a_kill_while_cleaning_up_the_rest_is_cleaned_up(server: StandIn, 
     assert server.runs == {}
 
 
+def test_a_server_that_is_gone_is_asked_and_named_once(server: StandIn, journal_dir: Path) -> None:
+    asked: list[int] = []
+    for number in (1, 2):
+        killed_at(server, journal_dir, lambda received: received.method == "POST" and received.json()["count"] == 3)
+        asked.append(0)
+
+        def cut(received: Received) -> Reply:
+            asked[-1] += 1
+            return CUT
+
+        server.meddle = cut
+        report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
+        (problem,) = report.problems
+        assert problem.startswith(f"{server.url}: ")
+        assert problem.endswith(f"if it is gone, `contracts cleanup {server.url} --forget` discards its journals")
+        assert report.journals == number
+    assert asked[0] == asked[1] > 0
+
+
+def test_a_journal_directory_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "journals"
+    path.touch()
+    report = clean_up_journals(None, token=FIRST, journal_dir=path)
+    assert report.problems == [f"{path} is not a folder: correct CONTRACTS_JOURNAL_DIR"]
+    assert report.unclear == 1
+
+
 def test_a_journal_in_use_is_left_alone(server: StandIn, journal_dir: Path) -> None:
     with a_check(server, journal_dir) as process:
         assert process.stdout is not None

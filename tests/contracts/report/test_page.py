@@ -34,6 +34,7 @@ def test_the_policy_lets_the_page_style_and_search_itself(browser, tmp_path):
     page, errors = opened(browser, tmp_path)
     page.get_by_label("Search findings and rules").fill("echo item")
     expect(page.locator(".finding:visible")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Findings", exact=True)).to_have_count(0)
     page.get_by_label("Search findings and rules").fill("ECHO value")
     expect(page.locator(".finding:visible")).to_have_count(1)
     expect(page.locator("output")).to_have_text("1 of 10")
@@ -50,6 +51,17 @@ def test_a_finding_unfolds_without_scripts_too(browser, tmp_path, has_script):
     second.locator("summary").first.click()
     expect(second.get_by_text("Fingerprint")).to_be_visible()
     expect(page.get_by_label("Search findings and rules")).to_be_visible(visible=has_script)
+
+
+def test_the_commands_can_be_copied(browser, tmp_path):
+    page, errors = opened(browser, tmp_path)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    commands = page.locator(".finding[open] .commands")
+    commands.locator("summary").click()
+    commands.get_by_role("button").click()
+    expect(commands.get_by_role("button")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == commands.locator("pre").text_content()
+    assert errors == []
 
 
 @pytest.mark.parametrize("width", [400, 1400])
