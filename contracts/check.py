@@ -11,6 +11,7 @@ from typing import Any, Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
+from contracts.core.counting import counted
 from contracts.core.findings import (
     SEVERITIES,
     CheckInterrupted,
@@ -112,7 +113,7 @@ def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str
         creates = scenario.creates_runs and target.may_write
         sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
         return f"{sent}, creates {'runs' if creates else 'none'}"
-    sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+    sent = counted(len(cases), "case")
     runs = _most_runs(target, scenario, cases)
     return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
 
@@ -312,7 +313,7 @@ def _names_of(unfinished: Sequence[ScenarioProgress]) -> str:
     most_left = sorted(unfinished, key=lambda each: each.done - each.planned)
     names = [f"{each.scenario} ({each.cases})" for each in most_left[:_MOST_NAMED]]
     more = len(most_left) - len(names)
-    return ", ".join([*names, *([f"and {more} more {'scenario' if more == 1 else 'scenarios'}"] if more else [])])
+    return ", ".join([*names, *([f"and {counted(more, 'more scenario')}"] if more else [])])
 
 
 def _not_sent(skipped: Sequence[str]) -> str:
@@ -332,7 +333,7 @@ def _status(
         return RuleResult(rule, "not_offered", missing[0])
     judged = context.judged[rule]
     if judged:
-        return RuleResult(rule, "passed", f"judged {judged} {'time' if judged == 1 else 'times'}")
+        return RuleResult(rule, "passed", f"judged {counted(judged, 'time')}")
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])

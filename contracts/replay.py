@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.core.target import Target
 from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated, Scenario, ScenarioCase
@@ -150,11 +151,7 @@ def _result(check: CheckContext, finding: Finding, *, shows: bool) -> CheckResul
         seed=check.target.seed,
         salt=check.target.salt,
         verdict="failed" if shows else "passed",
-        rules=(
-            RuleResult(
-                finding.rule, "failed" if shows else "passed", f"judged {times} {'time' if times == 1 else 'times'}"
-            ),
-        ),
+        rules=(RuleResult(finding.rule, "failed" if shows else "passed", f"judged {counted(times, 'time')}"),),
         findings=(dataclasses.replace(finding, seen=1, judged=times),) if shows else (),
         spent=check.guard.spent,
         notes=tuple(check.notes),

@@ -38,6 +38,7 @@ from contracts.cli.options import (
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
 from contracts.cli.progress import CleaningProgress, ProgressDisplay
+from contracts.core.counting import counted
 from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
@@ -330,8 +331,8 @@ def _forget(url: str | None) -> int:
     from contracts.guard import forget_journals
 
     done = forget_journals(base_url(url))
-    journals = "1 journal" if done.journals == 1 else f"{done.journals} journals"
-    click.echo(f"{journals} of {printable(url)} discarded; {_runs(done.left)} named in them may still exist.")
+    discarded = f"{counted(done.journals, 'journal')} of {printable(url)} discarded"
+    click.echo(f"{discarded}; {_runs(done.left)} named in them may still exist.")
     for problem in done.problems:
         click.echo(f"Not done: {printable(problem)}", err=True)
     return 1 if done.problems else 0
@@ -403,4 +404,4 @@ def _exit_code(checked: Checked) -> int:
 
 
 def _runs(count: int) -> str:
-    return f"{count} {'run' if count == 1 else 'runs'}"
+    return f"{count:,} {'run' if count == 1 else 'runs'}"

@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from contracts.core.counting import counted
 from contracts.core.findings import Finding, Spent
 from contracts.core.printable import printable
 
@@ -153,7 +154,7 @@ class CleaningProgress:
         self._line_at = now()
         self._cleaned = 0
         self._lock = threading.Lock()
-        click.echo(f"Cleaning up {runs:,} run{'' if runs == 1 else 's'} at {printable(origin)} ...", err=True)
+        click.echo(f"Cleaning up {counted(runs, 'run')} at {printable(origin)} ...", err=True)
 
     def count(self) -> None:
         with self._lock:
@@ -173,7 +174,7 @@ def _is_terminal() -> bool:
 
 
 def _sent(spent: Spent) -> str:
-    return f"{spent.requests:,} requests, {spent.runs_created:,} runs created"
+    return f"{counted(spent.requests, 'request')}, {counted(spent.runs_created, 'run')} created"
 
 
 def _clock(seconds: float) -> str:

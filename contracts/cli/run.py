@@ -22,6 +22,7 @@ from contracts.cli.options import CheckOptions, known_rule, require_writable, se
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
+from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
 from contracts.core.findings import (
     CheckInterrupted,
@@ -239,7 +240,7 @@ def _cleanup_command(target: Target) -> str:
 def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
     """Yield notes about everything that the check leaves on the target, or may leave."""
     again = f"`{_cleanup_command(target)}`"
-    runs = "1 run is" if left == 1 else f"{left} runs are"
+    runs = f"{counted(left, 'run')} {'is' if left == 1 else 'are'}"
     if cut_short:
         yield f"Cleaning up was interrupted, up to {left} runs are left: {again} deletes them."
     elif left and target.clean_up:
@@ -248,7 +249,9 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
     elif left:
         yield f"{runs} left on the target, since --clean-up was not given: {again} deletes them."
     if guard.other_resources:
-        made = " and ".join(f"{count} {kind}" for kind, count in sorted(guard.other_resources.items()))
+        made = " and ".join(
+            counted(count, kind.removesuffix("s")) for kind, count in sorted(guard.other_resources.items())
+        )
         yield f"The check has created {made}, which the API cannot delete."
     for why in guard.left_unknown:
         yield f"How many runs are left is unknown: {why}. {again} tries again."

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
 
 _NOT_SEEN_AGAIN: Final = "not seen when it was sent again alone"
@@ -200,8 +201,9 @@ class Spent:
 
     @property
     def in_words(self) -> str:
-        left = "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
-        return f"{self.requests} requests, {self.runs_created} runs created, {left}, {self.seconds:.1f} s"
+        left = "an unknown number left" if self.runs_left is None else f"{self.runs_left:,} left"
+        sent = f"{counted(self.requests, 'request')}, {counted(self.runs_created, 'run')} created"
+        return f"{sent}, {left}, {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.core.json_tree import map_texts
 from contracts.data.formats import UNUSUAL_IDS
@@ -21,7 +22,7 @@ from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle import ParsedRequest, Query, Violation, accepts, counted, read_request
+from contracts.oracle import ParsedRequest, Query, Violation, accepts, read_request
 from contracts.oracle.answer import universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form, wrong_parts
 from contracts.oracle.create import judge_create

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Exchange, Request
 from contracts.core.json_tree import map_texts
 from contracts.openapi.router import route_of
 from contracts.openapi.schemas import UUID_PATTERN
-from contracts.oracle import accepts, counted
+from contracts.oracle import accepts
 
 _UUID: Final = re.compile(UUID_PATTERN, re.IGNORECASE)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")

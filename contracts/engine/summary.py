@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.violation import excerpt
-from contracts.oracle.wording import answer_in_words, counted
+from contracts.oracle.wording import answer_in_words
 
 _UUID: Final = re.compile(UUID_PATTERN, re.IGNORECASE)
 _SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)

@@ -1,10 +1,11 @@
 """Runs that the target created but no answer reported: the requests that must create none, and the rule violated."""
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.guard import RequestKind, UnreportedRuns
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
-from contracts.oracle import CREATES, Violation, counted, read_request
+from contracts.oracle import CREATES, Violation, read_request
 from contracts.oracle.answer_schema import ANSWER_RULE
 
 

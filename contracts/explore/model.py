@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn
 
+from contracts.core.counting import counted
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.explore.model_run import TOKENS, Change, ModelRun, answered, fail
@@ -25,7 +26,7 @@ from contracts.explore.steps import (
     WriteStep,
     fixed_sequences,
 )
-from contracts.oracle import Query, Violation, counted
+from contracts.oracle import Query, Violation
 from contracts.oracle.run_list import FOREIGN, list_violations, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing

@@ -11,7 +11,7 @@ from contracts.oracle.request import CREATES, ParsedRequest, read_body, read_req
 from contracts.oracle.run import difference, is_same
 from contracts.oracle.run_list import ListCandidate, Query
 from contracts.oracle.violation import Violation
-from contracts.oracle.wording import answer_in_words, counted, value_in_words
+from contracts.oracle.wording import answer_in_words, value_in_words
 
 __all__ = ["CREATES", "KnownRun", "ListCandidate", "ParsedRequest", "Query", "Violation"]
 __all__ += ["accepts", "answer_in_words", "counted", "difference", "is_same"]

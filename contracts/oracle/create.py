@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Answer, date_of
 from contracts.core.json_tree import Path
 from contracts.openapi.schemas import UNREAD, is_uuid, moment_of
@@ -14,7 +15,7 @@ from contracts.oracle.answer_schema import has_documented_form, wrong_parts
 from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET, ParsedRequest
 from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
+from contracts.oracle.wording import keys_in_words, place_in_words, value_in_words
 
 _TOLERANCE_TO_OUR_CLOCK: Final = timedelta(minutes=5)
 """The largest difference between `created_at` and the clock of this machine, or the Date header of the answer."""

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.openapi.schemas import is_uuid
 from contracts.oracle.answer_schema import is_run
 from contracts.oracle.create import alias_difference
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import changed_field
 from contracts.oracle.violation import Violation
-from contracts.oracle.wording import counted, value_in_words
+from contracts.oracle.wording import value_in_words
 
 RULE: Final = "RETRY-RULES"
 Run = Mapping[str, Any]

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.statuses import ACTIVE, TERMINAL
 from contracts.openapi.schemas import moment_of
 from contracts.openapi.strict import fits_field
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
-from contracts.oracle.wording import counted, keys_in_words, value_in_words
+from contracts.oracle.wording import keys_in_words, value_in_words
 
 _LATER: Final[Mapping[str, Collection[str]]] = {
     "scheduling": {"running", "running_checks", *TERMINAL},

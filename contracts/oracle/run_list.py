@@ -12,13 +12,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from contracts.core.counting import counted
 from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import can_follow, stable_fields
 from contracts.oracle.violation import Violation, returns_other_runs
-from contracts.oracle.wording import counted, run_in_words, value_in_words
+from contracts.oracle.wording import run_in_words, value_in_words
 
 Query = Sequence[tuple[str, str]]
 

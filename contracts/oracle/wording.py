@@ -4,15 +4,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Answer
 from contracts.oracle.violation import excerpt
 
 _MAX_ERRORS: Final = 2
-
-
-def counted(number: int, noun: str) -> str:
-    """Return the number with its noun: "no runs", "1 run", "2,000 runs"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else f"no {noun}s"
 
 
 def value_in_words(value: Any, length: int = 120) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Exchange, Headers
 from contracts.core.findings import SEVERITIES, CheckResult, Finding, Rule, RuleStatus, Severity
 from contracts.core.printable import printable_json
@@ -86,7 +87,7 @@ class Report:
     def count_in_words(self) -> str:
         """The number of findings after a colon, or nothing if there are none."""
         found = len(self.main_findings)
-        return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
+        return f": {counted(found, 'finding')}" if found else ""
 
     def masked(self, mask: Mask) -> Report:
         """Return the report with all secrets masked. The secrets of all exchanges are masked in the exchanges only: in

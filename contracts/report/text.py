@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from contracts.core.counting import counted
 from contracts.core.findings import Finding, Rule, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
@@ -124,7 +125,7 @@ def _verdict(report: Report) -> Iterator[str]:
             accepted = len(result.baselined)
             found = "nothing new" if accepted else "nothing found"
             if unstable:
-                findings = "1 unstable finding" if unstable == 1 else f"{unstable} unstable findings"
+                findings = counted(unstable, "unstable finding")
                 found = f"no {'new ' if accepted else ''}finding repeated; {findings}, see above"
             if accepted:
                 findings = "1 finding is" if accepted == 1 else f"{accepted} findings are"

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.data import limits, write_bodies
@@ -15,7 +16,7 @@ from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
-from contracts.oracle.wording import answer_in_words, counted, value_in_words
+from contracts.oracle.wording import answer_in_words, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import create_chain

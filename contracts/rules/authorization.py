@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.data import batches, file, in_turn, in_turn_by_kind, write_bodies
@@ -15,7 +16,7 @@ from contracts.data.combining import covering
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import CREATES, Query, counted, value_in_words
+from contracts.oracle import CREATES, Query, value_in_words
 from contracts.rules.listing import has_filter_value, list_filtered_by
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
 from contracts.rules.writes import WRITES_ON_A_RUN

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import file, limits, write_bodies
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import ParsedRequest, Violation, counted, difference, value_in_words
+from contracts.oracle import ParsedRequest, Violation, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
 from contracts.rules.listing import items_of
 from contracts.rules.reading import READING_AND_CHANGING, judge_read

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.data import write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.oracle import Query, counted
+from contracts.oracle import Query
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
 from contracts.rules.listing import items_of, resource_pages

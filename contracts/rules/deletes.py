@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
-from contracts.oracle import Query, counted
+from contracts.oracle import Query
 from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
 from contracts.rules.reading import READING_AND_CHANGING

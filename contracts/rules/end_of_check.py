@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN, Exchange, Request
 from contracts.core.json_tree import leaves
 from contracts.data import batches, write_bodies
@@ -16,7 +17,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.engine.request_building import request_for
 from contracts.guard.created import created_by, run_id_in
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import KnownRun, Violation, counted
+from contracts.oracle import KnownRun, Violation
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body

@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import EVERY_FIELD, Rule
 from contracts.data import limits, write_bodies
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
-from contracts.oracle import CREATES, counted, difference, is_same, read_body, value_in_words
+from contracts.oracle import CREATES, difference, is_same, read_body, value_in_words
 from contracts.oracle.refusal import ignored_properties
 from contracts.oracle.run import changed_field
 from contracts.rules.idempotency_cases import (

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.oracle import counted
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.polled_runs import PolledRuns

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.data import in_turn_by_kind, texts, write_bodies
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive
-from contracts.oracle import ParsedRequest, counted, read_request
+from contracts.oracle import ParsedRequest, read_request
 from contracts.rules.combined_bodies import combined
 from contracts.rules.invalid_bodies import almost_valid
 from contracts.rules.listing import items_of, resource_pages

@@ -8,12 +8,13 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
-from contracts.oracle import CREATES, counted
+from contracts.oracle import CREATES
 from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from contracts.core.counting import counted
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import KnownRun, counted
+from contracts.oracle import KnownRun
 from contracts.rules.listing import items_of, total_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_runs, read_with_files

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.core.statuses import TERMINAL
@@ -19,7 +20,6 @@ from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
-from contracts.oracle import counted
 from contracts.oracle.create import alias_difference
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of

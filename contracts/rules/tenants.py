@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
 from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
@@ -13,7 +14,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
-from contracts.oracle.wording import counted, value_in_words
+from contracts.oracle.wording import value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page, their_workflow, total_of
 from contracts.rules.writes import WRITES_ON_A_RUN

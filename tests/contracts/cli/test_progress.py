@@ -143,9 +143,9 @@ def test_without_a_terminal_a_line_is_written_now_and_then_and_its_numbers_only_
             progress.show_step(f"part {second}")
     lines = capfd.readouterr().err.splitlines()
     assert lines == [
-        f"0:{second:02} of at most 1:30:00: {100 * n} requests, 0 runs created; found: nothing; now: part {second}"
+        f"0:{second:02} of at most 1:30:00: {100 * n} requests, no runs created; found: nothing; now: part {second}"
         if second < 60
-        else f"1:00 of at most 1:30:00: {100 * n} requests, 0 runs created; found: nothing; now: part {second}"
+        else f"1:00 of at most 1:30:00: {100 * n} requests, no runs created; found: nothing; now: part {second}"
         for n, second in enumerate(range(int(LINE_S), 61, int(LINE_S)), 1)
     ]
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Answer
 from contracts.oracle.run import difference
-from contracts.oracle.wording import answer_in_words, counted, keys_in_words, place_in_words, run_in_words
+from contracts.oracle.wording import answer_in_words, keys_in_words, place_in_words, run_in_words
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"
 
