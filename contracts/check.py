@@ -44,6 +44,8 @@ RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
 
 _MOST_NAMED: Final = 5
 """Unfinished scenarios that a note names."""
+_MOST_RULES_NAMED: Final = 12
+"""Rules that a step of a plan names; of more it has their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class PlannedStep:
     cost: str
 
     def __str__(self) -> str:
-        return f"{self.name}: judges {', '.join(self.rules)}; {self.cost}"
+        rules = ", ".join(self.rules) if len(self.rules) <= _MOST_RULES_NAMED else counted(len(self.rules), "rule")
+        return f"{self.name}: judges {rules}; {self.cost}"
 
 
 def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
@@ -94,7 +97,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     )
     if most_runs > budget.max_runs:
         most += (
-            f". A faulty server could create {most_runs} runs in all these cases: those that the budget no longer"
+            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
             " covers when their turn comes are not run, and the report says so"
         )
     return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]

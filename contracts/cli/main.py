@@ -228,7 +228,7 @@ contracts rules --coverage report.json       how often the check of this report 
     metavar="[REPORT.json]",
     help="Show which rules judge each status, parameter and field of each operation.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the coverage as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rules, or the coverage, as JSON.")
 def rules(coverage: str | None, as_json: bool) -> None:
     """Lists the rules, each with its severity and where it comes from."""
     known = load_rules()
@@ -238,7 +238,10 @@ def rules(coverage: str | None, as_json: bool) -> None:
         print_coverage(Path(coverage) if coverage else None, known, as_json=as_json)
         return
     if as_json:
-        raise click.UsageError("--json prints the coverage: add --coverage.")
+        from contracts.report.report import json_text
+
+        click.echo(json_text([dataclasses.asdict(rule) for rule in known.values()]), nl=False)
+        return
     width = max(map(len, known))
     for rule in known.values():
         click.echo(

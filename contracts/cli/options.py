@@ -42,8 +42,10 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found or not float(found[1]):
+    if not found:
         raise ValueError(f"{text!r} is not a time: write 90s, 10m or 1h")
+    if not float(found[1]):
+        raise ValueError("it must be longer than 0 s")
     return float(found[1]) * _UNITS_S[found[2]]
 
 

@@ -236,6 +236,8 @@ def _error_text(error: OSError, what: str) -> str:
             return f"the certificate is not trusted: {error.verify_message}"
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return f"{what} was closed"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            return "TLS failed: wrong version number (if the server speaks no TLS, its URL begins with http://)"
         case ssl.SSLError():
             return f"TLS failed: {(error.reason or 'unknown').lower().replace('_', ' ')}"
         case ConnectionResetError() | BrokenPipeError():

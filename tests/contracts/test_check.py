@@ -73,6 +73,12 @@ def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> Non
     assert "100000 runs" in str(steps[-1])
 
 
+def test_a_plan_of_all_rules_counts_them_in_its_last_line() -> None:
+    in_all = plan(Target("http://127.0.0.1:9", "token", second_token="other", allow_writes=True))[-1]
+
+    assert str(in_all).startswith(f"in all: judges {len(REGISTRY)} rules; at most 100000 runs")
+
+
 def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first() -> None:
     target = Target("http://127.0.0.1:9", "token", second_token="other", allow_writes=True)
     steps = plan(target, {"SECRET-LEAK"})

@@ -58,7 +58,13 @@ def test_an_unusable_report_for_coverage_is_one_line(contracts, engine, tmp_path
     assert contracts("rules", "--coverage", tmp_path / "none")[2].startswith(f"Error: {tmp_path}/none cannot be read")
     (tmp_path / "other.json").write_text("{}")
     assert "other.json is not a report of contracts" in contracts("rules", "--coverage", tmp_path / "other.json")[2]
-    assert "add --coverage" in contracts("rules", "--json")[2]
+
+
+def test_the_rules_can_be_read_as_json(contracts):
+    by_id = {rule["id"]: rule for rule in json.loads(contracts("rules", "--json")[1])}
+    assert (by_id["REQ-COUNT"]["severity"], by_id["REQ-COUNT"]["source"]) == ("moderate", "doc")
+    assert {"title", "explanation", "group"} <= by_id["REQ-COUNT"].keys()
+    assert len(by_id) == len(contracts("rules")[1].splitlines())
 
 
 def test_a_rule_is_explained_with_its_source(contracts, engine):

@@ -112,7 +112,14 @@ def test_a_plan_waits_for_nobody(check):
     assert (status, err) == (0, "")
 
 
-def test_a_wait_that_is_not_a_duration_is_refused(check):
-    status, _, err = check("--wait", "soon")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("soon", "'soon' is not a time: write 90s, 10m or 1h"),
+        ("0s", "Invalid value for '--wait' (env var: 'CONTRACTS_WAIT'): it must be longer than 0 s"),
+    ],
+)
+def test_a_wait_that_is_not_a_duration_is_refused(check, given, said):
+    status, _, err = check("--wait", given)
     assert status == 2
-    assert "'soon' is not a time: write 90s, 10m or 1h" in err
+    assert said in err

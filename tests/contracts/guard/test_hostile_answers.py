@@ -66,7 +66,7 @@ NO_CONNECTION = {
     "silent_handshake": "cannot connect: the TLS handshake was not done within 0.3 s",
     "slow_handshake": "cannot connect: the TLS handshake was not done within 0.3 s",
     "reset_in_the_handshake": "cannot connect: (the TLS handshake was reset|TLS failed: .*)",
-    "plain_text_in_the_handshake": "cannot connect: TLS failed: wrong version number",
+    "plain_text_in_the_handshake": r"cannot connect: TLS failed: wrong version number \(.* begins with http://\)",
 }
 ANSWERED = {
     "redirect_elsewhere": 307,
