@@ -9,9 +9,15 @@ UNUSUAL_IDS: Final = (
     *("00000000-0000-4000-8000-000000000000", "3c90c3cc-0d44-1b50-8888-8dd25736052a"),
 )
 """Valid: nil and max (RFC 9562), a version 4 UUID that is otherwise zero, a version 1 UUID."""
-_DIGITS: Final = SAMPLE_ID.replace("-", "")
-OTHER_FORMS_OF_IDS: Final = (SAMPLE_ID.upper(), _DIGITS, f"{{{SAMPLE_ID}}}", f"urn:uuid:{SAMPLE_ID}", _DIGITS.upper())
-"""Other ways to write a UUID, which a server may accept."""
+
+
+def other_forms_of(identity: str) -> tuple[str, ...]:
+    """Return other ways to write a UUID, which a server may accept."""
+    digits = identity.replace("-", "")
+    return identity.upper(), digits, f"{{{identity}}}", f"urn:uuid:{identity}", digits.upper()
+
+
+OTHER_FORMS_OF_IDS: Final = other_forms_of(SAMPLE_ID)
 BROKEN_IDS: Final = (
     *(SAMPLE_ID[:-1], SAMPLE_ID[:23], SAMPLE_ID + "0", SAMPLE_ID[:-1] + "g", "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz"),
     *("not-a-uuid", " ", SAMPLE_ID + "\n", SAMPLE_ID + " ", "\t" + SAMPLE_ID),

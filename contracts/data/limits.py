@@ -42,6 +42,8 @@ LARGE_CREATE: Final = 2**9 + 1
 """The count of a bulk create that a server carries out in several chunks, which usually have 100, 256 or 500 runs."""
 BUFFER: Final = 2**16
 """The largest buffer in which answers are usually compressed and sent."""
+SQL_PARAMETERS: Final = 2**16 - 1
+"""The most parameters of one statement in PostgreSQL: a server that inserts many rows at once must split them."""
 MANY_KEYS: Final = 2**10 + 1
 """More idempotency keys than a usual cache holds: caches have 100, 256, 1000 or 1024 entries."""
 

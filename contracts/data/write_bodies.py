@@ -12,7 +12,7 @@ from typing import Any, Final
 from contracts.data.files import file
 from contracts.data.limits import MAX_COUNT
 from contracts.data.value_classes import Json
-from contracts.openapi.schemas import SENSITIVE_FIELDS
+from contracts.openapi.schemas import SENSITIVE_FIELDS, body_properties
 
 INPUTS: Final = {
     "name": "Ada",
@@ -115,6 +115,22 @@ OBJECT_FIELDS: Final = {
     "create_workflow": "input_schema",
 }
 """Per write: a field that takes an object with any members."""
+
+
+_OF_ANSWERS: Final[dict[str, Json]] = {
+    **{"id": "«unknown»", "organization_id": "«uuid:5»", "user_id": "«uuid:6»", "status": "success", "count": 3},
+    **{"created_at": "2001-02-03T04:05:06Z", "input_attachment_ids": ["«uuid:7»"], "workflow_id": "«uuid:8»"},
+    "sensitive_input_aliases": {"key": "alias"},
+}
+
+
+def foreign_properties(operation: str) -> dict[str, Json]:
+    """Return a valid value for each property that a run or another write has and the body of this write has not. A
+    server ignores them, or refuses the body.
+    """
+    features = [{name: values[0] for name, values in each.items()} for each in (*FEATURES.values(), UPDATE_VALUES)]
+    every = {name: value for each in (*features, _OF_ANSWERS) for name, value in each.items()}
+    return {name: value for name, value in every.items() if name not in body_properties(operation)}
 
 
 def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from contracts.rules import (
     end_of_check,
     filter_cases,
     http,
+    id_forms,
     idempotency,
     included,
     late_refusals,
@@ -37,8 +38,20 @@ from contracts.rules import (
 )
 
 _MODULES = (
-    *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading, included),
-    *(read_consistency, lists, list_views, filter_cases, updates, statuses, deletes, retries, many_times, chains),
+    *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading, id_forms),
+    *(
+        included,
+        read_consistency,
+        lists,
+        list_views,
+        filter_cases,
+        updates,
+        statuses,
+        deletes,
+        retries,
+        many_times,
+        chains,
+    ),
     *(value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency, http, client_headers, answers),
     created_resources,
 )

@@ -18,7 +18,7 @@ from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
 from contracts.rules.listing import has_filter_value, list_filtered_by
-from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
+from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
 from contracts.rules.writes import WRITES_ON_A_RUN
 
 GROUP = "Authorization"
@@ -309,4 +309,11 @@ SCENARIOS = (
         creates_runs=False,
     ),
     Scenario("access by another organisation", ("AUTH-TENANT", "LIST-FILTER"), run_tenant, tenant_cases),
+    Scenario(
+        "runs given to another organisation",
+        ("AUTH-TENANT", "UPDATE-PARTIAL"),
+        run_given_away,
+        given_away_cases,
+        needs=("update_run", "get_run"),
+    ),
 )

@@ -7,12 +7,14 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.findings import Rule
 from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.listing import NEWEST_FIRST, items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
@@ -142,19 +144,25 @@ def run_create(context: CaseContext, case: CreateCase) -> None:
         if case.is_read and written.result.accepted and written.runs_are_reliable:
             read_back(context, written)
             if case.is_listed and context.check.offers("list_runs"):
-                _list_back(context, written)
+                _list_back(context, written, is_alone=case.times <= 1 and context.check.workflows.accepts_any_id)
 
 
-def _list_back(context: CaseContext, written: WriteResult) -> None:
-    """Compare the runs of a create with their items in a list."""
+def _list_back(context: CaseContext, written: WriteResult, *, is_alone: bool) -> None:
+    """Compare the runs of a create with their items in a list. `is_alone`: no other create is of the same workflow."""
     first = written.runs[0]
-    query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
-    query += [NEWEST_FIRST, ("limit", "20")]
+    query = [("workflow_id", first["workflow_id"]), NEWEST_FIRST, ("limit", "20")]
+    if not is_alone:
+        query.append(("created_at_from", first["created_at"]))
     result = context.call_valid("list_runs", query=query, after=[written.result])
     items = {item.get("id"): item for item in items_of(result)}
     for run in written.runs:
         if run["id"] in items:
             judge_read(context, run, items[run["id"]], written.parsed, (written.result, result))
+    operation = str(written.result.operation)
+    new = items.keys() - set(written.ids) if is_alone else ()
+    cause, got = f"{operation} creates runs that it does not report", f"{counted(len(new), 'more run')} created"
+    rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE[operation]
+    context.require(not new, rule, cause, "every created run to be reported", got, written.result, result)
 
 
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
@@ -174,8 +182,9 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     features = features_of(check, "bulk_create_runs")
     for count in limits.few(limits.MIN_COUNT, 101):
         yield _case("bulk_create_runs", count=count, read=True)
-    if check.machines.available and check.pools.known:  # existing pools, which may have machines
-        yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[check.pools.known[0]])
+    for pool in check.pools.known[:3] if check.machines.available else ():  # a machine may be in none of them
+        machine = check.machines.known[0] if check.machines.known else "«machine»"
+        yield _case("bulk_create_runs", count=2, machine_id=machine, pool_ids=[pool])
     everything = {name: values[-1] for name, values in features.items() if name != "session_id"}
     for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
@@ -184,11 +193,18 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
             yield _case("bulk_create_runs", count=2, read=True, **{name: value})
     for name in ("machine_id", "pool_ids"):  # alone, since a session takes precedence
         if name in features:
-            yield _case("bulk_create_runs", count=101, **{name: features[name][-1]})
+            value = features[name][-1]
+            if name == "pool_ids" and check.pools.accepts_any_id:  # more rows than one statement of SQL inserts
+                value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // 101 + 1)]
+            yield _case("bulk_create_runs", count=101, **{name: value})
     if check.offers("create_run"):
         for name, values in features_of(check, "create_run").items():
             for value in values:
                 yield _case("create_run", read=True, **{name: value})
+    for operation in offered_creates(check):
+        foreign = list(with_available_ids(check, write_bodies.foreign_properties(operation)).items())
+        for some in (foreign, foreign[::2], foreign[1::2]):  # a target may refuse some of them
+            yield CreateCase(operation, write_bodies.minimal(operation) | dict(some), is_read=True, is_listed=True)
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:

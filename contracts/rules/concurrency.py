@@ -203,9 +203,7 @@ def _retried_beside(
     """Retry several cancelled runs, and send another operation on each at the same moment. Return the id of each run,
     and the results of its retry and of the other operation.
     """
-    ids = context.some_runs(width).ids
-    cancelled = [context.cancel(run_id) for run_id in ids]
-    ids = [one for one, result in zip(ids, cancelled, strict=True) if result.accepted]
+    ids = _cancelled_runs(context, width)
     pairs = [
         (request_for("retry_run", run_id, body=_RETRY), request_for(operation, run_id, body=body)) for run_id in ids
     ]
@@ -213,6 +211,28 @@ def _retried_beside(
     is_reversed = context.made_up.number(0, 2) == 1  # in any order, since it has an influence on which arrives first
     results = _send(context, requests[::-1])[::-1] if is_reversed else _send(context, requests)
     return list(zip(ids, results[::2], results[1::2], strict=True))
+
+
+def _cancelled_runs(context: CaseContext, width: int) -> list[str]:
+    ids = context.some_runs(width).ids
+    return [run_id for run_id in ids if context.cancel(run_id).accepted]
+
+
+def _retries(context: CaseContext, width: int) -> None:
+    """Each of several concurrent retries must give its run its own inputs."""
+    ids = _cancelled_runs(context, width)
+    bodies = [{"input_values": {"retried": run_id}} for run_id in ids]
+    results = _send(
+        context, [request_for("retry_run", run_id, body=body) for run_id, body in zip(ids, bodies, strict=True)]
+    )
+    for run_id, body, result in zip(ids, bodies, results, strict=True):
+        if result.resource is None:
+            raise Inconclusive("a retry is refused")
+        read = context.call_valid("get_run", run_id, after=results)
+        for shown in (result.resource, read.body):
+            changed = changed_field(body, shown, body)
+            cause, got = "concurrent retries mix their inputs", "" if changed is None else changed[1]
+            context.require(changed is None, "RETRY-RULES", cause, "input_values as sent", got, *results, read)
 
 
 def _writes_to_neighbours(context: CaseContext, width: int) -> None:
@@ -274,6 +294,7 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "updates and a delete": _Group(_update_and_delete, _CHANGES_AND_READ),
     "retries and updates": _Group(_retries_and_updates, ("retry_run", "update_run", "get_run"), lambda width: width),
     "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_CHANGES_AND_READ), lambda width: width),
+    "retries": _Group(_retries, ("retry_run", "update_run", "get_run"), lambda width: width),
     "writes to neighbours": _Group(_writes_to_neighbours, (*_CHANGES_AND_READ, "list_runs"), lambda width: 2 * width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
 }
@@ -339,7 +360,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "requests at the same moment",
         (
             *("BULK-ECHO", "BULK-IDS", "BULK-SESSION", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK"),
-            *("UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+            *("UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "AUTH-TENANT"),
         ),
         run_concurrent,
         concurrent_cases,

@@ -9,6 +9,7 @@ from contracts.core.findings import Rule
 from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.combining import covering
+from contracts.data.formats import SAMPLE_ID
 from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
 from contracts.engine import CheckContext, Scenario
 from contracts.rules.filters import (
@@ -24,6 +25,7 @@ from contracts.rules.filters import (
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
 from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.writes import with_available_ids
 
 RULES = (
     Rule(
@@ -60,6 +62,9 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
     if check.pools.known:
         found[0]["pool_ids"] = [check.pools.known[0]]  # the target may pick a machine, to filter by
     found[1]["input_values"] |= _INPUTS_HARD_TO_SEARCH
+    # Inputs that look like the values of other filters, which must not match by them.
+    named = {"status": "cancelled", "workflow_id": "«workflow»", "machine_id": "«machine»"}
+    found[4]["input_values"] |= with_available_ids(check, named)
     found[1]["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
     found[1]["file_inputs"] = [file("f«marker:62».txt")]
     if check.offers("create_run"):
@@ -69,6 +74,8 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
 
 
 _LONG_WORD: Final = "«marker:72»" + "z" * LONG_WORD
+_LIKE_AN_ID: Final = SAMPLE_ID.replace("-", "")
+_LIKE_A_NUMBER: Final = "00123456789012345678"
 _INPUTS_HARD_TO_SEARCH: Final = {
     "k«marker:60»": 1,
     "o«marker:60»": {"l«marker:60»": [1]},
@@ -81,6 +88,8 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "one": "«marker:70»",
     "next": "«marker:71»",
     "short": "Zx",
+    "like an id": _LIKE_AN_ID,
+    "like a number": _LIKE_A_NUMBER,
     "accents": "Grüße 日本 😀 «marker:73»",
     "signs": """say "«marker:74»" \\ 100% 'x_y' {z}""",
 }
@@ -147,7 +156,7 @@ def _filters_alone() -> Iterator[Filter]:
 
 def _searches(check: CheckContext) -> Iterator[Sequence[Filter]]:
     if isolating_filter(check) != "search":  # the runs of others may have these letters
-        yield from ([Filter("search", word)] for word in ("Zx", "zX", "z"))
+        yield from ([Filter("search", word)] for word in ("Zx", "zX", "z", _LIKE_AN_ID, _LIKE_A_NUMBER))
     for text in _SEARCHED_TEXTS.values():
         for way in ("plain", "upper", "mixed", "middle"):
             yield [Filter("search", text, create=2, way=way)]
@@ -220,12 +229,25 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         for sizes in ((2,), (3, 4, 7))
     )
     all_filters = list(_same_and_odd(_COMBINED, _HAS_ALL))  # if any filter is dropped, one of these lists another run
-    queries = pairs + all_filters + check.random("combined filters").sample(larger, 80 - len(all_filters))
+    by_id = [[_by_id(one) if one.create == _HAS_ALL else one for one in query] for query in all_filters]
+    shown = [[*query, other] for other in _CHANGE_WHAT_IS_SHOWN for query in all_filters]
+    queries = (
+        pairs + all_filters + by_id + shown + check.random("combined filters").sample(larger, 80 - len(all_filters))
+    )
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(_different_creates(check, 6), some, changes=CHANGE_KINDS, without_isolating_filter=True)
+
+
+_CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))
+"""Parameters that change what is shown of a run, and not which runs are found."""
+
+
+def _by_id(one: Filter) -> Filter:
+    """Return a search by the id of the run in place of one by its marker."""
+    return Filter("search", create=one.create) if one.name == "search" else one
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
@@ -239,9 +261,19 @@ def _same_and_odd(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
     same = _one_of_each(names, create)
     yield same
     for place, name in enumerate(names):
-        other = _one_of_each(names, (create + 1 + place) % 6)[place]
-        odd = Filter("status", "task_failed") if name == "status" else other
-        yield [*same[:place], odd, *same[place + 1 :]]
+        yield [*same[:place], _odd(name, place, names, create), *same[place + 1 :]]
+
+
+def _odd(name: str, place: int, names: Sequence[str], create: int) -> Filter:
+    """Return a filter that does not match the runs of the create, as that of another create or a second away."""
+    other = (create + 1 + place) % 6
+    if name == "status":
+        return Filter("status", "task_failed")
+    if name == "created_at_from" and other <= create:
+        return Filter(name, create=create, shift=1_000_000)
+    if name == "created_at_to" and other >= create:
+        return Filter(name, create=create, shift=-1_000_000)
+    return _one_of_each(names, other)[place]
 
 
 def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:

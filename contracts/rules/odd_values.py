@@ -78,6 +78,8 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
         bodies = list(odd_bodies(operation))
         if operation != "bulk_create_runs":
             bodies = bodies[number % ONE_VALUE_IN :: ONE_VALUE_IN]
+        if operation == "update_run":
+            bodies += map(Body, _odd_updates())
         if operation == "create_run_chain":
             bodies += _odd_chains()
         if "session_alias" in write_bodies.FEATURES.get(operation, ()):
@@ -154,8 +156,6 @@ def odd_bodies(operation: str) -> Iterator[Body]:
     yield Body(text="\xff\xfe" + "{\x00}\x00" if "«" in text else text.encode("utf-16").decode("latin-1"))
     if operation in {*CREATES_OF_RUNS, "retry_run"}:
         yield from (Body(bare | fields) for fields in _odd_create_fields())
-    if operation == "update_run":
-        yield from map(Body, _odd_updates())
 
 
 _NUMBERS: Final = (
@@ -248,8 +248,8 @@ def _odd_updates() -> Iterator[dict[str, Any]]:
         yield {"status": status}
     yield from ({name: None} for name in write_bodies.UPDATE_VALUES)
     yield {}
-    yield from ({"started_at": moment} for moment in (*formats.UNUSUAL_MOMENTS, *formats.NOT_MOMENTS))
-    yield from ({"ended_at": number} for number in (0, -1, 1e18, 10**30, 1.5))
+    for value in (*formats.UNUSUAL_MOMENTS, *formats.NOT_MOMENTS, 0, -1, 1e18, 10**30, 1.5):
+        yield {"started_at": value, "ended_at": value}
     yield {"output_attachment_ids": ["", "x", "«uuid:1»"]}
     moments = {"ended_at": "2024-01-01T00:00:00Z", "started_at": "2025-01-01T00:00:00Z"}
     yield {"status": "success", "output_data": {"a": 1}, **moments}
@@ -287,6 +287,7 @@ _QUERIES: Final = {
         *("search", *_PAGE, *_MOMENTS, "workflow_id", "machine_id", "session_id", "status"),
         *("deep_search", "fields", "sort_mode", "include"),
     ),
+    "get_run": ("include",),
     "list_run_attachments": (*_PAGE, "run_id", "attachment_type"),
     "list_machines": ("search", *_PAGE, "name", "status"),
     "list_pools": _PAGE,
@@ -297,11 +298,12 @@ _QUERIES: Final = {
 
 def run_query(context: CaseContext, case: OddQuery) -> None:
     """Read with unusual query values: any answer except a 5xx is allowed, but a refusal must be JSON."""
+    ids = [] if case.operation != "get_run" else [context.check.first_run or context.placeholder("unknown")]
     for value in case.values:
         more = [(case.name, "x")] if case.twice else []
         if case.name not in _PAGE:
             more.append(("limit", "2"))  # the answer need not contain many runs
-        context.call(case.operation, query=[(case.name, value), *more])
+        context.call(case.operation, *ids, query=[(case.name, value), *more])
 
 
 @in_turn_by_kind

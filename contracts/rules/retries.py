@@ -137,7 +137,9 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
     yield RunCase(events=retry_case(filled=filled).events * 3)
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
-    yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
+    foreign = list(with_available_ids(check, write_bodies.foreign_properties("retry_run")).items())
+    for some in (foreign, foreign[::2], foreign[1::2]):  # a target may refuse some of them
+        yield retry_case(dict(some), filled=filled)
     if check.machines.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"machine_id": "«machine»"})
     if check.pools.available:

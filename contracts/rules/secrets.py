@@ -69,6 +69,11 @@ _SHAPES: Final[tuple[dict[str, Any], ...]] = (
     {f"k{index}": f"«secret:{index}»" for index in range(20)},
 )
 _PASSWORD: Final[dict[str, Any]] = {"password": "«secret»"}
+_TEMPLATES: Final = {
+    f"text {number}": form % "password"
+    for number, form in enumerate(("{{%s}}", "{{ %s }}", "{%s}", "${%s}", "$%s", "%%(%s)s", "<%%= %s %%>"))
+}
+"""Inputs that name the secret as templates do. They are shown as they were sent."""
 
 
 def _offered_writes(check: CheckContext, *others: str) -> Iterator[tuple[str, str]]:
@@ -158,15 +163,17 @@ def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
             for index, body in enumerate(_same_key_bodies(operation, bare))
         )
         is_chain = operation == "create_run_chain"
-        others = _in_chain_steps() if is_chain else _beside_secrets(check, operation, field, number)
+        others = _in_chain_steps(bare) if is_chain else _beside_secrets(check, operation, field, number)
         yield from in_turn((shapes, same_keys, others))
 
 
-def _in_chain_steps() -> Iterator[SecretsCase]:
+def _in_chain_steps(bare: dict[str, Any]) -> Iterator[SecretsCase]:
     step = {"workflow_id": "«workflow»"}  # the reads filter by this workflow
     steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
     yield SecretsCase("create_run_chain", {"steps": steps[:1]}, reads=True)
     yield SecretsCase("create_run_chain", {"steps": [step, *steps]}, reads=True)
+    shared = {"shared_inputs": _TEMPLATES, "shared_sensitive_inputs": _PASSWORD}
+    yield SecretsCase("create_run_chain", bare | shared, reads=True)
 
 
 def _beside_secrets(check: CheckContext, operation: str, field: str, number: int) -> Iterator[SecretsCase]:
@@ -178,6 +185,8 @@ def _beside_secrets(check: CheckContext, operation: str, field: str, number: int
     for start in (0, 1):
         more = dict(itertools.islice(beside.items(), start, None, 2))
         yield SecretsCase(operation, bare | {field: _PASSWORD} | more, reads=is_bulk or start == number % 2)
+    inputs = write_bodies.OBJECT_FIELDS[operation]
+    yield SecretsCase(operation, bare | {field: _PASSWORD, inputs: _TEMPLATES}, reads=True)
     if is_bulk:
         secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
         for count in limits.few(2, 101):

@@ -17,6 +17,7 @@ from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page, their_workflow, total_of
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import WRITES_ON_A_RUN
 
 STOLEN: Final = "stolen-by-another"
@@ -111,6 +112,36 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
     if not result.accepted or not isinstance(runs[-1].get("id"), str):
         raise Inconclusive(f"{operation} gives no run to go on with")
     return runs[-1], result
+
+
+@dataclass(frozen=True)
+class GivenAwayCase(Case):
+    """An update of a run names the other organisation as its owner. No update has this property."""
+
+    is_cancelled: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return 2
+
+
+def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
+    theirs, _ = _create_run(context, TenantCase(()), SECOND_TOKEN)
+    run = TrackedRun.of(context, context.some_runs(1))
+    if case.is_cancelled:
+        run.cancel()
+    owner = {name: theirs[name] for name in ("organization_id", "user_id") if theirs.get(name)}
+    result = run.update(owner)
+    if result.accepted:
+        read = context.call("get_run", run.id, token=SECOND_TOKEN)
+        cause, expected = "an update gives a run to another organisation", "404, since the run is of its organisation"
+        run.require(read.status == 404, "AUTH-TENANT", cause, expected, read)
+        run.read()
+
+
+def given_away_cases(check: CheckContext) -> Iterator[GivenAwayCase]:
+    if check.has_second:
+        yield from (GivenAwayCase(), GivenAwayCase(is_cancelled=True))
 
 
 @dataclass(frozen=True, slots=True)

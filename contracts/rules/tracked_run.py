@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from contracts.core.exchange import TOKEN, Headers
 from contracts.core.statuses import STATUSES, TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
+from contracts.openapi.schemas import body_properties
 from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
 
@@ -111,10 +112,10 @@ class TrackedRun:
 
     def update(self, body: Mapping[str, Any], *, key: str | None = None) -> CallResult:
         result = self.call("update_run", body=body, key=key)
-        is_invalid = read_body("update_run", body).is_invalid
+        parsed = read_body("update_run", body)
         if self.judge_if_deleted(result):
             return result
-        if not result.refused and (is_invalid or not result.accepted):
+        if not result.refused and (parsed.is_invalid or not result.accepted):
             raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
         if result.accepted:
             self.context.expect_success(result, self.evidence)
@@ -124,7 +125,7 @@ class TrackedRun:
         else:
             may_be_refused = {"output_attachment_ids", *(() if self.known.has_ended else ("ended_at",))}
             expected = "a success, since the update is valid"
-            holds = is_invalid or not set(body) <= set(CHANGEABLE) - may_be_refused
+            holds = not parsed.is_valid or not set(body) <= set(CHANGEABLE) - may_be_refused
             self.require(holds, "REQ-ACCEPT", "an update is refused", expected, result)
             if body == {"status": "cancelled"} and not self.known.has_ended and self.context.check.offers("get_run"):
                 self._judge_refused_cancel(result)
@@ -169,7 +170,7 @@ class TrackedRun:
             self.add_evidence(result)
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
             # An unknown property of the request may be refused.
-            holds = "workflow_id" in body
+            holds = not body.keys() <= body_properties("retry_run").keys()
             cause, expected = "a retry of an ended run is refused", "a success, since the run has ended"
             self.require(holds, "RETRY-RULES", cause, expected, *before, result)
         return written

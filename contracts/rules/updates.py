@@ -11,6 +11,7 @@ from contracts.engine import CheckContext, Scenario
 from contracts.oracle.known_run import CHANGEABLE
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
+from contracts.rules.writes import with_available_ids
 
 RULES = (
     Rule(
@@ -43,8 +44,6 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     ),
 }
 """Values for each field that an update may name."""
-_NEVER_CHANGED: Final = {"id": "«unknown»", "workflow_id": "«uuid:8»", "created_at": "2001-02-03T04:05:06Z"}
-"""Unknown properties of an update: a server may refuse them, but they must not change the run."""
 
 
 def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
@@ -69,6 +68,10 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case(row, {}, fields=rich, count=3, index=1)
     for row in write_bodies.pairs({name: [write_bodies.ABSENT, value] for name, value in firsts.items()}):
         yield update_case(write_bodies.without_absent(row))
+    # With a moment, it is not known whether the run has worked, and so whether it may write results itself.
+    timeless = {name: [write_bodies.ABSENT, value] for name, value in firsts.items() if not name.endswith("_at")}
+    for row in write_bodies.pairs(timeless):
+        yield update_case({"status": "cancelled"} | write_bodies.without_absent(row), is_cancelled=False, count=2)
     for (a, one), (b, other) in itertools.pairwise(firsts.items()):
         yield update_case({a: one}, {b: other})
         yield update_case({b: other}, {a: one})
@@ -82,8 +85,9 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case(full, *lasts[::-1], fields=named, is_single=True, is_cancelled=False)
         yield update_case({}, {"status": "cancelled"}, full, fields=named, is_single=True, is_cancelled=False)
     yield update_case({}, fields=rich)
-    for name, value in _NEVER_CHANGED.items():
-        yield update_case({name: value}, {name: value, "input_values": {"changed": True}}, fields=rich)
+    foreign = with_available_ids(check, write_bodies.foreign_properties("update_run"))
+    yield update_case(foreign, foreign | {"input_values": {"changed": True}}, fields=rich)
+    yield update_case(*({name: value} for name, value in foreign.items()), fields=rich)
     for count, index in ((2, 0), (3, 2), (1000, 999)):
         yield update_case({"input_values": {"new": True}}, {"output_data": {"a": 1}}, count=count, index=index)
     for count, index in ((2, 1), (3, 1), (101, 100)):
