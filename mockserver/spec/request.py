@@ -35,9 +35,16 @@ class Invalid(Exception):
     @property
     def reason(self) -> str:
         """One line: location and message of the first few violations."""
-        listed = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}"[:300] for each in self.violations[:_MAX_LISTED]]
+        listed = [f"{'.'.join(map(str, each['loc']))}: {_message(each)}"[:300] for each in self.violations[:_MAX_LISTED]]
         more = len(self.violations) - len(listed)
         return self.detail or "; ".join(listed) + (f"; and {more} more" if more else "")
+
+
+def _message(violation: Violation) -> str:
+    """The message of a body that is not JSON does not say what the decoder has found; its context does."""
+    if violation["type"] == "json_invalid":
+        return f"{violation['msg']}: {violation['ctx']['error']}"
+    return str(violation["msg"])
 
 
 _MAX_LISTED = 5
