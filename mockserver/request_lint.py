@@ -88,7 +88,11 @@ def lint(
 
 def wrong_content_type(request: RawRequest, invalid: Invalid) -> Sequence[str]:
     """Return a warning if a body was refused because its Content-Type kept it from being read as JSON."""
-    if not request.body or is_json(request.content_type) or ["body"] not in [each["loc"] for each in invalid.violations]:
+    if (
+        not request.body
+        or is_json(request.content_type)
+        or ["body"] not in [each["loc"] for each in invalid.violations]
+    ):
         return ()
     if request.content_type is None:
         return ("There is no Content-Type: send application/json",)

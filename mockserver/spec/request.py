@@ -35,7 +35,9 @@ class Invalid(Exception):
     @property
     def reason(self) -> str:
         """One line: location and message of the first few violations."""
-        listed = [f"{'.'.join(map(str, each['loc']))}: {_message(each)}"[:300] for each in self.violations[:_MAX_LISTED]]
+        listed = [
+            f"{'.'.join(map(str, each['loc']))}: {_message(each)}"[:300] for each in self.violations[:_MAX_LISTED]
+        ]
         more = len(self.violations) - len(listed)
         return self.detail or "; ".join(listed) + (f"; and {more} more" if more else "")
 
