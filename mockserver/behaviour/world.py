@@ -341,7 +341,7 @@ class _Reader:
         value = self.value.get(key, default)
         most = 1e9 if most is None else most
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-            raise self.wrong(key, f"should be a number from 0 to {most:g}, not {value!r}")
+            raise self.wrong(key, f"should be a number from 0 to {most:,.15g}, not {value!r}")
         return float(value)
 
     def seconds(self, key: str, default: tuple[int, int] | None) -> tuple[int, int] | None:

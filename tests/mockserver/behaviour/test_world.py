@@ -28,7 +28,10 @@ _M = f"machines: [{{id: {_ID}, name: m"
         ("defaults: {speed: 1}", "#/defaults/speed: unknown key"),
         ("defaults: {outcomes: {cancelled: 1}}", "#/defaults/outcomes/cancelled: unknown key"),
         ("defaults: {outcomes: {success: 0}}", "#/defaults/outcomes: at least one outcome needs odds above 0"),
-        ("defaults: {outcomes: {success: -1}}", "#/defaults/outcomes/success: should be a number from 0 to 1e+09"),
+        (
+            "defaults: {outcomes: {success: -1}}",
+            "#/defaults/outcomes/success: should be a number from 0 to 1,000,000,000",
+        ),
         ("defaults: {outcomes: {success: true}}", "#/defaults/outcomes/success: should be a number"),
         ("defaults: {outcomes: {success: .nan}}", "#/defaults/outcomes/success: should be a number"),
         ("defaults: {outcomes: [success]}", "#/defaults/outcomes: should be a mapping, not a list"),
