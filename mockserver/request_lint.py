@@ -88,11 +88,8 @@ def lint(
 
 def wrong_content_type(request: RawRequest, invalid: Invalid) -> Sequence[str]:
     """Return a warning if a body was refused because its Content-Type kept it from being read as JSON."""
-    if (
-        not request.body
-        or is_json(request.content_type)
-        or ["body"] not in [each["loc"] for each in invalid.violations]
-    ):
+    is_refused = any(each["loc"] == ["body"] for each in invalid.violations)
+    if not request.body or not is_refused or is_json(request.content_type):
         return ()
     if request.content_type is None:
         return ("There is no Content-Type: send application/json",)
