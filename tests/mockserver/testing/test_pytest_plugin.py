@@ -85,9 +85,7 @@ def test_an_error_of_the_library_itself_is_shown_with_its_frames(run):
         cyberdesk_mock.fault("*", body={"/count": object()}, status=500)
     """)
 
-    result.stdout.fnmatch_lines(
-        ["*mockserver/testing/control.py:*: *", "*object cannot be written as JSON*"]
-    )
+    result.stdout.fnmatch_lines(["*mockserver/testing/control.py:*: *", "*object cannot be written as JSON*"])
 
 
 ISOLATED = """
