@@ -309,6 +309,7 @@ class MockApp:
             states=self.states,
             make_context=self._make_context,
             default_organisation=self._organisations.default,
+            world=self._world,
             seeded=self._seeds.keys(),
         )
         return Admin(dependencies)

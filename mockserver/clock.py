@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -159,10 +160,10 @@ class Clock:
     def check_step(self, seconds: float, since: int) -> None:
         """Raises ValueError if the clock cannot be advanced by `seconds` from the moment `since`."""
         if not 0 <= seconds <= _MAX_STEP_S:
-            raise ValueError(f"the clock is advanced by 0 to {_MAX_STEP_S} seconds, not by {seconds:g}")
+            raise ValueError(f"the clock is advanced by 0 to {_MAX_STEP_S:,} seconds, not by {seconds:,.15g}")
         micros = round(seconds * SECOND)
         if since + micros > LAST_MOMENT:
-            raise ValueError(f"{seconds:g} seconds after {text_of(since)} the year would be past 9999")
+            raise ValueError(f"{seconds:,.15g} seconds after {text_of(since)} the year would be past 9999")
         if micros and self.read().sim_time + micros > _LAST_SIM_TIME:
             raise ValueError(
                 "the clock has been advanced by 36,000 years in all, which is the most; a reset begins anew"
@@ -246,7 +247,7 @@ class Clock:
             float(state["scale"]),
         )
         if not all(0 <= each <= MAX_SCALE for each in (scale, *(segment.scale for segment in segments))):
-            raise ValueError(f"a scale is from 0 to {MAX_SCALE:g}")
+            raise ValueError(f"a scale is from 0 to {MAX_SCALE:,.0f}")
         if not FIRST_MOMENT <= base.moment <= LAST_MOMENT:
             raise ValueError("the moment lies outside the years 1 to 9999")
         jumped = int(state.get("jumped", 0))
@@ -315,3 +316,16 @@ def moment_from(when: datetime) -> int:
         when = when.replace(tzinfo=UTC)
     delta = when - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds
+
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhd])")
+
+
+def seconds_from(text: str) -> float:
+    """Read a duration such as `20m`, `1h30m` or `250ms`. Raises ValueError."""
+    plain = text.replace(" ", "")
+    parts = _PART.findall(plain)
+    if not parts or "".join(number + unit for number, unit in parts) != plain:
+        raise ValueError(f"invalid duration {text!r}; use 20m, 1h30m, 90s, 250ms, or a number of seconds")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)

@@ -39,7 +39,7 @@ from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
 from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, phrase
-from mockserver.request_lint import lint
+from mockserver.request_lint import lint, wrong_content_type
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, PAGE_WARNING_KEY, STALE_S_KEY
@@ -232,6 +232,8 @@ class Endpoint:
             reason = error.reason
         elif isinstance(error, NoRoute):
             reason = self._near_paths.why_not_found(state.path)
+        elif isinstance(error, MethodNotAllowed):
+            reason = f"{error.detail}; allowed: {error.headers['Allow']}"
         elif isinstance(error, HTTPError):
             reason = error.detail
         entry = state.entry
@@ -306,7 +308,7 @@ class Endpoint:
                 call = await loop.run_in_executor(self._decoders, operation.decode, raw)
         except Invalid as invalid:
             warnings = lint(operation, state.headers, state.query, invalid.sent, preferences.unused)
-            self._record_warnings(warnings, state)
+            self._record_warnings((*wrong_content_type(raw, invalid), *warnings), state)
             raise
         warnings = lint(operation, state.headers, state.query, call.sent, preferences.unused)
         if warnings:

@@ -22,6 +22,10 @@ class NotReadable(MockServerError):
     """The journal cannot be read. The message says what to do."""
 
 
+class NotAccepted(NotReadable):
+    """The control API does not accept a filter. The message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     count: int
@@ -80,6 +84,7 @@ class JournalClient:
             before = {"before": items[0]["seq"]}
 
     def count(self, match: str) -> Count:
+        """Raises NotAccepted for a match that can match no request."""
         answer = self._ask("POST", "/requests/count", {"match": match})
         return Count(answer["count"], answer["complete"], answer.get("hint"))
 
@@ -114,7 +119,7 @@ class JournalClient:
         if answer.status in (401, 403) and isinstance(detail, str):
             raise NotReadable(f"{detail}; give it with --admin-token or MOCKSERVER_ADMIN_TOKEN")
         if answer.status == 422 and isinstance(detail, str):
-            raise NotReadable(detail)
+            raise NotAccepted(detail)
         raise NotReadable(
             f"{self.url} has no control API ({answer.status}): it is not a mock, or was started with --no-admin"
         )

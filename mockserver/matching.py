@@ -40,13 +40,24 @@ class RequestMatch:
         if blank and path.startswith("/") and _METHOD.fullmatch(method.upper()):
             _check_method(method.upper())
             return cls(text, method=None if method == "*" else method.upper(), path=PathPattern(path))
-        instead = suggestion(text, operation_ids, "write 'METHOD /path', an operationId, or *")
+        if blank and _METHOD.fullmatch(method.upper()):
+            _check_method(method.upper())
+            instead = f"did you mean {f'{method} {_path_of(path)}'!r}?"
+        else:
+            instead = suggestion(text, operation_ids, "write 'METHOD /path', an operationId, or *")
         raise ValueError(f"{text[:200]!r} matches no request: {instead}")
 
     def matches(self, method: str, path: str, operation_id: str | None) -> bool:
         if self.operation_id is not None:
             return operation_id == self.operation_id
         return (self.method is None or method == self.method) and (self.path is None or self.path.matches(path))
+
+
+def _path_of(text: str) -> str:
+    """Return the path of a URL, inside its namespace; a text that is no URL is a path without its first slash."""
+    _, is_url, rest = text.partition("://")
+    path = "/" + (rest.partition("/")[2] if is_url else text)
+    return re.sub(r"\A/__ns/[^/]+(?=/)", "", path)[:200]
 
 
 def _check_method(method: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mockserver.clock import SECOND
 from mockserver.errors import TooManyRequests
+from mockserver.reply import RATE_LIMITED
 from mockserver.settings import RateLimit
 from mockserver.store import UnitStore, Write, retried
 
@@ -36,7 +37,7 @@ async def count_request(store: UnitStore, rate: RateLimit, now: int) -> dict[str
             "X-RateLimit-Reset": str((started + size) // SECOND),
         }
         if used >= rate.limit:
-            raise TooManyRequests("Too many requests: try again later", {"Retry-After": str(reset_s), **headers})
+            raise TooManyRequests(RATE_LIMITED, {"Retry-After": str(reset_s), **headers})
         await store.commit(Write(LIMIT, "window", Window(started, used + 1), unit.version, started + size))
         return headers
 

@@ -16,6 +16,7 @@ from mockserver.api_document import APIDocument
 from mockserver.reply import JSON, BytesContent, JSONContent, Reply
 
 PAGE = "/__admin/"
+_DOCS = ("/docs", "/docs/")
 _PACKAGE = "flask_swagger_ui"
 _ASSETS = {
     "swagger-ui.css": "text/css; charset=utf-8",
@@ -67,12 +68,13 @@ class Reference:
     def _docs(self) -> Mapping[str, _Page]:
         folder = _asset_folder()
         if folder is None:
-            return {"/docs": _Page(_HTML, self._not_installed)}
+            return dict.fromkeys(_DOCS, _Page(_HTML, self._not_installed))
         assets = {
             f"/docs/{name}": _Page(media_type, (folder / name).read_bytes) for name, media_type in _ASSETS.items()
         }
         script = _Page("text/javascript; charset=utf-8", _SCRIPT.encode)
-        return {"/docs": _Page(_HTML, self._reference, _POLICY), "/docs/reference.js": script, **assets}
+        reference = dict.fromkeys(_DOCS, _Page(_HTML, self._reference, _POLICY))
+        return {**reference, "/docs/reference.js": script, **assets}
 
     def _root(self) -> bytes:
         names = {"page": "What happens in the mock, and its controls", "reference": "Reference of the API"}

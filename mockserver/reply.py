@@ -78,6 +78,10 @@ class Reply(NamedTuple):
         return held
 
 
+RATE_LIMITED = "Rate limit exceeded"
+"""What a 429 says, as in the OpenAPI document."""
+
+
 def phrase(status: int) -> str:
     """Return the reason phrase of a status, such as "Not Found"."""
     try:

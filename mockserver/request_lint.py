@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from mockserver.headers import Headers
 from mockserver.prefer import QUERY_PREFERENCES, QUERY_PREFIX
-from mockserver.spec import Operation
+from mockserver.spec import Invalid, Operation, RawRequest, is_json
 from mockserver.suggestions import closest, did_you_mean
 
 _READ_HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"prefer"})
@@ -84,6 +84,16 @@ def lint(
     if is_object and not sent.keys() <= operation.known_fields:
         found += _unknown(sent, operation.known_fields, f"{operation.operation_id} has no body field")
     return found
+
+
+def wrong_content_type(request: RawRequest, invalid: Invalid) -> Sequence[str]:
+    """Return a warning if a body was refused because its Content-Type kept it from being read as JSON."""
+    is_refused = any(each["loc"] == ["body"] for each in invalid.violations)
+    if not request.body or not is_refused or is_json(request.content_type):
+        return ()
+    if request.content_type is None:
+        return ("There is no Content-Type: send application/json",)
+    return (f"Content-Type is {request.content_type[:100]}: send application/json",)
 
 
 def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[str]:

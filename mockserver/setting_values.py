@@ -10,6 +10,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mockserver.clock import seconds_from
 from mockserver.errors import StartError
 from mockserver.suggestions import did_you_mean, suggestion
 
@@ -63,6 +64,22 @@ def byte_count(text: str) -> int:
     if match is None:
         raise ValueError(f"{text!r} is not a number of bytes; write 4096, 512KiB or 10MiB")
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def seconds(text: str) -> float:
+    """Parse `30`, `30s`, `1m30s`, `500ms`. Raises ValueError."""
+    try:
+        return _number(text)
+    except ValueError:
+        return seconds_from(text)
+
+
+def whole_seconds(text: str) -> int:
+    """Raises ValueError."""
+    value = seconds(text)
+    if not value.is_integer():
+        raise ValueError(f"should be whole seconds, not {text!r}")
+    return int(value)
 
 
 def _read(type_: Any, metadata: Mapping[str, Any], value: Any) -> Any:

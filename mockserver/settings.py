@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from mockserver.setting_values import SettingError, byte_count, check_names, read_fields
+from mockserver.setting_values import SettingError, byte_count, check_names, read_fields, seconds, whole_seconds
 
 Coercion = Literal["strict", "lax"]
 Progression = Literal["time", "immediate", "manual"]
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _Range = tuple[Callable[[Any], bool], str]
 _COUNT: _Range = (lambda value: value >= 0, "0 or more")
 _PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
-_TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1000000 at most")
+_TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1,000,000 at most")
 _WORKERS: _Range = (lambda value: 1 <= value <= 128, "from 1 to 128")
 _AT_LEAST_ONE: _Range = (lambda value: value >= 1, "1 or more")
 _AT_LEAST_TWO: _Range = (lambda value: value >= 2, "2 or more")
@@ -49,7 +49,7 @@ class RateLimit:
         if match is None:
             raise ValueError(f"invalid rate {text!r}; use N/s or N/m, such as 10/s")
         if not re.fullmatch(r"[1-9][0-9]{0,8}", match[1]):
-            raise ValueError(f"invalid rate {text[:50]!r}; N is from 1 to 999999999, without zeros before it")
+            raise ValueError(f"invalid rate {text[:50]!r}; N is from 1 to 999,999,999, without zeros before it")
         return cls(int(match[1]), 60 if match[2] == "m" else 1)
 
 
@@ -128,7 +128,8 @@ def _host_name(text: str) -> str:
 
 def _limit(default: Any, unit: str, help_: str, past: str, *, range_: _Range = _COUNT) -> Any:
     """A limit of 0 that would let no request be answered is out of its range."""
-    parse = byte_count if unit == "bytes" else None
+    in_seconds = whole_seconds if isinstance(default, int) else seconds
+    parse = {"bytes": byte_count, "s": in_seconds}.get(unit)
     return field(default=default, metadata={"unit": unit, "help": help_, "past": past, "parse": parse, "range": range_})
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from mockserver.admin.context import AdminContext, clock_json
-from mockserver.clock import FIRST_MOMENT, LAST_MOMENT, moment_from
+from mockserver.clock import FIRST_MOMENT, LAST_MOMENT, moment_from, seconds_from
 from mockserver.errors import Unprocessable
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
-
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_PART = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhd])")
 
 
 async def get_clock(call: Call, context: AdminContext) -> Reply:
@@ -58,8 +54,7 @@ def duration_s(value: float | str) -> float:
     """Return seconds, also from text such as `20m`, `1h30m`, `250ms`. Raises Unprocessable."""
     if not isinstance(value, str):
         return float(value)
-    text = value.replace(" ", "")
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Unprocessable(f"invalid duration {value!r}; use 20m, 1h30m, 90s, 250ms, or a number of seconds")
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    try:
+        return seconds_from(value)
+    except ValueError as error:
+        raise Unprocessable(str(error)) from None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.world import World
 from mockserver.clock import Clock, Instant, text_of
 from mockserver.faults import FaultParser
 from mockserver.namespaces import Namespace, Namespaces
@@ -34,6 +35,7 @@ class Dependencies:
     started_at: float
     states: States
     make_context: Callable[[Space, Preferences, Instant, Scope], Context]
+    world: World
     default_organisation: str
     """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]

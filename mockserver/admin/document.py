@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 from mockserver.spec import Bounds, Call, Document, Invalid, Operation, RawRequest, compile_operations, load
+from mockserver.spec.violations import Violation
 from mockserver.suggestions import suggestion
 
 _MAX_VALUES = 20_000_000
@@ -28,10 +29,32 @@ def decode(operation: Operation, raw: RawRequest) -> Call:
     try:
         return operation.decode(raw)
     except Invalid as invalid:
+        if operation.operation_id == "set_clock":
+            invalid.violations = _merged(invalid.violations)
         for each in invalid.violations:
             if each["type"] == "extra_forbidden":
                 each["msg"] += f"; {suggestion(str(each['loc'][-1]), _keys(operation, len(each['loc'])))}"
         raise
+
+
+_CLOCK_VALUES = {
+    "freeze": "true, or a time such as 2025-03-04T09:00:00Z",
+    "advance": "a duration such as 20m or 1h30m, or a number of seconds from 0 to 1,000,000,000",
+}
+"""What the fields of a change of the clock may be that have one of several types."""
+
+
+def _merged(violations: Sequence[Violation]) -> list[Violation]:
+    """Return one violation for each field of `_CLOCK_VALUES`, in place of one for each of its types."""
+    merged: dict[tuple[str | int, ...], Violation] = {}
+    for each in violations:
+        place, field, *_ = loc = (*each["loc"], "")
+        if field in _CLOCK_VALUES:
+            loc = (place, field)
+            expected = f"Input should be {_CLOCK_VALUES[field]}"
+            each = {"type": "value_error", "loc": list(loc), "msg": expected, "input": each["input"]}
+        merged.setdefault(loc, each)
+    return list(merged.values())
 
 
 def _keys(operation: Operation, depth: int) -> list[str]:

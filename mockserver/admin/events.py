@@ -166,6 +166,8 @@ class RunWatch:
         known: dict[str, tuple[str, Change]] = {}
         changed: list[bytes] = []
         counts: Counter[str] = Counter()
+        workflows = self._context.dependencies.world.workflows
+        names: dict[str, str] = {}
         async for listing, run in overview.runs():
             status = run.timeline.status_at(listing.sim_time)
             counts[status] += 1
@@ -173,13 +175,16 @@ class RunWatch:
             was, change = (before or {}).get(run.id, ("", None))
             if status != was or change is not run.change:
                 changed.append(projected(listing.space, run, _SHOWN, listing.sim_time))
+                workflow = workflows.get(run.batch.workflow_id)
+                if workflow is not None:
+                    names[workflow.id] = workflow.name
         gone = [run_id for run_id in before or () if run_id not in known]
         is_news = before is None or changed or gone or overview.total != self._total
         self._known, self._total = known, overview.total
         if not is_news:
             return b""
-        content = b'{"changed":[%b],"gone":%b,"counts":%b,"total":%d}'
-        return _event("runs", content % (b",".join(changed), render_json(gone), render_json(counts), overview.total))
+        others = {"gone": gone, "counts": counts, "total": overview.total, "workflow_names": names}
+        return _event("runs", b'{"changed":[%b],%b' % (b",".join(changed), render_json(others)[1:]))
 
 
 def _event(type_: str, content: bytes) -> bytes:

@@ -24,8 +24,16 @@ _REFUSED_PAGE = (400, 403)
 """A request without an operation has one of these if it was refused because of the page that sent it."""
 
 
+class MisspelledPath(Unprocessable):
+    """A `match` has a path that no operation has, and that resembles one."""
+
+
 async def list_requests(call: Call, context: AdminContext) -> Reply:
-    return await _page(context, await _filtered(context, call.query), call.query)
+    try:
+        found = await _filtered(context, call.query)
+    except MisspelledPath as error:
+        raise Unprocessable(f"{error.detail} The filter 'path' takes any path") from None
+    return await _page(context, found, call.query)
 
 
 async def count_requests(call: Call, context: AdminContext) -> Reply:
@@ -113,7 +121,7 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
         near_paths = context.dependencies.near_paths
         problem = None if match.path is None else near_paths.problem(match.method, match.path.text)
         if problem is not None:
-            raise Unprocessable(f"match: {problem} The filter 'path' takes any path")
+            raise MisspelledPath(f"match: {problem}")
     if "operation" in filters and filters["operation"] not in context.dependencies.operations:
         instead = suggestion(filters["operation"], context.dependencies.operations)
         raise Unprocessable(f"operation: unknown operationId {filters['operation'][:200]!r}; {instead}")

@@ -9,7 +9,7 @@ from typing import Any
 from mockserver.admin.document import decode, operations
 from mockserver.behaviour.batch import Script
 from mockserver.behaviour.new_files import decoded
-from mockserver.behaviour.seeding import Seed, check_seeds
+from mockserver.behaviour.seeding import Seed, SeedError, check_seeds
 from mockserver.behaviour.world import Output
 from mockserver.clock import SECOND, moment_from
 from mockserver.errors import HTTPError, WorldError
@@ -28,6 +28,8 @@ def seeds_of_world(runs: bytes, file: Path) -> list[Seed]:
             first: Mapping[str, Any] = invalid.violations[0]
             where, what = "".join(f"/{step}" for step in first["loc"][1:]), first["msg"]
         raise WorldError(f"{file}: #/runs{where}: {what}") from None
+    except SeedError as error:
+        raise WorldError(f"{file}: #/runs/{error.place}: {error.problem}") from None
     except HTTPError as error:
         raise WorldError(f"{file}: #/runs: {error.detail}") from None
     return seeds

@@ -48,6 +48,15 @@ class Seed:
     outputs: Sequence[Output] = ()
 
 
+class SeedError(Unprocessable):
+    """`place` is the position of the seed in the list of them."""
+
+    def __init__(self, place: int, problem: str) -> None:
+        super().__init__(f"runs[{place}]: {problem}")
+        self.place = place
+        self.problem = problem
+
+
 def check_seeds(seeds: Sequence[Seed]) -> None:
     """Raises Unprocessable or TooLarge for seeds that contradict each other, whatever is stored already."""
     if sum(len(seed.ids) or seed.count for seed in seeds) > _MAX_RUNS:
@@ -55,18 +64,16 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):
-            raise Unprocessable(f"seed {at}: duplicate id in ids")
+            raise SeedError(at, "duplicate id in ids")
         if seed.status is None and seed.ended is not None:
-            raise Unprocessable(f"seed {at}: ended_at is given: say with which status the run ended")
+            raise SeedError(at, "ended_at is given: say with which status the run ended")
         for id_ in seed.ids:
             if owners.setdefault((tail_of(id_), seed.organisation), at) != at:
-                raise Unprocessable(f"seed {at}: {_too_like(id_)}")
+                raise SeedError(at, _too_like(id_))
 
 
 def _too_like(id_: str) -> str:
-    return (
-        f"id {id_} equals the id of another run from the first dash on; only runs of the same seed may share that part"
-    )
+    return f"id {id_} equals the id of another run from the first dash on; only runs of one item may share that part"
 
 
 def check_moments(seeds: Sequence[Seed], now: int) -> None:
@@ -77,13 +84,16 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
             moments["ended_at"] = seed.ended
         for name, moment in moments.items():
             if moment is not None and moment > now:
-                raise Unprocessable(f"seed {at}: {name} is later than the clock of this namespace ({text_of(now)})")
+                raise SeedError(at, f"{name} is later than the clock of this namespace ({text_of(now)})")
         created = now if seed.created is None else seed.created
         in_order = [("created_at", created), ("started_at", seed.started), ("ended_at", seed.ended)]
         given = [(name, moment) for name, moment in in_order if moment is not None]
         for (name, moment), (next_name, next_moment) in pairwise(given):
             if next_moment < moment:
-                raise Unprocessable(f"seed {at}: {next_name} is earlier than {name}")
+                what = f"{next_name} is earlier than {name}"
+                if name == "created_at" and seed.created is None:
+                    what += f", which is now by default ({text_of(now)}): give created_at too"
+                raise SeedError(at, what)
 
 
 async def is_seeded(store: UnitStore) -> bool:

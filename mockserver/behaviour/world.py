@@ -13,7 +13,7 @@ from datetime import date
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from mockserver.behaviour.batch import OUTCOMES
@@ -156,11 +156,23 @@ def _world(document: Any, name: str, under: World | None) -> World:
     if not top.boolean("builtin", True):
         under = None
     default = _profile(top.object("defaults"), bare)
-    machines = {**(under.machines if under else {}), **{each.id: each for each in _machines(top)}}
-    pools = {**(under.pools if under else {}), **{each.id: each for each in _pools(top, machines)}}
-    workflows = {**(under.workflows if under else {}), **{each.id: each for each in _workflows(top, default)}}
+    machines = {**(under.machines if under else {}), **_by_id(top, "machines", _machines(top))}
+    pools = {**(under.pools if under else {}), **_by_id(top, "pools", _pools(top, machines))}
+    workflows = {**(under.workflows if under else {}), **_by_id(top, "workflows", _workflows(top, default))}
     connected = tuple(machine for machine in machines.values() if machine.status == "connected")
     return World(machines, pools, workflows, default, connected, _runs(top))
+
+
+_Resource = TypeVar("_Resource", Machine, Pool, Workflow)
+
+
+def _by_id(top: _Reader, key: str, resources: Iterator[_Resource]) -> dict[str, _Resource]:
+    found: dict[str, _Resource] = {}
+    for place, each in enumerate(resources):
+        other = found.setdefault(each.id, each)
+        if other is not each:
+            raise top.wrong(f"{key}/{place}/id", f"{each.name!r} has the id of {other.name!r}: {each.id}")
+    return found
 
 
 def _machines(top: _Reader) -> Iterator[Machine]:
@@ -341,7 +353,7 @@ class _Reader:
         value = self.value.get(key, default)
         most = 1e9 if most is None else most
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-            raise self.wrong(key, f"should be a number from 0 to {most:g}, not {value!r}")
+            raise self.wrong(key, f"should be a number from 0 to {most:,.15g}, not {value!r}")
         return float(value)
 
     def seconds(self, key: str, default: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from cyberdesk_mockserver.command_help import Command
-from mockserver.journal_client import JournalClient, NotReadable
+from mockserver.journal_client import JournalClient, NotAccepted, NotReadable
 from mockserver.settings import environment_variable
 
 _COULD_NOT_CHECK = 2
@@ -146,7 +146,10 @@ def _check_requests(client: JournalClient, *, warnings: bool, violations: bool) 
 
 def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:
     for match, fewest in at_least:
-        counted = client.count(match)
+        try:
+            counted = client.count(match)
+        except NotAccepted as error:
+            raise NotAccepted(f"--at-least: {str(error).removeprefix('match: ')}") from error
         if counted.count < fewest:
             yield _line(f"{match}: {counted.count} requests, expected at least {fewest}")
             if counted.hint is not None:

@@ -15,7 +15,7 @@ from mockserver.faults.fault import Conditions, Fault, Faults, Frequency
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
-from mockserver.reply import phrase
+from mockserver.reply import RATE_LIMITED, phrase
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY
 from mockserver.spec import render_json
 from mockserver.suggestions import NearPaths, suggestion
@@ -220,7 +220,8 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     name = source.get("fault")
     if "answer" in source or "retry_after" in source:
         if name is not None:
-            raise Unprocessable("a fault has one effect: answer or fault, not both")
+            given = " and ".join(each for each in ("answer", "retry_after") if each in source)
+            raise Unprocessable(f"a fault has one effect: give {given} or fault, not both")
         _refuse_beside(source, "answer", _OF_SOME_FAULTS)
         return _delayed(source, _answer(source))
     if name is None:
@@ -265,11 +266,11 @@ def _answer(source: Mapping[str, Any]) -> Effect:
     if "retry_after" in source:
         retry_after = source["retry_after"]
         if not isinstance(retry_after, str):
-            retry_after = f"{_number(source, 'retry_after', 0, most=_MAX_SECONDS):g}"
+            retry_after = f"{_number(source, 'retry_after', 0, most=_MAX_SECONDS):.15g}"
         if not _is_header("Retry-After", retry_after):
             raise FaultError("retry_after", "seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
         headers = {"Retry-After": retry_after, **headers}
-    body = answer.get("body", {"detail": phrase(status)})
+    body = answer.get("body", {"detail": RATE_LIMITED if status == 429 else phrase(status)})
     content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
     return effects.Answer(status, headers, b"" if status in (204, 304) else content)
 
@@ -407,7 +408,7 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
         return default
     value = source[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise FaultError(name, f"a number from 0 to {most:g}, not {_shown(value)}")
+        raise FaultError(name, f"a number from 0 to {most:,.15g}, not {_shown(value)}")
     return float(value)
 
 

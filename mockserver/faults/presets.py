@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mockserver.reply import RATE_LIMITED
+
 
 class Preset(NamedTuple):
     summary: str
@@ -34,7 +36,7 @@ PRESETS: Mapping[str, Preset] = {
                 "match": "*",
                 "cycle": 2,
                 "nth": 1,
-                "answer": {"status": 429, "headers": {"Retry-After": "1"}, "body": {"detail": "Too many requests"}},
+                "answer": {"status": 429, "headers": {"Retry-After": "1"}, "body": {"detail": RATE_LIMITED}},
             },
         ),
     ),

@@ -17,6 +17,7 @@ from mockserver.spec.operation import (
     Parameter,
     Response,
     compile_operations,
+    is_json,
 )
 from mockserver.spec.request import Invalid, RawRequest
 from mockserver.spec.schema import ValueReader, compile_schema
@@ -40,6 +41,7 @@ __all__ = [
     "Violations",
     "compile_operations",
     "compile_schema",
+    "is_json",
     "load",
     "parse_json",
     "render_json",

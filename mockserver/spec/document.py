@@ -128,7 +128,7 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
     try:
         text = place.read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecError(source, "", error.strerror or str(error)) from error
+        raise SpecError(source, "", f"cannot read the OpenAPI document: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SpecError(name, "", f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
     try:

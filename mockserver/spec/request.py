@@ -35,9 +35,15 @@ class Invalid(Exception):
     @property
     def reason(self) -> str:
         """One line: location and message of the first few violations."""
-        listed = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}"[:300] for each in self.violations[:_MAX_LISTED]]
+        listed = [_line(each)[:300] for each in self.violations[:_MAX_LISTED]]
         more = len(self.violations) - len(listed)
         return self.detail or "; ".join(listed) + (f"; and {more} more" if more else "")
+
+
+def _line(violation: Violation) -> str:
+    line = f"{'.'.join(map(str, violation['loc']))}: {violation['msg']}"
+    # The message of a body that is not JSON does not say what the decoder has found; its context does.
+    return f"{line}: {violation['ctx']['error']}" if violation["type"] == "json_invalid" else line
 
 
 _MAX_LISTED = 5

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from mockserver.testing.control import moment_text
+from mockserver.testing.control import is_refusal, moment_text
+
+__tracebackhide__ = is_refusal
 
 
 class MockClock:

@@ -24,6 +24,16 @@ from mockserver.errors import ControlError
 PREFIX = "/__admin"
 
 
+def is_refusal(failure: Any) -> bool:
+    """For `__tracebackhide__`, which pytest reads: of a refused call, a test's report shows the line of the test. Other
+    errors are shown with all their frames. `failure` is the ExceptionInfo of pytest.
+    """
+    return failure is not None and isinstance(failure.value, ControlError)
+
+
+__tracebackhide__ = is_refusal
+
+
 class Control:
     """Calls an application that is served at `server_url`, on the event loop of another thread."""
 

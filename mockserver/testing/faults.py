@@ -7,6 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from mockserver.errors import ControlError
+from mockserver.testing.control import is_refusal
+
+__tracebackhide__ = is_refusal
 
 
 class AddedFault:

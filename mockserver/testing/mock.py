@@ -11,12 +11,13 @@ from uuid import UUID
 from mockserver.errors import ControlError
 from mockserver.settings import Settings
 from mockserver.testing.clock import MockClock
-from mockserver.testing.control import Control
+from mockserver.testing.control import Control, is_refusal
 from mockserver.testing.faults import AddedFault
 from mockserver.testing.requests import Request
 from mockserver.testing.runs import Outcome, Run, Runs, RunStatus
 
 _MAX_REQUESTS = 10_000
+__tracebackhide__ = is_refusal
 
 
 class CyberdeskMock:

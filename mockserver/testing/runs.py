@@ -8,11 +8,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from mockserver.errors import ControlError
+from mockserver.testing.control import is_refusal
 
 RunStatus = Literal["scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"]
 Outcome = Literal["success", "task_failed", "error"]
 
 _PAGE = 1_000
+__tracebackhide__ = is_refusal
 
 
 class Run:

@@ -73,7 +73,7 @@ def test_a_host_that_cannot_be_listened_on_is_told_in_one_line():
 
 def test_a_spec_that_is_not_there_is_told_in_one_line(tmp_path: Path):
     missing = tmp_path / "none.yaml"
-    assert f"{missing}: No such file" in refused("--spec", str(missing))
+    assert f"{missing}: cannot read the OpenAPI document: No such file" in refused("--spec", str(missing))
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,16 @@ def test_a_broken_world_is_told_in_one_line_that_names_file_and_pointer(tmp_path
     [
         (["--port", "65536"], "'--port' (env var: 'MOCKSERVER_PORT'): should be from 0 to 65535, not 65536"),
         (["--port", "-1"], "should be from 0 to 65535, not -1"),
-        (["--time-scale", "0"], "should be above 0, and 1000000 at most, not 0.0"),
+        (["--time-scale", "0"], "should be above 0, and 1,000,000 at most, not 0.0"),
         (["--time-scale", "nan"], "nan is not a valid number"),
-        (["--time-scale", "2e6"], "1000000 at most"),
+        (["--time-scale", "2e6"], "1,000,000 at most"),
         (["--max-body", "0"], "should be 1 or more, not 0"),
         (["--max-body", "10 cats"], "'10 cats' is not a number of bytes; write 4096, 512KiB or 10MiB"),
         (["--max-connections", "0"], "should be 1 or more, not 0"),
         (["--head-timeout", "0"], "should be above 0, not 0.0"),
+        (["--head-timeout", "0s"], "should be above 0, not 0.0"),
+        (["--head-timeout", "30x"], "invalid duration '30x'; use 20m, 1h30m, 90s, 250ms, or a number of seconds"),
+        (["--shutdown-grace", "1.5s"], "should be whole seconds, not '1.5s'"),
         (["--admin-token", "a b"], "a token is missing, or has blanks"),
         (["--rate-limit", "fast"], "invalid rate 'fast'; use N/s or N/m"),
         (["--rate-limit", "0/s"], "invalid rate '0/s'"),

@@ -82,7 +82,7 @@ def test_the_reference_loads_nothing_from_another_host_and_no_script_that_stands
     assert not re.search(r"<script[^>]*>[^<]", page.text)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger-ui-bundle.js", "/openapi.yaml", "/favicon.ico"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/", "/docs/swagger-ui-bundle.js", "/openapi.yaml"])
 def test_head_is_get_without_a_body_and_all_else_is_not_allowed(path: str):
     mock = controlled_mock()
     head, get = mock.request("HEAD", path), mock.get(path)
@@ -92,6 +92,11 @@ def test_head_is_get_without_a_body_and_all_else_is_not_allowed(path: str):
     assert (posted.status_code, posted.headers.get("allow"), list(posted.json())) == (status, allowed, ["detail"])
     (entry,) = mock.requests()
     assert (entry["method"], entry["path"], entry["valid"]) == ("POST", path, False)  # of a wrong base URL, say
+
+
+def test_a_slash_after_the_path_of_the_reference_changes_nothing():
+    mock = Mock()
+    assert mock.get("/docs/").text == mock.get("/docs").text
 
 
 def test_what_the_api_has_itself_is_the_apis(tmp_path: Path):

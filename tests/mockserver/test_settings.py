@@ -24,7 +24,7 @@ from mockserver.settings import RateLimit, Token
         ({"port": "http"}, "port: 'http' is not a valid integer"),
         ({"port": True}, "port: True is not a valid integer"),
         ({"port": 80.0}, "port: 80.0 is not a valid integer"),
-        ({"time_scale": 0}, "time_scale: should be above 0, and 1000000 at most, not 0.0"),
+        ({"time_scale": 0}, "time_scale: should be above 0, and 1,000,000 at most, not 0.0"),
         ({"time_scale": float("nan")}, "time_scale: nan is not a valid number"),
         ({"time_scale": "quick"}, "time_scale: 'quick' is not a valid number"),
         ({"max_body": "10 cats"}, "max_body: '10 cats' is not a number of bytes; write 4096, 512KiB or 10MiB"),
@@ -47,6 +47,17 @@ def test_a_wrong_value_is_refused_with_the_name_of_the_setting_and_what_would_be
         Settings(**given)
     assert str(refused.value).startswith(said)
     assert isinstance(refused.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30", 30.0), ("30s", 30.0), ("0.5", 0.5), ("500ms", 0.5), ("1m30s", 90.0), ("1e3", 1000.0)]
+)
+def test_a_time_to_wait_is_a_number_of_seconds_or_a_duration(text: str, seconds: float):
+    assert Limits(head_timeout=text).head_timeout == seconds
+
+
+def test_a_time_in_whole_seconds_may_be_a_duration_too():
+    assert [Limits(shutdown_grace=text).shutdown_grace for text in ("3", "3s", "1m")] == [3, 3, 60]
 
 
 def test_a_wrong_limit_is_refused_too():

@@ -132,7 +132,7 @@ class SharedLists(RuleBasedStateMachine):
     async def _sent(self, server: int, method: str, path: str, expected: set[int], **how: Any) -> httpx.Response:
         answer = await self.servers[server].sent(method, path, token=self.token, **how)
         assert answer.status_code in expected, f"{method} {path}: {answer.status_code} {answer.text}"
-        assert "Too many requests" not in answer.text
+        assert "Rate limit exceeded" not in answer.text
         return answer
 
     def _check_lists(self) -> None:

@@ -37,14 +37,15 @@ export class Board {
   }
 
   /** A `runs` event. The first of a connection is the whole. */
-  change({ changed, gone, total }, { isWhole }) {
+  change({ changed, gone, total, workflow_names: names }, { isWhole }) {
     if (isWhole) this.runs.clear();
     for (const id of gone) this.runs.delete(id);
     // What is listed first is the newest: of the same moment it stays on top.
     for (const run of changed.toReversed()) {
       this.arrivals += 1;
       const lastMoment = run.ended_at ?? run.started_at ?? run.created_at;
-      this.runs.set(run.id, { ...run, arrival: this.arrivals, lastMoment, text: searchText(run) });
+      const workflow = names[run.workflow_id] ?? `workflow …${run.workflow_id.slice(-4)}`;
+      this.runs.set(run.id, { ...run, workflow, arrival: this.arrivals, lastMoment, text: searchText(run, workflow) });
     }
     this.total = total;
     this.isLoaded = true;
@@ -193,8 +194,8 @@ function newestFirst(a, b) {
   return b.arrival - a.arrival;
 }
 
-function searchText(run) {
-  return `${run.id} ${run.workflow_id} ${run.machine_id ?? ""} ${run.organization_id ?? ""} ${run.status}`.toLowerCase();
+function searchText(run, workflow) {
+  return `${run.id} ${run.workflow_id} ${workflow} ${run.machine_id ?? ""} ${run.organization_id ?? ""} ${run.status}`.toLowerCase();
 }
 
 function makeCard(run) {
@@ -212,7 +213,7 @@ function makeCard(run) {
       { type: "button", class: "card-open", title: `Run ${visible(run.id)}\nWorkflow ${visible(run.workflow_id)}\nOrganization ${visible(run.organization_id)}` },
       element("span", { class: "id" }, short),
       element("span", { class: "took" }),
-      element("span", { class: "workflow" }, `workflow …${visible(run.workflow_id.slice(-4))}`),
+      element("span", { class: "workflow" }, visible(run.workflow)),
     ),
     element("div", { class: "card-actions" }, ...actions),
   );

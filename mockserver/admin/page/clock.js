@@ -35,7 +35,7 @@ export class ClockPanel {
     $("clock-freeze").classList.toggle("on", clock.frozen);
     setText($("clock-freeze"), clock.frozen ? "Resume" : "Freeze");
     const speed = `×${clock.scale}`;
-    setText($("clock-state"), clock.frozen ? "Frozen" : clock.scale === 1 ? "Live" : `Live ${speed}`);
+    setText($("clock-state"), clock.frozen ? "Frozen" : clock.scale === 1 ? "Running" : `Running ${speed}`);
     $("clock").dataset.state = clock.frozen ? "frozen" : clock.scale === 1 ? "live" : "scaled";
     for (const button of document.querySelectorAll("[data-scale]")) {
       button.setAttribute("aria-pressed", String(Number(button.dataset.scale) === clock.scale));
@@ -43,10 +43,10 @@ export class ClockPanel {
     this.tick();
   }
 
-  /** The moment of the clock in milliseconds, from the last known one. */
+  /** The moment of the clock in milliseconds, from the last known one. Whatever the scale, moments pass as real time. */
   now() {
     if (this.last === null) return null;
-    const passed = this.last.frozen ? 0 : (performance.now() - this.last.readAt) * this.last.scale;
+    const passed = this.last.frozen ? 0 : performance.now() - this.last.readAt;
     return this.last.moment + passed;
   }
 

@@ -1,7 +1,10 @@
 // What to do next where there is nothing to see.
 
-import { API_URL } from "./api.js";
-import { copy, element } from "./dom.js";
+import { API_URL, NAMESPACE } from "./api.js";
+import { copy, element, visible } from "./dom.js";
+import { nameOf, pageOf, requestsIn } from "./namespaces.js";
+
+const MOST_NAMESPACES = 3;
 
 const FIRST_RUNS = `curl -sS ${API_URL}/v1/runs/bulk \\
   -H 'Authorization: Bearer test' -H 'Content-Type: application/json' \\
@@ -28,4 +31,21 @@ export function emptyTraffic(place, isFiltered, journalIsOff) {
       ...offer(API_URL, "URL"),
     );
   }
+}
+
+/** Names the namespaces that have requests, each as a link to its page. */
+export function drawElsewhere(place, namespaces) {
+  const others = namespaces.filter((each) => each.name !== NAMESPACE && each.requests > 0).sort((a, b) => b.requests - a.requests);
+  const shown = others.slice(0, MOST_NAMESPACES);
+  const text = shown.map((each) => `${requestsIn(each)} ${each.name}`).join();
+  place.hidden = others.length === 0;
+  // Drawn only when it has changed: a link that is replaced loses the focus.
+  if (place.dataset.shown === text) return;
+  place.dataset.shown = text;
+  const parts = shown.flatMap((each, index) => [
+    index === 0 ? "" : ", ",
+    `${requestsIn(each)} in `,
+    element("a", { href: pageOf(each.name) }, visible(nameOf(each.name))),
+  ]);
+  place.replaceChildren("Other namespaces have requests: ", ...parts, others.length > shown.length ? ", …" : "");
 }

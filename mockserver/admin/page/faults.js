@@ -1,6 +1,6 @@
 // The faults of the namespace: presets as switches, each fault with its counts, and a form for a new one.
 
-import { attempt, call } from "./api.js";
+import { ApiError, attempt, call } from "./api.js";
 import { $, beforeNextFrame, element, setText, visible } from "./dom.js";
 
 const OF_ITS_STATE = new Set(["id", "matched", "applied", "active"]);
@@ -39,6 +39,7 @@ export class FaultsPanel {
       event.preventDefault();
       this.addOne();
     });
+    $("fault-details").addEventListener("toggle", () => this.showWrong(""));
   }
 
   async load() {
@@ -70,7 +71,21 @@ export class FaultsPanel {
     const [, effect] = EFFECTS[Number($("fault-effect").value)];
     const fault = { match: $("fault-match").value.trim(), ...effect };
     if (times !== "") fault.times = Number(times);
-    if ((await attempt("POST", "faults", fault)) !== undefined) await this.reload();
+    this.showWrong("");
+    try {
+      await call("POST", "faults", fault);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.showWrong(error.message);
+      return;
+    }
+    await this.reload();
+  }
+
+  /** Says in the form what is wrong with the fault; an empty text removes it. */
+  showWrong(text) {
+    setText($("fault-wrong"), visible(text));
+    $("fault-wrong").hidden = text === "";
   }
 
   makeSwitches() {
@@ -134,7 +149,7 @@ export class FaultsPanel {
     remove.addEventListener("click", async () => {
       if ((await attempt("DELETE", `faults/${encodeURIComponent(fault.id)}`)) !== undefined) this.change({ id: fault.id });
     });
-    const counts = `${fault.applied} of ${fault.matched} matching met${fault.active ? "" : ", over"}`;
+    const counts = `applied to ${fault.applied} of ${fault.matched} matching requests${fault.active ? "" : ", over"}`;
     return element(
       "li",
       { class: fault.active ? "" : "over" },

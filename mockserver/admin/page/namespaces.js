@@ -3,8 +3,8 @@
 import { NAMESPACE, ROOT_URL, attempt } from "./api.js";
 import { $, confirmed, element, openDialog, setText, visible } from "./dom.js";
 
-const nameOf = (name) => (name === "" ? "default" : name);
-const pageOf = (name) => (name === "" ? `${ROOT_URL}/__admin/` : `${ROOT_URL}/__ns/${encodeURIComponent(name)}/__admin/`);
+export const nameOf = (name) => (name === "" ? "default" : name);
+export const pageOf = (name) => (name === "" ? `${ROOT_URL}/__admin/` : `${ROOT_URL}/__ns/${encodeURIComponent(name)}/__admin/`);
 
 export function prepareNamespaces() {
   setText($("namespace-name"), visible(nameOf(NAMESPACE)));
@@ -16,6 +16,10 @@ export function prepareNamespaces() {
     event.preventDefault();
     location.assign(pageOf($("namespace-new").value.trim()));
   });
+}
+
+export function requestsIn({ requests }) {
+  return `${requests} ${requests === 1 ? "request" : "requests"}`;
 }
 
 async function list() {
@@ -30,7 +34,7 @@ function item(namespace) {
   const isHere = name === NAMESPACE;
   const link = element("a", { href: pageOf(name) }, visible(nameOf(name)));
   if (isHere) link.setAttribute("aria-current", "page");
-  const requests = `${namespace.requests} ${namespace.requests === 1 ? "request" : "requests"}`;
+  const requests = requestsIn(namespace);
   const faults = `${namespace.faults} ${namespace.faults === 1 ? "fault" : "faults"}`;
   const made = element("li", {}, link, element("span", { class: "hint" }, `${requests}, ${faults}`));
   if (name !== "" && !isHere) {

@@ -1,7 +1,7 @@
 // The requests as they are answered: the newest first, so many of them and no more.
 
-import { NAMESPACE, attempt, call } from "./api.js";
-import { emptyTraffic } from "./empty.js";
+import { ApiError, NAMESPACE, attempt, call } from "./api.js";
+import { drawElsewhere, emptyTraffic } from "./empty.js";
 import { $, atMostEvery, element, setText, visible } from "./dom.js";
 import { statusClass, timeOf } from "./format.js";
 import { showRequest } from "./request.js";
@@ -10,6 +10,7 @@ const MOST_ROWS = 500;
 const FIRST_READ = 200;
 // No one reads faster, and each change of the list is a layout of it.
 const DRAW_EVERY_MS = 200;
+const LOOK_ELSEWHERE_EVERY_MS = 2000;
 
 export class Traffic {
   /** `effectOf` tells what a fault does, by its id, where that is known. */
@@ -25,6 +26,7 @@ export class Traffic {
     this.draw = atMostEvery(DRAW_EVERY_MS, () => this.drawNow());
     this.journalIsOff = false;
 
+    setInterval(() => this.lookElsewhere(), LOOK_ELSEWHERE_EVERY_MS);
     $("traffic-filter").addEventListener("input", () => this.redraw());
     $("traffic-refused").addEventListener("change", () => this.redraw());
     $("traffic-pause").addEventListener("click", () => this.pause(!this.paused));
@@ -45,6 +47,18 @@ export class Traffic {
     this.entries = [...known.values()].sort((a, b) => a.seq - b.seq).slice(-MOST_ROWS);
     this.seen = Math.max(this.seen, read.total);
     this.redraw();
+  }
+
+  /** While there is no request here, tells of those in other namespaces: a client may have a wrong base URL. */
+  async lookElsewhere() {
+    if (this.seen > 0 || this.journalIsOff || document.hidden || document.body.querySelector("#token-dialog[open]")) return;
+    try {
+      const { items } = await call("GET", "namespaces");
+      drawElsewhere($("traffic-elsewhere"), this.seen > 0 ? [] : items);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      // The state of the connection tells that the mock cannot be reached.
+    }
   }
 
   clear() {
@@ -106,6 +120,7 @@ export class Traffic {
     const isEmpty = this.list.children.length === 0;
     $("traffic-head").hidden = isEmpty;
     $("traffic-empty").hidden = !isEmpty;
+    if (this.seen > 0) $("traffic-elsewhere").hidden = true;
     if (isEmpty) emptyTraffic($("traffic-empty"), this.entries.length > 0, this.journalIsOff);
   }
 

@@ -180,6 +180,7 @@ def test_runs_that_change_are_told_with_their_counts():
     for told, status in ((created, "scheduling"), (ended, "success"), (changed, "success")):
         assert (told["counts"], told["total"], told["gone"]) == ({status: 1}, 1, [])
         assert [(each["id"], each["status"]) for each in told["changed"]] == [(run["id"], status)]
+        assert told["workflow_names"] == {SUCCEEDS: "Always succeeds"}
         for each in told["changed"]:
             validate(each, {"$ref": "#/components/schemas/Run"})
     assert (deleted["changed"], deleted["gone"], deleted["total"]) == ([], [run["id"]], 0)

@@ -85,7 +85,7 @@ def test_one_without_moments_lives_from_the_first_request_on(mock):
             f"[{{workflow_id: {SUCCEEDS}, statuss: success}}]",
             "#/runs/0/statuss: Extra inputs are not permitted; did you",
         ),
-        (f"[{{workflow_id: {SUCCEEDS}, ended_at: 2025-01-01T00:00:00Z}}]", "#/runs: seed 0: ended_at is given"),
+        (f"[{{workflow_id: {SUCCEEDS}, ended_at: 2025-01-01T00:00:00Z}}]", "#/runs/0: ended_at is given"),
         (f"[{{workflow_id: {SUCCEEDS}, outputs: [{{filename: a, content: '?'}}]}}]", "#/runs/0/outputs/0/content: "),
         ("5", "#/runs: should be a list, not "),
         ("[5]", "#/runs/0: should be a mapping, not "),

@@ -93,7 +93,7 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any], str, bool]] = {
     400: ("GET", "/v1/runs", {"prefer": "code=999"}, "code=999", False),
     401: ("GET", "/v1/runs", {"token": None}, "Authorization", False),
     404: ("GET", f"/v1/runs/{SUCCEEDS}", {}, "not found", True),
-    405: ("PUT", "/v1/runs", {}, "Method Not Allowed", False),
+    405: ("PUT", "/v1/runs", {}, "Method Not Allowed; allowed: GET, HEAD, OPTIONS, POST", False),
     413: ("POST", "/v1/runs", {"content": b"x" * 2_000}, "larger than 1000 bytes", True),
     422: ("POST", "/v1/runs", {"json": {}}, "workflow_id", False),
 }
@@ -112,6 +112,50 @@ def test_a_refused_request_says_why(status):
     assert entry["valid"] is valid
     assert words in answer.headers["mock-warning"]
     assert entry["answer"]["body"] == answer.json()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "warnings"),
+    [
+        (
+            "application/x-www-form-urlencoded",
+            ["Content-Type is application/x-www-form-urlencoded: send application/json"],
+        ),
+        (None, ["There is no Content-Type: send application/json"]),
+        ("application/json; charset=utf-8", []),
+    ],
+)
+def test_a_body_that_is_not_read_as_json_is_refused_with_the_cause_as_a_warning(content_type, warnings):
+    mock = controlled_mock()
+    headers = {} if content_type is None else {"Content-Type": content_type}
+
+    answer = mock.request("POST", "/v1/runs", content=b'"{}"', headers=headers)
+
+    entry = mock.last_request()
+    assert (answer.status_code, entry["warnings"]) == (422, warnings)
+    assert answer.json()["detail"][0]["msg"] == "Input should be a valid dictionary or object to extract fields from"
+    assert answer.headers["mock-warning"] == " | ".join([*warnings, f"422: {entry['reason']}"])
+
+
+def test_a_form_that_is_refused_for_another_reason_is_not_warned_of():
+    mock = controlled_mock()
+    form = {"content": b"a=1", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+
+    assert mock.request("PATCH", "/v1/runs/nonsense", **form).status_code == 422
+    assert mock.request("GET", "/v1/runs", params={"limit": "x"}, **form).status_code == 422
+
+    assert [len(each["warnings"]) for each in mock.requests()] == [1, 0]
+
+
+def test_the_reason_says_why_a_body_is_not_json():
+    mock = controlled_mock()
+
+    answer = mock.request("POST", "/v1/runs", content=b"{a: 1}", headers={"Content-Type": "application/json"})
+
+    what = "Expecting property name enclosed in double quotes"
+    assert mock.last_request()["reason"] == f"body.1: JSON decode error: {what}"
+    [violation] = answer.json()["detail"]
+    assert (violation["msg"], violation["ctx"]) == ("JSON decode error", {"error": what})
 
 
 def test_a_conflict_is_refused_and_the_request_valid():

@@ -71,6 +71,19 @@ def test_a_filter_that_no_request_can_match_is_refused(filters, words):
         assert words in answer.json()["detail"]
 
 
+def test_a_misspelled_path_is_refused_with_the_filter_that_takes_any_path():
+    mock = controlled_mock()
+    filters = {"match": "POST /v1/rums"}
+    misspelled = "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"
+
+    listed = mock.control("GET", "/requests", params=filters).json()
+    counted = mock.control("POST", "/requests/count", filters).json()
+
+    # `verify` shows the latter, and has no filter 'path'.
+    assert listed == {"detail": f"{misspelled} The filter 'path' takes any path"}
+    assert counted == {"detail": misspelled}
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

@@ -246,17 +246,17 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
         [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a", "content": "*"}]}],
         '["body",0,"outputs",0,"content"]',
     ),
-    "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "seed 0: duplicate id in ids"),
+    "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "runs[0]: duplicate id in ids"),
     "an id in two seeds": (
         [{"workflow_id": SUCCEEDS, "ids": [_ONE_ID]}] * 2,
-        "seed 1: id 00000000-1111-4111-8111-111111111111 equals the id of another run",
+        "runs[1]: id 00000000-1111-4111-8111-111111111111 equals the id of another run",
     ),
     "an id twice in two cases": (
         [
             {"workflow_id": SUCCEEDS, "ids": [f"{head}-1111-4111-8111-111111111111"]}
             for head in ("abcdef00", "ABCDEF00")
         ],
-        "seed 1",
+        "runs[1]: id",
     ),
     "an end without a status": (
         [{"workflow_id": SUCCEEDS, "ended_at": "2025-03-04T08:00:00Z"}],
@@ -297,6 +297,10 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
             }
         ],
         "ended_at is earlier than created_at",
+    ),
+    "ended before it was created by default": (
+        [{"workflow_id": SUCCEEDS, "status": "success", "ended_at": "2025-03-04T08:00:00Z"}],
+        "runs[0]: ended_at is earlier than created_at, which is now by default (2025-03-04T09:00:02.000000Z)",
     ),
     "ended before started": (
         [

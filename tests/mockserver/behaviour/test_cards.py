@@ -30,6 +30,17 @@ def test_a_run_that_fails_once_succeeds_on_a_retry():
         assert mock.status(run["id"]) == "success"
 
 
+def test_a_run_that_succeeds_takes_two_to_three_seconds():
+    mock = new_organisation()
+    mock.create_many(200)
+    mock.clock.advance(1.999)
+    assert {run["status"] for run in mock.listed()} == {"running"}
+
+    mock.clock.advance(1.001)
+
+    assert {run["status"] for run in mock.listed()} == {"success"}
+
+
 def test_a_run_of_twenty_minutes_shows_twenty_minutes():
     mock = new_organisation()
     run = mock.create(TAKES_TWENTY_MINUTES)

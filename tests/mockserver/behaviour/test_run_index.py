@@ -326,7 +326,7 @@ def test_a_change_of_a_session_is_seen_in_the_lists_of_its_other_runs():
     mock = new_organisation()
     first = mock.create(start_session=True)
     second = mock.create(session_id=first["session_id"])
-    mock.clock.advance(3.5)
+    mock.clock.advance(1.5)
     assert mock.ids(status="running") == [first["id"]]
     mock.patch(f"/v1/runs/{first['id']}", {"status": "cancelled"})
     assert mock.ids(status="running") == [second["id"]]

@@ -55,7 +55,10 @@ def test_routes_of_a_document_of_ones_own(tmp_path: Path):
 @pytest.mark.parametrize("command", ["routes", "spec"])
 def test_a_document_that_is_not_there_is_told_in_one_line(command: str):
     result = CliRunner().invoke(main, [command, "--spec", "none.yaml"])
-    assert (result.exit_code, result.output) == (2, "mockserver: none.yaml: No such file or directory\n")
+    assert (result.exit_code, result.output) == (
+        2,
+        "mockserver: none.yaml: cannot read the OpenAPI document: No such file or directory\n",
+    )
 
 
 def test_cards_are_the_workflows_of_the_world_and_the_readme_has_them_all():
@@ -66,7 +69,7 @@ def test_cards_are_the_workflows_of_the_world_and_the_readme_has_them_all():
     assert re.findall(r"^\| `(1[0-9-]{35})` \|", readme, re.MULTILINE) == [row["workflow_id"] for row in rows]
     first = run("cards").splitlines()[0]
     assert first.startswith("10000000-0000-4000-8000-000000000001  Always succeeds")
-    assert first.endswith("  Every run ends in success after a few seconds.")
+    assert first.endswith("  Every run ends in success after 2 to 3 seconds.")
 
 
 def test_cards_of_a_world_of_ones_own(tmp_path: Path):

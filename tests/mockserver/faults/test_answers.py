@@ -82,6 +82,7 @@ def test_headers_are_answered_as_they_were_given():
         ({"retry_after": 0.5}, 429, "0.5"),
         ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 429, "Wed, 21 Oct 2026 07:28:00 GMT"),
         ({"retry_after": 7, "answer": {"status": 503}}, 503, "7"),
+        ({"retry_after": 1_000_000}, 429, "1000000"),
         ({"answer": {"status": 429, "headers": {"Retry-After": "7"}}}, 429, "7"),
     ],
 )
@@ -92,6 +93,19 @@ def test_retry_after_is_a_field_or_a_header(source, status, retry_after):
     answer = _ask(mock)
 
     assert (answer.status_code, answer.headers["retry-after"]) == (status, retry_after)
+
+
+@pytest.mark.parametrize("fault", [{"preset": "rate-limited"}, {"match": "*", "retry_after": 1}])
+def test_a_fault_says_of_a_429_what_the_rate_limit_and_the_document_say(fault):
+    mock = controlled_mock(rate_limit="1/m")
+    mock.get("/v1/runs")
+    said = {"detail": "Rate limit exceeded"}
+    assert mock.get("/v1/runs", prefer="code=429", token="test-other").json() == said
+    assert mock.get("/v1/runs").json() == said
+
+    mock.fault(**fault)
+
+    assert _ask(mock).json() == said
 
 
 def test_an_answer_to_head_has_no_body():

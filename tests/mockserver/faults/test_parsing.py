@@ -75,7 +75,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "cycle": 2, "nth": 3, **_500}, "nth: in a cycle of 2 there is no request 3"),
     ({"match": "*", "probability": 1.1, **_500}, "probability: a number from 0 to 1, not 1.1"),
     ({"match": "*", "probability": True, **_500}, "probability: a number from 0 to 1"),
-    ({"match": "*", "for_s": -1, **_500}, "for_s: a number from 0 to 1e+06"),
+    ({"match": "*", "for_s": -1, **_500}, "for_s: a number from 0 to 1,000,000, not -1"),
     ({"match": "*", "headers": ["X-Mine"], **_500}, "valid dictionary"),
     ({"match": "*", "headers": {"X-Mine": 1}, **_500}, "headers: a mapping of names to values"),
     ({"match": "*", "headers": {"\u20ac": "x"}, **_500}, "headers: a mapping of names to values"),
@@ -101,7 +101,12 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "retry_after": True}, "retry_after: a number from 0"),
     ({"match": "*", "retry_after": {"s": 1}}, "retry_after: a number from 0"),
     ({"match": "*", "retry_after": "5\r\nX: y"}, "retry_after: seconds, or a text"),
-    ({"match": "*", "fault": "hang", **_500}, "a fault has one effect: answer or fault, not both"),
+    ({"match": "*", "fault": "hang", **_500}, "a fault has one effect: give answer or fault, not both"),
+    ({"match": "*", "fault": "reset", "retry_after": 7}, "a fault has one effect: give retry_after or fault, not both"),
+    (
+        {"match": "*", "fault": "reset", "retry_after": 7, **_500},
+        "a fault has one effect: give answer and retry_after or fault, not both",
+    ),
     # effects
     ({"match": "*", "fault": "hanging"}, "did you mean 'hang'?"),
     ({"match": "*", "fault": "explode"}, "there are hang, reset, cut"),

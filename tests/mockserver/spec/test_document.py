@@ -125,8 +125,8 @@ def test_a_text_that_is_no_document_is_refused_with_its_place(tmp_path, text, pr
 
 def test_a_file_that_is_missing_a_directory_or_no_text_is_named(tmp_path):
     missing = tmp_path / "none.yaml"
-    assert refusal(load, str(missing)) == f"{missing}: No such file or directory"
-    assert refusal(load, tmp_path) == f"{tmp_path}: Is a directory"
+    assert refusal(load, str(missing)) == f"{missing}: cannot read the OpenAPI document: No such file or directory"
+    assert refusal(load, tmp_path) == f"{tmp_path}: cannot read the OpenAPI document: Is a directory"
     (tmp_path / "bytes.yaml").write_bytes(b"a: \xff")
     assert refusal(load, tmp_path / "bytes.yaml") == "bytes.yaml: is not UTF-8 text: invalid start byte at byte 3"
 

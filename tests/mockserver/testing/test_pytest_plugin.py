@@ -58,6 +58,36 @@ def test_the_example_of_the_readme_passes(run):
     """).assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("fault('POST /v1/rums', status=500)", "no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
+        ("clock.advance('soon')", "invalid duration 'soon'"),
+        ("seed('card')[0].finish()", "workflow_id: Input should be a valid UUID"),
+        ("requests('list_rusn')", "did you mean 'list_runs'?"),
+    ],
+)
+def test_of_a_call_that_is_refused_the_report_shows_the_line_of_the_test_alone(run, call, said):
+    result = run(f"""
+    def test_misspelled(cyberdesk_mock):
+        cyberdesk_mock.{call}
+    """)
+
+    output = result.stdout.str()
+    assert said in output
+    assert f">       cyberdesk_mock.{call}" in output
+    assert "/mockserver/testing/" not in output
+
+
+def test_an_error_of_the_library_itself_is_shown_with_its_frames(run):
+    result = run("""
+    def test_wrong_type(cyberdesk_mock):
+        cyberdesk_mock.fault("*", body={"/count": object()}, status=500)
+    """)
+
+    result.stdout.fnmatch_lines(["*mockserver/testing/control.py:*: *", "*object cannot be written as JSON*"])
+
+
 ISOLATED = """
     @pytest.mark.parametrize("number", range(20))
     def test_is_alone(cyberdesk_mock, number):

@@ -17,7 +17,7 @@ def test_the_clock_is_frozen_advanced_and_resumed(page: Page, control: Control) 
     expect(page.locator("#clock-date")).to_have_text("2025-03-05 UTC")
 
     page.locator("#clock").get_by_role("button", name="Resume").click()
-    expect(page.locator("#clock-state")).to_have_text("Live")
+    expect(page.locator("#clock-state")).to_have_text("Running")
     assert control.admin("GET", "clock")["frozen"] is False
 
     page.get_by_role("button", name="Freeze").click()
@@ -32,9 +32,15 @@ def test_the_clock_runs_ten_times_faster_and_the_page_shows_it_tick(page: Page, 
     assert control.admin("GET", "clock")["scale"] == 10
 
     page.locator("#clock").get_by_role("button", name="Resume").click()
-    expect(page.locator("#clock-state")).to_have_text("Live ×10")
+    expect(page.locator("#clock-state")).to_have_text("Running ×10")
     # No event tells of each second: the page knows how the clock runs.
     expect(page.locator("#clock-time")).not_to_have_text("09:00:00")
+
+
+def test_the_time_of_a_clock_with_a_scale_passes_as_real_time(page: Page, control: Control) -> None:
+    control.admin("POST", "clock", {"freeze": "2025-03-04T09:00:00Z", "scale": 600, "resume": True})
+    expect(page.locator("#clock-state")).to_have_text("Running ×600")
+    expect(page.locator("#clock-time")).to_have_text("09:00:02")
 
 
 def test_a_preset_is_turned_on_and_off(page: Page, control: Control) -> None:
@@ -71,10 +77,10 @@ def test_a_preset_that_is_on_is_seen_by_a_page_that_opens_later_and_off_leaves_o
 def test_faults_are_listed_with_how_often_they_met_and_are_removed(page: Page, control: Control) -> None:
     control.admin("POST", "faults", {"match": "GET /v1/machines", "times": 1, "answer": {"status": 503}})
     row = page.locator("#fault-list li")
-    expect(row).to_contain_text("0 of 0 matching met")
+    expect(row).to_contain_text("applied to 0 of 0 matching requests")
 
     control.client.get("/v1/machines")
-    expect(row).to_contain_text("1 of 1 matching met, over")
+    expect(row).to_contain_text("applied to 1 of 1 matching requests, over")
     expect(page.locator("#faults-state")).to_have_text("None active")
 
     page.get_by_role("button", name="Remove fault f1").click()
@@ -97,9 +103,9 @@ def test_a_fault_is_listed_with_all_that_it_was_given(page: Page, control: Contr
 
 def test_a_fault_is_added_by_the_form_and_all_are_removed(page: Page, control: Control) -> None:
     page.get_by_text("Add a fault").click()
-    page.get_by_label("Requests", exact=True).fill("GET /v1/machines")
-    page.get_by_label("Get", exact=True).select_option("503 Service Unavailable")
-    page.get_by_label("Times").fill("2")
+    page.get_by_label("For requests").fill("GET /v1/machines")
+    page.get_by_label("Answer with").select_option("503 Service Unavailable")
+    page.get_by_label("How often").fill("2")
     page.get_by_role("button", name="Add", exact=True).click()
 
     expect(page.locator("#fault-list li")).to_contain_text("answer 503")
@@ -112,15 +118,28 @@ def test_a_fault_is_added_by_the_form_and_all_are_removed(page: Page, control: C
 
 def test_a_fault_that_means_nothing_is_refused_with_the_words_of_the_mock(page: Page, control: Control) -> None:
     page.get_by_text("Add a fault").click()
-    page.get_by_label("Requests", exact=True).fill("no_such_operation")
+    page.get_by_label("For requests").fill("no_such_operation")
     page.get_by_role("button", name="Add", exact=True).click()
 
-    expect(page.locator(".toast.error")).to_contain_text("no_such_operation")
+    wrong = page.locator("#fault-form .wrong")
+    expect(wrong).to_contain_text("no_such_operation")
+    expect(page.locator(".toast.error")).to_have_count(0)
+
+    page.get_by_text("Add a fault").click()
+    page.get_by_text("Add a fault").click()
+    expect(wrong).to_be_hidden()
+
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(wrong).to_be_visible()
+    page.get_by_label("For requests").fill("list_runs")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#fault-list li")).to_have_count(1)
+    expect(wrong).to_be_hidden()
 
 
 def test_every_effect_that_the_form_offers_is_one_that_the_mock_takes(page: Page, control: Control) -> None:
     page.get_by_text("Add a fault").click()
-    effects = page.get_by_label("Get", exact=True)
+    effects = page.get_by_label("Answer with")
     names = effects.locator("option").all_text_contents()
     for count, name in enumerate(names, 1):
         effects.select_option(name)
@@ -148,11 +167,29 @@ def test_reset_asks_first_and_then_empties_the_namespace(page: Page, control: Co
     expect(page.locator(".card")).to_have_count(0)
     expect(page.locator(".request")).to_have_count(0)
     expect(page.locator("#fault-list li")).to_have_count(0)
-    expect(page.locator("#clock-state")).to_have_text("Live")
+    expect(page.locator("#clock-state")).to_have_text("Running")
     assert control.admin("GET", "runs")["total"] == 0
     # It goes on watching.
     control.bulk(1)
     expect(page.locator(".card")).to_have_count(1)
+
+
+def test_a_namespace_without_requests_tells_of_those_that_other_namespaces_have(
+    page: Page, control: Control, mock_url: str
+) -> None:
+    with Control(f"{mock_url}/__ns/checkout <b>") as checkout:
+        for _ in range(1_000):
+            checkout.client.get("/v1/health")
+        hint = page.locator("#traffic-elsewhere")
+        expect(hint).to_contain_text("Other namespaces have requests: 1000 requests in checkout <b>")
+
+        control.client.get("/v1/health")
+        expect(hint).to_be_hidden()
+        page.get_by_role("button", name="Clear").click()
+
+        hint.get_by_role("link", name="checkout <b>").click()
+        expect(page.locator("#namespace-name")).to_have_text("checkout <b>")
+        checkout.admin("POST", "reset")
 
 
 def test_from_one_namespace_to_another_and_back(page: Page, control: Control, mock_url: str) -> None:

@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.mockserver.admin.page.conftest import open_live
 from tests.mockserver.admin.page.control import WORKFLOW, Control
+from tests.mockserver.inprocess import NEVER_ENDS
 
 NOW = "2025-03-04T09:00:00Z"
 
@@ -34,6 +35,17 @@ def test_a_bulk_create_of_another_client_appears_and_succeeds_when_a_click_advan
     expect(cards(page, "scheduling")).to_have_count(0)
     expect(page.locator(".column.success .count")).to_have_text("3")
     assert {control.status_of(id_) for id_ in ids} == {"success"}
+
+
+def test_a_card_shows_the_name_of_the_workflow_if_the_world_has_one(page: Page, control: Control) -> None:
+    control.seed({"workflow_id": NEVER_ENDS})
+    expect(page.locator(".card .workflow")).to_have_text("Never ends")
+    control.seed({"workflow_id": "aaaaaaaa-0000-4000-8000-00000000beef"})
+    expect(page.locator(".card", has_text="workflow …beef")).to_have_count(1)
+
+    page.get_by_label("Filter the runs").fill("never")
+    expect(page.locator(".card")).to_have_count(1)
+    expect(page.locator(".card .workflow")).to_have_text("Never ends")
 
 
 def test_before_there_is_a_run_the_page_offers_the_command_that_makes_some(page: Page, control: Control) -> None:
@@ -166,7 +178,9 @@ def test_a_thousand_runs_are_counted_and_a_bounded_number_of_cards_is_made(
     context: BrowserContext, control: Control
 ) -> None:
     control.seed(
-        {"status": "running", "count": 400}, {"status": "success", "count": 590}, {"status": "error", "count": 10}
+        {"status": "running", "count": 400, "workflow_id": NEVER_ENDS},
+        {"status": "success", "count": 590},
+        {"status": "error", "count": 10},
     )
     page = context.new_page()
     open_live(page, control)
@@ -176,7 +190,7 @@ def test_a_thousand_runs_are_counted_and_a_bounded_number_of_cards_is_made(
     expect(page.locator(".column.success .more")).to_have_text("and 550 more")
     assert page.locator(".card").count() == 40 + 40 + 10
 
-    control.bulk(1000)
+    control.bulk(1000, workflow_id=NEVER_ENDS)
     expect(page.locator("#runs-count")).to_have_text("1,000 newest of 2,000")
     expect(cards(page, "scheduling").or_(cards(page, "running")).first).to_be_visible()
     assert page.locator(".card").count() <= 7 * 40
