@@ -1,5 +1,6 @@
 """Answers of creates: every field of every run, for combinations of all request fields."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -182,8 +183,9 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     features = features_of(check, "bulk_create_runs")
     for count in limits.few(limits.MIN_COUNT, 101):
         yield _case("bulk_create_runs", count=count, read=True)
-    for pool in check.pools.known[:3] if check.machines.available else ():  # a machine may be in none of them
-        machine = check.machines.known[0] if check.machines.known else "«machine»"
+    machines = dict.fromkeys((*check.machines.known[:1], *check.machines.known[-1:]))
+    pools = dict.fromkeys((*check.pools.known[:1], *check.pools.known[-1:]))
+    for machine, pool in itertools.product(machines, pools):  # a machine may be in the pool or not
         yield _case("bulk_create_runs", count=2, machine_id=machine, pool_ids=[pool])
     everything = {name: values[-1] for name, values in features.items() if name != "session_id"}
     for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
