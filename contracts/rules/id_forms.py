@@ -51,7 +51,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
     shown = result.resource.get("id") if result.resource is not None else None
     if isinstance(shown, str):
         cause, got = f"{case.operation} shows another form of the id", f"id {value_in_words(shown)}"
-        run.require(shown == known, _RULES[case.operation], cause, f"id {known}", result, got=got)
+        run.require(shown == known, _RULES[case.operation], cause, "the id in lower case, with dashes", result, got=got)
     match case.operation:
         case "get_run":
             run.judge("READ-BACK", run.known.read_violations(result.body), result)

@@ -16,7 +16,7 @@ from contracts.explore import exploration
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.plain_texts import unclear
-from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, resources
+from tests.contracts.rules.faults import changes, combinations, lifecycles, reads_and_lists, requests, resources
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.models import RunCreate
@@ -35,9 +35,29 @@ NOTATIONS = "filters in other notations"
 LATE = "writes that are refused late"
 HEADERS = "headers of common clients"
 VALUES = "values of every class"
+EACH = "creates with each feature"
 SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycles of runs", KEYS, MANY}
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
+    (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (combinations.StatusFoundInInputs, "lists with filters", "LIST-FILTER"),
+    (combinations.HexSearchIsForIds, "lists with filters", "LIST-FILTER"),
+    (combinations.IdSearchIgnoresFilters, "lists with filters combined", "LIST-FILTER"),
+    (combinations.FieldsForgetStatus, "lists with filters combined", "LIST-FILTER"),
+    (combinations.IncludeForgetsUntil, "lists with filters combined", "LIST-FILTER"),
+    (combinations.MachineOutsidePoolsRefused, EACH, "REQ-ACCEPT"),
+    (combinations.CancelWithErrorDropsOutput, "updates", "UPDATE-PARTIAL"),
+    (combinations.CreateTakesCreatedAt, EACH, "BULK-INITIAL"),
+    (combinations.SingleTakesCount, EACH, "CREATE-ANSWER"),
+    (combinations.UpdateMovesOrganisation, "runs given to another organisation", "AUTH-TENANT"),
+    (combinations.UpdateTakesMachine, "updates", "UPDATE-PARTIAL"),
+    (combinations.RetryTakesOutput, "retries", "RETRY-RULES"),
+    (combinations.ReadInCapitalsEchoes, "ids in other forms", "READ-BACK"),
+    (combinations.DeleteInCapitalsDoesNothing, "ids in other forms", "DELETE-GONE"),
+    (combinations.EndedAtOverflows, "values beyond the limits", "NO-5XX"),
+    (combinations.UnknownIncludeFails, "unusual queries", "NO-5XX"),
+    (combinations.BracesFilledIn, "secrets in accepted requests", "SECRET-LEAK"),
+    (combinations.RetriesAtOnceShareInputs, "requests at the same moment", "RETRY-RULES"),
     (reads_and_lists.ReadTrimsAlias, WINDOWS, "READ-BACK"),
     (reads_and_lists.ListLowersNamesOfSecrets, WINDOWS, "READ-BACK"),
     (reads_and_lists.ReadShowsTenAttachments, WINDOWS, "READ-BACK"),

@@ -1,0 +1,239 @@
+"""Faults that an outsider planted: properties that a request does not have, ids in other forms, and parameters or
+fields that are right alone and wrong together.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.standin import models
+from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.defects.json_values import mapped
+from tests.standin.models import Status
+
+
+def _raw(call) -> dict[str, Any]:
+    try:
+        parsed = json.loads(call.body)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _full_id(text: str | None) -> str | None:
+    try:
+        return str(uuid.UUID(text or ""))
+    except ValueError:
+        return None
+
+
+class TooManyParameters(Standin):
+    """One row a run and pool, in one statement: over 32,767 parameters are too many for the driver."""
+
+    def bulk_create_runs(self, call, body):
+        if body.count * len(body.pool_ids or []) > 32767:
+            raise Problem(500, "the number of query arguments cannot exceed 32767")
+        return super().bulk_create_runs(call, body)
+
+
+class StatusFoundInInputs(Standin):
+    """The filter status looks for its text in input_values as well."""
+
+    def matches(self, run, query):
+        if super().matches(run, query):
+            return True
+        inner = (run.input_values or {}).get("status")
+        without = query.model_copy(update={"status": None})
+        return inner is not None and inner == query.status and super().matches(run, without)
+
+
+class IdSearchIgnoresFilters(Standin):
+    """A search for a whole id finds its run whatever the other filters say."""
+
+    def matches(self, run, query):
+        wanted = _full_id(query.search)
+        return super().matches(run, query) if wanted is None else run.id == wanted
+
+
+class HexSearchIsForIds(Standin):
+    """A search for 32 hexadecimal digits is taken for an id, and looks at ids only."""
+
+    def has_text(self, run, query):
+        wanted = _full_id(query.search)
+        return super().has_text(run, query) if wanted is None else run.id == wanted
+
+
+class FieldsForgetStatus(Standin):
+    """The query for selected fields is built anew, and forgets the status."""
+
+    def matches(self, run, query):
+        if query.fields_ is not None:
+            query = query.model_copy(update={"status": None})
+        return super().matches(run, query)
+
+
+class IncludeForgetsUntil(Standin):
+    """With include, created_at_to is not looked at."""
+
+    def matches(self, run, query):
+        if query.include is not None:
+            query = query.model_copy(update={"created_at_to": None})
+        return super().matches(run, query)
+
+
+class MachineOutsidePoolsRefused(Standin):
+    """A machine that is not in one of the pools is refused, though pools are ignored beside it."""
+
+    def machine_of(self, org, body, index, of):
+        machine = org.machines.get(str(body.machine_id))
+        for pool_id in body.pool_ids or []:
+            if machine is not None and str(pool_id) in org.pools and str(pool_id) not in machine["pools"]:
+                raise Problem(422, [{"type": "value_error", "loc": ["body", "machine_id"], "msg": "Not in the pool"}])
+        return super().machine_of(org, body, index, of)
+
+
+class CancelWithErrorDropsOutput(Standin):
+    """A cancel that brings both error and output_data keeps the error only."""
+
+    def update_run(self, call, run_id, body):
+        given = body.model_fields_set
+        if body.status == Status.CANCELLED and {"error", "output_data"} <= given:
+            body = models.RunUpdate.model_validate({k: getattr(body, k) for k in given - {"output_data"}})
+        return super().update_run(call, run_id, body)
+
+
+class CreateTakesCreatedAt(Standin):
+    """A create takes a created_at from its body, which no create has."""
+
+    def run_made(self, call, body, index, of, session_id, created_at):
+        run = super().run_made(call, body, index, of, session_id, created_at)
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            run.created_at = self.aware(datetime.fromisoformat(_raw(call)["created_at"]))
+        return run
+
+
+class SingleTakesCount(Standin):
+    """A single create with a count, which it does not know, makes so many runs and tells one."""
+
+    def create_run(self, call, body):
+        count = _raw(call).get("count")
+        for _ in range(count - 1 if type(count) is int and 1 < count <= 10 else 0):
+            super().create_run(call, body)
+        return super().create_run(call, body)
+
+
+class UpdateMovesOrganisation(Standin):
+    """An update takes an organization_id: the run is another organisation's then."""
+
+    def update_run(self, call, run_id, body):
+        answer = super().update_run(call, run_id, body)
+        wanted = _raw(call).get("organization_id")
+        for org in self.organisations.values():
+            if org.id == wanted and org is not call.org:
+                org.runs[run_id] = call.org.runs.pop(run_id)
+                org.runs[run_id].organization_id = org.id
+        return answer
+
+
+class UpdateTakesMachine(Standin):
+    """An update takes a session_alias and a machine_id, which no update has."""
+
+    def update_run(self, call, run_id, body):
+        super().update_run(call, run_id, body)
+        run, raw = self.find(call, run_id), _raw(call)
+        run.machine_id = raw["machine_id"] if isinstance(raw.get("machine_id"), str) else run.machine_id
+        run.session_alias = raw["session_alias"] if isinstance(raw.get("session_alias"), str) else run.session_alias
+        return Answer(200, self.show(run, "update_run"))
+
+
+class RetryTakesOutput(Standin):
+    """A retry takes output_data from its body, which no retry has."""
+
+    def retry_run(self, call, run_id, body):
+        answer = super().retry_run(call, run_id, body)
+        if isinstance(_raw(call).get("output_data"), dict):
+            self.find(call, run_id).output_data = _raw(call)["output_data"]
+            return Answer(200, self.show(self.find(call, run_id), "retry_run"))
+        return answer
+
+
+class ReadInCapitalsEchoes(Standin):
+    """A run that is read by its id in capitals is shown with that id."""
+
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        return Answer(200, answer.content | {"id": call.path.rpartition("/")[2]})
+
+
+class DeleteInCapitalsDoesNothing(Standin):
+    """A delete by an id in capitals says 204 and does nothing."""
+
+    def forget(self, org, run):
+        if self.path.rpartition("/")[2] == run.id:
+            super().forget(org, run)
+
+    def delete_run(self, call, run_id):
+        self.path = call.path
+        return super().delete_run(call, run_id)
+
+
+class EndedAtOverflows(Standin):
+    """An ended_at that is no moment in UTC overflows in an update."""
+
+    def change(self, run, name, value):
+        if isinstance(value, datetime):
+            try:
+                value = self.aware(value).astimezone(UTC)
+            except OverflowError:
+                raise Problem(500, "date value out of range") from None
+        super().change(run, name, value)
+
+
+class BracesFilledIn(Standin):
+    """A secret's name in double braces in an input is replaced by the secret."""
+
+    def inputs_of(self, body, index, of):
+        values = super().inputs_of(body, index, of)
+        secrets = getattr(body, "sensitive_input_values", None) or {}
+        if not secrets or "{{" not in json.dumps(values):
+            return values
+
+        def filled(leaf):
+            if not isinstance(leaf, str):
+                return leaf
+            return re.sub(r"\{\{(.+?)\}\}", lambda m: str(secrets[m[1]]) if m[1] in secrets else m[0], leaf)
+
+        return mapped(values, filled)
+
+
+class RetriesAtOnceShareInputs(Standin):
+    """Of two runs that are retried at once both get the inputs of the later retry."""
+
+    async def admit(self, call):
+        await super().admit(call)
+        if call.operation == "retry_run":
+            try:
+                self.latest = json.loads(call.body).get("input_values")
+            except ValueError:
+                self.latest = None
+            await asyncio.sleep(0.005)
+
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.input_values is not None and isinstance(getattr(self, "latest", None), dict):
+            run.input_values = self.latest
+
+
+class UnknownIncludeFails(Standin):
+    """An include that nobody knows is a 500 in a read of one run."""
+
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        known = {"", "workflow", "machine", "machine.pools"}
+        if include is not None and not {name.strip() for name in include.split(",")} <= known:
+            raise Problem(500, "KeyError")
+        return answer
