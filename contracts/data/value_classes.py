@@ -152,6 +152,7 @@ KEYS: Final[dict[str, ValueClass]] = {
     "other scripts": ValueClass("connections and normal forms, as in texts", ("é", "e\u0301", "ﬁ", "日本", "😀")),
     "NUL": ValueClass("PostgreSQL refuses it, in names too", ("\x00", "a\x00"), True),
     "escapes": ValueClass("quoting by hand", ('"', "\\", "'", "%41", "<b>")),
+    "templates": ValueClass("a format or template contains the name", ("{x}", "{0}", "{", "%s", "${x}")),
     "long": ValueClass(
         "columns and indexes of names have 64 or 255 characters",
         tuple("x" * length for length in (*limits.around(64, 255), 1000)),

@@ -265,10 +265,12 @@ def _same_and_odd(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
 
 
 def _odd(name: str, place: int, names: Sequence[str], create: int) -> Filter:
-    """Return a filter that does not match the runs of the create, as that of another create or a second away."""
+    """Return a filter that does not match the runs of the create: the value of another create, or a second away."""
     other = (create + 1 + place) % 6
     if name == "status":
         return Filter("status", "task_failed")
+    if name.endswith("_id"):
+        return Filter(name, create=create, way="other")
     if name == "created_at_from" and other <= create:
         return Filter(name, create=create, shift=1_000_000)
     if name == "created_at_to" and other >= create:

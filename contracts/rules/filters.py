@@ -17,7 +17,7 @@ from contracts.rules.listing import items_of, page_of
 class Filter:
     """A parameter of a list. Its value is `text`, with the placeholders filled. If `text` is empty, it is the value of
     the first run of create number `create`; for a search, this run's value of the field `of`. `way` is how the value is
-    written. A time is first shifted by `shift` microseconds.
+    written, or `other` for the value of a run that has another one. A time is first shifted by `shift` microseconds.
     """
 
     name: str
@@ -37,6 +37,9 @@ class Filter:
             return None if word is None else _written_word(str(word), self.way)
         if self.text:
             return str(context.fill(self.text))
+        if self.way == "other":
+            values = [each.get(self.name) for each in isolated.runs]
+            return next((str(value) for value in values if value not in (None, run.get(self.name))), None)
         if self.name in {"created_at_from", "created_at_to"}:
             return _written_time(run["created_at"], self.way, self.shift)
         value = run.get(self.name)

@@ -125,7 +125,11 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case(filled={name: value})
     yield retry_case({"input_values": {"new": 1}}, filled=filled)
     yield retry_case({"input_values": {}}, fields=rich)
+    # What the retry does not name stays: the run has a value of everything that a retry may name.
+    is_single = check.offers("create_run")
+    named = rich | ({"session_alias": "front", "release_session_after": True} if is_single else {})
     for name, values in features.items():
+        yield retry_case({name: values[0]}, fields=named, is_single=is_single)
         yield from (retry_case({name: value}) for value in values)
     for row in rows(features):
         yield retry_case(row, fields=rich | {"start_session": True}, filled=filled)

@@ -237,3 +237,31 @@ class UnknownIncludeFails(Standin):
         if include is not None and not {name.strip() for name in include.split(",")} <= known:
             raise Problem(500, "KeyError")
         return answer
+
+
+class RetryAliasResetsRelease(Standin):
+    """A retry that names a session_alias resets release_session_after."""
+
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.session_alias is not None:
+            run.release_session_after = body.release_session_after
+
+
+class ThreeFiltersForgetMachine(Standin):
+    """Where workflow, machine and session are all given, the machine is not looked at."""
+
+    def matches(self, run, query):
+        if None not in (query.workflow_id, query.machine_id, query.session_id):
+            query = query.model_copy(update={"machine_id": None})
+        return super().matches(run, query)
+
+
+class BraceInSecretNameFails(Standin):
+    """A brace in the name of a secret breaks the template of its alias."""
+
+    def alias(self, name, value):
+        try:
+            return (f"alias_{name}_" + "{0}").format(uuid.uuid4().hex)
+        except (ValueError, IndexError, KeyError):
+            raise Problem(500, "KeyError") from None
