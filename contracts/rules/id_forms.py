@@ -17,7 +17,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
     "retry_run": {"input_values": {"retried": True}},
 }
 _ON_RUNS: Final = ("get_run", *_BODIES, "delete_run")
-_RULES: Final = {
+_RULES: Final = {  # of the operations that show the id
     **{"get_run": "READ-BACK", "update_run": "UPDATE-PARTIAL", "retry_run": "RETRY-RULES"},
     "get_run_attachment": "ATTACHMENTS",
 }
@@ -49,22 +49,17 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
     if not result.accepted:
         return  # a target may refuse other forms of an id
     shown = result.resource.get("id") if result.resource is not None else None
-    if isinstance(shown, str):
+    if isinstance(shown, str) and case.operation in _RULES:
         cause, got = f"{case.operation} shows another form of the id", f"id {value_in_words(shown)}"
         run.require(shown == known, _RULES[case.operation], cause, "the id in lower case, with dashes", result, got=got)
     match case.operation:
         case "get_run":
             run.judge("READ-BACK", run.known.read_violations(result.body), result)
         case "update_run":
-            run.judge("UPDATE-PARTIAL", run.known.update_violations(body, result.body), result)
-            run.known = run.known.after_update(body, result.body)
-            run.add_evidence(result)
+            run.judge_update(body, result)
             run.read()
         case "retry_run":
-            parsed = read_body("retry_run", body)
-            run.judge("RETRY-RULES", run.known.retry_violations(parsed, result.body), result)
-            run.known = run.known.after_retry(parsed, result.body)
-            run.add_evidence(result)
+            run.judge_retry(read_body("retry_run", body), result)
             run.read()
         case "delete_run":
             read = context.call("get_run", run.id)

@@ -118,10 +118,7 @@ class TrackedRun:
         if not result.refused and (parsed.is_invalid or not result.accepted):
             raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
         if result.accepted:
-            self.context.expect_success(result, self.evidence)
-            self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
-            self.known = self.known.after_update(body, self._run_in(result))
-            self.add_evidence(result)
+            self.judge_update(body, result)
         else:
             may_be_refused = {"output_attachment_ids", *(() if self.known.has_ended else ("ended_at",))}
             expected = "a success, since the update is valid"
@@ -130,6 +127,13 @@ class TrackedRun:
             if body == {"status": "cancelled"} and not self.known.has_ended and self.context.check.offers("get_run"):
                 self._judge_refused_cancel(result)
         return result
+
+    def judge_update(self, body: Mapping[str, Any], result: CallResult) -> None:
+        """Judge the answer to an update that was accepted."""
+        self.context.expect_success(result, self.evidence)
+        self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
+        self.known = self.known.after_update(body, self._run_in(result))
+        self.add_evidence(result)
 
     def _judge_refused_cancel(self, refused: CallResult) -> None:
         """Judge by a read whether a cancel may be refused: the run has ended, or its status is running_checks."""
@@ -164,16 +168,21 @@ class TrackedRun:
             raise Inconclusive(f"a retry answers {result.status}")  # NO-5XX judges this
         before = self.read_before
         if result.accepted:
-            self.context.expect_success(result, self.evidence)
-            self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), *before, result)
-            self.known = self.known.after_retry(written.parsed, self._run_in(result))
-            self.add_evidence(result)
+            self.judge_retry(written.parsed, result)
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
             # An unknown property of the request may be refused.
             holds = not body.keys() <= body_properties("retry_run").keys()
             cause, expected = "a retry of an ended run is refused", "a success, since the run has ended"
             self.require(holds, "RETRY-RULES", cause, expected, *before, result)
         return written
+
+    def judge_retry(self, parsed: ParsedRequest, result: CallResult) -> None:
+        """Judge the answer to a retry that was accepted."""
+        before = self.read_before
+        self.context.expect_success(result, self.evidence)
+        self.judge("RETRY-RULES", self.known.retry_violations(parsed, result.body), *before, result)
+        self.known = self.known.after_retry(parsed, self._run_in(result))
+        self.add_evidence(result)
 
     def delete(self, *, key: str | None = None) -> CallResult:
         result = self.call("delete_run", key=key)
