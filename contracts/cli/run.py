@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 JudgeRules = Callable[..., CheckResult]
 """`contracts.check.check`, `fuzz` for a given time, or `replay` of a finding."""
+MANY_EXCHANGES: Final = 2_000
+"""A report with so many exchanges takes seconds to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +331,8 @@ def write_reports(checked: Checked, check_options: CheckOptions) -> list[str]:
     for name, path in sorted(check_options.reports, key=lambda report: report[0] in WITH_EXCHANGES):
         report = checked.report
         if name in WITH_EXCHANGES:
-            click.echo(f"Writing {path}: all requests and answers, masked. This may take a minute.", err=True)
+            if len(checked.exchanges) >= MANY_EXCHANGES:
+                click.echo(f"Writing {path}: all requests and answers, masked. This may take a minute.", err=True)
             report = checked.with_exchanges()
         text = FORMATS[name](report)
         try:

@@ -171,7 +171,8 @@ def test_there_are_no_annotations_elsewhere(check, engine):
 # Reports
 
 
-def test_every_format_is_written_by_its_name(check, engine, tmp_path):
+def test_every_format_is_written_by_its_name(check, engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("contracts.cli.run.MANY_EXCHANGES", 1)
     engine.answer = fakes.result(fakes.finding())
     engine.exchanges = engine.answer.findings[0].exchanges
     names = ("json", "junit", "sarif", "html", "har")

@@ -89,7 +89,7 @@ def test_no_rule_left(check):
     assert "drop a --skip-rule" in refused(check, *(part for rule in RULES for part in ("--skip-rule", rule)))
 
 
-@pytest.mark.parametrize("time", ["soon", "0", "-1", "10x", "1m30"])
+@pytest.mark.parametrize("time", ["soon", "-1", "10x", "1m30"])
 def test_a_text_that_is_not_a_duration(check, time):
     assert "write 90s, 10m or 1h" in refused(check, "--max-time", time)
 
