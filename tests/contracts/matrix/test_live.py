@@ -98,7 +98,7 @@ def test_a_plan_of_a_live_check_sends_nothing(contracts, url, others, seen):
     assert others.now() == others.before
 
 
-def test_only_the_runs_that_a_killed_check_left_are_cleaned_up(program, contracts, url, others):
+def test_only_the_runs_that_a_killed_check_left_are_cleaned_up(program, contracts, url, others, seen):
     check = program(
         *("check", url, "--profile", "live", "--allow-writes", "--seed", 1, "--rate", 20, "--max-time", 45),
         *("--second-token", TOKENS[1]),
@@ -106,6 +106,12 @@ def test_only_the_runs_that_a_killed_check_left_are_cleaned_up(program, contract
     there = others.count()
     end = time.monotonic() + 60
     while others.count() < there + 2:
+        assert check.poll() is None, check.communicate()
+        assert time.monotonic() < end
+    # The check looks for new runs after each create: when that list comes, it knows the runs. At 20 requests a second,
+    # the next create is not sent yet.
+    known = len(seen)
+    while ("GET", "/v1/runs") not in seen[known:]:
         assert check.poll() is None, check.communicate()
         assert time.monotonic() < end
     check.kill()
