@@ -66,10 +66,9 @@ def _finding_of(report: SavedReport, fingerprint: str, path: Path) -> Finding:
         return by_fingerprint[found[0]]
     # The closest come first: the fingerprint may be misspelled.
     closest = difflib.get_close_matches(fingerprint.lower(), by_fingerprint, n=_MOST_NAMED, cutoff=0)
-    named = found or closest or [*by_fingerprint]
     candidates = "; ".join(
         f"{name} {by_fingerprint[name].rule}: {shortened(by_fingerprint[name].cause, 80)}"
-        for name in named[:_MOST_NAMED]
+        for name in (found or closest)[:_MOST_NAMED]
     )
     more = len(found or by_fingerprint) - _MOST_NAMED
     what = "is the beginning of several fingerprints" if found else "is the fingerprint of no finding of the report"

@@ -145,7 +145,7 @@ def _verdict(report: Report) -> Iterator[str]:
             found = "nothing new" if result.baselined else "nothing found"
             yield click.style(f"INCOMPLETE: {found}, but {missing}.", fg="yellow", bold=True)
         case "could_not_check":
-            why = ": nothing was judged (see above)" if result.judged_nothing and result.rules else ""
+            why = ": nothing was judged (see above)" if result.judged_nothing else ""
             yield click.style(f"COULD NOT CHECK{why}.", fg="red", bold=True)
 
 

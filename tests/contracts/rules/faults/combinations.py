@@ -1,5 +1,5 @@
-"""Faults that an outsider planted: properties that a request does not have, ids in other forms, and parameters or
-fields that are right alone and wrong together.
+"""Faults of properties that a request does not have, of ids in other forms, and of parameters or fields that are right
+alone and wrong together.
 """
 
 import asyncio
