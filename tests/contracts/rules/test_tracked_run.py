@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.engine import CallResult
+from contracts.engine import CallResult, CaseContext
+from contracts.engine.discovery import discover
 from contracts.rules.tracked_run import TrackedRun
+from tests.contracts.checks import guarded
+from tests.standin.serving import serving
 
 RUN = {
     "id": "aaaaaaaa-0000-4000-8000-000000000001",
@@ -54,3 +58,11 @@ def test_two_answers_prove_that_a_run_ends_in_two_ways(
     run.compare(RUN | {"status": after}, read(), is_partial=True)
 
     assert context.reported == expected
+
+
+def test_an_update_whose_value_has_no_determined_meaning_may_be_refused() -> None:
+    with serving() as url, guarded(url, max_time_s=60) as guard:
+        context = CaseContext(discover(guard.target, guard, deadline=time.monotonic() + 60))
+        run = TrackedRun.of(context, context.some_runs(1))
+
+        assert run.update({"started_at": "9a"}).refused
