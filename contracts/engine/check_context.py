@@ -33,6 +33,10 @@ class Ids:
     def available(self) -> bool:
         return self.accepts_any_id or bool(self.known)
 
+    @property
+    def has_several(self) -> bool:
+        return self.accepts_any_id or len(self.known) > 1
+
 
 @dataclass
 class CheckContext:

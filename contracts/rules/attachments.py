@@ -320,7 +320,8 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     texts = [file("a.csv", "\ufeffé;名\r\n".encode()), file("b.json", '{"b":  1.0, "é": 1}\n'.encode())]
     yield AttachmentsCase(texts, listed=True, expires=True)
     for files in unusual_inputs():
-        yield AttachmentsCase(files, listed=len(files) in {11, 101})
+        has_one_name_twice = len({sent["filename"] for sent in files}) < len(files)
+        yield AttachmentsCase(files, listed=has_one_name_twice or len(files) in {11, 101})
     several = [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))]
     fields = {
         "start_session": True,

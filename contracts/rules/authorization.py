@@ -70,6 +70,10 @@ _OTHER_SCHEMES: Final = tuple(
 )
 
 
+_UNSIGNED_TOKENS: Final = tuple(f"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.{signature}" for signature in ("", "x" * 43))
+"""JSON Web Tokens whose header says that no signature is used."""
+
+
 def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
     """Return Authorization headers with empty, fixed and random tokens that are not valid.
 
@@ -88,7 +92,7 @@ def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
     words = [word(1), word(8), word(24), f"{word(32)}.{word(40)}.{word(43)}", f"{word(6)}_{word(40)}"]
     words += ["".join(pick.choice(digits) for _ in range(16)), word(64).upper(), word(2000)]
     encoded = base64.b64encode(f"{word(12)}{pick.random()}".encode()).decode()
-    tokens = ["", *words, "null", "undefined", "*", "{}", "''", encoded]
+    tokens = ["", *words, "null", "undefined", "*", "{}", "''", encoded, *_UNSIGNED_TOKENS]
     return ("Bearer", *(f"Bearer {token}" for token in tokens))
 
 

@@ -80,6 +80,12 @@ def _different_creates(context: CaseContext, width: int) -> None:
     ids = Counter(run_id for result in results for run_id in created_ids(result))
     expected, got = "new run ids in each answer", f"run id {next(iter(ids - Counter(set(ids))), '')} twice"
     context.require(not ids or max(ids.values()) == 1, "BULK-IDS", "one run id in two answers", expected, got, *results)
+    chains = [result for result in results if result.operation == "create_run_chain" and isinstance(result.body, dict)]
+    sessions = {str(result.body.get("session_id")) for result in chains}
+    cause, got = "one session for two chains", f"session_id {next(iter(sessions), '')} in two answers"
+    context.require(
+        len(sessions) in {0, len(chains)}, "CHAIN-RULES", cause, "a new session for each chain", got, *chains
+    )
     for request, result in zip(requests, results, strict=True):
         written = context.judge_write(read_request(result.operation or "", request.body), result)
         if request.header("Authorization") == TOKEN:
@@ -359,8 +365,8 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "requests at the same moment",
         (
-            *("BULK-ECHO", "BULK-IDS", "BULK-SESSION", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK"),
-            *("UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "AUTH-TENANT"),
+            *("BULK-ECHO", "BULK-IDS", "BULK-SESSION", "CREATE-ANSWER", "CHAIN-RULES", "LIST-COMPLETE"),
+            *("READ-BACK", "UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "AUTH-TENANT"),
         ),
         run_concurrent,
         concurrent_cases,

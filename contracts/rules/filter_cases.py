@@ -56,7 +56,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
             body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_any_id else "«machine»"
         if number % 3 == 2 and check.sessions.accepts_any_id and isolating_filter(check) != "session_id":
             body["session_id"] = f"«session:{number % 2}»"
-        if number % 4 == 3 and (check.workflows.accepts_any_id or len(check.workflows.known) > 1):
+        if number % 4 == 3 and check.workflows.has_several:
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
     if check.pools.known:
@@ -107,6 +107,7 @@ _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
 """Place → a text in it. A search must find the text, a part of it, and both in upper and lower case."""
 _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "a number": "«number:0»",
+    "a number with zeros before it": "00«number:0»",
     "the end of a long text": "«marker:65»",
     "many levels down": "«marker:61»",
     "the second of a list": "«marker:66»",

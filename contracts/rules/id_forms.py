@@ -1,14 +1,16 @@
-"""Ids in a path that are written in another form, such as in capitals: each is refused, or read as the same id."""
+"""Ids that are written in another form, such as in capitals: each is refused, or read as the same id."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.data import file, in_turn_by_kind
 from contracts.data.formats import other_forms_of
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import KnownRun, read_body, value_in_words
+from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
 
 _FILE: Final = file("a.txt", b"content")
@@ -22,18 +24,19 @@ _RULES: Final = {  # of the operations that show the id
     "get_run_attachment": "ATTACHMENTS",
 }
 _ON_FILES: Final = ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url")
+_LIST: Final = "list_run_attachments"
 
 
 @dataclass(frozen=True)
 class IdFormCase(Case):
-    """`form` is the position of the form in `other_forms_of`."""
+    """`form` is the position of the form in `other_forms_of`. An operation that lists has the id in its query."""
 
     operation: str
     form: int
 
 
 def run_id_form(context: CaseContext, case: IdFormCase) -> None:
-    fields = {"file_inputs": [_FILE]} if case.operation in _ON_FILES else {}
+    fields = {"file_inputs": [_FILE]} if case.operation in (*_ON_FILES, _LIST) else {}
     run = TrackedRun.of(context, context.some_runs(1, **fields))
     if case.operation == "retry_run":
         run.cancel()
@@ -45,7 +48,10 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
         known = files[0]
     written = other_forms_of(known)[case.form]
     body = _BODIES.get(case.operation, {})
-    result = context.call(case.operation, written, body=body or UNREAD)
+    if case.operation == _LIST:
+        result = context.call(_LIST, query=[("run_id", written)])
+    else:
+        result = context.call(case.operation, written, body=body or UNREAD)
     if not result.accepted:
         return  # a target may refuse other forms of an id
     shown = result.resource.get("id") if result.resource is not None else None
@@ -67,11 +73,17 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
         case "download_run_attachment":
             cause, expected = "a file has other bytes by another form of its id", "the bytes as they were sent"
             run.require(result.answer.body == b"content", "ATTACHMENTS", cause, expected, result)
+        case "list_run_attachments":
+            listed = {item.get("id") for item in items_of(result)}
+            cause = "run_id in another form leaves out attachments of the run"
+            got, expected = f"{counted(len(listed), 'attachment')}", "the input attachment of the run"
+            is_listed = listed.issuperset(run.known.view.get("input_attachment_ids") or ())
+            run.require(is_listed, "LIST-FILTER", cause, expected, result, got=got)
 
 
 @in_turn_by_kind
 def id_form_cases(check: CheckContext) -> Iterator[IdFormCase]:
-    for number, operation in enumerate((*_ON_RUNS, *_ON_FILES)):
+    for number, operation in enumerate((*_ON_RUNS, *_ON_FILES, _LIST)):
         needs = ("update_run", "retry_run") if operation == "retry_run" else (operation,)
         if check.offers(*needs):
             forms = range(5) if operation == "get_run" else (0, 1 + number % 4)  # capitals are the most common
@@ -81,7 +93,7 @@ def id_form_cases(check: CheckContext) -> Iterator[IdFormCase]:
 SCENARIOS: Final = (
     Scenario(
         "ids in other forms",
-        ("READ-BACK", "UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
+        ("READ-BACK", "UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS", "LIST-FILTER"),
         run_id_form,
         id_form_cases,
         needs=("get_run",),

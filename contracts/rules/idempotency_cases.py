@@ -99,7 +99,8 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
         yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}  # a large answer
     sizes = (2**18, 10_000, 2**16) if operation == "bulk_create_runs" else (2**18,)
     for size in () if operation in _WITHOUT_INPUTS else sizes:
-        yield bare | {write_bodies.OBJECT_FIELDS[operation]: {"pages": ["x" * 1024] * (size // 1024 + 1)}}
+        large = {"pages": ["x" * 1024] * (size // 1024 + 1)}
+        yield bare | {write_bodies.OBJECT_FIELDS[operation]: large | _OBJECT}
     updates = {name: values for name, values in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
     features = (write_bodies.FEATURES | {"update_run": updates}).get(operation, {})
     fields = {name: values[0] for name, values in with_made_up_ids(check, features).items()}
@@ -188,7 +189,7 @@ def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
 _OTHERS: Final = 12
 """How many other bodies a case has at most. With more, a case would find a fault only after more requests."""
 _OBJECT: Final[dict[str, Any]] = {
-    **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60},
+    **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60 + 1},
     **{"falsy": [False, {"b": 0}], "deep": {"b": {"c": [1, {"d": 1}]}}},
 }
 _OTHER_OBJECTS: Final[tuple[dict[str, Any], ...]] = tuple(
@@ -196,7 +197,7 @@ _OTHER_OBJECTS: Final[tuple[dict[str, Any], ...]] = tuple(
     for change in (
         *({"a": 2}, {"a": "1"}, {"a": 1.5}, {"a": True}, {"falsy": [0, {"b": 0}]}, {"none": False}),
         *({"more": 1}, {"a": 2, "b": 1}, {"text": "X"}, {"text": "x "}, {"accent": "e\u0301"}),
-        *({"list": [2, 1]}, {"large": 2**60 + 1}, {"deep": {"b": {"c": [1, {"d": 2}]}}}),
+        *({"list": [2, 1]}, {"large": 2**60}, {"deep": {"b": {"c": [1, {"d": 2}]}}}),
     )
 )
 _OBJECT_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
@@ -289,6 +290,7 @@ _KEY_PAIRS: Final = (
     (_LONGER_KEY + "1", _LONGER_KEY + "2"),
     *(("«marker»1", "«marker»2"), ("«marker»", "«marker»0"), ("a«marker»", "b«marker»"), ("a«marker»", "A«marker»")),
     *(("«marker»-1", "«marker»_1"), ("«marker» 1", "«marker»1"), ("«marker»/1", "«marker»1")),
+    *(("«marker»,1", "«marker»,2"), ("«marker»;1", "«marker»;2")),  # headers are split at these signs
 )
 
 

@@ -30,6 +30,7 @@ RULES = (
 )
 
 INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
+_REVERSED: Final = "machine.pools,machine,workflow"
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
             yield IncludeCase(workflows, check.machines.known[:1])
             yield IncludeCase(workflows, check.machines.known[:2])
         if check.machines.known[1:] and check.offers("create_pool", "add_machine_to_pool"):
-            yield IncludeCase(workflows[:1], check.machines.known[:2], in_one_pool=True)
+            includes = ("machine.pools", _REVERSED)
+            yield IncludeCase(workflows[:1], check.machines.known[:2], includes=includes, in_one_pool=True)
         if check.machines.known[1:] and check.offers("update_run", "retry_run"):
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)
 

@@ -59,6 +59,10 @@ class LifecycleCase(RunCase):
     """How many runs a bulk create then adds to the session of the first run. If the target offers single creates, one
     of them adds a run first, unless `ends_first`.
     """
+    fields_after: tuple[dict[str, Any], ...] = ()
+    """The fields of further runs. Each is then created alone in the session of the first run, if possible by a single
+    create.
+    """
     joining: int = 0
     """How many runs are created without a session, cancelled, and retried in the session of the first run."""
     retried: int = 0
@@ -72,7 +76,8 @@ class LifecycleCase(RunCase):
     def expected_runs(self) -> int:
         first = self.chain + self.runs_before if self.chain else self.count
         first = max(self.count, _DELETE_RUN_COUNT) if self.change == "delete ended" else first
-        return first + bool(self.ends_first or self.runs_after) + self.runs_after + self.joining
+        single = bool(self.ends_first or self.runs_after)
+        return first + single + self.runs_after + len(self.fields_after) + self.joining
 
 
 def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
@@ -88,6 +93,9 @@ def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
             single = RunCase({"session_id": session}, is_single=True)
             runs.append(TrackedRun.of(context, create_for(context, single)))
         runs += TrackedRun.all_of(context, context.some_runs(case.runs_after, session_id=session))
+    for fields in case.fields_after:
+        added = RunCase({"session_id": session} | fields, is_single=context.check.offers("create_run"))
+        runs.append(TrackedRun.of(context, create_for(context, added)))
     for run in runs[: case.retried]:
         _cancel_and_retry(run, {})
     if case.joining:
@@ -411,8 +419,12 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)
+    # Runs of a session that differ in other fields still wait for each other.
+    others = ({"workflow_id": "«workflow:1»"},) if check.workflows.has_several else ()
+    yield LifecycleCase(session, 3, fields_after=({"session_alias": "x"}, *others, {}))
     if check.machines.available:
         yield LifecycleCase({"machine_id": "«machine»"}, 3)
+        yield LifecycleCase(session, 2, fields_after=({"machine_id": "«machine»"}, {}))
     if check.offers("create_run"):
         yield LifecycleCase({"session_alias": "x", "release_session_after": True}, 4, is_single=True)
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
@@ -423,7 +435,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     if check.offers("retry_run", "update_run"):
         yield LifecycleCase(count=4, retried=4, change="cancel retried")
         yield LifecycleCase(session, 3, retried=3)
-        yield LifecycleCase(session, 4, retried=1)
+        yield LifecycleCase(session, is_single=check.offers("create_run"), runs_after=3, retried=1)
         yield LifecycleCase(session, 2, joining=2)
     if check.pools.available:
         yield LifecycleCase({"pool_ids": ["«pool:0»"]} | secret, 3)

@@ -9,6 +9,7 @@ from contracts.core.statuses import TERMINAL
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
+from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
@@ -110,6 +111,9 @@ def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] 
     return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
 
 
+_LARGE_INPUTS: Final = tuple({"text": letter * MAX_TEXT} for letter in "ab")
+
+
 @in_turn_by_kind
 def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     rich = {
@@ -138,6 +142,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case(write_bodies.without_absent(row), fields=rich)
     nulls = {name: None for name in features if None in write_bodies.EMPTY.get(name, ())}
     yield retry_case(nulls, fields=rich | {"start_session": True})
+    # So large that a server may store them apart from the run.
+    yield retry_case({"input_values": _LARGE_INPUTS[1]}, fields={"input_values": _LARGE_INPUTS[0]})
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
     yield RunCase(events=retry_case(filled=filled).events * 3)
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
@@ -169,6 +175,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case(filled=filled, fields=session, count=3, index=1)
         yield retry_case({"reuse_session": False}, fields=session)
         yield retry_case({"session_id": "«session:2»"}, fields=session)
+        yield retry_case({"session_id": "«session:2»", "reuse_session": False}, fields=session)
 
 
 def early_cases(check: CheckContext) -> Iterator[EarlyRetryCase]:

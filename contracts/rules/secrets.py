@@ -14,7 +14,7 @@ from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.core.statuses import TERMINAL
-from contracts.data import limits, mutations, write_bodies
+from contracts.data import file, limits, mutations, write_bodies
 from contracts.data.combining import batched_objects, in_turn, in_turn_by_kind
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
@@ -74,6 +74,7 @@ _TEMPLATES: Final = {
     for number, form in enumerate(("{{%s}}", "{{ %s }}", "{%s}", "${%s}", "$%s", "%%(%s)s", "<%%= %s %%>"))
 }
 """Inputs that name the secret as templates do. They are shown as they were sent."""
+_TEMPLATE_FILE: Final = file("{{password}}.txt", target_path="/{{password}}/a.txt")
 
 
 def _offered_writes(check: CheckContext, *others: str) -> Iterator[tuple[str, str]]:
@@ -112,7 +113,10 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
     runs = list(dict.fromkeys(created[:1] + created[-1:]))
     for run_id in runs:
         if offers("get_run"):
-            context.call("get_run", run_id)
+            read = context.call("get_run", run_id)
+            attachments = (read.resource or {}).get("input_attachment_ids") or ()
+            for attachment in attachments[:1] if offers("get_run_attachment") else ():
+                context.call("get_run_attachment", attachment)
             context.call("get_run", run_id, query=[("include", "workflow,machine,machine.pools")])
         for query in ([], [("deep_search", "true")]) if offers("list_runs") else ():
             context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
@@ -172,7 +176,7 @@ def _in_chain_steps(bare: dict[str, Any]) -> Iterator[SecretsCase]:
     steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
     yield SecretsCase("create_run_chain", {"steps": steps[:1]}, reads=True)
     yield SecretsCase("create_run_chain", {"steps": [step, *steps]}, reads=True)
-    shared = {"shared_inputs": _TEMPLATES, "shared_sensitive_inputs": _PASSWORD}
+    shared = {"shared_inputs": _TEMPLATES, "shared_sensitive_inputs": _PASSWORD, "shared_file_inputs": [_TEMPLATE_FILE]}
     yield SecretsCase("create_run_chain", bare | shared, reads=True)
 
 
@@ -186,7 +190,8 @@ def _beside_secrets(check: CheckContext, operation: str, field: str, number: int
         more = dict(itertools.islice(beside.items(), start, None, 2))
         yield SecretsCase(operation, bare | {field: _PASSWORD} | more, reads=is_bulk or start == number % 2)
     inputs = write_bodies.OBJECT_FIELDS[operation]
-    yield SecretsCase(operation, bare | {field: _PASSWORD, inputs: _TEMPLATES}, reads=True)
+    templates = {inputs: _TEMPLATES, "file_inputs": [_TEMPLATE_FILE]}
+    yield SecretsCase(operation, bare | {field: _PASSWORD} | templates, reads=True)
     if is_bulk:
         secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
         for count in limits.few(2, 101):

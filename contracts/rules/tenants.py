@@ -18,7 +18,7 @@ from contracts.oracle.wording import value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page, their_workflow, total_of
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import WRITES_ON_A_RUN
+from contracts.rules.writes import WRITES_ON_A_RUN, created_ids
 
 STOLEN: Final = "stolen-by-another"
 
@@ -205,14 +205,18 @@ class _ForeignRun:
             self._require(result.status != 409, cause, expected, result.words, *evidence, result)
 
     def join_session(self) -> None:
-        """Create a run in the session as the other organisation. The target may refuse that, or start a new session of
-        this id. The owner must not find the run.
+        """Create a run in the session as the other organisation, and retry it there. The target may refuse that, or
+        start a new session of this id. The owner must not find the run.
         """
         context, session = self.context, self.run["session_id"]
         known = (*context.check.workflows.known, "«workflow»")
         workflow = their_workflow(context) if self.other == SECOND_TOKEN else known[0]
         body = context.fill({"workflow_id": workflow, "session_id": session, "count": 1})
         joined = context.call("bulk_create_runs", body=body, token=self.other)
+        if context.check.offers("update_run", "retry_run"):
+            for run_id in created_ids(joined):
+                context.call("update_run", run_id, body={"status": "cancelled"}, token=self.other)
+                context.call("retry_run", run_id, body={"session_id": session}, token=self.other)
         if joined.resource is not None and context.check.offers("list_runs"):
             found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=self.owner)
             foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]

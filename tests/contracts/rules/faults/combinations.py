@@ -8,7 +8,9 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
@@ -265,3 +267,154 @@ class BraceInSecretNameFails(Standin):
             return (f"alias_{name}_" + "{0}").format(uuid.uuid4().hex)
         except (ValueError, IndexError, KeyError):
             raise Problem(500, "KeyError") from None
+
+
+class AttachmentsByName(Standin):
+    """Attachments are sorted by name alone: those of one name change places between pages."""
+
+    def page(self, found, query):
+        if isinstance(query, models.AttachmentQuery):
+            found = sorted(found[::-1] if query.skip else found, key=lambda one: one.filename)
+        return super().page(found, query)
+
+
+class AttachmentRunIdAsWritten(Standin):
+    """An attachment's run_id is compared as it is written: without dashes it finds nothing."""
+
+    class AttachmentQuery(models.AttachmentQuery):
+        run_id: Annotated[str, AfterValidator(lambda text: (uuid.UUID(text), text)[1])] | None = None
+
+
+class DigitsLoseZeros(Standin):
+    """A search for digits is read as a number: zeros at its beginning are lost."""
+
+    def has_text(self, run, query):
+        if query.search.isascii() and query.search.isdigit() and len(query.search) < 300:
+            query = query.model_copy(update={"search": str(int(query.search))})
+        return super().has_text(run, query)
+
+
+class PoolsBeforeMachine(Standin):
+    """machine.pools before machine: the machine is not included."""
+
+    def included(self, org, runs, include):
+        names = [name.strip() for name in include.split(",")]
+        if "machine" in names and "machine.pools" in names and names.index("machine.pools") < names.index("machine"):
+            names.remove("machine")
+        return super().included(org, runs, ",".join(names))
+
+
+class ChainsAtOnce(Standin):
+    """Two chains at once that start a session get the same one."""
+
+    async def admit(self, call):
+        await super().admit(call)
+        if call.operation == "create_run_chain":
+            self.session = str(uuid.uuid4())
+            await asyncio.sleep(0.02)
+
+    def chain_session(self, body):
+        return self.session if body.session_id is None else super().chain_session(body)
+
+
+class ReuseFalseBeatsSession(Standin):
+    """reuse_session false drops the session_id that the retry names beside it."""
+
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.reuse_session is False and not body.start_session:
+            run.session_id = None
+
+
+class LargeInputsWrittenOnce(Standin):
+    """Inputs over 8 kB go to a bucket, under the run's id, unless they are there: a retry keeps the old."""
+
+    def take_over(self, org, run, body):
+        old = run.input_values
+        super().take_over(org, run, body)
+        if len(json.dumps(old)) > 8192 and len(json.dumps(run.input_values)) > 8192:
+            run.input_values = old
+
+
+class SameStatusReturnsEarly(Standin):
+    """An update that names the status that the run has returns early, without its other fields."""
+
+    def update_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if body.status == run.status:
+            return Answer(200, self.show(run, "update_run"))
+        return super().update_run(call, run_id, body)
+
+
+class KeyEndsAtComma(Standin):
+    """A key ends at its first comma, as if several headers had been joined."""
+
+    def key_name(self, call):
+        return super().key_name(call).partition(",")[0]
+
+
+class ReplayRoundsIntegers(Standin):
+    """The stored answer went through a JSON of doubles: in a repeat large integers are rounded."""
+
+    def replayed(self, known):
+        answer = super().replayed(known)
+        try:
+            value = json.loads(answer.body(), parse_int=lambda t: int(float(t)) if len(t) > 15 else int(t))
+        except (ValueError, OverflowError):
+            return answer
+        headers = {name: text for name, text in (answer.headers or {}).items() if name.lower() != "content-length"}
+        return Answer(answer.status, headers=headers, raw=json.dumps(value).encode())
+
+
+class LaterPagesFromSnapshot(Standin):
+    """Later pages come from what the first page of the query found: deleted runs among it stay."""
+
+    def page(self, found, query):
+        if isinstance(query, models.RunQuery):
+            self.snaps = getattr(self, "snaps", {})
+            key = repr(query.model_copy(update={"skip": 0}))
+            if query.skip == 0:
+                self.snaps[key] = found
+            found = self.snaps.get(key, found)
+        return super().page(found, query)
+
+
+class ResultWindow(Standin):
+    """With a search, skip and limit together over 10,000 are more than the index gives."""
+
+    def list_runs(self, call, query):
+        if query.search and query.skip + query.limit > 10_000:
+            raise Problem(500, "Result window is too large")
+        return super().list_runs(call, query)
+
+
+class UnsignedJwt(Standin):
+    """What looks like a JWT passes, its signature unseen."""
+
+    def owner_of(self, token):
+        if token.startswith("eyJ") and token.count(".") == 2:
+            return next(iter(self.organisations.values()))
+        return super().owner_of(token)
+
+
+class RetryMovesToSessionsOwner(Standin):
+    """A retry that joins another organisation's session makes the run that organisation's."""
+
+    def again(self, org, run):
+        super().again(org, run)
+        for one in self.organisations.values():
+            if one is not org and run.session_id and run.session_id in one.sessions:
+                one.runs[run.id] = run
+
+
+class TargetPathTemplate(Standin):
+    """A secret's name in double braces in a target_path is replaced by the secret."""
+
+    def run_made(self, call, body, index, of, session_id, created_at):
+        run = super().run_made(call, body, index, of, session_id, created_at)
+        for one in run.input_attachment_ids:
+            found = call.org.attachments[one]
+            for name, value in (body.sensitive_input_values or {}).items():
+                if found.target_path and isinstance(value, str):
+                    found.target_path = found.target_path.replace("{{" + name + "}}", value)
+        return run

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tests.standin.behaviour import Standin
 from tests.standin.models import Status
-from tests.standin.store import TERMINAL, Lifecycle
+from tests.standin.store import TERMINAL, Lifecycle, Session
 from tests.standin.variations import UnknownWorkflowRefused
 
 
@@ -232,3 +232,52 @@ class RunsThatJoinOvertakeSteps(Standin):
         def next_of(self, org, session, now):
             session.waiting.sort(key=lambda one: (one[2].release_session_after is not None, one[0], one[1]))
             super().next_of(org, session, now)
+
+
+class WaitsByKey(Lifecycle):
+    """Keeps the waiting runs of a session by a key, in an order that may differ from that of their creation."""
+
+    def key(self, run):
+        return run.session_id
+
+    def rank(self, run):
+        return run.number
+
+    def schedule(self, org, run, now):
+        if run.session_id is None:
+            super().schedule(org, run, now)
+            return
+        session = org.sessions.setdefault(self.key(run), Session())
+        heapq.heappush(session.waiting, (self.rank(run), run.epoch, run))
+        if session.current is None:
+            self.next_of(org, session, now)
+
+    def leave(self, org, run, now):
+        session = org.sessions.get(self.key(run) or "")
+        if session is not None and session.current is run:
+            self.next_of(org, session, now)
+
+
+class SessionsByMachine(Standin):
+    """What waits is kept by session and machine: runs of one session with two machines do not wait."""
+
+    class Lifecycle(WaitsByKey):
+        def key(self, run):
+            return run.session_id and f"{run.session_id} {run.machine_id}"
+
+
+class AliasGoesFirst(Standin):
+    """A run with a session_alias goes before the session's waiting runs."""
+
+    class Lifecycle(WaitsByKey):
+        def rank(self, run):
+            return run.number - (10**9 if run.session_alias else 0)
+
+
+class RetryOfStarterBeginsAnew(Standin):
+    """A retry of the run that a session began with begins the session anew: its other runs do not wait."""
+
+    def again(self, org, run):
+        if run.session_id == run.id:
+            org.sessions.pop(run.id, None)
+        super().again(org, run)
