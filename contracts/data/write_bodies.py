@@ -202,7 +202,9 @@ def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]
 
 
 def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
-    """Return few rows that cover every pair of values of any two parameters (pairwise testing). Deterministic."""
+    """Return few rows that cover every pair of values of any two parameters (pairwise testing). Deterministic. A row
+    does not have the parameters whose value is ABSENT in it.
+    """
     names = list(parameters)
     choices = [[(name, index) for index in range(len(values))] for name, values in parameters.items()]
     uncovered = dict.fromkeys(
@@ -216,7 +218,7 @@ def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
                 row[name] = max(range(len(parameters[name])), key=lambda i: _gain(uncovered, row, name, i))
         for pair in itertools.combinations([(name, row[name]) for name in names], 2):
             uncovered.pop(pair, None)
-        rows.append({name: parameters[name][row[name]] for name in names})
+        rows.append(without_absent({name: parameters[name][row[name]] for name in names}))
     return rows
 
 
@@ -227,6 +229,11 @@ def _gain(uncovered: Mapping[Any, None], row: Mapping[str, int], name: str, inde
 
 
 ABSENT: Final = "«absent»"
+
+
+def absent_or_first(features: Mapping[str, Sequence[Json]]) -> dict[str, list[Json]]:
+    """Return two states of each field: absent, and its first value."""
+    return {name: [ABSENT, values[0]] for name, values in features.items()}
 
 
 def states(features: Mapping[str, Sequence[Json]]) -> dict[str, list[Json]]:

@@ -3,7 +3,6 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
 from typing import Final, TypeVar
 
 from contracts.guard.refusals import NotAllowed, NotDelivered
@@ -102,9 +101,7 @@ class InFlight:
                 raise NotAllowed("cleaning up has begun: nothing more is created")
             self._count += 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         with self._changed:
             self._count -= 1
             self._changed.notify_all()

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
@@ -133,9 +132,7 @@ class Guard:
         )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._upstream.close()  # first, to end the requests that the proxy still waits for
         if self._proxy is not None:
             self._proxy.close()

@@ -77,7 +77,7 @@ def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[
         yield from ({name: value} for value in values)
     if operation not in CREATES_OF_RUNS:
         for row in write_bodies.pairs(write_bodies.states(features))[::2]:  # every second pair
-            yield with_available_ids(check, write_bodies.without_absent(row))
+            yield with_available_ids(check, row)
     if operation == "bulk_create_runs":
         yield nulls | {"count": 101}
     yield {files_field: files[::-1]}
@@ -94,7 +94,7 @@ def _null_steps() -> Iterator[list[dict[str, Any]]]:
     states = {name: [write_bodies.ABSENT, values[0], None] for name, values in write_bodies.STEP_FEATURES.items()}
     states["inputs"].append({})
     states["sensitive_inputs"].append({})
-    rows = batches(map(write_bodies.without_absent, write_bodies.pairs(states)), 4)
+    rows = batches(write_bodies.pairs(states), 4)
     for size, batch in zip(itertools.cycle((0, 1, 10)), rows, strict=False):
         steps = [_STEP | write_bodies.for_step(row, number) for number, row in enumerate(batch, size)]
         yield [_STEP] * size + steps

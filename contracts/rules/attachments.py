@@ -17,7 +17,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
 from contracts.oracle.wording import answer_in_words, value_in_words
-from contracts.rules.listing import items_of
+from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import create_chain
 
@@ -215,7 +215,7 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
         context.require(same, "ATTACHMENTS", cause, expected, got, created, *results[:3])
 
     for query in ((of_run, of_inputs), (of_run,)):
-        result = listed(*query, ("limit", "1000"))
+        result = listed(*query, WHOLE_PAGE)
         items = items_of(result)
         inputs = [item for item in items if of_inputs in query or item.get("attachment_type") != "output"]
         require_all([item.get("id") for item in inputs], [result])

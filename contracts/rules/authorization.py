@@ -17,7 +17,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
-from contracts.rules.listing import has_filter_value, list_filtered_by
+from contracts.rules.listing import WHOLE_PAGE, has_filter_value, list_filtered_by
 from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
 from contracts.rules.writes import WRITES_ON_A_RUN
 
@@ -138,11 +138,6 @@ class CredentialsCase(Case):
     repeated: bool = False
 
 
-@dataclass(frozen=True)
-class HealthCase(Case):
-    """A request to health without an Authorization header."""
-
-
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     request = _valid_request(context, case)
     earlier = [context.send(request)] if case.repeated else []
@@ -160,7 +155,8 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
             _require_no_effect(context, case.operation, rule, refused)
 
 
-def run_health(context: CaseContext, case: HealthCase) -> None:
+def run_health(context: CaseContext, case: Case) -> None:
+    """Send a request to health without an Authorization header."""
     result = context.call("health_check", token=None)
     cause, expected = "health needs authorization", "a success, since health needs no authorization"
     context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
@@ -241,7 +237,7 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
 
 
 _LIST_QUERIES: Final[tuple[Query, ...]] = (
-    (("search", "a"), ("limit", "1000"), ("fields", "status")),
+    (("search", "a"), WHOLE_PAGE, ("fields", "status")),
     (("status", "success"), ("skip", "1"), ("include", "workflow")),
 )
 _UNSENT: Final = "add_machine_to_pool"
@@ -308,7 +304,7 @@ SCENARIOS = (
         "health without credentials",
         ("AUTH-REQUIRED",),
         run_health,
-        lambda check: [HealthCase()],
+        lambda check: [Case()],
         needs=("health_check",),
         creates_runs=False,
     ),

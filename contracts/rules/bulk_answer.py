@@ -235,15 +235,13 @@ def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
             if len(subset) != 2:  # pairs of states follow
                 yield _case("create_run", read=len(subset) < 3, **subset)
         for row in write_bodies.pairs(write_bodies.states(single)):
-            yield _case("create_run", read=True, **write_bodies.without_absent(row))
+            yield _case("create_run", read=True, **row)
     for index, row in enumerate(write_bodies.pairs(write_bodies.states(features))):
         count = (3, 1, 10)[index % 3]
-        yield _case("bulk_create_runs", count=count, read=True, **write_bodies.without_absent(row))
+        yield _case("bulk_create_runs", count=count, read=True, **row)
     sizes: dict[str, Any] = {"count": [11, 101]}
-    on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
-    for row in write_bodies.pairs(sizes | on_off):
-        count = row.pop("count")
-        yield _case("bulk_create_runs", count=count, **write_bodies.without_absent(row))
+    for row in write_bodies.pairs(sizes | write_bodies.absent_or_first(features)):
+        yield _case("bulk_create_runs", **row)
 
 
 def _smallest_and_largest(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:

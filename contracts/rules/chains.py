@@ -14,7 +14,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import ParsedRequest, Violation, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
-from contracts.rules.listing import items_of
+from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.reading import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import with_available_ids
 
@@ -179,7 +179,7 @@ class _Chain:
 
     def judge_list(self, reads: Sequence[CallResult]) -> None:
         """Judge that a list by the session has the runs, as they were read."""
-        query = [("session_id", self.session), ("limit", "1000")]
+        query = [("session_id", self.session), WHOLE_PAGE]
         listed = self.context.call_valid("list_runs", query=query, after=[self.result])
         items = {item.get("id"): item for item in items_of(listed)}
         found = items.keys() & set(self.ids)

@@ -12,7 +12,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.oracle import Query
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
-from contracts.rules.listing import items_of, resource_pages
+from contracts.rules.listing import WHOLE_PAGE, items_of, resource_pages
 from contracts.rules.writes import create_resource
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
@@ -97,7 +97,7 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
     if listing == "list_workflows":
         queries.append([("search", str(created.body.get("main_prompt")))])
     for query in queries if context.check.offers(listing) else ():
-        listed = context.call(listing, query=[*query, ("limit", str(MAX_LIMIT))], token=SECOND_TOKEN)
+        listed = context.call(listing, query=[*query, WHOLE_PAGE], token=SECOND_TOKEN)
         found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
         context.require(not found, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
 

@@ -11,12 +11,12 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Query
 from contracts.rules.list_check import check_listing
-from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
+from contracts.rules.listing import NEWEST_FIRST, created_between, items_of, total_of
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
-from contracts.rules.writes import create_runs
+from contracts.rules.writes import ATTACHMENT_READS, create_runs
 
 RULES = (
     Rule(
@@ -89,7 +89,7 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
 def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
     """Judge that the attachments of a deleted run were deleted with it."""
     for attachment in attachments:
-        for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
+        for operation in ATTACHMENT_READS:
             if run.context.check.offers(operation):
                 result = run.context.call(operation, attachment)
                 gone, cause = result.status == 404, "attachments of a deleted run are left"
@@ -123,7 +123,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
         *([(name, view[name])] for name in ("session_id", "machine_id") if view.get(name)),
     ]
     if widely:
-        moment = [("created_at_from", view["created_at"]), ("created_at_to", view["created_at"])]
+        moment = created_between(view["created_at"], view["created_at"])
         queries += [moment, [NEWEST_FIRST], [("search", run.id)], [workflow, *moment]]
         queries += [[workflow, ("search", run.id), ("deep_search", "true")]]
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]

@@ -229,19 +229,16 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
 # The list of all runs
 
 
-@dataclass(frozen=True)
-class AllRunsCase(Case):
-    """The whole list of all runs, and single pages beyond the first 1000 runs."""
-
-
 _FEW_FIELDS: Final = ("fields", "session_id")
 """Keeps the pages small."""
 _SAMPLE: Final = 10
 _MAX_PAGES: Final = 40
 
 
-def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
-    """Read the list of all runs while the check creates nothing. If another client changes it, nothing is judged."""
+def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
+    """Read the list of all runs, and single pages beyond the first 1000 runs, while the check creates nothing. If
+    another client changes the list, nothing is judged.
+    """
     before = _page(context, 0, 1)
     total = before.pages[0].total
     if not isinstance(total, int):
@@ -363,7 +360,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "all runs listed at the end",
         ("LIST-PAGE", "LIST-COMPLETE"),
         check_list_of_all_runs,
-        lambda check: [AllRunsCase()] * check.target.shard[1],
+        lambda check: [Case()] * check.target.shard[1],
         needs=("list_runs", "get_run"),
         creates_runs=False,
         order=9,

@@ -11,13 +11,12 @@ from contracts.data import batches, file, in_turn
 from contracts.data.combining import covering
 from contracts.data.formats import SAMPLE_ID
 from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
-from contracts.engine import CheckContext, Scenario
+from contracts.engine import Case, CheckContext, Scenario
 from contracts.rules.filters import (
     CHANGE_KINDS,
     Filter,
     FilterCase,
     NonsenseCase,
-    NotationCase,
     run_filters,
     run_nonsense,
     run_notations,
@@ -326,8 +325,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS),
     Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS),
     Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS),
-    Scenario(
-        "filters in other notations", ("LIST-FILTER",), run_notations, lambda check: [NotationCase()], needs=LISTS
-    ),
+    Scenario("filters in other notations", ("LIST-FILTER",), run_notations, lambda check: [Case()], needs=LISTS),
     Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS),
 )

@@ -166,16 +166,13 @@ class NonsenseCase(Case):
     queries: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class NotationCase(Case):
-    """Filters in other notations: ids in capitals, and texts for the boolean `deep_search`."""
-
-
 _BOOLEANS: Final = {**dict.fromkeys(("True", "TRUE", "1"), True), **dict.fromkeys(("False", "FALSE", "0"), False)}
 
 
-def run_notations(context: CaseContext, case: NotationCase) -> None:
-    """The target must refuse another notation, or read it as the same value."""
+def run_notations(context: CaseContext, case: Case) -> None:
+    """Send ids in capitals, and texts for the boolean `deep_search`. The target must refuse another notation, or read
+    it as the same value.
+    """
     isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
     run, evidence = isolated.runs[0], isolated.creates_of(None)
 

@@ -12,6 +12,7 @@ from contracts.openapi.schemas import UNREAD
 from contracts.oracle import KnownRun, read_body, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import ATTACHMENT_READS
 
 _FILE: Final = file("a.txt", b"content")
 _BODIES: Final[dict[str, dict[str, Any]]] = {
@@ -23,7 +24,6 @@ _RULES: Final = {  # of the operations that show the id
     **{"get_run": "READ-BACK", "update_run": "UPDATE-PARTIAL", "retry_run": "RETRY-RULES"},
     "get_run_attachment": "ATTACHMENTS",
 }
-_ON_FILES: Final = ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url")
 _LIST: Final = "list_run_attachments"
 
 
@@ -36,12 +36,12 @@ class IdFormCase(Case):
 
 
 def run_id_form(context: CaseContext, case: IdFormCase) -> None:
-    fields = {"file_inputs": [_FILE]} if case.operation in (*_ON_FILES, _LIST) else {}
+    fields = {"file_inputs": [_FILE]} if case.operation in (*ATTACHMENT_READS, _LIST) else {}
     run = TrackedRun.of(context, context.some_runs(1, **fields))
     if case.operation == "retry_run":
         run.cancel()
     known = run.id
-    if case.operation in _ON_FILES:
+    if case.operation in ATTACHMENT_READS:
         files = run.known.view.get("input_attachment_ids")
         if not files:
             raise Inconclusive("a run has no file")
@@ -83,7 +83,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
 
 @in_turn_by_kind
 def id_form_cases(check: CheckContext) -> Iterator[IdFormCase]:
-    for number, operation in enumerate((*_ON_RUNS, *_ON_FILES, _LIST)):
+    for number, operation in enumerate((*_ON_RUNS, *ATTACHMENT_READS, _LIST)):
         needs = ("update_run", "retry_run") if operation == "retry_run" else (operation,)
         if check.offers(*needs):
             forms = range(5) if operation == "get_run" else (0, 1 + number % 4)  # capitals are the most common

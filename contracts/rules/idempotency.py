@@ -32,7 +32,7 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.listing import has_filter_value, items_of, their_workflow
+from contracts.rules.listing import WHOLE_PAGE, has_filter_value, items_of, their_workflow
 from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
 
 GROUP = "Idempotency"
@@ -151,7 +151,7 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
         field = fields.get(name.partition(":")[0])
         if field is not None and name in context.placeholders and check.offers("list_runs"):
             value = context.placeholder(name)
-            result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
+            result = context.call("list_runs", query=[(field, value), WHOLE_PAGE])
             if result.accepted:
                 matching = [item for item in items_of(result) if has_filter_value(item, field, value)]
                 yield result, [item for item in matching if isinstance(item.get("id"), str)]

@@ -9,7 +9,7 @@ from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
 from contracts.rules.list_check import judge_list
-from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page
+from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, items_of, page_of, read_page
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource
@@ -86,10 +86,10 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
         found.append((include, context.call_valid("get_run", run["id"], query=[("include", include)])))
         if context.check.offers("list_runs"):
             query = [("search", marker), ("include", include), NEWEST_FIRST]
-            every = context.call_valid("list_runs", query=[*query, ("limit", str(MAX_LIMIT))])
+            every = context.call_valid("list_runs", query=[*query, WHOLE_PAGE])
             judge_list(context, page_of(every, query, limit=MAX_LIMIT), (), lambda run_id: created)
             pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.pages)]
-            lists = [[("limit", str(MAX_LIMIT)), ("fields", "session_id")], *pages]
+            lists = [[WHOLE_PAGE, ("fields", "session_id")], *pages]
             others = [context.call_valid("list_runs", query=query + each) for each in lists]
             found += [(include, each) for each in (every, *others)]
     after = _read_each(context, ids)

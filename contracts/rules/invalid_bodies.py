@@ -137,7 +137,7 @@ def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: S
         values[name] += [None] if read(operation, bare | {name: None}).is_invalid else []
         candidates = itertools.islice(of_wrong_type, 5)  # five of four, so that the next field begins with another one
         values[name] += [value for value in candidates if read(operation, bare | {name: value}).is_invalid][:1]
-    return [_Row(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
+    return [_Row(row, good) for row in write_bodies.pairs(values)]
 
 
 def _wrong_of(check: CheckContext, operation: str, name: str) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.data import batches, file, write_bodies
 from contracts.data.limits import MAX_COUNT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
-from contracts.rules.listing import items_of, total_of
+from contracts.rules.listing import WHOLE_PAGE, items_of, total_of
 from contracts.rules.requests import run_refused
 from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered, optional_ids
 
@@ -38,10 +38,9 @@ def _check_no_files(context: CaseContext) -> None:
     accepted = {run_id for result in writes for run_id in created_ids(result)}
     if not refused:
         return
-    page = ("limit", str(MAX_LIMIT))
-    lists = [context.call("list_run_attachments", query=[page])]
+    lists = [context.call("list_run_attachments", query=[WHOLE_PAGE])]
     if (total := total_of(lists[0]) or 0) > MAX_LIMIT:
-        lists.append(context.call("list_run_attachments", query=[page, ("skip", str(total - MAX_LIMIT))]))
+        lists.append(context.call("list_run_attachments", query=[WHOLE_PAGE, ("skip", str(total - MAX_LIMIT))]))
     for listed in lists:
         left = [
             attachment

@@ -14,11 +14,12 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
-from contracts.rules.listing import items_of
+from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import PolledRuns
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import ATTACHMENT_READS
 
 RULES = (
     Rule(
@@ -205,7 +206,7 @@ def _judge_types(polled: PolledRuns) -> None:
     if not any(run.known.view.get("output_attachment_ids") for run in polled.runs):
         return
     for name in ("input", "output"):
-        query = [("attachment_type", name), ("limit", "1000")]
+        query = [("attachment_type", name), WHOLE_PAGE]
         result = polled.context.call_valid("list_run_attachments", query=query, after=())
         others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
         got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
@@ -221,7 +222,7 @@ def _judge_access_to_output(polled: PolledRuns) -> None:
     """Require that another organisation cannot read an output attachment."""
     run, check = _with_output_first(polled)[0], polled.context.check
     outputs = run.known.view.get("output_attachment_ids")
-    for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
+    for operation in ATTACHMENT_READS:
         if outputs and check.has_second and check.offers(operation):
             result = run.context.call(operation, outputs[0], token=SECOND_TOKEN)
             cause = f"another organisation may use {operation}"

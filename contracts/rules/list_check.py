@@ -18,7 +18,7 @@ from contracts.oracle.run_list import (
 )
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
-from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_page, read_pages
+from contracts.rules.listing import NEWEST_FIRST, RunList, created_between, read_list, read_page, read_pages
 from contracts.rules.tracked_run import TrackedRun
 
 _NOT_LISTED: Final = "a created run is not listed"
@@ -156,7 +156,7 @@ def _other_queries(run: Mapping[str, Any], base: Query) -> Iterator[Query]:
     if base:
         yield base
     yield [("search", str(run["id"]))]
-    yield [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+    yield created_between(run["created_at"], run["created_at"])
     yield from ([(name, run[name])] for name in ("session_id", "workflow_id") if run.get(name))
     yield []
 

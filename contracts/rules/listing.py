@@ -15,6 +15,8 @@ from contracts.oracle.run_list import NEWEST, Page, Query, items_in
 MAX_PAGES: Final = 60
 _MAX_RESOURCE_PAGES: Final = 20
 NEWEST_FIRST: Final = ("sort_mode", NEWEST)
+WHOLE_PAGE: Final = ("limit", str(MAX_LIMIT))
+"""Asks for as many items as a page can have."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class RunList:
 
     def __add__(self, other: RunList) -> RunList:
         return RunList(self.query, self.pages + other.pages, self.results + other.results)
+
+
+def created_between(first: str, last: str) -> list[tuple[str, str]]:
+    """Return the filters for runs that were created from one moment to another, inclusive."""
+    return [("created_at_from", first), ("created_at_to", last)]
 
 
 def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit: int | None = None) -> RunList:
@@ -104,7 +111,7 @@ def list_filtered_by(
     """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first. `more`
     are keywords of `call_valid`.
     """
-    query = [(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST]
+    query = [(name, value), WHOLE_PAGE, NEWEST_FIRST]
     result = context.call_valid("list_runs", query=query, **more)
     return result, items_of(result)
 
@@ -119,7 +126,7 @@ def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:
 def resource_pages(context: CaseContext, listing: str) -> Iterator[CallResult]:
     """Yield the pages of a list of pools or workflows. If the last one is full, there may be more."""
     for page in range(_MAX_RESOURCE_PAGES):
-        result = context.call(listing, query=[("limit", str(MAX_LIMIT)), ("skip", str(MAX_LIMIT * page))])
+        result = context.call(listing, query=[WHOLE_PAGE, ("skip", str(MAX_LIMIT * page))])
         yield result
         if not result.accepted or len(items_of(result)) < MAX_LIMIT:
             return

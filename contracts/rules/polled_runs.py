@@ -13,7 +13,7 @@ from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
 from contracts.oracle.run_list import activity_violations
-from contracts.rules.listing import items_of
+from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.tracked_run import TrackedRun
 
 _STUCK_S: Final = 4.0
@@ -48,11 +48,11 @@ class PolledRuns:
     def _list_query(self) -> list[tuple[str, str]] | None:
         """Return a query that matches the polled runs and few others; None if there is no such query."""
         run = self.runs[0].known.view
-        if self.in_session and run.get("session_id"):
-            return [("session_id", run["session_id"]), ("limit", "1000")]
-        if self.context.check.workflows.accepts_any_id:
-            return [("workflow_id", run["workflow_id"]), ("limit", "1000")]
-        return None
+        by_session = self.in_session and run.get("session_id")
+        if not by_session and not self.context.check.workflows.accepts_any_id:
+            return None
+        field = "session_id" if by_session else "workflow_id"
+        return [(field, run[field]), WHOLE_PAGE]
 
     @property
     def have_ended(self) -> bool:

@@ -13,7 +13,7 @@ from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
 from contracts.rules.list_check import check_listing
-from contracts.rules.listing import NEWEST_FIRST, items_of, read_page
+from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, created_between, items_of, read_page
 from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
 from contracts.rules.run_events import Event, apply, create_chain
 from contracts.rules.tracked_run import TrackedRun
@@ -149,7 +149,7 @@ def _check_attachments(viewed: ViewedRuns, attachments: Sequence[str]) -> None:
         there = result.status == 200
         changed_run.require(there, viewed.rule, "attachments are gone too", "200 with the attachment", result)
     if context.check.offers("list_run_attachments"):
-        result = context.call("list_run_attachments", query=[("run_id", changed_run.id), ("limit", str(MAX_LIMIT))])
+        result = context.call("list_run_attachments", query=[("run_id", changed_run.id), WHOLE_PAGE])
         lost = {attachments[0], attachments[-1]}.difference(item.get("id") for item in items_of(result))
         cause, expected = "attachments are not listed any more", "a list with the attachments of the run"
         got = f"a list without attachment {min(lost)}" if lost and result.accepted else result.words
@@ -189,7 +189,7 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
         yield within(isolated, [("search", word), ("deep_search", "true")])
     if not widely:
         return
-    moment = [("created_at_from", view["created_at"]), ("created_at_to", view["created_at"])]
+    moment = created_between(view["created_at"], view["created_at"])
     yield moment
     yield [base, *moment]
     yield within(isolated, [("search", run.id[4:30].upper()), ("deep_search", "true")])

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, write_bodies
-from contracts.data.limits import MAX_COUNT, MAX_LIMIT, few, sizes
+from contracts.data.limits import MAX_COUNT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest
 from contracts.oracle.run import STABLE
-from contracts.rules.listing import items_of
+from contracts.rules.listing import WHOLE_PAGE, created_between, items_of
 
 READING_AND_CHANGING: Final = "Reading and changing"
 """The group of the rules about single runs and lists of them."""
@@ -82,7 +82,7 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
     if context.check.offers("list_runs"):
         runs = {run["id"]: run for run in written.runs}
         times = sorted(run["created_at"] for run in written.runs)
-        query = [("created_at_from", times[0]), ("created_at_to", times[-1]), ("limit", str(MAX_LIMIT))]
+        query = [*created_between(times[0], times[-1]), WHOLE_PAGE]
         listed = context.call_valid("list_runs", query=query, after=(written.result,))
         for item in items_of(listed):
             if item.get("id") in runs:

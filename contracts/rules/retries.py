@@ -137,9 +137,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield from (retry_case({name: value}) for value in values)
     for row in rows(features):
         yield retry_case(row, fields=rich | {"start_session": True}, filled=filled)
-    on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
-    for row in write_bodies.pairs(on_off):
-        yield retry_case(write_bodies.without_absent(row), fields=rich)
+    for row in write_bodies.pairs(write_bodies.absent_or_first(features)):
+        yield retry_case(row, fields=rich)
     nulls = {name: None for name in features if None in write_bodies.EMPTY.get(name, ())}
     yield retry_case(nulls, fields=rich | {"start_session": True})
     # So large that a server may store them apart from the run.

@@ -11,7 +11,7 @@ from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
 from contracts.rules.list_check import check_listing
-from contracts.rules.listing import NEWEST_FIRST, items_of
+from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, items_of
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
@@ -80,7 +80,7 @@ def _judge_list_while_active(run: TrackedRun) -> None:
     before = run.known.status
     if before in TERMINAL or not run.context.check.offers("list_runs"):
         return
-    query = [("workflow_id", run.known.view["workflow_id"]), ("status", before), ("limit", str(MAX_LIMIT))]
+    query = [("workflow_id", run.known.view["workflow_id"]), ("status", before), WHOLE_PAGE]
     listed = run.context.call_valid("list_runs", query=[*query, NEWEST_FIRST], after=run.evidence)
     read = run.read()
     is_whole = len(items_of(listed)) < MAX_LIMIT

@@ -16,9 +16,18 @@ from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_name
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
 from contracts.rules.list_check import judge_list
-from contracts.rules.listing import NEWEST_FIRST, items_of, page_of, read_page, their_workflow, total_of
+from contracts.rules.listing import (
+    NEWEST_FIRST,
+    WHOLE_PAGE,
+    created_between,
+    items_of,
+    page_of,
+    read_page,
+    their_workflow,
+    total_of,
+)
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import WRITES_ON_A_RUN, created_ids
+from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids
 
 STOLEN: Final = "stolen-by-another"
 
@@ -227,8 +236,8 @@ class _ForeignRun:
         more = _more_run_filters(context.check, self.run, self.other) if self.widely else ()
         for query in (*_run_filters(self.run), *more):
             if self.widely:  # a server may then answer from a cache
-                context.call("list_runs", query=[*query, _WHOLE], token=self.owner)
-            result = context.call("list_runs", query=[*query, _WHOLE], token=self.other)
+                context.call("list_runs", query=[*query, WHOLE_PAGE], token=self.owner)
+            result = context.call("list_runs", query=[*query, WHOLE_PAGE], token=self.other)
             if result.accepted:
                 self._require_not_counted("list_runs", query, result)
                 judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [self.created])
@@ -237,7 +246,7 @@ class _ForeignRun:
         """Find a run of the second organisation by each filter. All other cases list runs of the first organisation."""
         for query in _run_filters(self.run):
             if {"status", "sort_mode"}.isdisjoint(dict(query)):  # the run may have another status by now
-                page = [*query, _WHOLE, NEWEST_FIRST]
+                page = [*query, WHOLE_PAGE, NEWEST_FIRST]
                 result = self.context.call_valid("list_runs", query=page, token=self.owner, after=[self.created])
                 cause, expected = misses_a_run(filter_names(query)), "every run that matches"
                 got = f"a list without run {self.id}"
@@ -247,7 +256,7 @@ class _ForeignRun:
     def list_attachments(self) -> None:
         operation, of_run, of_inputs = "list_run_attachments", ("run_id", self.id), ("attachment_type", "input")
         for query in ([of_run], [], [of_inputs], [of_run, of_inputs]):
-            result = self.context.call(operation, query=[*query, _WHOLE], token=self.other)
+            result = self.context.call(operation, query=[*query, WHOLE_PAGE], token=self.other)
             if result.accepted:
                 self._require_not_counted(operation, query, result)
                 seen = [item for item in items_of(result) if item.get("run_id") == self.id]
@@ -270,7 +279,7 @@ class _ForeignRun:
         without_match = [(name, context.made_up.uuid() if value in names else value) for name, value in query]
         if not total or items_of(result) or without_match == query:
             return
-        empty = context.call(operation, query=[*without_match, _WHOLE], token=self.other)
+        empty = context.call(operation, query=[*without_match, WHOLE_PAGE], token=self.other)
         if empty.accepted and total_of(empty) == 0:
             cause = f"another organisation counts a run with {operation}"
             self._require(False, cause, "total 0", f"total {total}", self.created, empty, result)
@@ -296,9 +305,6 @@ class _ForeignRun:
                     self._require(not theirs.accepted, cause, expected, got, create, theirs, end)
 
 
-_WHOLE: Final = ("limit", str(MAX_LIMIT))
-
-
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
     """Leave out the updates that name none of the changed fields, unless no update names one."""
     updates = [exchange for exchange in exchanges if exchange.request.method == "PATCH"]
@@ -314,7 +320,7 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     yield [("search", run["id"])]
     if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
         yield [("search", run["input_values"]["marker"])]
-    yield [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+    yield created_between(run["created_at"], run["created_at"])
     yield [NEWEST_FIRST]
     yield [("status", str(run["status"]))]
 
@@ -326,7 +332,7 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
         return name, str(run[name])
 
     search, sort = ("search", run["id"]), NEWEST_FIRST
-    since, until = ("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])
+    since, until = created_between(run["created_at"], run["created_at"])
     yield [search, ("deep_search", "true")]
     yield []
     yield [since]
@@ -354,7 +360,7 @@ def _create_of(context: CaseContext, run_id: str) -> Exchange | None:
 
 _TRIED: Final = (
     *("get_run", "list_runs", "update_run", "retry_run", "delete_run"),
-    *("list_run_attachments", "get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"),
+    *("list_run_attachments", *ATTACHMENT_READS),
 )
 
 

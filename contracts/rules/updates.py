@@ -66,12 +66,11 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     known_ids = {name: value for name, value in firsts.items() if name != "output_attachment_ids"}
     for row in rows({name: UPDATES[name] for name in known_ids}):
         yield update_case(row, {}, fields=rich, count=3, index=1)
-    for row in write_bodies.pairs({name: [write_bodies.ABSENT, value] for name, value in firsts.items()}):
-        yield update_case(write_bodies.without_absent(row))
+    yield from map(update_case, write_bodies.pairs(write_bodies.absent_or_first(UPDATES)))
     # With a moment, it is not known whether the run has worked, and so whether it may write results itself.
-    timeless = {name: [write_bodies.ABSENT, value] for name, value in firsts.items() if not name.endswith("_at")}
-    for row in write_bodies.pairs(timeless):
-        yield update_case({"status": "cancelled"} | write_bodies.without_absent(row), is_cancelled=False, count=2)
+    timeless = {name: values for name, values in UPDATES.items() if not name.endswith("_at")}
+    for row in write_bodies.pairs(write_bodies.absent_or_first(timeless)):
+        yield update_case({"status": "cancelled"} | row, is_cancelled=False, count=2)
     for (a, one), (b, other) in itertools.pairwise(firsts.items()):
         yield update_case({a: one}, {b: other})
         yield update_case({b: other}, {a: one})

@@ -262,9 +262,9 @@ def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2
         if offers("list_run_attachments") and ids:
             context.call("list_run_attachments", query=[("run_id", run_id)])
         for index, attachment in enumerate((ids or [])[:files]):
-            for operation in _ATTACHMENT_READS if index == 0 else _ATTACHMENT_READS[:reads]:
+            for operation in ATTACHMENT_READS if index == 0 else ATTACHMENT_READS[:reads]:
                 if offers(operation) and isinstance(attachment, str):
                     context.call(operation, attachment)
 
 
-_ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment_download_url", "get_run_attachment")
+ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment_download_url", "get_run_attachment")
