@@ -11,6 +11,7 @@ import click
 from contracts.cli.options import CheckOptions, target_from
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.run import Checked, check_target
+from contracts.core.counting import counted
 from contracts.core.findings import Finding, Rule
 from contracts.core.printable import printable
 from contracts.report.json_reader import SavedReport, read_report
@@ -49,7 +50,7 @@ def _print(checked: Checked, finding: Finding, rules: Mapping[str, Rule]) -> Non
     if result.findings:
         click.echo(click.style(f"STILL THERE: {name} shows at {printable(result.target)}.", fg="red", bold=True))
     elif not checked.interrupted:
-        cost = f"{result.rules[0].why}, {result.spent.requests} requests"
+        cost = f"{result.rules[0].why}, {counted(result.spent.requests, 'request')}"
         click.echo(
             click.style(f"GONE: {name} does not show at {printable(result.target)}", fg="green", bold=True)
             + f" ({cost})."

@@ -244,7 +244,7 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
     again = f"`{_cleanup_command(target)}`"
     runs = f"{counted(left, 'run')} {'is' if left == 1 else 'are'}"
     if cut_short:
-        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} deletes them."
+        yield f"Cleaning up was interrupted, at most {runs} left: {again} deletes them."
     elif left and target.clean_up:
         them = "it" if left == 1 else "them"
         yield f"{runs} left, though the check tried to delete {them}: {again} tries again."

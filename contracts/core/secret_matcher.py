@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+SENSITIVE_KEY: Final = re.compile(r"(?!sensitive_input_aliases$)[^\"\\]*sensitive[^\"\\]*", re.IGNORECASE)
+"""The keys whose values are secret: those of sensitive inputs, in any spelling. Aliases are not secret."""
+
 # A short secret may equal a changed form or a part of something else by coincidence.
 _MIN_LENGTH_CHANGED: Final = 8
 _MAX_LENGTH_CHANGED: Final = 10_000

@@ -4,7 +4,7 @@ All values are valid wherever the contract takes a text, a member name or any JS
 bodies; `texts` and `json_values` pick single ones for requests that carry few.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.data import limits
@@ -23,8 +23,8 @@ class ValueClass:
 
     reason: str
     values: tuple[Json, ...]
-    is_often_refused: bool = False
-    is_whole_text: bool = False
+    is_often_refused: bool = field(default=False, kw_only=True)
+    is_whole_text: bool = field(default=False, kw_only=True)
 
 
 TEXTS: Final[dict[str, ValueClass]] = {
@@ -123,17 +123,21 @@ TEXTS: Final[dict[str, ValueClass]] = {
 }
 
 KEYS: Final[dict[str, ValueClass]] = {
-    "empty and blank": ValueClass("stores that need a name drop or refuse them", ("", " ", "\n"), True),
+    "empty and blank": ValueClass(
+        "stores that need a name drop or refuse them", ("", " ", "\n"), is_often_refused=True
+    ),
     "trimmed": ValueClass("names are trimmed", ("a b", " a", "a ", " a ")),
     "case": ValueClass(
         "names are folded, or converted between camel and snake case",
         ("A", "aA", "ID", "CASE", "case", "camelCase", "snake_case", "kebab-case", "UPPER"),
     ),
-    "paths": ValueClass("MongoDB and JSON paths read a dot as nesting", ("a.b", "a/b", "a[0]", "a[b]", "/", "*"), True),
+    "paths": ValueClass(
+        "MongoDB and JSON paths read a dot as nesting", ("a.b", "a/b", "a[0]", "a[b]", "/", "*"), is_often_refused=True
+    ),
     "operators": ValueClass(
         "MongoDB refuses or drops names with $; JSON-LD and XML mappers take @ and #",
         ("$ref", "$set", "$where", "@type", "#", "_private"),
-        True,
+        is_often_refused=True,
     ),
     "prototypes": ValueClass(
         "JavaScript loses or filters them against prototype pollution",
@@ -150,7 +154,7 @@ KEYS: Final[dict[str, ValueClass]] = {
         ("input_values", "file_inputs", "created_at", "output_data", "type", "self"),
     ),
     "other scripts": ValueClass("connections and normal forms, as in texts", ("é", "e\u0301", "ﬁ", "日本", "😀")),
-    "NUL": ValueClass("PostgreSQL refuses it, in names too", ("\x00", "a\x00"), True),
+    "NUL": ValueClass("PostgreSQL refuses it, in names too", ("\x00", "a\x00"), is_often_refused=True),
     "escapes": ValueClass("quoting by hand", ('"', "\\", "'", "%41", "<b>")),
     "templates": ValueClass("a format or template contains the name", ("{x}", "{0}", "{", "%s", "${x}")),
     "long": ValueClass(
@@ -163,15 +167,17 @@ _WIDE_LIMITS: Final = limits.around(*(sign * width for width in limits.WIDTHS fo
 NUMBERS: Final[dict[str, ValueClass]] = {
     "small integers": ValueClass("0 and 1 become booleans", (0, 1, -1, 2)),
     "limits of integer types": ValueClass(
-        "32 and 64 bits wrap or are refused; doubles round above 2**53", _WIDE_LIMITS, True
+        "32 and 64 bits wrap or are refused; doubles round above 2**53", _WIDE_LIMITS, is_often_refused=True
     ),
     "large integers": ValueClass(
         "no fixed type holds them; readers of JSON make doubles of them",
         (10**19, 10**21, 2**128 + 1, 10**40 + 7, 10**100 + 1),
-        True,
+        is_often_refused=True,
     ),
     "longest integers": ValueClass(
-        "limits of digits", (10 ** (MAX_DIGITS - 1) + 7, -(10 ** (MAX_DIGITS - 1)) - 7, 10**MAX_DIGITS - 1), True
+        "limits of digits",
+        (10 ** (MAX_DIGITS - 1) + 7, -(10 ** (MAX_DIGITS - 1)) - 7, 10**MAX_DIGITS - 1),
+        is_often_refused=True,
     ),
     "whole doubles": ValueClass(
         "JavaScript and jsonb write integers",
@@ -186,9 +192,13 @@ NUMBERS: Final[dict[str, ValueClass]] = {
         "where doubles and singles no longer hold every integer", (9007199254740993.0, 16777217.0)
     ),
     "small doubles": ValueClass("fixed-point output writes 0", (1e-5, 1e-7, 1e-10)),
-    "denormals": ValueClass("flushed to zero, or out of range", (5e-324, 2.2250738585072014e-308, -5e-324), True),
+    "denormals": ValueClass(
+        "flushed to zero, or out of range", (5e-324, 2.2250738585072014e-308, -5e-324), is_often_refused=True
+    ),
     "largest doubles": ValueClass(
-        "out of range for decimals and singles", (1.7976931348623157e308, -1.7976931348623157e308), True
+        "out of range for decimals and singles",
+        (1.7976931348623157e308, -1.7976931348623157e308),
+        is_often_refused=True,
     ),
 }
 
@@ -223,6 +233,6 @@ STRUCTURES: Final[dict[str, ValueClass]] = {
     "typed objects": ValueClass(
         "readers of extended JSON make other types of them",
         ({"$date": "2024-01-31T12:00:00Z"}, {"$oid": "0" * 24}, {"$numberLong": "5"}, {"__type__": "x"}),
-        True,
+        is_often_refused=True,
     ),
 }

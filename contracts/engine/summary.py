@@ -12,12 +12,12 @@ from urllib.parse import unquote
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.secret_matcher import SENSITIVE_KEY
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words
 
 _UUID: Final = re.compile(UUID_PATTERN, re.IGNORECASE)
-_SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)
 _MAX_TEXT: Final = 40
 _MAX_ITEMS: Final = 3
 _MAX_DEPTH: Final = 4
@@ -131,10 +131,10 @@ def abbreviated(value: Any, depth: int = _MAX_DEPTH) -> str:
 
 
 def _member_in_words(key: str, value: Any, depth: int) -> str:
-    if _SENSITIVE.fullmatch(key) and isinstance(value, dict) and value:
+    if SENSITIVE_KEY.fullmatch(key) and isinstance(value, dict) and value:
         names = [f"{_json(excerpt(name, _MAX_TEXT))}: …" for name in list(value)[: _MAX_ITEMS + 1]]
         return _cut("{", names, "}", "members", len(value))
-    return "…" if _SENSITIVE.fullmatch(key) and value else abbreviated(value, depth)
+    return "…" if SENSITIVE_KEY.fullmatch(key) and value else abbreviated(value, depth)
 
 
 def _cut(start: str, shown: Sequence[str], end: str, noun: str, count: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contracts.core.counting import counted
 from contracts.core.target import Target, is_loopback
 from contracts.guard.cleaner import Cleaner
 from contracts.guard.identity import PossibleRun, likely_first
@@ -134,9 +135,8 @@ def _clean_up_journal(
     finally:
         upstream.close()
     if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
-        report.problems.append(
-            f"{journal.path.name}: {unreached} runs were created with another token than those given"
-        )
+        runs = f"{counted(unreached, 'run')} {'needs' if unreached == 1 else 'need'}"
+        report.problems.append(f"{journal.path.name}: {runs} another token than those given")
     left = len(record.unfinished)
     report.unknown += len(done.left.unknown)
     report.cleaned += unfinished + len(done.found.proven) - left

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from contracts.core.counting import counted
 from contracts.core.findings import Finding
 from contracts.core.printable import printable
 from contracts.report.report import Report, unstable_heading
@@ -51,7 +52,7 @@ def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
     if len(text) > _MAX_FINDING_LENGTH:
         text = text[:_MAX_FINDING_LENGTH] + "\n… (the JSON report has all of it)"
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    yield f"<details><summary>Fingerprint and commands: {len(finding.exchanges)} requests</summary>"
+    yield f"<details><summary>Fingerprint and commands: {counted(len(finding.exchanges), 'request')}</summary>"
     yield from ("", fence, text, fence, "", "</details>")
 
 

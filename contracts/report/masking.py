@@ -17,12 +17,10 @@ from typing import Any
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Reproduction
 from contracts.core.json_tree import is_json
-from contracts.core.secret_matcher import SecretMatcher
+from contracts.core.secret_matcher import SENSITIVE_KEY, SecretMatcher
 
-# The keys of sensitive inputs are sensitive_input_values, sensitive_inputs and shared_sensitive_inputs. A quote inside
-# a JSON string is escaped, so this never matches there. Aliases are not secret.
-_SENSITIVE_KEY = re.compile(r'"(?!sensitive_input_aliases")[A-Za-z_]*sensitive[A-Za-z_]*"\s*:\s*')
-_KEY_NAME = re.compile(r"(?!sensitive_input_aliases$)[A-Za-z_]*sensitive[A-Za-z_]*")
+# A quote inside a JSON string is escaped, so this never matches there.
+_SENSITIVE_KEY = re.compile(rf'"{SENSITIVE_KEY.pattern.replace("$", chr(34))}"\s*:\s*', SENSITIVE_KEY.flags)
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?')
 
@@ -170,7 +168,7 @@ class Mask:
                 return {
                     self.text(key) if len(key) >= _MIN_LENGTH_IN_KEY else key: inner
                     if key == "$type"
-                    else masked(inner, is_sensitive=is_sensitive or _KEY_NAME.fullmatch(key) is not None)
+                    else masked(inner, is_sensitive=is_sensitive or SENSITIVE_KEY.fullmatch(key) is not None)
                     for key, inner in node.items()
                 }
             if isinstance(node, list):
@@ -330,7 +328,7 @@ def _texts_after_sensitive_key(text: str) -> Iterator[str]:
 def _under_sensitive_keys(node: Any) -> Iterator[Any]:
     if isinstance(node, dict):
         for key, value in node.items():
-            if _KEY_NAME.fullmatch(key):
+            if SENSITIVE_KEY.fullmatch(key):
                 yield value
             else:
                 yield from _under_sensitive_keys(value)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from contracts.core.counting import counted
 from contracts.core.findings import Finding
 from contracts.report.report import shortened
 
@@ -59,7 +60,7 @@ def body_lines(body: bytes, places: Places | None) -> list[tuple[str, bool]]:
     before = -1
     for index in kept:
         if index != before + 1:
-            shown.append((f"… {index - before - 1} lines left out …", False))
+            shown.append((f"… {counted(index - before - 1, 'line')} left out …", False))
         shown.append((shortened(lines[index], _MAX_LINE), index in marked))
         before = index
     return shown

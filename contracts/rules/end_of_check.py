@@ -287,7 +287,7 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
     for run_id in missing[:: max(1, len(missing) // _SAMPLE)]:
         read = context.call("get_run", run_id)  # 404 if the check has deleted it
         cause, expected = "a created run is on no page of all runs", "every run that can be read"
-        got = f"{len(whole.items)} runs without it"
+        got = f"{counted(len(whole.items), 'run')} without it"
         made = context.check.seen.runs[run_id]
         context.require(not read.accepted, "LIST-COMPLETE", cause, expected, got, made, read, *whole.results[-1:])
     context.check.count("LIST-COMPLETE")

@@ -224,11 +224,12 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
             for size in sizes
             for names in itertools.combinations(_COMBINED, size)
             if any(isolates.get(name) for name in names)
-            for query in _same_and_mixed(names)
+            for query in _filters_for_each_create(names)
         ]
         for sizes in ((2,), (3, 4, 7))
     )
-    all_filters = list(_same_and_odd(_COMBINED, _HAS_ALL))  # if any filter is dropped, one of these lists another run
+    # If any filter is dropped, one of these lists another run.
+    all_filters = list(_filters_of_create(_COMBINED, _HAS_ALL))
     by_id = [[_by_id(one) if one.create == _HAS_ALL else one for one in query] for query in all_filters]
     shown = [[*query, other] for other in _CHANGE_WHAT_IS_SHOWN for query in all_filters]
     queries = (
@@ -250,21 +251,22 @@ def _by_id(one: Filter) -> Filter:
     return Filter("search", create=one.create) if one.name == "search" else one
 
 
-def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
-    """Yield the filters of `_same_and_odd` for each create."""
+def _filters_for_each_create(names: Sequence[str]) -> Iterator[list[Filter]]:
     for create in range(6):
-        yield from _same_and_odd(names, create)
+        yield from _filters_of_create(names, create)
 
 
-def _same_and_odd(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
-    """Yield filters that match the runs of one create. Then, for each of them, replace it by that of another create."""
-    same = _one_of_each(names, create)
-    yield same
+def _filters_of_create(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
+    """Yield filters that match the runs of one create. Then, for each name, yield them with a filter in its place that
+    does not match these runs.
+    """
+    matching = _one_of_each(names, create)
+    yield matching
     for place, name in enumerate(names):
-        yield [*same[:place], _odd(name, place, names, create), *same[place + 1 :]]
+        yield [*matching[:place], _filter_of_another_create(name, place, names, create), *matching[place + 1 :]]
 
 
-def _odd(name: str, place: int, names: Sequence[str], create: int) -> Filter:
+def _filter_of_another_create(name: str, place: int, names: Sequence[str], create: int) -> Filter:
     """Return a filter that does not match the runs of the create: the value of another create, or a second away."""
     other = (create + 1 + place) % 6
     if name == "status":

@@ -62,8 +62,8 @@ def read_page(
 
 
 def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
-    """Yield the list as read so far, after each page. A page that should be empty by its total is the last one, even if
-    it has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
+    """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
+    has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
     if limit < 1:
         raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0

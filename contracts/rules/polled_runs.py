@@ -40,7 +40,7 @@ class PolledRuns:
         self._begin = self._last_change = time.monotonic()
         self._last: CallResult | None = None
         self._starts_late: dict[str, bool] = {}
-        """Whether a run had no `started_at` in all answers that showed it waiting."""
+        """Whether `started_at` was null in every answer that showed the run waiting."""
         for run in self.runs:
             self._note_start(run.known.view)
         self._query = self._list_query() if context.check.offers("list_runs") else None

@@ -210,7 +210,7 @@ class AmbiguousCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        """A server may read "5" and 5.0 as 5."""
+        """The most runs that the server may create: it may read "5" and 5.0 as 5."""
         with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
             return write_bodies.runs_of({"count": int(float(self.body["count"]))})
         return max(map(write_bodies.runs_of, (self.body, *self.parts_alone)))

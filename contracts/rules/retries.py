@@ -36,7 +36,7 @@ RULES = (
 
 
 _SIBLINGS: Final = 12
-"""How many runs are created: if some of the others have ended by themselves, the run of the case may have ended too."""
+"""The number of runs to create. The others show whether runs end so fast that the run of the case may have ended."""
 
 
 def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> None:

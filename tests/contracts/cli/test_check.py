@@ -565,7 +565,7 @@ def test_an_interrupted_cleaning_says_what_may_be_left(check, engine):
     engine.interrupts_cleaning = True
     status, out, _ = check("--clean-up")
     assert status == 130
-    assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+    assert "Cleaning up was interrupted, at most 3 runs are left: `contracts cleanup" in out
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -587,7 +587,7 @@ def test_the_second_signal_while_cleaning_up_stops_that_and_the_next_step_is_to_
     engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT"))
     status, out, _ = check("--clean-up")
     assert status == 130
-    assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+    assert "Cleaning up was interrupted, at most 3 runs are left: `contracts cleanup" in out
     assert out.splitlines()[-1].startswith("Next: `contracts cleanup http://127.0.0.1:4010` tries again to delete")
 
 

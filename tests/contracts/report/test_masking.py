@@ -40,6 +40,8 @@ def masked(request: Request) -> Request:
         {"sensitive_input_values": [SECRET]},
         {"steps": [{"workflow_id": "x"}, {"sensitive_inputs": {"a": SECRET}}]},
         {"shared_sensitive_inputs": {"a": SECRET}, "steps": []},
+        {"SENSITIVE_INPUT_VALUES": {"a": SECRET}},
+        {"sensitive-inputs2": {"a": SECRET}},
         {"sensitive_input_values": {"a": SECRET}, "input_values": {"a": f"and here: {SECRET}"}},
     ],
 )
