@@ -132,7 +132,9 @@ KEYS: Final[dict[str, ValueClass]] = {
         ("A", "aA", "ID", "CASE", "case", "camelCase", "snake_case", "kebab-case", "UPPER"),
     ),
     "paths": ValueClass(
-        "MongoDB and JSON paths read a dot as nesting", ("a.b", "a/b", "a[0]", "a[b]", "/", "*"), is_often_refused=True
+        "MongoDB and JSON paths read a dot as nesting",
+        ("a", "a.b", "a/b", "a[0]", "a[b]", "/", "*"),
+        is_often_refused=True,
     ),
     "operators": ValueClass(
         "MongoDB refuses or drops names with $; JSON-LD and XML mappers take @ and #",

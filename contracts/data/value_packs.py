@@ -49,6 +49,8 @@ def _packs(*, refused: bool) -> list[dict[str, Json]]:
     return [*found, _pack(f"{title} names", {key: index for index, key in enumerate(keys)})]
 
 
+TEXTS_IN_MANY_RUNS: Final = _values(TEXTS, refused=False)
+"""Inputs that are small enough for a create of many runs."""
 _LARGE: Final[dict[str, Json]] = {
     "long text": "x" * MAX_TEXT,
     "wide text": "😀" * (MAX_TEXT // 5),

@@ -101,7 +101,7 @@ SOME_RESULTS: Final[dict[str, Any]] = {
     "output_data": INPUTS,
     "error": ["first", "second"],
     "run_message_history": [{"role": "user", "content": "hello"}],
-    "usage_metadata": {"tokens": 10, "cost": 0.25},
+    "usage_metadata": {"tokens": 10, "cost": 0.25, "model": "x"},
 }
 """Results of a run, for an update."""
 

@@ -297,7 +297,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallR
 def _odd_files() -> list[dict[str, Any]]:
     return [
         file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-        file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
+        file("é 名.bin", bytes(range(256)), target_path=None, cleanup_imports_after_run=False),
         file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
         file("noending", b"abc"),
         file("b" * 120 + ".csv", b"x"),

@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.findings import Rule
-from contracts.data import files, json_values, limits, strategies, write_bodies
+from contracts.data import files, json_values, limits, strategies, value_packs, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
@@ -216,8 +216,10 @@ def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     """
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
-        if count < FEW_RUNS or count in large:
+        if count < FEW_RUNS:
             yield _case("bulk_create_runs", count=count)
+        elif count in large:  # many runs may be written in another way than a few, such as by COPY of PostgreSQL
+            yield _case("bulk_create_runs", count=count, input_values=value_packs.TEXTS_IN_MANY_RUNS)
 
 
 FEW_RUNS: Final = 130

@@ -112,6 +112,9 @@ def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
         request_for("list_runs", query=[("limit", "0")], headers=headers),
         request_for("list_runs", token=None, headers=headers),
         request_for("bulk_create_runs", body={"count": 0}, headers=headers),
+        request_for(
+            "bulk_create_runs", body={"pool_ids": ["x"] * 20}, headers=headers
+        ),  # long errors may be compressed
         request_for("bulk_create_runs", raw=b"{", headers=headers),
         request_for(("PUT", "/v1/runs"), raw=b"{}", headers=headers),
         request_for(("GET", "/v1/nothing"), headers=headers),
@@ -122,7 +125,7 @@ def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
 _UNUSUAL: Final = {
     "Accept": ("text/html", "text/html,application/xhtml+xml,*/*;q=0.8", "text/plain", "application/xml", "x", ""),
     "Accept-Language": ("x" * 300,),
-    "Accept-Encoding": ("gzip, nonsense;q=2, *;q=0",),
+    "Accept-Encoding": ("gzip, nonsense;q=2, *;q=0", "gzip, deflate, br"),
     "Accept-Charset": ("utf-16",),
     "User-Agent": ("Mozilla/5.0 (X11; Linux) \xe9\xff", ""),
     "Cookie": ("a=b; session=\xff; =",),

@@ -65,6 +65,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
         body = {
             "workflow_id": f"«workflow:{number}»" if check.workflows.accepts_any_id else "«workflow»",
             "input_values": {"marker": word, "number": number, "together": created.filter[1]},
+            "sensitive_input_values": {word: "«secret»"},
             "session_alias": word,
             "file_inputs": [file(f"{number}.txt", word.encode())],
             "start_session": number // len(operations) % 2 == 0,
@@ -279,6 +280,18 @@ def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
             _require_same_run(context, own[target]["id"], result)
 
 
+def _wrong_tokens(context: CaseContext, width: int) -> None:
+    """A request with a wrong token must be refused beside the same request with a valid one."""
+    wrong = f"Bearer {context.made_up.letters(24)}"
+    create = request_for("bulk_create_runs", body=context.fill(write_bodies.minimal("bulk_create_runs")))
+    requests = [create, create.with_header("Authorization", wrong)] * max(1, width // 2)
+    for request, result in zip(requests, _send(context, requests), strict=True):
+        if request.header("Authorization") == wrong:
+            cause = "a wrong token passes beside a valid one"
+            expected = "401 or 403, since the request has an unknown token"
+            context.require(result.status in {401, 403}, "AUTH-TOKEN", cause, expected, result.words, result)
+
+
 _FOREIGN: Final = "404, since the run belongs to the other organisation"
 
 
@@ -302,6 +315,7 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_CHANGES_AND_READ), lambda width: width),
     "retries": _Group(_retries, ("retry_run", "update_run", "get_run"), lambda width: width),
     "writes to neighbours": _Group(_writes_to_neighbours, (*_CHANGES_AND_READ, "list_runs"), lambda width: 2 * width),
+    "wrong tokens": _Group(_wrong_tokens, runs=lambda width: width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
 }
 
@@ -365,8 +379,8 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "requests at the same moment",
         (
-            *("BULK-ECHO", "BULK-IDS", "BULK-SESSION", "CREATE-ANSWER", "CHAIN-RULES", "LIST-COMPLETE"),
-            *("READ-BACK", "UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "AUTH-TENANT"),
+            *("BULK-ALIASES", "BULK-ECHO", "BULK-IDS", "BULK-SESSION", "CREATE-ANSWER", "CHAIN-RULES", "LIST-COMPLETE"),
+            *("READ-BACK", "UPDATE-PARTIAL", "RETRY-RULES", "DELETE-GONE", "AUTH-TENANT", "AUTH-TOKEN", "NO-5XX"),
         ),
         run_concurrent,
         concurrent_cases,

@@ -49,7 +49,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
     """Return creates whose runs differ in every field that a filter uses. Their inputs have words: «marker:0», …"""
     found: list[dict[str, Any]] = []
     for number in range(size):
-        word = {"who": f"«marker:{number}»", "deep": {"list": [1, {"at": f"Deep«marker:{number + 20}»End"}]}}
+        word = {"who": f"«marker:{number}»", "deep": {"list": [1, {"at": f"Inside«marker:{number + 20}»End"}]}}
         body: dict[str, Any] = {"count": 1 + number % 3, "input_values": word}
         if number % 2 and check.machines.available and (check.machines.accepts_any_id or number == 1):
             body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_any_id else "«machine»"
@@ -58,6 +58,8 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
         if number % 4 == 3 and check.workflows.has_several:
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
+    for body, value in zip(found, _VALUES_OF_ONE_NAME, strict=False):
+        body["input_values"]["of several types"] = value
     if check.pools.known:
         found[0]["pool_ids"] = [check.pools.known[0]]  # the target may pick a machine, to filter by
     found[1]["input_values"] |= _INPUTS_HARD_TO_SEARCH
@@ -93,10 +95,12 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "signs": """say "«marker:74»" \\ 100% 'x_y' {z}""",
 }
 """Words in places where a search may overlook them."""
+_VALUES_OF_ONE_NAME: Final = ("2026-01-31", "«marker:80»", 5, {"a": "«marker:81»"}, ["«marker:82»"])
+"""An index may take the type of the first of them for all, as Elasticsearch does."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
     "id": "",
     "input_values": "«marker:1»",
-    "input_values, inside": "Deep«marker:21»End",
+    "input_values, inside": "Inside«marker:21»End",
     "output_data": "Out«marker:40»put",
     "error": "Err«marker:41»or",
     "run_message_history": "Msg«marker:42»Body",
@@ -114,13 +118,15 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "a number in output_data": "«number:1»",
     "letters beyond ASCII": "üße 日本 😀 «marker:73»",
     "signs": """"«marker:74»" \\ 100% 'x_y' {z}""",
-    **{f"the wildcard {sign}": f"Dee{sign}«marker:21»" for sign in ("%", "_", "*", ".", "?")},
+    **{f"the wildcard {sign}": f"Insid{sign}«marker:21»" for sign in ("%", "_", "*", ".", "?")},
     "a long word": _LONG_WORD + "1",
     "a long word with another end": _LONG_WORD + "2",
     "the name of an input": "«marker:60»",
     "the name of a file": "«marker:62»",
     "the name of a secret": "«marker:63»",
     "usage_metadata": "«marker:64»",
+    "a text under the name of a date": "«marker:80»",
+    "an object under the name of a date": "«marker:81»",
     **{f"two values with {separator!r}": f"«marker:70»{separator}«marker:71»" for separator in ("", " ", ",", "\n")},
 }
 """Place → a text in it. A search must find it, or must not find it if a search does not cover that place."""
@@ -287,7 +293,8 @@ def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:
     queries = [[fields], [*others, include], [include], [_DEEP], [Filter("deep_search", "false")]]
     queries += [[search, others[0]], [search, fields, _DEEP], [search, include]]
     inputs = {"input_values": {"who": _WORD}}
-    yield FilterCase([{"count": 3} | inputs, {"count": 2} | inputs], queries, limits=[1, 2, DEFAULT_LIMIT])
+    newer = {"count": 3, "input_values": {"who": "«marker:2»"}}
+    yield FilterCase([{"count": 3} | inputs, {"count": 2} | inputs, newer], queries, limits=[1, 2, DEFAULT_LIMIT])
     yield FilterCase([{"count": DEFAULT_LIMIT + 1} | inputs], queries, limits=[50, MAX_LIMIT])
 
 

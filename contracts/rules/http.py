@@ -255,9 +255,13 @@ ODD_IDS: Final = (
     "%252e", "'", "%22", "%3Cb%3E", "%7B%7D", "[]", "*", ";", "a;b=c", "a:b", "@", "~", "1e400", "{x}", "search",
     "count", "%2F", "a%2Fb", "%5C", "..%2f..%2f", "3c90c3cc-0d44-4b50-8888-8dd25736052",
     "3c90c3cc-0d44-4b50-8888-8dd25736052g", "x" * 36, "x" * 2000, "9" * 400, "g" * 32,
+    "507f1f77bcf86cd799439011", "01ARZ3NDEKTSV4RRFFQ69G5FAV",
     "00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
-"""The last one is a valid UUID. The guard may refuse a write with it, which ends the case, so it comes last."""
+"""Some are ids of other systems: an ObjectId of MongoDB, a ULID.
+
+The last one is a valid UUID. The guard may refuse a write with it, which ends the case, so it comes last.
+"""
 
 
 @dataclass(frozen=True)

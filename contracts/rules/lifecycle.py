@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from contracts.core.counting import counted
@@ -38,6 +38,8 @@ RULES = (
 
 
 AFTER_THE_END_S = 1.0
+_LONG_SESSION = 2**5 + 1
+"""A queue may give its runs to several workers once it has this many."""
 _TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
@@ -67,7 +69,8 @@ class LifecycleCase(RunCase):
     joining: int = 0
     """How many runs are created without a session, cancelled, and retried in the session of the first run."""
     retried: int = 0
-    """How many of the runs are cancelled and retried before they are polled."""
+    """How many of the runs are cancelled and retried, with `retry_body`, before they are polled."""
+    retry_body: dict[str, Any] = field(default_factory=dict)
     cancelled: int | None = None
     """The index of a run that is cancelled before the first poll."""
     change: str = ""
@@ -98,7 +101,7 @@ def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
         added = RunCase({"session_id": session} | fields, is_single=context.check.offers("create_run"))
         runs.append(TrackedRun.of(context, create_for(context, added)))
     for run in runs[: case.retried]:
-        _cancel_and_retry(run, {})
+        _cancel_and_retry(run, context.fill(case.retry_body))
     if case.joining:
         joining = TrackedRun.all_of(context, context.some_runs(case.joining))
         for run in joining:
@@ -320,7 +323,7 @@ _UPDATE: Final = {"input_values": {"updated": True}, "release_session_after": Tr
 
 
 def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
-    """Cancel or delete the last waiting run of a session while another run is running. Return the deleted runs.
+    """Cancel or delete all but two of a session's waiting runs while another run is running. Return the deleted runs.
 
     The other waiting runs must not start. If the running run has ended when it is read again, repeat this.
     """
@@ -333,12 +336,13 @@ def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
         if len(waiting) < 2 or running is None:
             polled.context.wait(0.05)
             continue
-        if delete:
-            waiting[-1].delete()
-            polled.runs.remove(waiting[-1])
-            deleted.append(waiting[-1])
-        else:
-            waiting[-1].update({"status": "cancelled"})
+        for run in waiting[-1:] if len(waiting) == 2 else waiting[2:]:
+            if delete:
+                run.delete()
+                polled.runs.remove(run)
+                deleted.append(run)
+            else:
+                run.update({"status": "cancelled"})
         polled.poll()
         if running.known.status == "running":
             break
@@ -420,12 +424,15 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)
+    yield LifecycleCase(session, _LONG_SESSION)
     # Runs of a session that differ in other fields still wait for each other.
     others = ({"workflow_id": "«workflow:1»"},) if check.workflows.has_several else ()
     yield LifecycleCase(session, 3, fields_after=({"session_alias": "x"}, *others, {}))
     if check.machines.available:
         yield LifecycleCase({"machine_id": "«machine»"}, 3)
         yield LifecycleCase(session, 2, fields_after=({"machine_id": "«machine»"}, {}))
+        if check.offers("retry_run", "update_run"):
+            yield LifecycleCase(session, 3, retried=3, retry_body={"machine_id": "«machine»"})
     if check.offers("create_run"):
         yield LifecycleCase({"session_alias": "x", "release_session_after": True}, 4, is_single=True)
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")

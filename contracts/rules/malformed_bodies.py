@@ -51,6 +51,8 @@ def malformed_cases(check: CheckContext) -> Iterator[Writes]:
 
 ONE_TEXT_IN: Final = 3
 """Writes other than the bulk create get one in this many of the malformed texts."""
+_EMPTY_ARRAY: Final = "[]"
+"""In PHP, an empty object and an empty list are the same value."""
 
 
 def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
@@ -58,7 +60,7 @@ def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
     invalid: list[Body] = []
     texts = [*malformed(body)]
     if operation != "bulk_create_runs":
-        texts = texts[len(operation) % ONE_TEXT_IN :: ONE_TEXT_IN]
+        texts = [*dict.fromkeys((_EMPTY_ARRAY, *texts[len(operation) % ONE_TEXT_IN :: ONE_TEXT_IN]))]
     for text in texts:
         if operation == "retry_run" and text.strip() in {"", "null"}:
             yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error

@@ -266,6 +266,8 @@ class OddQuery(Case):
     name: str
     values: tuple[str, ...]
     twice: bool = False
+    is_deep: bool = False
+    """Whether `deep_search` is sent with the parameter."""
 
 
 _PAGE: Final = ("skip", "limit")
@@ -278,7 +280,7 @@ _VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
 """Per parameter of a type other than text: unusual values of that type."""
 _ODD_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
-    *(*_QUERY_NUMBERS, "x", "x" * limits.LONG_QUERY, "%", "[]"),
+    *(*_QUERY_NUMBERS, "x", "x" * limits.LONG_QUERY, "%", "[]", "[a", "(", "*"),
     *formats.UNUSUAL_MOMENTS,
     formats.UNUSUAL_IDS[0],
 )
@@ -303,6 +305,8 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
         more = [(case.name, "x")] if case.twice else []
         if case.name not in _PAGE:
             more.append(("limit", "2"))  # the answer need not contain many runs
+        if case.is_deep:
+            more.append(("deep_search", "true"))
         if case.name == "skip" and case.operation == "list_runs":
             more.append(("search", "x"))  # an index for searches may have limits of its own
         context.call(case.operation, *ids, query=[(case.name, value), *more])
@@ -326,6 +330,8 @@ def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
         yield OddQuery(operation, name, typed)
     for values in batches(others, 8):
         yield OddQuery(operation, name, tuple(values))
+        if (operation, name) == ("list_runs", "search"):
+            yield OddQuery(operation, name, tuple(values), is_deep=True)
     yield OddQuery(operation, name, ("1",), twice=True)
 
 

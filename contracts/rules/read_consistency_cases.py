@@ -175,6 +175,7 @@ def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
     plain = ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}})
     yield plain.with_events(Event("update", {"input_values": {"who": new}}, words=words))
     yield plain.with_events(Event("update", {"input_values": {}}, words=words))
+    yield plain.with_events(Event("update", {"status": "cancelled", "input_values": {"who": new}}, words=words))
     yield plain.with_events(replace(CANCEL, words=words), replace(RETRY, words=words), each=True)
     yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": new}}, words=words))
     yield plain.with_events(CANCEL, Event("retry", {"session_alias": new}, words=words))

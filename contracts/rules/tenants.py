@@ -45,6 +45,7 @@ _FOREIGN_BODIES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     ),
     "retry_run": ({}, {"input_values": {"stolen": STOLEN}}, {"session_alias": STOLEN}),
 }
+_RESULTS: Final = {"output_data": {"a": 1}, "error": ["a"], "run_message_history": [{"a": 1}]}
 _INCLUDES: Final = ("workflow", "machine", "workflow,machine,machine.pools")
 
 
@@ -83,6 +84,8 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
         foreign.list_as_owner()
     if case.cancelled and not context.cancel(foreign.id, token=mine).accepted:
         raise Inconclusive("a run cannot be cancelled")
+    if case.cancelled:
+        context.call("update_run", foreign.id, body=_RESULTS, token=mine)
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
         foreign.try_operation(operation, created, widely=False)
@@ -180,7 +183,8 @@ class _ForeignRun:
         result = context.call("get_run", self.id, token=self.owner)
         self._require(result.accepted, f"{another} deletes a run", "the run as before", result.words, *evidence)
         if (after := result.resource) is not None:
-            changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
+            kept = (*_INPUTS, *_RESULTS) if before.get("status") == "cancelled" else _INPUTS
+            changed = [name for name in kept if (before.get(name) or None) != (after.get(name) or None)]
             cancelled = after.get("status") == "cancelled" != before.get("status")
             retried = before.get("status") == "cancelled" != after.get("status")
             marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
@@ -205,6 +209,8 @@ class _ForeignRun:
             queries += [(("include", names),) for names in _INCLUDES]
         bodies = _FOREIGN_BODIES.get(operation, (UNREAD,))
         for one, body, query in itertools.product(ids[:2], bodies if widely else bodies[:2], queries):
+            if query:  # a server may then answer from a cache
+                self.context.call(operation, one, query=query, token=self.owner)
             result = self.context.call(operation, one, query=query, body=body, token=self.other)
             cause = f"another organisation may use {operation}"
             expected = "404, since for another organisation the run does not exist"
@@ -227,9 +233,10 @@ class _ForeignRun:
                 context.call("update_run", run_id, body={"status": "cancelled"}, token=self.other)
                 context.call("retry_run", run_id, body={"session_id": session}, token=self.other)
         if joined.resource is not None and context.check.offers("list_runs"):
-            found = read_page(context, [("session_id", session), NEWEST_FIRST], limit=MAX_LIMIT, token=self.owner)
             foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
-            judge_list(context, found, foreign, lambda run_id: [self.created, joined])
+            for one in (("session_id", session), ("status", "scheduling")):
+                found = read_page(context, [one, NEWEST_FIRST], limit=MAX_LIMIT, token=self.owner)
+                judge_list(context, found, foreign, lambda run_id: [self.created, joined])
 
     def list_runs(self) -> None:
         context, foreign = self.context, ListCandidate.of(self.run, None, FOREIGN)
@@ -256,6 +263,8 @@ class _ForeignRun:
     def list_attachments(self) -> None:
         operation, of_run, of_inputs = "list_run_attachments", ("run_id", self.id), ("attachment_type", "input")
         for query in ([of_run], [], [of_inputs], [of_run, of_inputs]):
+            if self.widely:  # a server may then answer from a cache
+                self.context.call(operation, query=[*query, WHOLE_PAGE], token=self.owner)
             result = self.context.call(operation, query=[*query, WHOLE_PAGE], token=self.other)
             if result.accepted:
                 self._require_not_counted(operation, query, result)
