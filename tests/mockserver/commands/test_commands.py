@@ -137,7 +137,7 @@ def test_the_command_line_without_options_gives_the_default_settings():
 def test_a_misspelled_variable_is_refused_and_another_unknown_one_is_warned_of(name: str, said: str, status: int):
     result = CliRunner().invoke(main, ["faults"], env={name: "1"})
     assert result.exit_code == status
-    assert result.stderr.startswith(f"mockserver: {name} is set, but there is no such setting")
+    assert result.stderr.startswith(f"mockserver: {name} is set, but there is no such option")
     assert result.stderr.endswith(f"{said}\n")
     assert result.stderr.count("\n") == 1
 
@@ -148,6 +148,7 @@ def test_variables_of_settings_and_those_that_kubernetes_sets_are_passed_over():
         "MOCKSERVER_READY_FILE",
         "MOCKSERVER_SERVICE_HOST",
         "MOCKSERVER_PORT_4010_TCP_ADDR",
+        "MOCKSERVER_A_PORT",
         "MOCKSERVER_MAX_SPACES",
     ]
     result = CliRunner().invoke(main, ["faults"], env=dict.fromkeys(names, "1"))
