@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import Field
 from functools import cache
@@ -34,6 +35,14 @@ class _SettingType(click.ParamType[Any]):
         return read[0] if get_origin(self._type) is tuple else read
 
 
+class _PortOption(click.Option):
+    """Ignores a URL in its variable: Kubernetes sets MOCKSERVER_PORT to one for a Service named `mockserver`."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        value = super().resolve_envvar_value(ctx)
+        return None if value is not None and re.fullmatch(r"tcp://.+:\d+", value) else value
+
+
 def setting_option(name: str) -> Decorator:
     setting = next(each for each in SETTINGS if each.name == name)
     type_ = _types()[name]
@@ -42,6 +51,7 @@ def setting_option(name: str) -> Decorator:
     return click.option(
         f"{flag}/--no-{flag[2:]}" if setting.default is True else flag,
         name,
+        cls=_PortOption if name == "port" else None,
         default=None if repeatable else setting.default,
         multiple=repeatable,
         is_flag=is_flag,

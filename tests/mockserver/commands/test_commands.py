@@ -153,3 +153,13 @@ def test_variables_of_settings_and_those_that_kubernetes_sets_are_passed_over():
     ]
     result = CliRunner().invoke(main, ["faults"], env=dict.fromkeys(names, "1"))
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "port"), [("tcp://10.0.0.1:4010", 4010), ("tcp://[fd00::1]:80", 4010), ("4321", 4321)]
+)
+def test_the_url_that_kubernetes_sets_for_a_service_named_mockserver_is_not_a_port(
+    monkeypatch: pytest.MonkeyPatch, value: str, port: int
+):
+    monkeypatch.setenv("MOCKSERVER_PORT", value)
+    assert main.commands["serve"].make_context("serve", []).params["port"] == port
