@@ -26,7 +26,7 @@ from mockserver.state_check import check_shown
 from mockserver.state_codec import Decoder, Encoder, StateError
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.units import FOREVER
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 FORMAT = 1
 _log = logging.getLogger("mockserver")
@@ -73,31 +73,24 @@ class States:
             "faults": self._fault_parser.state(namespace.faults),
         }
         kept: dict[str, tuple[bytes, list[tuple[str, str, Unit]]]] = {}
-        time_slice = TimeSlice()
-        for name in await self._namespaces.organisations(namespace):
+        async for name in Sliced(await self._namespaces.organisations(namespace)):
             space = await self._namespaces.space(namespace, name)
             kept[name] = space.key, await _units(space)
-            if time_slice.is_over:
-                await time_slice.give_way()
         parts = [render_json(head)[:-1], b',"organizations":{']
-        for place, (name, (key, units)) in enumerate(kept.items()):
+        async for place, (name, (key, units)) in Sliced(enumerate(kept.items())):
             parts.append(
                 b'%b%b:{"key":"%b","units":[' % (b"," if place else b"", render_json(name), key.hex().encode())
             )
             separator = b""
-            for kind, unit_key, unit in units:
+            async for kind, unit_key, unit in Sliced(units):
                 value = encoder.encode(unit.value, KINDS[kind])
                 until = () if unit.until == FOREVER else (unit.until,)
                 parts.append(separator + render_json([kind, unit_key, value, *until]))
                 separator = b","
-                if time_slice.is_over:
-                    await time_slice.give_way()
             parts.append(b"]}")
         parts.append(b'},"shared":[')
-        for place, shared in enumerate(encoder.table):
+        async for place, shared in Sliced(enumerate(encoder.table)):
             parts.append((b"," if place else b"") + render_json(shared))
-            if time_slice.is_over:
-                await time_slice.give_way()
         parts.append(b"]}")
         return parts
 
@@ -124,16 +117,13 @@ class States:
             raise StateError(f"/faults: {error}") from None
         decoder = Decoder(TYPES, table, {})
         decoded: list[tuple[Space, list[Write]]] = []
-        time_slice = TimeSlice()
-        for organisation, content in organisations.items():
+        async for organisation, content in Sliced(organisations.items()):
             try:
                 space = self._make_space(namespace, organisation, _hex(content, "key"))
                 writes: list[Write] = []
                 reader = decoder.with_implied({Space: space})
-                for place, unit in enumerate(_list(content, "units")):
+                async for place, unit in Sliced(enumerate(_list(content, "units"))):
                     writes.append(_write(reader, unit, place))
-                    if time_slice.is_over:
-                        await time_slice.give_way()
                 await self._check(space, writes)
             except StateError as error:
                 raise error.at(organisation).at("organizations") from None

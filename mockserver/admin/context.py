@@ -19,7 +19,7 @@ from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
 from mockserver.state import States
 from mockserver.suggestions import NearPaths
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,8 @@ class AdminContext(NamedTuple):
     async def contexts(self) -> list[Context]:
         """Return the contexts of all organisations that were used in the namespace, or were seeded at the start."""
         organisations = await self.dependencies.namespaces.organisations(self.namespace)
-        contexts: list[Context] = []
-        time_slice = TimeSlice()
-        for organisation in dict.fromkeys((*self.dependencies.seeded, *organisations)):
-            contexts.append(await self.context_of(organisation))
-            if time_slice.is_over:
-                await time_slice.give_way()
-        return contexts
+        every = dict.fromkeys((*self.dependencies.seeded, *organisations))
+        return [await self.context_of(organisation) async for organisation in Sliced(every)]
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

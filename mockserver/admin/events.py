@@ -23,7 +23,7 @@ from mockserver.namespaces import Namespace
 from mockserver.reply import Reply
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.spec import Call, render_json
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 MEDIA_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
@@ -107,14 +107,11 @@ class EventStream:
     async def _rendered(self, events: Sequence[Event]) -> bytes:
         """Return the texts of events. A slow reader has up to a thousand at once, so others run in between."""
         texts: list[bytes] = []
-        time_slice = TimeSlice()
-        for event in events:
+        async for event in Sliced(events):
             if isinstance(event.content, Entry) and event.content.is_long_to_show:
                 texts.append(await asyncio.to_thread(event.rendered, self._render))
             else:
                 texts.append(event.rendered(self._render))
-            if time_slice.is_over:
-                await time_slice.give_way()
         return b"".join(texts)
 
     def _render(self, type_: str, content: Any) -> bytes:

@@ -18,7 +18,7 @@ from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
-from mockserver.time_slice import TimeSlice, in_slices
+from mockserver.time_slice import Sliced, in_slices
 
 _REFUSED_PAGE = (400, 403)
 """A request without an operation has one of these if it was refused because of the page that sent it."""
@@ -97,13 +97,12 @@ async def _rendered(
     def render(entry: Entry) -> bytes:
         return render_json(show(entry, context.dependencies))
 
-    items: list[bytes] = []
-    time_slice = TimeSlice()
-    for entry in entries:
-        items.append(await asyncio.to_thread(render, entry) if entry.is_long_to_show else render(entry))
-        if time_slice.is_over:
-            await time_slice.give_way()
-    return b",".join(items)
+    return b",".join(
+        [
+            await asyncio.to_thread(render, entry) if entry.is_long_to_show else render(entry)
+            async for entry in Sliced(entries)
+        ]
+    )
 
 
 async def _between(context: AdminContext, filters: dict[str, Any]) -> Sequence[Entry]:

@@ -31,7 +31,7 @@ from mockserver.errors import Unavailable
 from mockserver.reply import Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import ABSENT, Unit, Write
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 _PLACING = ("machine_id", "pool_ids", "session_alias", "release_session_after")
 
@@ -173,12 +173,9 @@ async def load_machine_choices(context: Context, body: Mapping[str, Any], sessio
     """
     if body.get("machine_id") is not None:
         check_machine(context, body["machine_id"])
-    pools: list[Sequence[str]] = []
-    time_slice = TimeSlice()
-    for pool_id in dict.fromkeys(body.get("pool_ids") or ()):
-        pools.append(await pool_machines(context, pool_id))
-        if time_slice.is_over:
-            await time_slice.give_way()
+    pools: Sequence[Sequence[str]] = ()
+    if body.get("pool_ids"):
+        pools = [await pool_machines(context, pool_id) async for pool_id in Sliced(dict.fromkeys(body["pool_ids"]))]
     return MachineChoices(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
 
 
