@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mockserver.behaviour.batch import Change
+from mockserver.behaviour.batch import Batch, Change
 from mockserver.behaviour.ids import one_id
-from mockserver.behaviour.lifecycle import Progression, Schedules
+from mockserver.behaviour.lifecycle import Progression, Schedule, Schedules, Timeline
 from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
@@ -96,6 +96,13 @@ class Space:
         if self.cached.index is None:
             self.cached.index = RunIndex(self.schedules, self.profiles)
         return self.cached.index
+
+    def schedule(self, batch: Batch, place: int, change: Change) -> Schedule:
+        return self.schedules.schedule(self.profiles[batch.workflow_id], batch, place, change)
+
+    def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
+        """The timeline of a run without a session."""
+        return self.schedules.timeline(self.profiles[batch.workflow_id], batch, place, change)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from hashlib import shake_128
 from typing import Literal, NamedTuple
 from zlib import crc32
 
-from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change
+from mockserver.behaviour.batch import TERMINAL, Batch, Change
 from mockserver.behaviour.ids import MAX_ROW_SIZE
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
@@ -158,9 +158,9 @@ class Schedules:
             return None
         return crc32(batch.tail.encode(), attempt) % _TABLES
 
-    def only_timeline(self, profile: RunProfile, batch: Batch) -> Timeline:
-        """The timeline of the run of a batch of one, unchanged and without a session."""
-        return timeline_of(self.schedule(profile, batch, 0, UNCHANGED), UNCHANGED, batch.born)
+    def timeline(self, profile: RunProfile, batch: Batch, place: int, change: Change) -> Timeline:
+        """The timeline of a run without a session."""
+        return timeline_of(self.schedule(profile, batch, place, change), change, batch.born)
 
     def outcome_counts(self, profile: RunProfile, batch: Batch) -> Mapping[str, int]:
         """How the unchanged runs of the batch end."""

@@ -24,7 +24,7 @@ from mockserver.behaviour.context import CachedJSON, Context, Space
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.included_resources import Resource, included_parts, largest, made_bytes
 from mockserver.behaviour.ledger import write_of_change
-from mockserver.behaviour.lifecycle import Timeline, timeline_of
+from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.run_files import (
     Attachment,
     AttachmentIDs,
@@ -130,7 +130,7 @@ async def find_run(context: Context, run_id: str) -> Found:
         raise NotFound(f"Run {run_id} not found")
     placement = change.placement or batch.placement
     if placement.session_id is None:
-        return Found(Run(batch, place, change, single_timeline(context.space, batch, place, change)), changes, None)
+        return Found(Run(batch, place, change, context.space.timeline(batch, place, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
     timelines = await session_timelines(context, placement.session_id, session)
     if context.transaction is None:
@@ -139,12 +139,6 @@ async def find_run(context: Context, run_id: str) -> Found:
     if (await context.store.load(CHANGES, tail)).version != changes.version:
         raise VersionConflict(f"run {run_id} has moved on while its session was read")
     return Found(Run(batch, place, change, timelines[tail, place]), changes, session)
-
-
-def single_timeline(space: Space, batch: Batch, place: int, change: Change) -> Timeline:
-    """The timeline of a run without a session."""
-    schedule = space.schedules.schedule(space.profiles[batch.workflow_id], batch, place, change)
-    return timeline_of(schedule, change, batch.born)
 
 
 async def session_timelines(context: Context, session_id: str, unit: Unit) -> SessionTimelines:
@@ -302,7 +296,7 @@ def cached_run_json(
         and known.timelines is timelines
     ):
         return known
-    timeline = single_timeline(space, batch, place, change) if timelines is None else timelines[batch.tail, place]
+    timeline = space.timeline(batch, place, change) if timelines is None else timelines[batch.tail, place]
     text = run_json(space, Run(batch, place, change, timeline), sim_time)
     known = CachedJSON(change, timelines, sim_time, timeline.next_turn(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
