@@ -394,7 +394,7 @@ class Endpoint:
                 content = None if status in (204, 304) else JSONContent({"detail": phrase(status)})
                 return Reply(status, content, is_documented=False)
             known = ", ".join(str(each) for each in sorted(operation.responses))
-            names = ", ".join(operation.example_names(status)) if status in operation.responses else ""
+            names = ", ".join(operation.responses[status].examples) if status in operation.responses else ""
             asked = f"example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
             hint = f"; its examples of {status}: {names}" if names else ""
             raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None

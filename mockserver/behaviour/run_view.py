@@ -68,6 +68,10 @@ FIELDS = (
     "ended_at",
 )
 ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_at"})
+RESULT_FIELDS = frozenset(
+    {"error", "output_data", "output_attachment_ids", "run_message_history", "usage_metadata", "started_at", "ended_at"}
+)
+"""What a run gets when it starts or ends, and loses when it is retried."""
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_CACHED = 2_048
@@ -414,16 +418,7 @@ def _created_template(space: Space) -> bytes:
         "status": b'"scheduling"',
         "created_at": b'"%b"',
     }
-    empty = (
-        "error",
-        "output_data",
-        "output_attachment_ids",
-        "run_message_history",
-        "usage_metadata",
-        "started_at",
-        "ended_at",
-    )
-    known.update((name, NULL) for name in empty)
+    known.update(dict.fromkeys(RESULT_FIELDS, NULL))
     return _TEMPLATE % tuple(known.get(name, b"%b") for name in FIELDS)
 
 
