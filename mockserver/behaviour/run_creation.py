@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import BATCH, SESSION, Batch, File, Placement, Script, Session, Slot
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.ids import IdRow, id_row
+from mockserver.behaviour.ids import IdRow, id_row, one_id
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import open_block, writes_of_batches
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
@@ -53,7 +53,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     ids = id_row(context.space.key, label, max(1, count - failed))
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
-        session_id = id_row(context.space.key, f"session of {label}", 1).id(0)
+        session_id = one_id(context.space.key, f"session of {label}")
     batch, writes = _new_batch(context, body, ids, number, session_id, choices)
     if failed == count:
         # Validated like any other create, but nothing is stored.

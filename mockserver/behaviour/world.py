@@ -132,10 +132,6 @@ class World:
         return () if known is None else known.outputs
 
     @classmethod
-    def built_in(cls) -> World:
-        return cls.from_files(None)
-
-    @classmethod
     def from_files(cls, path: str | Path | None) -> World:
         """The built-in world, with the file merged over it. Raises StartError with file and JSON pointer."""
         if path is None:

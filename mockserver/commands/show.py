@@ -31,7 +31,7 @@ mockserver spec --json | jq '.paths | keys'
 def spec(spec: Path | None, *, as_json: bool) -> None:
     """Print the OpenAPI document that the mock serves."""
     document = api_document(spec)
-    click.echo(document.json() if as_json else document.yaml().rstrip(b"\n"))
+    click.echo(document.json if as_json else document.yaml.rstrip(b"\n"))
 
 
 @click.command(

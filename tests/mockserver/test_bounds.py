@@ -164,7 +164,7 @@ def test_a_name_of_a_namespace_is_utf_8_and_not_too_long():
 
 
 def keys(mock: Mock) -> list[str]:
-    ((_, space),) = mock.app.namespaces.known("").spaces.items()
+    ((_, space),) = mock.app.namespaces.default.spaces.items()
     return list(mock.run(space.store.items("idempotency")))
 
 
