@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
 from mockserver.clock import Instant
@@ -27,6 +27,8 @@ from mockserver.state_codec import Decoder, Encoder, StateError
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.units import FOREVER
 from mockserver.time_slice import Sliced
+
+_T = TypeVar("_T")
 
 FORMAT = 1
 _log = logging.getLogger("mockserver")
@@ -99,20 +101,18 @@ class States:
         if document.get("format") != FORMAT:
             raise StateError(f"/format: expected {FORMAT}: this is not a state that GET /__admin/state has written")
         secret = _hex(document, "secret")
-        organisations = _object(document, "organizations")
-        table = document.get("shared")
-        if not isinstance(table, list):
-            raise StateError("/shared: expected an array")
+        organisations = _member(document, "organizations", dict)
+        table = _member(document, "shared", list)
         # Decode everything before anything is replaced, into a namespace that is not in use yet.
         namespace = self._namespaces.make(name)
         namespace.secret = secret
         try:
-            namespace.clock.restore(_object(document, "clock"))
+            namespace.clock.restore(_member(document, "clock", dict))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StateError(f"/clock: {error}") from None
         namespace.faults.clear()
         try:
-            self._fault_parser.restore(namespace.faults, _object(document, "faults"), namespace.clock)
+            self._fault_parser.restore(namespace.faults, _member(document, "faults", dict), namespace.clock)
         except (KeyError, TypeError, ValueError, Unprocessable) as error:
             raise StateError(f"/faults: {error}") from None
         decoder = Decoder(TYPES, table, {})
@@ -122,7 +122,7 @@ class States:
                 space = self._make_space(namespace, organisation, _hex(content, "key"))
                 writes: list[Write] = []
                 reader = decoder.with_implied({Space: space})
-                async for place, unit in Sliced(enumerate(_list(content, "units"))):
+                async for place, unit in Sliced(enumerate(_member(content, "units", list))):
                     writes.append(_write(reader, unit, place))
                 await self._check(space, writes)
             except StateError as error:
@@ -191,17 +191,10 @@ def _write(decoder: Decoder, unit: Any, place: int) -> Write:
         raise error.at(place).at("units") from None
 
 
-def _object(document: Any, name: str) -> dict[str, Any]:
+def _member(document: Any, name: str, type_: type[_T]) -> _T:
     value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, dict):
-        raise StateError(f"/{name}: expected an object")
-    return value
-
-
-def _list(document: Any, name: str) -> Sequence[Any]:
-    value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, list):
-        raise StateError(f"/{name}: expected an array")
+    if not isinstance(value, type_):
+        raise StateError(f"/{name}: expected {'an array' if type_ is list else 'an object'}")
     return value
 
 

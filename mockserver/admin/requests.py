@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,7 +13,7 @@ from mockserver.admin.context import AdminContext, Dependencies
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
-from mockserver.masking import masked_content, masked_headers, masked_query
+from mockserver.masking import masked_content, masked_headers, masked_query, query_pairs
 from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
@@ -190,24 +190,20 @@ def _har_entry(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
     def text_of_content(value: Any) -> str:
         return value if isinstance(value, str) else json.dumps(value)
 
-    def pairs(headers: dict[str, str]) -> list[dict[str, str]]:
-        return [{"name": name, "value": value} for name, value in headers.items()]
+    def pairs(items: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+        return [{"name": name, "value": value} for name, value in items]
 
     answer = shown["answer"]
     host = shown["headers"].get("host", "localhost")
-    query = [
-        {"name": name, "value": each}
-        for name, value in shown["query"].items()
-        for each in (value if isinstance(value, list) else [value])
-    ]
-    query_string = f"?{urlencode([(each['name'], each['value']) for each in query])}" if query else ""
+    query = query_pairs(shown["query"])
+    query_string = f"?{urlencode(query)}" if query else ""
     request: dict[str, Any] = {
         "method": shown["method"],
         "url": f"http://{host}{_escaped(shown['path'])}{query_string}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": pairs(shown["headers"]),
-        "queryString": query,
+        "headers": pairs(shown["headers"].items()),
+        "queryString": pairs(query),
         "headersSize": -1,
         "bodySize": -1,
     }
@@ -230,7 +226,7 @@ def _har_entry(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
             "statusText": "",
             "httpVersion": "HTTP/1.1",
             "cookies": [],
-            "headers": pairs(answer["headers"]),
+            "headers": pairs(answer["headers"].items()),
             "content": content,
             "redirectURL": answer["headers"].get("location", ""),
             "headersSize": -1,

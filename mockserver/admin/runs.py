@@ -18,7 +18,7 @@ from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_files import Attachment
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Listed, Overview, counts_by_status
-from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
+from mockserver.behaviour.run_view import Found, Run, RunContent, find_run, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
 from mockserver.errors import NotFound, VersionConflict
@@ -72,7 +72,7 @@ class _RunPage(NamedTuple):
 
 async def get_run(call: Call, context: AdminContext) -> Reply:
     run_context, found = await _find(call, context)
-    return await run_as_it_is(run_context, found.run.id)
+    return Reply(200, RunContent(run_context.space, found.run, run_context.sim_time))
 
 
 async def list_attachments(call: Call, context: AdminContext) -> Reply:

@@ -327,10 +327,6 @@ def shown_start(space: Space, run: Run, sim_time: int) -> int | None:
     return run.batch.moment_of(run.timeline.started, space.clock) if run.timeline.started <= sim_time else None
 
 
-async def run_as_it_is(context: Context, run_id: str) -> Reply:
-    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
-
-
 async def commit_and_reply(context: Context, run: Run, *writes: Write, timeline: Timeline | None = None) -> Reply:
     """Commit changes of a run, and return it as it is right after them, whatever others change next.
 

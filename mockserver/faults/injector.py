@@ -49,7 +49,7 @@ class Injector:
             if entry is not None:
                 # Fill in the journal entry here, because the application may never see the request.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
-            namespace.events.publish("fault", fault.shown_in_event(namespace.clock.now()))
+            namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True))
             scope[FAULT_KEY] = fault.id
             is_logged = False
 
