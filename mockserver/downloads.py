@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from urllib.parse import parse_qs, quote, unquote
@@ -12,8 +11,8 @@ from urllib.parse import parse_qs, quote, unquote
 from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.attachments import download, find_attachment
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
-from mockserver.clock import SECOND, Instant
+from mockserver.behaviour.context import NO_PREFERENCES, MakeContext, Space
+from mockserver.clock import SECOND
 from mockserver.errors import HTTPError, NotFound
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespaces
@@ -37,9 +36,7 @@ def base_url(scope: Scope) -> str:
 class Downloads:
     """Signs download URLs, and serves them as an ASGI application."""
 
-    def __init__(
-        self, namespaces: Namespaces, make_context: Callable[[Space, Preferences, Instant, Scope], Context]
-    ) -> None:
+    def __init__(self, namespaces: Namespaces, make_context: MakeContext) -> None:
         self._namespaces = namespaces
         self._make_context = make_context
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
@@ -51,7 +51,6 @@ from mockserver.suggestions import NearPaths
 from mockserver.time_slice import TimeSlice
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
-MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DECODER_THREADS = 2

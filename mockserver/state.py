@@ -14,8 +14,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
-from mockserver.clock import Instant
+from mockserver.behaviour.context import NO_PREFERENCES, Cache, MakeContext, Space
 from mockserver.errors import Unprocessable
 from mockserver.faults import FaultParser
 from mockserver.kinds import KINDS, TYPES
@@ -43,7 +42,7 @@ class States:
         fault_parser: FaultParser,
         made_by: Mapping[str, str],
         make_space: Callable[[Namespace, str, bytes], Space],
-        make_context: Callable[[Space, Preferences, Instant, dict[str, Any]], Context],
+        make_context: MakeContext,
     ) -> None:
         self._namespaces = namespaces
         self._fault_parser = fault_parser

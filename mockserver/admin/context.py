@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext
 from mockserver.behaviour.world import World
-from mockserver.clock import Clock, Instant, text_of
+from mockserver.clock import Clock, text_of
 from mockserver.faults import FaultParser
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
@@ -34,7 +34,7 @@ class Dependencies:
     fault_parser: FaultParser
     started_at: float
     states: States
-    make_context: Callable[[Space, Preferences, Instant, Scope], Context]
+    make_context: MakeContext
     world: World
     default_organisation: str
     """The organisation of seeded runs that do not name one."""

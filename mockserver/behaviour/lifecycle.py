@@ -17,20 +17,19 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import shake_128
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 from mockserver.behaviour.batch import TERMINAL, Batch, Change
 from mockserver.behaviour.ids import MAX_ROW_SIZE
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
+from mockserver.settings import Progression
 
 _MAX_NUMBER = 0xFFFFFFFF
 SMALLEST_SHARED = 64
 """Batches of so many runs share their timelines with others that are as large."""
 _TABLES = 64
-
-Progression = Literal["time", "immediate", "manual"]
 
 SETTABLE_STATUSES: Mapping[str, frozenset[str]] = {
     "scheduling": frozenset({"scheduling", "running", "running_checks", *TERMINAL}),

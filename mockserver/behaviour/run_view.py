@@ -72,6 +72,7 @@ RESULT_FIELDS = frozenset(
     {"error", "output_data", "output_attachment_ids", "run_message_history", "usage_metadata", "started_at", "ended_at"}
 )
 """What a run gets when it starts or ends, and loses when it is retried."""
+TIMESTAMPS = ("started_at", "ended_at")
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_CACHED = 2_048

@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from mockserver.behaviour.batch import Outcome, Status
 from mockserver.errors import ControlError
 from mockserver.settings import Settings
 from mockserver.testing.clock import MockClock
 from mockserver.testing.control import Control, is_refusal
 from mockserver.testing.faults import AddedFault
 from mockserver.testing.requests import Request
-from mockserver.testing.runs import Outcome, Run, Runs, RunStatus
+from mockserver.testing.runs import Run, Runs
 
 _MAX_REQUESTS = 10_000
 __tracebackhide__ = is_refusal
@@ -149,7 +150,7 @@ class CyberdeskMock:
         *,
         count: int | None = None,
         ids: Sequence[str | UUID] | None = None,
-        status: RunStatus | None = None,
+        status: Status | None = None,
         outcome: Outcome | None = None,
         duration_s: float | None = None,
         created_at: datetime | str | None = None,
