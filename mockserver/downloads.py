@@ -14,7 +14,7 @@ from mockserver.behaviour.attachments import download, find_attachment
 from mockserver.behaviour.context import NO_PREFERENCES, MakeContext, Space
 from mockserver.clock import SECOND
 from mockserver.errors import HTTPError, NotFound
-from mockserver.headers import headers_of
+from mockserver.headers import headers_of, raw_path
 from mockserver.namespaces import Namespaces
 from mockserver.reply import Reply
 from mockserver.response import send_error, send_reply
@@ -55,8 +55,7 @@ class Downloads:
 
     async def _reply(self, scope: Scope) -> Reply:
         gone = NotFound("This download URL is not valid, or no longer")
-        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
-        path = raw_path.partition(PREFIX)[2]
+        path = raw_path(scope).partition(PREFIX)[2]
         query = parse_qs(scope["query_string"].decode("latin-1"))
         expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
         if not re.fullmatch("-?[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):

@@ -30,7 +30,7 @@ from mockserver.errors import (
     Unavailable,
     VersionConflict,
 )
-from mockserver.headers import Headers, headers_of
+from mockserver.headers import Headers, headers_of, raw_path
 from mockserver.idempotency import Idempotency
 from mockserver.journal import Entry
 from mockserver.log import AccessLog
@@ -462,8 +462,7 @@ def _header_text(text: str) -> str:
 
 def _redirect(scope: Scope) -> Redirect:
     query = scope["query_string"].decode("latin-1")
-    path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
-    location = _LAST_SLASHES.sub("", path) + ("?" + query if query else "")
+    location = _LAST_SLASHES.sub("", raw_path(scope)) + ("?" + query if query else "")
     return Redirect("Temporary Redirect", {"Location": location})
 
 

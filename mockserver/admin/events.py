@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mockserver.admin.context import AdminContext, clock_json
 from mockserver.admin.requests import request_summary
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Overview
+from mockserver.bodies import until_disconnected
 from mockserver.clock import real_time
 from mockserver.errors import Unavailable, VersionConflict
 from mockserver.events import Event
@@ -57,7 +58,7 @@ class EventStream:
             connection.leave_at_eof()
         events = self._context.namespace.events
         subscription = events.subscribe()
-        gone = asyncio.ensure_future(_until_disconnected(receive))
+        gone = asyncio.ensure_future(until_disconnected(receive))
         gone.add_done_callback(lambda _: subscription.close())
         try:
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -186,9 +187,3 @@ class RunWatch:
 
 def _event(type_: str, content: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (type_.encode(), content)
-
-
-async def _until_disconnected(receive: Receive) -> None:
-    message: Message = {}
-    while message.get("type") != "http.disconnect":
-        message = await receive()

@@ -329,13 +329,13 @@ class _Compiler:
         bounds = _bounds(schema)
         if self._mode == "quick":
             return core_schema.int_schema(strict=True, **bounds)
-        return self._checked_lax(core_schema.int_schema(**bounds), _is_number, "int_type")
+        return self._checked_lax(core_schema.int_schema(**bounds), is_number, "int_type")
 
     def _number(self, schema: dict[str, Any]) -> CoreSchema:
         bounds = _bounds(schema)
         if self._mode == "quick":
             return core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
-        return self._checked_lax(core_schema.float_schema(allow_inf_nan=False, **bounds), _is_number, "float_type")
+        return self._checked_lax(core_schema.float_schema(allow_inf_nan=False, **bounds), is_number, "float_type")
 
     def _boolean(self) -> CoreSchema:
         if self._mode == "quick":
@@ -401,7 +401,8 @@ def _in_utc_if_naive(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number in JSON: a boolean is none, although it is an `int` in Python."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
