@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,7 @@ _HEARTBEAT_S = 15.0
 _MIN_INTERVAL_S = 0.2
 _MAX_LOAD = 0.1
 """The share of time in which all watchers of a namespace together may read its runs."""
-_EVERYTHING: dict[str, None] = {}
+_NO_FILTERS: Mapping[str, Any] = {}
 _MAX_RUNS = 1_000
 _SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
 
@@ -159,7 +159,7 @@ class RunWatch:
     async def changes(self, namespace: Namespace) -> bytes:
         """Return an event, or `b""` if nothing has changed."""
         context = self._context._replace(namespace=namespace)
-        overview = await Overview.of(await context.contexts(), _EVERYTHING, 0, _MAX_RUNS)
+        overview = await Overview.of(await context.contexts(), _NO_FILTERS, 0, _MAX_RUNS)
         before = self._known
         known: dict[str, tuple[str, Change]] = {}
         changed: list[bytes] = []

@@ -23,7 +23,7 @@ def refused(operation: Operation, raw: RawRequest) -> list[tuple[str, list[Any]]
     with pytest.raises(Invalid) as caught:
         operation.decode(raw)
     assert caught.value.status == 422
-    assert str(caught.value) == f"{len(caught.value.violations)} violations"
+    assert str(caught.value) == f"violations: {len(caught.value.violations)}"
     return [(violation["type"], violation["loc"]) for violation in caught.value.violations]
 
 
