@@ -15,19 +15,13 @@ class APIDocument:
     def __init__(self, document: Document) -> None:
         self.document = document
 
-    def json(self) -> bytes:
-        return self._json
-
-    def yaml(self) -> bytes:
-        """Return the file unchanged, comments included, if it is YAML; else the document as YAML."""
-        return self._yaml
-
     @cached_property
-    def _json(self) -> bytes:
+    def json(self) -> bytes:
         return render_json(self.document.root)
 
     @cached_property
-    def _yaml(self) -> bytes:
+    def yaml(self) -> bytes:
+        """The file unchanged, comments included, if it is YAML; else the document as YAML."""
         text = self.document.text
         if text.lstrip().startswith("{"):
             text = yaml.safe_dump(self.document.root, sort_keys=False, allow_unicode=True, width=120)

@@ -122,7 +122,7 @@ class MockApp:
         self._masker = Masker(sensitive)
         self._shared: SharedStore | None = None
         if store is None and settings.store.is_shared:
-            fingerprint = settings_shared_by_servers(settings, self._world, api.json(), self._first_faults)
+            fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._first_faults)
             self._shared = SharedStore(settings.store.url, fingerprint)
             store = self._shared.units
         self._store: Store = store or MemoryStore()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from urllib.parse import parse_qs, quote, unquote
@@ -12,10 +11,10 @@ from urllib.parse import parse_qs, quote, unquote
 from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.attachments import download, find_attachment
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
-from mockserver.clock import SECOND, Instant
+from mockserver.behaviour.context import NO_PREFERENCES, MakeContext, Space
+from mockserver.clock import SECOND
 from mockserver.errors import HTTPError, NotFound
-from mockserver.headers import headers_of
+from mockserver.headers import headers_of, raw_path
 from mockserver.namespaces import Namespaces
 from mockserver.reply import Reply
 from mockserver.response import send_error, send_reply
@@ -37,9 +36,7 @@ def base_url(scope: Scope) -> str:
 class Downloads:
     """Signs download URLs, and serves them as an ASGI application."""
 
-    def __init__(
-        self, namespaces: Namespaces, make_context: Callable[[Space, Preferences, Instant, Scope], Context]
-    ) -> None:
+    def __init__(self, namespaces: Namespaces, make_context: MakeContext) -> None:
         self._namespaces = namespaces
         self._make_context = make_context
 
@@ -58,8 +55,7 @@ class Downloads:
 
     async def _reply(self, scope: Scope) -> Reply:
         gone = NotFound("This download URL is not valid, or no longer")
-        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
-        path = raw_path.partition(PREFIX)[2]
+        path = raw_path(scope).partition(PREFIX)[2]
         query = parse_qs(scope["query_string"].decode("latin-1"))
         expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
         if not re.fullmatch("-?[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):

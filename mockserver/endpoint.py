@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
@@ -30,7 +30,7 @@ from mockserver.errors import (
     Unavailable,
     VersionConflict,
 )
-from mockserver.headers import Headers, headers_of
+from mockserver.headers import Headers, headers_of, raw_path
 from mockserver.idempotency import Idempotency
 from mockserver.journal import Entry
 from mockserver.log import AccessLog
@@ -51,7 +51,6 @@ from mockserver.suggestions import NearPaths
 from mockserver.time_slice import TimeSlice
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
-MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DECODER_THREADS = 2
@@ -394,7 +393,7 @@ class Endpoint:
                 content = None if status in (204, 304) else JSONContent({"detail": phrase(status)})
                 return Reply(status, content, is_documented=False)
             known = ", ".join(str(each) for each in sorted(operation.responses))
-            names = ", ".join(operation.example_names(status)) if status in operation.responses else ""
+            names = ", ".join(operation.responses[status].examples) if status in operation.responses else ""
             asked = f"example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
             hint = f"; its examples of {status}: {names}" if names else ""
             raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None
@@ -463,8 +462,7 @@ def _header_text(text: str) -> str:
 
 def _redirect(scope: Scope) -> Redirect:
     query = scope["query_string"].decode("latin-1")
-    path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
-    location = _LAST_SLASHES.sub("", path) + ("?" + query if query else "")
+    location = _LAST_SLASHES.sub("", raw_path(scope)) + ("?" + query if query else "")
     return Redirect("Temporary Redirect", {"Location": location})
 
 

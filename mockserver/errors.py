@@ -1,17 +1,17 @@
-"""The exceptions of the mock, as one tree.
+"""The exceptions that several modules raise or handle, as one tree. Others are in the module that raises them.
 
     MockServerError
     ├── StartError          the server cannot start: one line, exit code 2
     │   ├── SpecError       the OpenAPI document (file and JSON pointer; raised by mockserver.spec)
     │   └── WorldError      the world file (file and JSON pointer)
     ├── ControlError        MockServer or its fixture cannot do what a test asks for
-    ├── VersionConflict            a unit of the store has changed since it was loaded; the request is retried
+    ├── VersionConflict     a unit of the store has changed since it was loaded; the request is retried
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
         ├── MethodNotAllowed 405, Conflict 409 (TooManyConflicts), TooLarge 413, Unprocessable 422, TooManyRequests 429,
         └── NotSupported 501, Unavailable 503
 
-Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a single message.
+Violations of the spec are `mockserver.spec.Invalid`, which has a list and not a single message.
 """
 
 from __future__ import annotations

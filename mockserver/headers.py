@@ -1,4 +1,4 @@
-"""The headers of a request, by name."""
+"""The headers of a request by name, and its path as it was sent."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def headers_of(scope: Scope) -> Headers:
         headers = scope[_KEY] = Headers(reversed(scope["headers"]))
     found: Headers = headers
     return found
+
+
+def raw_path(scope: Scope) -> str:
+    """Return the path as the client has sent it. Other ASGI servers may leave it out, or add the query."""
+    sent: bytes = scope.get("raw_path", scope["path"].encode())
+    return sent.decode("latin-1").split("?")[0]

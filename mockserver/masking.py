@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -67,6 +67,11 @@ def masked_query(query: bytes, masker: Masker) -> dict[str, Any]:
         else:
             shown[name] = [shown[name], value]
     return shown
+
+
+def query_pairs(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the names and values of a masked query, with a pair for each value of a repeated name."""
+    return [(name, each) for name, value in shown.items() for each in (value if isinstance(value, list) else [value])]
 
 
 def masked_content(body: bytes, masker: Masker) -> Any:

@@ -95,9 +95,6 @@ class Namespaces:
     def items(self) -> ItemsView[str, Namespace]:
         return self._namespaces.items()
 
-    def known(self, name: str) -> Namespace | None:
-        return self._namespaces.get(name)
-
     async def get(self, name: str) -> Namespace:
         """Return a namespace; make it if it is new. Raises Unavailable at the limit, if nothing can be dropped."""
         namespace = self._namespaces.get(name)

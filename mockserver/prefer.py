@@ -122,13 +122,9 @@ def _outcome(name: str, text: str) -> str:
     return text
 
 
-def _text(name: str, text: str) -> str:
-    return text
-
-
 _PARSERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "code": ("code", _code),
-    "example": ("example", _text),
+    "example": ("example", lambda name, text: text),
     "dynamic": ("dynamic", _boolean),
     "outcome": ("outcome", _outcome),
     "duration": ("duration_s", _seconds),

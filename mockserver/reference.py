@@ -47,8 +47,8 @@ class Reference:
             "/": _Page(_HTML, self._root),
             # Browsers request it with every page: it must not appear in the journal as an invalid request.
             "/favicon.ico": _Page("image/png", _icon),
-            "/openapi.json": _Page(JSON, api.json),
-            "/openapi.yaml": _Page("application/yaml", api.yaml),
+            "/openapi.json": _Page(JSON, lambda: api.json),
+            "/openapi.yaml": _Page("application/yaml", lambda: api.yaml),
             **self._docs(),
         }
         self._pages = {path: page for path, page in pages.items() if not api_has(path)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field
 from pathlib import Path
@@ -140,7 +140,8 @@ def _number(value: Any) -> float:
             value = float(value)
         except ValueError:
             raise ValueError(f"{value!r} is not a valid number") from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    largest = sys.float_info.max  # `math.isfinite` would raise OverflowError for a larger integer
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -largest <= value <= largest:
         raise ValueError(f"{value!r} is not a valid number")
     return float(value)
 

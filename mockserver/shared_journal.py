@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from mockserver.errors import Unavailable
 from mockserver.events import Events
 from mockserver.journal import Entry, Journal, JournalBudget
-from mockserver.masking import masked_content, masked_headers, masked_query
+from mockserver.masking import masked_content, masked_headers, masked_query, query_pairs
 from mockserver.spec import Masker, render_json
 from mockserver.store.valkey import NO_EPOCH, Epoch
 from mockserver.store.valkey_journal import JournalTexts
@@ -105,14 +105,9 @@ class SharedJournal(Journal):
         body = self._masked(entry.body)
         # A success shows only values that are stored anyway; a refusal may quote any value.
         answer = entry.answer if entry.status is not None and entry.status < 300 else self._masked(entry.answer)
-        pairs = [
-            (name, each)
-            for name, value in masked_query(entry.query, self._masker).items()
-            for each in (value if isinstance(value, list) else [value])
-        ]
         head = {
             **{name: getattr(entry, name) for name in _PLAIN},
-            "query": urlencode(pairs) if pairs else "",
+            "query": urlencode(query_pairs(masked_query(entry.query, self._masker))),
             "headers": masked_headers(entry.headers),
             "answer_headers": masked_headers(entry.answer_headers),
             "caller": entry.caller.decode(),

@@ -162,12 +162,12 @@ class SharedNamespaces(Namespaces):
         epoch = self._new_epoch(name)
         self._set_epoch(namespace, epoch)
         # A commit is possible only in the current epoch. So the units are written without a look at it first.
-        unborn = NO_EPOCH._replace(id=epoch.id)
+        not_begun = NO_EPOCH._replace(id=epoch.id)
         for space, writes in contents:
-            space.store = self._shared.space_of(space, unborn)
+            space.store = self._shared.space_of(space, not_begun)
             for start in range(0, len(writes), _WRITES_AT_ONCE):
                 await space.store.commit(*writes[start : start + _WRITES_AT_ONCE])
-            await self._records.add_organisation(name, unborn, space.organisation, space.key)
+            await self._records.add_organisation(name, not_begun, space.organisation, space.key)
         assert isinstance(namespace.faults, SharedFaults)
         await self._records.set_fault_counts(name, epoch.id, namespace.faults.counts())
         namespace.version = await self._records.save(name, None, epoch.id, self._content(namespace))

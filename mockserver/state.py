@@ -12,10 +12,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
-from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
-from mockserver.clock import Instant
+from mockserver.behaviour.context import NO_PREFERENCES, Cache, MakeContext, Space
 from mockserver.errors import Unprocessable
 from mockserver.faults import FaultParser
 from mockserver.kinds import KINDS, TYPES
@@ -26,7 +25,9 @@ from mockserver.state_check import check_shown
 from mockserver.state_codec import Decoder, Encoder, StateError
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.units import FOREVER
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
+
+_T = TypeVar("_T")
 
 FORMAT = 1
 _log = logging.getLogger("mockserver")
@@ -41,7 +42,7 @@ class States:
         fault_parser: FaultParser,
         made_by: Mapping[str, str],
         make_space: Callable[[Namespace, str, bytes], Space],
-        make_context: Callable[[Space, Preferences, Instant, dict[str, Any]], Context],
+        make_context: MakeContext,
     ) -> None:
         self._namespaces = namespaces
         self._fault_parser = fault_parser
@@ -73,31 +74,24 @@ class States:
             "faults": self._fault_parser.state(namespace.faults),
         }
         kept: dict[str, tuple[bytes, list[tuple[str, str, Unit]]]] = {}
-        time_slice = TimeSlice()
-        for name in await self._namespaces.organisations(namespace):
+        async for name in Sliced(await self._namespaces.organisations(namespace)):
             space = await self._namespaces.space(namespace, name)
             kept[name] = space.key, await _units(space)
-            if time_slice.is_over:
-                await time_slice.give_way()
         parts = [render_json(head)[:-1], b',"organizations":{']
-        for place, (name, (key, units)) in enumerate(kept.items()):
+        async for place, (name, (key, units)) in Sliced(enumerate(kept.items())):
             parts.append(
                 b'%b%b:{"key":"%b","units":[' % (b"," if place else b"", render_json(name), key.hex().encode())
             )
             separator = b""
-            for kind, unit_key, unit in units:
+            async for kind, unit_key, unit in Sliced(units):
                 value = encoder.encode(unit.value, KINDS[kind])
                 until = () if unit.until == FOREVER else (unit.until,)
                 parts.append(separator + render_json([kind, unit_key, value, *until]))
                 separator = b","
-                if time_slice.is_over:
-                    await time_slice.give_way()
             parts.append(b"]}")
         parts.append(b'},"shared":[')
-        for place, shared in enumerate(encoder.table):
+        async for place, shared in Sliced(enumerate(encoder.table)):
             parts.append((b"," if place else b"") + render_json(shared))
-            if time_slice.is_over:
-                await time_slice.give_way()
         parts.append(b"]}")
         return parts
 
@@ -106,34 +100,29 @@ class States:
         if document.get("format") != FORMAT:
             raise StateError(f"/format: expected {FORMAT}: this is not a state that GET /__admin/state has written")
         secret = _hex(document, "secret")
-        organisations = _object(document, "organizations")
-        table = document.get("shared")
-        if not isinstance(table, list):
-            raise StateError("/shared: expected an array")
+        organisations = _member(document, "organizations", dict)
+        table = _member(document, "shared", list)
         # Decode everything before anything is replaced, into a namespace that is not in use yet.
         namespace = self._namespaces.make(name)
         namespace.secret = secret
         try:
-            namespace.clock.restore(_object(document, "clock"))
+            namespace.clock.restore(_member(document, "clock", dict))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StateError(f"/clock: {error}") from None
         namespace.faults.clear()
         try:
-            self._fault_parser.restore(namespace.faults, _object(document, "faults"), namespace.clock)
+            self._fault_parser.restore(namespace.faults, _member(document, "faults", dict), namespace.clock)
         except (KeyError, TypeError, ValueError, Unprocessable) as error:
             raise StateError(f"/faults: {error}") from None
         decoder = Decoder(TYPES, table, {})
         decoded: list[tuple[Space, list[Write]]] = []
-        time_slice = TimeSlice()
-        for organisation, content in organisations.items():
+        async for organisation, content in Sliced(organisations.items()):
             try:
                 space = self._make_space(namespace, organisation, _hex(content, "key"))
                 writes: list[Write] = []
                 reader = decoder.with_implied({Space: space})
-                for place, unit in enumerate(_list(content, "units")):
+                async for place, unit in Sliced(enumerate(_member(content, "units", list))):
                     writes.append(_write(reader, unit, place))
-                    if time_slice.is_over:
-                        await time_slice.give_way()
                 await self._check(space, writes)
             except StateError as error:
                 raise error.at(organisation).at("organizations") from None
@@ -201,17 +190,10 @@ def _write(decoder: Decoder, unit: Any, place: int) -> Write:
         raise error.at(place).at("units") from None
 
 
-def _object(document: Any, name: str) -> dict[str, Any]:
+def _member(document: Any, name: str, type_: type[_T]) -> _T:
     value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, dict):
-        raise StateError(f"/{name}: expected an object")
-    return value
-
-
-def _list(document: Any, name: str) -> Sequence[Any]:
-    value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, list):
-        raise StateError(f"/{name}: expected an array")
+    if not isinstance(value, type_):
+        raise StateError(f"/{name}: expected {'an array' if type_ is list else 'an object'}")
     return value
 
 

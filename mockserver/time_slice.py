@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
 from typing import TypeVar
 
@@ -30,6 +30,21 @@ class TimeSlice:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         self._end = monotonic() + _SLICE_S
+
+
+class Sliced(AsyncIterator[_T]):
+    """Iterates over the values, and lets other tasks run in between. Costs more than to check a TimeSlice."""
+
+    def __init__(self, values: Iterable[_T]) -> None:
+        self._values = iter(values)
+        self._time_slice = TimeSlice()
+
+    async def __anext__(self) -> _T:
+        if self._time_slice.is_over:
+            await self._time_slice.give_way()
+        for value in self._values:
+            return value
+        raise StopAsyncIteration
 
 
 async def in_slices(make: Callable[[_T], _U], values: Iterable[_T]) -> list[_U]:

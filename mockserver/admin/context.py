@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext
 from mockserver.behaviour.world import World
-from mockserver.clock import Clock, Instant, text_of
+from mockserver.clock import Clock, text_of
 from mockserver.faults import FaultParser
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
@@ -19,7 +19,7 @@ from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
 from mockserver.state import States
 from mockserver.suggestions import NearPaths
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Dependencies:
     fault_parser: FaultParser
     started_at: float
     states: States
-    make_context: Callable[[Space, Preferences, Instant, Scope], Context]
+    make_context: MakeContext
     world: World
     default_organisation: str
     """The organisation of seeded runs that do not name one."""
@@ -59,13 +59,8 @@ class AdminContext(NamedTuple):
     async def contexts(self) -> list[Context]:
         """Return the contexts of all organisations that were used in the namespace, or were seeded at the start."""
         organisations = await self.dependencies.namespaces.organisations(self.namespace)
-        contexts: list[Context] = []
-        time_slice = TimeSlice()
-        for organisation in dict.fromkeys((*self.dependencies.seeded, *organisations)):
-            contexts.append(await self.context_of(organisation))
-            if time_slice.is_over:
-                await time_slice.give_way()
-        return contexts
+        every = dict.fromkeys((*self.dependencies.seeded, *organisations))
+        return [await self.context_of(organisation) async for organisation in Sliced(every)]
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

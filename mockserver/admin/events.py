@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mockserver.admin.context import AdminContext, clock_json
 from mockserver.admin.requests import request_summary
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Overview
+from mockserver.bodies import until_disconnected
 from mockserver.clock import real_time
 from mockserver.errors import Unavailable, VersionConflict
 from mockserver.events import Event
@@ -23,14 +24,14 @@ from mockserver.namespaces import Namespace
 from mockserver.reply import Reply
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.spec import Call, render_json
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 MEDIA_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
 _MIN_INTERVAL_S = 0.2
 _MAX_LOAD = 0.1
 """The share of time in which all watchers of a namespace together may read its runs."""
-_EVERYTHING: dict[str, None] = {}
+_NO_FILTERS: Mapping[str, Any] = {}
 _MAX_RUNS = 1_000
 _SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
 
@@ -57,7 +58,7 @@ class EventStream:
             connection.leave_at_eof()
         events = self._context.namespace.events
         subscription = events.subscribe()
-        gone = asyncio.ensure_future(_until_disconnected(receive))
+        gone = asyncio.ensure_future(until_disconnected(receive))
         gone.add_done_callback(lambda _: subscription.close())
         try:
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -107,14 +108,11 @@ class EventStream:
     async def _rendered(self, events: Sequence[Event]) -> bytes:
         """Return the texts of events. A slow reader has up to a thousand at once, so others run in between."""
         texts: list[bytes] = []
-        time_slice = TimeSlice()
-        for event in events:
+        async for event in Sliced(events):
             if isinstance(event.content, Entry) and event.content.is_long_to_show:
                 texts.append(await asyncio.to_thread(event.rendered, self._render))
             else:
                 texts.append(event.rendered(self._render))
-            if time_slice.is_over:
-                await time_slice.give_way()
         return b"".join(texts)
 
     def _render(self, type_: str, content: Any) -> bytes:
@@ -161,7 +159,7 @@ class RunWatch:
     async def changes(self, namespace: Namespace) -> bytes:
         """Return an event, or `b""` if nothing has changed."""
         context = self._context._replace(namespace=namespace)
-        overview = await Overview.of(await context.contexts(), _EVERYTHING, 0, _MAX_RUNS)
+        overview = await Overview.of(await context.contexts(), _NO_FILTERS, 0, _MAX_RUNS)
         before = self._known
         known: dict[str, tuple[str, Change]] = {}
         changed: list[bytes] = []
@@ -189,9 +187,3 @@ class RunWatch:
 
 def _event(type_: str, content: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (type_.encode(), content)
-
-
-async def _until_disconnected(receive: Receive) -> None:
-    message: Message = {}
-    while message.get("type") != "http.disconnect":
-        message = await receive()

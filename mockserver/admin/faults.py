@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.admin.context import AdminContext
 from mockserver.errors import NotFound
-from mockserver.faults import PRESETS
+from mockserver.faults import described_presets
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
 
@@ -24,7 +24,7 @@ async def add_fault(call: Call, context: AdminContext) -> Reply:
     made = context.dependencies.fault_parser.add(namespace.faults, source, namespace.clock)
     await context.dependencies.namespaces.save(namespace)
     for fault in made:
-        namespace.events.publish("fault", fault.shown_in_event(namespace.clock.now()))
+        namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True))
     ids = [fault.id for fault in made]
     return Reply(201, JSONContent({"id": ids[0], "ids": ids}))
 
@@ -46,7 +46,4 @@ async def delete_fault(call: Call, context: AdminContext) -> Reply:
 
 
 async def list_presets(call: Call, context: AdminContext) -> Reply:
-    items = [
-        {"name": name, "summary": preset.summary, "faults": list(preset.faults)} for name, preset in PRESETS.items()
-    ]
-    return Reply(200, JSONContent({"items": items}))
+    return Reply(200, JSONContent({"items": described_presets()}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,12 +13,12 @@ from mockserver.admin.context import AdminContext, Dependencies
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
-from mockserver.masking import masked_content, masked_headers, masked_query
+from mockserver.masking import masked_content, masked_headers, masked_query, query_pairs
 from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
-from mockserver.time_slice import TimeSlice, in_slices
+from mockserver.time_slice import Sliced, in_slices
 
 _REFUSED_PAGE = (400, 403)
 """A request without an operation has one of these if it was refused because of the page that sent it."""
@@ -97,13 +97,12 @@ async def _rendered(
     def render(entry: Entry) -> bytes:
         return render_json(show(entry, context.dependencies))
 
-    items: list[bytes] = []
-    time_slice = TimeSlice()
-    for entry in entries:
-        items.append(await asyncio.to_thread(render, entry) if entry.is_long_to_show else render(entry))
-        if time_slice.is_over:
-            await time_slice.give_way()
-    return b",".join(items)
+    return b",".join(
+        [
+            await asyncio.to_thread(render, entry) if entry.is_long_to_show else render(entry)
+            async for entry in Sliced(entries)
+        ]
+    )
 
 
 async def _between(context: AdminContext, filters: dict[str, Any]) -> Sequence[Entry]:
@@ -191,24 +190,20 @@ def _har_entry(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
     def text_of_content(value: Any) -> str:
         return value if isinstance(value, str) else json.dumps(value)
 
-    def pairs(headers: dict[str, str]) -> list[dict[str, str]]:
-        return [{"name": name, "value": value} for name, value in headers.items()]
+    def pairs(items: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+        return [{"name": name, "value": value} for name, value in items]
 
     answer = shown["answer"]
     host = shown["headers"].get("host", "localhost")
-    query = [
-        {"name": name, "value": each}
-        for name, value in shown["query"].items()
-        for each in (value if isinstance(value, list) else [value])
-    ]
-    query_string = f"?{urlencode([(each['name'], each['value']) for each in query])}" if query else ""
+    query = query_pairs(shown["query"])
+    query_string = f"?{urlencode(query)}" if query else ""
     request: dict[str, Any] = {
         "method": shown["method"],
         "url": f"http://{host}{_escaped(shown['path'])}{query_string}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": pairs(shown["headers"]),
-        "queryString": query,
+        "headers": pairs(shown["headers"].items()),
+        "queryString": pairs(query),
         "headersSize": -1,
         "bodySize": -1,
     }
@@ -231,7 +226,7 @@ def _har_entry(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:
             "statusText": "",
             "httpVersion": "HTTP/1.1",
             "cookies": [],
-            "headers": pairs(answer["headers"]),
+            "headers": pairs(answer["headers"].items()),
             "content": content,
             "redirectURL": answer["headers"].get("location", ""),
             "headersSize": -1,

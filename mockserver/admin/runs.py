@@ -18,7 +18,7 @@ from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_files import Attachment
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Listed, Overview, counts_by_status
-from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json, shown_size
+from mockserver.behaviour.run_view import TIMESTAMPS, Found, Run, RunContent, find_run, run_json, shown_size
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
 from mockserver.clock import SECOND, moment_from, text_of
 from mockserver.errors import NotFound, VersionConflict
@@ -28,7 +28,6 @@ from mockserver.store import Write, retried
 from mockserver.time_slice import TimeSlice, in_slices
 
 _URL_LIFETIME_S = 3_600
-_TIMESTAMPS = ("started_at", "ended_at")
 _JSON_FIELDS = ("input_values", "output_data", "error", "run_message_history", "usage_metadata")
 
 
@@ -72,7 +71,7 @@ class _RunPage(NamedTuple):
 
 async def get_run(call: Call, context: AdminContext) -> Reply:
     run_context, found = await _find(call, context)
-    return await run_as_it_is(run_context, found.run.id)
+    return Reply(200, RunContent(run_context.space, found.run, run_context.sim_time))
 
 
 async def list_attachments(call: Call, context: AdminContext) -> Reply:
@@ -112,7 +111,7 @@ async def change_run(call: Call, context: AdminContext) -> Reply:
     if "status" in body:
         change = _with_move(run_context, run, change, body["status"])
     fields = {name: json_or_null(body[name]) for name in _JSON_FIELDS if name in body}
-    for name in _TIMESTAMPS:
+    for name in TIMESTAMPS:
         if name in body:
             fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
     return await commit_change(run_context, found, replace(change, fields={**change.fields, **fields}))
@@ -140,7 +139,7 @@ async def _advance(call: Call, context: AdminContext, status: str | None) -> Rep
 
 def _with_move(run_context: Context, run: Run, change: Change, status: str) -> Change:
     """Move a run to a status. Drops timestamps that an update has set, if the run has yet to reach them."""
-    gone = {"scheduling": _TIMESTAMPS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
+    gone = {"scheduling": TIMESTAMPS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
     change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
     return with_move(run_context, run.batch, run.place, change, status, run_context.sim_time)
 

@@ -13,7 +13,7 @@ from mockserver.errors import NotFound
 from mockserver.reply import JSONContent, Reply
 from mockserver.settings import LIMITS, SETTINGS, RateLimit, StoreURL, Token
 from mockserver.spec import MASK, Call
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 
 async def get_health(call: Call, context: AdminContext) -> Reply:
@@ -46,8 +46,7 @@ def _plain(value: Any) -> Any:
 async def list_namespaces(call: Call, context: AdminContext) -> Reply:
     namespaces = context.dependencies.namespaces
     items = []
-    time_slice = TimeSlice()
-    for name in await namespaces.names():
+    async for name in Sliced(await namespaces.names()):
         namespace = await namespaces.find(name)
         if namespace is None:
             continue  # it was removed meanwhile
@@ -60,8 +59,6 @@ async def list_namespaces(call: Call, context: AdminContext) -> Reply:
                 "clock": clock_json(namespace.clock),
             }
         )
-        if time_slice.is_over:
-            await time_slice.give_way()
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 

@@ -27,7 +27,8 @@ FILES = "files"
 
 Status = Literal["scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-OUTCOMES = ("success", "task_failed", "error")
+Outcome = Literal["success", "task_failed", "error"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """How a run can end by itself."""
 TERMINAL: frozenset[str] = frozenset({*OUTCOMES, "cancelled"})
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mockserver.behaviour.batch import TERMINAL, Batch
+from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch
 from mockserver.behaviour.lifecycle import Schedules, Timeline, Timelines
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, Steps, steps_of
 from mockserver.behaviour.world import RunProfile
@@ -136,6 +136,6 @@ class TimelinesCache:
             self.computed += 1
             if len(self._ones) >= _ONES_KEPT:
                 self._ones.clear()
-            found = self._schedules.only_timeline(self._profiles[batch.workflow_id], batch)
+            found = self._schedules.timeline(self._profiles[batch.workflow_id], batch, 0, UNCHANGED)
             self._ones[batch.tail] = found
         return found

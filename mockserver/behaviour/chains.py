@@ -27,7 +27,7 @@ from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.state_codec import Shared
 from mockserver.store import Write
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,7 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
     Raises Invalid; NotFound for an unknown workflow, if the server accepts only known ones; Unavailable for a workflow
     whose creates fail.
     """
-    time_slice = TimeSlice()
-    for place, step in enumerate(steps):
+    async for place, step in Sliced(enumerate(steps)):
         workflow = await find_workflow(context, step["workflow_id"])
         if workflow is not None:
             await check_availability(context, workflow)
@@ -147,5 +146,3 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
         at = ("body", "steps", place)
         given = Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
         check_inputs(workflow, given, most=context.limits.max_violations, steps=len(steps))
-        if time_slice.is_over:
-            await time_slice.give_way()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from mockserver.behaviour.batch import Change
+from mockserver.behaviour.batch import Batch, Change
 from mockserver.behaviour.ids import one_id
-from mockserver.behaviour.lifecycle import Progression, Schedules
+from mockserver.behaviour.lifecycle import Schedule, Schedules, Timeline
 from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
-from mockserver.clock import Clock
-from mockserver.settings import Limits
+from mockserver.clock import Clock, Instant
+from mockserver.settings import Limits, Progression
 from mockserver.spec import render_json
 from mockserver.store import SpaceStore, UnitStore
 
@@ -97,6 +97,13 @@ class Space:
             self.cached.index = RunIndex(self.schedules, self.profiles)
         return self.cached.index
 
+    def schedule(self, batch: Batch, place: int, change: Change) -> Schedule:
+        return self.schedules.schedule(self.profiles[batch.workflow_id], batch, place, change)
+
+    def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
+        """The timeline of a run without a session."""
+        return self.schedules.timeline(self.profiles[batch.workflow_id], batch, place, change)
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
@@ -137,3 +144,7 @@ class Context(NamedTuple):
     @property
     def store(self) -> UnitStore:
         return self.space.store if self.transaction is None else self.transaction
+
+
+MakeContext = Callable[[Space, Preferences, Instant, MutableMapping[str, Any]], Context]
+"""Makes the context of a request from its time and its ASGI scope."""

@@ -10,7 +10,7 @@ from mockserver.behaviour.machines import machine_json
 from mockserver.behaviour.pools import pool_json, pools_of_machine
 from mockserver.behaviour.run_view import Run
 from mockserver.behaviour.workflows import workflow_json
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 
 async def included(context: Context, include: str | None, runs: Iterable[Run]) -> tuple[Resource, ...] | None:
@@ -20,8 +20,7 @@ async def included(context: Context, include: str | None, runs: Iterable[Run]) -
         return None
     resources: dict[tuple[str, str], Resource] = {}
     seen: set[str] = set()
-    time_slice = TimeSlice()
-    for run in runs:
+    async for run in Sliced(runs):
         workflow_id, machine_id = run.batch.workflow_id, run.placement.machine_id
         if "workflow" in wanted and ("workflow", workflow_id) not in resources:
             _add(resources, "workflow", workflow_id, await workflow_json(context, workflow_id))
@@ -31,10 +30,8 @@ async def included(context: Context, include: str | None, runs: Iterable[Run]) -
         if "machine" in wanted and ("machine", machine_id) not in resources:
             _add(resources, "machine", machine_id, await machine_json(context, machine_id))
         if "machine.pools" in wanted:
-            for pool in await pools_of_machine(context, machine_id):
+            async for pool in Sliced(await pools_of_machine(context, machine_id)):
                 _add(resources, "pool", pool.id, await pool_json(context, pool))
-                if time_slice.is_over:
-                    await time_slice.give_way()
     return tuple(resources.values())
 
 

@@ -17,20 +17,19 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import shake_128
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
-from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change
+from mockserver.behaviour.batch import TERMINAL, Batch, Change
 from mockserver.behaviour.ids import MAX_ROW_SIZE
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
+from mockserver.settings import Progression
 
 _MAX_NUMBER = 0xFFFFFFFF
 SMALLEST_SHARED = 64
 """Batches of so many runs share their timelines with others that are as large."""
 _TABLES = 64
-
-Progression = Literal["time", "immediate", "manual"]
 
 SETTABLE_STATUSES: Mapping[str, frozenset[str]] = {
     "scheduling": frozenset({"scheduling", "running", "running_checks", *TERMINAL}),
@@ -158,9 +157,9 @@ class Schedules:
             return None
         return crc32(batch.tail.encode(), attempt) % _TABLES
 
-    def only_timeline(self, profile: RunProfile, batch: Batch) -> Timeline:
-        """The timeline of the run of a batch of one, unchanged and without a session."""
-        return timeline_of(self.schedule(profile, batch, 0, UNCHANGED), UNCHANGED, batch.born)
+    def timeline(self, profile: RunProfile, batch: Batch, place: int, change: Change) -> Timeline:
+        """The timeline of a run without a session."""
+        return timeline_of(self.schedule(profile, batch, place, change), change, batch.born)
 
     def outcome_counts(self, profile: RunProfile, batch: Batch) -> Mapping[str, int]:
         """How the unchanged runs of the batch end."""

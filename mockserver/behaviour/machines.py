@@ -10,7 +10,7 @@ from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
 from mockserver.reply import Reply, TransientContent
 from mockserver.spec import Call, render_json
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 
 async def list_machines(call: Call, context: Context) -> Reply:
@@ -41,12 +41,7 @@ async def machine_json(context: Context, machine_id: str) -> bytes | None:
 
 async def _json(context: Context, machine: Machine) -> bytes:
     connected = machine.status == "connected"
-    pools: list[bytes] = []
-    time_slice = TimeSlice()
-    for pool in await pools_of_machine(context, machine.id):
-        pools.append(await pool_json(context, pool))
-        if time_slice.is_over:
-            await time_slice.give_way()
+    pools = [await pool_json(context, pool) async for pool in Sliced(await pools_of_machine(context, machine.id))]
     head = render_json(
         {
             "id": machine.id,

@@ -9,6 +9,7 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.paging import page
 from mockserver.behaviour.resources import COUNTER, POOL, PoolRecord, check_machine
+from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.world import Pool
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound, TooLarge
@@ -33,13 +34,12 @@ async def get_pool(call: Call, context: Context) -> Reply:
 async def create_pool(call: Call, context: Context) -> Reply:
     counter = await context.store.load(COUNTER, POOL)
     number = counter.value or 0
-    parameters = call.body.get("pool_parameters")
     pool = PoolRecord(
         id=one_id(context.space.key, f"pool {number}"),
         name=call.body["name"],
         description=call.body.get("description"),
         machine_ids=(),
-        parameters=b"null" if parameters is None else render_json(parameters),
+        parameters=json_or_null(call.body.get("pool_parameters")),
         created=context.now,
         updated=context.now,
     )

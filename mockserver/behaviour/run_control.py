@@ -24,7 +24,7 @@ def with_move(context: Context, batch: Batch, place: int, change: Change, status
     """
     if len(change.moves) >= _MAX_MOVES:
         raise Conflict(f"The status of this run was set {_MAX_MOVES} times, which is the limit; retry the run to go on")
-    schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
+    schedule = context.space.schedule(batch, place, change)
     left = {
         "scheduling": schedule.scheduling + schedule.running + schedule.checks,
         "running": schedule.running + schedule.checks,
@@ -38,9 +38,7 @@ def next_status(context: Context, run: Run) -> str:
     status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
         raise Conflict(f"This run has ended in {status}; use PATCH to set another status")
-    schedule = context.space.schedules.schedule(
-        context.space.profiles[run.batch.workflow_id], run.batch, run.place, run.change
-    )
+    schedule = context.space.schedule(run.batch, run.place, run.change)
     if status == "scheduling":
         return "running"
     return "running_checks" if status == "running" and schedule.checks else schedule.outcome

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import BATCH, SESSION, Batch, File, Placement, Script, Session, Slot
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.ids import IdRow, id_row
+from mockserver.behaviour.ids import IdRow, id_row, one_id
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import open_block, writes_of_batches
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
@@ -31,7 +31,7 @@ from mockserver.errors import Unavailable
 from mockserver.reply import Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import ABSENT, Unit, Write
-from mockserver.time_slice import TimeSlice
+from mockserver.time_slice import Sliced
 
 _PLACING = ("machine_id", "pool_ids", "session_alias", "release_session_after")
 
@@ -53,7 +53,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     ids = id_row(context.space.key, label, max(1, count - failed))
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
-        session_id = id_row(context.space.key, f"session of {label}", 1).id(0)
+        session_id = one_id(context.space.key, f"session of {label}")
     batch, writes = _new_batch(context, body, ids, number, session_id, choices)
     if failed == count:
         # Validated like any other create, but nothing is stored.
@@ -173,12 +173,9 @@ async def load_machine_choices(context: Context, body: Mapping[str, Any], sessio
     """
     if body.get("machine_id") is not None:
         check_machine(context, body["machine_id"])
-    pools: list[Sequence[str]] = []
-    time_slice = TimeSlice()
-    for pool_id in dict.fromkeys(body.get("pool_ids") or ()):
-        pools.append(await pool_machines(context, pool_id))
-        if time_slice.is_over:
-            await time_slice.give_way()
+    pools: Sequence[Sequence[str]] = ()
+    if body.get("pool_ids"):
+        pools = [await pool_machines(context, pool_id) async for pool_id in Sliced(dict.fromkeys(body["pool_ids"]))]
     return MachineChoices(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
 
 

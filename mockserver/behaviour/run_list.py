@@ -27,7 +27,6 @@ from mockserver.behaviour.run_view import (
     index_of,
     run_fields,
     shown_size,
-    single_timeline,
     unchanged_runs_json,
 )
 from mockserver.behaviour.search_texts import SearchTexts
@@ -313,7 +312,7 @@ class Listing:
         batch, changes, overrides, _ = row
         state = overrides.get(place) if overrides is not None else None
         change = changes.get(place, UNCHANGED)
-        timeline = single_timeline(self.space, batch, place, change) if state is None else state.timeline
+        timeline = self.space.timeline(batch, place, change) if state is None else state.timeline
         return Run(batch, place, change, timeline)
 
 

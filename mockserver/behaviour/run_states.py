@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, Batch, Change, Changes, Script
 from mockserver.behaviour.batch_timelines import TimelinesCache
-from mockserver.behaviour.lifecycle import Schedules, Timeline, timeline_of
+from mockserver.behaviour.lifecycle import Schedules, Timeline
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, Steps, matches
 from mockserver.behaviour.world import RunProfile
@@ -104,8 +104,7 @@ class RunStates:
 
     def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
         """The timeline of a run without a session."""
-        schedule = self._schedules.schedule(self._profiles[batch.workflow_id], batch, place, change)
-        return timeline_of(schedule, change, batch.born)
+        return self._schedules.timeline(self._profiles[batch.workflow_id], batch, place, change)
 
     def bounds(self, batch: Batch) -> Bounds:
         """UNKNOWN if a run of the batch has changed, or has a session."""

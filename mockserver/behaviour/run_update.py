@@ -12,13 +12,12 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.lifecycle import SETTABLE_STATUSES
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
-from mockserver.behaviour.run_view import Found, Run, find_run, session_timelines, shown_start
+from mockserver.behaviour.run_view import TIMESTAMPS, Found, Run, find_run, session_timelines, shown_start
 from mockserver.clock import FIRST_MOMENT, LAST_MOMENT, moment_from, text_of
 from mockserver.errors import Conflict, NotFound
 from mockserver.reply import Reply
 from mockserver.spec import Call
 
-_MOMENTS = ("started_at", "ended_at")
 _SETTABLE = frozenset(
     {
         "error",
@@ -44,7 +43,7 @@ async def update_run(call: Call, context: Context) -> Reply:
     fields = dict(change.fields)
     for name in call.sent_fields & _SETTABLE:
         fields[name] = json_or_null(body[name])
-    moments = {name: _moment(body[name]) for name in _MOMENTS if name in call.sent_fields}
+    moments = {name: _moment(body[name]) for name in TIMESTAMPS if name in call.sent_fields}
     if context.strict:
         _check_moments(run, context, moments, status)
     for name, moment in moments.items():

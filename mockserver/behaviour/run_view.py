@@ -24,7 +24,7 @@ from mockserver.behaviour.context import CachedJSON, Context, Space
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.included_resources import Resource, included_parts, largest, made_bytes
 from mockserver.behaviour.ledger import write_of_change
-from mockserver.behaviour.lifecycle import Timeline, timeline_of
+from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.run_files import (
     Attachment,
     AttachmentIDs,
@@ -68,6 +68,11 @@ FIELDS = (
     "ended_at",
 )
 ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_at"})
+RESULT_FIELDS = frozenset(
+    {"error", "output_data", "output_attachment_ids", "run_message_history", "usage_metadata", "started_at", "ended_at"}
+)
+"""What a run gets when it starts or ends, and loses when it is retried."""
+TIMESTAMPS = ("started_at", "ended_at")
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_CACHED = 2_048
@@ -130,7 +135,7 @@ async def find_run(context: Context, run_id: str) -> Found:
         raise NotFound(f"Run {run_id} not found")
     placement = change.placement or batch.placement
     if placement.session_id is None:
-        return Found(Run(batch, place, change, single_timeline(context.space, batch, place, change)), changes, None)
+        return Found(Run(batch, place, change, context.space.timeline(batch, place, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
     timelines = await session_timelines(context, placement.session_id, session)
     if context.transaction is None:
@@ -139,12 +144,6 @@ async def find_run(context: Context, run_id: str) -> Found:
     if (await context.store.load(CHANGES, tail)).version != changes.version:
         raise VersionConflict(f"run {run_id} has moved on while its session was read")
     return Found(Run(batch, place, change, timelines[tail, place]), changes, session)
-
-
-def single_timeline(space: Space, batch: Batch, place: int, change: Change) -> Timeline:
-    """The timeline of a run without a session."""
-    schedule = space.schedules.schedule(space.profiles[batch.workflow_id], batch, place, change)
-    return timeline_of(schedule, change, batch.born)
 
 
 async def session_timelines(context: Context, session_id: str, unit: Unit) -> SessionTimelines:
@@ -302,7 +301,7 @@ def cached_run_json(
         and known.timelines is timelines
     ):
         return known
-    timeline = single_timeline(space, batch, place, change) if timelines is None else timelines[batch.tail, place]
+    timeline = space.timeline(batch, place, change) if timelines is None else timelines[batch.tail, place]
     text = run_json(space, Run(batch, place, change, timeline), sim_time)
     known = CachedJSON(change, timelines, sim_time, timeline.next_turn(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
@@ -327,10 +326,6 @@ def shown_start(space: Space, run: Run, sim_time: int) -> int | None:
     if set_ is not None:
         return None if set_ == NULL else moment_from(datetime.fromisoformat(set_[1:-1].decode()))
     return run.batch.moment_of(run.timeline.started, space.clock) if run.timeline.started <= sim_time else None
-
-
-async def run_as_it_is(context: Context, run_id: str) -> Reply:
-    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
 
 
 async def commit_and_reply(context: Context, run: Run, *writes: Write, timeline: Timeline | None = None) -> Reply:
@@ -420,16 +415,7 @@ def _created_template(space: Space) -> bytes:
         "status": b'"scheduling"',
         "created_at": b'"%b"',
     }
-    empty = (
-        "error",
-        "output_data",
-        "output_attachment_ids",
-        "run_message_history",
-        "usage_metadata",
-        "started_at",
-        "ended_at",
-    )
-    known.update((name, NULL) for name in empty)
+    known.update(dict.fromkeys(RESULT_FIELDS, NULL))
     return _TEMPLATE % tuple(known.get(name, b"%b") for name in FIELDS)
 
 

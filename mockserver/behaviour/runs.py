@@ -32,7 +32,15 @@ from mockserver.behaviour.new_files import attachments, check_file_count, decode
 from mockserver.behaviour.resources import find_workflow
 from mockserver.behaviour.run_creation import choose_machine, json_or_null, load_machine_choices, script, session_write
 from mockserver.behaviour.run_results import NULL
-from mockserver.behaviour.run_view import Found, RunContent, changes_with, commit_and_reply, find_run, forget_session
+from mockserver.behaviour.run_view import (
+    RESULT_FIELDS,
+    Found,
+    RunContent,
+    changes_with,
+    commit_and_reply,
+    find_run,
+    forget_session,
+)
 from mockserver.behaviour.secrets import aliases
 from mockserver.clock import FOREVER
 from mockserver.errors import Conflict, VersionConflict
@@ -45,11 +53,6 @@ async def get_run(call: Call, context: Context) -> Reply:
     run = (await find_run(context, call.path["run_id"])).run
     resources = await included(context, call.query.get("include"), [run])
     return Reply(200, RunContent(context.space, run, context.sim_time, resources))
-
-
-_CLEARED_BY_RETRY = frozenset(
-    {"error", "output_data", "output_attachment_ids", "run_message_history", "usage_metadata", "started_at", "ended_at"}
-)
 
 
 async def delete_run(call: Call, context: Context) -> Reply:
@@ -166,7 +169,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
 
     attempt = run.change.attempt + 1
     placement, session_write = await _retry_placement(context, found, body, attempt)
-    fields = {name: value for name, value in run.change.fields.items() if name not in _CLEARED_BY_RETRY}
+    fields = {name: value for name, value in run.change.fields.items() if name not in RESULT_FIELDS}
     if body.get("input_values") is not None:
         fields["input_values"] = json_or_null(body["input_values"])
     fields.pop("release_session_after", None)

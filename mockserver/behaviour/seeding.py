@@ -11,7 +11,6 @@ from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batc
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
-from mockserver.behaviour.lifecycle import timeline_of
 from mockserver.behaviour.new_files import outputs
 from mockserver.behaviour.resources import COUNTER, check_machine, drawn_machine, find_workflow
 from mockserver.behaviour.run_control import with_move
@@ -198,6 +197,5 @@ def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
             at = batch.born + seed.ended - batch.created
         else:
             # End it at the end of its schedule, but not later than now.
-            schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
-            at = min(at, timeline_of(schedule, change, batch.born).ended)
+            at = min(at, context.space.timeline(batch, place, change).ended)
     return with_move(context, batch, place, change, seed.status, at)

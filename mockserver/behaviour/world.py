@@ -19,6 +19,7 @@ from uuid import UUID
 from mockserver.behaviour.batch import OUTCOMES
 from mockserver.clock import SECOND
 from mockserver.errors import WorldError
+from mockserver.spec import is_number
 from mockserver.suggestions import suggestion
 from mockserver.yaml_file import parse_yaml, read_yaml
 
@@ -130,10 +131,6 @@ class World:
         """The output files of the workflow's runs that end in success."""
         known = self.workflows.get(workflow_id)
         return () if known is None else known.outputs
-
-    @classmethod
-    def built_in(cls) -> World:
-        return cls.from_files(None)
 
     @classmethod
     def from_files(cls, path: str | Path | None) -> World:
@@ -349,10 +346,9 @@ class _Reader:
         except (ValueError, AttributeError, TypeError):
             raise self.wrong(key, f"{value!r} is not a UUID") from None
 
-    def number(self, key: str, default: float, most: float | None = None) -> float:
+    def number(self, key: str, default: float, most: float = 1e9) -> float:
         value = self.value.get(key, default)
-        most = 1e9 if most is None else most
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        if not is_number(value) or not 0 <= value <= most:
             raise self.wrong(key, f"should be a number from 0 to {most:,.15g}, not {value!r}")
         return float(value)
 
@@ -364,11 +360,7 @@ class _Reader:
         if value == "never":
             return None
         limits = value if isinstance(value, list) else [value, value]
-        if (
-            len(limits) != 2
-            or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in limits)
-            or not 0 <= limits[0] <= limits[1] <= 1e9
-        ):
+        if len(limits) != 2 or not all(map(is_number, limits)) or not 0 <= limits[0] <= limits[1] <= 1e9:
             raise self.wrong(key, f"should be seconds: a number, [from, to] or never, not {value!r}")
         return int(limits[0] * SECOND), int(limits[1] * SECOND)
 

@@ -1,8 +1,7 @@
-"""Settings and limits as options of a command, and what is said of unknown environment variables."""
+"""Settings and limits as options of a command, and reports of unknown environment variables."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import Field
@@ -11,14 +10,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from cyberdesk_mockserver.environment import unknown_variables
 from mockserver.errors import StartError
 from mockserver.setting_values import SettingError, read_field
 from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
-from mockserver.suggestions import closest
-
-_PREFIX = environment_variable("")
-_KUBERNETES_VARIABLE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
-"""Variables that Kubernetes sets for a Service of this name."""
 
 Decorator = Callable[[Any], Any]
 
@@ -40,6 +35,14 @@ class _SettingType(click.ParamType[Any]):
         return read[0] if get_origin(self._type) is tuple else read
 
 
+class _PortOption(click.Option):
+    """Ignores a URL in its variable: Kubernetes sets MOCKSERVER_PORT to one for a Service named `mockserver`."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        value = super().resolve_envvar_value(ctx)
+        return None if value is not None and re.fullmatch(r"tcp://.+:\d+", value) else value
+
+
 def setting_option(name: str) -> Decorator:
     setting = next(each for each in SETTINGS if each.name == name)
     type_ = _types()[name]
@@ -48,6 +51,7 @@ def setting_option(name: str) -> Decorator:
     return click.option(
         f"{flag}/--no-{flag[2:]}" if setting.default is True else flag,
         name,
+        cls=_PortOption if name == "port" else None,
         default=None if repeatable else setting.default,
         multiple=repeatable,
         is_flag=is_flag,
@@ -97,20 +101,11 @@ def _metavar(type_: Any) -> str | None:
 
 
 def refuse_misspelled_variables(group: click.Group) -> None:
-    """Raises StartError if the name of a variable is like that of a setting: it would silently have no effect. Warns of
-    other unknown ones, which may belong to another program.
-    """
+    """Raises StartError if the name of a variable resembles that of an option. Warns of other unknown ones."""
     commands = (group, *group.commands.values())
     known = {str(param.envvar) for command in commands for param in command.params if param.envvar}
-    misspelled = []
-    for name in sorted(os.environ):
-        if not name.startswith(_PREFIX) or name in known or _KUBERNETES_VARIABLE.search(name):
-            continue
-        said = f"{name} is set, but there is no such setting"
-        near = closest(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], 0.7)
-        if near is None:
-            click.echo(f"mockserver: {said}; mockserver serve --help and docs/limits.md list them", err=True)
-        else:
-            misspelled.append(f"{said}: did you mean {_PREFIX}{near}?")
+    misspelled, others = unknown_variables(environment_variable(""), known)
+    for problem in others:
+        click.echo(f"mockserver: {problem}; mockserver serve --help and docs/limits.md list them", err=True)
     if misspelled:
         raise StartError(" ".join(misspelled))

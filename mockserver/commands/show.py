@@ -13,7 +13,7 @@ from cyberdesk_mockserver.command_help import Command
 from mockserver.api_document import api_document
 from mockserver.behaviour.world import World
 from mockserver.commands.options import setting_option
-from mockserver.faults import PRESETS
+from mockserver.faults import PRESETS, described_presets
 from mockserver.spec import compile_operations, render_json
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
@@ -31,7 +31,7 @@ mockserver spec --json | jq '.paths | keys'
 def spec(spec: Path | None, *, as_json: bool) -> None:
     """Print the OpenAPI document that the mock serves."""
     document = api_document(spec)
-    click.echo(document.json() if as_json else document.yaml().rstrip(b"\n"))
+    click.echo(document.json if as_json else document.yaml.rstrip(b"\n"))
 
 
 @click.command(
@@ -80,8 +80,7 @@ curl http://127.0.0.1:4010/__admin/faults --json '{"preset": "flaky"}'
 def faults(*, as_json: bool) -> None:
     """List the built-in faults, to be added by name with POST /__admin/faults."""
     if as_json:
-        items = [{"name": name, "summary": each.summary, "faults": list(each.faults)} for name, each in PRESETS.items()]
-        click.echo(render_json(items))
+        click.echo(render_json(described_presets()))
     else:
         _print(("name", "summary"), [(name, each.summary) for name, each in PRESETS.items()], as_json=False)
 

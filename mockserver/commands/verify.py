@@ -123,7 +123,7 @@ def _nothing_came(client: JournalClient) -> str | None:
     if not others:
         return f"No request came to {_line(client.url)}; --allow-empty accepts that"
     shown = ", ".join(f"{_line(url)} ({count})" for url, count in others[:_MAX_SHOWN])
-    more = f", and to {len(others) - _MAX_SHOWN} more namespaces" if len(others) > _MAX_SHOWN else ""
+    more = f", and to {_number_of(len(others) - _MAX_SHOWN, 'more namespace')}" if len(others) > _MAX_SHOWN else ""
     return f"No request came to {_line(client.url)}, but requests came to {shown}{more}; --allow-empty accepts that"
 
 
@@ -151,11 +151,15 @@ def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterat
         except NotAccepted as error:
             raise NotAccepted(f"--at-least: {str(error).removeprefix('match: ')}") from error
         if counted.count < fewest:
-            yield _line(f"{match}: {counted.count} requests, expected at least {fewest}")
+            yield _line(f"{match}: {_number_of(counted.count, 'request')}, expected at least {fewest}")
             if counted.hint is not None:
                 yield _line(f"  {counted.hint}")
             if not counted.complete:
                 yield f"  {_INCOMPLETE}"
+
+
+def _number_of(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _line(text: str) -> str:

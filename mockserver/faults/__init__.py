@@ -3,6 +3,6 @@
 from mockserver.faults.fault import Fault, Faults
 from mockserver.faults.file import read_faults
 from mockserver.faults.parsing import FaultParser
-from mockserver.faults.presets import PRESETS
+from mockserver.faults.presets import PRESETS, described_presets
 
-__all__ = ["PRESETS", "Fault", "FaultParser", "Faults", "read_faults"]
+__all__ = ["PRESETS", "Fault", "FaultParser", "Faults", "described_presets", "read_faults"]

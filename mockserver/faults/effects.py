@@ -11,7 +11,7 @@ from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
-from mockserver.bodies import LARGE_BODY
+from mockserver.bodies import LARGE_BODY, until_disconnected
 from mockserver.clock import Clock
 from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
@@ -170,7 +170,7 @@ class Hang:
     async def apply(self, request: FaultedRequest) -> None:
         if CONNECTION_KEY in request.scope or self.for_s is not None:
             request.connection.leave_at_eof()
-        gone = asyncio.ensure_future(self._until_disconnected(request))
+        gone = asyncio.ensure_future(until_disconnected(request.receive))
         waits = [gone]
         if self.for_s is not None:
             waits.append(asyncio.ensure_future(request.clock.sleep(self.for_s)))
@@ -182,10 +182,6 @@ class Hang:
             request.record_no_answer()
         if not gone.done():
             request.connection.reset()
-
-    async def _until_disconnected(self, request: FaultedRequest) -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,14 +85,9 @@ class Fault:
     def _random(self, what: str) -> Random:
         return Random(f"{self.seed} {self.matched} {what}")
 
-    def shown(self, now: int) -> dict[str, Any]:
-        return self._shown(now, self.source)
-
-    def shown_in_event(self, now: int) -> dict[str, Any]:
-        """A large fault without its conditions and its effect: a thousand events may wait for a reader."""
-        return self._shown(now, self.source if self.size <= _MAX_BYTES_IN_EVENT else {"match": self.match.text})
-
-    def _shown(self, now: int, source: Mapping[str, Any]) -> dict[str, Any]:
+    def shown(self, now: int, *, in_event: bool = False) -> dict[str, Any]:
+        """In an event, a large fault has no conditions and no effect: a thousand events may wait for a reader."""
+        source = {"match": self.match.text} if in_event and self.size > _MAX_BYTES_IN_EVENT else self.source
         counts = {"matched": self.matched, "applied": self.applied, "active": not self.is_over(now)}
         return {"id": self.id, **source, **counts}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from mockserver.namespaces import Namespace
 from mockserver.response import send_error
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAULT_KEY, JOURNAL_KEY
-from mockserver.spec import parse_json
+from mockserver.spec import parse_json, value_at
 
 Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -49,7 +50,7 @@ class Injector:
             if entry is not None:
                 # Fill in the journal entry here, because the application may never see the request.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
-            namespace.events.publish("fault", fault.shown_in_event(namespace.clock.now()))
+            namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True))
             scope[FAULT_KEY] = fault.id
             is_logged = False
 
@@ -149,19 +150,12 @@ _UNREAD = object()
 def _fits(conditions: Conditions, scope: Scope, sent: Any) -> bool:
     headers = headers_of(scope)
     return all(headers.text(name) == value for name, value in conditions.headers.items()) and all(
-        any(each == value and isinstance(each, bool) == isinstance(value, bool) for each in _values_at(sent, pointer))
-        for pointer, value in conditions.body.items()
+        _has(sent, pointer, value) for pointer, value in conditions.body.items()
     )
 
 
-def _values_at(value: Any, pointer: str) -> Iterator[Any]:
-    """Yield the value at a JSON pointer (RFC 6901), if there is one."""
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and name in value:
-            value = value[name]
-        elif isinstance(value, list) and name.isdecimal() and len(name) < 8 and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return
-    yield value
+def _has(sent: Any, pointer: str, value: Any) -> bool:
+    with suppress(KeyError):
+        found = value_at(sent, pointer)
+        return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)
+    return False

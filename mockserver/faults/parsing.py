@@ -17,7 +17,7 @@ from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
 from mockserver.reply import RATE_LIMITED, phrase
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY
-from mockserver.spec import render_json
+from mockserver.spec import is_number, render_json
 from mockserver.suggestions import NearPaths, suggestion
 
 _MAX_FAULTS = 1_000
@@ -325,8 +325,7 @@ def _are_numbers(value: Any, count: int) -> bool:
     return (
         isinstance(value, list)
         and len(value) == count
-        and all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
-        and all(0 <= each <= _MAX_SECONDS for each in value)
+        and all(is_number(each) and 0 <= each <= _MAX_SECONDS for each in value)
     )
 
 
@@ -407,7 +406,7 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
     if name not in source:
         return default
     value = source[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+    if not is_number(value) or not 0 <= value <= most:
         raise FaultError(name, f"a number from 0 to {most:,.15g}, not {_shown(value)}")
     return float(value)
 

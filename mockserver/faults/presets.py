@@ -53,3 +53,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
     ),
 }
+
+
+def described_presets() -> list[dict[str, Any]]:
+    return [{"name": name, "summary": each.summary, "faults": list(each.faults)} for name, each in PRESETS.items()]

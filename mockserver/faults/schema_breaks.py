@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 How = Literal["missing-field", "wrong-type", "unknown-status", "bad-date", "extra-null"]
@@ -41,37 +41,22 @@ def _remove_field(member: dict[str, Any]) -> bool:
     return name is not None and bool([member.pop(name)])
 
 
-def _change_type(member: dict[str, Any]) -> bool:
-    name = next((name for name in _REQUIRED if name in member), None)
-    if name is not None:
-        member[name] = 12345 if isinstance(member[name], str) else "a text in its place"
-    return name is not None
+def _changed(names: Sequence[str], change: Callable[[Any], Any], of: type = object) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that changes the first of the named fields with a value of a type, if there is one."""
 
+    def apply(member: dict[str, Any]) -> bool:
+        name = next((name for name in names if name in member and isinstance(member[name], of)), None)
+        if name is not None:
+            member[name] = change(member[name])
+        return name is not None
 
-def _change_status(member: dict[str, Any]) -> bool:
-    if "status" in member:
-        member["status"] = "teleported"
-    return "status" in member
-
-
-def _change_date(member: dict[str, Any]) -> bool:
-    name = next((name for name in _DATES if isinstance(member.get(name), str)), None)
-    if name is not None:
-        member[name] = "yesterday at 5"
-    return name is not None
-
-
-def _add_null(member: dict[str, Any]) -> bool:
-    name = next((name for name in _REQUIRED if name in member), None)
-    if name is not None:
-        member[name] = None
-    return name is not None
+    return apply
 
 
 _MUTATIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "missing-field": _remove_field,
-    "wrong-type": _change_type,
-    "unknown-status": _change_status,
-    "bad-date": _change_date,
-    "extra-null": _add_null,
+    "wrong-type": _changed(_REQUIRED, lambda value: 12345 if isinstance(value, str) else "a text in its place"),
+    "unknown-status": _changed(("status",), lambda _: "teleported"),
+    "bad-date": _changed(_DATES, lambda _: "yesterday at 5", of=str),
+    "extra-null": _changed(_REQUIRED, lambda _: None),
 }

@@ -5,7 +5,7 @@ operations = compile_operations(document, coercion="strict")
 call = operations["get_thing"].decode(raw)
 """
 
-from mockserver.spec.document import Document, SpecError, load
+from mockserver.spec.document import Document, SpecError, load, value_at
 from mockserver.spec.examples import reply
 from mockserver.spec.jsontext import parse_json, render_json
 from mockserver.spec.operation import (
@@ -21,6 +21,7 @@ from mockserver.spec.operation import (
 )
 from mockserver.spec.request import Invalid, RawRequest
 from mockserver.spec.schema import ValueReader, compile_schema
+from mockserver.spec.validation import is_number
 from mockserver.spec.violations import MASK, Masker, Violations
 
 __all__ = [
@@ -42,8 +43,10 @@ __all__ = [
     "compile_operations",
     "compile_schema",
     "is_json",
+    "is_number",
     "load",
     "parse_json",
     "render_json",
     "reply",
+    "value_at",
 ]

@@ -71,6 +71,20 @@ class SpecError(StartError):
         self.problem = problem
 
 
+def value_at(root: Any, pointer: str) -> Any:
+    """Return the value at a JSON pointer (RFC 6901). Raises KeyError if there is none."""
+    value = root
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value[name]
+        elif isinstance(value, list) and len(name) < 10 and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            raise KeyError(pointer)
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A loaded document. Methods take and return a location as a pair of a value and its JSON pointer."""
@@ -94,20 +108,11 @@ class Document:
             if pointer in seen:
                 raise self.error(at, "the reference leads back to itself")
             seen.add(pointer)
-            value = self._value_at(pointer, at)
+            try:
+                value = value_at(self.root, pointer)
+            except KeyError:
+                raise self.error(at, f"#{pointer} does not exist") from None
         return value, pointer
-
-    def _value_at(self, pointer: str, referred_from: str) -> Any:
-        value: Any = self.root
-        for token in pointer[1:].split("/"):
-            name = token.replace("~1", "/").replace("~0", "~")
-            if isinstance(value, dict) and name in value:
-                value = value[name]
-            elif isinstance(value, list) and len(name) < 10 and name.isdecimal() and int(name) < len(value):
-                value = value[int(name)]
-            else:
-                raise self.error(referred_from, f"#{pointer} does not exist")
-        return value
 
 
 def step(pointer: str, name: str | int) -> str:

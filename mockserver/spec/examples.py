@@ -47,7 +47,7 @@ def reply(
             raise KeyError(name)
         return None, None
     if name is not None or (response.examples and not dynamic):
-        value = operation.example(status, _name_of_fitting(operation, response.examples) if name is None else name)
+        value = response.examples[_name_of_fitting(operation, response.examples) if name is None else name]
     else:
         random = Random(f"{operation.operation_id} {status} {seed if dynamic else ''}")
         value = from_schema(operation.document, response.schema, response.pointer, random, vary=dynamic)

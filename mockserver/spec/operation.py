@@ -185,17 +185,6 @@ class Operation:
             )
         return None
 
-    def example_names(self, status: int) -> tuple[str, ...]:
-        """The names of the examples of a status. A single unnamed example has the name `default`."""
-        return tuple(self.responses[status].examples)
-
-    def example(self, status: int, name: str | None = None) -> Any:
-        """Return the named example, or the first one. Raises KeyError for an unknown status or example."""
-        examples = self.responses[status].examples
-        if name is None:
-            name = next(iter(examples), "default")
-        return examples[name]
-
     def _parse(self, raw: RawRequest) -> tuple[Any, bool]:
         if not is_json(raw.content_type):
             return raw.body, True

@@ -26,7 +26,7 @@ class Invalid(Exception):
         self, status: int, *, detail: str = "", violations: list[Violation] | None = None, sent: Any = None
     ) -> None:
         """`sent` is the parsed body, if it could be parsed."""
-        super().__init__(detail or f"{len(violations or ())} violations")
+        super().__init__(detail or f"violations: {len(violations or ())}")
         self.status = status
         self.detail = detail
         self.violations = violations or []

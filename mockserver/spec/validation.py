@@ -298,14 +298,18 @@ class _Compiler:
             return core_schema.str_schema(strict=True, pattern=_CANONICAL_UUID)
         lax = core_schema.no_info_after_validator_function(str, core_schema.uuid_schema())
         return self._checked_lax(
-            lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits", modes=_STRICT_FORMATS
+            lax,
+            _is_text_of(_DASHED_UUID),
+            "uuid_parsing",
+            "expected 8-4-4-4-12 hexadecimal digits",
+            modes=_STRICT_FORMATS,
         )
 
     def _moment(self) -> CoreSchema:
         lax = core_schema.no_info_after_validator_function(_in_utc_if_naive, core_schema.datetime_schema())
         return self._checked_lax(
             lax,
-            _is_rfc_3339,
+            _is_text_of(_RFC_3339),
             "datetime_parsing",
             "expected an RFC 3339 date-time with a time zone",
             modes=(*_STRICT_FORMATS, "quick", "quick-text"),
@@ -315,7 +319,7 @@ class _Compiler:
         lax = core_schema.no_info_after_validator_function(date.isoformat, core_schema.date_schema())
         return self._checked_lax(
             lax,
-            _is_rfc_3339_date,
+            _is_text_of(_RFC_3339_DATE),
             "date_from_datetime_parsing",
             "expected an RFC 3339 full-date",
             modes=(*_STRICT_FORMATS, "quick", "quick-text"),
@@ -325,13 +329,13 @@ class _Compiler:
         bounds = _bounds(schema)
         if self._mode == "quick":
             return core_schema.int_schema(strict=True, **bounds)
-        return self._checked_lax(core_schema.int_schema(**bounds), _is_number, "int_type")
+        return self._checked_lax(core_schema.int_schema(**bounds), is_number, "int_type")
 
     def _number(self, schema: dict[str, Any]) -> CoreSchema:
         bounds = _bounds(schema)
         if self._mode == "quick":
             return core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
-        return self._checked_lax(core_schema.float_schema(allow_inf_nan=False, **bounds), _is_number, "float_type")
+        return self._checked_lax(core_schema.float_schema(allow_inf_nan=False, **bounds), is_number, "float_type")
 
     def _boolean(self) -> CoreSchema:
         if self._mode == "quick":
@@ -397,7 +401,8 @@ def _in_utc_if_naive(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number in JSON: a boolean is none, although it is an `int` in Python."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -405,16 +410,8 @@ def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _is_dashed_uuid(value: Any) -> bool:
-    return isinstance(value, str) and _DASHED_UUID.fullmatch(value) is not None
-
-
-def _is_rfc_3339(value: Any) -> bool:
-    return isinstance(value, str) and _RFC_3339.fullmatch(value) is not None
-
-
-def _is_rfc_3339_date(value: Any) -> bool:
-    return isinstance(value, str) and _RFC_3339_DATE.fullmatch(value) is not None
+def _is_text_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 _CHUNK_ITEMS = 256

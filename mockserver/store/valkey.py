@@ -101,11 +101,11 @@ class ValkeySpace:
         """Units that were loaded, so that a value is decoded once for each version."""
 
     async def load(self, kind: str, key: str) -> Unit:
-        return self._unit(kind, key, await self._connection.read("HGET", self._prefix + kind.encode(), _field(key)))
+        return self._unit(kind, key, await self._connection.read("HGET", self._prefix + kind.encode(), field_name(key)))
 
     async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
         # Called before any is awaited, so that they are sent together, in this order.
-        called = [self._connection.call("HGET", self._prefix + kind.encode(), _field(key)) for kind, key in places]
+        called = [self._connection.call("HGET", self._prefix + kind.encode(), field_name(key)) for kind, key in places]
         return [self._unit(*place, await text) for place, text in zip(places, called, strict=True)]
 
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
@@ -124,7 +124,7 @@ class ValkeySpace:
         args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}", self._store.process]
         for kind, key, value, before, until in writes:
             text = b"" if value is None else self._codec.encode(kind, value)
-            args += (kind, self._store.kinds.flags(kind), _field(key), f"{before:x}", until, text)
+            args += (kind, self._store.kinds.flags(kind), field_name(key), f"{before:x}", until, text)
         chains: dict[_Place, object] = {}
         for kind, key, value, _, until in writes:
             if (kind, key) in uncommitted:
@@ -138,7 +138,7 @@ class ValkeySpace:
             self._end(chains)
             raise
         if answer[0] == 1:
-            place = answer[1].decode(), answer[2].decode(*_UTF8)
+            place = answer[1].decode(), answer[2].decode(*UTF8)
             if self._end(chains).get(place):
                 # The next commit needs not load what this one was told.
                 uncommitted[place] = self._unit(*place, answer[3] or None)
@@ -164,12 +164,12 @@ class ValkeySpace:
 
     async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
         total, *found = await self._evaluate(OLDEST, kind, count)
-        keys = [key.decode(*_UTF8) for key in found[::2]]
+        keys = [key.decode(*UTF8) for key in found[::2]]
         return [(key, self._unit(kind, key, text)) for key, text in zip(keys, found[1::2], strict=True)], total
 
     async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
         now, *found = await self._evaluate(WRITTEN_SINCE, version, *kinds)
-        keys = [[key.decode(*_UTF8) for key in each] for each in found]
+        keys = [[key.decode(*UTF8) for key in each] for each in found]
         return dict(zip(kinds, keys, strict=True)), now
 
     async def is_empty(self, now: int) -> bool:
@@ -201,7 +201,7 @@ class ValkeySpace:
         found: list[tuple[list[int], str, bytes]] = []
         for field, text in zip(answer[::2], answer[1::2], strict=True):
             created = text.split(b" ", 2)[1].split(b".")
-            found.append(([int(each) for each in created], field.decode(*_UTF8), text))
+            found.append(([int(each) for each in created], field.decode(*UTF8), text))
         units: dict[str, Unit] = {}
         for place, (_, key, text) in enumerate(sorted(found)):
             units[key] = self._unit(kind, key, text)
@@ -210,8 +210,8 @@ class ValkeySpace:
         return units
 
 
-_UTF8 = "utf-8", "surrogatepass"
+UTF8 = "utf-8", "surrogatepass"
 
 
-def _field(key: str) -> bytes:
-    return key.encode(*_UTF8)
+def field_name(key: str) -> bytes:
+    return key.encode(*UTF8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mockserver.errors import VersionConflict
-from mockserver.store.valkey import Epoch, ValkeyStore
+from mockserver.store.valkey import UTF8, Epoch, ValkeyStore, field_name
 from mockserver.store.valkey_journal import CLEAR
 from mockserver.store.valkey_scripts import LIVE
 
@@ -78,17 +78,17 @@ class NamespaceRecords:
         self._save, self._add, self._count = map(connection.script, (_SAVE, _ADD_ORGANISATION, _COUNT))
 
     def epoch(self, name: str, id_: str) -> Epoch:
-        return Epoch(self._all, _field(name), id_)
+        return Epoch(self._all, field_name(name), id_)
 
     async def load(self, name: str) -> Record | None:
-        text: bytes | None = await self._connection.read("HGET", self._all, _field(name))
+        text: bytes | None = await self._connection.read("HGET", self._all, field_name(name))
         if text is None:
             return None
         version, epoch, content = text.split(b" ", 2)
         return Record(version.decode(), epoch.decode(), content)
 
     async def names(self) -> list[str]:
-        return sorted(field.decode(*_UTF8) for field in await self._connection.read("HKEYS", self._all))
+        return sorted(field.decode(*UTF8) for field in await self._connection.read("HKEYS", self._all))
 
     async def save(self, name: str, before: str | None, epoch: str, content: bytes) -> str:
         """Replace the record at the version `before`, "0" for none and None for any. Returns its new version.
@@ -106,7 +106,7 @@ class NamespaceRecords:
 
     async def _saved(self, name: str, before: str, version: str, epoch: str, content: bytes) -> int:
         keys = (self._all, self._connection.address.prefix)
-        args = (_field(name), self._connection.part(name), before, version, epoch, content)
+        args = (field_name(name), self._connection.part(name), before, version, epoch, content)
         saved: int = await self._connection.evaluate(self._save, keys, *args, *self._store.kinds.suffixes())
         return saved
 
@@ -114,18 +114,18 @@ class NamespaceRecords:
 
     async def organisation_key(self, name: str, epoch: str, organisation: str) -> bytes | None:
         key: bytes | None = await self._connection.read(
-            "HGET", self._connection.key("organizations", name, epoch), _field(organisation)
+            "HGET", self._connection.key("organizations", name, epoch), field_name(organisation)
         )
         return key
 
     async def add_organisation(self, name: str, epoch: Epoch, organisation: str, key: bytes) -> None:
         """Does nothing if it is known, or the namespace was reset or removed meanwhile."""
         keys = (self._connection.key("organizations", name, epoch.id), epoch.namespaces)
-        await self._connection.evaluate(self._add, keys, epoch.field, epoch.id, _field(organisation), key)
+        await self._connection.evaluate(self._add, keys, epoch.field, epoch.id, field_name(organisation), key)
 
     async def organisations(self, name: str, epoch: str) -> dict[str, bytes]:
         found = await self._connection.read("HGETALL", self._connection.key("organizations", name, epoch))
-        return {field.decode(*_UTF8): key for field, key in zip(found[::2], found[1::2], strict=True)}
+        return {field.decode(*UTF8): key for field, key in zip(found[::2], found[1::2], strict=True)}
 
     # --- Counts of faults
 
@@ -151,10 +151,3 @@ class NamespaceRecords:
     async def set_fault_counts(self, name: str, epoch: str, counts: dict[str, int]) -> None:
         for field, number in counts.items():
             await self._connection.call("HSET", self._connection.key("faults", name, epoch), field, number)
-
-
-_UTF8 = "utf-8", "surrogatepass"
-
-
-def _field(name: str) -> bytes:
-    return name.encode(*_UTF8)

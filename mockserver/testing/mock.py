@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from mockserver.behaviour.batch import Outcome, Status
 from mockserver.errors import ControlError
 from mockserver.settings import Settings
 from mockserver.testing.clock import MockClock
 from mockserver.testing.control import Control, is_refusal
 from mockserver.testing.faults import AddedFault
 from mockserver.testing.requests import Request
-from mockserver.testing.runs import Outcome, Run, Runs, RunStatus
+from mockserver.testing.runs import Run, Runs
 
 _MAX_REQUESTS = 10_000
 __tracebackhide__ = is_refusal
@@ -70,16 +71,7 @@ class CyberdeskMock:
         Raises ControlError if requests that may match were dropped from the journal, or if more than 10,000 match:
         `since`, a `seq`, narrows it.
         """
-        filters = {
-            "match": match,
-            "operation": operation,
-            "method": method,
-            "path": path,
-            "status": status,
-            "valid": valid,
-            "since": since,
-        }
-        page = self._call("GET", "/requests", query={**filters, "limit": _MAX_REQUESTS})
+        page = self._call("GET", "/requests", query={**_given(locals()), "limit": _MAX_REQUESTS})
         if not page["complete"]:
             raise ControlError(
                 None,
@@ -142,31 +134,10 @@ class CyberdeskMock:
         `headers` and `body` (values by JSON pointer) narrow which requests match; those of the answer belong in
         `answer`.
         """
+        fields = _given(locals())
         if status is not None:
-            answer = {**(answer or {}), "status": status}
-        given = {
-            "match": match,
-            "preset": preset,
-            "answer": answer,
-            "retry_after": retry_after,
-            "fault": fault,
-            "how": how,
-            "after_bytes": after_bytes,
-            "delay_s": delay_s,
-            "delay": delay,
-            "failed": failed,
-            "share": share,
-            "stale_s": stale_s,
-            "headers": headers,
-            "body": body,
-            "times": times,
-            "nth": nth,
-            "cycle": cycle,
-            "probability": probability,
-            "for_s": for_s,
-        }
-        added = self._call("POST", "/faults", body=_given(given))
-        return AddedFault(self._call, added["ids"])
+            fields["answer"] = {**(answer or {}), "status": fields.pop("status")}
+        return AddedFault(self._call, self._call("POST", "/faults", body=fields)["ids"])
 
     def clear_faults(self) -> None:
         self._call("DELETE", "/faults")
@@ -179,7 +150,7 @@ class CyberdeskMock:
         *,
         count: int | None = None,
         ids: Sequence[str | UUID] | None = None,
-        status: RunStatus | None = None,
+        status: Status | None = None,
         outcome: Outcome | None = None,
         duration_s: float | None = None,
         created_at: datetime | str | None = None,
@@ -193,24 +164,8 @@ class CyberdeskMock:
         outputs: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[Run]:
         """`POST /__admin/runs` with its fields. The `content` of an output may be bytes."""
-        given = {
-            "workflow_id": workflow_id,
-            "count": count,
-            "ids": ids,
-            "status": status,
-            "outcome": outcome,
-            "duration_s": duration_s,
-            "created_at": created_at,
-            "started_at": started_at,
-            "ended_at": ended_at,
-            "organization": organization,
-            "machine_id": machine_id,
-            "input_values": input_values,
-            "output_data": output_data,
-            "error": error,
-            "outputs": outputs,
-        }
-        return [Run(self._call, id_) for id_ in self._call("POST", "/runs", body=[_given(given)])["ids"]]
+        seeded = self._call("POST", "/runs", body=[_given(locals())])
+        return [Run(self._call, id_) for id_ in seeded["ids"]]
 
     def reset(self) -> None:
         """Set the namespace back to its initial state: the runs, faults and clock of the start, and no requests."""
@@ -235,5 +190,6 @@ class CyberdeskMock:
         return self._control().call(method, path, namespace=self._namespace, **how)
 
 
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a caller of a method has given. `parameters` are its `locals()` at its start."""
+    return {name: value for name, value in parameters.items() if value is not None and name != "self"}

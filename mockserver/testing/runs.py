@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
+from mockserver.behaviour.batch import Status
 from mockserver.errors import ControlError
 from mockserver.testing.control import is_refusal
-
-RunStatus = Literal["scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"]
-Outcome = Literal["success", "task_failed", "error"]
 
 _PAGE = 1_000
 __tracebackhide__ = is_refusal
@@ -33,8 +31,8 @@ class Run:
         return shown
 
     @property
-    def status(self) -> RunStatus:
-        status: RunStatus = self.json()["status"]
+    def status(self) -> Status:
+        status: Status = self.json()["status"]
         return status
 
     @property
@@ -144,7 +142,7 @@ class Runs:
     def filter(
         self,
         *,
-        status: RunStatus | None = None,
+        status: Status | None = None,
         workflow_id: str | UUID | None = None,
         organization: str | None = None,
     ) -> list[Run]:

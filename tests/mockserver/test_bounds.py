@@ -32,6 +32,7 @@ from tests.mockserver.inprocess import (
     NEVER_ENDS,
     SUCCEEDS,
     Mock,
+    turns_of,
     unknown_id,
     violations,
 )
@@ -163,7 +164,7 @@ def test_a_name_of_a_namespace_is_utf_8_and_not_too_long():
 
 
 def keys(mock: Mock) -> list[str]:
-    ((_, space),) = mock.app.namespaces.known("").spaces.items()
+    ((_, space),) = mock.app.namespaces.default.spaces.items()
     return list(mock.run(space.store.items("idempotency")))
 
 
@@ -560,6 +561,20 @@ def test_what_is_shown_of_a_long_journal_or_many_namespaces_gives_way(
 
 
 # --- What `include` asks for
+
+
+def test_what_many_runs_refer_to_is_looked_up_with_others_in_between(monkeypatch: pytest.MonkeyPatch):
+    mock = Mock()
+    for _ in range(30):
+        mock.create(mock.post("/v1/workflows", {"main_prompt": "p"}).json()["id"])
+    mock.get("/v1/runs")
+    turns = turns_of(monkeypatch)
+
+    mock.get("/v1/runs")
+    of_the_list = len(turns)
+    assert len(mock.get("/v1/runs?include=workflow").json()["included"]) == 30
+
+    assert len(turns) - of_the_list >= of_the_list + 30
 
 
 def answered(mock: Mock, path: str, monkeypatch: pytest.MonkeyPatch) -> Reply:

@@ -186,7 +186,7 @@ def test_a_fingerprint_cannot_be_made_without_its_key():
     sent = ("POST /v1/runs?", b"{}")
     assert keys.fingerprint(b"a", *sent) == keys.fingerprint(b"a", *sent)
     assert keys.fingerprint(b"a", *sent) != keys.fingerprint(b"b", *sent)
-    one, other = (Mock().app.namespaces.known("") for _ in range(2))
+    one, other = (Mock().app.namespaces.default for _ in range(2))
     assert one.secret != other.secret
 
 
@@ -304,5 +304,5 @@ def test_far_too_many_keys_are_removed_by_any_use():
 
 
 def _kept(mock: Mock) -> dict[str, Any]:
-    (space,) = mock.app.namespaces.known("").spaces.values()
+    (space,) = mock.app.namespaces.default.spaces.values()
     return {key: unit.value for key, unit in mock.run(space.store.items(KEY)).items()}

@@ -26,6 +26,7 @@ from mockserver.settings import RateLimit, Token
         ({"port": 80.0}, "port: 80.0 is not a valid integer"),
         ({"time_scale": 0}, "time_scale: should be above 0, and 1,000,000 at most, not 0.0"),
         ({"time_scale": float("nan")}, "time_scale: nan is not a valid number"),
+        ({"time_scale": 10**400}, "time_scale: 1000"),
         ({"time_scale": "quick"}, "time_scale: 'quick' is not a valid number"),
         ({"max_body": "10 cats"}, "max_body: '10 cats' is not a number of bytes; write 4096, 512KiB or 10MiB"),
         ({"journal_bytes": -1}, "journal_bytes: should be 0 or more, not -1"),

@@ -224,7 +224,7 @@ def test_an_organisation_that_comes_to_a_namespace_which_is_reset_meanwhile_take
 
 
 def space_of(mock: ControlledMock) -> Any:
-    (space,) = mock.app.namespaces.known("").spaces.values()
+    (space,) = mock.app.namespaces.default.spaces.values()
     return space
 
 
@@ -400,7 +400,7 @@ def test_seeds_of_two_organisations_are_made_once_where_another_server_is_faster
     one, other = pair
     seeds = [{"workflow_id": SUCCEEDS, "organization": each} for each in ("org_a", "org_b")]
     one.seed(*seeds)
-    second = one.app.namespaces.known("").spaces["org_b"].store
+    second = one.app.namespaces.default.spaces["org_b"].store
 
     async def go() -> list[str]:
         committing = Held(second, "commit")

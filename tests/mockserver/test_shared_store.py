@@ -241,7 +241,7 @@ def test_nothing_is_left_of_a_namespace_that_was_removed(pair, valkey_server: Va
 def test_a_commit_to_a_namespace_that_was_reset_meanwhile_leaves_nothing(pair, valkey_server: Valkey):
     one, other = pair
     one.create()
-    before = one.app.namespaces.known("")
+    before = one.app.namespaces.default
     (space,) = before.spaces.values()
     other.control("POST", "/reset")
     prefix = one.app.settings.store.url.partition("prefix=")[2]

@@ -184,7 +184,8 @@ def test_a_misspelled_variable_is_refused_and_another_unknown_one_is_warned_of(c
     status, _, err = check()
     assert status == 0
     assert err.splitlines() == [
-        "Warning: CONTRACTS_COLOUR is set, but there is no such option; contracts check --help names them all.",
+        "Warning: CONTRACTS_COLOUR is set, but there is no such option; see --help of each command and "
+        "docs/contracts.md.",
     ]
     monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
     engine.targets.clear()

@@ -419,7 +419,7 @@ def test_a_run_is_sought_in_many_organisations_with_others_in_between(monkeypatc
 
     assert mock.control("GET", f"/runs/{SUCCEEDS}").status_code == 404
     contexts, looks = 5, 5
-    assert len(turns) == contexts + looks
+    assert len(turns) >= contexts + looks
 
 
 def test_a_run_is_moved_so_often_at_most_until_it_is_retried(monkeypatch):

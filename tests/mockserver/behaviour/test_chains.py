@@ -16,6 +16,7 @@ from tests.mockserver.inprocess import (
     SUCCEEDS,
     TASK_FAILED,
     new_organisation,
+    turns_of,
     unknown_id,
     violations,
 )
@@ -210,3 +211,12 @@ def test_a_chain_of_many_steps_is_made_whole():
     assert mock.total(session_id=session_id) == len(runs) == 150
     mock.clock.advance(150 * 23)
     assert mock.total(session_id=session_id, status="success") == 150
+
+
+def test_many_steps_without_an_input_schema_are_checked_with_others_in_between(monkeypatch):
+    mock = new_organisation()
+    turns = turns_of(monkeypatch)
+
+    mock.post("/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}] * 50})
+
+    assert len(turns) >= 50

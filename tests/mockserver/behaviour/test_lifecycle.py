@@ -572,7 +572,7 @@ def test_a_move_to_running_starts_the_course_from_there():
 
 def test_a_session_is_read_again_when_a_run_has_left_it_meanwhile():
     batch = _batch(0, 1)
-    profiles = dict.fromkeys([SUCCEEDS], World.built_in().default_profile)
+    profiles = dict.fromkeys([SUCCEEDS], World.from_files(None).default_profile)
 
     timelines = SessionTimelines(
         Schedules(b"key", "time"), profiles, [Part(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})]

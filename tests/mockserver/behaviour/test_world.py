@@ -95,8 +95,8 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path):
 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path):
-    assert World.from_files(world_file(tmp_path, "")) == World.built_in()
-    assert World.from_files(world_file(tmp_path, "machines:\npools:\nworkflows:\n")) == World.built_in()
+    assert World.from_files(world_file(tmp_path, "")) == World.from_files(None)
+    assert World.from_files(world_file(tmp_path, "machines:\npools:\nworkflows:\n")) == World.from_files(None)
 
 
 def test_a_file_is_laid_over_the_built_in_world(tmp_path: Path):
@@ -106,7 +106,7 @@ def test_a_file_is_laid_over_the_built_in_world(tmp_path: Path):
         pools: [{{id: {_ID}, name: all, machine_ids: [{FRONT_DESK_1}, {_ID}]}}]
         workflows: [{{id: {_ID.upper()}, name: w, input_schema: '{{"type": "object"}}', output_data: null}}]
     """
-    built_in, world = World.built_in(), World.from_files(world_file(tmp_path, text))
+    built_in, world = World.from_files(None), World.from_files(world_file(tmp_path, text))
     assert [*world.machines] == [*built_in.machines, _ID]
     assert world.machines[FRONT_DESK_1].name == "renamed"
     assert _ID not in {machine.id for machine in world.connected}
@@ -125,7 +125,7 @@ def test_without_the_built_in_world_only_its_defaults_stay(tmp_path: Path):
     assert [*world.machines] == [_ID]
     assert not world.pools
     assert not world.workflows
-    assert world.default_profile == World.built_in().default_profile
+    assert world.default_profile == World.from_files(None).default_profile
 
 
 def test_the_mock_serves_the_world_it_was_given(tmp_path: Path):

@@ -63,7 +63,7 @@ def test_a_document_that_is_not_there_is_told_in_one_line(command: str):
 
 def test_cards_are_the_workflows_of_the_world_and_the_readme_has_them_all():
     rows = json.loads(run("cards", "--json"))
-    assert [row["workflow_id"] for row in rows] == list(World.built_in().workflows)
+    assert [row["workflow_id"] for row in rows] == list(World.from_files(None).workflows)
     assert all(row["behaviour"] for row in rows)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(1[0-9-]{35})` \|", readme, re.MULTILINE) == [row["workflow_id"] for row in rows]
@@ -137,7 +137,7 @@ def test_the_command_line_without_options_gives_the_default_settings():
 def test_a_misspelled_variable_is_refused_and_another_unknown_one_is_warned_of(name: str, said: str, status: int):
     result = CliRunner().invoke(main, ["faults"], env={name: "1"})
     assert result.exit_code == status
-    assert result.stderr.startswith(f"mockserver: {name} is set, but there is no such setting")
+    assert result.stderr.startswith(f"mockserver: {name} is set, but there is no such option")
     assert result.stderr.endswith(f"{said}\n")
     assert result.stderr.count("\n") == 1
 
@@ -148,7 +148,18 @@ def test_variables_of_settings_and_those_that_kubernetes_sets_are_passed_over():
         "MOCKSERVER_READY_FILE",
         "MOCKSERVER_SERVICE_HOST",
         "MOCKSERVER_PORT_4010_TCP_ADDR",
+        "MOCKSERVER_A_PORT",
         "MOCKSERVER_MAX_SPACES",
     ]
     result = CliRunner().invoke(main, ["faults"], env=dict.fromkeys(names, "1"))
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "port"), [("tcp://10.0.0.1:4010", 4010), ("tcp://[fd00::1]:80", 4010), ("4321", 4321)]
+)
+def test_the_url_that_kubernetes_sets_for_a_service_named_mockserver_is_not_a_port(
+    monkeypatch: pytest.MonkeyPatch, value: str, port: int
+):
+    monkeypatch.setenv("MOCKSERVER_PORT", value)
+    assert main.commands["serve"].make_context("serve", []).params["port"] == port

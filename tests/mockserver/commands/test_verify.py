@@ -83,7 +83,7 @@ def test_a_refusal_by_the_state_is_no_violation(url: str):
 def test_too_few_requests_fail(url: str):
     httpx.get(f"{url}/v1/machines", headers=AUTH)
     result = verify(url, "--at-least", "list_machines=2", "--at-least", "*=1")
-    assert (result.exit_code, result.stdout) == (1, "list_machines: 1 requests, expected at least 2\nFAILED\n")
+    assert (result.exit_code, result.stdout) == (1, "list_machines: 1 request, expected at least 2\nFAILED\n")
 
 
 def test_all_pages_of_the_journal_are_read(url: str, monkeypatch: pytest.MonkeyPatch):

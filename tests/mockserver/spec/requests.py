@@ -121,6 +121,8 @@ CONTENT_TYPES = [
 
 # NaN, infinities and surrogates of keys are among the boundary cases. Sensitive names are masked, and have tests.
 _json_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+# Hypothesis tries words of the source too, and misspellings of "sensitive" are masked: all of them have a part of it.
+_names = _json_text.filter(lambda name: not any(part in name.lower() for part in ("sen", "sit", "ive")))
 _scalars = (
     st.none()
     | st.booleans()
@@ -130,7 +132,7 @@ _scalars = (
     | st.sampled_from(["5", "true", "1.0", UUID, UUID.upper(), "{" + UUID + "}", "2024-01-01T00:00:00Z", "\ud800"])
 )
 junk = st.recursive(
-    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_json_text, inner, max_size=3), max_leaves=8
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3), max_leaves=8
 )
 _ids = st.uuids().map(str) | st.uuids().map(lambda one: one.hex) | st.uuids().map(lambda one: str(one).upper())
 
@@ -139,7 +141,7 @@ def _mostly(valid: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(valid, valid, valid, junk)
 
 
-_objects = st.dictionaries(_json_text, junk, max_size=3)
+_objects = st.dictionaries(_names, junk, max_size=3)
 _booleans = st.booleans() | st.sampled_from([0, 1, "on", "no", 1.0])
 _counts = st.integers(-2, 1005) | st.integers(1, 1000).map(str) | st.integers(1, 1000).map(float)
 _files = st.lists(
@@ -165,7 +167,7 @@ def _fields(required: dict[str, st.SearchStrategy[Any]], optional: dict[str, st.
         {name: named[name] for name in required}, optional={name: named[name] for name in optional}
     )
     partial = st.fixed_dictionaries({}, optional=named)
-    more = st.dictionaries(_json_text.filter(lambda name: "ensitive" not in name.lower()), junk, max_size=1)
+    more = st.dictionaries(_names, junk, max_size=1)
     return st.one_of(complete, complete, partial, st.builds(lambda one, two: two | one, complete, more))
 
 

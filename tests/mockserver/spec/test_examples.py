@@ -50,7 +50,7 @@ def test_what_is_made_is_valid_for_every_schema_of_the_document(document, seed, 
 def test_every_reply_passes_the_check_of_replies(operations):
     for operation in operations.values():
         for status in operation.responses:
-            names = operation.example_names(status)
+            names = operation.responses[status].examples
             replies = [reply(operation, status, name=name) for name in (None, *names)]
             replies += [reply(operation, status, dynamic=True, seed=str(seed)) for seed in range(5)]
             for content_type, value in replies:

@@ -23,7 +23,7 @@ def refused(operation: Operation, raw: RawRequest) -> list[tuple[str, list[Any]]
     with pytest.raises(Invalid) as caught:
         operation.decode(raw)
     assert caught.value.status == 422
-    assert str(caught.value) == f"{len(caught.value.violations)} violations"
+    assert str(caught.value) == f"violations: {len(caught.value.violations)}"
     return [(violation["type"], violation["loc"]) for violation in caught.value.violations]
 
 
@@ -362,23 +362,12 @@ def test_content_that_is_no_json_is_not_looked_into(operations):
     assert download.check_reply(200, "application/json", b"{}") is not None
 
 
-def test_examples_are_found_by_name_and_the_first_stands_for_all():
+def test_examples_have_names_and_a_single_one_is_called_default():
     operation = answer_operation(THING, examples={"one": {"value": {"id": 1}}, "two": {"value": {"id": 2}}})
 
-    assert operation.example_names(200) == ("one", "two")
-    assert (operation.example(200), operation.example(200, "two")) == ({"id": 1}, {"id": 2})
-    for status, name in ((200, "three"), (418, None)):
-        with pytest.raises(KeyError):
-            operation.example(status, name)
-
-
-def test_a_single_example_is_called_default():
-    operation = answer_operation(THING, example={"id": 1})
-
-    assert operation.example_names(200) == ("default",)
-    assert operation.example(200, "default") == {"id": 1}
-    with pytest.raises(KeyError):
-        answer_operation(THING).example(200)
+    assert list(operation.responses[200].examples.items()) == [("one", {"id": 1}), ("two", {"id": 2})]
+    assert answer_operation(THING, example={"id": 1}).responses[200].examples == {"default": {"id": 1}}
+    assert answer_operation(THING).responses[200].examples == {}
 
 
 def test_content_without_a_schema_may_be_anything():

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mockserver import ControlError, CyberdeskMock
-from mockserver.testing.runs import Outcome, RunStatus
+from mockserver.behaviour.batch import Outcome, Status
 from tests.documents import control_document
 from tests.mockserver.testing.conftest import SUCCEEDS
 
@@ -46,7 +46,7 @@ def test_requests_take_every_filter_of_the_control_api():
 def test_the_statuses_in_the_types_are_those_of_the_control_api():
     schemas = control_document()["components"]["schemas"]
 
-    assert list(RunStatus.__args__) == schemas["RunStatus"]["enum"]
+    assert list(Status.__args__) == schemas["RunStatus"]["enum"]
     assert list(Outcome.__args__) == schemas["Outcome"]["enum"]
 
 
