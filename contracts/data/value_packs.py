@@ -49,8 +49,6 @@ def _packs(*, refused: bool) -> list[dict[str, Json]]:
     return [*found, _pack(f"{title} names", {key: index for index, key in enumerate(keys)})]
 
 
-TEXTS_IN_MANY_RUNS: Final = _values(TEXTS, refused=False)
-"""Inputs that are small enough for a create of many runs."""
 _LARGE: Final[dict[str, Json]] = {
     "long text": "x" * MAX_TEXT,
     "wide text": "😀" * (MAX_TEXT // 5),
@@ -71,6 +69,10 @@ _SINGLE_TEXTS: Final = (
     *(kind.values[0] for kind in TEXTS.values() if kind.is_whole_text),
 )
 _REFUSED_SINGLE_TEXTS: Final = ("a".join(kind.values[0] for kind in _JOINED if kind.is_often_refused), "x" * MAX_TEXT)
+TEXT_OF_EVERY_CLASS: Final = "".join(
+    str(value) for kind in _JOINED if not kind.is_often_refused for value in kind.values
+)
+"""So small that a create of many runs may have it."""
 _ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refused in (False, True))
 
 

@@ -188,6 +188,8 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     for machine, pool in itertools.product(machines, pools):  # a machine may be in the pool or not
         yield _case("bulk_create_runs", count=2, machine_id=machine, pool_ids=[pool])
     everything = {name: values[-1] for name, values in features.items() if name != "session_id"}
+    # Many runs may be written in another way than a few, such as by COPY of PostgreSQL.
+    everything["input_values"] = write_bodies.INPUTS | {"text": value_packs.TEXT_OF_EVERY_CLASS}
     for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
     for name, values in features.items():
@@ -216,10 +218,8 @@ def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     """
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
-        if count < FEW_RUNS:
+        if count < FEW_RUNS or count in large:
             yield _case("bulk_create_runs", count=count)
-        elif count in large:  # many runs may be written in another way than a few, such as by COPY of PostgreSQL
-            yield _case("bulk_create_runs", count=count, input_values=value_packs.TEXTS_IN_MANY_RUNS)
 
 
 FEW_RUNS: Final = 130

@@ -18,7 +18,7 @@ from tests.standin.defects.json_values import mapped
 from tests.standin.models import Status
 
 
-def _raw(call) -> dict[str, Any]:
+def raw_body(call) -> dict[str, Any]:
     try:
         parsed = json.loads(call.body)
     except ValueError:
@@ -114,7 +114,7 @@ class CreateTakesCreatedAt(Standin):
     def run_made(self, call, body, index, of, session_id, created_at):
         run = super().run_made(call, body, index, of, session_id, created_at)
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            run.created_at = self.aware(datetime.fromisoformat(_raw(call)["created_at"]))
+            run.created_at = self.aware(datetime.fromisoformat(raw_body(call)["created_at"]))
         return run
 
 
@@ -122,7 +122,7 @@ class SingleTakesCount(Standin):
     """A single create with a count, which it does not know, makes so many runs and tells one."""
 
     def create_run(self, call, body):
-        count = _raw(call).get("count")
+        count = raw_body(call).get("count")
         for _ in range(count - 1 if type(count) is int and 1 < count <= 10 else 0):
             super().create_run(call, body)
         return super().create_run(call, body)
@@ -133,7 +133,7 @@ class UpdateMovesOrganisation(Standin):
 
     def update_run(self, call, run_id, body):
         answer = super().update_run(call, run_id, body)
-        wanted = _raw(call).get("organization_id")
+        wanted = raw_body(call).get("organization_id")
         for org in self.organisations.values():
             if org.id == wanted and org is not call.org:
                 org.runs[run_id] = call.org.runs.pop(run_id)
@@ -146,7 +146,7 @@ class UpdateTakesMachine(Standin):
 
     def update_run(self, call, run_id, body):
         super().update_run(call, run_id, body)
-        run, raw = self.find(call, run_id), _raw(call)
+        run, raw = self.find(call, run_id), raw_body(call)
         run.machine_id = raw["machine_id"] if isinstance(raw.get("machine_id"), str) else run.machine_id
         run.session_alias = raw["session_alias"] if isinstance(raw.get("session_alias"), str) else run.session_alias
         return Answer(200, self.show(run, "update_run"))
@@ -157,8 +157,8 @@ class RetryTakesOutput(Standin):
 
     def retry_run(self, call, run_id, body):
         answer = super().retry_run(call, run_id, body)
-        if isinstance(_raw(call).get("output_data"), dict):
-            self.find(call, run_id).output_data = _raw(call)["output_data"]
+        if isinstance(raw_body(call).get("output_data"), dict):
+            self.find(call, run_id).output_data = raw_body(call)["output_data"]
             return Answer(200, self.show(self.find(call, run_id), "retry_run"))
         return answer
 

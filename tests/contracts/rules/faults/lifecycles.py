@@ -281,3 +281,37 @@ class RetryOfStarterBeginsAnew(Standin):
         if run.session_id == run.id:
             org.sessions.pop(run.id, None)
         super().again(org, run)
+
+
+class LongSessionsHaveTwoWorkers(Standin):
+    """A session with over 20 runs is given a second worker: two of its runs are at work at once."""
+
+    class Lifecycle(WaitsByKey):
+        places: dict[str, int]
+        sizes: dict[str, int]
+
+        def key(self, run):
+            if run.session_id is None:
+                return None
+            self.places = getattr(self, "places", {})
+            self.sizes = getattr(self, "sizes", {})
+            if run.id not in self.places:
+                size = self.sizes[run.session_id] = self.sizes.get(run.session_id, 0) + 1
+                self.places[run.id] = int(size > 20)
+            return f"{run.session_id} second" if self.places[run.id] else run.session_id
+
+
+class RetryWithMachineDoesNotWait(Standin):
+    """A retry that names a machine takes it at once: the run does not wait for its session."""
+
+    def retry_run(self, call, run_id, body):
+        self.named_machine = body.machine_id is not None
+        return super().retry_run(call, run_id, body)
+
+    def again(self, org, run):
+        if not self.named_machine or run.session_id is None:
+            super().again(org, run)
+            return
+        run.status = Status.SCHEDULING
+        run.epoch += 1
+        self.lifecycle.at(org, self.now(org) + 0.01, "start", run)
