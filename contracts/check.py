@@ -157,7 +157,6 @@ def fuzz(
     target: Target,
     guard: Guard,
     *,
-    for_s: float,
     rules: Collection[str] | None = None,
     progress: Callable[[Progress], None] = lambda step: None,
     on_finding: Callable[[Finding], bool | None] = lambda finding: None,
@@ -167,7 +166,6 @@ def fuzz(
     Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
-    target = dataclasses.replace(target, max_time_s=for_s)
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
     searching = _searching(target, guard, wanted, scenarios, progress, on_finding, database=settings().database)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import functools
 import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
@@ -182,8 +181,7 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     target = dataclasses.replace(target_from(flags), max_time_s=for_s)
     from contracts.check import fuzz as fuzz_rules
 
-    judge_rules = functools.partial(fuzz_rules, for_s=for_s)
-    context.exit(_check(target, options_from(flags, rules), rules, judge_rules, shows_findings=True))
+    context.exit(_check(target, options_from(flags, rules), rules, fuzz_rules, shows_findings=True))
 
 
 # It is there only to be refused.
@@ -314,9 +312,8 @@ def cleanup(
     else:
         unknown = f" ({done.unknown} of them perhaps: the server does not show it)" if done.unknown else ""
         left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
-        click.echo(f"{_runs(done.cleaned)} cleaned up, {left} left{unknown}.")
-    for problem in done.problems:
-        click.echo(f"Not done: {printable(problem)}", err=True)
+        click.echo(f"{counted(done.cleaned, 'run')} cleaned up, {left} left{unknown}.")
+    _print_problems(done.problems)
     if done.possibly_left:
         click.echo(
             "These runs may belong to a check. That is not proven, so they were not deleted. Look at them yourself,"
@@ -335,9 +332,8 @@ def _forget(url: str | None) -> int:
 
     done = forget_journals(base_url(url))
     discarded = f"{counted(done.journals, 'journal')} of {printable(url)} discarded"
-    click.echo(f"{discarded}; {_runs(done.left)} named in them may still exist.")
-    for problem in done.problems:
-        click.echo(f"Not done: {printable(problem)}", err=True)
+    click.echo(f"{discarded}; {counted(done.left, 'run')} named in them may still exist.")
+    _print_problems(done.problems)
     return 1 if done.problems else 0
 
 
@@ -406,5 +402,6 @@ def _exit_code(checked: Checked) -> int:
     return checked.exit_code
 
 
-def _runs(count: int) -> str:
-    return f"{count:,} {'run' if count == 1 else 'runs'}"
+def _print_problems(problems: Iterable[str]) -> None:
+    for problem in problems:
+        click.echo(f"Not done: {printable(problem)}", err=True)

@@ -29,6 +29,14 @@ def header_in(headers: Headers, name: str) -> str | None:
     return next((value for key, value in headers if key.lower() == name.lower()), None)
 
 
+def header_bytes(value: str) -> bytes:
+    """Return the bytes of a header value: in latin-1, as it is sent, or in UTF-8 if it has other characters."""
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", errors="surrogateescape")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """`path` follows the target's base URL: percent-encoded, query included."""

@@ -14,7 +14,7 @@ from contracts.core.json_tree import is_json
 from contracts.core.target import Target
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import encode, request_for
+from contracts.engine.request_building import encode, path_for, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.guard.created import created_by
@@ -322,7 +322,7 @@ class _Discovery:
         ids = [""]
         if "{" in path:
             ids = [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
-        probes = [self._with_own_session(_probe(method, _with_id(path, resource_id))) for resource_id in ids]
+        probes = [self._with_own_session(_probe(method, path_for(path, resource_id))) for resource_id in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
 
@@ -378,10 +378,10 @@ class _Discovery:
         for resource_id in ids:
             for method in documented:
                 if method == "GET" or resource_id != self.check.foreign_run:
-                    yield self._with_own_session(_probe(method, _with_id(path, resource_id)))
+                    yield self._with_own_session(_probe(method, path_for(path, resource_id)))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             if method not in documented and not self.check.is_live:
-                yield _probe(method, _with_id(path, ids[-1]))
+                yield _probe(method, path_for(path, ids[-1]))
 
     def _with_own_session(self, probe: Request) -> Request:
         """On a live check, put a session of this check into the body of a create. The target must refuse the create; if
@@ -424,10 +424,6 @@ class _Discovery:
 
 def _probe(method: str, path: str) -> Request:
     return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
-
-
-def _with_id(path: str, resource_id: str) -> str:
-    return path.partition("{")[0] + resource_id + path.partition("}")[2] if resource_id else path
 
 
 def _named_by_option(named_id: str | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ def kind_of(request: Request) -> RequestKind:
     """
     operation = operation_at(request.method, request.path)
     if operation is None:
-        return RequestKind(f"{request.method} {request.path.partition('?')[0]}")
+        return RequestKind.by_path(request)
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
         return RequestKind(operation, "credentials")
     if operation not in {*CREATES, "retry_run"} or body_schema(operation) is None:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import BudgetAccount
@@ -55,9 +55,9 @@ class RequestKind:
     operation: str
     reason: str | None = None
 
-
-def _by_path(request: Request) -> RequestKind:
-    return RequestKind(f"{request.method} {request.path.partition('?')[0]}")
+    @classmethod
+    def by_path(cls, request: Request) -> Self:
+        return cls(f"{request.method} {request.path.partition('?')[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class UnreportedRunDetector:
         *,
         authorizations: tuple[str, ...],
     ) -> None:
-        self.kind_of: Callable[[Request], RequestKind] = _by_path
+        self.kind_of: Callable[[Request], RequestKind] = RequestKind.by_path
         self.possible: list[PossibleRun] = []
         """Unreported runs that may belong to the check, without proof."""
         self.lists_are_reliable = True

@@ -16,7 +16,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from contracts.core.exchange import Answer, Request
+from contracts.core.exchange import Answer, Request, header_bytes
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import is_loopback
 from contracts.guard.answer_reader import AnswerReader
@@ -177,7 +177,7 @@ class Upstream:
                 raise ValueError("no header name")
             if lower == "authorization":
                 value = put_token_in(value)
-            yield name, _encode(value)
+            yield name, header_bytes(value)
         if "user-agent" not in names:
             yield "User-Agent", b"cyberdesk-contracts"
         if "accept-encoding" not in names:
@@ -241,10 +241,3 @@ def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_bundle)
     except (OSError, ssl.SSLError) as error:
         raise CouldNotCheck(f"the CA bundle {ca_bundle} cannot be used: {error}") from None
-
-
-def _encode(value: str) -> bytes:
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        return value.encode("utf-8", errors="surrogateescape")

@@ -15,7 +15,7 @@ from contracts.oracle.answer_schema import has_documented_form, wrong_parts
 from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET, ParsedRequest
 from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation
-from contracts.oracle.wording import keys_in_words, place_in_words, value_in_words
+from contracts.oracle.wording import keys_difference, keys_in_words, place_in_words, value_in_words
 
 _TOLERANCE_TO_OUR_CLOCK: Final = timedelta(minutes=5)
 """The largest difference between `created_at` and the clock of this machine, or the Date header of the answer."""
@@ -308,9 +308,6 @@ def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:
     if not isinstance(aliases, dict):
         return f"sensitive_input_aliases {value_in_words(aliases)}"
     if aliases.keys() != secrets.keys():
-        lost = [key for key in secrets if key not in aliases]
-        new = [key for key in aliases if key not in secrets]
-        name = "sensitive_input_aliases"
-        return f"{name} without {keys_in_words(lost)}" if lost else f"{name} with {keys_in_words(new)}, too"
+        return f"sensitive_input_aliases {keys_difference(secrets, aliases)}"
     empty = [key for key, value in secrets.items() if isinstance(value, str) and value and not aliases[key]]
     return f"an empty alias for {keys_in_words(empty)}" if empty else None

@@ -12,7 +12,7 @@ from contracts.openapi.schemas import moment_of
 from contracts.openapi.strict import fits_field
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
-from contracts.oracle.wording import keys_in_words, value_in_words
+from contracts.oracle.wording import keys_difference, value_in_words
 
 _LATER: Final[Mapping[str, Collection[str]]] = {
     "scheduling": {"running", "running_checks", *TERMINAL},
@@ -85,9 +85,7 @@ def _change_in_words(one: Any, other: Any) -> str:
     if type(one) is not type(other):
         return f"{value_in_words(other)} instead of {value_in_words(one)}"
     if isinstance(one, dict):
-        lost = [key for key in one if key not in other]
-        new = [key for key in other if key not in one]
-        return f"without {keys_in_words(lost)}" if lost else f"with {keys_in_words(new)}, too"
+        return keys_difference(one, other)
     if isinstance(one, list):
         return f"with {counted(len(other), 'item')} instead of {len(one):,}"
     return _instead(one, other)

@@ -23,6 +23,13 @@ def keys_in_words(keys: Sequence[str]) -> str:
     return f"{'the key' if len(keys) == 1 else 'the keys'} {shown}{more}"
 
 
+def keys_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return which keys of one object the other lacks or, if it lacks none, which it has too many."""
+    lost = [key for key in one if key not in other]
+    new = [key for key in other if key not in one]
+    return f"without {keys_in_words(lost)}" if lost else f"with {keys_in_words(new)}, too"
+
+
 def run_in_words(view: Mapping[str, Any], names: Collection[str] = ()) -> str:
     """Return "run ID", with the values of the named fields."""
     values = [f"{name} {value_in_words(view.get(name), 60)}" for name in names if name in view]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from contracts.core.exchange import Exchange, Request
+from contracts.core.exchange import Exchange, Request, header_bytes
 from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 
@@ -180,10 +180,7 @@ def _bare(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """Escape each byte of the latin-1 encoding, which header values have on the wire; a terminal would send UTF-8."""
-    try:
-        raw = text.encode("latin-1")
-    except UnicodeEncodeError:
-        raw = text.encode("utf-8", "surrogateescape")
+    raw = header_bytes(text)
     escaped = "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\{byte:03o}" for byte in raw)
     return f"$'{escaped}'"
 

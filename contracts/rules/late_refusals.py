@@ -1,4 +1,4 @@
-"""Writes that name a resource that does not exist, or have a file that is not base64.
+"""Writes that name a resource that does not exist, or have a file that is not base64 or a value of another type.
 
 A server may accept them, or refuse them when it has already carried out a part. A refused write must have no effect.
 """
@@ -89,6 +89,7 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
     yield from (base | {name: value} for name, value in references.items() if name in allowed)
     (files,) = base.keys() & {"file_inputs", "shared_file_inputs"}
     yield base | {files: [*base[files], _NOT_BASE64]}
+    yield base | {"session_id": 5}  # a server may store the files before it reads the other fields
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

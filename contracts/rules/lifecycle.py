@@ -15,7 +15,7 @@ from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
 from contracts.rules.listing import WHOLE_PAGE, items_of
-from contracts.rules.polled_runs import PolledRuns
+from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
@@ -40,7 +40,6 @@ RULES = (
 AFTER_THE_END_S = 1.0
 _LONG_SESSION = 2**5 + 1
 """A queue may give its runs to several workers once it has this many."""
-_TIMEOUT_S = 6.0
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
 """Discovery tries as many workflows, to find those that need no inputs. Each workflow costs two cases that wait."""
@@ -155,12 +154,9 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         polled.runs[case.cancelled % len(polled.runs)].update({"status": "cancelled"})
     is_of_active = case.change and case.change not in _CHANGES_OF_ENDED
     deleted = _CHANGES_OF_ACTIVE[case.change](polled) if is_of_active else None
-    end = time.monotonic() + (_TIMEOUT_TO_DELETE_S if case.change == "delete ended" else _TIMEOUT_S)
-    pause = 0.02
-    while time.monotonic() < end and not polled.have_ended:
-        polled.poll()
-        context.wait(pause)
-        pause = min(0.3, pause * 1.3)
+    timeout_s = _TIMEOUT_TO_DELETE_S if case.change == "delete ended" else TIMEOUT_S
+    for _ in polled.until_ended(timeout_s=timeout_s, longest_pause_s=0.3):
+        pass
     polled.poll()
     if polled.have_ended:
         # A terminal status is final, but some faults revert it a little later.
@@ -271,7 +267,7 @@ def _retry_ended(polled: PolledRuns) -> None:
 def _cancel_retried(polled: PolledRuns) -> None:
     """Retry ended runs, and cancel one when it is running again: its times must be those of the new attempt."""
     _retry_ended(polled)
-    end, pause = time.monotonic() + _TIMEOUT_S, 0.02
+    end, pause = time.monotonic() + TIMEOUT_S, 0.02
     while time.monotonic() < end and (active := [run for run in polled.runs[:4] if not run.known.has_ended]):
         for run in active[:2]:
             run.read()
@@ -291,9 +287,7 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
     """
     # Many runs, since only by chance does an attempt end at the moment of the cancel, or while a retry waits.
     left = max(1, len(polled.runs) * 2 // 3)
-    end = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < end and not polled.have_ended:
-        polled.poll()
+    for _ in polled.until_ended():
         for run in [run for run in polled.runs if run.known.status == "running"]:
             run.update({"status": "cancelled"})
             if run.known.status == "cancelled":
@@ -302,21 +296,19 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
                     run.retry({})
             if not left:
                 return
-        polled.context.wait(0.1)
 
 
 def _update_active(polled: PolledRuns) -> None:
     """Update a run before it starts, and two while they are running. They must keep the new values until their end."""
     polled.runs[0].update(_UPDATE)
     updated: list[TrackedRun] = []
-    end = time.monotonic() + _TIMEOUT_S
-    while len(updated) < 2 and time.monotonic() < end and not polled.have_ended:
-        polled.poll()
+    for _ in polled.until_ended():
         for run in polled.runs[1:]:
             if run.known.status == "running" and run not in updated:
                 run.update(_UPDATE)
                 updated.append(run)
-        polled.context.wait(0.1)
+        if len(updated) >= 2:
+            return
 
 
 _UPDATE: Final = {"input_values": {"updated": True}, "release_session_after": True}
@@ -328,13 +320,10 @@ def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
     The other waiting runs must not start. If the running run has ended when it is read again, repeat this.
     """
     deleted: list[TrackedRun] = []
-    end = time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < end and not polled.have_ended:
-        polled.poll()
+    for _ in polled.until_ended():
         waiting = [run for run in polled.runs if run.known.status == "scheduling"]
         running = next((run for run in polled.runs if run.known.status == "running"), None)
         if len(waiting) < 2 or running is None:
-            polled.context.wait(0.05)
             continue
         for run in waiting[-1:] if len(waiting) == 2 else waiting[2:]:
             if delete:
@@ -362,16 +351,15 @@ def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
         run.delete()
         first.append(run)
     deleted: list[TrackedRun] = []
-    end = time.monotonic() + _TIMEOUT_S
-    while len(deleted) < 3 and time.monotonic() < end and polled.runs and not polled.have_ended:
+    for _ in polled.until_ended():
         waiting = [run for run in polled.runs if run.known.status == "scheduling" and not deleted]
         running = [run for run in polled.runs if run.known.status == "running"]
         for run in (*waiting[:1], *running[: 3 - len(deleted)]):
             run.delete()
             deleted.append(run)
             polled.runs.remove(run)
-        polled.poll()
-        polled.context.wait(0.1)
+        if len(deleted) >= 3 or not polled.runs:
+            break
     return [*first, *deleted]
 
 

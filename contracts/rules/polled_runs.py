@@ -3,7 +3,7 @@
 import itertools
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from contracts.oracle.run_list import activity_violations
 from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.tracked_run import TrackedRun
 
+TIMEOUT_S: Final = 6.0
 _STUCK_S: Final = 4.0
 _STUCK_RUNS: Final = 3
 """`note_if_stuck` tells the user of a session if none of its runs has changed for _STUCK_S, and for _STUCK_RUNS times
@@ -78,6 +79,15 @@ class PolledRuns:
                 result = self.context.call("get_run", run.id)
                 if result.resource is not None:
                     self._judge({run.id: result.resource}, result)
+
+    def until_ended(self, *, timeout_s: float = TIMEOUT_S, longest_pause_s: float = 0.1) -> Iterator[None]:
+        """Poll the runs until all have ended or the time is over. The pauses grow, up to the longest one."""
+        end, pause_s = time.monotonic() + timeout_s, 0.02
+        while time.monotonic() < end and not self.have_ended:
+            self.poll()
+            yield
+            self.context.wait(pause_s)
+            pause_s = min(longest_pause_s, pause_s * 1.3)
 
     def _next_runs(self) -> list[TrackedRun]:
         """Return the runs to read one by one: two of them in turn or, if no list shows them, the first eight."""

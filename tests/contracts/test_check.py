@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +279,7 @@ def test_a_fuzz_reports_each_finding_at_once() -> None:
     told: list[Finding] = []
 
     with serving("bare_token_reads") as url, guarded(url, max_time_s=15) as guard:
-        result = fuzz(guard.target, guard, for_s=4, rules={"AUTH-SCHEME"}, on_finding=told.append)
+        result = fuzz(replace(guard.target, max_time_s=4), guard, rules={"AUTH-SCHEME"}, on_finding=told.append)
 
     assert [finding.rule for finding in told] == [finding.rule for finding in result.findings]
     assert "AUTH-SCHEME" in {finding.rule for finding in told}
@@ -295,7 +295,7 @@ def test_unreported_runs_are_judged_at_the_end_of_a_check_and_of_a_fuzz(monkeypa
     with serving() as url, guarded(url, max_time_s=60) as guard:
         contracts.check.check(guard.target, guard, rules=rules)
         assert len(judged) == 1
-        fuzz(guard.target, guard, for_s=60, rules=rules)
+        fuzz(replace(guard.target, max_time_s=60), guard, rules=rules)
     assert len(judged) == 2
 
 
@@ -308,7 +308,7 @@ def test_a_fuzz_whose_time_is_over_judges_unreported_runs_too(monkeypatch: pytes
     monkeypatch.setattr(contracts.check.Scheduler, "run", over)
 
     with serving() as url, guarded(url, max_time_s=60) as guard:
-        fuzz(guard.target, guard, for_s=60, rules={"AUTH-SCHEME"})
+        fuzz(replace(guard.target, max_time_s=60), guard, rules={"AUTH-SCHEME"})
     assert len(judged) == 1
 
 

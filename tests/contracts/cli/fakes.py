@@ -75,7 +75,6 @@ class Engine:
     found_before: tuple[Finding, ...] = ()
     stops: list[bool] = field(default_factory=list)
     """What `on_finding` returned for each finding."""
-    for_s: float | None = None
     replayed: Finding | None = None
     exchanges: tuple[Exchange, ...] = ()
 
@@ -132,8 +131,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         engine.stops = [on_finding(each) for each in engine.found_before]
         return engine.judge(target)
 
-    def fuzz(target, guard, *, for_s, on_finding, rules=None, progress=None):
-        engine.for_s = for_s
+    def fuzz(target, guard, *, on_finding, rules=None, progress=None):
         for each in engine.found_before:
             on_finding(each)
         return engine.judge(target)

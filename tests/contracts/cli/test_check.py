@@ -625,7 +625,7 @@ def test_fuzz_prints_each_finding_at_once_and_the_report_at_the_end(fuzz, engine
     engine.answer = fakes.result(found)
     status, out, _ = fuzz("--for", "90s")
     assert status == 1
-    assert engine.for_s == 90.0
+    assert engine.targets[-1].max_time_s == 90.0
     assert out.index("REQ-COUNT (moderate) count is an integer") < out.index(
         "1. REQ-COUNT (moderate) count is an integer"
     )
@@ -634,7 +634,7 @@ def test_fuzz_prints_each_finding_at_once_and_the_report_at_the_end(fuzz, engine
 
 def test_fuzz_searches_for_ten_minutes_unless_told_otherwise(fuzz, engine):
     fuzz()
-    assert engine.for_s == 600.0
+    assert engine.targets[-1].max_time_s == 600.0
 
 
 def test_ctrl_c_keeps_what_fuzz_has_found(fuzz, engine, tmp_path):
@@ -697,7 +697,7 @@ def test_fuzz_takes_for_in_place_of_max_time(fuzz, engine, monkeypatch):
     assert err.endswith("Error: fuzz takes --for in place of --max-time.\n")
     monkeypatch.setenv("CONTRACTS_MAX_TIME", "5s")
     assert fuzz("--for", "1m")[0] == 0
-    assert engine.for_s == 60
+    assert engine.targets[-1].max_time_s == 60
 
 
 def test_a_baseline_that_is_not_there_is_refused_unless_it_is_to_be_written(check, engine, tmp_path):

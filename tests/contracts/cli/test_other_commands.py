@@ -115,9 +115,9 @@ def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
         (Report(journals=1, cleaned=1, possibly_left=("an-id",)), "1 run cleaned up, an unknown number left.\n"),
         (
             Report(journals=1, problems=("the lists are broken",), unclear=1),
-            "0 runs cleaned up, an unknown number left.\n",
+            "no runs cleaned up, an unknown number left.\n",
         ),
-        (Report(journals=1, left=3, unknown=2), "0 runs cleaned up, 3 left (2 of them perhaps: the server does not"),
+        (Report(journals=1, left=3, unknown=2), "no runs cleaned up, 3 left (2 of them perhaps: the server does not"),
     ],
 )
 def test_cleanup_says_if_it_is_unknown_what_is_left(contracts, engine, cleaned, said):

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -422,7 +423,7 @@ def test_a_fuzz_generates_sequences_in_rounds_where_nothing_else_is_generated(
     part = exploration.Part(SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, explore)
     monkeypatch.setattr(exploration, "_PARTS", (part,))
     with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        result = fuzz(guard.target, guard, for_s=LONG_S, rules={"DELETE-GONE"})
+        result = fuzz(replace(guard.target, max_time_s=LONG_S), guard, rules={"DELETE-GONE"})
 
     assert rounds == [0, 1, 2]
     assert not result.findings
