@@ -173,9 +173,14 @@ def newer_properties() -> frozenset[str]:
     return frozenset(document()["x-newer-properties"])
 
 
+def every_field() -> list[str]:
+    """Return the fields of a run that a list can be asked for on the newest release."""
+    return list(schema("RunField")["enum"])
+
+
 def selectable_fields() -> list[str]:
     """Return the fields of a run that a list can be asked for on every release."""
-    return [name for name in schema("RunField")["enum"] if name not in newer_properties()]
+    return [name for name in every_field() if name not in newer_properties()]
 
 
 # Compiling

@@ -21,7 +21,7 @@ from tests.standin.models import Status
 def raw_body(call) -> dict[str, Any]:
     try:
         parsed = json.loads(call.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
 

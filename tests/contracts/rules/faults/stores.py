@@ -5,12 +5,15 @@ import copy
 import gzip
 import re
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from tests.contracts.rules.faults.combinations import raw_body
+from tests.standin import models, store
 from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.client import W
 from tests.standin.defects.json_values import mapped
 
 
@@ -265,3 +268,29 @@ class IncludeOf500(Standin):
     def page(self, found, query):
         page = super().page(found, query)
         return page[:500] if getattr(query, "include", None) else page
+
+
+class TokensAreText(Standin):
+    """A list with the field usage_metadata adds up tokens, which an update may have set to a text: 500."""
+
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.fields_ and "usage_metadata" in query.fields_:
+            for item in answer.content["items"]:
+                for value in (item.get("usage_metadata") or {}).values():
+                    if not isinstance(value, int | float):
+                        raise Problem(500, "unsupported operand type")
+        return answer
+
+
+class RefusedBulkLeavesFiles(Standin):
+    """Files are stored before the rest is looked at: a refused bulk leaves its attachments."""
+
+    def violations(self, errors, call):
+        if call is not None and call.operation == "bulk_create_runs":
+            wrong = {part for one in errors for part in one["loc"]}
+            files = raw_body(call).get("file_inputs")
+            if files and "file_inputs" not in wrong:
+                run = store.Run(str(uuid.uuid4()), 0, call.org.id, W, datetime.now(UTC))
+                self.attach(call.org, run, [models.FileInput(**one) for one in files])
+        return super().violations(errors, call)

@@ -68,6 +68,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (stores.TurkishSearch, "lists with filters", "LIST-FILTER"),
     (stores.VaultBatchMixes, "requests at the same moment", "BULK-ALIASES"),
     (stores.ForeignRetryClears, TENANTS, "AUTH-TENANT"),
+    (stores.TokensAreText, "lists with selected fields", "NO-5XX"),
+    (stores.RefusedBulkLeavesFiles, LATE, "REQ-ATOMIC"),
     (stores.IncludeOf500, ("creates of every count", "all runs listed at the end"), "LIST-PAGE"),
     (lifecycles.LongSessionsHaveTwoWorkers, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.RetryWithMachineDoesNotWait, "lifecycles of runs", "LIFECYCLE"),
