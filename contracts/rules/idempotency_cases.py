@@ -201,7 +201,7 @@ _OTHER_OBJECTS: Final[tuple[dict[str, Any], ...]] = tuple(
     )
 )
 _OBJECT_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
-    ({"a": "x" * 20_000 + "1"}, {"a": "x" * 20_000 + "2"}),
+    ({"a": "x" * 2**16 + "1"}, {"a": "x" * 2**16 + "2"}),
     *((_OBJECT, other) for other in _OTHER_OBJECTS),
     (_OBJECT, {name: value for name, value in _OBJECT.items() if name != "none"}),
     (_OBJECT, {"c" if name == "a" else name: value for name, value in _OBJECT.items()}),

@@ -241,14 +241,17 @@ def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
     return sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
 
 
+_RETRIES_OF_ENDED: Final[tuple[dict[str, Any], ...]] = ({}, {"reuse_session": False}, {"input_values": {"new": 1}}, {})
+
+
 def _retry_ended(polled: PolledRuns) -> None:
     """Retry ended runs. The retry clears the results of the run, whatever its final status was, and nothing else."""
     runs = _with_output_first(polled)[:4]
     if polled.context.check.offers("update_run"):
         runs[0].update({"error": ["after the end"]})
-    for number, run in enumerate(runs):
+    for number, (run, body) in enumerate(zip(runs, _RETRIES_OF_ENDED, strict=False)):
         outputs = run.known.view.get("output_attachment_ids") or ()
-        if not run.retry({}).result.accepted:
+        if not run.retry(body).result.accepted:
             continue
         if number == 0 and len(runs) > 1:
             read = run.context.call_valid("get_run", runs[1].id, after=run.evidence)

@@ -124,7 +124,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
     yield rich.with_events(CANCEL, widely=True)
     yield full.with_events(*again, each=True)
     yield rich.with_events(*again, widely=True, each=True)
-    yield rich.with_events(_FILL, *again, *again, each=True)
+    yield rich.with_events(_FILL, *again, *again, widely=True, each=True)
     update = Event("update", {"input_values": SAMPLE, "output_data": SAMPLE})
     yield rich.with_events(CANCEL, update, widely=True, each=True)  # a cache may show the run as it was before
     yield rich.with_events(CANCEL, Event("retry", {"input_values": SAMPLE}), widely=True)

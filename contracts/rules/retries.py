@@ -145,6 +145,9 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case({"input_values": _LARGE_INPUTS[1]}, fields={"input_values": _LARGE_INPUTS[0]})
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
     yield RunCase(events=retry_case(filled=filled).events * 3)
+    # What a retry replaces is not merged with what was there, at a second retry either.
+    one, other = ({"input_values": {"same": {name: 1}}, "file_inputs": [file(f"{name}.txt")]} for name in "ab")
+    yield RunCase(one, events=(*retry_case(other).events, *retry_case(one).events))
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
     foreign = list(with_available_ids(check, write_bodies.foreign_properties("retry_run")).items())
     for some in (foreign, foreign[::2], foreign[1::2]):  # a target may refuse some of them

@@ -44,6 +44,7 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     ),
 }
 """Values for each field that an update may name."""
+_OBJECT_FIELDS: Final = ("input_values", "output_data", "usage_metadata")
 
 
 def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
@@ -83,6 +84,8 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case(full, *lasts, fields=named, is_single=True)
         yield update_case(full, *lasts[::-1], fields=named, is_single=True, is_cancelled=False)
         yield update_case({}, {"status": "cancelled"}, full, fields=named, is_single=True, is_cancelled=False)
+    one, other = ({name: {"same": {key: 1}} for name in _OBJECT_FIELDS} for key in "ab")
+    yield update_case(one, other)  # an object replaces another one, and is not merged with it
     yield update_case({}, fields=rich)
     foreign = with_available_ids(check, write_bodies.foreign_properties("update_run"))
     yield update_case(foreign, foreign | {"input_values": {"changed": True}}, fields=rich)

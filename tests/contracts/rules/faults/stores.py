@@ -294,3 +294,52 @@ class RefusedBulkLeavesFiles(Standin):
                 run = store.Run(str(uuid.uuid4()), 0, call.org.id, W, datetime.now(UTC))
                 self.attach(call.org, run, [models.FileInput(**one) for one in files])
         return super().violations(errors, call)
+
+
+class OutputObjectsMerged(Standin):
+    """Of output_data, members that are objects before and after are merged."""
+
+    def change(self, run, name, value):
+        if name == "output_data" and value and run.output_data:
+            old = run.output_data
+            objects = {k for k, v in value.items() if isinstance(v, dict) and isinstance(old.get(k), dict)}
+            value = {k: old[k] | v if k in objects else v for k, v in value.items()}
+        super().change(run, name, value)
+
+
+class SecondRetryAddsFiles(Standin):
+    """From a run's second retry on the files that it brings are added to the last one's."""
+
+    def take_over(self, org, run, body):
+        self.seen = getattr(self, "seen", set())
+        old = list(run.input_attachment_ids)
+        kept = {one: org.attachments[one] for one in old if one in org.attachments}
+        super().take_over(org, run, body)
+        if body.file_inputs is not None:
+            if run.id in self.seen:
+                org.attachments.update(kept)
+                run.input_attachment_ids = old + run.input_attachment_ids
+            self.seen.add(run.id)
+
+
+class HashOfBeginning(Standin):
+    """Only the first 64 KiB of a body are hashed: what differs later gets the first answer."""
+
+    def fingerprint(self, call):
+        return f"{call.method} {call.path} {call.body[:65536]!r}"
+
+
+class FieldErrorOfFirstAttempt(Standin):
+    """A list with the field error takes it from the runs' attempts, and finds the first attempt's."""
+
+    def clear(self, org, run):
+        self.attempts = getattr(self, "attempts", {})
+        self.attempts.setdefault(run.id, run.error)
+        super().clear(org, run)
+
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.fields_ and "error" in query.fields_:
+            for item in answer.content["items"]:
+                item["error"] = getattr(self, "attempts", {}).get(item["id"]) or item["error"]
+        return answer
