@@ -10,10 +10,11 @@ from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle.run_list import NEWEST, Page, Query, paging_violations
-from contracts.rules.isolated_runs import create_isolated_runs, grow, within
+from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
 from contracts.rules.listing import page_of, read_page, total_of
 from contracts.rules.reading import READING_AND_CHANGING, judge_read
+from contracts.rules.run_events import create_chain
 
 LISTS = ("list_runs",)
 RULES = (
@@ -155,19 +156,22 @@ class GrowingCase(Case):
 
     @property
     def expected_runs(self) -> int:
-        return 3 * self.count
+        return 3 * self.count + 1
 
 
 def run_growing(context: CaseContext, case: GrowingCase) -> None:
     """Read the same lists before and after runs are created and deleted: each must show the current runs."""
-    body = {"count": case.count, "input_values": {"who": "«marker:1»"}}
+    inputs = {"who": "«marker:1»"}
+    body = {"count": case.count, "input_values": inputs}
     isolated = create_isolated_runs(context, [body])
     queries = [within(isolated, [(name, context.fill(value)) for name, value in query]) for query in case.queries]
     last_exchanges: dict[int, list[Exchange]] = {}
     deletes: list[Exchange] = []
-    for change in ("none", "create", "delete", "create"):
+    for change in ("none", "create", "delete", "create", "chain"):
         if change == "create":
             grow(context, isolated, body)
+        elif change == "chain" and context.check.offers("create_run_chain", "get_run"):
+            isolated.add(create_chain(context, _chain_of(context, isolated, inputs)))
         elif change == "delete" and context.check.offers("delete_run"):
             run = isolated.runs[-1]
             deletes.append(context.call_valid("delete_run", run["id"], after=[isolated.made[-1].result]).exchange)
@@ -176,6 +180,13 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
             sent = len(context.exchanges)
             check_list(context, isolated, query, limit=case.limit, before=[*last_exchanges.get(number, ()), *deletes])
             last_exchanges[number] = context.exchanges[sent:]
+
+
+def _chain_of(context: CaseContext, isolated: IsolatedRuns, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a chain of one step, whose run the isolating filter matches."""
+    fields = dict(isolated.fields)
+    step = {"workflow_id": fields.pop("workflow_id", "«workflow»"), "inputs": inputs | fields.pop("input_values", {})}
+    return {"steps": [context.fill(step)], **fields}
 
 
 def growing_cases(check: CheckContext) -> Iterator[GrowingCase]:

@@ -343,3 +343,36 @@ class FieldErrorOfFirstAttempt(Standin):
             for item in answer.content["items"]:
                 item["error"] = getattr(self, "attempts", {}).get(item["id"]) or item["error"]
         return answer
+
+
+class StatusCountsDeleted(Standin):
+    """Deletes are soft, and the count by status forgets it: total counts deleted runs."""
+
+    def forget(self, org, run):
+        super().forget(org, run)
+        self.gone = [*getattr(self, "gone", []), (org, run)]
+
+    def total(self, call, found, query):
+        gone = [run for org, run in getattr(self, "gone", []) if org is call.org and self.matches(run, query)]
+        return super().total(call, found, query) + (len(gone) if query.status else 0)
+
+
+class ChainLeavesListCache(Standin):
+    """Lists are cached for two seconds; every write clears the cache but that of a chain."""
+
+    def list_runs(self, call, query):
+        self.lists = getattr(self, "lists", {})
+        key, now = (call.org.id, query.model_dump_json()), self.now(call.org)
+        if key not in self.lists or self.lists[key][0] < now - 2:
+            self.lists[key] = (now, super().list_runs(call, query))
+        return self.lists[key][1]
+
+    async def admit(self, call):
+        await super().admit(call)
+        if call.method != "GET" and call.operation != "create_run_chain":
+            self.lists = {}
+
+    def advance(self, org):
+        if org.agenda and org.agenda[0][0] <= self.now(org):
+            self.lists = {}
+        super().advance(org)

@@ -74,6 +74,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (stores.SecondRetryAddsFiles, "retries", "RETRY-RULES"),
     (stores.HashOfBeginning, "idempotency keys with another body", "IDEM-CONFLICT"),
     (stores.FieldErrorOfFirstAttempt, WINDOWS, "RETRY-RULES"),
+    (stores.StatusCountsDeleted, "deletes", "DELETE-GONE"),
+    (stores.ChainLeavesListCache, "lists of runs that grow", "LIST-PAGE"),
     (stores.IncludeOf500, ("creates of every count", "all runs listed at the end"), "LIST-PAGE"),
     (lifecycles.LongSessionsHaveTwoWorkers, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.RetryWithMachineDoesNotWait, "lifecycles of runs", "LIFECYCLE"),
