@@ -156,7 +156,7 @@ def _filters_alone() -> Iterator[Filter]:
     yield from (Filter("status", status) for status in sorted(STATUSES - {"running_checks"}))
     for name in ("created_at_from", "created_at_to"):
         for create, shift in itertools.product((0, 2, -1), (0, 1, -1)):
-            for way in ("plain", "utc", "east", "west", "second", "tenth"):
+            for way in ("plain", "utc", "east", "west", "second", "hundredth" if create == 2 else "tenth"):
                 yield Filter(name, create=create, way=way, shift=shift)
 
 

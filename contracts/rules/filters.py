@@ -69,11 +69,11 @@ def _written_time(text: str, way: str, shift: int) -> str | None:
         case "second":
             at = moment.replace(microsecond=0) + timedelta(seconds=shift)
             return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        case "tenth":
-            at = moment.replace(microsecond=moment.microsecond // 100_000 * 100_000) + timedelta(
-                milliseconds=100 * shift
-            )
-            return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-5] + "Z"
+        case "tenth" | "hundredth":
+            digits = 1 if way == "tenth" else 2
+            unit = 10 ** (6 - digits)
+            at = moment.replace(microsecond=moment.microsecond // unit * unit) + timedelta(microseconds=unit * shift)
+            return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[: digits - 6] + "Z"
         case "east":
             return at.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
         case "west":
