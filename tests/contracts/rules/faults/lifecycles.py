@@ -243,6 +243,9 @@ class WaitsByKey(Lifecycle):
     def rank(self, run):
         return run.number
 
+    def work_s(self, run):
+        return 0.5  # so long that a busy machine meets runs at their work
+
     def schedule(self, org, run, now):
         if run.session_id is None:
             super().schedule(org, run, now)
@@ -274,7 +277,7 @@ class AliasGoesFirst(Standin):
             return run.number - (10**9 if run.session_alias else 0)
 
 
-class RetryOfStarterBeginsAnew(Standin):
+class RetryOfStarterBeginsAnew(WorksLong):
     """A retry of the run that a session began with begins the session anew: its other runs do not wait."""
 
     def again(self, org, run):

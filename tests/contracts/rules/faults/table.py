@@ -179,7 +179,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (lifecycles.UpdatesAtWorkLost, "lifecycles of runs", "UPDATE-PARTIAL"),
     (changes.SameBytesDeletedTogether, "deletes", "DELETE-GONE"),
     (reads_and_lists.LastEndedComesFirst, "single pages", "LIST-PAGE"),
-    (changes.RetryFreesEqualFiles, "retries", "RETRY-RULES"),
+    (changes.RetryFreesEqualFiles, "retries", "ATTACHMENTS"),
     (changes.NullClearsAliasOfARetry, "retries", "RETRY-RULES"),
     (changes.RetryGoesBackToTheFirstAlias, "retries", "RETRY-RULES"),
     (requests.LongKeysIgnored, "idempotency keys repeated", "IDEM-REPLAY"),
