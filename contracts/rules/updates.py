@@ -96,7 +96,8 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)
     for name, value in firsts.items():
         yield update_case({"status": "cancelled", name: value}, is_cancelled=False, count=2)
-    yield update_case({"status": "cancelled"} | known_ids, fields=rich)  # the status that it has already
+    for update in (known_ids, {"output_data": SAMPLE}, {"input_values": SAMPLE}):  # with the status that it has already
+        yield update_case({"status": "cancelled"} | update, fields=rich)
     # A status that cannot be set: if the update is refused, the other fields that it names must not change either.
     for status in ("running", "success"):
         for is_cancelled in (True, False):

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from tests.contracts.rules.faults.lifecycles import WorksLong
 from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.defects.json_values import mapped
@@ -317,7 +318,7 @@ class ChainsAtOnce(Standin):
         return self.session if body.session_id is None else super().chain_session(body)
 
 
-class ReuseFalseBeatsSession(Standin):
+class ReuseFalseBeatsSession(WorksLong):
     """reuse_session false drops the session_id that the retry names beside it."""
 
     def take_over(self, org, run, body):
@@ -326,7 +327,7 @@ class ReuseFalseBeatsSession(Standin):
             run.session_id = None
 
 
-class LargeInputsWrittenOnce(Standin):
+class LargeInputsWrittenOnce(WorksLong):
     """Inputs over 8 kB go to a bucket, under the run's id, unless they are there: a retry keeps the old."""
 
     def take_over(self, org, run, body):
@@ -336,7 +337,7 @@ class LargeInputsWrittenOnce(Standin):
             run.input_values = old
 
 
-class SameStatusReturnsEarly(Standin):
+class SameStatusReturnsEarly(WorksLong):
     """An update that names the status that the run has returns early, without its other fields."""
 
     def update_run(self, call, run_id, body):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from tests.contracts.rules.faults.combinations import raw_body
+from tests.contracts.rules.faults.lifecycles import WorksLong
 from tests.standin import models, store
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.client import W
@@ -138,7 +139,7 @@ class FieldsPageBeforeSearch(Standin):
         return (before is None or run.id in before) and super().has_text(run, query)
 
 
-class StatusUpdateIndexedAlone(Standin):
+class StatusUpdateIndexedAlone(WorksLong):
     """An update that names a status renews the status in the index, and nothing else it brings."""
 
     def update_run(self, call, run_id, body):
@@ -296,7 +297,7 @@ class RefusedBulkLeavesFiles(Standin):
         return super().violations(errors, call)
 
 
-class OutputObjectsMerged(Standin):
+class OutputObjectsMerged(WorksLong):
     """Of output_data, members that are objects before and after are merged."""
 
     def change(self, run, name, value):
@@ -307,7 +308,7 @@ class OutputObjectsMerged(Standin):
         super().change(run, name, value)
 
 
-class SecondRetryAddsFiles(Standin):
+class SecondRetryAddsFiles(WorksLong):
     """From a run's second retry on the files that it brings are added to the last one's."""
 
     def take_over(self, org, run, body):
@@ -329,7 +330,7 @@ class HashOfBeginning(Standin):
         return f"{call.method} {call.path} {call.body[:65536]!r}"
 
 
-class FieldErrorOfFirstAttempt(Standin):
+class FieldErrorOfFirstAttempt(WorksLong):
     """A list with the field error takes it from the runs' attempts, and finds the first attempt's."""
 
     def clear(self, org, run):
