@@ -359,12 +359,16 @@ class StatusCountsDeleted(Standin):
 
 
 class ChainLeavesListCache(Standin):
-    """Lists are cached for two seconds; every write clears the cache but that of a chain."""
+    """Lists are cached for a minute; every write clears the cache but that of a chain."""
+
+    class Lifecycle(store.Lifecycle):
+        def wait_s(self, run):
+            return 30.0  # a run that starts clears the cache
 
     def list_runs(self, call, query):
         self.lists = getattr(self, "lists", {})
         key, now = (call.org.id, query.model_dump_json()), self.now(call.org)
-        if key not in self.lists or self.lists[key][0] < now - 2:
+        if key not in self.lists or self.lists[key][0] < now - 60:
             self.lists[key] = (now, super().list_runs(call, query))
         return self.lists[key][1]
 
