@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-SENSITIVE_KEY: Final = re.compile(r"(?!sensitive_input_aliases$)[^\"\\]*sensitive[^\"\\]*", re.IGNORECASE)
+SENSITIVE_KEY: Final = re.compile(r"(?!sensitive_input_aliases(?![\w.-]))[\w.-]*sensitive[\w.-]*", re.IGNORECASE)
 """The keys whose values are secret: those of sensitive inputs, in any spelling. Aliases are not secret."""
 
 # A short secret may equal a changed form or a part of something else by coincidence.

@@ -20,7 +20,7 @@ from contracts.core.json_tree import is_json
 from contracts.core.secret_matcher import SENSITIVE_KEY, SecretMatcher
 
 # A quote inside a JSON string is escaped, so this never matches there.
-_SENSITIVE_KEY = re.compile(rf'"{SENSITIVE_KEY.pattern.replace("$", chr(34))}"\s*:\s*', SENSITIVE_KEY.flags)
+_SENSITIVE_KEY = re.compile(rf'"{SENSITIVE_KEY.pattern}"\s*:\s*', SENSITIVE_KEY.flags)
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?')
 

@@ -246,7 +246,7 @@ def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
     whole = _page(context, 0, MAX_LIMIT)
     for number in range(1, min(-(-total // MAX_LIMIT), _MAX_PAGES)):
         whole += _page(context, number * MAX_LIMIT, MAX_LIMIT)
-    query = [("include", "workflow"), _FEW_FIELDS, NEWEST_FIRST]
+    query = [("include", "workflow"), _FEW_FIELDS, NEWEST_FIRST]  # its pages may have a smaller limit
     with_included = read_page(context, query, skip=0, limit=MAX_LIMIT, after=[])
     beyond = above(MAX_LIMIT, total - 2) if total > MAX_LIMIT else ()
     single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in beyond]

@@ -100,7 +100,7 @@ _VALUES_OF_ONE_NAME: Final = ("2026-01-31", "«marker:80»", 5, {"a": "«marker:
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
     "id": "",
     "input_values": "«marker:1»",
-    "input_values, inside": "Inside«marker:21»End",
+    "input_values, inside": "Inside«marker:21»End",  # with an I, whose small letter is another one in Turkish
     "output_data": "Out«marker:40»put",
     "error": "Err«marker:41»or",
     "run_message_history": "Msg«marker:42»Body",
@@ -156,6 +156,7 @@ def _filters_alone() -> Iterator[Filter]:
     yield from (Filter("status", status) for status in sorted(STATUSES - {"running_checks"}))
     for name in ("created_at_from", "created_at_to"):
         for create, shift in itertools.product((0, 2, -1), (0, 1, -1)):
+            # Few moments of the last tenth of a second differ in one digit of their fraction, so some have two.
             for way in ("plain", "utc", "east", "west", "second", "hundredth" if create == 2 else "tenth"):
                 yield Filter(name, create=create, way=way, shift=shift)
 

@@ -39,7 +39,7 @@ RULES = (
 
 AFTER_THE_END_S = 1.0
 _LONG_SESSION = 2**5 + 1
-"""A queue may give its runs to several workers once it has this many."""
+"""One above a power of two, as buffers of queues are sized."""
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
 """Discovery tries as many workflows, to find those that need no inputs. Each workflow costs two cases that wait."""

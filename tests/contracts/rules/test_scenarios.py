@@ -16,7 +16,7 @@ from contracts.explore import exploration
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.plain_texts import unclear
-from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests
+from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, stores
 from tests.contracts.rules.faults.table import ALL_RUNS, FAULTS, KEYS, LATE, SLOW, VALUES, WINDOWS
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
@@ -265,6 +265,15 @@ def test_a_run_that_no_list_shows_is_a_finding_though_it_does_not_happen_again(m
     found = {(one.cause, one.stable, one.intermittent) for one in result.findings}
     assert ("a created run is not listed", False, True) in found
     assert result.verdict == "failed"
+
+
+def test_a_total_that_counts_another_run_now_and_then_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    only("deletes", monkeypatch)
+
+    with serving(stores.TotalIsReadLater) as url:
+        result = checked(url, {"DELETE-GONE"}, max_time_s=60)
+
+    assert result.verdict == "passed"
 
 
 @pytest.mark.matrix

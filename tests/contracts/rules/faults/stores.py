@@ -358,6 +358,16 @@ class StatusCountsDeleted(Standin):
         return super().total(call, found, query) + (len(gone) if query.status else 0)
 
 
+class TotalIsReadLater(Standin):
+    """Lawful: another run enters a list by status between its items and its total, in every second list."""
+
+    lists = 0
+
+    def total(self, call, found, query):
+        self.lists += bool(query.status)
+        return super().total(call, found, query) + (self.lists % 2 if query.status else 0)
+
+
 class ChainLeavesListCache(Standin):
     """Lists are cached for a minute; every write clears the cache but that of a chain."""
 
