@@ -159,8 +159,9 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         pass
     polled.poll()
     if polled.have_ended:
-        # A terminal status is final, but some faults revert it a little later.
+        # A terminal status is final, but some faults revert it a little later. Two polls: one of them reads the list.
         context.wait(AFTER_THE_END_S)
+        polled.poll()
         polled.poll()
     for run in deleted or ():
         run.read()

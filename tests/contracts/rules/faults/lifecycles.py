@@ -16,14 +16,14 @@ class OldWorkEndsARetriedRun(Standin):
             for when, _, epoch, what, run in sorted(org.agenda, key=lambda one: one[0]):
                 if what == "finish" and epoch < run.epoch and run.status not in TERMINAL and when <= now:
                     self.finish(org, run, when)
+                    self.at(org, when + 0.8, "start", run)  # while the ended runs are still watched
             super().advance(org, now)
 
         def wait_s(self, run):
-            # The old work ends first; the new attempt begins while the ended runs are still watched.
-            return super().wait_s(run) if run.epoch == 0 else 1.6
+            return super().wait_s(run) if run.epoch == 0 else 30.0
 
         def work_s(self, run):
-            return 1.0 if run.epoch == 0 else 30.0
+            return 2.0 if run.epoch == 0 else 30.0  # so long that a busy machine retries runs before the old work ends
 
         def start(self, org, run, when):
             if run.status in TERMINAL and run.status != Status.CANCELLED:
