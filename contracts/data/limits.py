@@ -39,7 +39,9 @@ LONG_WORD: Final = 2**8 + 1
 LONG_QUERY: Final = 2**12 + 1
 """The length of a parameter of a query: most servers read a request line of up to 8 KiB, so they read such a query."""
 LARGE_CREATE: Final = 2**9 + 1
-"""The count of a bulk create that a server carries out in several chunks, which usually have 100, 256 or 500 runs."""
+"""The count of a bulk create that a server carries out in several chunks, which usually have 100, 256 or 500 runs.
+Only a few cases create MAX_COUNT runs, which cost twice as much.
+"""
 BUFFER: Final = 2**16
 """The largest buffer in which answers are usually compressed and sent."""
 SQL_PARAMETERS: Final = 2**16 - 1

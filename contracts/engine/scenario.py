@@ -34,7 +34,7 @@ class Scenario(Generic[C]):
     is_exclusive: bool = False
     """Whether each of its cases runs alone, except for cases of scenarios that `mostly_waits`."""
     weight: float = 1
-    """Its share of requests in each round is multiplied by this."""
+    """Its share of requests in each round is multiplied by this. If 0, it runs in the last round only."""
     order: int = 1
     """Scenarios with a smaller number run first."""
     mostly_waits: bool = False

@@ -9,8 +9,8 @@ from contracts.core.findings import Rule
 from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.combining import covering
-from contracts.data.formats import SAMPLE_ID
-from contracts.data.limits import DEFAULT_LIMIT, LONG_WORD, MAX_LIMIT
+from contracts.data.formats import SAMPLE_ID, UNUSUAL_IDS
+from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, LONG_WORD, MAX_LIMIT
 from contracts.engine import Case, CheckContext, Scenario
 from contracts.rules.filters import (
     CHANGE_KINDS,
@@ -205,6 +205,9 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
     yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGE_KINDS)
+    for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):
+        if ids.accepts_any_id and isolating_filter(check) != name:
+            yield from (FilterCase([{"count": 1, name: unusual}], [[Filter(name)]]) for unusual in UNUSUAL_IDS)
 
 
 def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
@@ -302,6 +305,18 @@ def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:
 _WORD: Final = "«marker:1»"
 
 
+def consecutive_cases(check: CheckContext) -> Iterator[FilterCase]:
+    """Yield lists of which each differs from the one before in one parameter. A server that caches lists until the next
+    write may have forgotten a parameter in the key.
+    """
+    in_history = Filter("search", _SEARCHED_TEXTS["run_message_history"])
+    queries: list[list[Filter]] = [[]]
+    for one in (*_one_of_each(_COMBINED, 5), Filter("include", "workflow"), Filter("fields", "session_id")):
+        queries += [[one], []]
+    queries += [[in_history], [in_history, _DEEP], [in_history]]
+    yield FilterCase(_different_creates(check, 6), queries, limits=[MAX_LIMIT, 3], changes=CHANGE_KINDS)
+
+
 def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield filters over many runs: every match must be listed, and nothing else, in pages of any size."""
     few: dict[str, Any] = {"count": 2, "input_values": {"who": "«marker:2»"}}
@@ -313,13 +328,13 @@ def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     if check.sessions.accepts_any_id and isolating_filter(check) != "session_id":
         session = {"session_id": "«session:5»"}
         queries.append([Filter("session_id", create=2)])
-    for count, limits in (
-        (3, [MAX_LIMIT, 2]),
-        (DEFAULT_LIMIT + 1, [MAX_LIMIT, DEFAULT_LIMIT, 50]),
-        (MAX_LIMIT, [MAX_LIMIT, MAX_LIMIT // 2]),
+    for count, others, limits in (
+        (3, 3, [MAX_LIMIT, 2]),
+        (DEFAULT_LIMIT + 1, DEFAULT_LIMIT + 1, [MAX_LIMIT, DEFAULT_LIMIT, 50]),
+        (MAX_LIMIT, LARGE_CREATE, [MAX_LIMIT, MAX_LIMIT // 2]),
     ):
         many = {"count": count, "input_values": {"who": "«marker:1»"}}
-        yield FilterCase([many, few, {"count": count} | session], queries, limits)
+        yield FilterCase([many, few, {"count": others} | session], queries, limits)
 
 
 def nonsense_cases(check: CheckContext) -> Iterator[NonsenseCase]:
@@ -335,6 +350,15 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("pages with filters", _RULES, run_filters, neutral_parameter_cases, needs=LISTS),
     Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS),
     Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS),
+    Scenario(
+        "lists one after the other",
+        _RULES,
+        run_filters,
+        consecutive_cases,
+        needs=LISTS,
+        is_exclusive=True,  # else writes would empty a cache of lists
+        order=2,
+    ),
     Scenario("filters in other notations", ("LIST-FILTER",), run_notations, lambda check: [Case()], needs=LISTS),
     Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.data import write_bodies
-from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, MAX_LIMIT
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.openapi.schemas import every_field, moment_of, newer_properties, selectable_fields
 from contracts.oracle.run import changed_field, gains_inputs, stable_fields
@@ -65,7 +65,7 @@ def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> Run
 
 
 def unfiltered_cases(check: CheckContext) -> Iterator[UnfilteredCase]:
-    for count, limit in ((1, DEFAULT_LIMIT), (3, 2), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT)):
+    for count, limit in ((1, DEFAULT_LIMIT), (3, 2), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT), (LARGE_CREATE, MAX_LIMIT)):
         yield UnfilteredCase(count, limit)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
-from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
+from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle.run_list import NEWEST, Page, Query, paging_violations
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, grow, within
@@ -80,7 +80,7 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     # The runs of a session run one by one, so most are still active when they are listed. In the order by activity, a
     # run that ends moves to another position, so only a list of one page is sure to contain all runs.
     session = {"input_values": write_bodies.INPUTS, "start_session": True}
-    for count, sort in ((more, NEWEST), (MAX_LIMIT, "activity")):
+    for count, sort in ((more, NEWEST), (LARGE_CREATE, "activity")):
         yield PagesCase([count], [MAX_LIMIT], session, sort)
 
 

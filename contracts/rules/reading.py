@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, write_bodies
-from contracts.data.limits import MAX_COUNT, few, sizes
+from contracts.data.limits import LARGE_CREATE, MAX_COUNT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest
@@ -91,7 +91,7 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
     bare = write_bodies.minimal("bulk_create_runs")
-    yield ReadManyCase(bare | {"count": MAX_COUNT} | write_bodies.EVERYTHING)
+    yield ReadManyCase(bare | {"count": LARGE_CREATE} | write_bodies.EVERYTHING)
     for name, value in write_bodies.EVERYTHING.items():
         for count in few(2, MAX_COUNT // 2)[:-1]:
             yield ReadManyCase(bare | {"count": count, name: value}, reads_all=count < 20)

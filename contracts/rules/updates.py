@@ -7,6 +7,7 @@ from typing import Any, Final
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
+from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CheckContext, Scenario
 from contracts.oracle.known_run import CHANGEABLE
 from contracts.rules.reading import READING_AND_CHANGING
@@ -90,7 +91,7 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     foreign = with_available_ids(check, write_bodies.foreign_properties("update_run"))
     yield update_case(foreign, foreign | {"input_values": {"changed": True}}, fields=rich)
     yield update_case(*({name: value} for name, value in foreign.items()), fields=rich)
-    for count, index in ((2, 0), (3, 2), (1000, 999)):
+    for count, index in ((2, 0), (3, 2), (LARGE_CREATE, LARGE_CREATE - 1)):
         yield update_case({"input_values": {"new": True}}, {"output_data": {"a": 1}}, count=count, index=index)
     for count, index in ((2, 1), (3, 1), (101, 100)):
         yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import replace
 
-from pydantic import field_validator
+from pydantic import UUID4, field_validator
 
 from tests.standin.behaviour import Standin
 from tests.standin.models import RunQuery, SortMode, Status
@@ -25,6 +25,11 @@ class ListLowersNamesOfSecrets(Standin):
         if where == "list_runs" and aliases:
             shown["sensitive_input_aliases"] = {name.lower(): alias for name, alias in aliases.items()}
         return shown
+
+
+class SessionFilterOfVersion4(Standin):
+    class RunQuery(RunQuery):
+        session_id: UUID4 | None = None
 
 
 class ReadShowsNinetyAttachments(Standin):

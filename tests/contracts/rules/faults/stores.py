@@ -368,26 +368,59 @@ class TotalIsReadLater(Standin):
         return super().total(call, found, query) + (self.lists % 2 if query.status else 0)
 
 
-class ChainLeavesListCache(Standin):
-    """Lists are cached for a minute; every write clears the cache but that of a chain."""
+class EverySecondDownloadUrlFails(Standin):
+    """Two servers take turns, and only one of them knows the key of the signatures."""
+
+    downloads = 0
+
+    def signed_download(self, signature):
+        self.downloads += 1
+        if self.downloads % 2 == 0:
+            raise self.unknown("Download")
+        return super().signed_download(signature)
+
+
+class CachedLists(Standin):
+    """No fault: lists are cached for a minute, until a write or the start or end of a run."""
 
     class Lifecycle(store.Lifecycle):
         def wait_s(self, run):
             return 30.0  # a run that starts clears the cache
 
+    def parameters_of(self, query):
+        return query
+
     def list_runs(self, call, query):
         self.lists = getattr(self, "lists", {})
-        key, now = (call.org.id, query.model_dump_json()), self.now(call.org)
+        key, now = (call.org.id, self.parameters_of(query).model_dump_json()), self.now(call.org)
         if key not in self.lists or self.lists[key][0] < now - 60:
             self.lists[key] = (now, super().list_runs(call, query))
         return self.lists[key][1]
 
     async def admit(self, call):
         await super().admit(call)
-        if call.method != "GET" and call.operation != "create_run_chain":
+        if call.method != "GET":
             self.lists = {}
 
     def advance(self, org):
         if org.agenda and org.agenda[0][0] <= self.now(org):
             self.lists = {}
         super().advance(org)
+
+
+class ChainLeavesListCache(CachedLists):
+    async def admit(self, call):
+        kept = getattr(self, "lists", {})
+        await super().admit(call)
+        if call.operation == "create_run_chain":
+            self.lists = kept
+
+
+class ListCacheForgetsDeepSearch(CachedLists):
+    def parameters_of(self, query):
+        return query.model_copy(update={"deep_search": False})
+
+
+class ListCacheForgetsStatus(CachedLists):
+    def parameters_of(self, query):
+        return query.model_copy(update={"status": None})
