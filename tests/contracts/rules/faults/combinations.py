@@ -62,6 +62,16 @@ class IdSearchIgnoresFilters(Standin):
         return super().matches(run, query) if wanted is None else run.id == wanted
 
 
+class SearchLeavesOutCommonWords(Standin):
+    def has_text(self, run, query):
+        return query.search.lower() not in {"a", "and", "are", "in", "not", "the"} and super().has_text(run, query)
+
+
+class SearchTakesPluralForSingular(Standin):
+    def has_text(self, run, query):
+        return super().has_text(run, query.model_copy(update={"search": query.search.removesuffix("s")}))
+
+
 class HexSearchIsForIds(Standin):
     """A search for 32 hexadecimal digits is taken for an id, and looks at ids only."""
 

@@ -30,6 +30,8 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
     (combinations.StatusFoundInInputs, "lists with filters", "LIST-FILTER"),
+    (combinations.SearchLeavesOutCommonWords, "lists with filters", "LIST-FILTER"),
+    (combinations.SearchTakesPluralForSingular, "lists with filters", "LIST-FILTER"),
     (combinations.HexSearchIsForIds, "lists with filters", "LIST-FILTER"),
     (reads_and_lists.SessionFilterOfVersion4, "lists with filters", "LIST-COMPLETE"),
     (combinations.IdSearchIgnoresFilters, "lists with filters combined", "LIST-FILTER"),
