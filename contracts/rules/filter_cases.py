@@ -136,7 +136,11 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
 """Place → a text in it. A search must find it, or must not find it if a search does not cover that place."""
 _NOT_SEARCHED: Final[Mapping[str, int]] = {
     **dict.fromkeys(
-        ("workflow_id", "status", "machine_id", "created_at", "organization_id", "input_attachment_ids"), 1
+        (
+            *("workflow_id", "status", "machine_id", "created_at", "organization_id", "input_attachment_ids"),
+            "sensitive_input_aliases",
+        ),
+        1,
     ),
     "session_id": 2,
     "pool_ids": 0,

@@ -16,8 +16,9 @@ from contracts.rules.listing import items_of, page_of
 @dataclass(frozen=True)
 class Filter:
     """A parameter of a list. Its value is `text`, with the placeholders filled. If `text` is empty, it is the value of
-    the first run of create number `create`; for a search, this run's value of the field `of`. `way` is how the value is
-    written, or `other` for the value of a run that has another one. A time is first shifted by `shift` microseconds.
+    the first run of create number `create` that was not deleted; for a search, this run's value of the field `of`.
+    `way` is how the value is written, or `other` for the value of a run that has another one. A time is first shifted
+    by `shift` microseconds.
     """
 
     name: str
@@ -29,11 +30,13 @@ class Filter:
 
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""
-        run = isolated.made[self.create % len(isolated.made)].runs[0]
+        runs = isolated.made[self.create % len(isolated.made)].runs
+        gone = {run["id"] for run in isolated.deleted}
+        run = next((run for run in runs if run["id"] not in gone), runs[0])
         if self.name == "search":
             word = context.fill(self.text) if self.text else run.get(self.of)
-            if isinstance(word, list):
-                word = next(iter(word), None)
+            if isinstance(word, list | dict):
+                word = next(iter(word.values() if isinstance(word, dict) else word), None)
             return None if word is None else _written_word(str(word), self.way)
         if self.text:
             return str(context.fill(self.text))

@@ -284,6 +284,25 @@ _ODD_VALUES: Final = (
     *formats.UNUSUAL_MOMENTS,
     formats.UNUSUAL_IDS[0],
 )
+_SEARCH_SYNTAX: Final = (
+    "AND",
+    "NOT",
+    "x OR",
+    "x:",
+    '"x',
+    "/x",
+    "x^",
+    "x~",
+    "[x TO",
+    "NEAR(",
+    "*x",
+    "x &",
+    "!",
+    "<->",
+    "+",
+    "-",
+)
+"""Operators of Lucene, of SQLite and of the text searches of PostgreSQL and MySQL, without what they need."""
 _QUERIES: Final = {
     "list_runs": (
         *("search", *_PAGE, *_MOMENTS, "workflow_id", "machine_id", "session_id", "status"),
@@ -323,9 +342,9 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
 
 
 def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
-    step = 1 if name == "search" else ONE_VALUE_IN
     typed = _VALUES_OF.get(name, ())
-    others = [value for value in _ODD_VALUES[number % step :: step] if value not in typed]
+    every = (*_ODD_VALUES, *_SEARCH_SYNTAX) if name == "search" else _ODD_VALUES[number % ONE_VALUE_IN :: ONE_VALUE_IN]
+    others = [value for value in every if value not in typed]
     if typed:
         yield OddQuery(operation, name, typed)
     for values in batches(others, 8):

@@ -72,6 +72,18 @@ class SearchTakesPluralForSingular(Standin):
         return super().has_text(run, query.model_copy(update={"search": query.search.removesuffix("s")}))
 
 
+class SearchFindsAliasesOfSecrets(Standin):
+    def texts(self, run, *, deep):
+        return (*super().texts(run, deep=deep), *self.leaves(run.sensitive_input_aliases))
+
+
+class SearchReadsOperators(Standin):
+    def has_text(self, run, query):
+        if query.search.strip() in {"AND", "OR", "NOT"}:
+            raise Problem(500, "Failed to parse the query")
+        return super().has_text(run, query)
+
+
 class HexSearchIsForIds(Standin):
     """A search for 32 hexadecimal digits is taken for an id, and looks at ids only."""
 

@@ -32,6 +32,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.StatusFoundInInputs, "lists with filters", "LIST-FILTER"),
     (combinations.SearchLeavesOutCommonWords, "lists with filters", "LIST-FILTER"),
     (combinations.SearchTakesPluralForSingular, "lists with filters", "LIST-FILTER"),
+    (combinations.SearchFindsAliasesOfSecrets, "lists with filters", "LIST-FILTER"),
+    (combinations.SearchReadsOperators, "unusual queries", "NO-5XX"),
     (combinations.HexSearchIsForIds, "lists with filters", "LIST-FILTER"),
     (reads_and_lists.SessionFilterOfVersion4, "lists with filters", "LIST-COMPLETE"),
     (combinations.IdSearchIgnoresFilters, "lists with filters combined", "LIST-FILTER"),
