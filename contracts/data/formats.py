@@ -23,6 +23,11 @@ BROKEN_IDS: Final = (
     *("not-a-uuid", " ", SAMPLE_ID + "\n", SAMPLE_ID + " ", "\t" + SAMPLE_ID),
 )
 
+FAR_MOMENTS: Final = ("1970-01-01T00:00:00Z", "2040-01-01T00:00:00Z", "2110-01-01T00:00:00Z", "2300-01-01T00:00:00Z")
+"""The zero of most clocks, and what they do not hold in 32 bits of seconds, with a sign and without, and in 64 bits of
+nanoseconds.
+"""
+
 UNUSUAL_MOMENTS: Final = (
     *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"),
     *("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-14:00"),

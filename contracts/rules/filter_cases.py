@@ -9,7 +9,7 @@ from contracts.core.findings import Rule
 from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.combining import covering
-from contracts.data.formats import SAMPLE_ID, UNUSUAL_IDS
+from contracts.data.formats import FAR_MOMENTS, SAMPLE_ID, UNUSUAL_IDS
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, LONG_WORD, MAX_LIMIT
 from contracts.engine import Case, CheckContext, Scenario
 from contracts.rules.filters import (
@@ -163,6 +163,7 @@ def _filters_alone() -> Iterator[Filter]:
         yield Filter(name, "«uuid»")
     yield from (Filter("status", status) for status in sorted(STATUSES - {"running_checks"}))
     for name in ("created_at_from", "created_at_to"):
+        yield from (Filter(name, moment) for moment in FAR_MOMENTS)
         for create, shift in itertools.product((0, 2, -1), (0, 1, -1)):
             # Few moments of the last tenth of a second differ in one digit of their fraction, so some have two.
             for way in ("plain", "utc", "east", "west", "second", "hundredth" if create == 2 else "tenth"):

@@ -84,6 +84,14 @@ class SearchReadsOperators(Standin):
         return super().has_text(run, query)
 
 
+class TimeFilterIsNanoseconds(Standin):
+    """A moment that 64 bits of nanoseconds cannot hold becomes a negative one."""
+
+    def in_window(self, run, query):
+        until = query.created_at_to
+        return (until is None or until.year < 2263) and super().in_window(run, query)
+
+
 class HexSearchIsForIds(Standin):
     """A search for 32 hexadecimal digits is taken for an id, and looks at ids only."""
 
