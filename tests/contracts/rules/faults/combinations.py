@@ -84,6 +84,14 @@ class SearchReadsOperators(Standin):
         return super().has_text(run, query)
 
 
+class TimeFiltersAreComparedWithoutZone(Standin):
+    def list_runs(self, call, query):
+        since, until = query.created_at_from, query.created_at_to
+        if since and until and (since.tzinfo is None) != (until.tzinfo is None):
+            raise Problem(500, "can't compare offset-naive and offset-aware datetimes")
+        return super().list_runs(call, query)
+
+
 class TimeFilterIsNanoseconds(Standin):
     """A moment that 64 bits of nanoseconds cannot hold becomes a negative one."""
 

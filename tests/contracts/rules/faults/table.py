@@ -34,6 +34,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.SearchTakesPluralForSingular, "lists with filters", "LIST-FILTER"),
     (combinations.SearchFindsAliasesOfSecrets, "lists with filters", "LIST-FILTER"),
     (combinations.SearchReadsOperators, "unusual queries", "NO-5XX"),
+    (combinations.TimeFiltersAreComparedWithoutZone, "unusual queries", "NO-5XX"),
     (combinations.TimeFilterIsNanoseconds, "lists with filters", "LIST-FILTER"),
     (combinations.HexSearchIsForIds, "lists with filters", "LIST-FILTER"),
     (reads_and_lists.SessionFilterOfVersion4, "lists with filters", "LIST-COMPLETE"),
