@@ -74,11 +74,11 @@ STEP_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
 FEATURES: Final = CREATE_FEATURES | {"create_run_chain": CHAIN_FEATURES, "retry_run": RETRY_FEATURES}
 """Per write: its optional fields, with values that have an effect."""
 UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
-    "error": (["first line", "second é😀"], ["x"], []),
+    "error": (["first line", "second é😀"], ["x", "x"], []),
     "output_data": ({"result": 1, "deep": {"list": [1, 2.5, None, "é"]}}, {"a": "b"}, {}),
     "run_message_history": (
         [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}]}],
-        [{}],
+        [{}, {"role": "user"}, {"role": "user"}],
         [],
     ),
     "input_values": ({"changed": True, "n": 5, "x": 1.5}, {}),

@@ -24,6 +24,9 @@ _TOLERANCE_BETWEEN_CREATES: Final = timedelta(minutes=1)
 allows for an answer that arrives 30 s after its create.
 """
 
+_DIFFERENCE_OF_CLOCKS: Final = timedelta(seconds=10)
+"""The most by which the clocks of the machines of one target may differ."""
+
 
 @dataclass(slots=True)
 class Seen:
@@ -36,6 +39,11 @@ class Seen:
     sessions: dict[str, Any] = field(default_factory=dict)
     attachments: dict[str, Any] = field(default_factory=dict)
     first_ahead: tuple[timedelta, Any] | None = None
+
+    def clock_at(self, moment: datetime) -> datetime:
+        """Return the earliest that the target's clock can have shown at a moment of ours, by the first create."""
+        ahead = self.first_ahead[0] if self.first_ahead is not None else -_TOLERANCE_TO_OUR_CLOCK
+        return moment + ahead - _DIFFERENCE_OF_CLOCKS
 
 
 @dataclass(frozen=True, slots=True)

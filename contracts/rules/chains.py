@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from contracts.core.counting import counted
@@ -49,6 +50,7 @@ class ChainCase(Case):
 
 def run_chain(context: CaseContext, case: ChainCase) -> None:
     body = context.fill(case.body)
+    began = context.check.seen.clock_at(datetime.now(UTC))
     written = context.write("create_run_chain", body=body)
     result = written.result
     if not result.accepted or not written.parsed.is_valid or not written.runs_are_reliable:
@@ -63,7 +65,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
     reads = [(index, context.call_valid("get_run", ids[index], after=[result])) for index in to_read]
     for index, read in reads:
         chain.judge_step(index, read)
-    chain.judge_together([read for _, read in reads])
+    chain.judge_together([read for _, read in reads], began)
     if body.get("shared_file_inputs"):
         for index, read in (*reads[:2], *reads[2:][-1:]):
             chain.judge_files(index, read)
@@ -150,9 +152,14 @@ class _Chain:
     def _secrets_of(self, step: Mapping[str, Any]) -> dict[str, Any]:
         return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
-    def judge_together(self, reads: Sequence[CallResult]) -> None:
-        """Judge what must hold between the runs of several steps: their order, and attachments of their own."""
+    def judge_together(self, reads: Sequence[CallResult], began: datetime) -> None:
+        """Judge what must hold between the runs of several steps: their order, and attachments of their own. None was
+        created before `began`.
+        """
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
+        if moments:
+            expected, got = f"created_at from {began.isoformat()} on", f"created_at {min(moments).isoformat()}"
+            self._require(min(moments) >= began, "created_at is before the request", expected, got, *reads[:1])
         expected, got = "runs created in the order of the steps", "a later step created earlier"
         self._require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])
         attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]

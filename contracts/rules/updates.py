@@ -87,6 +87,8 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case({}, {"status": "cancelled"}, full, fields=named, is_single=True, is_cancelled=False)
     one, other = ({name: {"same": {key: 1}} for name in _OBJECT_FIELDS} for key in "ab")
     yield update_case(one, other)  # an object replaces another one, and is not merged with it
+    numbers, booleans = ({name: {"same": values} for name in _OBJECT_FIELDS} for values in ([0, 1], [False, True]))
+    yield update_case(numbers, booleans, numbers)  # equal in some languages, so a server may write nothing
     yield update_case({}, fields=rich)
     foreign = with_available_ids(check, write_bodies.foreign_properties("update_run"))
     yield update_case(foreign, foreign | {"input_values": {"changed": True}}, fields=rich)

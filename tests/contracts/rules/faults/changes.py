@@ -3,6 +3,7 @@
 import itertools
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from tests.contracts.rules.faults.lifecycles import WorksLong
@@ -330,3 +331,32 @@ class ErrorAfterSuccessEmptiesOutput(Standin):
         super().change(run, name, value)
         if name == "error" and run.status == Status.SUCCESS:
             run.output_data = None
+
+
+class EqualIsUnchanged(Standin):
+    """Only fields that differ are written, as Python compares: 1 equals true."""
+
+    def change(self, run, name, value):
+        if value != getattr(run, name):
+            super().change(run, name, value)
+
+
+class EqualMessagesOnce(Standin):
+    def change(self, run, name, value):
+        if name == "run_message_history" and value:
+            value = [message for message, _ in itertools.groupby(value)]
+        super().change(run, name, value)
+
+
+class MessageWithoutContent(Standin):
+    def update_run(self, call, run_id, body):
+        if any("role" in message and "content" not in message for message in body.run_message_history or ()):
+            raise Problem(500, "KeyError")
+        return super().update_run(call, run_id, body)
+
+
+class ChainsAreCreatedAtTheStart(Standin):
+    """The default of created_at is evaluated once, a minute ago."""
+
+    def step_made(self, call, body, index, of, session_id, created_at):
+        return super().step_made(call, body, index, of, session_id, created_at - timedelta(seconds=60))
