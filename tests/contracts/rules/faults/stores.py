@@ -330,6 +330,20 @@ class HashOfBeginning(Standin):
         return f"{call.method} {call.path} {call.body[:65536]!r}"
 
 
+class HashOfFlatBody(Standin):
+    """Lists and objects are flattened to paths and values, and a list of one item to this item."""
+
+    def fingerprint(self, call):
+        return f"{call.method} {call.path} {sorted(self.flat(raw_body(call), ''), key=str)}"
+
+    def flat(self, value, path):
+        if isinstance(value, list):
+            value = value[0] if len(value) == 1 else {str(index): item for index, item in enumerate(value)}
+        if not isinstance(value, dict):
+            return [(path, repr(value))]
+        return [pair for name, item in value.items() for pair in self.flat(item, f"{path}.{name}")]
+
+
 class FieldErrorOfFirstAttempt(WorksLong):
     """A list with the field error takes it from the runs' attempts, and finds the first attempt's."""
 
