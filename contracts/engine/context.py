@@ -168,9 +168,10 @@ class CaseContext:
         self.look_for_unreported_runs()
         return self.observe(exchange)
 
-    def send_together(self, requests: Sequence[Request]) -> list[CallResult]:
+    def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[CallResult]:
+        """Send requests at the same time, or one after the other within `over_s`, whatever is answered meanwhile."""
         self._check_time()
-        exchanges = self.check.guard.send_together(requests)
+        exchanges = self.check.guard.send_together(requests, over_s=over_s)
         self.look_for_unreported_runs()
         return [self.observe(exchange) for exchange in exchanges]
 

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
@@ -52,6 +53,8 @@ class StartBarrier:
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)
         self._passed: set[int] = set()
+        self.delays_s: dict[int, float] = {}
+        """How long a thread waits after the barrier, by its identifier."""
 
     def meet(self) -> None:
         """Wait until all requests of the group are ready. Raises NotDelivered if one of them cannot be sent."""
@@ -60,6 +63,7 @@ class StartBarrier:
         except threading.BrokenBarrierError:
             raise NotDelivered("not sent, since another request of the group could not be") from None
         self._passed.add(threading.get_ident())
+        time.sleep(self.delays_s.get(threading.get_ident(), 0.0))
 
     def abandon(self) -> None:
         """Release the waiting requests with an error, unless this thread has passed the barrier."""
@@ -67,12 +71,17 @@ class StartBarrier:
             self._barrier.abort()
 
 
-def all_at_once(do: Callable[[T, StartBarrier], R], items: Sequence[T]) -> list[R | BaseException]:
-    """Call `do` for all items at the same time. Return what each call returned or raised, in the order of the items."""
+def all_at_once(
+    do: Callable[[T, StartBarrier], R], items: Sequence[T], *, over_s: float = 0.0
+) -> list[R | BaseException]:
+    """Call `do` for all items at the same time, or one after the other within `over_s`, without waiting for any to
+    return. Return what each call returned or raised, in the order of the items.
+    """
     barrier = StartBarrier(len(items))
     outcomes: dict[int, R | BaseException] = {}
 
     def work(position: int, item: T) -> None:
+        barrier.delays_s[threading.get_ident()] = over_s * position / len(items)
         try:
             outcomes[position] = do(item, barrier)
         except BaseException as error:  # noqa: BLE001  the caller raises it

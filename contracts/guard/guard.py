@@ -253,8 +253,9 @@ class Guard:
             self._wait(pending)
             return self._execute(pending)
 
-    def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        """Send all requests at the same time, over separate connections that are opened first.
+    def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[Exchange]:
+        """Send all requests at the same time, or one after the other within `over_s`, over separate connections that
+        are opened first.
 
         All are checked and charged before the first is sent; if one is refused, none is sent. Raises as `send` does,
         after all have ended.
@@ -268,7 +269,7 @@ class Guard:
                 self._refund(*pending_requests)
                 raise
             self._wait(*pending_requests)
-            outcomes = all_at_once(self._execute, pending_requests)
+            outcomes = all_at_once(self._execute, pending_requests, over_s=over_s)
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if errors:
             raise min(errors, key=lambda error: isinstance(error, NoAnswer))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import EVERY_FIELD, Rule
+from contracts.core.json_tree import map_texts
 from contracts.data import limits, write_bodies
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
@@ -265,7 +266,13 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
 
 def run_together(context: CaseContext, case: Together) -> None:
     request = _request_of(context, case)
-    results = context.send_together([request] * max(1, case.times))
+    over_s = 0.0
+    if case.spread:  # a lock may end before the write that it is for
+        of_another = map_texts(case.body, lambda text: text.replace("«workflow»", "«workflow:9»"))
+        begin = time.monotonic()
+        context.send(keyed_request(context, case.operation, of_another, "«uuid»"))
+        over_s = min(_MAX_SPREAD_S, time.monotonic() - begin)
+    results = context.send_together([request] * max(1, case.times), over_s=over_s)
     done = [result for result in results if result.accepted]
     if not done and all(result.status == 409 for result in results):
         settled = _send_until_settled(context, request)
@@ -287,6 +294,9 @@ def run_together(context: CaseContext, case: Together) -> None:
     final = _send_until_settled(context, request)
     _require_same_answer(context, done[0], final, "another answer after concurrent repeats")
     _require_no_duplicates(context, case.operation, done[0], *results)
+
+
+_MAX_SPREAD_S: Final = 2.0
 
 
 def _send_until_settled(context: CaseContext, request: Request) -> CallResult:

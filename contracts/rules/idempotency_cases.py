@@ -43,7 +43,14 @@ class InvalidWrite(Keyed):
 
 @dataclass(frozen=True)
 class Together(Keyed):
+    """A write that is repeated before it is answered: at once or, if `spread`, during the time that it takes."""
+
     times: int = 2
+    spread: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return super().expected_runs * (1 + self.spread)
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,9 @@ def together_cases(check: CheckContext) -> Iterator[Together]:
             continue
         for times in (2, 2, 4):
             yield Together(operation, simple_body(operation), times=times)
+        if operation in CREATES:
+            yield Together(operation, simple_body(operation), times=4, spread=True)
+    yield Together("bulk_create_runs", write_bodies.minimal("bulk_create_runs", count=101), times=4, spread=True)
     for count in limits.few(2, 101):
         yield Together("bulk_create_runs", write_bodies.minimal("bulk_create_runs", count=count))
     rich = {"start_session": True, "file_inputs": [file()]}

@@ -5,6 +5,7 @@ import copy
 import gzip
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -328,6 +329,23 @@ class HashOfBeginning(Standin):
 
     def fingerprint(self, call):
         return f"{call.method} {call.path} {call.body[:65536]!r}"
+
+
+class LockEndsBeforeTheWrite(Standin):
+    """The lock of an idempotency key lasts for 5 ms, and a write for 100."""
+
+    def __init__(self, settings):
+        super().__init__(replace(settings, handling_s=0.1))
+        self.locked_at = {}
+
+    async def once(self, call, handle):
+        keys, now = self.keys_of(call), self.settings.clock()
+        name = self.key_name(call) if call.key else ""
+        known = keys.get(name)
+        if known is not None and known.answer is None and now - self.locked_at[name] > 0.005:
+            del keys[name]
+        self.locked_at[name] = now
+        return await super().once(call, handle)
 
 
 class HashOfFlatBody(Standin):

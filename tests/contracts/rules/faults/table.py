@@ -79,6 +79,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (stores.RefusedBulkLeavesFiles, LATE, "REQ-ATOMIC"),
     (stores.OutputObjectsMerged, "updates", "UPDATE-PARTIAL"),
     (stores.SecondRetryAddsFiles, "retries", "RETRY-RULES"),
+    (stores.LockEndsBeforeTheWrite, "idempotency keys repeated concurrently", "IDEM-REPLAY"),
     (stores.HashOfFlatBody, "idempotency keys with another body", "IDEM-CONFLICT"),
     (stores.HashOfBeginning, "idempotency keys with another body", "IDEM-CONFLICT"),
     (stores.FieldErrorOfFirstAttempt, WINDOWS, "RETRY-RULES"),
