@@ -40,16 +40,28 @@ RULES = (
 
 @dataclass(frozen=True)
 class ChainCase(Case):
-    """A chain. With `reads_all`, all of its runs are read, otherwise the first two, a middle one and the last two."""
+    """A chain that is sent `times` times. With `reads_all`, all of its runs are read, otherwise the first two, a middle
+    one and the last two.
+    """
 
     body: dict[str, Any]
+    times: int = 1
     reads_all: bool = False
     deletes_first: bool = False
     """Whether the run of the first step is then deleted: the others must keep their files."""
 
+    @property
+    def expected_runs(self) -> int:
+        return super().expected_runs * self.times
+
 
 def run_chain(context: CaseContext, case: ChainCase) -> None:
     body = context.fill(case.body)
+    for _ in range(max(1, case.times)):
+        _create_and_judge(context, case, body)
+
+
+def _create_and_judge(context: CaseContext, case: ChainCase, body: dict[str, Any]) -> None:
     began = context.check.seen.clock_at(datetime.now(UTC))
     written = context.write("create_run_chain", body=body)
     result = written.result
@@ -233,7 +245,7 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
         yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0}}, reads_all=True)
     yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": SAMPLE}, reads_all=True)
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
-        yield ChainCase({"steps": [alike] * 3}, reads_all=True)
+        yield ChainCase({"steps": [alike] * 3}, times=2, reads_all=True)
     files = [file(), file("b.bin", bytes(range(256)))]
     steps = steps_of(*[("inputs",)] * 3)
     yield ChainCase({"steps": steps, "shared_file_inputs": files}, reads_all=True, deletes_first=True)

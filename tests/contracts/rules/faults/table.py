@@ -148,6 +148,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (changes.EqualIsUnchanged, "updates", "UPDATE-PARTIAL"),
     (changes.EqualMessagesOnce, "updates", "UPDATE-PARTIAL"),
     (changes.MessageWithoutContent, "updates", "NO-5XX"),
+    (changes.EqualChainIsTakenForARepeat, "chains", "CHAIN-RULES"),
     (changes.ChainsAreCreatedAtTheStart, ("creates with each feature", "chains"), "CHAIN-RULES"),
     (changes.RefusedStatusChangesTheRest, "updates", "UPDATE-PARTIAL"),
     (reads_and_lists.ActivityIsNewestFirst, "lists with filters", "LIST-PAGE"),
