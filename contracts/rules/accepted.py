@@ -155,7 +155,8 @@ def run_large(context: CaseContext, case: LargeBody) -> None:
     body = context.fill(write_bodies.minimal(case.operation)) | {field: {}}
     parts = body[field]
     while (room := case.size - len(encode(body | {field: parts | {f"{len(parts):04}": ""}}))) > 0:
-        parts[f"{len(parts):04}"] = "x" * min(MAX_TEXT, room)
+        is_wide = not parts and room > 4 * MAX_TEXT  # this many characters have four times as many bytes in UTF-8
+        parts[f"{len(parts):04}"] = "😀" * MAX_TEXT if is_wide else "x" * min(MAX_TEXT, room)
     read_with_files(context, created_ids(context.write(case.operation, *ids, body=body).result)[:1])
     delete_created(context)
 

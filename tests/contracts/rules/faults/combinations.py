@@ -92,6 +92,14 @@ class TimeFiltersAreComparedWithoutZone(Standin):
         return super().list_runs(call, query)
 
 
+class LongTextsAreCountedInUtf16(Standin):
+    def run_made(self, call, body, *more):
+        for text in (body.input_values or {}).values():
+            if isinstance(text, str) and len(text.encode("utf-16-le")) > 200_000:
+                raise Problem(422, [{"type": "string_too_long", "loc": ["body"], "msg": "The text is too long."}])
+        return super().run_made(call, body, *more)
+
+
 class TimeFilterIsNanoseconds(Standin):
     """A moment that 64 bits of nanoseconds cannot hold becomes a negative one."""
 
