@@ -16,6 +16,7 @@ from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
+from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words, value_in_words
 from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.reading import READING_AND_CHANGING
@@ -69,6 +70,8 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     created, runs = written.result, written.runs
     if not written.runs_are_reliable or not runs:
         return
+    contents: list[tuple[str, bytes]] = []
+    """The ids and contents of the first files."""
     for run in [runs[index] for index in _first_middle_last(runs)]:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
@@ -80,11 +83,12 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             is_last = run is runs[-1] and index == len(ids) - 1
             _judge_description(context, sent, described, created)
             is_right = _judge_content(context, sent, ids[index], created, repeated=is_last)
-            has_url = is_right and offers("get_run_attachment_download_url")
-            if has_url and index < 2 and case.listed and run is runs[0]:
-                _judge_url(context, ids[index], base64.b64decode(sent["content"]), created, expires=case.expires)
+            if is_right and index < 2 and run is runs[0]:
+                contents.append((ids[index], base64.b64decode(sent["content"])))
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             _judge_list(context, run, ids, created)
+    if case.listed and contents and offers("get_run_attachment_download_url"):
+        _judge_urls(context, contents, created, expires=case.expires)
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,11 @@ def _judge_content(
     read = context.call_valid("download_run_attachment", attachment, after=[created])
     got = read.answer.body
     expected = f"the {counted(len(content), 'byte')} that were sent"
-    wrong = [] if got == content else [Violation("ATTACHMENTS", "other bytes", expected, _difference(content, got))]
+    coding = read.answer.header("content-encoding") or "identity"
+    problem = _difference(content, got) if got != content else None
+    if problem is None and coding != "identity":  # the guard removes the header when it decodes the body
+        problem = f"bytes that cannot be decoded from Content-Encoding {excerpt(coding.encode())}"
+    wrong = [] if problem is None else [Violation("ATTACHMENTS", "other bytes", expected, problem)]
     is_right = context.judge("ATTACHMENTS", wrong, created, read, is_proof=True)
     if is_right and repeated:
         again = context.call_valid("download_run_attachment", attachment, after=[created, read])
@@ -256,21 +264,28 @@ _URL_IN_USE_S: Final = 1.0
 """A url that is valid for 10 s is used after this time, and must still work."""
 
 
-def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult, *, expires: bool) -> None:
+def _judge_urls(
+    context: CaseContext, files: Sequence[tuple[str, bytes]], created: CallResult, *, expires: bool
+) -> None:
+    """Judge the download urls of files, given by id and content. All urls are made before the first is used."""
     results: list[CallResult] = []
     for seconds in (None, 10, 3600) if expires else (None,):
-        query = [] if seconds is None else [("expires_in", str(seconds))]
-        result = context.call_valid("get_run_attachment_download_url", attachment, query=query, after=[created])
-        results.append(result)
-        body = result.body
-        right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
-        cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
-        if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
-            if seconds == 10:
-                context.wait(_URL_IN_USE_S)
-            _follow(context, body["url"], raw, [created, *results], then_altered=seconds == 3600)
+        urls: list[tuple[str, bytes]] = []
+        for attachment, raw in files:
+            query = [] if seconds is None else [("expires_in", str(seconds))]
+            result = context.call_valid("get_run_attachment_download_url", attachment, query=query, after=[created])
+            results.append(result)
+            body = result.body
+            right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
+            cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
+            if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
+                urls.append((body["url"], raw))
+        if urls and seconds == 10:
+            context.wait(_URL_IN_USE_S)
+        for url, raw in urls:
+            _follow(context, url, raw, [created, *results], then_altered=seconds == 3600)
     for wrong in ("9", "3601", "x") if expires else ():
-        result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
+        result = context.call("get_run_attachment_download_url", files[0][0], query=[("expires_in", wrong)])
         cause = "expires_in out of range is accepted"
         context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
 

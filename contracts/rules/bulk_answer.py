@@ -197,10 +197,11 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
             yield _case("bulk_create_runs", count=2, read=True, **{name: value})
     for name in ("machine_id", "pool_ids"):  # alone, since a session takes precedence
         if name in features:
-            value = features[name][-1]
+            value, count = features[name][-1], 101
             if name == "pool_ids" and check.pools.accepts_any_id:  # more rows than one statement of SQL inserts
-                value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // 101 + 1)]
-            yield _case("bulk_create_runs", count=101, **{name: value})
+                count = limits.LARGE_CREATE
+                value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // count + 1)]
+            yield _case("bulk_create_runs", count=count, **{name: value})
     if check.offers("create_run"):
         for name, values in features_of(check, "create_run").items():
             for value in values:

@@ -15,13 +15,14 @@ from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, newer_properties
-from contracts.oracle import KnownRun, Violation, is_same, read_request, value_in_words
+from contracts.oracle import KnownRun, Violation, is_same, read_body, read_request, value_in_words
+from contracts.oracle.included import pool_ids_of
 from contracts.oracle.known_run import RESULTS, SET_BY_END
 from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
-from contracts.rules.writes import create_runs, created_ids, offered_creates
+from contracts.rules.writes import create_resource, create_runs, created_ids, offered_creates
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
 _SINGLE_UPDATES: Final = (
@@ -93,6 +94,42 @@ def _different_creates(context: CaseContext, width: int) -> None:
             created.add(written)
     if created.runs and check.offers("list_runs"):
         check_list(context, created, [created.filter])
+
+
+def _creates_in_a_session(context: CaseContext, width: int) -> None:
+    """Send creates that are the first to name a session: each must get it."""
+    if not context.check.sessions.accepts_any_id:
+        raise Inconclusive("the target takes no new session ids")
+    body = context.fill(write_bodies.minimal("bulk_create_runs")) | {"session_id": context.made_up.uuid()}
+    for result in _send(context, [request_for("bulk_create_runs", body=body)] * width):
+        context.judge_write(read_body("bulk_create_runs", body), result)
+
+
+def _different_resources(context: CaseContext, width: int) -> None:
+    """Create workflows, and add machines to a pool: no answer may be another's, and no addition may be lost."""
+    check = context.check
+    if check.offers("create_workflow"):
+        bodies = [{"main_prompt": check.search_word(context.made_up)} for _ in range(2)]
+        created = _send(context, [request_for("create_workflow", body=body) for body in bodies])
+        for body, result in zip(bodies, created, strict=True):
+            shown = None if result.resource is None else result.resource.get("main_prompt")
+            cause, expected = "a workflow has another request's main_prompt", f"main_prompt {body['main_prompt']}"
+            is_others = any(shown == other["main_prompt"] for other in bodies if other is not body)
+            got = f"main_prompt {value_in_words(shown)}"
+            context.require(not is_others, "READ-BACK", cause, expected, got, *created)
+    machines = check.machines.known[:2]
+    if len(machines) < 2 or not check.offers("create_pool", "add_machine_to_pool", "get_machine"):
+        return
+    pool = create_resource(context, "create_pool").body["id"]
+    added = _send(
+        context, [request_for("add_machine_to_pool", pool, body={"machine_ids": [machine]}) for machine in machines]
+    )
+    for machine, result in zip(machines, added, strict=True):
+        read = context.call("get_machine", machine)
+        pools = pool_ids_of(read.body)
+        if result.accepted and pools:
+            cause, expected = "one of two concurrent additions to a pool is lost", f"a machine with pool {pool}"
+            context.require(pool in pools, "READ-BACK", cause, expected, "a machine without it", *added, read)
 
 
 def _lists_during_a_create(context: CaseContext, width: int) -> None:
@@ -306,6 +343,8 @@ class _Group(NamedTuple):
 _CHANGES_AND_READ: Final = ("update_run", "delete_run", "get_run")
 _GROUPS: Final[Mapping[str, _Group]] = {
     "creates": _Group(_different_creates, runs=lambda width: 3 * width),
+    "creates in a session": _Group(_creates_in_a_session, runs=lambda width: width),
+    "workflows and pools": _Group(_different_resources, runs=lambda width: 0),
     "lists during a create": _Group(_lists_during_a_create, ("list_runs",), lambda width: LARGE_CREATE),
     "reads during an update": _Group(_reads_during_an_update, ("update_run", "get_run")),
     "different updates": _Group(_different_updates, ("update_run", "get_run")),

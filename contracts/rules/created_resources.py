@@ -95,7 +95,7 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
         context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, created, read)
     queries: list[Query] = [()]
     if listing == "list_workflows":
-        queries.append([("search", str(created.body.get("main_prompt")))])
+        queries.append([("search", str(context.placeholder("marker")))])
     for query in queries if context.check.offers(listing) else ():
         listed = context.call(listing, query=[*query, WHOLE_PAGE], token=SECOND_TOKEN)
         found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
@@ -143,6 +143,8 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
         if not added.accepted:
             raise Inconclusive(f"add_machine_to_pool answers {added.status}")
         evidence.append(added)
+        if number == 1:  # it is there already
+            context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)})
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
         _require_machine_count(context, number, *evidence, pool_read)
     for machine in machines:
@@ -158,10 +160,17 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
             context.require(before[machine] <= pools, "READ-BACK", cause, expected, got, *evidence, read)
 
 
+_SIGNS: Final = """é & <b> "x" 'y' \\ %41 {z}"""
+
+
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
     bodies: dict[str, dict[str, Any]] = {
-        "create_pool": {"name": "«marker»", "description": "«marker:1» é"},
-        "create_workflow": {"main_prompt": "«marker»", "name": "«marker:1» é", "is_webhooks_enabled": True},
+        "create_pool": {"name": "«marker»", "description": f"«marker:1» {_SIGNS}"},
+        "create_workflow": {
+            "main_prompt": f"«marker»\n{_SIGNS}",
+            "name": f"«marker:1» {_SIGNS}",
+            "is_webhooks_enabled": True,
+        },
     }
     yield from (CreatedCase(operation, body) for operation, body in bodies.items() if check.offers(operation))
 

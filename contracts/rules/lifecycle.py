@@ -449,6 +449,9 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 6, change="cancel waiting")
         yield LifecycleCase(session, 6, change="cancel running")
         yield LifecycleCase(session, ends_first="cancel", runs_after=3)
+        if check.offers("create_run"):
+            released = session | {"release_session_after": True}
+            yield LifecycleCase(released, is_single=True, ends_first="cancel", runs_after=3)
         yield LifecycleCase(session, 3, cancelled=0)
         yield LifecycleCase(count=3, cancelled=2)
 

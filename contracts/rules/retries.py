@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
 from contracts.core.statuses import TERMINAL
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
@@ -125,6 +126,9 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     features = with_available_ids(check, write_bodies.RETRY_FEATURES)
     yield retry_case(filled=filled)
     yield retry_case(filled=filled, fields=rich)
+    if check.has_second:
+        of_inputs = {name: rich[name] for name in ("input_values", "sensitive_input_values")}
+        yield retry_case({"input_values": {"new": 1}}, filled=filled, fields=of_inputs, token=SECOND_TOKEN)
     for name, value in filled.items():
         yield retry_case(filled={name: value})
     yield retry_case({"input_values": {"new": 1}}, filled=filled)
@@ -171,7 +175,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case(filled=filled, fields=inputs, count=count, index=index)
     files = [file(), file("b.txt")]
     new_file = {"file_inputs": [file("new.txt", b"new")]}
-    yield retry_case(new_file, fields={"file_inputs": files}, count=2)
+    for fields in ({}, {"start_session": True}):  # files may be stored by session
+        yield retry_case(new_file, fields={"file_inputs": files} | fields, count=2)
     if check.sessions.accepts_any_id:
         session = {"session_id": "«session»"}
         yield retry_case(filled=filled, fields=session, count=3, index=1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from contracts.core.counting import counted
+from contracts.core.exchange import TOKEN
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
 from contracts.oracle import KnownRun
-from contracts.rules.listing import items_of, total_of
+from contracts.rules.listing import items_of, their_workflow, total_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_runs, read_with_files
 
@@ -51,10 +52,14 @@ class RunCase(Case):
     events: tuple[Event, ...] = ()
     reads_each: bool = False
     """Whether the run is read after each update, and not only after the last one."""
+    token: str = TOKEN
 
 
 def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     """Create the runs of a case. Raises Inconclusive if the answer breaks a rule."""
+    if case.token != TOKEN:
+        body = {"workflow_id": their_workflow(context), "count": case.count} | context.fill(case.fields)
+        return create_runs(context, "bulk_create_runs", body, token=case.token)
     if not case.is_single:
         return context.some_runs(case.count, **context.fill(case.fields))
     return create_runs(context, "create_run", {"workflow_id": "«workflow»"} | context.fill(case.fields))
@@ -117,7 +122,7 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
 
     The case stops if the target refuses to retry a run that has ended, or to set the status of one that has not.
     """
-    run = TrackedRun.of(context, created, case.index)
+    run = TrackedRun.of(context, created, case.index, token=case.token)
     was_read = False
     for number, event in enumerate(case.events, start=1):
         # A server that caches the run, or its files, may show them again after the event.
@@ -177,7 +182,7 @@ def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> N
         if not 0 <= other <= last:
             continue
         run = KnownRun(created.runs[other], created.parsed)
-        read = changed.context.call("get_run", run.id)
+        read = changed.context.call("get_run", run.id, token=changed.token)
         if not read.accepted:
             cause = "another run is gone too" if rule == "DELETE-GONE" else "another run changes too"
             changed.require(False, rule, cause, "the other runs as before", read)

@@ -45,9 +45,10 @@ class TrackedRun:
         self.last_read: CallResult | None = None
 
     @classmethod
-    def of(cls, context: CaseContext, written: WriteResult, index: int = 0, *, headers: Headers = ()) -> TrackedRun:
+    def of(cls, context: CaseContext, written: WriteResult, index: int = 0, **more: Any) -> TrackedRun:
+        """`more` are the token and the headers."""
         run = written.runs[index % len(written.runs)]
-        return cls(context, run, written.parsed, written.result, headers=headers)
+        return cls(context, run, written.parsed, written.result, **more)
 
     @classmethod
     def all_of(cls, context: CaseContext, written: WriteResult) -> list[TrackedRun]:
@@ -94,7 +95,7 @@ class TrackedRun:
     ) -> None:
         """Require that an attachment can be downloaded as it was sent, if the target offers downloads."""
         if self.context.check.offers("download_run_attachment"):
-            result = self.context.call("download_run_attachment", attachment, headers=self.headers)
+            result = self.context.call("download_run_attachment", attachment, token=self.token, headers=self.headers)
             same = result.status == 200 and result.answer.body == base64.b64decode(sent["content"])
             self.require(same, rule, cause, expected, *more, result)
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
@@ -93,8 +94,11 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     foreign = with_available_ids(check, write_bodies.foreign_properties("update_run"))
     yield update_case(foreign, foreign | {"input_values": {"changed": True}}, fields=rich)
     yield update_case(*({name: value} for name, value in foreign.items()), fields=rich)
-    for count, index in ((2, 0), (3, 2), (LARGE_CREATE, LARGE_CREATE - 1)):
-        yield update_case({"input_values": {"new": True}}, {"output_data": {"a": 1}}, count=count, index=index)
+    new = {"input_values": {"new": True}}, {"output_data": {"a": 1}}
+    for count, index in ((2, 0), (3, 2)):
+        yield update_case(*new, count=count, index=index)
+    token = SECOND_TOKEN if check.has_second else TOKEN
+    yield update_case(*new, count=LARGE_CREATE, index=LARGE_CREATE - 1, token=token)
     for count, index in ((2, 1), (3, 1), (101, 100)):
         yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)
     for name, value in firsts.items():

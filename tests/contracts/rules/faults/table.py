@@ -5,6 +5,7 @@ from tests.contracts.rules.faults import (
     combinations,
     lifecycles,
     reads_and_lists,
+    regressions,
     requests,
     resources,
     stores,
@@ -15,6 +16,7 @@ WINDOWS = "runs seen through every list and read"
 RESOURCES = "runs with their resources"
 KEPT = "runs created to be read again at the end", "large creates read run by run", "runs read again at the end"
 CREATED = "created pools and workflows"
+SAME_MOMENT = "requests at the same moment"
 STATUSES = "runs in every status"
 KEYS = "idempotency keys first used, to be used again at the end", "idempotency keys used again after many others"
 ALL_RUNS = "single pages", "all runs listed at the end"
@@ -29,6 +31,19 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (regressions.RetryOfTheSecondOrganisationKeepsOutput, "retries", "RETRY-RULES"),
+    (regressions.RetryEmptiesFilesOfTheSession, "retries", "RETRY-RULES"),
+    (regressions.KeysOfTheFirstOrganisationOnly, "idempotency keys of two organisations", "IDEM-REPLAY"),
+    (regressions.PlanOfTheSecondOrganisation, "updates", "REQ-COUNT"),
+    (regressions.NewSessionIsInsertedTwice, SAME_MOMENT, "NO-5XX"),
+    (regressions.WorkflowOfTheLatestRequest, SAME_MOMENT, "READ-BACK"),
+    (regressions.ConcurrentAdditionIsLost, SAME_MOMENT, "READ-BACK"),
+    (regressions.MachineAddedAgain, CREATED, "NO-5XX"),
+    (regressions.PromptEscaped, CREATED, "READ-BACK"),
+    (regressions.SecondChunkLosesPools, EACH, "BULK-ECHO"),
+    (regressions.EncodingGuessedByName, "attachments", "ATTACHMENTS"),
+    (regressions.DownloadUrlOfTheMinute, "attachments", "ATTACHMENTS"),
+    (regressions.ReleasedSessionIsUnlocked, "lifecycles of runs", "LIFECYCLE"),
     (combinations.StatusFoundInInputs, "lists with filters", "LIST-FILTER"),
     (combinations.SearchLeavesOutCommonWords, "lists with filters", "LIST-FILTER"),
     (combinations.SearchTakesPluralForSingular, "lists with filters", "LIST-FILTER"),
