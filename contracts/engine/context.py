@@ -171,6 +171,8 @@ class CaseContext:
     def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[CallResult]:
         """Send requests at the same time, or one after the other within `over_s`, whatever is answered meanwhile."""
         self._check_time()
+        # Nothing may be sent after the end of the check.
+        over_s = max(0.0, min(over_s, self.check.time_left))
         exchanges = self.check.guard.send_together(requests, over_s=over_s)
         self.look_for_unreported_runs()
         return [self.observe(exchange) for exchange in exchanges]

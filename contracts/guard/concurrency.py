@@ -57,7 +57,9 @@ class StartBarrier:
         """How long a thread waits after the barrier, by its identifier."""
 
     def meet(self) -> None:
-        """Wait until all requests of the group are ready. Raises NotDelivered if one of them cannot be sent."""
+        """Wait until all requests of the group are ready, and then for the delay of this thread. Raises NotDelivered if
+        one of them cannot be sent.
+        """
         try:
             self._barrier.wait()
         except threading.BrokenBarrierError:

@@ -266,12 +266,7 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
 
 def run_together(context: CaseContext, case: Together) -> None:
     request = _request_of(context, case)
-    over_s = 0.0
-    if case.spread:  # a lock may end before the write that it is for
-        of_another = map_texts(case.body, lambda text: text.replace("«workflow»", "«workflow:9»"))
-        begin = time.monotonic()
-        context.send(keyed_request(context, case.operation, of_another, "«uuid»"))
-        over_s = min(_MAX_SPREAD_S, time.monotonic() - begin)
+    over_s = _duration_of(context, case) if case.spread else 0.0  # a lock may end before the write that it is for
     results = context.send_together([request] * max(1, case.times), over_s=over_s)
     done = [result for result in results if result.accepted]
     if not done and all(result.status == 409 for result in results):
@@ -294,6 +289,14 @@ def run_together(context: CaseContext, case: Together) -> None:
     final = _send_until_settled(context, request)
     _require_same_answer(context, done[0], final, "another answer after concurrent repeats")
     _require_no_duplicates(context, case.operation, done[0], *results)
+
+
+def _duration_of(context: CaseContext, case: Together) -> float:
+    """Return how long such a write takes, up to _MAX_SPREAD_S. It is for another workflow than those of the case."""
+    body = map_texts(case.body, lambda text: text.replace("«workflow»", "«workflow:9»"))
+    begin = time.monotonic()
+    context.send(keyed_request(context, case.operation, body, "«uuid»"))
+    return min(_MAX_SPREAD_S, time.monotonic() - begin)
 
 
 _MAX_SPREAD_S: Final = 2.0

@@ -285,22 +285,8 @@ _ODD_VALUES: Final = (
     formats.UNUSUAL_IDS[0],
 )
 _SEARCH_SYNTAX: Final = (
-    "AND",
-    "NOT",
-    "x OR",
-    "x:",
-    '"x',
-    "/x",
-    "x^",
-    "x~",
-    "[x TO",
-    "NEAR(",
-    "*x",
-    "x &",
-    "!",
-    "<->",
-    "+",
-    "-",
+    *("AND", "NOT", "x OR", "x:", '"x', "/x", "x^", "x~", "[x TO"),
+    *("NEAR(", "*x", "x &", "!", "<->", "+", "-"),
 )
 """Operators of Lucene, of SQLite and of the text searches of PostgreSQL and MySQL, without what they need."""
 _QUERIES: Final = {

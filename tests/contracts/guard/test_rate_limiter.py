@@ -282,6 +282,23 @@ def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, 
     assert (len(guard.ownership.runs), guard.spent.requests) == (3, 3)
 
 
+def test_requests_of_a_group_may_follow_each_other_before_any_is_answered(guard: Guard, server: StandIn) -> None:
+    arrived: list[str] = []
+    all_arrived = threading.Event()
+
+    def wait_for_the_last(received: Received) -> Reply | None:
+        arrived.append(received.target)
+        if len(arrived) == 2:
+            all_arrived.set()
+        assert all_arrived.wait(timeout=20)
+        return None
+
+    server.meddle = wait_for_the_last
+    exchanges = guard.send_together([get("/v1/runs?limit=1"), get("/v1/runs?limit=2")], over_s=2.0)
+    assert [each.answer.status for each in exchanges] == [200, 200]
+    assert arrived == ["/v1/runs?limit=1", "/v1/runs?limit=2"]
+
+
 def test_a_missing_answer_in_a_group_is_raised_after_the_others_have_ended(guard: Guard, server: StandIn) -> None:
     server.meddle = lambda received: CUT if received.method == "GET" else None
     with pytest.raises(NoAnswer):
