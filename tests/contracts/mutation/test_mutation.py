@@ -74,6 +74,7 @@ def test_a_change_is_timed_if_it_may_show_only_with_time_or_concurrency(source: 
     }
 
 
+@pytest.mark.matrix
 def test_a_timed_survivor_is_not_equivalent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score, "whole_check", lambda url, max_time_s: "survived")
     source = score._source("store")
@@ -105,6 +106,7 @@ def test_every_change_of_the_stand_in_is_one_of_its_source_and_the_same_each_tim
         assert not all(lines) or len(original) != len(source), mutant
 
 
+@pytest.mark.matrix
 def test_a_mutant_is_served_in_place_of_the_healthy_module() -> None:
     """One that lets in any scheme of authorization."""
     source = score._source("behaviour")
@@ -117,6 +119,7 @@ def test_a_mutant_is_served_in_place_of_the_healthy_module() -> None:
     assert row["verdict"] == "AUTH-SCHEME"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("module", score.MODULES)
 def test_a_module_that_is_made_of_its_own_source_works_as_before(module: str) -> None:
     unchanged = Mutant(module, 0, 1, "none", "", "")
