@@ -137,6 +137,10 @@ class Client:
         listing: dict[str, Any] = answer.json()
         return listing
 
+    def running(self, session: str) -> int:
+        """How many runs of a session are running: in one list, since time passes between two reads."""
+        return [item["status"] for item in self.listed(f"session_id={session}")["items"]].count("running")
+
     def ids(self, query: str = "", **more: Any) -> list[str]:
         return [item["id"] for item in self.listed(query, **more)["items"]]
 

@@ -93,7 +93,7 @@ class LongChainsOverlap(Standin):
         made = c.chain(8)
         for _ in range(60):
             c.wait(0.05)
-            assert [c.read(one)["status"] for one in made["run_ids"]].count("running") < 2
+            assert c.running(made["session_id"]) < 2
 
 
 @plants(
@@ -142,11 +142,11 @@ class ChainDoesNotWaitForItsSession(Standin):
 
     @staticmethod
     def witness(c: Client) -> None:
-        runs = [run["id"] for run in c.bulk(2, start_session=True)]
-        runs += c.chain(3, session_id=c.read(runs[0])["session_id"])["run_ids"]
+        session = c.bulk(2, start_session=True)[0]["session_id"]
+        c.chain(3, session_id=session)
         for _ in range(100):
             c.wait(0.05)
-            assert sum(c.read(run)["status"] == "running" for run in runs) < 2
+            assert c.running(session) < 2
 
 
 @plants("CHAIN-RULES", what="A chain of one tells its run_ids as a text.", rarity="one step")
