@@ -398,7 +398,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     # The first case runs from the beginning, so it has most features.
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
-    yield LifecycleCase({"file_inputs": [file()]}, 6, change="retry ended")
+    yield LifecycleCase({"file_inputs": [file()]}, 12, change="retry ended")  # so many that some have output files
     yield LifecycleCase(change="delete ended")
     if check.offers("update_run"):
         yield LifecycleCase(count=12, change="cancel running")
