@@ -40,7 +40,7 @@ class Seen:
     attachments: dict[str, Any] = field(default_factory=dict)
     first_ahead: tuple[timedelta, Any] | None = None
 
-    def clock_at(self, moment: datetime) -> datetime:
+    def earliest_clock_at(self, moment: datetime) -> datetime:
         """Return the earliest that the target's clock can have shown at a moment of ours, by the first create."""
         ahead = self.first_ahead[0] if self.first_ahead is not None else -_TOLERANCE_TO_OUR_CLOCK
         return moment + ahead - _DIFFERENCE_OF_CLOCKS

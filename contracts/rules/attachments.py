@@ -9,7 +9,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contracts.core.counting import counted
-from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.data import limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
@@ -70,8 +69,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     created, runs = written.result, written.runs
     if not written.runs_are_reliable or not runs:
         return
-    contents: list[tuple[str, bytes]] = []
-    """The ids and contents of the first files."""
+    contents: list[tuple[str, bytes]] = []  # of the first files of the first run, by id
     for run in [runs[index] for index in _first_middle_last(runs)]:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
@@ -283,30 +281,40 @@ def _judge_urls(
         if urls and seconds == 10:
             context.wait(_URL_IN_USE_S)
         for url, raw in urls:
-            _follow(context, url, raw, [created, *results], then_altered=seconds == 3600)
+            _follow(context, url, raw, [created, *results])
+        if urls and seconds == 3600:
+            _follow_altered(context, urls[-1][0], [created, *results])
     for wrong in ("9", "3601", "x") if expires else ():
         result = context.call("get_run_attachment_download_url", files[0][0], query=[("expires_in", wrong)])
         cause = "expires_in out of range is accepted"
         context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
 
 
-def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallResult], *, then_altered: bool) -> None:
-    """Download from the url, if it points to the target itself, and compare the bytes. With `then_altered`, also change
-    the end of the url: not after every download, since servers behind a load balancer may take turns.
-    """
-    parts = urlsplit(url)
-    if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
-        prefix = urlsplit(context.check.target.url).path.rstrip("/")
-        path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
+def _path_of(context: CaseContext, url: str) -> str:
+    """Return the path and the query of a url of the target itself; empty for any other url."""
+    parts, target = urlsplit(url), urlsplit(context.check.target.url)
+    if parts.netloc != target.netloc or parts.scheme not in {"http", "https"}:
+        return ""
+    return parts.path.removeprefix(target.path.rstrip("/")) + (f"?{parts.query}" if parts.query else "")
+
+
+def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallResult]) -> None:
+    """Download from the url, if it points to the target itself, and compare the bytes."""
+    if path := _path_of(context, url):
         read = context.send(request_for(("GET", path)))
         same = read.status == 200 and read.answer.body == raw
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
         got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words
         context.require(same, "ATTACHMENTS", cause, expected, got, *evidence, read)
-        if not then_altered:
-            return
+
+
+def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResult]) -> None:
+    """Download from the url with another end. This is not done after each download: where two servers take turns, one
+    of them would get all altered urls.
+    """
+    if path := _path_of(context, url):
         # Only the status is judged: a file server may refuse the altered url, and its errors need not be JSON.
-        altered = Request("GET", path[:-1] + ("1" if path[-1] == "0" else "0"), read.exchange.request.headers)
+        altered = request_for(("GET", path[:-1] + ("1" if path[-1] == "0" else "0")))
         exchange = context.check.guard.send(altered)
         fails, cause = exchange.answer.status >= 500, "a 5xx from a download url that was altered"
         got = answer_in_words(exchange.answer)

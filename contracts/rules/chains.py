@@ -27,7 +27,7 @@ RULES = (
         "A chain has one run for each step, in order, in one session",
         "201 with session_id and run_ids, one for each step, in their order. Each run has its step's workflow, "
         "inputs, session_alias and the keys of its secrets, and the shared ones. All are in the same session, and "
-        "execute one after the other.",
+        "execute one after the other. None was created before the request.",
         READING_AND_CHANGING,
         needs=("create_run_chain",),
         value_fields=(
@@ -62,7 +62,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
 
 
 def _create_and_judge(context: CaseContext, case: ChainCase, body: dict[str, Any]) -> None:
-    began = context.check.seen.clock_at(datetime.now(UTC))
+    began = context.check.seen.earliest_clock_at(datetime.now(UTC))
     written = context.write("create_run_chain", body=body)
     result = written.result
     if not result.accepted or not written.parsed.is_valid or not written.runs_are_reliable:

@@ -144,7 +144,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
             raise Inconclusive(f"add_machine_to_pool answers {added.status}")
         evidence.append(added)
         if number == 1:  # it is there already
-            context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)})
+            evidence.append(context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)}))
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
         _require_machine_count(context, number, *evidence, pool_read)
     for machine in machines:

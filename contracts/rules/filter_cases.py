@@ -98,7 +98,7 @@ _INPUTS_HARD_TO_SEARCH: Final = {
 """Words in places where a search may overlook them."""
 _VALUES_OF_ONE_NAME: Final = ("2026-01-31", "«marker:80»", 5, {"a": "«marker:81»"}, ["«marker:82»"])
 """An index may take the type of the first of them for all, as Elasticsearch does."""
-_WORDS_OF_LANGUAGE: Final = ("the", "are", "invoiced")
+_ENGLISH_WORDS: Final = ("the", "are", "invoiced")
 """A full-text search leaves out the first two, and takes the third for another form of "invoices"."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
     "id": "",
@@ -172,7 +172,7 @@ def _filters_alone() -> Iterator[Filter]:
 
 def _searches(check: CheckContext) -> Iterator[Sequence[Filter]]:
     if isolating_filter(check) != "search":  # the runs of others may have these letters
-        words = ("Zx", "zX", "z", _LIKE_AN_ID, _LIKE_A_NUMBER, *_WORDS_OF_LANGUAGE)
+        words = ("Zx", "zX", "z", _LIKE_AN_ID, _LIKE_A_NUMBER, *_ENGLISH_WORDS)
         yield from ([Filter("search", word)] for word in words)
     for text in _SEARCHED_TEXTS.values():
         for way in ("plain", "upper", "mixed", "middle"):
@@ -361,7 +361,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("lists with filters combined", _RULES, run_filters, combined_filter_cases, needs=LISTS),
     Scenario("large lists with filters", _RULES, run_filters, large_filter_cases, needs=LISTS),
     Scenario(
-        "lists one after the other",
+        "consecutive lists",
         _RULES,
         run_filters,
         consecutive_cases,

@@ -387,7 +387,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     else:
         first = send_first(context, mine, case.operation)
         again = context.send(mine)
-        if not is_same(first.body, again.body):  # other scenarios repeat what the first organisation has sent
+        if not is_same(first.body, again.body):
             _require_same_answer(context, first, again, KEY_IS_IGNORED)
             raise Inconclusive("a repeat gets another answer, without the other organisation")
         second = context.send(theirs)

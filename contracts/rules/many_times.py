@@ -43,6 +43,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_many_changes,
         many_changes_cases,
         needs=("update_run", "get_run"),
-        weight=0,  # Its cases are long and find little. At the end of the last round, one would be left alone.
+        weight=0,  # Its cases are long and find little: they run in the last round, but beside others.
     ),
 )

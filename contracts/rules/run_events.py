@@ -53,16 +53,18 @@ class RunCase(Case):
     reads_each: bool = False
     """Whether the run is read after each update, and not only after the last one."""
     token: str = TOKEN
+    """Of the organisation that creates and changes the runs."""
 
 
 def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     """Create the runs of a case. Raises Inconclusive if the answer breaks a rule."""
-    if case.token != TOKEN:
-        body = {"workflow_id": their_workflow(context), "count": case.count} | context.fill(case.fields)
-        return create_runs(context, "bulk_create_runs", body, token=case.token)
-    if not case.is_single:
-        return context.some_runs(case.count, **context.fill(case.fields))
-    return create_runs(context, "create_run", {"workflow_id": "«workflow»"} | context.fill(case.fields))
+    fields = context.fill(case.fields)
+    if case.token == TOKEN and not case.is_single:
+        return context.some_runs(case.count, **fields)
+    body = {"workflow_id": "«workflow»" if case.token == TOKEN else their_workflow(context)} | fields
+    if case.is_single:
+        return create_runs(context, "create_run", body, token=case.token)
+    return create_runs(context, "bulk_create_runs", body | {"count": case.count}, token=case.token)
 
 
 def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:

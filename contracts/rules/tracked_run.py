@@ -45,10 +45,17 @@ class TrackedRun:
         self.last_read: CallResult | None = None
 
     @classmethod
-    def of(cls, context: CaseContext, written: WriteResult, index: int = 0, **more: Any) -> TrackedRun:
-        """`more` are the token and the headers."""
+    def of(
+        cls,
+        context: CaseContext,
+        written: WriteResult,
+        index: int = 0,
+        *,
+        token: str = TOKEN,
+        headers: Headers = (),
+    ) -> TrackedRun:
         run = written.runs[index % len(written.runs)]
-        return cls(context, run, written.parsed, written.result, **more)
+        return cls(context, run, written.parsed, written.result, token=token, headers=headers)
 
     @classmethod
     def all_of(cls, context: CaseContext, written: WriteResult) -> list[TrackedRun]:

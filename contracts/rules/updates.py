@@ -97,7 +97,7 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     new = {"input_values": {"new": True}}, {"output_data": {"a": 1}}
     for count, index in ((2, 0), (3, 2)):
         yield update_case(*new, count=count, index=index)
-    token = SECOND_TOKEN if check.has_second else TOKEN
+    token = SECOND_TOKEN if check.has_second else TOKEN  # the other cases are of the first organisation
     yield update_case(*new, count=LARGE_CREATE, index=LARGE_CREATE - 1, token=token)
     for count, index in ((2, 1), (3, 1), (101, 100)):
         yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from contracts.core.exchange import Answer
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget, Target
-from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
+from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, concurrency
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.concurrency import WORKERS
 from contracts.guard.later_cleanup import clean_up_journals
@@ -282,21 +283,11 @@ def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, 
     assert (len(guard.ownership.runs), guard.spent.requests) == (3, 3)
 
 
-def test_requests_of_a_group_may_follow_each_other_before_any_is_answered(guard: Guard, server: StandIn) -> None:
-    arrived: list[str] = []
-    all_arrived = threading.Event()
-
-    def wait_for_the_last(received: Received) -> Reply | None:
-        arrived.append(received.target)
-        if len(arrived) == 2:
-            all_arrived.set()
-        assert all_arrived.wait(timeout=20)
-        return None
-
-    server.meddle = wait_for_the_last
-    exchanges = guard.send_together([get("/v1/runs?limit=1"), get("/v1/runs?limit=2")], over_s=2.0)
-    assert [each.answer.status for each in exchanges] == [200, 200]
-    assert arrived == ["/v1/runs?limit=1", "/v1/runs?limit=2"]
+def test_requests_that_are_spread_over_a_time_begin_at_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(concurrency, "time", SimpleNamespace(sleep=delays.append))
+    concurrency.all_at_once(lambda item, barrier: barrier.meet(), range(4), over_s=2.0)
+    assert sorted(delays) == [0.0, 0.5, 1.0, 1.5]
 
 
 def test_a_missing_answer_in_a_group_is_raised_after_the_others_have_ended(guard: Guard, server: StandIn) -> None:
