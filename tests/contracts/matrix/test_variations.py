@@ -63,13 +63,17 @@ def test_variation_raises_nothing(variation, seed):
 
 
 def assert_nothing_found(variations, *, seed, rules):
-    with serving(None, variations) as url:
-        result = checked(url, rules, seed=seed, max_time_s=120 if FULL else 3)
+    for max_time_s in (120,) if FULL else (3, 15, 75):  # longer where a busy machine has judged nothing in the time
+        with serving(None, variations) as url:
+            result = checked(url, rules, seed=seed, max_time_s=max_time_s)
+        if {rule.status for rule in result.rules} & {"passed", "not_offered"}:
+            break
+    else:
+        pytest.fail("no rule was judged")
 
     found = [f"{f.rule}: expected {f.expected}, got {f.got}\n{shown(f.exchanges)}" for f in result.findings]
     assert not found, "\n".join(found)
     assert not result.unstable
-    assert {rule.status for rule in result.rules} & {"passed", "not_offered"}
 
 
 def shown(exchanges: Sequence[Exchange]) -> str:
