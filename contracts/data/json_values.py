@@ -20,10 +20,13 @@ def numbered(size: int) -> dict[str, int]:
     return {f"k{index}": index for index in range(size)}
 
 
-def nested(depth: int, *, kind: str = "object") -> Json:
-    """Return a value of that depth; depth 1 is an empty container."""
-    value: Json = {} if kind == "object" else []
-    for level in range(depth - 1):
+def nested(depth: int, *, kind: str = "object", innermost: Json = None) -> Json:
+    """Return a value of that depth. Without an `innermost` value, the innermost container is empty."""
+    value: Json = innermost
+    if innermost is None:
+        value = {} if kind == "object" else []
+        depth -= 1
+    for level in range(depth):
         if kind == "object" or (kind == "mixed" and level % 2):
             value = {"k": value}
         else:

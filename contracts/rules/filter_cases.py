@@ -10,6 +10,7 @@ from contracts.core.statuses import STATUSES
 from contracts.data import batches, file, in_turn
 from contracts.data.combining import covering
 from contracts.data.formats import FAR_MOMENTS, SAMPLE_ID, UNUSUAL_IDS
+from contracts.data.json_values import nested, numbered
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, LONG_WORD, MAX_LIMIT
 from contracts.engine import Case, CheckContext, Scenario
 from contracts.rules.filters import (
@@ -98,6 +99,13 @@ _INPUTS_HARD_TO_SEARCH: Final = {
 """Words in places where a search may overlook them."""
 _VALUES_OF_ONE_NAME: Final = ("2026-01-31", "«marker:80»", 5, {"a": "«marker:81»"}, ["«marker:82»"])
 """An index may take the type of the first of them for all, as Elasticsearch does."""
+_LARGE_INPUTS: Final[Sequence[Mapping[str, Any]]] = (
+    numbered(2**11) | {"last": "«marker:1»"},
+    {"list": [*range(2**11), "«marker:2»"]},
+    {"long": "x " * 2**15 + "«marker:3»"},
+    {"deep": nested(40, innermost="«marker:4»")},
+)
+"""An index may leave out a run with more than 1000 names, a text of more than 32 KiB or more than 20 levels."""
 _ENGLISH_WORDS: Final = ("the", "are", "invoiced")
 """A full-text search leaves out the first two, and takes the third for another form of "invoices"."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
@@ -215,6 +223,8 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
     yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGE_KINDS)
+    large = [{"count": 1, "input_values": inputs} for inputs in _LARGE_INPUTS]
+    yield FilterCase(large, [[Filter("search", f"«marker:{number}»")] for number in range(1, len(large) + 1)])
     for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):
         if ids.accepts_any_id and isolating_filter(check) != name:
             yield from (FilterCase([{"count": 1, name: unusual}], [[Filter(name)]]) for unusual in UNUSUAL_IDS)

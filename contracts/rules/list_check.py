@@ -40,7 +40,11 @@ def check_list(
     `before` are earlier exchanges that may influence the list; a finding shows them too.
     """
     found = read_list(context, [*query, ("sort_mode", sort)], limit=limit)
-    judge_list(context, found, isolated.candidates, lambda run_id: [*before, *isolated.creates_of(run_id)])
+
+    def evidence_of(run_id: str | None) -> Evidence:
+        return [*before, *isolated.creates_of(run_id)]
+
+    judge_list(context, found, isolated.candidates, evidence_of, are_all=_finds_no_others(context, isolated, query))
     missing = missing_runs(found.pages, found.query, isolated.candidates)
     if missing:
         rule, cause = why_missing(context, missing[0].view, found.query, limit=limit, base=[isolated.filter])
@@ -52,6 +56,13 @@ def check_list(
         context.report_violation(violation, *evidence, is_proof=is_unlisted(context, cause, missing[0].id))
         return None
     return {str(item.get("id")): item for item in found.items}
+
+
+def _finds_no_others(context: CaseContext, isolated: IsolatedRuns, query: Query) -> bool:
+    """Return whether only runs of the case can match: a filter has a value that was made up for the case."""
+    markers = [value.lower() for name, value in context.placeholders.items() if name.startswith("marker")]
+    searched = [value.lower() for name, value in query if name == "search"]
+    return isolated.filter in query or any(marker in text for marker in markers for text in searched)
 
 
 def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) -> None:

@@ -101,13 +101,17 @@ class WindowsCase(Case):
     """Whether the second run is then deleted."""
     far: Sequence[int] = ()
     """Values of `skip` far beyond the end. A server may refuse those that its integers cannot hold."""
+    filters: Query = ()
+    """More filters, which all of the runs match."""
 
 
 def run_windows(context: CaseContext, case: WindowsCase) -> None:
-    isolated = create_isolated_runs(context, [{"count": count} for count in case.counts])
+    inputs = {"input_values": {"who": "«marker:1»"}} if case.filters else {}
+    isolated = create_isolated_runs(context, [{"count": count} | inputs for count in case.counts])
     for run in reversed(isolated.runs[: case.cancelled]):
         isolated.change(context.cancel(run["id"]))
-    query = [isolated.filter, ("sort_mode", case.sort)]
+    filters = [(name, context.fill(value)) for name, value in case.filters]
+    query = [*within(isolated, filters), ("sort_mode", case.sort)]
     if case.deletes:
         _, limit = case.windows[0]
         read_page(context, query, skip=0, limit=limit)  # a server may keep what it found for the pages after it
@@ -126,6 +130,10 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
 def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
     for counts, far in (([3, 4], WIDTHS), ([DEFAULT_LIMIT + 1], ())):
         yield WindowsCase(counts, _windows(sum(counts)), far=far)
+    some = ((None, None), (1, 2), (3, 1), (0, MAX_LIMIT), (MAX_LIMIT, MAX_LIMIT), (10 * MAX_LIMIT, 1))
+    word = ("search", "«marker:1»")
+    for filters in ([word], [word, ("deep_search", "true")], [word, ("created_at_from", "2020-01-01T00:00:00Z")]):
+        yield WindowsCase([4], some, filters=filters)
     if check.offers("update_run"):  # a page by activity may begin with active runs and end with ended ones
         yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
         if check.offers("delete_run"):

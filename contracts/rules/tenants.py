@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
+from contracts.core.json_tree import leaves
 from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
@@ -45,7 +46,11 @@ _FOREIGN_BODIES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     ),
     "retry_run": ({}, {"input_values": {"stolen": STOLEN}}, {"session_alias": STOLEN}),
 }
-_RESULTS: Final = {"output_data": {"a": 1}, "error": ["a"], "run_message_history": [{"a": 1}]}
+_RESULTS: Final = {
+    "output_data": {"a": "«marker:1»"},
+    "error": ["«marker:2»"],
+    "run_message_history": [{"a": "«marker:3»"}],
+}
 _INCLUDES: Final = ("workflow", "machine", "workflow,machine,machine.pools")
 
 
@@ -85,12 +90,12 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
     if case.cancelled and not context.cancel(foreign.id, token=mine).accepted:
         raise Inconclusive("a run cannot be cancelled")
     if case.cancelled:
-        context.call("update_run", foreign.id, body=_RESULTS, token=mine)
+        context.call("update_run", foreign.id, body=context.fill(_RESULTS), token=mine)
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
         foreign.try_operation(operation, created, widely=False)
     before = context.call_valid("get_run", foreign.id, token=mine)
-    foreign = replace(foreign, run=run | {"status": before.body.get("status")})
+    foreign = replace(foreign, run=run | before.body)
     for operation in filter(check.offers, case.operations):
         if operation == "list_runs":
             foreign.list_runs()
@@ -283,8 +288,8 @@ class _ForeignRun:
         for another reason.
         """
         context, run, total = self.context, self.run, total_of(result)
-        marker = (run.get("input_values") or {}).get("marker")
-        names = {str(value) for value in (self.id, run["workflow_id"], run.get("session_id"), marker) if value}
+        names = {str(value) for value in (self.id, run["workflow_id"], run.get("session_id")) if value}
+        names |= {text for name in (*_SEARCHED, "run_message_history") for text in _first_text(run.get(name))}
         without_match = [(name, context.made_up.uuid() if value in names else value) for name, value in query]
         if not total or items_of(result) or without_match == query:
             return
@@ -323,12 +328,21 @@ def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) 
     return [exchange for exchange in exchanges if exchange not in updates or exchange in suspects]
 
 
+_SEARCHED: Final = ("input_values", "session_alias", "output_data", "error")
+_DEEP: Final = ("deep_search", "true")
+
+
+def _first_text(value: Any) -> list[str]:
+    """Return the first text inside a value of a run; an empty list if there is none."""
+    return [leaf for _, leaf in leaves(value) if isinstance(leaf, str)][:1]
+
+
 def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     """Yield queries that find the run for its organisation: one for each of its fields, and some without a filter."""
     yield from ([(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name))
     yield [("search", run["id"])]
-    if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
-        yield [("search", run["input_values"]["marker"])]
+    yield from ([("search", text)] for name in _SEARCHED for text in _first_text(run.get(name)))
+    yield from ([("search", text), _DEEP] for text in _first_text(run.get("run_message_history")))
     yield created_between(run["created_at"], run["created_at"])
     yield [NEWEST_FIRST]
     yield [("status", str(run["status"]))]
@@ -342,14 +356,14 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
 
     search, sort = ("search", run["id"]), NEWEST_FIRST
     since, until = created_between(run["created_at"], run["created_at"])
-    yield [search, ("deep_search", "true")]
+    yield [search, _DEEP]
     yield []
     yield [since]
     yield from ([("status", status)] for status in ("running", "cancelled", "success"))
     if not check.is_live:
         identifying = [*(one(name) for name in ("workflow_id", "session_id") if run.get(name)), search]
         others = [one("status"), sort, ("sort_mode", "activity"), since, until, one("workflow_id")]
-        pairs = itertools.product(identifying, [*others, ("deep_search", "true")])
+        pairs = itertools.product(identifying, [*others, _DEEP])
         of_token = itertools.islice((pair for pair in pairs if pair[0] != pair[1]), token == TOKEN, None, 2)
         yield from map(list, of_token)
         if run.get("machine_id"):
@@ -377,13 +391,20 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     if not check.has_second:
         return
     inputs = {"input_values": {"marker": "«marker»"}}
+    alias = {"session_alias": "«marker:4»", "start_session": True}
     session = {"session_id": "«session»"} if check.sessions.accepts_any_id else {"start_session": True}
     files = {"file_inputs": [file(), file("b.txt")]}
     machine = {"machine_id": "«machine»"} if check.machines.available else {}
     everything = {"sensitive_input_values": {"pin": "«secret»"}, "start_session": True} | machine
     created_by = [name for name in ("create_run_chain", "create_run") if check.offers(name)]
     created = [  # each pair of create, organisation and state
-        TenantCase(_TRIED, created_by=create, by_second=by_second, cancelled=by_second == (number == 1))
+        TenantCase(
+            _TRIED,
+            alias if create == "create_run" else {},
+            created_by=create,
+            by_second=by_second,
+            cancelled=by_second == (number == 1),
+        )
         for by_second in (False, True)
         for number, create in enumerate(created_by)
     ]

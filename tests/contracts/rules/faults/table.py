@@ -8,6 +8,7 @@ from tests.contracts.rules.faults import (
     regressions,
     requests,
     resources,
+    rewrites,
     stores,
 )
 from tests.standin.defects import DEFECTS
@@ -31,6 +32,10 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (rewrites.TotalOfASearchForgetsStatus, "lists with filters combined", "LIST-PAGE"),
+    (rewrites.SearchFindsAliasesOfAnyOrganisation, TENANTS, "AUTH-TENANT"),
+    (rewrites.SearchBeyondTheWindowIsRefused, "single pages", "LIST-COMPLETE"),
+    (rewrites.RunsOfManyNamesAreNotSearched, "lists with filters", "LIST-FILTER"),
     (regressions.RetryOfTheSecondOrganisationKeepsOutput, "retries", "RETRY-RULES"),
     (regressions.RetryEmptiesFilesOfTheSession, "retries", "RETRY-RULES"),
     (regressions.KeysOfTheFirstOrganisationOnly, "idempotency keys of two organisations", "IDEM-REPLAY"),
