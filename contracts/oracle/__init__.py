@@ -14,5 +14,5 @@ from contracts.oracle.violation import Violation
 from contracts.oracle.wording import answer_in_words, value_in_words
 
 __all__ = ["CREATES", "KnownRun", "ListCandidate", "ParsedRequest", "Query", "Violation"]
-__all__ += ["accepts", "answer_in_words", "counted", "difference", "is_same"]
+__all__ += ["accepts", "answer_in_words", "difference", "is_same"]
 __all__ += ["read_body", "read_request", "value_in_words"]

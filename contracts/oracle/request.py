@@ -55,24 +55,20 @@ class ParsedRequest:
         return self.value.get(name) if isinstance(self.value, dict) else None
 
 
-class _DuplicateKeyError(ValueError):
-    pass
+class _UndeterminedError(Exception):
+    """The contract does not determine how a body with this is read."""
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _DuplicateKeyError
+        raise _UndeterminedError("duplicate keys")
     return found
-
-
-class _LongNumberError(ValueError):
-    pass
 
 
 def _short_float(digits: str) -> float:
     if len(digits) > _MAX_NUMBER_LENGTH:
-        raise _LongNumberError
+        raise _UndeterminedError("a number with more digits than every server must accept")
     return float(digits)
 
 
@@ -96,10 +92,8 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
         return ParsedRequest(operation, None, UNREAD, invalid_parts=(InvalidPart((), "body"),))
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_float=_short_float)
-    except _DuplicateKeyError:
-        return undetermined("duplicate keys")
-    except _LongNumberError:
-        return undetermined("a number with more digits than every server must accept")
+    except _UndeterminedError as error:
+        return undetermined(str(error))
     except RecursionError:
         return undetermined("deeper nesting than every server must accept")
     except ValueError as error:
