@@ -80,22 +80,10 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
         if context.check.offers(operation):
             run.judge_if_deleted(run.call(operation, **more))
     judge_not_listed(run, widely=case.widely)
-    _judge_file_of_another(context, created, run)
     views = (created.runs[case.index % len(created.runs)], run.known.view)
     judge_attachments_gone(
         run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
     )
-
-
-def _judge_file_of_another(context: CaseContext, created: WriteResult, deleted: TrackedRun) -> None:
-    """Judge that another run of the create has its file still."""
-    sent = created.parsed.given("file_inputs")
-    index = next((index for index, run in enumerate(created.runs) if run["id"] != deleted.id), None)
-    if sent and index is not None:
-        other = TrackedRun.of(context, created, index)
-        for attachment in (other.known.view.get("input_attachment_ids") or ())[:1]:
-            cause, expected = "a delete changes a file of another run", "200 with the bytes of the file"
-            other.require_file(attachment, sent[0], "ATTACHMENTS", cause, expected, *deleted.evidence)
 
 
 def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
