@@ -10,6 +10,7 @@ from contracts.data import write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import Query
+from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
 from contracts.rules.listing import WHOLE_PAGE, items_of, resource_pages
@@ -178,7 +179,7 @@ def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
 SCENARIOS = (
     Scenario(
         "created pools and workflows",
-        ("READ-BACK", "REQ-ATOMIC", "AUTH-TENANT"),
+        ("READ-BACK", "REQ-ATOMIC", "AUTH-TENANT", SCHEMA_RULE),
         run_created,
         created_cases,
         order=2,

@@ -15,6 +15,7 @@ from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES
+from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
@@ -314,7 +315,7 @@ def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
-_BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
+_BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX", SCHEMA_RULE)
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, order=2),
