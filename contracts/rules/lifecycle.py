@@ -19,7 +19,7 @@ from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS
+from contracts.rules.writes import ATTACHMENT_READS, workflow_filter
 
 RULES = (
     Rule(
@@ -168,6 +168,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
         judge_not_listed(run, widely=False)
     polled.judge_order()
     polled.judge_times()
+    _look_for_secrets(polled)
     if not polled.have_ended:
         polled.note_if_stuck(case.change if is_of_active else "")
         return
@@ -175,11 +176,28 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     if offers("list_run_attachments"):
         _judge_files_by_type(polled)
         _judge_types(polled)
-    _judge_input_file(polled)
+    last = polled.runs[-1]
+    _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
     _judge_access_to_output(polled)
     operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
     if change_ended is not None and offers(operation):
         change_ended(polled)
+
+
+def _look_for_secrets(polled: PolledRuns) -> None:
+    """If the runs have secrets, send the reads that could show them at the end of a run."""
+    context, ended = polled.context, [run for run in polled.runs if run.known.has_ended]
+    if not ended or "secret" not in context.placeholders:
+        return
+    for run in ended:
+        run.read()
+    if context.check.offers("list_runs"):
+        found = [("search", context.placeholder("secret")), ("deep_search", "true")]
+        context.call("list_runs", query=[*workflow_filter(context), *found])
+    outputs = [attachment for run in ended for attachment in run.known.view.get("output_attachment_ids") or ()]
+    for attachment in outputs[:4]:
+        for operation in filter(context.check.offers, ATTACHMENT_READS):
+            context.call(operation, attachment)
 
 
 def _judge_files_by_type(polled: PolledRuns) -> None:
@@ -211,11 +229,6 @@ def _judge_types(polled: PolledRuns) -> None:
         others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
         got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
         polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, got, result)
-
-
-def _judge_input_file(polled: PolledRuns) -> None:
-    run = polled.runs[-1]
-    _require_input_file(run, "ATTACHMENTS", "an input file is lost at the end of its run", *run.read_before)
 
 
 def _judge_access_to_output(polled: PolledRuns) -> None:
@@ -393,15 +406,17 @@ _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = 
 }
 
 
+_SECRETS: Final = {"sensitive_input_values": {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}}
+
+
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
-    secret = {"sensitive_input_values": {"pin": "«secret»"}}
     # The first case runs from the beginning, so it has most features.
-    yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
+    yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | _SECRETS, 8)
     yield LifecycleCase({"file_inputs": [file()]}, 12, change="retry ended")  # so many that some have output files
-    yield LifecycleCase(change="delete ended")
+    yield LifecycleCase(_SECRETS, change="delete ended")
     if check.offers("update_run"):
-        yield LifecycleCase(count=12, change="cancel running")
+        yield LifecycleCase(_SECRETS, 12, change="cancel running")
         if check.offers("retry_run"):
             yield LifecycleCase(count=12, change="retry running")
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
@@ -411,7 +426,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 6, change="delete waiting")
         yield LifecycleCase(session, ends_first="delete", runs_after=3)
     # Many runs, so that rare final statuses and output files occur too.
-    yield LifecycleCase(secret, 40, change="delete ended")
+    yield LifecycleCase(_SECRETS, 40, change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
@@ -438,7 +453,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, is_single=check.offers("create_run"), runs_after=3, retried=1)
         yield LifecycleCase(session, 2, joining=2)
     if check.pools.available:
-        yield LifecycleCase({"pool_ids": ["«pool:0»"]} | secret, 3)
+        yield LifecycleCase({"pool_ids": ["«pool:0»"]} | _SECRETS, 3)
     if check.offers("create_run_chain"):
         yield LifecycleCase(chain=3)
         yield LifecycleCase(chain=5, runs_after=2)
@@ -464,15 +479,14 @@ def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
         return
     for number in range(1, min(len(check.workflows.known), _MAX_WORKFLOWS)):
         workflow = {"workflow_id": f"«workflow:{number}»"}
-        secret = {"sensitive_input_values": {"pin": "«secret»"}}
-        yield LifecycleCase(workflow | secret | {"file_inputs": [file()]}, 3, change="retry ended")
+        yield LifecycleCase(workflow | _SECRETS | {"file_inputs": [file()]}, 3, change="retry ended")
         yield LifecycleCase(workflow | {"start_session": True}, 3, change="delete ended")
 
 
 SCENARIOS = (
     Scenario(
         "lifecycles of runs",
-        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
+        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS", "SECRET-LEAK"),
         run_lifecycle,
         lifecycle_cases,
         needs=("get_run",),

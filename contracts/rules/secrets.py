@@ -1,7 +1,7 @@
 """Sensitive values: no answer may contain them, wherever they were sent.
 
 `CaseContext.observe` looks for secrets in every answer. The scenarios here send secrets in every way, and then every
-request whose answer could show them.
+request whose answer could show them. `lifecycle` looks for them in runs that have ended.
 """
 
 import itertools
@@ -13,11 +13,10 @@ from typing import Any, Final
 from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
-from contracts.core.statuses import TERMINAL
 from contracts.data import file, limits, mutations, write_bodies
 from contracts.data.combining import batched_objects, in_turn, in_turn_by_kind
 from contracts.data.json_values import ALL_KEYS
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.oracle.create import alias_difference
@@ -353,70 +352,6 @@ def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase
         yield FailingCase(operation, failure, body)
 
 
-# Ended runs
-
-_RUNS: Final = 12
-"""So many runs that one of them probably ends with a final status in which the target shows a secret."""
-_POLLS: Final = 20
-_POLL_INTERVAL_S: Final = 0.5
-_MAX_UNREAD_POLLS: Final = 4
-"""A server may fail some reads."""
-
-
-@dataclass(frozen=True)
-class EndedRunsCase(Case):
-    """Runs with secrets that are read until all have ended. With `cancelled`, running ones are cancelled."""
-
-    body: dict[str, Any]
-    one: bool = False  # not a count: shrinking would reduce it
-    cancelled: bool = False
-
-    @property
-    def expected_runs(self) -> int:
-        return 1 if self.one else _RUNS
-
-
-def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
-    written = context.create("bulk_create_runs", case.body | {"count": case.expected_runs})
-    ended: dict[str, Any] = {}
-    unread = 0
-    for _ in range(_POLLS):
-        unread += 1
-        if unread > _MAX_UNREAD_POLLS:
-            raise Inconclusive("the runs cannot be read")
-        for run_id in [run for run in written.ids if run not in ended]:
-            result = context.call("get_run", run_id)
-            if (run := result.resource) is None:
-                continue
-            unread = 0
-            if run.get("status") in TERMINAL:
-                ended[run_id] = run
-            elif case.cancelled and run.get("status") == "running":
-                context.cancel(run_id)
-        if len(ended) == len(written.ids):
-            break
-        context.wait(_POLL_INTERVAL_S)
-    if not ended:
-        raise Inconclusive("no run ended while it was looked at")
-    if context.check.offers("list_runs"):
-        for query in ([("limit", "100")], [("search", context.placeholder("secret")), ("deep_search", "true")]):
-            context.call("list_runs", query=[*workflow_filter(context), *query])
-    files = [file_id for run in ended.values() for file_id in run.get("output_attachment_ids") or ()]
-    for attachment in files[:4]:
-        for operation in filter(context.check.offers, ("get_run_attachment", "download_run_attachment")):
-            context.call(operation, attachment)
-
-
-def ended_cases(check: CheckContext) -> Iterator[EndedRunsCase]:
-    if check.offers("get_run"):
-        secrets = _PASSWORD | {"deep": [{"pin": "«secret:2»"}]}
-        body = write_bodies.minimal("bulk_create_runs") | {"sensitive_input_values": secrets}
-        yield EndedRunsCase(body, one=True)
-        yield EndedRunsCase(body)
-        if check.offers("update_run"):
-            yield EndedRunsCase(body, cancelled=True)
-
-
 # Aliases
 
 
@@ -482,7 +417,6 @@ def _aliased_secrets() -> Iterator[dict[str, Any]]:
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secrets, accepted_cases),
     Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases),
-    Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, mostly_waits=True, order=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases),
     Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases),
 )

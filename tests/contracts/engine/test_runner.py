@@ -38,7 +38,6 @@ from contracts.oracle.violation import Violation
 from contracts.rules import idempotency
 from contracts.rules.lifecycle import LifecycleCase, run_lifecycle
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
-from contracts.rules.secrets import EndedRunsCase, run_ended
 
 JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -708,14 +707,7 @@ def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_f
     assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]
 
 
-@pytest.mark.parametrize(
-    ("run", "case"),
-    [
-        (run_lifecycle, LifecycleCase(count=2)),
-        (run_ended, EndedRunsCase({"workflow_id": "«workflow»"})),
-    ],
-)
-def test_runs_that_cannot_be_read_are_not_waited_for(run: Callable[[CaseContext, Any], None], case: Any) -> None:
+def test_runs_that_cannot_be_read_are_not_waited_for() -> None:
     def reply(request: Request) -> tuple[int, Any]:
         if request.method == "POST":
             created = new_runs(request)
@@ -726,7 +718,7 @@ def test_runs_that_cannot_be_read_are_not_waited_for(run: Callable[[CaseContext,
     check = world_of(reply)
 
     with pytest.raises(Inconclusive, match="the runs cannot be read"):
-        run(CaseContext(check), case)
+        run_lifecycle(CaseContext(check), LifecycleCase(count=2))
 
 
 def test_a_wait_until_the_time_is_over_ends_the_case() -> None:

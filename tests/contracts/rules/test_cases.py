@@ -30,7 +30,7 @@ from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKey
 from contracts.rules.lifecycle import LifecycleCase
 from contracts.rules.requests import AmbiguousCase
 from contracts.rules.retries import EarlyRetryCase
-from contracts.rules.secrets import EndedRunsCase, FailingCase
+from contracts.rules.secrets import FailingCase
 from contracts.rules.value_echo import ValuesCase, run_values
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Write, created_ids
 from tests.standin.behaviour import Settings
@@ -182,8 +182,6 @@ def test_a_live_check_creates_no_more_runs_than_planned(name: str, healthy: Chec
         (FailingCase("bulk_create_runs", "unknown ids", {"count": 1}), 4),
         (DeleteCase(is_first_of_session=True), 3),
         (EarlyRetryCase(), 12),
-        (EndedRunsCase({}), 12),
-        (EndedRunsCase({}, one=True), 1),
         (AttachmentsCase([], "create_run_chain"), 3),
         (ManyCase("creates", 20, 3), 60),
         (LifecycleCase(chain=3, runs_before=2), 5),
