@@ -17,7 +17,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.engine.request_building import request_for
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
-from contracts.rules.listing import WHOLE_PAGE, has_filter_value, list_filtered_by
+from contracts.rules.listing import WHOLE_PAGE, list_own_runs, own_run_filters
 from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
 from contracts.rules.writes import WRITES_ON_A_RUN
 
@@ -216,12 +216,10 @@ def _an_attachment(context: CaseContext) -> str:
 
 
 def _require_no_effect(context: CaseContext, operation: str, rule: str, refused: Sequence[CallResult]) -> None:
-    if operation in CREATES and context.check.offers("list_runs"):
-        marker = context.placeholder("marker")
-        listed, items = list_filtered_by(context, "search", marker)
-        made = [item for item in items if has_filter_value(item, "search", marker)]
-        cause, got = "a refused create makes runs", counted(len(made), "new run")
-        context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
+    if operation in CREATES:
+        for listed, made in list_own_runs(context, own_run_filters(context, ["marker"])):
+            cause, got = "a refused create makes runs", counted(len(made), "new run")
+            context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
     elif operation in WRITES_ON_A_RUN and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         if operation == "delete_run":

@@ -9,9 +9,8 @@ from contracts.core.exchange import Headers
 from contracts.data import limits, rows, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, Scenario
 from contracts.engine.request_building import request_for
-from contracts.rules.listing import list_filtered_by
+from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, items_of, own_run_filters
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import own_run_filters
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ def _list(run: TrackedRun) -> list[CallResult]:
     """List the run by a filter that no other run matches, and judge it as listed."""
     if not run.context.check.offers("list_runs"):
         return []
-    name, value = next(iter(own_run_filters(run.context).items()))
-    result, items = list_filtered_by(run.context, name, value, after=run.evidence, headers=run.headers)
-    found = [item for item in items if item.get("id") == run.id]
+    query = [*own_run_filters(run.context)[:1], WHOLE_PAGE, NEWEST_FIRST]
+    result = run.context.call_valid("list_runs", query=query, after=run.evidence, headers=run.headers)
+    found = [item for item in items_of(result) if item.get("id") == run.id]
     cause, expected = "a run is missing from a list", f"run {run.id}"
     run.require(found, "LIST-COMPLETE", cause, expected, result, got="a list without it")
     for item in found:

@@ -1,8 +1,8 @@
 """Idempotency keys: a write is carried out once per key, and each replay gets the same answer."""
 
+import itertools
 import json
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.core.counting import counted
@@ -33,7 +33,7 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.listing import WHOLE_PAGE, has_filter_value, items_of, their_workflow
+from contracts.rules.listing import list_own_runs, own_run_filters, their_workflow
 from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
 
 GROUP = "Idempotency"
@@ -139,34 +139,14 @@ def _require_same_answer(context: CaseContext, first: CallResult, again: CallRes
     context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
 
 
-def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
-    """List the runs of this case by the values of some placeholders, if only runs of this case can have these values.
-
-    Yield each list, and the runs in it that really have the value.
-    """
-    check = context.check
-    fields = {"marker": "search"}
-    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_any_id else {}
-    fields |= {"session": "session_id"} if check.sessions.accepts_any_id else {}
-    for name in names:
-        field = fields.get(name.partition(":")[0])
-        if field is not None and name in context.placeholders and check.offers("list_runs"):
-            value = context.placeholder(name)
-            result = context.call("list_runs", query=[(field, value), WHOLE_PAGE])
-            if result.accepted:
-                matching = [item for item in items_of(result) if has_filter_value(item, field, value)]
-                yield result, [item for item in matching if isinstance(item.get("id"), str)]
-
-
 def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *evidence: CallResult) -> None:
     """Require that the case has no runs but those of the first answer."""
     if operation not in CREATES:
         return
     mine = created_ids(first)
-    found = next(_runs_of_case(context, "workflow", "session", "marker"), None) if mine else None
-    if found is not None:
-        listed, items = found
-        more = sum(item.get("id") not in mine for item in items)
+    lists = list_own_runs(context, own_run_filters(context) if mine else ())
+    for listed, items in itertools.islice(lists, 1):
+        more = sum(item["id"] not in mine for item in items)
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
         context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *evidence, listed)
 
@@ -175,8 +155,8 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
     """Require that refused conflicts have created and changed nothing."""
     mine = created_ids(first)
     names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
-    for listed, items in _runs_of_case(context, *names):
-        more = sum(item.get("id") not in mine for item in items)
+    for listed, items in list_own_runs(context, own_run_filters(context, names)):
+        more = sum(item["id"] not in mine for item in items)
         cause = "a refused conflict creates runs"
         expected, got = "no run created by a refused request", counted(more, "new run")
         context.require(not more, "IDEM-CONFLICT", cause, expected, got, first, *refused, listed)

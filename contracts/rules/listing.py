@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -105,15 +105,25 @@ def total_of(result: CallResult) -> int | None:
     return total if isinstance(total, int) else None
 
 
-def list_filtered_by(
-    context: CaseContext, name: str, value: str, **more: Any
-) -> tuple[CallResult, list[dict[str, Any]]]:
-    """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first. `more`
-    are keywords of `call_valid`.
+def own_run_filters(context: CaseContext, placeholders: Sequence[str] = ("workflow", "session", "marker")) -> Query:
+    """Return filters by the values of the placeholders, if only runs created by this case can have these values."""
+    check = context.check
+    fields = {"marker": "search"}
+    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_any_id else {}
+    fields |= {"session": "session_id"} if check.sessions.accepts_any_id else {}
+    named = ((fields.get(name.partition(":")[0]), name) for name in placeholders if name in context.placeholders)
+    return [(field, context.placeholder(name)) for field, name in named if field is not None]
+
+
+def list_own_runs(context: CaseContext, filters: Query) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
+    """List runs by each of the filters, if the target offers it. Yield each list, and the runs in it that really have
+    the value: one page of up to 1000, newest first.
     """
-    query = [(name, value), WHOLE_PAGE, NEWEST_FIRST]
-    result = context.call_valid("list_runs", query=query, **more)
-    return result, items_of(result)
+    for name, value in filters if context.check.offers("list_runs") else ():
+        result = context.call("list_runs", query=[(name, value), WHOLE_PAGE, NEWEST_FIRST])
+        if result.accepted:
+            items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
+            yield result, [item for item in items if has_filter_value(item, name, value)]
 
 
 def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:

@@ -231,21 +231,6 @@ def delete_created(context: CaseContext) -> None:
                 context.call("delete_run", run_id)
 
 
-def own_run_filters(context: CaseContext) -> dict[str, str]:
-    """Return list filters, by parameter name, that only runs created by this case match."""
-    check = context.check
-    filters = (
-        ("workflow_id", "workflow", check.workflows.accepts_any_id),
-        ("session_id", "session", check.sessions.accepts_any_id),
-        ("search", "marker", True),
-    )
-    return {
-        name: context.placeholder(placeholder)
-        for name, placeholder, is_made_up in filters
-        if is_made_up and placeholder in context.placeholders
-    }
-
-
 def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     """Return a filter by the workflow of the case, so that the cost of a list does not depend on other runs."""
     return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.placeholders else []
