@@ -40,6 +40,12 @@ def fields_of_answer(operation: str) -> tuple[str, ...]:
     return ()
 
 
+def query_parameters(operation: str) -> dict[str, dict[str, Any]]:
+    """Return the schema of each query parameter, by name."""
+    parameters = map(_resolved, description_of(operation).get("parameters", ()))
+    return {each["name"]: _resolved(each["schema"]) for each in parameters if each["in"] == "query"}
+
+
 def present(parts: tuple[str, ...], body: Any) -> list[str]:
     """Return the parts whose field a decoded body contains. All parts are of a body, or all of an answer. In a list,
     only the first and the last item count.

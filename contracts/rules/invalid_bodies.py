@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,8 @@ from contracts.data import in_turn, limits, mutations, write_bodies
 from contracts.data.formats import BROKEN_IDS
 from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_properties
-from contracts.oracle.request import ParsedRequest
 from contracts.rules.combined_bodies import combined
 from contracts.rules.writes import Body, full_body, optional_ids, read
-
-
-def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], ParsedRequest]]:
-    """Yield each distinct body with its parsed form, which says whether it is valid, invalid or ambiguous."""
-    seen: set[str] = set()
-    for body in bodies:
-        text = repr(body)
-        if text not in seen:
-            seen.add(text)
-            yield body, read(operation, body)
 
 
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:

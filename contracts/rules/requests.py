@@ -1,7 +1,7 @@
 """Which requests are accepted and which are refused: invalid and malformed bodies, ambiguous values, and parameters."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from contracts.core.findings import Rule
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.openapi.fields import query_parameters
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES
 from contracts.oracle.answer_schema import SCHEMA_RULE
@@ -20,7 +21,7 @@ from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
 from contracts.rules.bulk_answer import CreateCase, run_create
-from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
+from contracts.rules.invalid_bodies import almost_valid, invalid_bodies
 from contracts.rules.listing import list_own_runs, own_run_filters
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
@@ -34,6 +35,7 @@ from contracts.rules.writes import (
     is_offered,
     offered_creates,
     optional_ids,
+    read,
     send_all,
 )
 
@@ -226,7 +228,8 @@ def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
 
 def ambiguous_cases(check: CheckContext) -> Iterator[AmbiguousCase]:
     for operation in offered_creates(check):
-        for body, parsed in readings(operation, almost_valid(check, operation)):
+        for body in {repr(body): body for body in almost_valid(check, operation)}.values():
+            parsed = read(operation, body)
             if not parsed.invalid_parts and parsed.ambiguities:
                 yield AmbiguousCase(operation, body)
         yield from _other_forms_of_ids(operation)
@@ -272,21 +275,6 @@ class WrongParameter(Case):
     after_valid: bool = False
 
 
-_WRONG_PAGE: Final = {"skip": ("-1", "x"), "limit": ("0", "1001", "-1", "x", "1.5")}
-_WRONG_PARAMETERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "list_runs": {
-        **dict.fromkeys(("workflow_id", "machine_id", "session_id"), ("x", BROKEN_IDS[0])),
-        **dict.fromkeys(("status", "sort_mode", "fields", "created_at_from", "created_at_to"), ("x",)),
-        "deep_search": ("maybe",),
-        **_WRONG_PAGE,
-    },
-    "list_run_attachments": {"run_id": ("x",), "attachment_type": ("x",), **_WRONG_PAGE},
-    "list_machines": {"status": ("x",), **_WRONG_PAGE},
-    "list_pools": _WRONG_PAGE,
-    "list_workflows": _WRONG_PAGE,
-}
-
-
 def run_wrong_parameter(context: CaseContext, case: WrongParameter) -> None:
     """Send an invalid parameter: if the answer is 422, it must name that parameter."""
     if case.place == "path":
@@ -299,17 +287,32 @@ def run_wrong_parameter(context: CaseContext, case: WrongParameter) -> None:
 
 @in_turn_by_kind
 def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
-    for operation, parameters in _WRONG_PARAMETERS.items():
-        if not check.offers(operation):
+    for operation, (method, template) in operations().items():
+        if method != "GET" or not check.offers(operation):
             continue
-        for name, values in parameters.items():
-            for value in values:
-                yield WrongParameter(operation, "query", name, value)
-                yield WrongParameter(operation, "query", name, value, after_valid=True)
-    for operation, (_, template) in operations().items():
-        if "{" in template and operation.startswith("get") and check.offers(operation):
+        if "{" in template:
             name = template.partition("{")[2].partition("}")[0]
             yield WrongParameter(operation, "path", name, "not-a-uuid")
+            continue
+        for name, spec in query_parameters(operation).items():
+            for value in _wrong_values(spec):
+                yield WrongParameter(operation, "query", name, value)
+                yield WrongParameter(operation, "query", name, value, after_valid=True)
+
+
+def _wrong_values(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return texts that the schema of a parameter does not allow."""
+    match spec:
+        case {"type": "integer", "minimum": low, **more}:
+            numbers = (low - 1, *([more["maximum"] + 1] if "maximum" in more else []), -1)
+            return tuple(dict.fromkeys((*map(str, numbers), "1.5", "x")))
+        case {"type": "boolean"}:
+            return ("maybe",)
+        case {"format": "uuid"}:
+            return ("x", BROKEN_IDS[0])
+        case {"format": _} | {"enum": _} | {"type": "array"}:
+            return ("x",)
+    return ()  # any text is right
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
