@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from contracts.data import in_turn, limits, mutations, write_bodies
@@ -109,7 +110,7 @@ def _beside_counts(full: dict[str, Any]) -> Iterator[_OneMutation]:
     counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
     for number, count in enumerate(counts):
         base = full | {"count": count}
-        yield base, (_with_wrong(base, path) for path in places[number :: len(counts)])
+        yield base, map(partial(_with_wrong, base), places[number :: len(counts)])
 
 
 def _with_wrong(body: dict[str, Any], path: mutations.Path) -> Any:
