@@ -39,21 +39,9 @@ from contracts.rules import (
 
 _MODULES = (
     *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading, id_forms),
-    *(
-        included,
-        read_consistency,
-        lists,
-        list_views,
-        filter_cases,
-        updates,
-        statuses,
-        deletes,
-        retries,
-        many_times,
-        chains,
-    ),
-    *(value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency, http, client_headers, answers),
-    created_resources,
+    *(included, read_consistency, lists, list_views, filter_cases, updates, statuses, deletes, retries),
+    *(many_times, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
+    *(http, client_headers, answers, created_resources),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

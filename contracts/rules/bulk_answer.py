@@ -18,7 +18,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.listing import NEWEST_FIRST, items_of, their_workflow
-from contracts.rules.reading import judge_read, read_back
+from contracts.rules.reading import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource, offered_creates, with_available_ids
 
@@ -154,16 +154,12 @@ def _list_back(context: CaseContext, written: WriteResult, *, is_alone: bool) ->
     query = [("workflow_id", first["workflow_id"]), NEWEST_FIRST, ("limit", "20")]
     if not is_alone:
         query.append(("created_at_from", first["created_at"]))
-    result = context.call_valid("list_runs", query=query, after=[written.result])
-    items = {item.get("id"): item for item in items_of(result)}
-    for run in written.runs:
-        if run["id"] in items:
-            judge_read(context, run, items[run["id"]], written.parsed, (written.result, result))
+    listed = judge_listed(context, written, query)
     operation = str(written.result.operation)
-    new = items.keys() - set(written.ids) if is_alone else ()
+    new = {item.get("id") for item in items_of(listed)}.difference(written.ids) if is_alone else ()
     cause, got = f"{operation} creates runs that it does not report", f"{counted(len(new), 'more run')} created"
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE[operation]
-    context.require(not new, rule, cause, "every created run to be reported", got, written.result, result)
+    context.require(not new, rule, cause, "every created run to be reported", got, written.result, listed)
 
 
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:

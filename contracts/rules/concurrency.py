@@ -310,7 +310,8 @@ def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
     for (token, target), result in zip(sent, _send(context, requests), strict=True):
         if token != target:
             cause = "another organisation may use get_run"
-            context.require(result.status == 404, "AUTH-TENANT", cause, _FOREIGN, result.words, result)
+            expected = "404, since the run belongs to the other organisation"
+            context.require(result.status == 404, "AUTH-TENANT", cause, expected, result.words, result)
             continue
         cause = "a run cannot be read"
         if context.require(result.accepted, "READ-BACK", cause, "200 with the run", result.words, result):
@@ -327,9 +328,6 @@ def _wrong_tokens(context: CaseContext, width: int) -> None:
             cause = "a wrong token passes beside a valid one"
             expected = "401 or 403, since the request has an unknown token"
             context.require(result.status in {401, 403}, "AUTH-TOKEN", cause, expected, result.words, result)
-
-
-_FOREIGN: Final = "404, since the run belongs to the other organisation"
 
 
 class _Group(NamedTuple):

@@ -254,16 +254,18 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
             for size in sizes
             for names in itertools.combinations(_COMBINED, size)
             if any(isolates.get(name) for name in names)
-            for query in _filters_for_each_create(names)
+            for create in range(6)
+            for query in _filters_of_create(names, create)
         ]
         for sizes in ((2,), (3, 4, 7))
     )
     # If any filter is dropped, one of these lists another run.
     all_filters = list(_filters_of_create(_COMBINED, _HAS_ALL))
-    by_id = [[_by_id(one) if one.create == _HAS_ALL else one for one in query] for query in all_filters]
+    by_marker, by_id = Filter("search", f"«marker:{_HAS_ALL}»", _HAS_ALL), Filter("search", create=_HAS_ALL)
+    by_ids = [[by_id if one == by_marker else one for one in query] for query in all_filters]
     shown = [[*query, other] for other in _CHANGE_WHAT_IS_SHOWN for query in all_filters]
     queries = (
-        pairs + all_filters + by_id + shown + check.random("combined filters").sample(larger, 80 - len(all_filters))
+        pairs + all_filters + by_ids + shown + check.random("combined filters").sample(larger, 80 - len(all_filters))
     )
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
@@ -274,16 +276,6 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
 
 _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))
 """Parameters that change what is shown of a run, and not which runs are found."""
-
-
-def _by_id(one: Filter) -> Filter:
-    """Return a search by the id of the run in place of one by its marker."""
-    return Filter("search", create=one.create) if one.name == "search" else one
-
-
-def _filters_for_each_create(names: Sequence[str]) -> Iterator[list[Filter]]:
-    for create in range(6):
-        yield from _filters_of_create(names, create)
 
 
 def _filters_of_create(names: Sequence[str], create: int) -> Iterator[list[Filter]]:

@@ -100,19 +100,12 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     yield ConsistencyCase("bulk_create_runs", _full_body(check, "bulk_create_runs"), 3, -1)
     many_files = [file(f"{index}.txt", b"x") for index in range(DEFAULT_LIMIT + 1)]
     yield ConsistencyCase("bulk_create_runs", {"file_inputs": many_files})
-    for row in _on_off_pairs(check, makers[-1]):
-        yield ConsistencyCase(makers[-1], row)
+    on_off = {name: [values[-1], write_bodies.ABSENT] for name, values in features_of(check, makers[-1]).items()}
+    yield from (ConsistencyCase(makers[-1], row) for row in write_bodies.pairs(on_off))
     for number, cases in enumerate(zip(*(_event_cases(check, operation) for operation in makers), strict=True)):
         yield cases[number % len(makers)]  # each event follows one of the creates
     if check.offers("create_run_chain", "get_run"):
         yield from _chain_event_cases()
-
-
-def _on_off_pairs(check: CheckContext, operation: str) -> list[dict[str, Any]]:
-    """Return few bodies that together contain every pair of features (pairwise testing)."""
-    features = features_of(check, operation)
-    on_off = {name: [values[-1], write_bodies.ABSENT] for name, values in features.items()}
-    return write_bodies.pairs(on_off)
 
 
 def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCase]:

@@ -9,7 +9,7 @@ from contracts.data import in_turn_by_kind, write_bodies
 from contracts.data.limits import LARGE_CREATE, MAX_COUNT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import KnownRun, ParsedRequest
+from contracts.oracle import KnownRun, ParsedRequest, Query
 from contracts.oracle.run import STABLE
 from contracts.rules.listing import WHOLE_PAGE, created_between, items_of
 
@@ -61,6 +61,16 @@ def judge_read(
     return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *evidence)
 
 
+def judge_listed(context: CaseContext, written: WriteResult, query: Query) -> CallResult:
+    """Judge the runs of a create as they are listed. Return the list, which need not have all of them."""
+    listed = context.call_valid("list_runs", query=query, after=[written.result])
+    items = {item.get("id"): item for item in items_of(listed)}
+    for run in written.runs:
+        if run["id"] in items:
+            judge_read(context, run, items[run["id"]], written.parsed, (written.result, listed))
+    return listed
+
+
 # Every run of a large create
 
 
@@ -80,13 +90,8 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
     for number in range(1, count + 1) if case.reads_all else sizes(1, count):
         _read_one(context, written, number - 1)
     if context.check.offers("list_runs"):
-        runs = {run["id"]: run for run in written.runs}
         times = sorted(run["created_at"] for run in written.runs)
-        query = [*created_between(times[0], times[-1]), WHOLE_PAGE]
-        listed = context.call_valid("list_runs", query=query, after=(written.result,))
-        for item in items_of(listed):
-            if item.get("id") in runs:
-                judge_read(context, runs[item["id"]], item, written.parsed, (written.result, listed))
+        judge_listed(context, written, [*created_between(times[0], times[-1]), WHOLE_PAGE])
 
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:

@@ -54,9 +54,6 @@ _RESULTS: Final = {
 _INCLUDES: Final = ("workflow", "machine", "workflow,machine,machine.pools")
 
 
-_SESSION_FIELDS: Final = ("session_id", "start_session")
-
-
 @dataclass(frozen=True)
 class TenantCase(Case):
     """One organisation creates a run, and the other one tries operations on it."""
@@ -74,8 +71,8 @@ class TenantCase(Case):
     @property
     def expected_runs(self) -> int:
         """`join_session` may create one more run, for the other organisation."""
-        has_session = self.created_by == "create_run_chain" or not self.fields.keys().isdisjoint(_SESSION_FIELDS)
-        return self.count + has_session
+        names_session = not self.fields.keys().isdisjoint({"session_id", "start_session"})
+        return self.count + (self.created_by == "create_run_chain" or names_session)
 
 
 def run_tenant(context: CaseContext, case: TenantCase) -> None:

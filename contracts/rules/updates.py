@@ -29,8 +29,9 @@ RULES = (
     ),
 )
 
+_OBJECT_FIELDS: Final = ("input_values", "output_data", "usage_metadata")
 UPDATES: Final[dict[str, tuple[Any, ...]]] = {
-    name: (SAMPLE if name in {"usage_metadata", "output_data", "input_values"} else values[0], *values)
+    name: (SAMPLE if name in _OBJECT_FIELDS else values[0], *values)
     for name, values in write_bodies.UPDATE_VALUES.items()
 } | {
     "error": (
@@ -46,7 +47,6 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     ),
 }
 """Values for each field that an update may name."""
-_OBJECT_FIELDS: Final = ("input_values", "output_data", "usage_metadata")
 
 
 def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
