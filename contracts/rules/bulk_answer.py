@@ -1,7 +1,7 @@
 """Answers of creates: every field of every run, for combinations of all request fields."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.findings import Rule
 from contracts.data import files, json_values, limits, strategies, value_packs, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
-from contracts.data.value_classes import STRUCTURES, Json
+from contracts.data.value_classes import STRUCTURES
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
@@ -224,15 +224,18 @@ FEW_RUNS: Final = 130
 
 
 def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield the smallest and the largest subsets of the features, and every pair of their states."""
+    """Yield pairs and the largest subsets of the features, and every pair of their states. `feature_cases` has the
+    features alone.
+    """
     features = features_of(check, "bulk_create_runs")
-    for subset in _smallest_and_largest(features):
-        yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
+    for subset in write_bodies.powerset(features):
+        if len(subset) == 2 or len(subset) >= len(features) - 1:
+            yield _case("bulk_create_runs", count=2, read=len(subset) == 2, **subset)
     if check.offers("create_run"):
         single = features_of(check, "create_run")
-        for subset in _smallest_and_largest(single):
-            if len(subset) != 2:  # pairs of states follow
-                yield _case("create_run", read=len(subset) < 3, **subset)
+        for subset in write_bodies.powerset(single):
+            if len(subset) >= len(single) - 1:
+                yield _case("create_run", **subset)
         for row in write_bodies.pairs(write_bodies.states(single)):
             yield _case("create_run", read=True, **row)
     for index, row in enumerate(write_bodies.pairs(write_bodies.states(features))):
@@ -241,12 +244,6 @@ def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     sizes: dict[str, Any] = {"count": [11, 101]}
     for row in write_bodies.pairs(sizes | write_bodies.absent_or_first(features)):
         yield _case("bulk_create_runs", **row)
-
-
-def _smallest_and_largest(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
-    for subset in write_bodies.powerset(features):
-        if len(subset) <= 2 or len(subset) >= len(features) - 1:
-            yield subset
 
 
 def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:

@@ -31,8 +31,7 @@ RULES = (
 
 _OBJECT_FIELDS: Final = ("input_values", "output_data", "usage_metadata")
 UPDATES: Final[dict[str, tuple[Any, ...]]] = {
-    name: (SAMPLE if name in _OBJECT_FIELDS else values[0], *values)
-    for name, values in write_bodies.UPDATE_VALUES.items()
+    name: (SAMPLE, *values) if name in _OBJECT_FIELDS else values for name, values in write_bodies.UPDATE_VALUES.items()
 } | {
     "error": (
         [f"line {index}" for index in range(101)],
