@@ -20,7 +20,7 @@ from contracts.openapi.schemas import moment_of
 from contracts.oracle import KnownRun, Violation
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
-from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
+from contracts.rules.idempotency_cases import KEY_HEADER, Keyed, keyed_writes, simple_body
 from contracts.rules.list_check import check_listing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, was_changed
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
@@ -101,13 +101,6 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
 
 
 @dataclass(frozen=True)
-class KeyCase(Case):
-    """The first key of the check for an operation."""
-
-    operation: str
-
-
-@dataclass(frozen=True)
 class KeysAgainCase(Case):
     """All first keys are sent again, after the check has sent at least `keys` keys."""
 
@@ -121,8 +114,9 @@ class KeySoonAgainCase(Case):
         return 2
 
 
-def use_key(context: CaseContext, case: KeyCase) -> None:
-    request = keyed_request(context, case.operation, simple_body(case.operation), "«key»")
+def use_key(context: CaseContext, case: Keyed) -> None:
+    """Send the first key of the check for an operation, and keep it for `repeat_keys`."""
+    request = keyed_request(context, case.operation, case.body, case.key)
     first = send_first(context, request, case.operation)
     with context.check.lock:
         context.check.first_keys.setdefault(case.operation, (request, first))
@@ -346,7 +340,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys first used, to be used again at the end",
         ("IDEM-REPLAY",),
         use_key,
-        lambda check: map(KeyCase, keyed_writes(check)),
+        lambda check: [Keyed(operation, simple_body(operation)) for operation in keyed_writes(check)],
         order=0,
     ),
     Scenario(
