@@ -10,7 +10,8 @@ from typing import Any, Final
 from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
-from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
+from contracts.openapi.fields import query_parameters
+from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations
 from contracts.rules.listing import NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
@@ -289,18 +290,8 @@ _SEARCH_SYNTAX: Final = (
     *("NEAR(", "*x", "x &", "!", "<->", "+", "-"),
 )
 """Operators of Lucene, of SQLite and of the text searches of PostgreSQL and MySQL, without what they need."""
-_QUERIES: Final = {
-    "list_runs": (
-        *("search", *_PAGE, *_MOMENTS, "workflow_id", "machine_id", "session_id", "status"),
-        *("deep_search", "fields", "sort_mode", "include"),
-    ),
-    "get_run": ("include",),
-    "list_run_attachments": (*_PAGE, "run_id", "attachment_type"),
-    "list_machines": ("search", *_PAGE, "name", "status"),
-    "list_pools": _PAGE,
-    "list_workflows": ("search", *_PAGE),
-}
-"""The parameters of each operation. Those that are most often faulty come first."""
+_OFTEN_FAULTY: Final = ("search", *_PAGE, *_MOMENTS)
+"""These parameters come first."""
 
 
 def run_query(context: CaseContext, case: OddQuery) -> None:
@@ -324,9 +315,11 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
     others in turn.
     """
-    for operation, names in _QUERIES.items():
-        of_names = [_queries_with(operation, *each) for each in enumerate((*names, "unknown"))]
-        yield from in_turn(of_names) if check.offers(operation) else ()
+    for operation, (_, template) in operations().items():
+        documented = query_parameters(operation)
+        if documented and check.offers(operation) and ("{" not in template or operation == "get_run"):
+            names = [name for name in dict.fromkeys((*_OFTEN_FAULTY, *documented)) if name in documented]
+            yield from in_turn(_queries_with(operation, *each) for each in enumerate((*names, "unknown")))
 
 
 def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
