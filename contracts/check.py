@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from contracts.engine.discovery import discover
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
-from contracts.explore.exploration import FUZZ_EXAMPLES, explore, exploring, parts_for
+from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
@@ -141,15 +141,8 @@ def check(
     wanted = _wanted(rules)
     scenarios = _ordered(target, wanted)
 
-    def announce(name: str) -> None:
-        progress(Progress(name))
-
-    def beside_last_round(search: Search) -> AbstractContextManager[None]:
-        return exploring(search, wanted, announce)
-
-    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, beside_last_round=beside_last_round)
-    with searching as (search, scheduler):
-        scheduler.run()
+    with _searching(target, guard, wanted, scenarios, progress, on_finding) as (search, scheduler):
+        scheduler.run(beside_last_round=lambda: exploring(search, wanted, lambda name: progress(Progress(name))))
     return _result(search, wanted, scheduler.scenario_progress())
 
 
@@ -182,7 +175,9 @@ def fuzz(
                 progress(Progress(f"round {round_number}, {scenario.name}"))
                 if context.offers(*scenario.needs):
                     search.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
-            has_begun = explore(search, wanted, lambda name: progress(Progress(name)), round_number=round_number)
+            parts = exploring(search, wanted, lambda name: progress(Progress(name)), round_number=round_number)
+            with contextlib.suppress(OutOfTime), parts as has_begun:
+                pass
             if not generating and not has_begun:
                 break
             if not guard.can_afford(runs=1, requests=1):
@@ -201,9 +196,6 @@ def _searching(
     on_finding: Callable[[Finding], bool | None],
     *,
     database: ExampleDatabase | None = None,
-    beside_last_round: Callable[[Search], contextlib.AbstractContextManager[None]] = lambda search: (
-        contextlib.nullcontext()
-    ),
 ) -> Iterator[tuple[Search, Scheduler]]:
     """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs.
 
@@ -211,9 +203,7 @@ def _searching(
     """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     search = Search(context, on_finding=_only(wanted, on_finding), database=database)
-    scheduler = Scheduler(
-        context, search, scenarios, progress, live.LIVE_CASES, beside_last_round=lambda: beside_last_round(search)
-    )
+    scheduler = Scheduler(context, search, scenarios, progress, live.LIVE_CASES)
     try:
         try:
             with contextlib.suppress(OutOfTime):

@@ -64,20 +64,6 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
 
-def _first_large(cases: Iterator[Any]) -> Iterator[Any]:
-    """Yield the first case that does not create too many runs, if there is one."""
-    yield from itertools.islice((case for case in cases if case.expected_runs < TOO_MANY_RUNS), 1)
-
-
-def _other_large(cases: Iterator[Any]) -> Iterator[Any]:
-    """Yield the cases that `_first_large` does not."""
-    for case in cases:
-        if case.expected_runs < TOO_MANY_RUNS:
-            break
-        yield case
-    yield from cases
-
-
 class Scheduler:
     def __init__(
         self,
@@ -86,17 +72,12 @@ class Scheduler:
         scenarios: Sequence[Scenario[Any]],
         progress: Callable[[Progress], None],
         live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
-        *,
-        beside_last_round: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        """`live_cases` are the cases of a live check, by the name of their scenario. `beside_last_round` is entered
-        while the last round runs all scenarios but the exclusive ones.
-        """
+        """`live_cases` are the cases of a live check, by the name of their scenario."""
         self._check = check
         self._search = search
         self._progress = progress
         self._live_cases = live_cases
-        self._beside_last_round = beside_last_round
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates_runs)]
         self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
         self._entering, self._last = self._groups_by_round()
@@ -107,11 +88,15 @@ class Scheduler:
         self._has_begun = False
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
-    def run(self) -> list[ScenarioProgress]:
-        """Run all scenarios and return the progress of each."""
+    def run(
+        self, *, beside_last_round: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    ) -> list[ScenarioProgress]:
+        """Run all scenarios and return the progress of each. `beside_last_round` is entered while the last round runs
+        all scenarios but the exclusive ones.
+        """
         self._has_begun = True
         self._start_waiting(FIRST_WAITING)
-        self._rounds()
+        self._rounds(beside_last_round)
         try:
             self._search.collect_waiting(until=self._end)
             self._run_groups(self._last, until=self._check.deadline)
@@ -144,7 +129,7 @@ class Scheduler:
         if most is None:
             self._not_started.clear()
 
-    def _rounds(self) -> None:
+    def _rounds(self, beside_last_round: Callable[[], contextlib.AbstractContextManager[object]]) -> None:
         """Run rounds until everything is done or the time is over."""
         groups: list[CaseGroup] = []
         try:
@@ -152,20 +137,15 @@ class Scheduler:
                 groups += self._entering.pop(number, ())
                 for group in groups:
                     group.limit += _share(group.scenario, number)
-                self._run_round([group for group in groups if group.spent < group.limit], number)
+                due = [group for group in groups if group.spent < group.limit]
+                with beside_last_round() if number == LAST_ROUND else contextlib.nullcontext():
+                    self._run_groups([group for group in due if not group.scenario.is_exclusive], until=self._end)
+                self._run_groups([group for group in due if group.scenario.is_exclusive], until=self._end)
                 groups = [group for group in groups if not group.has_ended]
                 self._start_waiting()
                 self._search.collect_waiting()
         except OutOfTime:
             pass
-
-    def _run_round(self, groups: Sequence[CaseGroup], number: int) -> None:
-        if number < LAST_ROUND:
-            self._run_groups(groups, until=self._end)
-            return
-        with self._beside_last_round():
-            self._run_groups([group for group in groups if not group.scenario.is_exclusive], until=self._end)
-        self._run_groups([group for group in groups if group.scenario.is_exclusive], until=self._end)
 
     def _run_groups(self, groups: Sequence[CaseGroup], *, until: float) -> None:
         """Run the groups until they have spent their limits. Raises OutOfTime at `until`."""
@@ -211,8 +191,13 @@ class Scheduler:
         def large() -> Iterator[Any]:
             return (case for case in self._cases(scenario) if case.expected_runs >= MANY_RUNS)
 
+        def creates_too_many(case: Any) -> bool:
+            return bool(case.expected_runs >= TOO_MANY_RUNS)
+
         few = (case for case in self._cases(scenario) if case.expected_runs < MANY_RUNS)
-        return few, _first_large(large()), _other_large(large())
+        first = itertools.islice(itertools.filterfalse(creates_too_many, large()), 1)
+        others = large()
+        return few, first, chain(itertools.takewhile(creates_too_many, others), others)  # takewhile drops the first
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Return all cases of a scenario. Each is made only once, since making all of them takes seconds."""

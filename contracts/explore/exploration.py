@@ -47,46 +47,28 @@ def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, fr
 
 
 @contextlib.contextmanager
-def exploring(search: Search, wanted: Collection[str], announce: Callable[[str], None]) -> Iterator[None]:
-    """Run both parts of a check during the `with` block. After it, look into what they found. Raises OutOfTime."""
-    with contextlib.ExitStack() as begun:
-        _begin(begun, search, wanted, announce, 0)
-        yield
-
-
-def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int) -> bool:
-    """Run both parts in a round of a fuzz; rounds are numbered from 1. Return whether any part was started: one that
-    has too little time is not.
+def exploring(
+    search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0
+) -> Iterator[bool]:
+    """Run both parts during the `with` block. After it, look into what they found. Yield whether any part was started:
+    one that has too little time is not. `round_number` is 0 in a check; those of a fuzz begin with 1. Raises OutOfTime.
     """
-    has_begun = False
-    with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:
-        has_begun = _begin(begun, search, wanted, announce, round_number)
-    return has_begun
-
-
-def _begin(
-    begun: contextlib.ExitStack,
-    search: Search,
-    wanted: Collection[str],
-    announce: Callable[[str], None],
-    round_number: int,
-) -> bool:
-    """Enter the context managers of the parts that have enough time. `round_number` is 0 in a check."""
     check = search.check
-    has_begun = False
     names = dict(parts_for(check.target, wanted))
-    for part in _PARTS:
-        limits = part.limits
-        asked_for = math.sqrt(len(part.judges.intersection(wanted)) / len(part.judges))  # fewer rules, less time
-        longest_s = max(limits.LEAST_S, limits.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
-        share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
-        if part.name not in names or not check.may_create or share_s < limits.LEAST_S:
-            continue
-        has_begun = True
-        announce(part.name)
-        examples = FUZZ_EXAMPLES if round_number else limits.EXAMPLES
-        until = time.monotonic() + share_s
-        part_round = max(0, round_number - 1)
-        with contextlib.suppress(OutOfTime):
-            begun.enter_context(part.exploring(search, wanted, examples=examples, until=until, round_number=part_round))
-    return has_begun
+    has_begun = False
+    with contextlib.ExitStack() as begun:
+        for part in _PARTS:
+            limits = part.limits
+            asked_for = math.sqrt(len(part.judges.intersection(wanted)) / len(part.judges))  # fewer rules, less time
+            longest_s = max(limits.LEAST_S, limits.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
+            share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
+            if part.name not in names or not check.may_create or share_s < limits.LEAST_S:
+                continue
+            has_begun = True
+            announce(part.name)
+            examples = FUZZ_EXAMPLES if round_number else limits.EXAMPLES
+            until = time.monotonic() + share_s
+            number = max(0, round_number - 1)
+            with contextlib.suppress(OutOfTime):
+                begun.enter_context(part.exploring(search, wanted, examples=examples, until=until, round_number=number))
+        yield has_begun

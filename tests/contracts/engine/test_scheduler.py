@@ -109,7 +109,7 @@ def run_scheduler(
     target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
     check = CheckContext(target, guard, deadline, workflows=some, machines=some, pools=some, sessions=some)
     instead: Any = search
-    return Scheduler(check, instead, scenarios, progress, {}, **more).run()
+    return Scheduler(check, instead, scenarios, progress, {}).run(**more)
 
 
 def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_the_last_round() -> None:
@@ -153,7 +153,7 @@ def test_in_the_last_round_exclusive_scenarios_wait_until_what_runs_beside_the_o
     exclusive = scenario("exclusive", *[FEW] * LAST_ROUND, is_exclusive=True)
     run_scheduler(search, exclusive, scenario("shared", *[FEW] * LAST_ROUND), beside_last_round=beside)
 
-    earlier = [("exclusive", 1), ("shared", 1)] * (LAST_ROUND - 1)
+    earlier = [("shared", 1), ("exclusive", 1)] * (LAST_ROUND - 1)
     assert search.done == [*earlier, ("begins", LAST_ROUND), ("shared", 1), ("ends", LAST_ROUND), ("exclusive", 1)]
 
 
