@@ -19,7 +19,7 @@ class Canaries:
     def __init__(self, made_up: MadeUp) -> None:
         self._head = made_up.letters(14)
         self._tail = made_up.letters(14)
-        digits = made_up.digits(17, of="1345679")
+        digits = "".join(made_up.choice("1345679") for _ in range(17))
         self._integer = f"8{digits}"
         self._real = f"8.{digits[:14]}"
         marks = (self._head[:12], self._tail[-12:])  # 12 bytes are whole groups of base64

@@ -174,7 +174,7 @@ class CheckContext:
         """Return a random word to search for. No other run contains the word or a part from its middle. On a live
         target the guard's ownership marker follows.
         """
-        word = f"{self.search_prefix}{made_up.letters(6)}{made_up.number(100, 1000)}{made_up.letters(4)}"
+        word = f"{self.search_prefix}{made_up.letters(6)}{made_up.randrange(100, 1000)}{made_up.letters(4)}"
         return f"{word} {self.guard.ownership_marker}" if self.is_live else word
 
     @property

@@ -131,7 +131,7 @@ class CaseContext:
             case "marker":
                 return check.search_word(self.made_up)
             case "number":
-                return self.made_up.number(10**14, 10**15)
+                return self.made_up.randrange(10**14, 10**15)
             case "key":
                 return f"key-{self.made_up.uuid()}"
             case "short":
@@ -141,7 +141,7 @@ class CaseContext:
     def _number_of_secret(self) -> int:
         """Return a number that no other secret of the case has, and probably no secret of another case."""
         if self._last_secret is None:
-            self._last_secret = self.made_up.number(0, NUMBERS // 2)
+            self._last_secret = self.made_up.randrange(NUMBERS // 2)
         self._last_secret += 1
         return self._last_secret
 

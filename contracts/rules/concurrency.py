@@ -211,7 +211,7 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
     run = _new_run(context)
     requests = [request_for("update_run", run["id"], body=body) for body in _SINGLE_UPDATES[: max(1, width - 1)]]
     # At any place, since the order has an influence on which request arrives first.
-    position = context.made_up.number(0, len(requests) + 1)
+    position = context.made_up.randrange(len(requests) + 1)
     requests.insert(position, request_for("delete_run", run["id"]))
     others = _send(context, requests)
     deleted = others.pop(position)
@@ -252,7 +252,7 @@ def _retried_beside(
         (request_for("retry_run", run_id, body=_RETRY), request_for(operation, run_id, body=body)) for run_id in ids
     ]
     requests = [request for pair in pairs for request in pair]
-    is_reversed = context.made_up.number(0, 2) == 1  # in any order, since it has an influence on which arrives first
+    is_reversed = context.made_up.randrange(2) == 1  # in any order, since it has an influence on which arrives first
     results = _send(context, requests[::-1])[::-1] if is_reversed else _send(context, requests)
     return list(zip(ids, results[::2], results[1::2], strict=True))
 
