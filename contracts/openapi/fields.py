@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.openapi.schemas import body_schema, description_of, document, operations, schema
@@ -50,39 +49,25 @@ def present(parts: tuple[str, ...], body: Any) -> list[str]:
     """Return the parts whose field a decoded body contains. All parts are of a body, or all of an answer. In a list,
     only the first and the last item count.
     """
-    return list(_present(_tree(parts), [body]))
+    found: dict[tuple[str, ...], list[Any]] = {(): [body]}
 
+    def values_at(path: tuple[str, ...]) -> list[Any]:
+        if path not in found:
+            above, name = values_at(path[:-1]), path[-1]
+            if name == "[]":
+                lists = [value for value in above if isinstance(value, list)]
+                found[path] = [item for value in lists for item in (*value[:1], *value[1:][-1:])]
+            else:
+                found[path] = [value[name] for value in above if isinstance(value, dict) and name in value]
+        return found[path]
 
-@dataclass(slots=True)
-class _Field:
-    part: str = ""
-    within: dict[str, _Field] = field(default_factory=dict)
-    """The fields within it; `[]` are the items of a list."""
+    return [part for part in parts if values_at(_names_in(part))]
 
 
 @functools.cache
-def _tree(parts: tuple[str, ...]) -> dict[str, _Field]:
-    root: dict[str, _Field] = {}
-    for part in parts:
-        path = part.partition(" ")[2].replace("[]", ".[]").removeprefix(".").split(".")
-        level = root
-        for name in path[:-1]:
-            level = level.setdefault(name, _Field()).within
-        level.setdefault(path[-1], _Field()).part = part
-    return root
-
-
-def _present(fields: dict[str, _Field], values: list[Any]) -> Iterator[str]:
-    for name, found in fields.items():
-        if name == "[]":
-            inner = [item for value in values if isinstance(value, list) for item in (*value[:1], *value[1:][-1:])]
-        else:
-            inner = [value[name] for value in values if isinstance(value, dict) and name in value]
-        if inner:
-            if found.part:
-                yield found.part
-            if found.within:
-                yield from _present(found.within, inner)
+def _names_in(part: str) -> tuple[str, ...]:
+    """Return `("items", "[]", "id")` for `answer items[].id`."""
+    return tuple(part.partition(" ")[2].replace("[]", ".[]").removeprefix(".").split("."))
 
 
 def _parameters(operation: str) -> Iterator[tuple[str, str]]:
