@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from contracts.guard.refusals import NotAllowed, NotDelivered
@@ -47,47 +48,43 @@ def in_threads(do: Callable[[T], object], items: Iterable[T]) -> None:
         raise errors[0]
 
 
-class StartBarrier:
-    """A barrier for the requests of a group. If one of them cannot be sent, the waiting ones are not sent either."""
+@dataclass
+class GroupStart:
+    """The start of one request of a group. If one of them cannot be sent, the waiting ones are not sent either."""
 
-    def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties)
-        self._passed: set[int] = set()
-        self.delays_s: dict[int, float] = {}
-        """How long a thread waits after the barrier, by its identifier."""
+    barrier: threading.Barrier
+    delay_s: float
+    """How long to wait after the barrier."""
+    has_passed: bool = False
 
     def meet(self) -> None:
-        """Wait until all requests of the group are ready, and then for the delay of this thread. Raises NotDelivered if
-        one of them cannot be sent.
+        """Wait until all requests of the group are ready, and then for the delay. Raises NotDelivered if one of them
+        cannot be sent.
         """
         try:
-            self._barrier.wait()
+            self.barrier.wait()
         except threading.BrokenBarrierError:
             raise NotDelivered("not sent, since another request of the group could not be") from None
-        self._passed.add(threading.get_ident())
-        time.sleep(self.delays_s.get(threading.get_ident(), 0.0))
-
-    def abandon(self) -> None:
-        """Release the waiting requests with an error, unless this thread has passed the barrier."""
-        if threading.get_ident() not in self._passed:
-            self._barrier.abort()
+        self.has_passed = True
+        time.sleep(self.delay_s)
 
 
 def all_at_once(
-    do: Callable[[T, StartBarrier], R], items: Sequence[T], *, over_s: float = 0.0
+    do: Callable[[T, GroupStart], R], items: Sequence[T], *, over_s: float = 0.0
 ) -> list[R | BaseException]:
     """Call `do` for all items at the same time, or one after the other within `over_s`, without waiting for any to
     return. Return what each call returned or raised, in the order of the items.
     """
-    barrier = StartBarrier(len(items))
+    barrier = threading.Barrier(len(items))
     outcomes: dict[int, R | BaseException] = {}
 
     def work(position: int, item: T) -> None:
-        barrier.delays_s[threading.get_ident()] = over_s * position / len(items)
+        start = GroupStart(barrier, over_s * position / len(items))
         try:
-            outcomes[position] = do(item, barrier)
+            outcomes[position] = do(item, start)
         except BaseException as error:  # noqa: BLE001  the caller raises it
-            barrier.abandon()
+            if not start.has_passed:
+                barrier.abort()
             outcomes[position] = error
 
     threads = [threading.Thread(target=work, args=each, daemon=True) for each in enumerate(items)]

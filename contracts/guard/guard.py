@@ -24,7 +24,7 @@ from contracts.core.target import Target
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.check_cleanup import CheckCleanup
-from contracts.guard.concurrency import InFlight, StartBarrier, all_at_once
+from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
 from contracts.guard.effect import Effect, effect_of
@@ -324,17 +324,17 @@ class Guard:
             self._account.settle(pending.charge, 0)
             self._account.refund_request()
 
-    def _execute(self, pending: _PendingRequest, barrier: StartBarrier | None = None) -> Exchange:
+    def _execute(self, pending: _PendingRequest, start: GroupStart | None = None) -> Exchange:
         """Send an admitted request. During a create, the first Ctrl-C takes effect after the answer with its runs."""
         with held_back() if pending.effect.creates else contextlib.nullcontext():
-            return self._send_and_settle(pending, barrier)
+            return self._send_and_settle(pending, start)
 
-    def _send_and_settle(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
+    def _send_and_settle(self, pending: _PendingRequest, start: GroupStart | None) -> Exchange:
         """Send the request. Even if it fails, account and journal then cover all runs that it may have created."""
         sent_at = self._clock.now()
         try:
             with self._creates_in_flight if pending.effect.creates else contextlib.nullcontext():
-                exchange = self._exchange(pending, barrier)
+                exchange = self._exchange(pending, start)
             self._note_for_detector(pending, sent_at, exchange)
             return exchange
         except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing
@@ -352,13 +352,13 @@ class Guard:
             intent = None if pending.intent is None else pending.intent.number
             self._detector.note(pending.masked, pending.effect, sent_at, exchange, pending.reported, intent)
 
-    def _exchange(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
+    def _exchange(self, pending: _PendingRequest, start: GroupStart | None) -> Exchange:
         if pending.effect.creates:
             self._has_sent_creates = True
             pending.intent = self._journal.intend(
                 pending.masked, pending.effect, self._clock.now(), keeps_digest=self._detector is not None
             )
-        connection = None if barrier is None else self._connect_with_group(barrier)
+        connection = None if start is None else self._connect_with_group(start)
         for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
             self.log.add(exchange)
@@ -371,12 +371,12 @@ class Guard:
             self._process_answer(pending, exchange)
         return exchange
 
-    def _connect_with_group(self, barrier: StartBarrier) -> Connection:
+    def _connect_with_group(self, start: GroupStart) -> Connection:
         """Return an open connection, after all other requests of the group have one too."""
         connection = self._upstream.connection(for_write=True)
         with contextlib.suppress(ExchangeFailed):  # the exchange tries again, and reports why it fails
             connection.open()
-        barrier.meet()
+        start.meet()
         return connection
 
     def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:

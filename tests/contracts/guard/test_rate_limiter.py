@@ -286,7 +286,7 @@ def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, 
 def test_requests_that_are_spread_over_a_time_begin_at_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
     monkeypatch.setattr(concurrency, "time", SimpleNamespace(sleep=delays.append))
-    concurrency.all_at_once(lambda item, barrier: barrier.meet(), range(4), over_s=2.0)
+    concurrency.all_at_once(lambda item, start: start.meet(), range(4), over_s=2.0)
     assert sorted(delays) == [0.0, 0.5, 1.0, 1.5]
 
 
