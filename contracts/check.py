@@ -202,7 +202,11 @@ def _searching(
     Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the search.
     """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
-    search = Search(context, on_finding=_only(wanted, on_finding), database=database)
+
+    def on_wanted(finding: Finding) -> bool | None:
+        return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
+
+    search = Search(context, on_finding=on_wanted, database=database)
     scheduler = Scheduler(context, search, scenarios, progress, live.LIVE_CASES)
     try:
         try:
@@ -235,11 +239,6 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
         chosen = [dataclasses.replace(scenario, order=min(scenario.order, ORDER_OF_SLOW - 1)) for scenario in chosen]
         chosen += [dataclasses.replace(scenario, order=ORDER_OF_SLOW) for scenario in others]
     return [s for s in chosen if target.may_write or not s.creates_runs]
-
-
-def _only(wanted: Collection[str], on_finding: Callable[[Finding], bool | None]) -> Callable[[Finding], bool | None]:
-    """Limit `on_finding` to the selected rules, since a scenario may judge others too."""
-    return lambda finding: on_finding(finding) if finding.rule in wanted else None
 
 
 def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:

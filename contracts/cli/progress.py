@@ -113,13 +113,13 @@ class ProgressDisplay:
         return [
             f"Checking {printable(self._target)}",
             f"  time   {'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self._time}",
-            f"  sent   {_sent(spent)}",
+            f"  sent   {spent.sent}",
             f"  found  {self._findings}",
             f"  now    {self._shown_step}",
         ]
 
     def _line(self, spent: Spent) -> str:
-        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {self._shown_step}"
+        return f"{self._time}: {spent.sent}; found: {self._findings}; now: {self._shown_step}"
 
     @property
     def _elapsed_s(self) -> float:
@@ -171,10 +171,6 @@ def _control_terminal(text: str) -> None:
 
 def _is_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _sent(spent: Spent) -> str:
-    return f"{counted(spent.requests, 'request')}, {counted(spent.runs_created, 'run')} created"
 
 
 def _clock(seconds: float) -> str:

@@ -200,10 +200,13 @@ class Spent:
     seconds: float
 
     @property
+    def sent(self) -> str:
+        return f"{counted(self.requests, 'request')}, {counted(self.runs_created, 'run')} created"
+
+    @property
     def in_words(self) -> str:
         left = "an unknown number left" if self.runs_left is None else f"{self.runs_left:,} left"
-        sent = f"{counted(self.requests, 'request')}, {counted(self.runs_created, 'run')} created"
-        return f"{sent}, {left}, {self.seconds:.1f} s"
+        return f"{self.sent}, {left}, {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)

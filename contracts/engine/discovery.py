@@ -106,16 +106,16 @@ class _Discovery:
 
     def _find_known_ids(self) -> None:
         check, target = self.check, self.target
-        check.workflows = Ids(_named_by_option(target.workflow_id) or self._listed("list_workflows"))
-        check.machines = Ids(_named_by_option(target.machine_id) or self._listed_unless_live("list_machines"))
-        check.pools = Ids(_named_by_option(target.pool_id) or self._listed_unless_live("list_pools"))
-        base = target.base_request or {}
-        if not target.workflow_id and is_uuid(base.get("workflow_id")):
-            check.workflows = Ids((base["workflow_id"],))
+        check.workflows = self._named_or_listed(target.named_workflow, "list_workflows")
+        check.machines = self._named_or_listed(target.machine_id, "list_machines")
+        check.pools = self._named_or_listed(target.pool_id, "list_pools")
 
-    def _listed_unless_live(self, operation: str) -> tuple[str, ...]:
-        """Return nothing on a live check: it uses a real machine only if the options name it."""
-        return () if self.check.is_live else self._listed(operation)
+    def _named_or_listed(self, named_id: str | None, operation: str) -> Ids:
+        """Return the id that the user has named, or else those of a list. A live check uses only named machines."""
+        if named_id is not None:
+            return Ids((named_id,))
+        is_listed = not self.check.is_live or operation == "list_workflows"
+        return Ids(self._listed(operation) if is_listed else ())
 
     def _listed(self, operation: str) -> tuple[str, ...]:
         answer = self._send(request_for(operation, query=[("limit", "20")]))
@@ -424,10 +424,6 @@ class _Discovery:
 
 def _probe(method: str, path: str) -> Request:
     return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
-
-
-def _named_by_option(named_id: str | None) -> tuple[str, ...]:
-    return () if named_id is None else (named_id,)
 
 
 def _first_run(answer: Answer) -> Mapping[str, Any] | None:

@@ -81,25 +81,18 @@ class RecordedCase(Case):
     run: int = 0
 
 
-class _Keys:
-    """Replaces the idempotency keys of one case. The target remembers the recorded keys, and would answer a request
-    that uses one again with a conflict.
+def _unused_key(key: str, numbers: dict[str, int]) -> str:
+    """Return an idempotency key with a placeholder: the target remembers the recorded key, and would answer a request
+    that uses it again with a conflict. It keeps the characters of an unusual key, and stays on the same side of the
+    length limit. An empty key stays empty. `numbers` has the numbers of the keys of a case, and gets that of a new one.
     """
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def unused(self, key: str) -> str:
-        """Return a key with a placeholder, always the same one for the same key. It keeps the characters of an unusual
-        key, and stays on the same side of the length limit. An empty key stays empty.
-        """
-        if not key:
-            return key
-        number = self._numbers.setdefault(key, len(self._numbers))
-        if key.startswith(FRESH_KEY):
-            return f"«key:{number}»"
-        kept = key if len(key) + SHORT <= MAX_KEY_LENGTH else key[:-SHORT]
-        return f"{kept}«short:{number}»"
+    if not key:
+        return key
+    number = numbers.setdefault(key, len(numbers))
+    if key.startswith(FRESH_KEY):
+        return f"«key:{number}»"
+    kept = key if len(key) + SHORT <= MAX_KEY_LENGTH else key[:-SHORT]
+    return f"{kept}«short:{number}»"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +125,7 @@ class Record:
         request = self.exchanges[position].request
         resource_id = _resource_id(request)
         create = self._creates.get(resource_id)
-        keys = _Keys()
+        keys: dict[str, int] = {}
         if create is None or create.position >= position:
             return RecordedCase((self._request_case(request, keys),))
         earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
@@ -144,10 +137,12 @@ class Record:
             run=create.run,
         )
 
-    def _request_case(self, request: Request, keys: _Keys, known: tuple[str, str] | None = None) -> RequestCase:
+    def _request_case(
+        self, request: Request, keys: dict[str, int], known: tuple[str, str] | None = None
+    ) -> RequestCase:
         case = RequestCase.from_request(request)
         headers = tuple(
-            (name, keys.unused(value) if name.lower() == _KEY else value)
+            (name, _unused_key(value, keys) if name.lower() == _KEY else value)
             for name, value in case.headers
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         )
