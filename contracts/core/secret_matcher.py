@@ -121,10 +121,6 @@ class _Form:
         """If a text contains the form without escapes, `_with_spaces` of the text contains this."""
         return _with_spaces(self.text[:_COMPARED_LENGTH])
 
-    def may_be_in(self, text: str) -> bool:
-        """Return whether a text that contains its literal may contain the form."""
-        return self.literal == self.text or self.may_be_escaped_in(text)
-
     def may_be_escaped_in(self, text: str) -> bool:
         if not self._alphanumeric_parts:
             return any(character in text for character in self._beginnings)
@@ -173,9 +169,6 @@ class Candidates:
     numbers: Mapping[str, str] = field(default_factory=dict)
     blocks: Mapping[str, tuple[_Block, ...]] = field(default_factory=dict)
 
-    def __bool__(self) -> bool:
-        return bool(self.forms or self.numbers or self.blocks)
-
     def of_length(self, least: int) -> Candidates:
         """Return the candidates of at least that length, without numbers."""
         return Candidates(tuple(form for form in self.forms if len(form.text) >= least), {}, self.blocks)
@@ -197,9 +190,6 @@ class Candidates:
                 text = text[:start] + placeholder + text[end:]
                 position = text.find(content, start + len(placeholder))
         return _NUMBER.sub(lambda found: self.numbers.get(found[0], found[0]), text) if self.numbers else text
-
-
-_NO_CANDIDATES: Final = Candidates()
 
 
 class SecretMatcher:
@@ -289,14 +279,14 @@ class SecretMatcher:
         if not forms:
             near = forms
         elif _ESCAPE.search(text):
-            near = [form for form in forms if form.may_be_in(text)]
+            near = [form for form in forms if form.literal == form.text or form.may_be_escaped_in(text)]
         else:  # most texts: without escapes, one comparison is enough
             unescaped = _with_spaces(text)
             near = [form for form in forms if form.beginning in unescaped]
         numbers = {digits for digits in _NUMBER.findall(text) if digits in self.numbers} if self.numbers else ()
         blocks = [word for word in words if word in self._blocks]
         if not near and not numbers and not blocks:
-            return _NO_CANDIDATES
+            return Candidates()
         return Candidates(
             tuple(sorted(near, key=lambda form: -len(form.text))),
             {digits: self.numbers[digits] for digits in numbers},
@@ -304,8 +294,7 @@ class SecretMatcher:
         )
 
     def replace(self, text: str) -> str:
-        candidates = self.candidates(text)
-        return candidates.replace(text) if candidates else text
+        return self.candidates(text).replace(text)
 
     def replace_beginning(self, text: str) -> str:
         """Mask a secret that the end of the text cuts off, if 4 or more of its characters are left."""

@@ -9,7 +9,6 @@ import socket
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Callable
 from urllib.parse import SplitResult, unquote
 
 from contracts.core.printable import printable
@@ -40,7 +39,6 @@ class Connection:
         tunnel: SplitResult | None = None,
         *,
         bounds: Bounds = BOUNDS,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`tunnel` is the URL of a proxy. The proxy sees the target's host and port, but not what is sent over TLS."""
         self._host = host
@@ -48,7 +46,6 @@ class Connection:
         self._context = context
         self._tunnel = tunnel
         self._bounds = bounds
-        self._monotonic = monotonic
         self._buffer = bytearray()
         self.sock: socket.socket | None = None
         self.used_at = float("-inf")
@@ -87,7 +84,7 @@ class Connection:
             raise ExchangeFailed(f"the host is not known: {error.strerror}") from None
         except UnicodeError:
             raise ExchangeFailed("the host is not known: its name is malformed") from None
-        end = self._monotonic() + self._bounds.connect_s
+        end = time.monotonic() + self._bounds.connect_s
         problem = "the host has no address"
         for family, kind, protocol, _, address in addresses:
             sock = socket.socket(family, kind, protocol)
@@ -113,7 +110,7 @@ class Connection:
         if tunnel.username is not None:
             pair = f"{unquote(tunnel.username)}:{unquote(tunnel.password or '')}"
             lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
-        previous_end, self.ends_at = self.ends_at, min(self.ends_at, self._monotonic() + self._bounds.connect_s)
+        previous_end, self.ends_at = self.ends_at, min(self.ends_at, time.monotonic() + self._bounds.connect_s)
         try:
             self.send("\r\n".join([*lines, "", ""]).encode())
             status_line = self.line(self._bounds.head_bytes, "the proxy's answer")
@@ -127,7 +124,7 @@ class Connection:
             raise ExchangeFailed(f"the proxy refuses: {printable_excerpt(status_text)}")
 
     def _wrap_tls(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
-        end = self._monotonic() + self._bounds.connect_s
+        end = time.monotonic() + self._bounds.connect_s
         try:
             sock.settimeout(self._remaining_s(end, "no TLS handshake"))
             return context.wrap_socket(sock, server_hostname=self._host, suppress_ragged_eofs=False)
@@ -141,7 +138,7 @@ class Connection:
 
         Raises DeadlinePassed, with `problem` in its message.
         """
-        left_s = min(end, self.ends_at) - self._monotonic()
+        left_s = min(end, self.ends_at) - time.monotonic()
         if left_s <= 0:
             raise DeadlinePassed(f"{problem} in time")
         return left_s

@@ -62,7 +62,6 @@ class Upstream:
         ca_bundle: str | None = None,
         proxy: str | None = None,
         bounds: Bounds = BOUNDS,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`proxy` is the URL of an HTTP proxy, for https only."""
         parts = urlsplit(base)
@@ -77,7 +76,6 @@ class Upstream:
         self._context = _tls_context(ca_bundle) if parts.scheme == "https" else None
         self._tunnel = urlsplit(proxy) if proxy and self._context else None
         self._bounds = bounds
-        self._monotonic = monotonic
         self._idle: deque[Connection] = deque()
         self._busy: set[Connection] = set()
         self._closed = False
@@ -90,15 +88,13 @@ class Upstream:
                 idle = self._idle.pop()
             except IndexError:
                 return self._new_connection()
-            fresh = not for_write or self._monotonic() - idle.used_at < _MAX_IDLE_FOR_WRITE_S
+            fresh = not for_write or time.monotonic() - idle.used_at < _MAX_IDLE_FOR_WRITE_S
             if fresh and idle.is_open:
                 return idle
             idle.close()
 
     def _new_connection(self) -> Connection:
-        return Connection(
-            self._host, self._port, self._context, self._tunnel, bounds=self._bounds, monotonic=self._monotonic
-        )
+        return Connection(self._host, self._port, self._context, self._tunnel, bounds=self._bounds)
 
     def exchange(
         self,
@@ -115,7 +111,7 @@ class Upstream:
         """
         writes = not request.is_read
         conn = connection or self.connection(for_write=writes)
-        conn.ends_at = self._monotonic() + min(self._bounds.exchange_s, within_s)
+        conn.ends_at = time.monotonic() + min(self._bounds.exchange_s, within_s)
         was_used = conn.used_at > float("-inf")
         answered = False
         try:
@@ -128,11 +124,11 @@ class Upstream:
             answered = isinstance(outcome, Answer)
             if isinstance(outcome, Lost) and outcome.was_cut and was_used and not writes and connection is None:
                 conn.close()
-                left_s = conn.ends_at - self._monotonic()
+                left_s = conn.ends_at - time.monotonic()
                 return self.exchange(request, put_token_in, self._new_connection(), within_s=left_s)
             return outcome
         finally:
-            conn.used_at = self._monotonic()
+            conn.used_at = time.monotonic()
             conn.ends_at = float("inf")
             self._give_back(conn, usable=answered and conn.sock is not None and not conn.must_close)
 

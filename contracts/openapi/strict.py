@@ -49,7 +49,7 @@ def answers_json(operation: str) -> bool:
 
 def differences(component: str, value: Any) -> Iterator[Path]:
     """Yield the path of each part of a value that does not match the component schema. A missing field is a part."""
-    return _paths(_component_validator(component), value)
+    return _component_validator(component).paths(value)
 
 
 def matches(component: str, value: Any) -> bool:
@@ -58,7 +58,7 @@ def matches(component: str, value: Any) -> bool:
 
 def success_differences(operation: str, body: Any) -> Iterator[Path]:
     """Like `differences`, for the body of a success, by the documented schema of the operation."""
-    return _paths(_success_validator(operation), body)
+    return _success_validator(operation).paths(body)
 
 
 def fits_field(component: str, name: str, fields: Mapping[str, Any]) -> bool:
@@ -131,10 +131,8 @@ class _Validator:
         if not self.is_valid(value):
             yield from self._thorough.iter_errors(value)
 
-
-def _paths(validator: _Validator, value: Any) -> Iterator[Path]:
-    for error in validator.errors(value):
-        yield tuple(error.absolute_path)
+    def paths(self, value: Any) -> Iterator[Path]:
+        return (tuple(error.absolute_path) for error in self.errors(value))
 
 
 def _format_checker() -> jsonschema.FormatChecker:

@@ -243,14 +243,13 @@ def test_a_read_that_is_cut_on_a_new_connection_is_lost() -> None:
 
 
 def test_a_write_goes_over_no_connection_that_was_idle_for_long() -> None:
-    moment = [0.0]
     with Wire(ok()) as wire:
-        upstream = Upstream(wire.url, monotonic=lambda: moment[0])
+        upstream = Upstream(wire.url)
         exchange(upstream, get("/"))
-        moment[0] = 60.0
+        upstream._idle[0].used_at -= 60
         exchange(upstream, get("/"))
         assert wire.connections == 1
-        moment[0] = 120.0
+        upstream._idle[0].used_at -= 60
         exchange(upstream, bulk())
         exchange(upstream, bulk())
     assert wire.connections == 2
