@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
@@ -161,29 +161,20 @@ class Confirmer:
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
-        last = violated.exchanges[-1] if violated.exchanges else None
-        return (
-            last is not None
-            and last.answer.status >= 500
-            and last.request.is_read
-            and succeeded_before(last.request, self._check.guard.exchanges)
-        )
+        if not violated.exchanges:
+            return False
+        answer, request = violated.exchanges[-1].answer, violated.exchanges[-1].request
+        return answer.status >= 500 and request.is_read and succeeded_before(request, self._check.guard.exchanges)
 
-    def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
-        """Yield the exchange that the violation depends on, unless it is among those that show it: the create of a run
+    def _sources(self, final: RuleViolated) -> list[Exchange]:
+        """Return the exchange that the violation depends on, unless it is among those that show it: the create of a run
         that a list shows wrongly, or the request that sent the secret which an answer leaks.
         """
         recorded = (*final.exchanges, *self._check.guard.exchanges)
-        source: Exchange | None = None
+        sources: Iterable[Exchange] = ()
         if about := final.violation.about.encode():
-            source = next(
-                (exchange for exchange in recorded if not exchange.request.is_read and about in exchange.answer.body),
-                None,
-            )
+            sources = (each for each in recorded if not each.request.is_read and about in each.answer.body)
         elif final.rule == "SECRET-LEAK" and final.exchanges:
             leaked = self._check.canaries.value_in(final.exchanges[-1].answer.body)
-            source = next(
-                (exchange for exchange in recorded if leaked and leaked in (exchange.request.body or b"")), None
-            )
-        if source is not None and source not in final.exchanges:
-            yield source
+            sources = (each for each in recorded if leaked and leaked in (each.request.body or b""))
+        return [source for source in islice(sources, 1) if source not in final.exchanges]

@@ -67,7 +67,6 @@ class _ReproBuilder:
         self._case = list(case_exchanges)
         self._recorded = recorded
         self._position = {id(exchange): position for position, exchange in enumerate(case_exchanges)}
-        self._origins: list[Exchange] = []
         self._needed: dict[int, Exchange] = {}
         self._pending: list[Exchange] = []
         self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in case_exchanges}
@@ -80,19 +79,17 @@ class _ReproBuilder:
             exchange = self._pending.pop()
             for other in [*self._writes_before_failure(exchange), *self._dependencies(exchange)]:
                 self._need(other)
-        kept = sorted(
-            (e for e in self._needed.values() if id(e) in self._position), key=lambda e: self._position[id(e)]
-        )
         recorded = {id(exchange): position for position, exchange in enumerate(self._recorded)}
-        return (*sorted(self._origins, key=lambda exchange: recorded.get(id(exchange), -1)), *kept)
+
+        def order(exchange: Exchange) -> tuple[bool, int]:
+            return id(exchange) in self._position, self._position.get(id(exchange), recorded.get(id(exchange), -1))
+
+        return tuple(sorted(self._needed.values(), key=order))
 
     def _need(self, exchange: Exchange) -> None:
-        if id(exchange) in self._needed:
-            return
-        self._needed[id(exchange)] = exchange
-        self._pending.append(exchange)
-        if id(exchange) not in self._position:
-            self._origins.append(exchange)
+        if id(exchange) not in self._needed:
+            self._needed[id(exchange)] = exchange
+            self._pending.append(exchange)
 
     def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
         """Yield the exchanges that an exchange depends on: earlier ones of its case, and the origins of its ids."""
