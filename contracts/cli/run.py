@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -117,7 +116,9 @@ def check_target(
             progress.begin(lambda: guard.spent)
         return judge_rules(target, guard, rules=selected, progress=display.show_step, on_finding=keep)
 
-    with terminated_as_interrupted(), _open_guard(target) as guard:
+    from contracts.guard import Guard
+
+    with terminated_as_interrupted(), Guard(target) as guard:
         result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, display)
         display.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
         result, cut_short = _cleaned_up(target, guard, result, display)
@@ -139,20 +140,6 @@ def _next_step(problem: str) -> str:
         if problem.startswith(start):
             return f": {step}"
     return ""
-
-
-@contextmanager
-def _open_guard(target: Target) -> Iterator[Guard]:
-    from contracts.guard import Guard
-
-    with ExitStack() as stack:
-        try:
-            guard = stack.enter_context(Guard(target))
-        except OSError as error:
-            raise CouldNotCheck(
-                f"the journal that cleaning up needs cannot be written ({error}): set CONTRACTS_JOURNAL_DIR to a folder"
-            ) from error
-        yield guard
 
 
 def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> tuple[CheckResult, tuple[str, ...]]:

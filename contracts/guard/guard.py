@@ -31,7 +31,7 @@ from contracts.guard.effect import Effect, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
 from contracts.guard.identity import PossibleRun, likely_first
-from contracts.guard.journal import Intent, Journal, default_directory, drop_stale_loopback_journals
+from contracts.guard.journal import Intent, Journal, default_directory
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
@@ -108,7 +108,6 @@ class Guard:
 
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
-        drop_stale_loopback_journals(directory, self._started_at)
         self._journal = Journal.create(directory, self.target, self.ownership_marker, self._started_at)
         self._is_open = True
         self._gate = Gate(

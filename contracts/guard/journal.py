@@ -171,7 +171,7 @@ class Journal:
 
     @classmethod
     def create(cls, directory: Path, target: Target, marker: str, started_at: datetime) -> Self:
-        """Raises CouldNotCheck if the directory cannot be written."""
+        """Create a journal, after deleting stale ones. Raises CouldNotCheck if the directory cannot be written."""
         salt = secrets.token_hex(8)
         record = JournalRecord(
             url=target.url,
@@ -190,13 +190,15 @@ class Journal:
         path = directory / f"{started_at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}{_SUFFIX}"
         lock = FileLock(f"{path}.lock", timeout=0)
         try:
+            drop_stale_loopback_journals(directory, started_at)
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock.acquire()
             with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
                 file.write(_json_line(header))
             return cls(path, record, lock)
         except OSError as error:
-            raise CouldNotCheck(f"the journal cannot be written in {directory}: {error.strerror or error}") from None
+            problem = f"the journal cannot be written in {directory} ({error.strerror or error})"
+            raise CouldNotCheck(f"{problem}: set CONTRACTS_JOURNAL_DIR to a folder") from None
 
     def intend(self, request: Request, effect: Effect, now: datetime, *, keeps_digest: bool) -> Intent:
         """Write the intent of a create to the file. `request` is masked."""

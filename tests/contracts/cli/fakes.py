@@ -70,7 +70,7 @@ class Engine:
     interrupts_cleaning: bool = False
     while_cleaning: Callable[[], None] | None = None
     cleaned: object = None
-    opening_fails: OSError | None = None
+    opening_fails: Exception | None = None
     while_judging: Callable[[], None] | None = None
     found_before: tuple[Finding, ...] = ()
     stops: list[bool] = field(default_factory=list)

@@ -157,10 +157,10 @@ def test_a_target_that_cannot_be_checked_ends_the_session_with_one_message(run, 
 
 
 def test_a_journal_that_cannot_be_written_ends_the_session_with_one_message(run, engine):
-    engine.opening_fails = PermissionError("no")
+    engine.opening_fails = CouldNotCheck("the journal cannot be written")
     outcome = run()
     outcome.assert_outcomes()
-    outcome.stdout.fnmatch_lines(["*could not check: the journal *cannot be written (no): set CONTRACTS_JOURNAL_DIR*"])
+    outcome.stdout.fnmatch_lines(["*could not check: the journal cannot be written*"])
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
 
 

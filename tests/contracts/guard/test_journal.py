@@ -429,7 +429,7 @@ def test_without_a_place_for_the_journal_nothing_can_be_checked(server: StandIn,
     blocked = tmp_path / "file"
     blocked.write_text("")
     with (
-        pytest.raises(CouldNotCheck, match="journal cannot be written"),
+        pytest.raises(CouldNotCheck, match="set CONTRACTS_JOURNAL_DIR to a folder"),
         Guard(Target(server.url, FIRST), journal_dir=blocked),
     ):
         pass
