@@ -64,7 +64,6 @@ class Checked:
     mask: Mask = field(default_factory=Mask, repr=False)
 
     def with_exchanges(self) -> Report:
-        """Return the report with all exchanges, masked."""
         return self.report.with_exchanges(self.exchanges, self.mask)
 
     @property

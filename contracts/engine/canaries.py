@@ -1,4 +1,4 @@
-"""Makes sensitive values that are recognised in any answer."""
+"""Makes sensitive values that are recognised in any answer, whole or in part, plain or encoded."""
 
 import re
 from typing import Final
@@ -11,10 +11,7 @@ NUMBERS: Final = 10**_DIGITS
 
 
 class Canaries:
-    """Makes sensitive values that can be recognised in any answer, whole or in part, plain or encoded.
-
-    `forms` are the texts to search for in an answer: the parts that all values share, plain and in each encoded form.
-    """
+    """`forms` are the texts to search for: the parts that all values share, plain and in each encoded form."""
 
     def __init__(self, made_up: MadeUp) -> None:
         self._head = made_up.letters(14)

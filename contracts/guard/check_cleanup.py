@@ -48,7 +48,6 @@ class CheckCleanup:
             return self._support
 
     def clean_up(self) -> None:
-        """Cancel and delete every run of the check, including unreported runs that are proven to belong to it."""
         try:
             support = self.delete_support()
             self._read_lists_once_more()

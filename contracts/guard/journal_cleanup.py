@@ -34,8 +34,6 @@ class UnknownRuns:
 
 @dataclass(frozen=True, slots=True)
 class CleanedUp:
-    """The result of cleaning up the runs of one journal."""
-
     found: UnknownRuns
     left: Left
     unclear: str | None

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts.openapi.schemas import body_schema, description_of, document, operations, schema
+from contracts.openapi.schemas import body_schema, description_of, document, operations, resolved, schema
 
 _MAX_DEPTH: Final = 6
 
@@ -73,17 +73,8 @@ def _names_in(part: str) -> tuple[str, ...]:
 def _parameters(operation: str) -> Iterator[tuple[str, str]]:
     of_path = document()["paths"][operations()[operation][1]].get("parameters", ())
     for parameter in (*of_path, *description_of(operation).get("parameters", ())):
-        found = _resolved(parameter)
+        found = resolved(parameter)
         yield found["in"], found["name"]
-
-
-def _resolved(node: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in node:
-        found: Any = document()
-        for key in node["$ref"].removeprefix("#/").split("/"):
-            found = found[key]
-        node = found
-    return node
 
 
 def _paths(node: dict[str, Any], above: tuple[str, ...], within: tuple[str, ...] = ()) -> Iterator[str]:
@@ -92,7 +83,7 @@ def _paths(node: dict[str, Any], above: tuple[str, ...], within: tuple[str, ...]
         if node["$ref"] in within:
             return
         within = (*within, node["$ref"])
-        node = _resolved(node)
+        node = resolved(node)
     for option in node.get("anyOf", ()):
         yield from _paths(option, above, within)
     if node.get("type") == "array":

@@ -127,6 +127,16 @@ def schema(name: str) -> dict[str, Any]:
     return found
 
 
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """Return what a part of the document refers to, or the part itself if it has no `$ref`."""
+    while "$ref" in node:
+        found: Any = document()
+        for key in node["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        node = found
+    return node
+
+
 @functools.cache
 def reader_of(name: str) -> SchemaReader:
     """Return the reader of a component schema."""

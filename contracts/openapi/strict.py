@@ -15,7 +15,7 @@ import jsonschema_rs
 from jsonschema.validators import extend
 
 from contracts.core.json_tree import Path
-from contracts.openapi.schemas import Diagnostics, description_of, document, is_uuid, moment_of, reader_of
+from contracts.openapi.schemas import Diagnostics, description_of, document, is_uuid, moment_of, reader_of, resolved
 from contracts.openapi.schemas import schema as document_schema
 
 _LEAP_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]23:59:60(\.\d+)?(Z|z|\+00:00|-00:00)")
@@ -31,11 +31,7 @@ _FORMATS: Final = {"uuid": is_uuid, "date-time": _is_date_time}
 @functools.cache
 def responses(operation: str) -> dict[int, Any]:
     """Return the documented responses of an operation by status."""
-    components = document()["components"]["responses"]
-    return {
-        int(status): components[response["$ref"].rsplit("/", 1)[-1]] if "$ref" in response else response
-        for status, response in description_of(operation)["responses"].items()
-    }
+    return {int(status): resolved(response) for status, response in description_of(operation)["responses"].items()}
 
 
 def success_status(operation: str) -> int:

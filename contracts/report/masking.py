@@ -86,7 +86,6 @@ class Mask:
             self._learn_values(_sensitive_values(request.body))
 
     def learn_body(self, body: Any) -> None:
-        """Learn the sensitive values of a decoded request body."""
         self._forget_masked()
         self._learn_values(_under_sensitive_keys(body))
 
