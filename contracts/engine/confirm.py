@@ -140,8 +140,6 @@ class Confirmer:
 
     def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
         """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
-        if not violated.exchanges:
-            return None
         last = violated.exchanges[-1]
         needs_others = last.request.is_read or names_resource(last.request)
         if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
@@ -161,8 +159,6 @@ class Confirmer:
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
-        if not violated.exchanges:
-            return False
         answer, request = violated.exchanges[-1].answer, violated.exchanges[-1].request
         return answer.status >= 500 and request.is_read and succeeded_before(request, self._check.guard.exchanges)
 
@@ -174,7 +170,7 @@ class Confirmer:
         sources: Iterable[Exchange] = ()
         if about := final.violation.about.encode():
             sources = (each for each in recorded if not each.request.is_read and about in each.answer.body)
-        elif final.rule == "SECRET-LEAK" and final.exchanges:
+        elif final.rule == "SECRET-LEAK":
             leaked = self._check.canaries.value_in(final.exchanges[-1].answer.body)
             sources = (each for each in recorded if leaked and leaked in (each.request.body or b""))
         return [source for source in islice(sources, 1) if source not in final.exchanges]

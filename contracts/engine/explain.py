@@ -22,7 +22,7 @@ def finding_of(
     are used only if the violation is stable. `secrets` are the forms of sensitive values. A neighbour with one of them
     is left out, since a report masks only the values in the finding's exchanges.
     """
-    judged = violated.exchanges[-1] if violated.exchanges else None
+    judged = violated.exchanges[-1]
     # Later requests may explain why the judged one fails.
     failing = Attempt(_until(judged, violated.all_exchanges), violated.placeholders)
     near = neighbours(failing, passed) if stable else []
@@ -47,7 +47,7 @@ def finding_of(
     )
 
 
-def _until(judged: Exchange | None, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+def _until(judged: Exchange, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
     """Return the exchanges up to the judged one; all if it is not among them."""
     end = next((number for number, one in enumerate(exchanges, 1) if one is judged), None)
     return exchanges[:end]

@@ -13,8 +13,8 @@ from contracts.oracle.refusal import refuses
 
 
 class RuleViolated(AssertionError):
-    """A case has broken a rule. `exchanges` are those that show it, `all_exchanges` all of the case. `dedup_key` stays
-    the same while the case is shrunk.
+    """A case has broken a rule. `exchanges` are those that show it, at least one, and `all_exchanges` all of the case.
+    `dedup_key` stays the same while the case is shrunk.
     """
 
     def __init__(

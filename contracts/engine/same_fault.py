@@ -41,7 +41,9 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
     result = list(findings)
     for group in groups:
         main, *others = _main_first(findings, group, rank)
-        also_seen = tuple(dict.fromkeys(_in_words(findings[other]) for other in sorted(others)))
+        also_seen = tuple(
+            dict.fromkeys(f"{findings[other].rule} on {_operation_of(findings[other])}" for other in sorted(others))
+        )
         result[main] = dataclasses.replace(findings[main], also_seen=also_seen)
         for other in others:
             result[other] = dataclasses.replace(findings[other], part_of=findings[main].fingerprint)
@@ -91,11 +93,11 @@ _RULES_OF_CREDENTIALS: Final = frozenset({"AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-
 
 
 def _is_success(finding: Finding) -> bool:
-    return bool(finding.exchanges) and finding.exchanges[-1].answer.status < 400
+    return finding.exchanges[-1].answer.status < 400
 
 
 def _gets_5xx(finding: Finding) -> bool:
-    return bool(finding.exchanges) and finding.exchanges[-1].answer.status >= 500
+    return finding.exchanges[-1].answer.status >= 500
 
 
 def _is_list_and_read(one: Finding, other: Finding) -> bool:
@@ -114,20 +116,12 @@ def _names_values_of(field: str, guess: str) -> bool:
     return re.search(rf" in (the key of )?{re.escape(field)}\b", guess) is not None
 
 
-def _in_words(finding: Finding) -> str:
-    if not finding.exchanges:
-        return finding.rule
-    return f"{finding.rule} on {_operation_of(finding)}"
-
-
 def _operation_of(finding: Finding) -> str:
-    return f"{finding.exchanges[-1].request.method} {_path_of(finding)}" if finding.exchanges else ""
+    return f"{finding.exchanges[-1].request.method} {_path_of(finding)}"
 
 
 def _path_of(finding: Finding) -> str:
     """Return the documented path of the last request if there is one, else the path itself."""
-    if not finding.exchanges:
-        return ""
     request = finding.exchanges[-1].request
     route = route_of(request.method, request.path)
     return request.path.partition("?")[0] if route is None else route.template

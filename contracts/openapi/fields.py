@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from contracts.openapi.schemas import body_schema, description_of, document, operations, resolved, schema
-
-_MAX_DEPTH: Final = 6
 
 
 @functools.cache
@@ -77,18 +75,14 @@ def _parameters(operation: str) -> Iterator[tuple[str, str]]:
         yield found["in"], found["name"]
 
 
-def _paths(node: dict[str, Any], above: tuple[str, ...], within: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the path of each property. A schema within itself is not followed."""
-    if "$ref" in node:
-        if node["$ref"] in within:
-            return
-        within = (*within, node["$ref"])
-        node = resolved(node)
+def _paths(node: dict[str, Any], above: tuple[str, ...]) -> Iterator[str]:
+    """Yield the path of each property. No schema of the document is within itself."""
+    node = resolved(node)
     for option in node.get("anyOf", ()):
-        yield from _paths(option, above, within)
+        yield from _paths(option, above)
     if node.get("type") == "array":
         items = (*above[:-1], f"{above[-1]}[]") if above else ("[]",)
-        yield from _paths(node.get("items", {}), items, within)
-    for name, inner in node.get("properties", {}).items() if len(above) < _MAX_DEPTH else ():
+        yield from _paths(node.get("items", {}), items)
+    for name, inner in node.get("properties", {}).items():
         yield ".".join((*above, name))
-        yield from _paths(inner, (*above, name), within)
+        yield from _paths(inner, (*above, name))

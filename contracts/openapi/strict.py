@@ -81,14 +81,9 @@ def _in_words(error: jsonschema.ValidationError) -> str:
             return f"one of {', '.join(map(str, required))}"
         case "minimum":
             return f"at least {required}"
-        case "maximum":
-            return f"at most {required}"
         case "$ref":  # see `_reference`
             return "present"
-        case "required":
-            instance: Any = error.instance
-            return f"an object with {' and '.join(name for name in required if name not in instance)}"
-        case "anyOf" | "oneOf":
+        case "anyOf":
             alternatives = error.context or []
             deepest = max(alternatives, key=lambda one: len(one.absolute_path), default=error)
             if len(deepest.absolute_path) > len(error.absolute_path):  # the value was meant to be of this alternative
