@@ -4,7 +4,6 @@ from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.guard import RequestKind, UnreportedRuns
 from contracts.openapi.router import operation_at
-from contracts.openapi.schemas import body_schema
 from contracts.oracle import CREATES, Violation, read_request
 from contracts.oracle.answer_schema import ANSWER_RULE
 
@@ -18,7 +17,7 @@ def kind_of(request: Request) -> RequestKind:
         return RequestKind.by_path(request)
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
         return RequestKind(operation, "credentials")
-    if operation not in {*CREATES, "retry_run"} or body_schema(operation) is None:
+    if operation not in {*CREATES, "retry_run"}:
         return RequestKind(operation)
     parsed = read_request(operation, request.body, request.header("content-type"))
     if not parsed.is_invalid:

@@ -88,7 +88,7 @@ def _groups(report: Report) -> Iterator[str]:
         return
     yield '<section>\n<h2>Rules by group</h2>\n<ul class="groups">'
     for group, count in counts.items():
-        words = ", ".join(f"{count[status]} {_words(status)}" for status in _STATUSES if count[status])
+        words = ", ".join(f"{count[status]} {status.replace('_', ' ')}" for status in _STATUSES if count[status])
         yield (f'<li><span>{escape(group)}</span>{_bar(count)}<span class="counts">{escape(words)}</span></li>')
     yield "</ul>\n</section>"
 
@@ -176,7 +176,7 @@ def _marked(line: str) -> str:
 def _rules(rules: Iterable[RuleResult], report: Report) -> list[str]:
     rows = [
         f'<tr><th scope="row">{_explained(rule.id, report)}</th>'
-        f'<td class="status {rule.status}">{_words(rule.status)}</td>'
+        f'<td class="status {rule.status}">{rule.status_in_words}</td>'
         f"<td>{_text(rule.why)}</td></tr>"
         for rule in sorted(rules, key=lambda rule: _STATUSES.index(rule.status))
     ]
@@ -198,10 +198,6 @@ def _explained(rule: str, report: Report) -> str:
         f"<details><summary>{escape(rule)}: {escape(text.title)}</summary>"
         f"<p>Severity: {text.severity}. {escape(text.explanation)}</p></details>"
     )
-
-
-def _words(status: RuleStatus) -> str:
-    return status.replace("_", " ")
 
 
 def _with_code(note: str) -> str:
