@@ -39,8 +39,8 @@ def fields_of_answer(operation: str) -> tuple[str, ...]:
 
 def query_parameters(operation: str) -> dict[str, dict[str, Any]]:
     """Return the schema of each query parameter, by name."""
-    parameters = map(_resolved, description_of(operation).get("parameters", ()))
-    return {each["name"]: _resolved(each["schema"]) for each in parameters if each["in"] == "query"}
+    parameters = map(resolved, description_of(operation).get("parameters", ()))
+    return {each["name"]: resolved(each["schema"]) for each in parameters if each["in"] == "query"}
 
 
 def present(parts: tuple[str, ...], body: Any) -> list[str]:
