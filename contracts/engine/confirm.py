@@ -25,6 +25,10 @@ MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
 MAX_SHRINK_REQUESTS: Final = 800
 """The most requests to shrink one case, so a case of many requests gets fewer tries."""
+TIMES_OF_CHANCE: Final = 4
+"""So many times in a row must a violation show that others may have caused. A run that nobody touches is cancelled in
+one case of ten at most, so this happens by chance in one of ten thousand.
+"""
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
 
@@ -98,6 +102,10 @@ class Confirmer:
             again.case, again.violated = alone
         request_limit = self._requests + MAX_SHRINK_REQUESTS
         again.confirmed = self._reproduce([again.case], again.violated.dedup_key)
+        by_others = again.confirmed is not None and again.confirmed.violation.may_be_by_others
+        if by_others and not self._shows_each_time(again.case, again.violated.dedup_key):
+            again.confirmed = None
+            return again
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
@@ -137,6 +145,11 @@ class Confirmer:
             if found := next(filter(None, outcomes), None):
                 return found
         return None
+
+    def _shows_each_time(self, case: ScenarioCase, dedup_key: str) -> bool:
+        with contextlib.suppress(OutOfTime):
+            return all(self._try(case, dedup_key) is not None for _ in range(TIMES_OF_CHANCE))
+        return False
 
     def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
         """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""

@@ -235,7 +235,8 @@ class KnownRun:
         else:
             changed = self.difference_from(shown) or self._lost_result(shown)
         if changed is not None:
-            yield Violation(rule, cause, "the run as before", changed[1], field=changed[0])
+            name, got = changed
+            yield Violation(rule, cause, "the run as before", got, field=name, may_be_by_others=is_cancelled)
 
     def _lost_result(self, shown: Mapping[str, Any]) -> tuple[str, str] | None:
         """Return (field, difference in words) for a result that a running run no longer has: it may write results, but

@@ -158,13 +158,26 @@ def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str
             yield "attachments that may be unknown"
     if operation == "create_run_chain" and '"$ref"' in json.dumps(body):
         yield "a reference to another step"
-    plain, secret = body.get("input_values"), body.get("sensitive_input_values")
-    if isinstance(plain, dict) and isinstance(secret, dict) and plain.keys() & secret.keys():
+    if any(plain & secret for plain, secret in _names_of_inputs(body)):
         yield KEY_OF_INPUT_AND_SECRET
     if operation == "add_machine_to_pool":
         yield "body: machines that may be unknown"
     elif operation in {"create_pool", "create_workflow"} and not _is_plain_resource(body):
         yield "body: a resource beside the runs"
+
+
+def _names_of_inputs(body: Mapping[str, Any]) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield the names of the inputs and of the sensitive inputs of each run that a body asks for."""
+
+    def names(*values: Any) -> set[str]:
+        return {name for value in values if isinstance(value, dict) for name in value}
+
+    yield names(body.get("input_values")), names(body.get("sensitive_input_values"))
+    shared, secret = body.get("shared_inputs"), body.get("shared_sensitive_inputs")
+    steps = body.get("steps")
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, dict):
+            yield names(shared, step.get("inputs")), names(secret, step.get("sensitive_inputs"))
 
 
 def _is_plain_resource(body: Mapping[str, Any]) -> bool:

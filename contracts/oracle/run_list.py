@@ -99,9 +99,8 @@ def _matches_one(run: ListCandidate, name: str, value: str, query: Query) -> boo
             return _has_word(run, value, query)
         case "workflow_id" | "session_id" | "machine_id" | "status" if name in run.fixed:
             return bool(own == value)
-        case "status":
-            may_be_now = value != "cancelled" and can_follow(str(own), value)  # only a request cancels a run
-            return None if may_be_now else False
+        case "status":  # also `cancelled`: a person, or the server, may cancel a run
+            return None if can_follow(str(own), value) else False
         case "workflow_id" | "session_id" | "machine_id":
             return None if is_uuid(value) else False
         case _ if name not in _SELECTS_NO_RUNS:

@@ -60,7 +60,8 @@ class Violation:
     by its `dedup_key`. `dedup_key_override` replaces the default key if the cause may change meanwhile.
 
     `about` is the id of the wrong resource in a list, since the request does not name it. `field` is the name of the
-    wrong field, if exactly one field is wrong.
+    wrong field, if exactly one field is wrong. `may_be_by_others`: a person, another client or the server itself may
+    have done the same by chance, so only a violation that shows each time is certain.
     """
 
     rule: str
@@ -70,6 +71,7 @@ class Violation:
     dedup_key_override: str = ""
     about: str = ""
     field: str = ""
+    may_be_by_others: bool = False
 
     @property
     def dedup_key(self) -> str:

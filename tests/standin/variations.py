@@ -22,7 +22,7 @@ from pydantic import BaseModel, field_validator, model_validator
 from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.models import Status
-from tests.standin.store import TERMINAL, Lifecycle
+from tests.standin.store import TERMINAL, Lifecycle, moment
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,27 @@ class RunningChecks(Standin):
                 self.at(org, when + 0.1, "finish", run)
             else:
                 super().finish(org, run, when)
+
+
+@varies("A person or the server cancels some runs, before they start or while they are running.")
+class OthersCancel(Standin):
+    class Lifecycle(Lifecycle):
+        def start(self, org, run, when):
+            if run.status == Status.SCHEDULING and self.lot(run, "cancel") < 150:
+                self.cancel(org, run, when)
+            else:
+                super().start(org, run, when)
+
+        def finish(self, org, run, when):
+            if run.status == Status.RUNNING and 150 <= self.lot(run, "cancel") < 300:
+                self.cancel(org, run, when)
+            else:
+                super().finish(org, run, when)
+
+        def cancel(self, org, run, when):
+            run.status, run.ended_at = Status.CANCELLED, moment(when)
+            run.epoch += 1
+            self.leave(org, run, when)
 
 
 @varies("No two runs have one created_at.")

@@ -213,6 +213,24 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
     assert not search.unstable
 
 
+@pytest.mark.parametrize(("shown", "is_stable"), [(2, False), (5, False), (100, True)])
+def test_what_others_may_have_done_is_a_finding_if_it_shows_each_time(shown: int, is_stable: bool) -> None:
+    times = iter(range(shown))
+
+    def run(context: CaseContext, case: Case) -> None:
+        wrong = Violation("AUTH-TENANT", "a cause", "one", "another", may_be_by_others=True)
+        result = context.call("list_runs")
+        context.judge("AUTH-TENANT", [wrong] if next(times, None) is not None else [], result)
+
+    search = Search(world_of(lambda request: (200, PAGE)))
+    both = dataclasses.replace(scenario(run), is_parallel=True)
+
+    search.run([CaseGroup(both, iter([{"a": 1}, {"a": 2}]))])
+
+    assert [finding.stable for finding in search.findings] == [True] * is_stable
+    assert [finding.stable for finding in search.unstable] == [False] * (not is_stable)
+
+
 def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
     answers = iter([500, 404, 404])
     search = Search(world_of(lambda request: (next(answers, 500), {"detail": "x"})))

@@ -55,7 +55,7 @@ ON_MACHINE = run(sent={"machine_id": M}, machine_id=M)
         (run(**ENDED), {"machine_id": M}, True),
         (run(), {"status": "scheduling"}, None),
         (run(), {"status": "success"}, None),
-        (run(), {"status": "cancelled"}, False),
+        (run(), {"status": "cancelled"}, None),
         (run(status="running"), {"status": "scheduling"}, False),
         (run(status="cancelled"), {"status": "cancelled"}, True),
         (run(status="cancelled"), {"status": "scheduling"}, False),
