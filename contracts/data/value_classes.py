@@ -205,8 +205,8 @@ NUMBERS: Final[dict[str, ValueClass]] = {
 }
 
 STRUCTURES: Final[dict[str, ValueClass]] = {
-    "constants": ValueClass("booleans become numbers, null is dropped", (True, False, None)),
-    "empty": ValueClass("empty objects and lists become null, or one another (PHP)", ({}, [], [[]], [{}])),
+    "booleans and null": ValueClass("booleans become numbers, null is dropped", (True, False, None)),
+    "empty containers": ValueClass("empty objects and lists become null, or one another (PHP)", ({}, [], [[]], [{}])),
     "empty members": ValueClass("exclude_none and clean-up of empty members", ({"a": {}}, {"a": []}, {"a": ""})),
     "null members": ValueClass(
         "dropped by exclude_none and merge patches", ({"a": None}, {"a": 1, "b": None}, {"x": [{"y": [{"z": None}]}]})

@@ -131,6 +131,14 @@ class TestRequests:
             ("update_run", {"output_attachment_ids": [W]}),
             ("create_run_chain", {"steps": [{"workflow_id": W, "inputs": {"a": {"$ref": "b.outputs"}}}]}),
             ("create_run", {"workflow_id": W, "input_values": {"a": 1}, "sensitive_input_values": {"a": "x"}}),
+            (
+                "create_run_chain",
+                {"steps": [{"workflow_id": W, "inputs": {"a": 1}}], "shared_sensitive_inputs": {"a": "x"}},
+            ),
+            (
+                "create_run_chain",
+                {"steps": [{"workflow_id": W, "sensitive_inputs": {"a": "x"}}], "shared_inputs": {"a": 1}},
+            ),
             ("create_run", {"workflow_id": W, "file_inputs": [FILE | {"filename": "a/b"}]}),
             ("create_run", {"workflow_id": W, "file_inputs": [FILE | {"content": "!"}]}),
             ("create_pool", {"name": " "}),
