@@ -325,11 +325,14 @@ class CaseContext:
         expected: str,
         got: str | Callable[[], str],
         *evidence: CallResult | Exchange,
+        may_be_by_others: bool = False,
     ) -> bool:
         """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds."""
         self.count(rule, *evidence)
         if not holds:
-            self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *evidence)
+            words = got if isinstance(got, str) else got()
+            violation = Violation(rule, cause, expected, words, may_be_by_others=may_be_by_others)
+            self.report_violation(violation, *evidence)
         return bool(holds)
 
     # Writes

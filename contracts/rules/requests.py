@@ -164,7 +164,8 @@ def _check_nothing_changed(
             changed = changed if is_sent else None
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
         got = "" if changed is None else changed[1]
-        context.require(changed is None, "REQ-ATOMIC", cause, expected, got, *before, after)
+        by_others = name == "status"
+        context.require(changed is None, "REQ-ATOMIC", cause, expected, got, *before, after, may_be_by_others=by_others)
 
 
 _CHANGES_BY_ITSELF: Final = ("status", *RESULTS)

@@ -14,7 +14,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
-from contracts.oracle.violation import Violation, misses_a_run
+from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import (
@@ -194,9 +194,8 @@ class _ForeignRun:
             got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
             evidence = _without_other_updates(context.exchanges, names)
             expected = "the run as before, since another organisation sent the writes"
-            cause, may_be_by_others = f"{another} changes a run", names == ["status"]
-            changes = Violation("AUTH-TENANT", cause, expected, got, may_be_by_others=may_be_by_others)
-            context.judge("AUTH-TENANT", [changes] if names else [], *evidence)
+            cause, by_others = f"{another} changes a run", names == ["status"]
+            context.require(not names, "AUTH-TENANT", cause, expected, got, *evidence, may_be_by_others=by_others)
             got = f"status {after.get('status')}"
             self._require(not retried, f"{another} retries a run", expected, got, *evidence)
         if context.check.offers("get_run_attachment"):
