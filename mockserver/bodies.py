@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from starlette.types import Receive
 
@@ -22,8 +23,8 @@ class Bodies:
     """`max_bytes` limits one body; `max_together` limits all large bodies that are in use at the same time.
 
     A body takes its memory once more than LARGE_BODY bytes of it have arrived, so a client that sends next to nothing
-    takes none. If one has to wait for memory, those that are arriving have `patience_s` seconds to arrive: a client
-    that sends slowly cannot hold up the others.
+    takes none. If one has to wait for memory, those that are arriving have `patience_s` seconds to arrive, and those
+    whose requests are delayed have as long: neither can hold up the others. One that waits twice as long is refused.
     """
 
     def __init__(self, *, max_bytes: int, max_together: int, patience_s: float) -> None:
@@ -31,14 +32,14 @@ class Bodies:
         self._small_bytes = min(LARGE_BODY, max_bytes)
         self._budget = ByteBudget(max_together)
         self._patience_s = patience_s
-        self._arriving: set[asyncio.Timeout] = set()
-        """The deadlines of the bodies that have memory and are not complete. They are set once a body has to wait."""
+        self._deadlines: set[asyncio.Timeout] = set()
+        """Of the bodies that have memory and are arriving, or delayed. They are set once a body has to wait."""
 
     async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
         """Return the body, and how many bytes to give back once its request has been handled.
 
         Raises TooLarge (before reading, if Content-Length exceeds the limit), Unavailable if it arrives too slowly
-        while others wait, and Disconnected if the client leaves.
+        while others wait or has waited too long itself, and Disconnected if the client leaves.
         """
         length = headers.get(b"content-length")
         announced = int(length) if length is not None and length.isdigit() else 0
@@ -62,33 +63,58 @@ class Bodies:
                         taken = await self._take(announced if announced > LARGE_BODY else self._max_bytes, deadline)
                     parts.append(body)
                     if not message.get("more_body"):
-                        return b"".join(parts) if len(parts) > 1 else body, taken
+                        self.give_back(taken - min(taken, size))
+                        return b"".join(parts) if len(parts) > 1 else body, min(taken, size)
                     message = await receive()
                 raise Disconnected
         except TimeoutError:
             self.give_back(taken)
-            what = f"Other requests wait for memory, and this body did not arrive within {self._patience_s:g} s"
-            raise Unavailable(what, {"Retry-After": "1"}) from None
+            raise self._held_up_others("body did not arrive") from None
         except BaseException:
             self.give_back(taken)
             raise
         finally:
-            self._arriving.discard(deadline)
+            self._deadlines.discard(deadline)
+
+    async def hold_during(self, delay: Awaitable[None]) -> None:
+        """Wait for the delay of a request whose body has memory. Raises Unavailable if others wait too long."""
+        deadline = asyncio.timeout(None)
+        try:
+            async with deadline:
+                self._add_deadline(deadline)
+                await delay
+        except TimeoutError:
+            raise self._held_up_others("request's delay was not over") from None
+        finally:
+            self._deadlines.discard(deadline)
 
     async def _take(self, size: int, deadline: asyncio.Timeout) -> int:
         if not self._budget.has(size):
             self._set_deadlines()
-        taken = await self._budget.take(size)
-        self._arriving.add(deadline)
+        try:
+            # Twice: those that hold up this one end after half of it.
+            async with asyncio.timeout(2 * self._patience_s):
+                taken = await self._budget.take(size)
+        except TimeoutError:
+            what = "Other requests use the memory for large bodies, which --max-bodies-bytes limits; try again"
+            raise Unavailable(what, {"Retry-After": "1"}) from None
+        self._add_deadline(deadline)
+        return taken
+
+    def _add_deadline(self, deadline: asyncio.Timeout) -> None:
+        self._deadlines.add(deadline)
         if self._budget.has_waiters:
             self._set_deadlines()
-        return taken
 
     def _set_deadlines(self) -> None:
         at = asyncio.get_running_loop().time() + self._patience_s
-        for deadline in self._arriving:
+        for deadline in self._deadlines:
             if deadline.when() is None:
                 deadline.reschedule(at)
+
+    def _held_up_others(self, what: str) -> Unavailable:
+        detail = f"Other requests wait for memory, and this {what} within {self._patience_s:g} s"
+        return Unavailable(detail, {"Retry-After": "1"})
 
     def give_back(self, taken: int) -> None:
         if taken:

@@ -33,8 +33,8 @@ class ByteBudget:
         try:
             await granted
         except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
-                self.give_back(size)
+            # Those behind it may need less.
+            self.give_back(0 if granted.cancelled() else size)
             raise
         return size
 

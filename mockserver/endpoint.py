@@ -94,8 +94,13 @@ class _Request(NamedTuple):
     state: _RequestState
 
     async def delayed(self) -> _Request:
-        """Wait for the delay of its preferences, then return the request with the current time."""
-        await self.space.clock.sleep(self.preferences.delay_s or 0)
+        """Wait for the delay of its preferences, then return the request with the current time.
+
+        Raises Unavailable if it has a large body, and others wait for memory.
+        """
+        delay = self.space.clock.sleep(self.preferences.delay_s or 0)
+        bodies = next((holder for holder, _ in self.state.held if isinstance(holder, Bodies)), None)
+        await (delay if bodies is None else bodies.hold_during(delay))
         return self.as_of_now()
 
     def as_of_now(self) -> _Request:

@@ -702,10 +702,10 @@ def test_clients_that_send_next_to_nothing_of_a_body_take_no_memory(headers: dic
 
 @pytest.mark.parametrize("headers", _LENGTHS)
 def test_clients_that_stop_within_a_large_body_cannot_hold_up_another_one(headers: dict[bytes, bytes]):
-    *slow, normal = asyncio.run(read_beside_slow_ones(0.01, bytes(100_000), headers))
+    *slow, normal = asyncio.run(read_beside_slow_ones(0.3, bytes(100_000), headers))
     assert normal == (bytes(MEBIBYTE), MEBIBYTE)
     assert slow
-    assert all(isinstance(each, Unavailable) and "did not arrive within 0.01 s" in each.detail for each in slow)
+    assert all(isinstance(each, Unavailable) and "did not arrive within 0.3 s" in each.detail for each in slow)
 
 
 def test_a_slow_body_has_all_the_time_while_no_other_waits():
@@ -721,3 +721,75 @@ def test_a_slow_body_has_all_the_time_while_no_other_waits():
         return is_arriving
 
     assert asyncio.run(go())
+
+
+def test_a_body_of_unknown_length_takes_no_more_than_its_length_once_it_has_arrived():
+    async def go() -> tuple[int, bool]:
+        bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, patience_s=3_600)
+        _, taken = await bodies.read(Headers({}), Sender(bytes(100_000), ends=True).receive)
+        return taken, bodies._budget.has(MEBIBYTE - 100_000)
+
+    assert asyncio.run(go()) == (100_000, True)
+
+
+def test_a_body_that_waits_too_long_for_those_before_it_is_refused():
+    async def go() -> Any:
+        bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, patience_s=0.01)
+        await bodies.read(Headers({}), Sender(bytes(MEBIBYTE), ends=True).receive)
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable) as refused:
+                await bodies.read(Headers({}), Sender(bytes(100_000), ends=True).receive)
+        return refused.value
+
+    refused = asyncio.run(go())
+    assert "--max-bodies-bytes" in refused.detail
+    assert refused.headers == {"Retry-After": "1"}
+
+
+def test_when_a_large_one_gives_up_a_small_one_behind_it_has_its_turn():
+    async def go() -> int:
+        budget = ByteBudget(10)
+        await budget.take(6)
+        large, small = (asyncio.ensure_future(budget.take(size)) for size in (8, 3))
+        await asyncio.sleep(0)
+        large.cancel()
+        return await asyncio.wait_for(small, 10)
+
+    assert asyncio.run(go()) == 3
+
+
+async def until_delayed(mock: Mock) -> None:
+    while not mock.clock._waiting:  # noqa: ASYNC110 - the clock has no event for it
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_delayed_request_with_a_large_body_cannot_hold_up_another_one(key: str | None):
+    mock = Mock(max_body=2_000_000, limits=Limits(max_bodies_bytes=2_000_000, body_timeout=0.3))
+    body = {"workflow_id": SUCCEEDS, "input_values": {"a": "x" * 1_500_000}}
+
+    async def go() -> httpx.Response:
+        delayed = asyncio.ensure_future(
+            mock.sent("POST", "/v1/runs", json=body, prefer="delay=60", key=key, fails=True)
+        )
+        await until_delayed(mock)
+        assert (await mock.sent("POST", "/v1/runs", json=body)).status_code == 201
+        return await delayed
+
+    refused = mock.run(go())
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "delay was not over within 0.3 s" in refused.json()["detail"]
+    assert mock.total() == 1
+
+
+def test_a_request_with_a_large_body_is_delayed_as_long_as_it_asks_while_no_other_waits():
+    mock = Mock(max_body=2_000_000, limits=Limits(max_bodies_bytes=2_000_000, body_timeout=0.3))
+    body = {"workflow_id": SUCCEEDS, "input_values": {"a": "x" * 1_500_000}}
+
+    async def go() -> int:
+        delayed = asyncio.ensure_future(mock.sent("POST", "/v1/runs", json=body, prefer="delay=60"))
+        await until_delayed(mock)
+        mock.clock.advance(60)
+        return (await delayed).status_code
+
+    assert mock.run(go()) == 201
