@@ -141,8 +141,14 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
             await check_availability(context, workflow)
         if workflow is None or workflow.input_schema is None:
             continue
-        inputs = {**shared.inputs, **(step.get("inputs") or {})}
-        sensitive = {**shared.sensitive, **(step.get("sensitive_inputs") or {})}
         at = ("body", "steps", place)
-        given = Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
+        given = Inputs(
+            step.get("inputs"),
+            step.get("sensitive_inputs") or {},
+            (*at, "inputs"),
+            (*at, "sensitive_inputs"),
+            chained=True,
+            shared_values=shared.inputs,
+            shared_secrets=shared.sensitive,
+        )
         check_inputs(workflow, given, most=context.limits.max_violations, steps=len(steps))

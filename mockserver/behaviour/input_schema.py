@@ -22,6 +22,7 @@ class Inputs(NamedTuple):
 
     `secrets` is None if they are not in this request but may have been in an earlier one: then they are not checked.
     `chained`: a value `{"$ref": "alias.outputs.path"}` refers to the output of an earlier step and is not checked.
+    The shared ones are those of all steps of a chain, which the own ones of a step override.
     """
 
     values: Mapping[str, Any] | None
@@ -29,10 +30,21 @@ class Inputs(NamedTuple):
     values_at: tuple[str | int, ...] = ("body", "input_values")
     secrets_at: tuple[str | int, ...] = ("body", "sensitive_input_values")
     chained: bool = False
+    shared_values: Mapping[str, Any] = {}
+    shared_secrets: Mapping[str, Any] = {}
 
     @classmethod
     def of_create(cls, body: Mapping[str, Any]) -> Inputs:
         return cls(body.get("input_values"), body.get("sensitive_input_values") or {})
+
+    def count_names(self) -> int:
+        """Return how many names they have together, at most."""
+        own = len(self.values or ()) + len(self.secrets or ())
+        return own + len(self.shared_values) + len(self.shared_secrets)
+
+    def merged(self) -> dict[str, Any]:
+        secrets = {**self.shared_secrets, **(self.secrets or {})}
+        return {**self.shared_values, **(self.values or {}), **{f"${name}": each for name, each in secrets.items()}}
 
 
 def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, steps: int = 1) -> None:
@@ -48,8 +60,12 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
     schema = _compiled(render_json(workflow.input_schema).decode())
     if schema is None:
         return
-    merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
-    if schema.takes_long(merged, _MAX_CHECKS // max(1, steps // 10)):
+    most_checks = _MAX_CHECKS // max(1, steps // 10)
+    # Before they are merged: that takes long too, for each step of a chain.
+    if inputs.count_names() > most_checks * _MEMBERS_OF_CHECK:
+        return
+    merged = inputs.merged()
+    if schema.takes_long(merged, most_checks):
         return
     violations = Violations(most)
     violations.add(*_relocated(schema.reader.violations(merged, violations), inputs))
@@ -58,7 +74,7 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
 
 
 def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:
-    secrets = inputs.secrets or {}
+    secrets = (inputs.secrets or {}).keys() | inputs.shared_secrets.keys()
     for violation in violations:
         loc, shown = list(violation["loc"]), violation["input"]
         # With a choice between schemas, pydantic puts a label into the location before the name.
@@ -102,13 +118,13 @@ class _Schema(NamedTuple):
 
     def takes_long(self, inputs: Any, most: float) -> bool:
         """Whether checking the inputs could take longer than `most` failed checks."""
-        if not self.checks and not self.steps:
-            return False
         left = most
         for part in _parts(inputs):
             left -= self.checks
             if isinstance(part, str):
                 left -= self.steps * len(part) / _STEPS_OF_CHECK
+            elif isinstance(part, dict | list):
+                left -= len(part) / _MEMBERS_OF_CHECK
             if left < 0:
                 return True
         return False
@@ -118,6 +134,8 @@ _MAX_CHECKS = 300_000
 """They take about half a second, in which nothing else is handled."""
 _STEPS_OF_CHECK = 200
 """So many steps of a pattern take as long as one failed check."""
+_MEMBERS_OF_CHECK = 5
+"""So many members of an object or array take as long to pass over as one failed check."""
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.behaviour.input_schema import Inputs
 from mockserver.settings import Limits
 from tests.mockserver.inprocess import Mock
 
@@ -104,6 +105,46 @@ def test_the_steps_of_a_long_chain_together_do_not_take_long_either():
         return mock.post("/v1/runs/chain", body).status_code
 
     assert (made(1), made(1_000)) == (422, 201)
+
+
+def test_many_shared_inputs_are_not_even_merged_for_each_step_of_a_long_chain(monkeypatch: pytest.MonkeyPatch):
+    mock = Mock()
+    id_ = with_schema(mock, {"type": "object", "properties": {"b": {"type": "integer"}}})
+    steps = [{"workflow_id": id_, "inputs": {"b": "x"}}] * 200
+    merged = Inputs.merged
+    counted: list[int] = []
+
+    def recorded(inputs: Inputs) -> dict[str, Any]:
+        counted.append(inputs.count_names())
+        return merged(inputs)
+
+    monkeypatch.setattr(Inputs, "merged", recorded)
+
+    def made(shared: dict[str, Any]) -> int:
+        return mock.post("/v1/runs/chain", {"steps": steps, "shared_inputs": shared}).status_code
+
+    many = {str(number): number for number in range(80_000)}
+    assert made({}) == 422
+    assert counted == [1]
+    assert made(many) == made({"c": many}) == made({"c": list(many)}) == 201
+    # 15,000 checks are left for each of the steps, and passing over five members is one.
+    assert sum(counted) < 200 * 15_000 * 5
+
+
+def test_each_step_of_a_chain_is_judged_with_the_shared_inputs_that_it_does_not_override():
+    mock = Mock()
+    integers = {name: {"type": "integer"} for name in ("a", "b", "$s")}
+    step = {"workflow_id": with_schema(mock, {"type": "object", "properties": integers})}
+    steps = [step | {"inputs": {"a": 1}, "sensitive_inputs": {"s": 1}}, step]
+    shared = {"shared_inputs": {"a": "x", "b": 2}, "shared_sensitive_inputs": {"s": "secret"}}
+
+    refused = mock.post("/v1/runs/chain", {"steps": steps, **shared})
+
+    assert [each["loc"] for each in refused.json()["detail"]] == [
+        ["body", "steps", 1, "inputs", "a"],
+        ["body", "steps", 1, "sensitive_inputs", "s"],
+    ]
+    assert "secret" not in refused.text
 
 
 def test_large_inputs_are_judged_by_a_plain_schema():
