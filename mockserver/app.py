@@ -29,6 +29,7 @@ from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
 from mockserver.bodies import Bodies
 from mockserver.browsers import Browsers, is_from_browser
+from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
@@ -311,6 +312,7 @@ class MockApp:
             default_organisation=self._organisations.default,
             world=self._world,
             seeded=self._seeds.keys(),
+            journal_readers=ByteBudget(settings.limits.max_bodies_bytes),
         )
         return Admin(dependencies)
 

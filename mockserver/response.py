@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from starlette.types import Scope, Send
 
@@ -39,7 +39,11 @@ async def send_error(error: HTTPError, scope: Scope, send: Send) -> None:
 
 
 async def send_reply(
-    reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str], scope: Scope, send: Send
+    reply: Reply,
+    body: bytes | Iterator[bytes] | AsyncIterator[bytes],
+    extra: Mapping[str, str],
+    scope: Scope,
+    send: Send,
 ) -> None:
     """`body` is the rendered reply; `extra` are additional headers."""
     headers = _headers(reply, body, extra)
@@ -56,6 +60,11 @@ async def send_reply(
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
+    elif isinstance(body, AsyncIterator):
+        async for part in body:
+            for piece in _parts(part):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
     else:
         time_slice = TimeSlice()
         for part in body:
@@ -72,7 +81,9 @@ def _parts(body: bytes) -> Iterator[bytes]:
         yield body[start : start + _PART_BYTES]
 
 
-def _headers(reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _headers(
+    reply: Reply, body: bytes | Iterator[bytes] | AsyncIterator[bytes], extra: Mapping[str, str]
+) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     if reply.status != 204:
         media_type = reply.media_type

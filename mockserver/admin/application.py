@@ -14,6 +14,7 @@ from mockserver.admin.context import AdminContext, Dependencies, Handler
 from mockserver.admin.document import decode, document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
+from mockserver.admin.journal_content import JournalContent
 from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import MethodNotAllowed, NoRoute, NotFound, Unprocessable
@@ -53,6 +54,9 @@ class Admin:
             body = reply.render()
         if isinstance(reply.content, EventStream) and scope["method"] == "GET":
             await reply.content.send(reply, scope, receive, send)
+        elif isinstance(reply.content, JournalContent):
+            async with reply.content.in_parts() as parts:
+                await send_reply(reply, parts, {}, scope, send)
         else:
             await send_reply(reply, body, {}, scope, send)
 

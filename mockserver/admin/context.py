@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext
 from mockserver.behaviour.world import World
+from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock, text_of
 from mockserver.faults import FaultParser
 from mockserver.namespaces import Namespace, Namespaces
@@ -40,6 +41,10 @@ class Dependencies:
     """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
+    journal_readers: ByteBudget
+    """Limits the entries that clients are reading."""
+    journal_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an entry of a journal is rendered."""
     run_watch_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the watcher that is reading the runs."""
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from mockserver.admin.context import AdminContext, Dependencies
+from mockserver.admin.journal_content import journal_content
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
 from mockserver.masking import masked_content, masked_headers, masked_query, query_pairs
 from mockserver.matching import PathPattern, RequestMatch
-from mockserver.reply import BytesContent, JSONContent, Reply
+from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
-from mockserver.time_slice import Sliced, in_slices
+from mockserver.time_slice import in_slices
 
 _REFUSED_PAGE = (400, 403)
 """A request without an operation has one of these if it was refused because of the page that sent it."""
@@ -58,7 +58,7 @@ async def get_request(call: Call, context: AdminContext) -> Reply:
     entry = await context.namespace.journal.find(seq)
     if entry is None:
         raise NotFound(f"There is no request {seq} in the journal of this namespace; it may have been dropped")
-    return Reply(200, BytesContent(await _rendered([entry], context, request_json)))
+    return Reply(200, await journal_content(b"", [entry], b"", context.dependencies, request_json))
 
 
 async def clear_requests(call: Call, context: AdminContext) -> Reply:
@@ -67,17 +67,18 @@ async def clear_requests(call: Call, context: AdminContext) -> Reply:
 
 
 async def export_requests(call: Call, context: AdminContext) -> Reply:
-    entries = await _rendered(await context.namespace.journal.entries(), context, _har_entry)
+    entries = await context.namespace.journal.entries()
     creator = render_json({"name": "cyberdesk-mockserver", "version": "1"})
-    return Reply(200, BytesContent(b'{"log":{"version":"1.2","creator":%b,"entries":[%b]}}' % (creator, entries)))
+    before = b'{"log":{"version":"1.2","creator":%b,"entries":[' % creator
+    return Reply(200, await journal_content(before, entries, b"]}}", context.dependencies, _har_entry))
 
 
 async def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, Any]) -> Reply:
-    items = await _rendered(found[-query.get("limit", 1_000) :], context, request_json)
+    shown = found[-query.get("limit", 1_000) :]
     complete = await context.namespace.journal.is_complete_after(query.get("since", 0))
     hint = b"".join(b',"%b":%b' % (name.encode(), render_json(text)) for name, text in _hint(context, query).items())
-    content = b'{"items":[%b],"total":%d,"complete":%b%b}'
-    return Reply(200, BytesContent(content % (items, len(found), render_json(complete), hint)))
+    after = b'],"total":%d,"complete":%b%b}' % (len(found), render_json(complete), hint)
+    return Reply(200, await journal_content(b'{"items":[', shown, after, context.dependencies, request_json))
 
 
 def _hint(context: AdminContext, filters: Mapping[str, Any]) -> dict[str, str]:
@@ -87,22 +88,6 @@ def _hint(context: AdminContext, filters: Mapping[str, Any]) -> dict[str, str]:
     match = RequestMatch.from_text(filters["match"], context.dependencies.operations)
     hint = None if match.path is None else context.dependencies.near_paths.hint(match.method, match.path.text)
     return {} if hint is None else {"hint": hint}
-
-
-async def _rendered(
-    entries: Sequence[Entry], context: AdminContext, show: Callable[[Entry, Dependencies], Any]
-) -> bytes:
-    """Return the entries as items of a JSON array. Those that take long to render are rendered in a thread."""
-
-    def render(entry: Entry) -> bytes:
-        return render_json(show(entry, context.dependencies))
-
-    return b",".join(
-        [
-            await asyncio.to_thread(render, entry) if entry.is_long_to_show else render(entry)
-            async for entry in Sliced(entries)
-        ]
-    )
 
 
 async def _between(context: AdminContext, filters: dict[str, Any]) -> Sequence[Entry]:

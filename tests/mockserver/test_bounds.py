@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -14,11 +14,13 @@ import pytest
 from starlette.types import Message
 
 from mockserver import endpoint
+from mockserver.admin.journal_content import JournalContent
 from mockserver.behaviour import attachments, run_creation, secrets
 from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
 from mockserver.errors import Unavailable
 from mockserver.headers import Headers
+from mockserver.journal import Entry
 from mockserver.namespaces import Namespaces
 from mockserver.reply import Reply
 from mockserver.response import send_reply
@@ -369,7 +371,7 @@ class SlowReader:
         self.reads = asyncio.Event()
         self.was_offered = 0
         self.offered = asyncio.Event()
-        names = {"authorization": "Bearer test-one", "content-type": "application/json"}
+        names = {"host": "localhost", "authorization": "Bearer test-one", "content-type": "application/json"}
         headers = [(name.encode(), value.encode()) for name, value in names.items()]
         scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
         self._body = body
@@ -385,7 +387,7 @@ class SlowReader:
         await self.reads.wait()
 
 
-@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a refusal of a large body"])
+@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a journal", "a refusal of a large body"])
 def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what: str):
     mock = Mock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
     run = mock.create(
@@ -395,6 +397,7 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
         "a run": ("GET", f"/v1/runs/{run['id']}"),
         "a list": ("GET", "/v1/runs"),
         "an attachment": ("GET", f"/v1/run-attachments/{run['input_attachment_ids'][0]}"),
+        "a journal": ("GET", "/__admin/requests"),
         "a refusal of a large body": ("POST", "/v1/runs", json.dumps({"input_values": "x" * 3_000_000}).encode()),
     }
 
@@ -558,6 +561,52 @@ def test_what_is_shown_of_a_long_journal_or_many_namespaces_gives_way(
         return await shown
 
     assert mock.run(go()).status_code == 200
+
+
+def mock_with_large_entries() -> Mock:
+    mock = Mock()
+    for size in (1_500_000, 100_000, 100_000, 10):
+        mock.create(input_values={"a": "x" * size})
+    return mock
+
+
+@pytest.mark.parametrize("path", ["/requests", "/requests.har"])
+def test_a_large_journal_is_rendered_while_it_is_sent(path: str, monkeypatch: pytest.MonkeyPatch):
+    mock = mock_with_large_entries()
+    parts: list[bytes] = []
+    sent_before: list[int] = []
+    rendered = JournalContent._rendered
+
+    def counted(content: JournalContent, entry: Entry) -> bytes:
+        sent_before.append(len(parts))
+        return rendered(content, entry)
+
+    monkeypatch.setattr(JournalContent, "_rendered", counted)
+    in_parts(mock, "GET", f"/__admin{path}", parts=parts)
+    shown = json.loads(b"".join(parts))
+    assert len(shown.get("items") or shown["log"]["entries"]) == len(sent_before) == 4
+    assert sent_before == sorted(set(sent_before))
+    assert max(map(len, parts)) <= 262_144
+
+
+def test_of_all_large_journals_that_are_read_one_entry_is_rendered_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    mock = mock_with_large_entries()
+    in_threads = most = 0
+
+    async def to_thread(work: Callable[[Entry], bytes], entry: Entry) -> bytes:
+        nonlocal in_threads, most
+        in_threads += 1
+        most = max(most, in_threads)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        in_threads -= 1
+        return work(entry)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    paths = ["/requests", "/requests.har", "/requests/1", "/requests/2"] * 2
+    answers = mock.together(*(mock.sent("GET", f"/__admin{path}", headers={"Host": "localhost"}) for path in paths))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert most == 1
 
 
 # --- What `include` asks for
