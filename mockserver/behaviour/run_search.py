@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
 
 from mockserver.behaviour.batch import Batch, JSONText
+from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import Space
 from mockserver.behaviour.run_results import texts_of
 from mockserver.behaviour.run_view import FIELDS, Run, run_fields
 from mockserver.behaviour.search_texts import SearchTexts, values_of
+from mockserver.spec import render_json
 
 _SHARED = ("input_values", "session_alias")
 _OWN = ("output_data", "error")
 _SHORT_BYTES = 4_096
 _LARGE_BYTES = 32_768
 """A larger JSON text is searched in a thread: one of 256 KiB with many numbers takes 0.2 s."""
+
+_MEMBERS_AT_ONCE = 500
+"""So many shared inputs are rendered together. Meanwhile the thread does not let the event loop run."""
+_MAX_NAMES = 10_000
 
 _searcher = ThreadPoolExecutor(1, thread_name_prefix="searcher")
 """A single thread: several would compete with the event loop for the interpreter."""
@@ -41,6 +50,9 @@ class TextSearch:
         self._own = (*_OWN, "run_message_history") if deep else _OWN
         self._sim_time = sim_time
         self._found_results: dict[str, bool] = {}
+        self._shared: Mapping[str, Any] | None = None
+        """The shared inputs that were searched last, and _MAX_NAMES at most of the names whose values match."""
+        self._shared_names: tuple[str, ...] = ()
         self._may_be_in_an_id = _MAY_BE_IN_AN_ID.fullmatch(self._text) is not None
 
     def may_find(self, texts: SearchTexts) -> bool:
@@ -87,7 +99,29 @@ class TextSearch:
     async def _is_in(self, text: JSONText) -> bool:
         if len(text) <= _LARGE_BYTES:
             return _has_value_with(bytes(text), self._text)
-        return await asyncio.get_running_loop().run_in_executor(_searcher, _has_value_with, bytes(text), self._text)
+        return await asyncio.get_running_loop().run_in_executor(_searcher, self._is_in_large, text)
+
+    def _is_in_large(self, text: JSONText) -> bool:
+        """In the thread, where the inputs of a chain are rendered too: once those that its steps share."""
+        if not isinstance(text, MergedInputs):
+            return _has_value_with(bytes(text), self._text)
+        own, shared = text.own, text.shared
+        if self._shared is not shared:
+            self._shared, self._shared_names = shared, tuple(islice(_names_with(shared, self._text), _MAX_NAMES))
+        names = self._shared_names
+        return (
+            _has_value_with(render_json(own), self._text)
+            or any(name not in own for name in names)
+            or (len(names) == _MAX_NAMES and any(name not in own for name in _names_with(shared, self._text)))
+        )
+
+
+def _names_with(values: Mapping[str, Any], sought: str) -> Iterator[str]:
+    """Yield the names of the values that contain the text `sought`, at any depth."""
+    members = iter(values.items())
+    while some := dict(islice(members, _MEMBERS_AT_ONCE)):
+        if _has_value_with(render_json(some), sought):
+            yield from (name for name, value in some.items() if _has_value_with(render_json(value), sought))
 
 
 def _has_value_with(json_text: bytes, sought: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from mockserver.behaviour import run_search
 from mockserver.behaviour.batch import BATCH
+from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.run_view import unchanged_runs_json
 from mockserver.behaviour.search_texts import values_of
 from mockserver.behaviour.session_timelines import SessionTimelines
@@ -364,6 +365,56 @@ def test_long_texts_are_searched_in_one_other_thread_while_other_requests_are_an
 
     assert [answer.json()["total"] for answer in answers] == [1] * 8
     assert [name for name in threads if name is not None] == ["searcher_0"] * 8
+
+
+def test_many_inputs_that_the_steps_of_a_chain_share_are_searched_once_and_in_the_thread(monkeypatch):
+    threads: list[str] = []
+    searched: list[int] = []
+    names_with = run_search._names_with
+
+    def merged(inputs: MergedInputs) -> bytes:
+        threads.append(threading.current_thread().name)
+        return render_json({**inputs.shared, **inputs.own})
+
+    def recorded(values: Mapping[str, Any], sought: str) -> Iterator[str]:
+        threads.append(threading.current_thread().name)
+        searched.append(len(values))
+        return names_with(values, sought)
+
+    mock = Mock()
+    steps = [{"workflow_id": SUCCEEDS, "inputs": {"a": 1}}] * 20
+    mock.post("/v1/runs/chain", {"steps": steps, "shared_inputs": {f"k{number}": number for number in range(5_000)}})
+    monkeypatch.setattr(MergedInputs, "__bytes__", merged)
+    monkeypatch.setattr(run_search, "_names_with", recorded)
+
+    assert mock.get("/v1/runs", params={"search": "zebra", "limit": 1}).json()["total"] == 0
+
+    assert (set(threads), searched) == ({"searcher_0"}, [5_000])
+
+
+@pytest.mark.parametrize("most", [2, 10_000])
+def test_a_search_in_large_inputs_of_a_chain_finds_what_each_run_shows_of_them(most, monkeypatch):
+    monkeypatch.setattr(run_search, "_MAX_NAMES", most)
+    mock = Mock()
+    shared = {
+        **{f"k{number}": "padding" * 20 for number in range(700)},
+        **{name: ["Needle"] for name in ("a", "b", "c")},
+        "d": {"number": 0.5, "Zebra": None},
+        "\ud800": "\udfff",
+    }
+    each = ({"a": 1}, {"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 1, "c": "needle"}, {"a": 1, "b": 1}, {"d": 1, "e": 7}, {})
+    steps = [{"workflow_id": NEVER_ENDS, "inputs": own} for own in each]
+    run_ids = mock.post("/v1/runs/chain", {"steps": steps, "shared_inputs": shared}).json()["run_ids"]
+
+    def found(text: str) -> list[int]:
+        return sorted(map(run_ids.index, mock.ids(search=text)))
+
+    assert [found(text) for text in ("needle", "0.5", "padding", "zebra")] == [
+        [0, 2, 3, 4, 5],
+        [0, 1, 2, 3, 5],
+        [0, 1, 2, 3, 4, 5],
+        [],
+    ]
 
 
 _JSON = st.recursive(
