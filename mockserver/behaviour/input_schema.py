@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
@@ -57,7 +57,7 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
     """
     if workflow is None or workflow.input_schema is None:
         return
-    schema = _compiled(render_json(workflow.input_schema).decode())
+    schema = _COMPILED.schema(render_json(workflow.input_schema).decode())
     if schema is None:
         return
     most_checks = _MAX_CHECKS // max(1, steps // 10)
@@ -138,18 +138,53 @@ _MEMBERS_OF_CHECK = 5
 """So many members of an object or array take as long to pass over as one failed check."""
 
 
-@lru_cache(maxsize=256)
-def _compiled(schema: str) -> _Schema | None:
-    if len(schema) > MAX_SCHEMA_LENGTH:
-        return None
-    value = json.loads(schema)
-    if _refers(value) or _pattern_cost(value) > _MAX_PATTERN_COST:
-        return None
+class CompiledSchemas:
+    """Schemas by their text: those used last, as many as cost no more than `max_cost` together.
+
+    A schema costs what its patterns cost to compile, 1 for each 2,000 characters, and 1. Measured on 2026-11-30: a cost
+    of 1 takes up to 80 KB of memory.
+    """
+
+    def __init__(self, max_cost: float) -> None:
+        self._max_cost = max_cost
+        self._kept: OrderedDict[str, tuple[_Schema | None, float]] = OrderedDict()
+        self.cost = 0.0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def schema(self, text: str) -> _Schema | None:
+        """Return None for a schema that is not applied."""
+        if len(text) > MAX_SCHEMA_LENGTH:
+            return None
+        if text in self._kept:
+            self._kept.move_to_end(text)
+            return self._kept[text][0]
+        schema, cost = _compiled(text)
+        self._kept[text] = schema, cost
+        self.cost += cost
+        while self.cost > self._max_cost:
+            _, (_, gone) = self._kept.popitem(last=False)
+            self.cost -= gone
+        return schema
+
+
+_COMPILED = CompiledSchemas(max_cost=1_600)
+
+
+def _compiled(text: str) -> tuple[_Schema | None, float]:
+    """Return a schema, None if it is not applied, and what it costs to keep it."""
+    value = json.loads(text)
+    cost = 1 + len(text) / 2_000
+    pattern_cost = _pattern_cost(value)
+    if _refers(value) or pattern_cost > _MAX_PATTERN_COST:
+        return None, cost
     try:
         reader = compile_schema(value, name="input_schema")
     except SpecError:
-        return None
-    return _Schema(reader, _checks(value), sum(times * len(pattern) for pattern, times in _patterns(value)))
+        return None, cost
+    steps = sum(times * len(pattern) for pattern, times in _patterns(value))
+    return _Schema(reader, _checks(value), steps), cost + pattern_cost
 
 
 def _parts(value: Any) -> Iterator[Any]:

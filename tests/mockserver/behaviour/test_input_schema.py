@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.behaviour.input_schema import Inputs
+from mockserver.behaviour import input_schema
+from mockserver.behaviour.input_schema import CompiledSchemas, Inputs
 from mockserver.settings import Limits
 from tests.mockserver.inprocess import Mock
 
@@ -163,3 +164,53 @@ def test_patterns_of_usual_size_are_judged():
     id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern, "b": pattern}})
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "AB1234-x"}}).status_code == 201
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422
+
+
+def _texts(kind: str, count: int) -> list[str]:
+    properties = {
+        "heavy patterns": lambda number: {"a": {"type": "string", "pattern": rf"(\wk{number}){{150}}"}},
+        "many properties": lambda number: {f"{number}_{each}": {"type": "integer"} for each in range(1_500)},
+        "small": lambda number: {f"{number}": {"type": "integer"}},
+    }
+    return [json.dumps({"type": "object", "properties": properties[kind](number)}) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [("heavy patterns", range(1, 7)), ("many properties", range(20, 60)), ("small", range(900, 1_000))],
+)
+def test_schemas_stay_compiled_as_long_as_they_cost_little_together(kind: str, kept: range):
+    compiled = CompiledSchemas(max_cost=1_000)
+    texts = _texts(kind, kept.stop + 10)
+
+    schemas = [compiled.schema(text) for text in texts]
+
+    assert all(schemas)
+    assert len(compiled) in kept
+    assert compiled.cost <= 1_000
+    latest = len(compiled)
+    assert all(compiled.schema(text) is each for text, each in zip(texts[-latest:], schemas[-latest:], strict=True))
+
+
+def test_of_compiled_schemas_the_one_that_was_not_used_longest_goes_first():
+    compiled = CompiledSchemas(max_cost=700)
+    used, *others = _texts("heavy patterns", 5)
+    first = compiled.schema(used)
+
+    for text in others:
+        compiled.schema(text)
+        assert compiled.schema(used) is first
+
+    assert len(compiled) == 4
+
+
+def test_what_the_server_keeps_compiled_costs_no_more_than_ten_of_the_heaviest_schemas(monkeypatch: pytest.MonkeyPatch):
+    compiled = CompiledSchemas(input_schema._COMPILED._max_cost)
+    monkeypatch.setattr(input_schema, "_COMPILED", compiled)
+    mock = Mock(self_check=False)
+
+    for text in _texts("heavy patterns", 20):
+        answer = mock.post("/v1/runs", {"workflow_id": with_schema(mock, text), "input_values": {"a": "b"}})
+        assert answer.status_code == 422
+
+    assert 5 < len(compiled) <= 10
