@@ -56,7 +56,10 @@ class JournalClient:
         """For messages: a user and a password are masked. They are not sent either."""
         self._base = quote(urlsplit(self.url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = make(parts.hostname or "", port, timeout=_TIMEOUT_S)
+        try:
+            self._connection = make(parts.hostname or "", port, timeout=_TIMEOUT_S)
+        except http.client.InvalidURL as error:
+            raise ValueError(f"invalid URL of a mock {self.url!r}: {error}") from error
         self._headers = {"Accept": "application/json"}
         if admin_token is not None:
             self._headers["Authorization"] = f"Bearer {admin_token}"
@@ -106,12 +109,12 @@ class JournalClient:
             self._connection.request(method, f"{self._base}/__admin{path}", content, headers)
             answer = self._connection.getresponse()
             text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no name of a host
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise NotReadable(f"no answer from {self.url}: {reason}; is the mock running there?") from error
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if answer.status == 200 and isinstance(value, dict):
             return value

@@ -152,6 +152,9 @@ def test_without_a_check_it_names_those_that_there_are(url: str):
         ("localhost:4010", ["--no-warnings"], "invalid URL of a mock 'localhost:4010'; use http://127.0.0.1:4010"),
         ("http://127.0.0.1:port", ["--no-warnings"], "invalid URL of a mock"),
         ("http://127.0.0.1:4010/?a=b", ["--no-warnings"], "invalid URL of a mock"),
+        ("http://\x01:4010", ["--no-warnings"], "invalid URL of a mock 'http://\\x01:4010': "),
+        ("http://a b", ["--no-warnings"], "invalid URL of a mock 'http://a b': "),
+        ("http://a..b:4010", ["--no-warnings"], "mockserver: no answer from http://a..b:4010: "),
         ("http://127.0.0.1:4010/__ns/", ["--no-warnings"], "use http://127.0.0.1:4010, or …/__ns/NAME"),
         ("http://127.0.0.1:4010/__ns//v1", ["--no-warnings"], "use http://127.0.0.1:4010, or …/__ns/NAME"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs"], "'list_runs' is not MATCH=N"),
@@ -288,6 +291,7 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         (b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"name": "other"}'[:-1], "has no control API (200)"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"name": "other"}', "is not a mock of this kind"),
         (b"220 mail ESMTP\r\n", "is the mock running there?"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000, "has no control API (200)"),
     ],
 )
 def test_what_is_no_mock_is_told(answering: Callable[[bytes], str], answer: bytes, said: str):
