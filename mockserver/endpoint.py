@@ -27,7 +27,6 @@ from mockserver.errors import (
     NotFound,
     Redirect,
     Unauthorized,
-    Unavailable,
     VersionConflict,
 )
 from mockserver.headers import Headers, headers_of, raw_path
@@ -182,8 +181,9 @@ class Endpoint:
                     reply = await self._answer(operation, parameters, space, state)
                 finally:
                     space.requests -= 1
-            if max(reply.transient_bytes, reply.held_bytes) > LARGE_BYTES:
-                await self._hold(reply, state)
+            if reply.held_bytes > LARGE_BYTES:
+                # Wait until clients have read enough of the large answers before it.
+                state.held.append((self._answers, await self._answers.take(reply.held_bytes)))
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
@@ -210,15 +210,6 @@ class Endpoint:
             state.extra[_WARNING] = note
         self._access_log.add(scope["method"], scope["path"], reply.status, note, scope.get(FAULT_KEY))
         return send_reply(reply, body, state.extra, scope, send)
-
-    async def _hold(self, reply: Reply, state: _RequestState) -> None:
-        """Take the memory of a large answer from what all of them may have. Raises Unavailable if that is in use, and
-        waiting would take memory too.
-        """
-        if reply.transient_bytes > LARGE_BYTES and not self._answers.has(reply.transient_bytes):
-            what = "Clients are still reading other large answers, which --max-bodies-bytes limits; try again"
-            raise Unavailable(what, {"Retry-After": "1"})
-        state.held.append((self._answers, await self._answers.take(max(reply.transient_bytes, reply.held_bytes))))
 
     async def _new_space(self, namespace: Namespace, organisation: str, operation: Operation) -> Space:
         """Return a space for an organisation that has none. Raises Unavailable."""

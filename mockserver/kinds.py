@@ -22,6 +22,7 @@ from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import Space
 from mockserver.behaviour.ids import MAX_ROW_SIZE, GivenIds, IdRow
 from mockserver.behaviour.ledger import LEDGER, Block
+from mockserver.behaviour.resource_view import PoolView, PoolWithMachines
 from mockserver.behaviour.resources import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
 from mockserver.behaviour.secrets import Aliases
@@ -48,7 +49,15 @@ KINDS: Mapping[str, Any] = {
 TYPES = Types(
     variants={
         JSONText: (bytes, MergedInputs, Aliases),
-        Content: (JSONContent, BytesContent, RunContent, CreatedContent, CreatedRunContent),
+        Content: (
+            JSONContent,
+            BytesContent,
+            RunContent,
+            CreatedContent,
+            CreatedRunContent,
+            PoolView,
+            PoolWithMachines,
+        ),
     },
     implied=(Space,),
     ranges={

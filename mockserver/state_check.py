@@ -8,7 +8,8 @@ from uuid import UUID
 
 from mockserver.behaviour.batch import UNCHANGED, Batch
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.pools import all_pools, pool_json
+from mockserver.behaviour.pools import all_pools
+from mockserver.behaviour.resource_view import PoolView
 from mockserver.behaviour.resources import WORKFLOW
 from mockserver.behaviour.run_overview import Overview
 from mockserver.behaviour.run_view import run_json
@@ -20,7 +21,7 @@ async def check_shown(context: Context) -> None:
     what = "the pools and workflows"
     try:
         for pool in await all_pools(context):
-            json.loads(await pool_json(context, pool))
+            json.loads(b"".join(PoolView(context.space, pool).parts()))
         for unit in (await context.store.items(WORKFLOW)).values():
             json.loads(unit.value.shown)
         what = "the list of runs"

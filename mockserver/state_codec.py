@@ -15,11 +15,17 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _MIN_SHARED_BYTES = 200
+_MIN_SHARED_LENGTH = 20
+"""In characters or items."""
 _NO_DEFAULT = object()
 
 
 class Shared:
     """Marks a type whose values are written once, and referenced by their users: `Annotated[..., Shared]`."""
+
+
+class SharedIfLong:
+    """As Shared, for a text or array that is written in its place if it is short."""
 
 
 class StateError(ValueError):
@@ -55,7 +61,8 @@ class Types:
     def _made_writer(self, hint: Any) -> _Writer | None:
         origin, args = get_origin(hint), get_args(hint)
         if origin is Annotated:
-            return lambda encoder, value: encoder.share(value, args[0])
+            share = Encoder.share_if_long if args[1] is SharedIfLong else Encoder.share
+            return lambda encoder, value: share(encoder, value, args[0])
         variants = _variants(hint, self)
         if variants is not None:
             return self._writer_of_variant(variants)
@@ -136,9 +143,14 @@ class Encoder:
     def share(self, value: Any, hint: Any) -> Any:
         known = self._objects.get(id(value))
         if known is None:
+            shown = self.encode(value, hint)  # may share values in it
             known = self._objects[id(value)] = len(self.table), value
-            self.table.append(self.encode(value, hint))
+            self.table.append(shown)
         return {"shared": known[0]}
+
+    def share_if_long(self, value: Any, hint: Any) -> Any:
+        is_long = value is not None and len(value) >= _MIN_SHARED_LENGTH
+        return self.share(value, hint) if is_long else self.encode(value, hint)
 
 
 _Writer = Callable[[Encoder, Any], Any]
@@ -164,6 +176,8 @@ class Decoder:
         if hint is Any:
             return data
         if origin is Annotated:
+            if args[1] is SharedIfLong and not isinstance(data, dict):
+                return self.decode(data, args[0])
             return self._shared(data, args[0])
         variants = _variants(hint, self._types)
         if variants is not None:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from mockserver.behaviour.resource_view import MachineView, PoolView, StoredView
+from mockserver.reply import in_parts
 
 
 class Resource(NamedTuple):
-    """`json` may be as large as a body. `is_stored`: it takes no memory of its own."""
-
     type: str
-    json: bytes
-    is_stored: bool
+    view: MachineView | PoolView | StoredView
 
 
-def included_parts(resources: Iterable[Resource]) -> Iterator[bytes]:
-    """Yield the member `included`, after a comma. Each resource is copied only when its turn comes."""
+def included_json(resources: Iterable[Resource]) -> bytes | Iterator[bytes]:
+    """Return the member `included`, after a comma; in parts if it is large."""
+    return in_parts(lambda: _parts(resources))
+
+
+def _parts(resources: Iterable[Resource]) -> Iterator[bytes]:
     separator = b',"included":['
-    for resource in resources:
-        yield b'%b{"type":"%b",' % (separator, resource.type.encode())
-        yield resource.json[1:]
+    for type_, view in resources:
+        yield b'%b{"type":"%b",' % (separator, type_.encode())
+        parts = view.parts()
+        yield next(parts)[1:]
+        yield from parts
         separator = b","
     yield b"]" if separator == b"," else separator + b"]"
-
-
-def largest(resources: Sequence[Resource] | None) -> int:
-    return max((len(each.json) for each in resources or ()), default=0)
-
-
-def made_bytes(resources: Sequence[Resource] | None) -> int:
-    """How much memory those take that are not stored."""
-    return sum(len(each.json) for each in resources or () if not each.is_stored)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.included_resources import Resource
-from mockserver.behaviour.machines import machine_json
-from mockserver.behaviour.pools import pool_json, pools_of_machine
+from mockserver.behaviour.pools import all_pools, machine_view, pools_with
+from mockserver.behaviour.resource_view import PoolView, StoredView
 from mockserver.behaviour.run_view import Run
 from mockserver.behaviour.workflows import workflow_json
 from mockserver.time_slice import Sliced
@@ -20,21 +20,20 @@ async def included(context: Context, include: str | None, runs: Iterable[Run]) -
         return None
     resources: dict[tuple[str, str], Resource] = {}
     seen: set[str] = set()
+    pools = await all_pools(context) if wanted & {"machine", "machine.pools"} else []
     async for run in Sliced(runs):
         workflow_id, machine_id = run.batch.workflow_id, run.placement.machine_id
         if "workflow" in wanted and ("workflow", workflow_id) not in resources:
-            _add(resources, "workflow", workflow_id, await workflow_json(context, workflow_id))
+            json = await workflow_json(context, workflow_id)
+            if json is not None:
+                resources["workflow", workflow_id] = Resource("workflow", StoredView(json))
         if machine_id is None or machine_id in seen:
             continue
         seen.add(machine_id)
-        if "machine" in wanted and ("machine", machine_id) not in resources:
-            _add(resources, "machine", machine_id, await machine_json(context, machine_id))
+        machine = context.world.machines.get(machine_id)
+        if "machine" in wanted and machine is not None:
+            resources["machine", machine_id] = Resource("machine", await machine_view(context, machine, pools))
         if "machine.pools" in wanted:
-            async for pool in Sliced(await pools_of_machine(context, machine_id)):
-                _add(resources, "pool", pool.id, await pool_json(context, pool))
+            async for pool in Sliced(await pools_with(machine_id, pools)):
+                resources["pool", pool.id] = Resource("pool", PoolView(context.space, pool))
     return tuple(resources.values())
-
-
-def _add(resources: dict[tuple[str, str], Resource], type_: str, id_: str, json: bytes | None) -> None:
-    if json is not None:
-        resources[type_, id_] = Resource(type_, json, is_stored=type_ == "workflow")

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from mockserver.reply import LARGE_BYTES, Reply
+from mockserver.behaviour.resource_view import View
+from mockserver.reply import Reply, in_parts
 from mockserver.spec import Call
+from mockserver.time_slice import Sliced
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class ListContent:
-    """One page of rendered items, out of `total` items. `is_transient`: the items were made for this answer."""
+class ViewPage(NamedTuple):
+    """One page of items, out of `total`."""
 
-    items: Sequence[bytes]
+    views: Sequence[View]
     total: int
     skip: int
     limit: int
-    is_transient: bool
-
-    @property
-    def transient_bytes(self) -> int:
-        return sum(map(len, self.items)) if self.is_transient else 0
 
     def render(self) -> bytes | Iterator[bytes]:
-        parts = list_parts(self.items, self.total, self.skip, self.limit)
-        return b"".join(parts) if sum(map(len, self.items)) <= LARGE_BYTES else parts
+        return in_parts(self._parts)
+
+    def _parts(self) -> Iterator[bytes]:
+        items = (view.parts() for view in self.views)
+        return list_parts(items, self.total, self.skip, self.limit)
 
 
 def list_parts(
-    items: Iterable[bytes], total: int, skip: int, limit: int, more: Iterable[bytes] = ()
+    items: Iterable[bytes | Iterator[bytes]], total: int, skip: int, limit: int, more: Iterable[bytes] = ()
 ) -> Iterator[bytes]:
-    """Yield the JSON of a page, item by item. `more` are parts of further members of its object, each after a comma."""
+    """Yield the JSON of a page, item by item: an item may come in parts.
+
+    `more` are parts of further members of its object, each after a comma.
+    """
     separator = b'{"items":['
     for item in items:
         yield separator
-        yield item
+        if isinstance(item, bytes):
+            yield item
+        else:
+            yield from item
         separator = b","
     opening = b"" if separator == b"," else separator
     yield b'%b],"total":%d,"skip":%d,"limit":%d' % (opening, total, skip, limit)
@@ -51,10 +55,7 @@ def window(query: Mapping[str, Any]) -> tuple[int, int]:
     return query.get("skip", 0), query.get("limit", 100)
 
 
-async def page(
-    call: Call, items: Sequence[Item], render: Callable[[Item], Awaitable[bytes]], *, is_transient: bool = True
-) -> Reply:
-    """`is_transient` is False if `render` returns what is stored."""
+async def page(call: Call, items: Sequence[Item], view: Callable[[Item], Awaitable[View]]) -> Reply:
     skip, limit = window(call.query)
-    shown = [await render(item) for item in items[skip : skip + limit]]
-    return Reply(200, ListContent(shown, len(items), skip, limit, is_transient))
+    views = [await view(item) async for item in Sliced(items[skip : skip + limit])]
+    return Reply(200, ViewPage(views, len(items), skip, limit))

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
+from operator import attrgetter
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.paging import page
+from mockserver.behaviour.resource_view import WORLD_CREATED, MachineView, PoolView, PoolWithMachines
 from mockserver.behaviour.resources import COUNTER, POOL, PoolRecord, check_machine
 from mockserver.behaviour.run_creation import json_or_null
-from mockserver.behaviour.world import Pool
-from mockserver.clock import SECOND, text_of
+from mockserver.behaviour.world import Machine, Pool
+from mockserver.clock import SECOND
 from mockserver.errors import NotFound, TooLarge
-from mockserver.reply import BytesContent, Reply, TransientContent
-from mockserver.spec import Call, render_json
+from mockserver.reply import Reply
+from mockserver.spec import Call
 from mockserver.store import Write
-from mockserver.time_slice import in_slices
-
-WORLD_CREATED = 1_735_689_600 * SECOND
-"""The creation time of everything in the world: the start of 2025."""
+from mockserver.time_slice import Sliced, in_slices
 
 
 async def list_pools(call: Call, context: Context) -> Reply:
-    return await page(call, await all_pools(context), lambda pool: pool_json(context, pool))
+    async def view(pool: PoolRecord) -> PoolView:
+        return PoolView(context.space, pool)
+
+    return await page(call, await all_pools(context), view)
 
 
 async def get_pool(call: Call, context: Context) -> Reply:
     pool, _ = await _find(context, call.path["pool_id"])
-    return Reply(200, TransientContent(await pool_json(context, pool)))
+    return Reply(200, PoolView(context.space, pool))
 
 
 async def create_pool(call: Call, context: Context) -> Reply:
@@ -44,36 +47,45 @@ async def create_pool(call: Call, context: Context) -> Reply:
         updated=context.now,
     )
     await context.store.commit(Write(COUNTER, POOL, number + 1, counter.version), Write(POOL, pool.id, pool, 0))
-    return Reply(201, BytesContent(await pool_json(context, pool)))
+    return Reply(201, PoolView(context.space, pool))
 
 
 async def add_machine_to_pool(call: Call, context: Context) -> Reply:
-    from mockserver.behaviour.machines import machine_json
-
     pool, version = await _find(context, call.path["pool_id"])
     added: list[str] = call.body["machine_ids"]
     for machine_id in added:
         check_machine(context, machine_id)
     machine_ids = tuple(dict.fromkeys((*pool.machine_ids, *added)))
+    if machine_ids == pool.machine_ids:
+        machine_ids = pool.machine_ids  # once in memory, though replies refer to earlier states of the pool
     if len(machine_ids) > context.limits.max_pool_machines:
         raise TooLarge(f"A pool has {context.limits.max_pool_machines} machines at most here")
     pool = replace(pool, machine_ids=machine_ids, updated=context.now)
     await context.store.commit(Write(POOL, pool.id, pool, version))
-    machines = [json for each in pool.machine_ids if (json := await machine_json(context, each)) is not None]
-    shown = b'%b,"machines":[%b]}' % ((await pool_json(context, pool))[:-1], b",".join(machines))
-    return Reply(200, BytesContent(shown))
+    pools = await all_pools(context)
+    known = (machine for each in machine_ids if (machine := context.world.machines.get(each)) is not None)
+    machines = [await machine_view(context, machine, pools) async for machine in Sliced(known)]
+    return Reply(200, PoolWithMachines(PoolView(context.space, pool), tuple(machines)))
 
 
 async def all_pools(context: Context) -> list[PoolRecord]:
     """Return the pools of the world first, then those that were created, each in its latest state."""
-    pools = {pool.id: _record(pool) for pool in context.world.pools.values()}
-    pools.update((id_, unit.value) for id_, unit in (await context.store.items(POOL)).items())
-    return list(pools.values())
+    units = dict(await context.store.items(POOL))
+    of_world = [
+        _record(pool) if (unit := units.pop(pool.id, None)) is None else unit.value
+        for pool in context.world.pools.values()
+    ]
+    return of_world + await in_slices(attrgetter("value"), units.values())
 
 
-async def pools_of_machine(context: Context, machine_id: str) -> list[PoolRecord]:
-    pools = await all_pools(context)
-    return list(compress(pools, await in_slices(lambda pool: machine_id in pool.machine_ids, pools)))
+async def pools_with(machine_id: str, pools: Sequence[PoolRecord]) -> tuple[PoolRecord, ...]:
+    return tuple(compress(pools, await in_slices(lambda pool: machine_id in pool.machine_ids, pools)))
+
+
+async def machine_view(context: Context, machine: Machine, pools: Sequence[PoolRecord]) -> MachineView:
+    """Return a machine with those of the pools that it belongs to."""
+    last_seen = context.now - context.now % SECOND if machine.status == "connected" else WORLD_CREATED
+    return MachineView(context.space, machine, last_seen, await pools_with(machine.id, pools))
 
 
 async def _find(context: Context, pool_id: str) -> tuple[PoolRecord, int]:
@@ -89,18 +101,3 @@ async def _find(context: Context, pool_id: str) -> tuple[PoolRecord, int]:
 
 def _record(pool: Pool) -> PoolRecord:
     return PoolRecord(pool.id, pool.name, pool.description, pool.machine_ids, b"null", WORLD_CREATED, WORLD_CREATED)
-
-
-async def pool_json(context: Context, pool: PoolRecord) -> bytes:
-    head = render_json(
-        {
-            "name": pool.name,
-            "id": pool.id,
-            "organization_id": context.space.organisation,
-            "created_at": text_of(pool.created),
-            "updated_at": text_of(pool.updated),
-            "description": pool.description,
-            "machine_count": len(pool.machine_ids),
-        }
-    )
-    return b'%b,"pool_parameters":%b}' % (head[:-1], pool.parameters)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.world import Machine, Workflow
 from mockserver.errors import NotFound
+from mockserver.state_codec import SharedIfLong
 
 COUNTER = "counter"
 POOL = "pool"
@@ -23,9 +24,9 @@ class PoolRecord:
     """
 
     id: str
-    name: str
-    description: str | None
-    machine_ids: tuple[str, ...]
+    name: Annotated[str, SharedIfLong]
+    description: Annotated[str | None, SharedIfLong]
+    machine_ids: Annotated[tuple[str, ...], SharedIfLong]
     parameters: bytes
     created: int
     updated: int

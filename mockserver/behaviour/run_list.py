@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import STATUSES, UNCHANGED, Batch, Change, Changes
 from mockserver.behaviour.context import Context, Space
-from mockserver.behaviour.included_resources import Resource, included_parts, largest, made_bytes
+from mockserver.behaviour.included_resources import Resource, included_json
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_index import RunIndex
@@ -74,21 +74,18 @@ class RunPage(NamedTuple):
     included: tuple[Resource, ...] | None
 
     @property
-    def transient_bytes(self) -> int:
-        return made_bytes(self.included)
-
-    @property
     def held_bytes(self) -> int:
-        """One run or resource is rendered at a time."""
-        return max(*self.sizes, 0, largest(self.included)) + self.transient_bytes
+        """One run is rendered at a time."""
+        return max(self.sizes, default=0)
 
     def render(self) -> bytes | Iterator[bytes]:
         items = (item for row, size in zip(self.rows, self.sizes, strict=True) for item in self._items(row, size))
         size = sum(len(row.places) * size for row, size in zip(self.rows, self.sizes, strict=True))
-        size += sum(len(each.json) for each in self.included or ())
-        included = () if self.included is None else included_parts(self.included)
-        parts = list_parts(items, self.total, self.skip, self.limit, included)
-        return parts if size > LARGE_BYTES else b"".join(parts)
+        included = b"" if self.included is None else included_json(self.included)
+        if not isinstance(included, bytes):
+            return list_parts(items, self.total, self.skip, self.limit, included)
+        parts = list_parts(items, self.total, self.skip, self.limit, (included,))
+        return parts if size + len(included) > LARGE_BYTES else b"".join(parts)
 
     def _items(self, row: Row, size: int) -> Iterator[bytes]:
         """Yield JSON items; consecutive unchanged runs may come as one comma-separated item."""

@@ -22,7 +22,7 @@ from mockserver.behaviour.batch import (
 )
 from mockserver.behaviour.context import CachedJSON, Context, Space
 from mockserver.behaviour.ids import tail_of
-from mockserver.behaviour.included_resources import Resource, included_parts, largest, made_bytes
+from mockserver.behaviour.included_resources import Resource, included_json
 from mockserver.behaviour.ledger import write_of_change
 from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.run_files import (
@@ -343,7 +343,7 @@ async def commit_and_reply(context: Context, run: Run, *writes: Write, timeline:
 
 
 class RunContent(NamedTuple):
-    """One run as of a simulated time, with the JSON of the resources that `include` asked for."""
+    """One run as of a simulated time, with the resources that `include` asked for."""
 
     space: Space
     run: Run
@@ -351,21 +351,18 @@ class RunContent(NamedTuple):
     included: tuple[Resource, ...] | None = None
 
     @property
-    def transient_bytes(self) -> int:
-        return made_bytes(self.included)
-
-    @property
     def held_bytes(self) -> int:
-        """The run and the resources are rendered one after the other."""
-        of_run = shown_size(self.run.batch, {self.run.place: self.run.change})
-        return max(of_run, largest(self.included)) + self.transient_bytes
+        return shown_size(self.run.batch, {self.run.place: self.run.change})
 
     def render(self) -> bytes | Iterator[bytes]:
         text = run_json(self.space, self.run, self.sim_time)
         if self.included is None:
             return text
-        parts = chain((text[:-1],), included_parts(self.included), (b"}",))
-        return parts if self.held_bytes > LARGE_BYTES else b"".join(parts)
+        included = included_json(self.included)
+        if not isinstance(included, bytes):
+            return chain((text[:-1],), included, (b"}",))
+        parts = text[:-1], included, b"}"
+        return iter(parts) if len(text) + len(included) > LARGE_BYTES else b"".join(parts)
 
 
 _BEFORE_CREATED = b'{"created_runs":['

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from itertools import compress
+from operator import attrgetter
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.input_schema import MAX_SCHEMA_LENGTH
 from mockserver.behaviour.paging import page
-from mockserver.behaviour.pools import WORLD_CREATED
+from mockserver.behaviour.resource_view import WORLD_CREATED, StoredView
 from mockserver.behaviour.resources import COUNTER, WORKFLOW, WorkflowRecord
 from mockserver.behaviour.world import Workflow
 from mockserver.clock import text_of
@@ -21,14 +22,18 @@ from mockserver.time_slice import in_slices
 
 
 async def list_workflows(call: Call, context: Context) -> Reply:
-    created = [unit.value for unit in (await context.store.items(WORKFLOW)).values()]
+    created = await in_slices(attrgetter("value"), list((await context.store.items(WORKFLOW)).values()))
     found: list[Workflow | WorkflowRecord] = [*context.world.workflows.values(), *created]
     search = call.query.get("search")
     if search is not None:
         words = search.casefold()
         is_found = await in_slices(lambda each: words in f"{each.id} {each.name or ''}".casefold(), found)
         found = list(compress(found, is_found))
-    return await page(call, found, lambda each: _json(context, each), is_transient=False)
+
+    async def view(workflow: Workflow | WorkflowRecord) -> StoredView:
+        return StoredView(await _json(context, workflow))
+
+    return await page(call, found, view)
 
 
 async def get_workflow(call: Call, context: Context) -> Reply:

@@ -6,30 +6,31 @@ import asyncio
 import base64
 import json
 import sys
-from collections.abc import Awaitable, Callable
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from starlette.types import Message
 
-from mockserver import endpoint
+from mockserver import endpoint, reply
 from mockserver.admin.journal_content import JournalContent
-from mockserver.behaviour import attachments, run_creation, secrets
+from mockserver.behaviour import attachments, resource_view, run_creation, secrets
 from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
 from mockserver.errors import Unavailable
 from mockserver.headers import Headers
 from mockserver.journal import Entry
 from mockserver.namespaces import Namespaces
-from mockserver.reply import Reply
-from mockserver.response import send_reply
 from mockserver.settings import MEBIBYTE, Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
+    ACCOUNTING_1,
     ACCOUNTING_SOFTWARE,
     FRONT_DESK_1,
+    FRONT_DESK_2,
     FRONT_DESKS,
     NEVER_ENDS,
     SUCCEEDS,
@@ -216,7 +217,7 @@ def stored(mock: Mock) -> int:
         seen.add(id(value))
         size += sys.getsizeof(value)
         if isinstance(value, dict):
-            waiting += value.items()
+            waiting += (*value.keys(), *value.values())  # no pairs: those are gone at once, and their ids used again
         elif isinstance(value, list | tuple):
             waiting += value
         else:
@@ -277,6 +278,29 @@ def test_a_pool_takes_no_more_machines_than_it_may_have():
     assert mock.post(path, {"machine_ids": [unknown_id(), unknown_id()]}).status_code == 200
     assert mock.post(path, {"machine_ids": [unknown_id()]}).status_code == 413
     assert mock.get(f"/v1/pools/{FRONT_DESKS}").json()["machine_count"] == 4
+
+
+def test_replies_that_are_kept_for_keys_refer_to_large_pools_and_do_not_contain_them():
+    mock = ControlledMock()
+    pools = [mock.post("/v1/pools", {"name": "p", "description": "d" * 500_000}).json()["id"] for _ in range(3)]
+    for pool in pools:
+        machine_ids = [FRONT_DESK_1, ACCOUNTING_1, *(unknown_id() for _ in range(1_000))]
+        mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": machine_ids})
+    before = stored(mock)
+
+    answers = []
+    for number in range(20):
+        mock.control("POST", "/clock/advance", {"seconds": 1})
+        path, body = f"/v1/pools/{pools[number % 3]}/machines", {"machine_ids": [FRONT_DESK_2] if number > 15 else []}
+        answers.append((path, body, mock.post(path, body, key=f"k{number}").text))
+
+    assert sum(len(text) for _, _, text in answers) > 40_000_000
+    assert stored(mock) - before < 20 * 3_000
+    state = mock.control("GET", "/state").text
+    assert len(state) < 2_000_000
+    assert mock.control("PUT", "/state", json.loads(state)).status_code == 204
+    for number, (path, body, text) in enumerate(answers):
+        assert mock.post(path, body, key=f"k{number}").text == text
 
 
 def test_a_pool_that_is_named_many_times_is_looked_up_once(monkeypatch: pytest.MonkeyPatch):
@@ -417,23 +441,98 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
     mock.run(go())
 
 
-@pytest.mark.parametrize("path", ["/v1/pools/{}", "/v1/pools", f"/v1/machines/{FRONT_DESK_1}", "/v1/machines"])
-def test_a_large_answer_that_is_made_already_is_a_503_while_slow_readers_have_too_many(path: str):
-    mock = Mock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
-    pool = mock.post("/v1/pools", {"name": "p", "description": "x" * 3_000_000}).json()["id"]
-    mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
-    path = path.format(pool)
+LARGE_RESOURCES = {
+    "a pool": "/v1/pools/{pool}",
+    "pools": "/v1/pools",
+    "a machine": f"/v1/machines/{FRONT_DESK_1}",
+    "machines": "/v1/machines",
+    "workflows": "/v1/workflows",
+    "resources of runs": "/v1/runs?include=workflow,machine,machine.pools",
+    "resources of a run": "/v1/runs/{run}?include=workflow,machine,machine.pools",
+    "a pool with machines": "POST /v1/pools/{pool}/machines",
+}
 
-    async def go() -> None:
-        slow = SlowReader(mock, "GET", path)
-        await slow.offered.wait()
-        refused = await mock.sent("GET", path, fails=True)
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        slow.reads.set()
-        await slow.answered
-        assert (await mock.sent("GET", path)).status_code == 200
 
-    mock.run(go())
+def with_large_resources(what: str, **settings: Any) -> tuple[Mock, str, str, Any]:
+    """A mock with some, and the method, path and body of a request for them."""
+    mock = Mock(self_check=False, **settings)
+    workflow, pool = "", ""
+    for _ in range(3):
+        workflow = mock.post("/v1/workflows", {"main_prompt": "\0" * 500_000}).json()["id"]
+        texts = {"name": "\ud800" * 100_000, "description": "\0" * 400_000, "pool_parameters": {"a": "\0" * 100_000}}
+        pool = mock.post("/v1/pools", texts).json()["id"]
+        mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
+    run = mock.create(workflow, machine_id=FRONT_DESK_1)["id"]
+    method, _, path = LARGE_RESOURCES[what].rpartition(" ")
+    return mock, method or "GET", path.format(pool=pool, run=run), {"machine_ids": []} if method else None
+
+
+@pytest.mark.parametrize("what", LARGE_RESOURCES)
+def test_large_pools_machines_and_workflows_are_rendered_in_parts_while_they_are_sent(
+    what: str, monkeypatch: pytest.MonkeyPatch
+):
+    mock, method, path, body = with_large_resources(what)
+    parts: list[bytes] = []
+    rendered: list[int] = []
+    parts_of_text = resource_view.StoredView.parts if "workflow" in what else resource_view._text_parts
+
+    def counted(*args: Any) -> Iterator[bytes]:
+        for part in parts_of_text(*args):
+            rendered.append(sum(map(len, parts)))
+            yield part
+
+    owner, name = (resource_view.StoredView, "parts") if "workflow" in what else (resource_view, "_text_parts")
+    monkeypatch.setattr(owner, name, counted)
+
+    in_parts(mock, method, path, body, parts=parts)
+
+    assert json.loads(b"".join(parts))
+    sizes = list(map(len, parts))
+    assert sum(sizes) > 3_000_000
+    assert max(sizes) <= 262_144
+    # The last text is rendered when nearly all is sent.
+    assert rendered[-1] > sum(sizes) - 2 * MEBIBYTE
+
+
+@pytest.mark.parametrize("what", LARGE_RESOURCES)
+def test_slow_readers_of_large_pools_machines_and_workflows_hold_up_nobody_and_next_to_no_memory(
+    what: str, monkeypatch: pytest.MonkeyPatch
+):
+    mock, method, path, body = with_large_resources(what, max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000))
+
+    async def go() -> int:
+        tracemalloc.start()
+        try:
+            sent = b"" if body is None else json.dumps(body).encode()
+            slow = [SlowReader(mock, method, path, sent) for _ in range(10)]
+            for each in slow:
+                await each.offered.wait()
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        for each in slow:
+            each.reads.set()
+            await each.answered
+        return held
+
+    assert mock.run(go()) < 10 * MEBIBYTE
+
+
+def test_a_small_answer_is_sent_as_a_whole_and_the_small_parts_of_a_large_one_together():
+    mock = Mock(self_check=False)
+    for _ in range(1_000):
+        mock.post("/v1/pools", {"name": "p"})
+
+    _, whole = in_parts(mock, "GET", "/v1/pools?limit=1000")
+
+    assert len(json.loads(whole)["items"]) == 1_000
+    assert reply.in_parts(lambda: iter([b"a", b"b"])) == b"ab"
+    for parts in ([b"small"] * 100_000, [b"x", b"y" * 2_000_000, b"z"], [b""] * 10_000):
+        sent = reply.in_parts(lambda parts=parts: iter(parts))
+        assert not isinstance(sent, bytes)
+        joined = list(sent)
+        assert b"".join(joined) == b"".join(parts)
+        assert len(joined) <= 10
 
 
 def test_a_large_body_is_refused_in_the_words_of_a_small_one():
@@ -510,10 +609,18 @@ def test_a_session_of_many_runs_is_worked_out_again_where_it_moves_on_meanwhile(
 
 
 @pytest.mark.parametrize(
-    "path",
-    [f"/v1/machines/{FRONT_DESK_1}", "/v1/machines", "/v1/runs?include=machine.pools", "/v1/workflows?search=x"],
+    ("path", "steps"),
+    [
+        # what was created, then each pool or workflow of the page or machine, also of the world
+        (f"/v1/machines/{FRONT_DESK_1}", 30 + 32),
+        ("/v1/machines", 30 + 4 * 32),
+        ("/v1/pools", 30 + 32),
+        ("/v1/workflows", 30 + 42),
+        ("/v1/workflows?search=x", 30 + 42),
+        ("/v1/runs?include=machine.pools", 30 + 32 + 31),
+    ],
 )
-def test_what_is_shown_of_many_pools_or_workflows_gives_way(monkeypatch: pytest.MonkeyPatch, path: str):
+def test_what_is_shown_of_many_pools_or_workflows_gives_way(monkeypatch: pytest.MonkeyPatch, path: str, steps: int):
     mock = Mock()
     mock.create(machine_id=FRONT_DESK_1)
     for _ in range(30):
@@ -529,7 +636,7 @@ def test_what_is_shown_of_many_pools_or_workflows_gives_way(monkeypatch: pytest.
             await asyncio.sleep(0)
         return turns
 
-    assert mock.run(turns()) > 30
+    assert mock.run(turns()) >= 2 * steps
 
 
 @pytest.mark.parametrize(
@@ -624,51 +731,6 @@ def test_what_many_runs_refer_to_is_looked_up_with_others_in_between(monkeypatch
     assert len(mock.get("/v1/runs?include=workflow").json()["included"]) == 30
 
     assert len(turns) - of_the_list >= of_the_list + 30
-
-
-def answered(mock: Mock, path: str, monkeypatch: pytest.MonkeyPatch) -> Reply:
-    replies: list[Reply] = []
-
-    async def sent(reply: Reply, *others: Any) -> None:
-        replies.append(reply)
-        await send_reply(reply, *others)
-
-    monkeypatch.setattr(endpoint, "send_reply", sent)
-    assert len(mock.get(path).json()["included"]) >= 1
-    return replies[0]
-
-
-@pytest.mark.parametrize("path", ["/v1/runs?include=workflow", "/v1/runs/{}?include=workflow"])
-def test_large_workflows_are_copied_one_by_one_when_their_turn_comes(path: str, monkeypatch: pytest.MonkeyPatch):
-    mock, run = Mock(self_check=False), {}
-    for _ in range(3):
-        workflow = mock.post("/v1/workflows", {"main_prompt": "p" * 2 * MEBIBYTE}).json()
-        run = mock.create(workflow["id"])
-
-    reply = answered(mock, path.format(run["id"]), monkeypatch)
-
-    content: Any = reply.content
-    (space,) = mock.app.namespaces.default.spaces.values()
-    stored = [unit.value.shown for unit in mock.run(space.store.items("workflow")).values()]
-    assert all(any(each.json is shown for shown in stored) for each in content.included)
-    parts = [len(part) for part in reply.render()]
-    assert sum(parts) > len(content.included) * 2 * MEBIBYTE
-    assert max(parts) <= reply.held_bytes < 3 * MEBIBYTE
-    assert reply.transient_bytes == 0
-
-
-@pytest.mark.parametrize("path", ["/v1/runs?include=machine.pools", "/v1/runs/{}?include=machine,machine.pools"])
-def test_large_pools_which_are_made_for_an_answer_count_at_once(path: str, monkeypatch: pytest.MonkeyPatch):
-    mock = Mock(self_check=False)
-    pool = mock.post("/v1/pools", {"name": "p", "description": "d" * 2 * MEBIBYTE}).json()["id"]
-    mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]})
-    run = mock.create(machine_id=FRONT_DESK_1)
-
-    reply = answered(mock, path.format(run["id"]), monkeypatch)
-
-    parts = [len(part) for part in reply.render()]
-    assert 2 * MEBIBYTE < sum(parts) < reply.transient_bytes + 100_000
-    assert reply.held_bytes >= reply.transient_bytes + max(parts)
 
 
 # --- The budget of bodies
