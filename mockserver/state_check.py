@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from uuid import UUID
 
-from mockserver.behaviour.batch import UNCHANGED, Batch
-from mockserver.behaviour.context import Context
+from mockserver.behaviour.batch import SESSION, UNCHANGED, Batch
+from mockserver.behaviour.context import Context, Space
+from mockserver.behaviour.ids import IdRow
 from mockserver.behaviour.pools import all_pools
-from mockserver.behaviour.resource_view import PoolView
-from mockserver.behaviour.resources import WORKFLOW
+from mockserver.behaviour.resource_view import PoolView, PoolWithMachines
+from mockserver.behaviour.resources import WORKFLOW, PoolRecord
 from mockserver.behaviour.run_overview import Overview
-from mockserver.behaviour.run_view import run_json
+from mockserver.behaviour.run_view import CreatedContent, run_json
+from mockserver.idempotency import KEY, Use
+from mockserver.reply import JSON, Reply
 from mockserver.state_codec import StateError
+from mockserver.time_slice import Sliced
 
 
 async def check_shown(context: Context) -> None:
-    """Render pools, workflows, and of each batch the first run and all changed runs. Raises StateError."""
-    what = "the pools and workflows"
+    """Render pools, workflows, replies, and of each batch the first run and all changed runs. Raises StateError."""
+    what = "the pools"
     try:
-        for pool in await all_pools(context):
-            json.loads(b"".join(PoolView(context.space, pool).parts()))
-        for unit in (await context.store.items(WORKFLOW)).values():
-            json.loads(unit.value.shown)
+        async for pool in Sliced(await all_pools(context)):
+            _check_pool(context.space, pool)
+        async for id_, unit in Sliced((await context.store.items(WORKFLOW)).items()):
+            what = f"workflow {id_}"
+            workflow = json.loads(unit.value.shown)
+            if not isinstance(workflow, dict) or workflow.get("id") != id_:
+                raise ValueError("it is not an object with this id")
+        async for id_, unit in Sliced((await context.store.items(SESSION)).items()):
+            what = f"the machine of session {id_}"
+            if unit.value.machine_id is not None:
+                json.loads(b'"%b"' % unit.value.machine_id.encode())
+        async for key, unit in Sliced((await context.store.items(KEY)).items()):
+            what = f"the reply to the idempotency key {key}"
+            use: Use = unit.value
+            _check_reply(use.reply)
         what = "the list of runs"
         overview = await Overview.of([context], {}, 0, sys.maxsize)
         shown: Batch | None = None
@@ -36,3 +52,28 @@ async def check_shown(context: Context) -> None:
                 run.attachments(listing.sim_time, context.space.clock)
     except Exception as error:
         raise StateError(f": {what} cannot be shown: {type(error).__name__}: {error}") from error
+
+
+def _check_pool(space: Space, pool: PoolRecord) -> None:
+    # Any text can be shown, so the name and the description, which may be long, are left out.
+    json.loads(b"".join(PoolView(space, replace(pool, name="", description=None)).parts()))
+
+
+def _check_reply(reply: Reply) -> None:
+    """Of the runs of a create only two are read: they differ in their ids only."""
+    for text in (reply.media_type, *reply.headers.keys(), *reply.headers.values()):
+        if not text.isascii() or not text.isprintable():
+            raise ValueError(f"{text!r} cannot stand in a header")
+    content = reply.content
+    if isinstance(content, PoolWithMachines):
+        for view in (content.view, *(PoolView(each.space, pool) for each in content.machines for pool in each.pools)):
+            _check_pool(view.space, view.pool)
+        return
+    if isinstance(content, CreatedContent) and content.batch is not None:
+        content.render()
+        ids = content.batch.ids
+        two = ids._replace(size=min(ids.size, 2)) if isinstance(ids, IdRow) else ids
+        content = content._replace(batch=content.batch._replace(ids=two))
+    body = b"" if content is None else content.render()
+    if content is not None and reply.media_type == JSON:
+        json.loads(body if isinstance(body, bytes) else b"".join(body))

@@ -17,6 +17,7 @@ from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     FAILS_IN_PART,
     FIRST_CREATE_FAILS,
+    FRONT_DESK_1,
     HAS_OUTPUT_FILES,
     NEVER_ENDS,
     SUCCEEDS,
@@ -263,6 +264,69 @@ def test_a_state_that_cannot_be_read_is_refused_with_its_place_and_changes_nothi
     assert answer.status_code == 422
     assert told.replace("ORG", organisation) in answer.json()["detail"]
     assert seen(mock) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "told"),
+    [
+        ("workflow", ["shown"], "[1]", "workflow KEY cannot be shown: ValueError: it is not an object with this id"),
+        ("workflow", ["shown"], "{}", "workflow KEY cannot be shown"),
+        ("workflow", ["shown"], "{", "workflow KEY cannot be shown: JSONDecodeError"),
+        ("pool", ["parameters"], "{", "the pools cannot be shown"),
+        ("session", ["machine_id"], "\ud800", "the machine of session KEY cannot be shown"),
+        ("session", ["machine_id"], '"', "the machine of session KEY cannot be shown"),
+        ("bulk", ["batch", "workflow_id"], "\ud800", "the reply to the idempotency key bulk cannot be shown"),
+        ("bulk", ["batch", "workflow_id"], '","id":"', "the reply to the idempotency key bulk cannot be shown"),
+        ("bulk", ["batch", "ids", "tail"], "\ud800", "the reply to the idempotency key bulk cannot be shown"),
+        ("bulk", ["batch", "ids", "first"], (1 << 32) - 1, "the reply to the idempotency key bulk cannot be shown"),
+        ("bulk", ["batch", "placement", "machine_id"], "\ud800", "the reply to the idempotency key bulk cannot be"),
+        ("bulk", ["batch", "input_values"], "{", "the reply to the idempotency key bulk cannot be shown: JSONDecode"),
+        ("single", ["batch", "workflow_id"], "\ud800", "the reply to the idempotency key single cannot be shown"),
+        ("update", ["run", "batch", "workflow_id"], "\ud800", "the reply to the idempotency key update cannot be"),
+        ("machines", ["view", "pool"], {"shared": "POOL"}, "the reply to the idempotency key machines cannot be shown"),
+        ("machines", ["machines", 0, "pools", 0], {"shared": "POOL"}, "the idempotency key machines cannot be shown"),
+    ],
+)
+def test_a_state_of_which_something_cannot_be_shown_is_refused_with_its_place_and_changes_nothing(
+    kind: str, path: list[Any], value: Any, told: str
+):
+    mock = ControlledMock()
+    body = {"workflow_id": SUCCEEDS, "start_session": True}
+    mock.post("/v1/runs/bulk", {**body, "count": 20}, key="bulk")
+    run = mock.create(**body, key="single")["id"]
+    mock.patch(f"/v1/runs/{run}", {"status": "running"}, key="update")
+    mock.post("/v1/workflows", {"name": "w", "main_prompt": "p"})
+    pool = mock.post("/v1/pools", {"name": "p"}).json()["id"]
+    mock.post(f"/v1/pools/{pool}/machines", {"machine_ids": [FRONT_DESK_1]}, key="machines")
+    before, state = seen(mock), mock.asked("/state")
+    units = next(iter(state["organizations"].values()))["units"]
+    key, place = next(unit[1:3] for unit in units if kind == unit[unit[0] == "idempotency"])
+    if key == kind:
+        place = place["reply"]["content"]
+    if value == {"shared": "POOL"}:
+        value = {"shared": len(state["shared"])}
+        state["shared"].append({**next(unit[2] for unit in units if unit[1] == pool), "parameters": "{"})
+    *way, last = path
+    for step in way:
+        place = place[step]
+    place[last] = value
+
+    answer = mock.control("PUT", "/state", state)
+
+    assert answer.status_code == 422
+    assert told.replace("KEY", key) in answer.json()["detail"]
+    assert seen(mock) == before
+
+
+def test_a_header_that_cannot_be_sent_is_refused_too():
+    mock = ControlledMock()
+    mock.create(key="k")
+    state = mock.asked("/state")
+    (use,) = (unit[2] for unit in next(iter(state["organizations"].values()))["units"] if unit[1] == "k")
+
+    for headers in ({"A": "\ud800"}, {"A": "a\r\nB: b"}, {"\u0101": "a"}):
+        use["reply"]["headers"] = headers
+        assert "cannot stand in a header" in mock.control("PUT", "/state", state).json()["detail"]
 
 
 @pytest.mark.parametrize("first", [-(10**18), 10**18])
