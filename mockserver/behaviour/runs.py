@@ -203,6 +203,8 @@ async def retry_run(call: Call, context: Context) -> Reply:
         session: Session = found.session.value
         remaining = session.without(run.batch.tail, run.place, run.timeline.ended)
         writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
+        if not remaining.slots:
+            forget_session(context.space, old_session_id)
     if session_write is not None:
         writes.append(session_write)
     # As it is at the beginning of the attempt, which may be over at once; a create shows its runs in this way too.

@@ -29,6 +29,7 @@ from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
     ACCOUNTING_SOFTWARE,
+    ENDS_AT_ONCE,
     FRONT_DESK_1,
     FRONT_DESK_2,
     FRONT_DESKS,
@@ -328,6 +329,29 @@ def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
             assert mock.post(f"/v1/runs/{run}/retry", {}).status_code == 200
             sizes.append(stored(mock))
         assert sizes[-1] - sizes[10] < 500
+
+
+@pytest.mark.parametrize("is_retried", [True, False])
+def test_a_session_without_runs_keeps_its_machine_and_nothing_else(is_retried: bool):
+    mock = Mock(self_check=False)
+    run = mock.create(ENDS_AT_ONCE, start_session=True)
+    sessions, sizes = {run["session_id"]}, []
+    for _ in range(50):
+        mock.read(run["id"])
+        mock.total()
+        if is_retried:
+            run = mock.post(f"/v1/runs/{run['id']}/retry", {"start_session": True}).json()
+        else:
+            mock.delete(f"/v1/runs/{run['id']}")
+            run = mock.create(ENDS_AT_ONCE, start_session=True)
+        sessions.add(run["session_id"])
+        sizes.append(stored(mock))
+
+    (space,) = mock.app.namespaces.default.spaces.values()
+    assert len(sessions) == 51
+    assert space.cached.sessions.keys() <= {run["session_id"]}
+    assert space.cached.timeline_count <= 1
+    assert (sizes[-1] - sizes[10]) / 39 < 600
 
 
 # --- Large answers, long work
