@@ -14,7 +14,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from mockserver import endpoint, reply
+from mockserver import reply
 from mockserver.admin.journal_content import JournalContent
 from mockserver.behaviour import attachments, resource_view, run_creation, secrets
 from mockserver.bodies import Bodies
