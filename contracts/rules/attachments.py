@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from contracts.core.counting import counted
 from contracts.core.findings import Rule
-from contracts.data import limits, write_bodies
+from contracts.data import in_turn_by_kind, limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
@@ -332,6 +332,7 @@ def _odd_files() -> list[dict[str, Any]]:
     ]
 
 
+@in_turn_by_kind
 def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     odd_files = _odd_files()
     needs = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
@@ -373,6 +374,7 @@ SCENARIOS = (
         run_attachments,
         attachment_cases,
         needs=("get_run_attachment", "download_run_attachment"),
+        weight=2,  # a case sends about thirty requests
     ),
     Scenario(
         "attachments of one name",
