@@ -25,9 +25,9 @@ MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
 MAX_SHRINK_REQUESTS: Final = 800
 """The most requests to shrink one case, so a case of many requests gets fewer tries."""
-TIMES_OF_CHANCE: Final = 4
-"""So many times in a row must a violation show that others may have caused. A run that nobody touches is cancelled in
-one case of ten at most, so this happens by chance in one of ten thousand.
+TIMES_OF_CHANCE: Final = 6
+"""So many more times in a row must a violation show that others may have caused. If every third run is cancelled by
+others, this happens by chance in one of a thousand.
 """
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
