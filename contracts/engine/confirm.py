@@ -102,15 +102,14 @@ class Confirmer:
             again.case, again.violated = alone
         request_limit = self._requests + MAX_SHRINK_REQUESTS
         again.confirmed = self._reproduce([again.case], again.violated.dedup_key)
-        by_others = again.confirmed is not None and again.confirmed.violation.may_be_by_others
-        if by_others and not self._shows_each_time(again.case, again.violated.dedup_key):
+        by_others = (again.confirmed or again.violated).violation.may_be_by_others
+        if by_others and again.confirmed and not self._shows_each_time(again.case, again.violated.dedup_key):
             again.confirmed = None
-            return again
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
             self._shrink(again, again.confirmed, request_limit)
-        if beside and again.confirmed is None and self._requests < request_limit:
+        if beside and not by_others and again.confirmed is None and self._requests < request_limit:
             again.under_load = self._reproduce([origin, *beside], first.dedup_key)
         return again
 
