@@ -60,7 +60,7 @@ def writes_of_batches(unit: Unit, *tails: str) -> list[Write]:
 async def write_of_change(store: UnitStore, batch: Batch) -> Write:
     """Return the write that gives the batch's block a new version, after a change of its runs.
 
-    Raises VersionConflict if the block is closed meanwhile.
+    Raises VersionConflict if the block is closed or the batch removed meanwhile.
     """
     key, unit = await _block_of(store, batch)
     return Write(LEDGER, key, unit.value, unit.version)
@@ -69,7 +69,7 @@ async def write_of_change(store: UnitStore, batch: Batch) -> Write:
 async def writes_of_removal(store: UnitStore, batches: Iterable[Batch]) -> list[Write]:
     """Return the writes that take batches out of their blocks; a closed block without batches is removed too.
 
-    Raises VersionConflict if a block is closed meanwhile.
+    Raises VersionConflict if a block is closed or a batch removed meanwhile.
     """
     by_block: defaultdict[str, list[Batch]] = defaultdict(list)
     for batch in batches:
@@ -94,22 +94,23 @@ def _key(batch: Batch) -> str:
 
 
 async def _block_of(store: UnitStore, *batches: Batch) -> tuple[str, Unit]:
-    """Return the block of batches that belong to the same one, and its key. Raises VersionConflict if it is closed
-    meanwhile.
+    """Return the block of batches that belong to the same one, and its key.
+
+    Raises VersionConflict if it is closed meanwhile, or one of them is removed: whoever commits the block then knows
+    that they are still there. Their changes do not tell, since the version of none is the same before and after.
     """
     key = _key(batches[0])
-    unit = await store.load(LEDGER, key)
-    if unit.version:
-        return key, unit
     tails = {batch.tail for batch in batches}
-    unit = await open_block(store)
+    unit = await store.load(LEDGER, key)
+    if not unit.version:
+        key, unit = OPEN, await open_block(store)
+        if not tails.issubset(unit.value.tails):
+            # Another server may have added a batch since this one has last loaded the open block.
+            unit = _block(await store.load(LEDGER, OPEN))
     if not tails.issubset(unit.value.tails):
-        # Another server may have added a batch since this one has last loaded the open block.
-        unit = _block(await store.load(LEDGER, OPEN))
-    if not tails.issubset(unit.value.tails):
-        # Another commit has closed the block between the two loads. The write would succeed, and miss its block.
-        raise VersionConflict(f"the block of the batch {batches[0].number} has been closed meanwhile")
-    return OPEN, unit
+        # If another commit has closed the block between the two loads, the write would succeed, and miss its block.
+        raise VersionConflict(f"the batch {batches[0].number} was removed, or its block closed, meanwhile")
+    return key, unit
 
 
 async def block_of_its_own(store: UnitStore, key: str, tails: tuple[str, ...]) -> Write:

@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.behaviour.batch import SESSION
-from mockserver.behaviour.ledger import BLOCK
+from mockserver.behaviour.batch import CHANGES, SESSION
+from mockserver.behaviour.ledger import BLOCK, LEDGER
 from mockserver.errors import Unavailable
 from mockserver.settings import Limits
-from mockserver.store import valkey_client
+from mockserver.store import ABSENT, valkey_client
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.admin.test_events import Stream
-from tests.mockserver.inprocess import FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
+from tests.mockserver.inprocess import ENDS_AT_ONCE, FRONT_DESK_1, FRONT_DESK_2, SUCCEEDS, world_file
 from tests.mockserver.valkey import Valkey
 
 _BODY = {"workflow_id": SUCCEEDS}
@@ -267,6 +267,47 @@ def test_a_run_that_another_server_has_created_since_the_last_write_of_this_one_
     other.create()
     run = one.create()
     assert other.request("PATCH", f"/v1/runs/{run['id']}", json={"status": "cancelled"}).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("what", ["retry", "update", "control", "delete"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_change_of_a_run_whose_batch_is_removed_meanwhile_leaves_nothing(pair, what: str, count: int):
+    one, other = pair
+    in_session = one.create(start_session=True)
+    runs = one.create_many(count, ENDS_AT_ONCE)
+    for _ in range(BLOCK - 2):
+        one.create()  # the last one closes the block
+    path = f"/v1/runs/{runs[0]['id']}"
+    method, path, body = {
+        "retry": ("POST", f"{path}/retry", {"session_id": in_session["session_id"]}),
+        "update": ("PATCH", path, {"error": ["late"]}),
+        "control": ("PATCH", f"/__admin/runs/{runs[0]['id']}", {"status": "cancelled"}),
+        "delete": ("DELETE", path, {}),
+    }[what]
+    other.total()
+
+    async def go() -> int:
+        store = space_of(other).store
+        load = store.load
+
+        async def load_after_the_deletes(kind: str, key: str) -> Any:
+            if kind == LEDGER:
+                store.load = load
+                for run in runs:
+                    assert (await one.sent("DELETE", f"/v1/runs/{run['id']}")).status_code == 204
+            return await load(kind, key)
+
+        store.load = load_after_the_deletes
+        answer = await other.sent(method, path, json=body)
+        assert store.load == load, answer.text
+        return answer.status_code
+
+    assert one.run(go()) == 404
+    tail = runs[0]["id"][8:]
+    for each in pair:
+        assert each.read(in_session["id"])["status"] == "scheduling"
+        assert each.ids(session_id=in_session["session_id"]) == [in_session["id"]]
+        assert each.run(space_of(each).store.load(CHANGES, tail)) == ABSENT
 
 
 @pytest.mark.parametrize("is_retried", [False, True], ids=["created", "retried"])
