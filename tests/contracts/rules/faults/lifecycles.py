@@ -69,7 +69,7 @@ class DeleteOfAWaitingRunStartsTheNext(WorksLong):
 class SessionWaitsNotForItsFirstRun(Standin):
     class Lifecycle(Lifecycle):
         def wait_s(self, run):
-            # So long that other runs join the session, and are read, before the first one starts, on a busy machine too.
+            # So long that others join the session, and are read, before the first one starts, on a busy machine too.
             return 1.5 if run.session_id == run.id else 0.1
 
         def work_s(self, run):
