@@ -1,6 +1,7 @@
 """The list of requests, and one request in full."""
 
 import subprocess
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ def test_a_request_of_another_client_appears_with_method_path_status_duration_an
     expect(row.locator(".path")).to_have_text("/v1/machines?limit=5")
     expect(row.locator(".status")).to_have_text("200")
     expect(row.locator(".operation")).to_have_text("list_machines")
-    duration_ms = control.admin("GET", "requests")["items"][0]["duration_ms"]
-    expect(row.locator(".ms")).to_have_text(f"{duration_ms:.1f}")
+    duration_ms = Decimal(control.admin("GET", "requests")["items"][0]["duration_ms"])
+    expect(row.locator(".ms")).to_have_text(str(duration_ms.quantize(Decimal("0.1"), ROUND_HALF_UP)))  # as toFixed does
 
 
 def test_requests_that_came_before_the_page_are_shown_the_newest_first(context: Any, control: Control) -> None:
