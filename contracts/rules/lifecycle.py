@@ -406,7 +406,7 @@ _CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = 
 }
 
 
-_SECRETS: Final = {"sensitive_input_values": {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}}
+_SECRETS: Final = {"sensitive_input_values": {"password": "«secret»", "nested": [{"pin": "«secret:2»"}]}}
 
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from contracts.core.json_tree import map_texts
 from contracts.core.target import Target
 from contracts.data import value_packs
 from contracts.engine.case import Case
@@ -22,12 +23,14 @@ from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
+from contracts.oracle import read_body
+from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET
 from contracts.rules import SCENARIOS, live
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.deletes import DeleteCase
 from contracts.rules.http import ManyCase
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKeys, TwoOrganisations
-from contracts.rules.lifecycle import LifecycleCase
+from contracts.rules.lifecycle import LifecycleCase, lifecycle_cases
 from contracts.rules.requests import AmbiguousCase
 from contracts.rules.retries import EarlyRetryCase
 from contracts.rules.secrets import FailingCase
@@ -202,3 +205,19 @@ def test_a_repeated_write_is_expected_to_create_its_runs_once() -> None:
     assert TwoKeys("bulk_create_runs", body, ("a", "b")).expected_runs == 100
     assert TwoOrganisations("bulk_create_runs", body, other={"count": 7}).expected_runs == 57
     assert Conflict("bulk_create_runs", body, others=({"count": 70},)).expected_runs == 50
+
+
+def test_no_case_names_a_secret_as_an_input_by_chance() -> None:
+    """Such a request may be refused, so the answer to it would not be judged."""
+    lifecycles = [
+        (
+            "create_run" if case.is_single else "bulk_create_runs",
+            {"workflow_id": "«workflow»", "count": 1} | case.fields,
+        )
+        for case in lifecycle_cases(check())
+    ]
+    values = [(operation, body) for operation in WRITES_OF_RUNS for body in value_packs.bodies(operation)]
+
+    for operation, body in (*lifecycles, *values):
+        filled = map_texts(body, lambda text: SOME[0] if text.startswith("«") else text)
+        assert KEY_OF_INPUT_AND_SECRET not in read_body(operation, filled).ambiguities, body
