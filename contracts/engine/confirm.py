@@ -25,7 +25,7 @@ MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
 MAX_SHRINK_REQUESTS: Final = 800
 """The most requests to shrink one case, so a case of many requests gets fewer tries."""
-TIMES_OF_CHANCE: Final = 6
+REPEATS_IF_BY_OTHERS: Final = 6
 """So many more times in a row must a violation show that others may have caused. If every third run is cancelled by
 others, this happens by chance in one of a thousand.
 """
@@ -147,7 +147,7 @@ class Confirmer:
 
     def _shows_each_time(self, case: ScenarioCase, dedup_key: str) -> bool:
         with contextlib.suppress(OutOfTime):
-            return all(self._try(case, dedup_key) is not None for _ in range(TIMES_OF_CHANCE))
+            return all(self._try(case, dedup_key) is not None for _ in range(REPEATS_IF_BY_OTHERS))
         return False
 
     def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:

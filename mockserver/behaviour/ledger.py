@@ -97,7 +97,7 @@ async def _block_of(store: UnitStore, *batches: Batch) -> tuple[str, Unit]:
     """Return the block of batches that belong to the same one, and its key.
 
     Raises VersionConflict if it is closed meanwhile, or one of them is removed: whoever commits the block then knows
-    that they are still there. Their changes do not tell, since the version of none is the same before and after.
+    that they are still there. The version of their changes does not show it: that of absent changes is always 0.
     """
     key = _key(batches[0])
     tails = {batch.tail for batch in batches}

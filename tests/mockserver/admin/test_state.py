@@ -203,6 +203,19 @@ def test_a_state_is_written_with_others_in_between(monkeypatch):
     assert len(turns) >= len(organisations) + units + len(state["shared"])
 
 
+def replace(document: Any, path: list[Any], value: Any) -> None:
+    *way, last = path
+    for step in way:
+        document = document[step]
+    document[last] = value
+
+
+def refusal_of(mock: ControlledMock, state: Any) -> str:
+    answer = mock.control("PUT", "/state", state)
+    assert answer.status_code == 422
+    return answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
@@ -253,16 +266,9 @@ def test_a_state_that_cannot_be_read_is_refused_with_its_place_and_changes_nothi
     before, state = seen(mock), mock.asked("/state")
     state["shared"] = [{"shared": 0}]
     organisation = next(iter(state["organizations"]))
-    place: Any = state
-    *way, last = [organisation if step == "ORG" else step for step in path]
-    for step in way:
-        place = place[step]
-    place[last] = value
+    replace(state, [organisation if step == "ORG" else step for step in path], value)
 
-    answer = mock.control("PUT", "/state", state)
-
-    assert answer.status_code == 422
-    assert told.replace("ORG", organisation) in answer.json()["detail"]
+    assert told.replace("ORG", organisation) in refusal_of(mock, state)
     assert seen(mock) == before
 
 
@@ -306,15 +312,9 @@ def test_a_state_of_which_something_cannot_be_shown_is_refused_with_its_place_an
     if value == {"shared": "POOL"}:
         value = {"shared": len(state["shared"])}
         state["shared"].append({**next(unit[2] for unit in units if unit[1] == pool), "parameters": "{"})
-    *way, last = path
-    for step in way:
-        place = place[step]
-    place[last] = value
+    replace(place, path, value)
 
-    answer = mock.control("PUT", "/state", state)
-
-    assert answer.status_code == 422
-    assert told.replace("KEY", key) in answer.json()["detail"]
+    assert told.replace("KEY", key) in refusal_of(mock, state)
     assert seen(mock) == before
 
 

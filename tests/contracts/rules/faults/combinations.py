@@ -429,9 +429,11 @@ class LaterPagesFromSnapshot(Standin):
 class ResultWindow(Standin):
     """With a search, skip and limit together over 10,000 are more than the index gives."""
 
+    status = 500
+
     def list_runs(self, call, query):
         if query.search and query.skip + query.limit > 10_000:
-            raise Problem(500, "Result window is too large")
+            raise Problem(self.status, "Result window is too large")
         return super().list_runs(call, query)
 
 

@@ -1,6 +1,7 @@
 """Faults that a port to another language, database or gateway brings."""
 
-from tests.standin.behaviour import Problem, Standin
+from tests.contracts.rules.faults.combinations import ResultWindow
+from tests.standin.behaviour import Standin
 
 
 class TotalOfASearchForgetsStatus(Standin):
@@ -28,11 +29,8 @@ class SearchFindsAliasesOfAnyOrganisation(Standin):
         return [*super().listed(call), *found]
 
 
-class SearchBeyondTheWindowIsRefused(Standin):
-    def list_runs(self, call, query):
-        if query.search and query.skip + query.limit > 10_000:
-            raise Problem(400, "Result window is too large")
-        return super().list_runs(call, query)
+class SearchBeyondTheWindowIsRefused(ResultWindow):
+    status = 400
 
 
 class RunsOfManyNamesAreNotSearched(Standin):
