@@ -3,8 +3,10 @@
 Discovery judges nothing. An operation with an unexpected answer counts as offered; the rules then report the fault.
 """
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -53,6 +55,7 @@ class _Discovery:
         self._reach()
         self._find_known_ids()
         self._create_first_run()
+        self._require_new_keys()
         self._try_made_up_ids()
         self._find_not_offered()
         self._require_runs_api()
@@ -247,6 +250,26 @@ class _Discovery:
         if workflow in self.check.workflows.known or not self.check.workflows.known:
             yield body | {"input_values": {"name": "Ada"}}
             yield body | {"count": 2}
+
+    def _require_new_keys(self) -> None:
+        """Raises CouldNotCheck if an earlier check with this seed and salt has used its idempotency keys on the target,
+        which would answer the same creates with the runs of that check.
+        """
+        if not self.check.may_create or self.check.is_live:
+            return
+        key = self.check.made_up("key of discovery").uuid()
+        if not self._accepts_key(key) and self._accepts_key(str(uuid.uuid4())):
+            raise CouldNotCheck(
+                "the target knows the idempotency keys of this seed and salt from an earlier check; reset the target,"
+                " or give another --salt"
+            )
+
+    def _accepts_key(self, key: str) -> bool:
+        """Return whether a create with this key succeeds. Its body holds the time, so it repeats no earlier create."""
+        workflow = self.check.workflows.known[0] if self.check.workflows.known else self._made_up_values.uuid()
+        body = {"workflow_id": workflow, "count": 1, "input_values": {"sent_at": datetime.now(UTC).isoformat()}}
+        answer = self._send(request_for("bulk_create_runs", body=body, key=key))
+        return answer is not None and accepts(answer)
 
     def _try_made_up_ids(self) -> None:
         check = self.check

@@ -295,7 +295,7 @@ def test_unreported_runs_are_judged_at_the_end_of_a_check_and_of_a_fuzz(monkeypa
     with serving() as url, guarded(url, max_time_s=60) as guard:
         contracts.check.check(guard.target, guard, rules=rules)
         assert len(judged) == 1
-        fuzz(replace(guard.target, max_time_s=60), guard, rules=rules)
+        fuzz(replace(guard.target, max_time_s=60, salt="of the fuzz"), guard, rules=rules)
     assert len(judged) == 2
 
 

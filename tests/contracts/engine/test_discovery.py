@@ -110,6 +110,26 @@ class CreatesHang(Standin):
             await asyncio.sleep(2)
 
 
+def test_a_target_that_knows_the_keys_of_the_seed_and_salt_cannot_be_checked() -> None:
+    with serving() as url:
+        known(url, seed=1, salt="a")
+
+        with pytest.raises(CouldNotCheck, match="keys of this seed and salt from an earlier check; reset the target"):
+            known(url, seed=1, salt="a")
+
+        for other in ({"seed": 2, "salt": "a"}, {"seed": 1, "salt": "b"}, {"seed": 1, "salt": "a", "shard": (1, 2)}):
+            known(url, **other)
+
+
+def test_a_target_that_refuses_all_keys_is_left_to_the_rules() -> None:
+    class RefusesKeys(Standin):
+        async def admit(self, call: Any) -> None:
+            if call.key:
+                raise Problem(400, "No keys.")
+
+    assert found(RefusesKeys).first_run
+
+
 def test_a_target_that_is_not_known_in_time_cannot_be_checked() -> None:
     with pytest.raises(CouldNotCheck, match="discovery did not finish within 1 s; raise --max-time"):
         found(CreatesHang, max_time_s=1)
