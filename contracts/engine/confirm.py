@@ -10,9 +10,10 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
-from contracts.engine.explain import finding_of
+from contracts.engine.explain import finding_of, until
 from contracts.engine.found_violations import FoundViolations
 from contracts.engine.neighbour import Attempt
+from contracts.engine.outdated import OUTDATED, has_outdated_read, is_outdated
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
@@ -20,6 +21,7 @@ from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import ScenarioCase
 from contracts.engine.shrink import shrink
 from contracts.engine.single_request import SINGLE_REQUEST
+from contracts.guard import NoAnswer, Refused
 
 MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
@@ -29,6 +31,8 @@ REPEATS_IF_BY_OTHERS: Final = 6
 """So many more times in a row must a violation show that others may have caused. If every third run is cancelled by
 others, this happens by chance in one of a thousand.
 """
+READ_AGAIN_AFTER_S: Final = (0.1, 0.9)
+"""How long to wait before a read that shows a violation is sent again, each time."""
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
 
@@ -78,8 +82,15 @@ class Confirmer:
         recorded, replaceable = self._check.guard.exchanges, self._check.replaceable_ids
         exchanges = repro_of(evidence, sent, recorded, replaceable=replaceable)
         intermittent = not stable and (final.is_proof or again.under_load is not None)
-        secrets = self._check.canaries.forms
-        finding = finding_of(final, exchanges, again.passed, secrets=secrets, stable=stable, intermittent=intermittent)
+        finding = finding_of(
+            final,
+            exchanges,
+            again.passed,
+            secrets=self._check.canaries.forms,
+            cause_in_words=OUTDATED if self._is_outdated(final) else "",
+            stable=stable,
+            intermittent=intermittent,
+        )
         # The case as it was found is kept too: the smallest one may fail only because of what was sent before.
         cases = [again.case] if again.case == origin else [again.case, origin]
         others = [] if stable else [(scenario.name, case) for scenario, case in beside]
@@ -173,6 +184,24 @@ class Confirmer:
         """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
         answer, request = violated.exchanges[-1].answer, violated.exchanges[-1].request
         return answer.status >= 500 and request.is_read and succeeded_before(request, self._check.guard.exchanges)
+
+    def _is_outdated(self, violated: RuleViolated) -> bool:
+        """Return whether the violation is that of a read that is right when it is sent again."""
+        judged, field = violated.exchanges[-1], violated.violation.field
+        sent = until(judged, violated.all_exchanges)
+        if not sent or sent[-1] is not judged:
+            return False  # the case judges an exchange of another case
+        if not judged.request.is_read:
+            return has_outdated_read(sent, field)
+        for wait_s in READ_AGAIN_AFTER_S:
+            self._check.over.wait(wait_s)
+            try:
+                again = self._check.guard.send(judged.request).answer
+            except (Refused, NoAnswer):
+                return False
+            if is_outdated(sent, again, field):
+                return True
+        return False
 
     def _sources(self, final: RuleViolated) -> list[Exchange]:
         """Return the exchange that the violation depends on, unless it is among those that show it: the create of a run

@@ -15,18 +15,20 @@ def finding_of(
     passed: Sequence[Attempt] = (),
     *,
     secrets: Sequence[bytes] = (),
+    cause_in_words: str = "",
     stable: bool,
     intermittent: bool,
 ) -> Finding:
     """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation; they
     are used only if the violation is stable. `secrets` are the forms of sensitive values. A neighbour with one of them
-    is left out, since a report masks only the values in the finding's exchanges.
+    is left out, since a report masks only the values in the finding's exchanges. Without `cause_in_words`, the
+    most similar of `passed` gives a guess at the cause.
     """
     judged = violated.exchanges[-1]
     # Later requests may explain why the judged one fails.
-    failing = Attempt(_until(judged, violated.all_exchanges), violated.placeholders)
-    near = neighbours(failing, passed) if stable else []
-    why = guess(near)
+    failing = Attempt(until(judged, violated.all_exchanges), violated.placeholders)
+    near = neighbours(failing, passed) if stable and not cause_in_words else []
+    why = cause_in_words or guess(near)
     shown = (exchange_in_words(one.exchange) for one in near)
     expected, got = shorten_ids([violated.expected, violated.got])
     return Finding(
@@ -37,7 +39,7 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), why),
+        summary=summary_of(violated.expected, violated.got, until(judged, exchanges), why),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
         field=violated.violation.field,
@@ -47,7 +49,7 @@ def finding_of(
     )
 
 
-def _until(judged: Exchange, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+def until(judged: Exchange, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
     """Return the exchanges up to the judged one; all if it is not among them."""
     end = next((number for number, one in enumerate(exchanges, 1) if one is judged), None)
     return exchanges[:end]

@@ -9,6 +9,7 @@ Two findings show the same fault only if the answers prove it:
 - one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
 - one operation succeeds for several kinds of invalid credentials, or several operations for one kind;
 - one operation ignores idempotency keys, so that repeats, conflicts and concurrent requests are all handled wrongly;
+- both show an outdated state: READ-BACK is then the main finding if it is among them;
 - both have the same guess at the cause. Under two rules, both must also be of the same field, and have the same wrong
   value or a guess about values of that field.
 
@@ -22,6 +23,7 @@ from itertools import chain
 from typing import Any, Final
 
 from contracts.core.findings import Finding
+from contracts.engine.outdated import OUTDATED
 from contracts.openapi.router import route_of
 from contracts.openapi.schemas import UUID_PATTERN
 
@@ -52,10 +54,14 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
 
 def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callable[[Finding], Any]) -> list[int]:
     """Return the group with the main finding first."""
-    all_fail = all(_gets_5xx(findings[index]) for index in group)
+    usual = ""
+    if all(_gets_5xx(findings[index]) for index in group):
+        usual = "NO-5XX"
+    elif all(findings[index].guess == OUTDATED for index in group):
+        usual = "READ-BACK"
 
     def order(index: int) -> tuple[Any, ...]:
-        return all_fail and findings[index].rule != "NO-5XX", rank(findings[index]), index
+        return bool(usual) and findings[index].rule != usual, rank(findings[index]), index
 
     return sorted(group, key=order)
 
@@ -80,6 +86,8 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if not one.guess or one.guess != other.guess:
         return False
+    if one.guess == OUTDATED:
+        return True
     if one.rule == other.rule:
         return same_field or not (one.field and other.field)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
