@@ -1,7 +1,8 @@
 """Recognises a read that answers with an outdated state, as caches do and replicas that lag behind.
 
-The violation that it causes may be of any rule: an update seems lost, a deleted run seems to be there, a refused request
-seems to have changed a run. In each case, the same read shows what earlier answers had shown when it is sent again.
+The violation that it causes may be of any rule: an update seems lost, a deleted run seems to be there, a refused
+request seems to have changed a run. In each case, the same read shows what earlier answers had shown when it is sent
+again.
 """
 
 from collections.abc import Iterator, Sequence
