@@ -1,8 +1,8 @@
 """Cleaning up: cancels and deletes the runs of a check, and counts what is left.
 
 A run is deleted only if it is proven to belong to the check:
-- the answer to a create of the check reported its id (and, if others use the target too, it was not created more than
-  an hour before the check began), or
+- the answer to a create of the check reported its id (and, if others use the target too, neither the lists nor its
+  time, workflow and input values show that it is of someone else: see reported_runs.py), or
 - its input values or session alias contain the check's marker, a random text that nobody else uses, or
 - its session has a random id that the check generated.
 """

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import inf
 from pathlib import Path
 from typing import Final, Self
 
@@ -37,6 +36,7 @@ from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.reachability import Reachability
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget
+from contracts.guard.reported_runs import ReportedRuns
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
@@ -67,6 +67,8 @@ class Guard:
     _journal: Journal
     _gate: Gate
     _cleanup: CheckCleanup
+    _reported: ReportedRuns | None = None
+    """Where others use the target too, decides which of the reported runs belong to the check."""
 
     def __init__(
         self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None, bounds: Bounds = BOUNDS
@@ -94,8 +96,6 @@ class Guard:
             self._started + target.max_time_s, self._clock, lambda: self.grace_s(len(self.ownership.runs))
         )
         self.log: Final = ExchangeLog(bounds)
-        self._seemingly_older: list[PossibleRun] = []
-        """Runs that an answer reported though they seem older than the check."""
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
         self._detector: UnreportedRunDetector | None = None
@@ -121,6 +121,9 @@ class Guard:
             self._detector = UnreportedRunDetector(
                 self._client(), self.ownership, self._journal, self._account, authorizations=self._authorizations
             )
+        if self._is_shared:
+            others = frozenset[str]() if self._detector is None else self._detector.others
+            self._reported = ReportedRuns(self._journal.record.identity, others, self._clock.now)
         self._cleanup = CheckCleanup(
             self._journal,
             self.ownership,
@@ -227,10 +230,11 @@ class Guard:
     def possibly_left(self) -> Sequence[PossibleRun]:
         """The runs that may belong to this check, without proof, likely ones first; they are not changed.
 
-        A run matches a request whose answer did not report it, or was reported but seems older than the check.
+        A run matches a request whose answer did not report it, or was reported but seems to be of someone else.
         """
         noticed = () if self._detector is None else self._detector.possible
-        return likely_first((*noticed, *self._cleanup.possible, *self._seemingly_older))
+        reported = () if self._reported is None else self._reported.possible
+        return likely_first((*noticed, *self._cleanup.possible, *reported))
 
     def grace_s(self, runs: int) -> float:
         """Return the time for cleaning up that many runs after the check's time is over, or only for counting them.
@@ -295,8 +299,8 @@ class Guard:
         authorization = masked.header("authorization")
         list_requests = 0
         if detector is not None:
-            if self._seemingly_older:
-                raise NotAllowed("no more creates are sent: an answer reported runs that are older than this check")
+            if self._reported is not None and self._reported.name_others:
+                raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
             list_requests = detector.requests_for_lists(masked)
         try:
             what = _describe(masked)
@@ -437,13 +441,9 @@ class Guard:
 
     def _process_created_runs(self, pending: _PendingRequest, exchange: Exchange, *, refused: bool) -> None:
         created = created_by(exchange.answer)
-        ours: list[CreatedRun] = []
-        for run in created.runs:
-            if self._is_ours(run, exchange.answer):
-                ours.append(run)
-            else:
-                shown = {**(run.body or {}), "id": run.id}
-                self._seemingly_older.append(PossibleRun.of(shown, apart_s=inf, names_workflow=True))
+        ours: Sequence[CreatedRun] = created.runs
+        if self._reported is not None:
+            ours = self._reported.ours(ours, exchange.answer, pending.effect)
         run_ids = pending.reported = tuple(run.id for run in ours)
         unproven = [run.id for run in ours if run.body is None]
         new = sum(run_id not in self.ownership.runs for run_id in run_ids)  # a replay creates none
@@ -467,12 +467,6 @@ class Guard:
     def _assume_worst(self, pending: _PendingRequest) -> None:
         """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""
         self._account.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
-
-    def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
-        """Return whether a reported run belongs to the check. A broken server may report older runs of someone else."""
-        if not self._is_shared or run.body is None:
-            return True
-        return self._journal.record.identity.may_include(run.body, answer, self._clock.now())
 
     def _client(self, *, uses_reserve: bool = False) -> RunsClient:
         """Return a client for the guard's own requests. Only some may use the requests reserved for cleaning up."""

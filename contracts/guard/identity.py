@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, date_of
+from contracts.guard.effect import canonical
 
 CREATION_WINDOW_S: Final = 300.0
 """How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
@@ -23,26 +25,45 @@ _ZONE_TOLERANCE: Final = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class CheckIdentity:
-    """`marker` is a random text that nobody else uses; `sessions` are the ids that the check generated."""
+    """`marker` is a random text that nobody else uses; `sessions` are the ids that the check generated. `workflows` are
+    those that its creates named, and `oldest_listed` when the oldest runs of the first lists were created (by the
+    target's clock), of those lists that were not complete: all runs of the check are newer.
+    """
 
     marker: str
     started_at: datetime
     sessions: Collection[str]
+    workflows: Collection[str] = ()
+    oldest_listed: Mapping[str, float] = field(default_factory=dict)
 
     def proves(self, run: Mapping[str, Any]) -> bool:
         """Return whether the run has the marker in its input values or session alias, or is in one of the sessions."""
         return self._has_marker(run) or text_of(run, "session_id") in self.sessions
 
     def may_include(self, run: Mapping[str, Any], answer: Answer, now: datetime) -> bool:
-        """Return whether the run has the marker or was not created before the check began.
+        """Return whether the run has the marker, or is of a workflow of the check and was not created before it began.
 
-        The answer's Date, if present, corrects for the target's clock. True if the run has no valid `created_at`.
+        The answer's Date, if present, corrects for the target's clock. A run without a valid `created_at` may have been
+        created at any time.
         """
-        at = created_at(run, clock_ahead(answer, now))
-        if at is None or self._has_marker(run):
+        if self._has_marker(run):
             return True
+        if not self._names_workflow_of(run):
+            return False
+        at, by_target = created_at(run, clock_ahead(answer, now)), created_at(run, timedelta())
+        if at is None or by_target is None:
+            return True
+        if by_target.timestamp() < max(self.oldest_listed.values(), default=-math.inf):
+            return False
         has_zone = datetime.fromisoformat(str(run["created_at"])).tzinfo is not None
         return at >= self.started_at - (_CLOCK_TOLERANCE if has_zone else _ZONE_TOLERANCE)
+
+    def _names_workflow_of(self, run: Mapping[str, Any]) -> bool:
+        """Return whether the run is of a workflow that the check named, as far as both name one."""
+        workflow = text_of(run, "workflow_id")
+        if workflow is None or not self.workflows or workflow in self.workflows:
+            return True
+        return canonical(workflow) in {canonical(each) for each in self.workflows}
 
     def _has_marker(self, run: Mapping[str, Any]) -> bool:
         try:
@@ -73,6 +94,18 @@ class PossibleRun:
         workflow = "no workflow" if self.workflow_id is None else f"workflow {self.workflow_id[:64]}"
         time = "" if self.created_at is None else f", created at {self.created_at[:40]}"
         return f"{self.id} ({workflow}{time})"
+
+
+def has_other_inputs(run: Mapping[str, Any], sent: Any) -> bool:
+    """Return whether the run has input values, and none of those in the body that was sent.
+
+    Then the answer may be that to a request of someone else. A server that changes some of the values, or shows none,
+    still has the run of this request. The steps of a chain are not compared.
+    """
+    inputs, sent_inputs = run.get("input_values"), sent.get("input_values") if isinstance(sent, dict) else None
+    if not isinstance(inputs, dict) or not isinstance(sent_inputs, dict) or not inputs or not sent_inputs:
+        return False
+    return not any(name in inputs and inputs[name] == value for name, value in sent_inputs.items())
 
 
 def likely_first(runs: Iterable[PossibleRun]) -> tuple[PossibleRun, ...]:

@@ -96,7 +96,9 @@ class JournalRecord:
     runs: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     unproven: set[str] = field(default_factory=set)
-    """Runs for which an answer reported only the id: they may be older than the check and belong to someone else."""
+    """Runs for which an answer reported only the id, or that the lists did not show afterwards: they may be older than
+    the check and belong to someone else.
+    """
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
     last_intent: int = 0
@@ -145,7 +147,8 @@ class JournalRecord:
 
     @property
     def identity(self) -> CheckIdentity:
-        return CheckIdentity(self.marker, datetime.fromtimestamp(self.started_at, UTC), self.sessions)
+        started_at = datetime.fromtimestamp(self.started_at, UTC)
+        return CheckIdentity(self.marker, started_at, self.sessions, self.workflows, self.oldest_listed)
 
     @property
     def unfinished(self) -> dict[str, str]:
@@ -237,9 +240,9 @@ class Journal:
         """Close intents after a search has found what they created."""
         self._write({"closed": list(numbers)})
 
-    def add_runs(self, identity: str, run_ids: Sequence[str]) -> None:
-        """Add runs of this check without closing an intent."""
-        self._write(_runs_line({}, identity, run_ids))
+    def add_runs(self, identity: str, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
+        """Add runs of this check without closing an intent, or mark earlier ones as unproven."""
+        self._write(_runs_line({}, identity, run_ids, unproven))
 
     def add_listed(self, identity: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
         """Record runs that a list showed. `oldest` is when its oldest run was created, if the list is not complete."""

@@ -10,7 +10,8 @@ class Ownership:
         self.runs: dict[str, str | None] = {}
         """Each run with the masked authorization that created it: only that organisation can clean the run up."""
         self.unproven: set[str] = set()
-        """Runs for which an answer reported only the id: they may be older than the check and belong to someone else.
+        """Runs for which an answer reported only the id, or that the lists did not show afterwards: they may be older
+        than the check and belong to someone else.
         """
         self.other_ids: set[str] = set()
         """The ids of attachments, machines, pools and workflows."""
@@ -25,6 +26,11 @@ class Ownership:
             self.runs[run_id] = authorization
             if not proven:
                 self.unproven.add(run_id)
+
+    def disown(self, run_id: str) -> None:
+        """Give up a run that turns out to belong to someone else."""
+        self.runs.pop(run_id, None)
+        self.unproven.discard(run_id)
 
     def new_session(self) -> str:
         session_id = str(uuid.uuid4())

@@ -26,13 +26,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
+from math import inf
 from typing import Any, Final, Self
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import BudgetAccount
 from contracts.guard.effect import Effect
-from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, text_of
-from contracts.guard.journal import IDENTITIES, Journal
+from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, has_other_inputs, text_of
+from contracts.guard.journal import IDENTITIES, OTHER, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed
 from contracts.guard.runs_client import NEWEST, Run, RunsClient
@@ -156,6 +157,8 @@ class UnreportedRunDetector:
         self.kind_of: Callable[[Request], RequestKind] = RequestKind.by_path
         self.possible: list[PossibleRun] = []
         """Unreported runs that may belong to the check, without proof."""
+        self.others: Final[set[str]] = set()
+        """The runs of someone else that the lists have shown."""
         self.lists_are_reliable = True
         """False after a list could not be read or did not show the runs that an answer reported."""
         self._alone: Final = threading.RLock()
@@ -321,6 +324,7 @@ class UnreportedRunDetector:
         if page is None:
             return None
         exchange, runs = page
+        self._compare_reported(pending, exchange, runs)
         found: list[_NewRun] = []
         for run in self._new_runs(authorization, runs):
             origin = self._matching_request(run, order)
@@ -370,6 +374,27 @@ class UnreportedRunDetector:
             waited_s += pause_s
         return None
 
+    def _compare_reported(self, pending: Iterable[Sent], listing: Exchange, runs: list[Run]) -> None:
+        """Compare the runs that answers reported with what the list shows of them.
+
+        An answer may have the id of a run that someone else has just created, and otherwise what was sent. The check
+        gives up such a run, and sends no more requests of the operation. A run that a full page does not show may be
+        older than the page: it is read before it is changed.
+        """
+        listed, now = {run["id"]: run for run in runs}, self._clock.now()
+        may_include = self._journal.record.identity.may_include
+        for sent in pending:
+            for run_id in set(sent.reported) & self._ownership.runs.keys():
+                run = listed.get(run_id)
+                if run is None and len(runs) >= NEWEST:
+                    self._ownership.unproven.add(run_id)
+                    self._journal.add_runs(IDENTITIES.get(sent.authorization or "", OTHER), [run_id], [run_id])
+                elif run and (not may_include(run, listing.answer, now) or has_other_inputs(run, sent.effect.body)):
+                    self._ownership.disown(run_id)
+                    self._journal.record_gone([run_id])
+                    self._stopped.add(sent.kind.operation)
+                    self.possible.append(PossibleRun.of(run, apart_s=inf, names_workflow=True))
+
     def _new_runs(self, authorization: str, runs: list[Run]) -> list[Run]:
         """Return the runs that no answer reported and that did not exist before the first request of the check, or are
         proven to belong to it.
@@ -381,7 +406,9 @@ class UnreportedRunDetector:
             self._journal.add_listed(IDENTITIES[authorization], [run["id"] for run in new])
         earliest = self._since[authorization] - _TOLERANCE_BEFORE
         proves = self._journal.record.identity.proves
-        return [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
+        ours = [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
+        self.others.update({run["id"] for run in new} - {run["id"] for run in ours})
+        return ours
 
     def _matching_request(self, run: Run, order: list[Sent]) -> Sent | None:
         """Return the first request in `order` that may have created the run.
@@ -413,6 +440,7 @@ class UnreportedRunDetector:
         return last is None or self._clock.now() - last > _IDLE_AFTER
 
     def _note_foreign(self, run: Run) -> None:
+        self.others.add(run["id"])
         workflow = str(run.get("workflow_id"))
         moment = created_at(run, self._client.ahead) or self._clock.now()
         self._foreign_runs_at[workflow] = max(moment, self._foreign_runs_at.get(workflow, moment))

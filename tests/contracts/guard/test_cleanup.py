@@ -383,8 +383,10 @@ def test_runs_of_a_refused_create_are_found_by_the_marker(live_guard: Guard, ser
 
 def test_a_chain_that_is_answered_with_older_runs_does_not_get_them_deleted(live_guard: Guard, server: StandIn) -> None:
     old = server.add_run(created_at="2023-11-07T05:31:56Z")
-    server.meddle = lambda received: Reply(201, {"run_ids": [old]}) if received.method == "POST" else None
+    unlisted = Reply(200, {"items": []})
+    server.meddle = lambda received: Reply(201, {"run_ids": [old]}) if received.method == "POST" else unlisted
     live_guard.send(post("/v1/runs/chain", {"steps": [{}]}))
+    server.meddle = lambda _: None
     assert live_guard.clean_up() == 1
     assert (set(server.runs), server.runs[old]["status"]) == ({old}, "scheduling")
 

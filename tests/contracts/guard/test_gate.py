@@ -17,6 +17,7 @@ from tests.contracts.guard.requests import bulk, get, ids_of, post
 from tests.contracts.guard.standin import NOT_FOUND, Received, Reply, StandIn
 
 ELSEWHERE = "http://runs.example.test"
+NO_RUNS = Reply(200, {"items": [], "total": 0, "skip": 0, "limit": 100})
 
 
 def made(guard: Guard, count: int = 1) -> list[str]:
@@ -271,7 +272,7 @@ def test_ids_of_older_runs_in_the_answer_to_a_create_are_not_taken_for_the_check
     undated = server.add_run(created_at="once upon a time")
     marked = server.add_run(created_at="2023-11-07T05:31:56Z", input_values={"m": live_guard.ownership_marker})
     told = {"created_runs": [server.runs[each] for each in (old, naive, undated, marked)]}
-    server.meddle = lambda received: Reply(201, told) if received.method == "POST" else None
+    server.meddle = lambda received: Reply(201, told) if received.method == "POST" else NO_RUNS
     live_guard.send(bulk(4))
     assert set(live_guard.ownership.runs) == {undated, marked}
     assert ids_of(live_guard.possibly_left) == {old, naive}
@@ -299,7 +300,8 @@ def test_a_run_with_only_its_id_reported_is_read_once_before_it_is_changed(live_
     old = server.add_run(created_at="2023-11-07T05:31:56Z")
     new, gone = server.add_run(), str(uuid.uuid4())
     told = {"run_ids": [old, new, gone]}
-    server.meddle = lambda received: Reply(201, told) if received.target == "/v1/runs/chain" else None
+    answer = {"/v1/runs/chain": Reply(201, told), "/v1/runs": NO_RUNS}
+    server.meddle = lambda received: answer.get(received.target.partition("?")[0])
     live_guard.send(post("/v1/runs/chain", {"steps": [{}, {}, {}]}))
     with pytest.raises(NotOwned, match="older"):
         live_guard.send(post(f"/v1/runs/{old}", {"status": "cancelled"}, method="PATCH"))
