@@ -398,6 +398,8 @@ def _print(checked: Checked, check_options: CheckOptions) -> None:
 def _exit_code(checked: Checked) -> int:
     """Raises Unusable if the target could not be checked."""
     if checked.problem is not None:
+        for note in checked.left:  # there is no report that says what stays on the target
+            click.echo(f"Note: {printable(note)}", err=True)
         raise Unusable(checked.problem)
     return checked.exit_code
 

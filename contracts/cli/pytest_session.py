@@ -140,7 +140,7 @@ class ContractSession:
                 self._error = error  # raised for every test, so that the check is not repeated
                 raise
             if self._checked.problem is not None:
-                _end_session(self._checked.problem)
+                _end_session("; ".join((self._checked.problem, *self._checked.left)))
             if self._checked.interrupted:
                 raise KeyboardInterrupt
         return _verdicts_by_rule(self._checked, self._options.required)

@@ -33,6 +33,7 @@ from contracts.core.findings import (
     VerdictName,
 )
 from contracts.core.interrupts import first_ignored, terminated_as_interrupted
+from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report import FORMATS, WITH_EXCHANGES
 from contracts.report.masking import Mask
@@ -46,6 +47,8 @@ JudgeRules = Callable[..., CheckResult]
 """`contracts.check.check`, `fuzz` for a given time, or `replay` of a finding."""
 MANY_EXCHANGES: Final = 2_000
 """A report with so many exchanges takes seconds to write."""
+MOST_NAMED: Final = 25
+"""How many of the runs that are left a note names: all those that a live check may create by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,10 @@ class Checked:
 
     report: Report
     problem: str | None = None
+    left: tuple[str, ...] = ()
+    """What the check leaves on the target, or may leave, masked. It is among the notes of the report, too, which is not
+    shown if there is a problem.
+    """
     interrupted: bool = False
     exchanges: tuple[Exchange, ...] = field(default=(), repr=False)
     mask: Mask = field(default_factory=Mask, repr=False)
@@ -120,13 +127,14 @@ def check_target(
     with terminated_as_interrupted(), Guard(target) as guard:
         result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, display)
         display.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
-        result, cut_short = _cleaned_up(target, guard, result, display)
+        result, left_notes, cut_short = _cleaned_up(target, guard, result, display)
         exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     mask = mask_of(target)
     report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
     shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
-    return Checked(report, shown_problem, interrupted or cut_short, exchanges, mask)
+    left = tuple(map(mask.words, left_notes))
+    return Checked(report, shown_problem, left, interrupted or cut_short, exchanges, mask)
 
 
 def _next_step(problem: str) -> str:
@@ -184,20 +192,25 @@ def _judged(
         return _unfinished(target, rules, guard, found, verdict=verdict, why="interrupted"), None, True
     except BaseException:
         # An internal error is raised unchanged, after the cleanup.
-        _clean_up(target, guard, display)
+        left, cut_short = _clean_up(target, guard, display)
+        for note in _left_notes(target, guard, left, cut_short=cut_short):
+            click.echo(f"Note: {printable(mask_of(target).words(note))}", err=True)
         raise
 
 
 def _cleaned_up(
     target: Target, guard: Guard, result: CheckResult, display: ProgressDisplay
-) -> tuple[CheckResult, bool]:
-    """Clean up. Return the result with the number of runs that are left, and whether Ctrl-C ended the cleanup."""
+) -> tuple[CheckResult, tuple[str, ...], bool]:
+    """Clean up. Return the result with the number of runs that are left, the notes about them, which are also those of
+    the result, and whether Ctrl-C ended the cleanup.
+    """
     left, cut_short = _clean_up(target, guard, display)
     unknown = bool(guard.left_unknown or guard.possibly_left)
-    notes = (*result.notes, *_left_notes(target, guard, left, cut_short=cut_short))
+    notes = tuple(_left_notes(target, guard, left, cut_short=cut_short))
     spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
     needs_cleanup = bool(left and (target.clean_up or cut_short))
-    return dataclasses.replace(result, spent=spent, notes=notes, needs_cleanup=needs_cleanup), cut_short
+    result = dataclasses.replace(result, spent=spent, notes=(*result.notes, *notes), needs_cleanup=needs_cleanup)
+    return result, notes, cut_short
 
 
 def _clean_up(target: Target, guard: Guard, display: ProgressDisplay) -> tuple[int, bool]:
@@ -229,11 +242,12 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
     """Yield notes about everything that the check leaves on the target, or may leave."""
     again = f"`{_cleanup_command(target)}`"
     runs = f"{counted(left, 'run')} {'is' if left == 1 else 'are'}"
+    named = _named(guard.unfinished_runs)
     if cut_short:
-        yield f"Cleaning up was interrupted, at most {runs} left: {again} deletes them."
+        yield f"Cleaning up was interrupted, at most {runs} left: {again} deletes them.{named}"
     elif left and target.clean_up:
         them = "it" if left == 1 else "them"
-        yield f"{runs} left, though the check tried to delete {them}: {again} tries again."
+        yield f"{runs} left, though the check tried to delete {them}: {again} tries again.{named}"
     elif left:
         yield f"{runs} left on the target, since --clean-up was not given: {again} deletes them."
     if guard.other_resources:
@@ -249,6 +263,12 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
             " are left is unknown. Look at these yourself, likely ones first: "
             + "; ".join(map(str, guard.possibly_left))
         )
+
+
+def _named(runs: Sequence[str]) -> str:
+    """Return a sentence with the ids of the runs that are left: whoever cannot clean up later must find them."""
+    more = f", and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+    return f" Left: {', '.join(run[:64] for run in runs[:MOST_NAMED])}{more}." if runs else ""
 
 
 def _unfinished(

@@ -222,6 +222,11 @@ class Guard:
         return self._runs_left
 
     @property
+    def unfinished_runs(self) -> Sequence[str]:
+        """The ids of the runs of this check that are not known to be gone."""
+        return tuple(self._journal.record.unfinished)
+
+    @property
     def left_unknown(self) -> Sequence[str]:
         """The reasons why it is not known how many runs of this check are left; empty if it is known."""
         return tuple(self._cleanup.unclear)

@@ -64,6 +64,7 @@ class Engine:
     cleaned_up: int = 0
     journals: list = field(default_factory=list)
     runs_left: int = 0
+    unfinished_runs: tuple[str, ...] = ()
     possibly_left: tuple[object, ...] = ()
     left_unknown: tuple[str, ...] = ()
     other_resources: dict[str, int] = field(default_factory=dict)
@@ -108,6 +109,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         @property
         def spent(self):
             return Spent(requests=12, runs_created=3, runs_left=engine.runs_left, seconds=1.25)
+
+        @property
+        def unfinished_runs(self):
+            return engine.unfinished_runs
 
         @property
         def possibly_left(self):

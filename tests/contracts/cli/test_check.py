@@ -131,6 +131,30 @@ def test_a_fault_of_the_engine_is_not_hidden_and_leaves_no_runs(check, engine):
     assert engine.cleaned_up == 1
 
 
+def test_what_is_left_is_told_if_the_target_cannot_be_checked(check, engine):
+    """A create whose answer is lost ends the check, and its run costs money all the same."""
+    engine.answer = CouldNotCheck("a create gets no answer")
+    engine.runs_left = 1
+    engine.unfinished_runs = (W,)
+    engine.possibly_left = (PossibleRun(P, workflow_id=M, created_at=None, unlikely=0),)
+    status, _, err = check("--clean-up")
+    left, possible, error = err.splitlines()
+    assert status == 2
+    assert left.startswith("Note: 1 run is left, though the check tried to delete it: `contracts cleanup http://")
+    assert W in left
+    assert P in possible
+    assert error == "Error: a create gets no answer"
+
+
+def test_what_is_left_is_told_after_a_fault_of_the_engine(check, engine, capfd):
+    engine.answer = ZeroDivisionError("a bug")
+    engine.runs_left = 1
+    engine.unfinished_runs = (W,)
+    with pytest.raises(ZeroDivisionError):
+        check("--clean-up")
+    assert W in capfd.readouterr().err
+
+
 def test_a_journal_that_cannot_be_written_is_reported_in_one_line(check, engine):
     engine.opening_fails = CouldNotCheck("the journal cannot be written in /nowhere (Permission denied)")
     status, _, err = check()
@@ -434,8 +458,19 @@ def test_the_command_that_deletes_what_is_left_has_the_flags_it_needs(check, eng
 
 def test_runs_that_could_not_be_deleted_are_reported(check, engine):
     engine.runs_left = 1
+    engine.unfinished_runs = (W,)
     _, out, _ = check("--clean-up")
     assert "1 run is left, though the check tried to delete it" in out
+    assert f"Left: {W}." in out
+
+
+def test_of_many_runs_that_are_left_some_are_named(check, engine):
+    engine.runs_left = 30
+    engine.unfinished_runs = tuple(f"run-{number:02}" for number in range(30))
+    _, out, _ = check("--clean-up")
+    assert "Left: run-00, run-01," in out
+    assert "run-24, and 5 more." in out
+    assert "run-25" not in out
 
 
 def test_runs_that_may_belong_to_the_check_without_proof_are_reported(check, engine):

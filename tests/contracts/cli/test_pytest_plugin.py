@@ -156,6 +156,12 @@ def test_a_target_that_cannot_be_checked_ends_the_session_with_one_message(run, 
     assert len(engine.targets) == 1
 
 
+def test_what_is_left_is_told_if_the_target_cannot_be_checked(run, engine):
+    engine.answer = CouldNotCheck("a create gets no answer")
+    engine.left_unknown = ("the lists could not be read",)
+    assert "How many runs are left is unknown: the lists could not be read" in run().stdout.str()
+
+
 def test_a_journal_that_cannot_be_written_ends_the_session_with_one_message(run, engine):
     engine.opening_fails = CouldNotCheck("the journal cannot be written")
     outcome = run()
