@@ -7,15 +7,19 @@ to the check (see identity.py). Tokens, input values and other sensitive values 
 stored as a salted digest. Tokens are stored as a salted fingerprint of 32 bits, which is enough to detect a wrong token
 and too little to confirm a guess.
 
+If the disk is full, no more creates are sent. What has happened meanwhile still counts for the clean-up of this check.
+
 The check holds a lock file beside the journal. The system releases the lock when the process ends, however it ends.
 """
 
+import errno
 import hashlib
 import json
 import math
 import os
 import secrets
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -171,6 +175,9 @@ class Journal:
         self._lock = threading.RLock()
         self._last_number = record.last_intent
         self._file = os.open(path, os.O_APPEND | os.O_WRONLY)
+        self._is_cut = not path.read_bytes().endswith(b"\n")
+        """Whether the last line of the file was cut short, by a crash or a full disk."""
+        self._unwritten: deque[dict[str, Any]] = deque()
 
     @classmethod
     def create(cls, directory: Path, target: Target, marker: str, started_at: datetime) -> Self:
@@ -267,14 +274,34 @@ class Journal:
             Path(self._file_lock.lock_file).unlink(missing_ok=True)
 
     def _write(self, line: dict[str, Any]) -> None:
+        """Add a line. Raises CouldNotCheck for an intent that cannot be written: then nothing may be created.
+
+        Every other line says what has happened already. It counts even if it cannot be written, so that the clean-up of
+        this check knows of it, and it is written before the next one.
+        """
         with self._lock:
+            self._unwritten.append(line)
             try:
-                os.write(self._file, _json_line(line))
-                if self._written_through:
-                    os.fsync(self._file)
+                self._write_lines()
             except OSError as error:
-                raise CouldNotCheck(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
+                if "intent" in line or self._file < 0:
+                    if self._unwritten and self._unwritten[-1] is line:
+                        self._unwritten.pop()
+                    problem = f"the journal {self.path} cannot be written: {error.strerror or error}"
+                    raise CouldNotCheck(problem) from None
             self.record.apply(line)
+
+    def _write_lines(self) -> None:
+        """Raises OSError."""
+        while self._unwritten:
+            data = (b"\n" if self._is_cut else b"") + _json_line(self._unwritten[0])
+            written = os.write(self._file, data)
+            self._is_cut = written < len(data) and (self._is_cut or written > 0)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._unwritten.popleft()
+        if self._written_through:
+            os.fsync(self._file)
 
 
 def _has_no_inputs(request: Request) -> bool:
@@ -355,9 +382,6 @@ def _read(path: Path) -> JournalRecord | None:
     if b"\n" not in raw:
         path.unlink()
         return None
-    if not raw.endswith(b"\n"):
-        with path.open("ab") as file:
-            file.write(b"\n")
     first, *lines = (_parse_line(line) for line in raw.split(b"\n"))
     if first.get("journal") != _VERSION or not first.keys() >= set(_HEADER):
         return None
