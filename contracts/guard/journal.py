@@ -4,8 +4,10 @@ A check has one file of JSON lines. The *intent* of a create is written before t
 runs before the caller gets the answer. If a create is interrupted (by kill -9 or a cut connection), its runs are found
 by the data of the intent: the time, the workflow, the number of runs, and whether they contain a proof that they belong
 to the check (see identity.py). Tokens, input values and other sensitive values are never written. Input values are
-stored as a salted digest. Tokens are stored as a salted fingerprint of 32 bits, which is enough to detect a wrong token
-and too little to confirm a guess.
+stored as a salted digest.
+
+Of a token, the header has a fingerprint, made with the rest of the header. It shows a wrong token and a header that was
+changed, so no token goes to another URL. Its 32 bits are enough for that, and too few to confirm a guess.
 
 If the disk is full, no more creates are sent. What has happened meanwhile still counts for the clean-up of this check.
 
@@ -17,6 +19,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import threading
 from collections import deque
@@ -34,7 +37,7 @@ from contracts.core.target import Target, is_loopback
 from contracts.guard.effect import Effect, uuids_under
 from contracts.guard.identity import CheckIdentity
 
-_VERSION = 1
+_VERSION = 2
 _SUFFIX = ".jsonl"
 _LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
@@ -43,6 +46,7 @@ _LONGEST_LISTED: Final = 64
 _LONGEST_HEADER: Final = 65_536
 _SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
+_MARKER = re.compile(r"contracts-[0-9a-f]{16}")
 
 _INTENT_KEYS: Final = {
     "intent": "number",
@@ -56,6 +60,8 @@ _INTENT_KEYS: Final = {
 }
 """The fields of `Intent`, by their key in the line of an intent. A field with an empty value is left out."""
 
+IN_USE: Final = "is in use by a check that is running"
+"""Why a journal cannot be used, if its check cleans up itself."""
 OTHER: Final = "other"
 """The identity of a run created with neither of the two tokens: with no authorization or with a made-up one."""
 AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
@@ -140,14 +146,20 @@ class JournalRecord:
         if "made" in line:
             self.open_intents.pop(line["made"], None)
         elif "answered" in line:
-            intent = self.open_intents[line["answered"]]
-            intent.was_answered = True
-            intent.answered_at = line.get("at")
+            if (intent := self.open_intents.get(line["answered"])) is not None:
+                intent.was_answered = True
+                intent.answered_at = line.get("at")
         elif "closed" in line:
             for number in line["closed"]:
                 self.open_intents.pop(number, None)
         elif "session" in line:
             self.sessions.add(line["session"])
+
+    def fingerprint(self, token: str) -> str:
+        """Return the fingerprint that the header has if it was written with this token and not changed since."""
+        header = [getattr(self, name) for name in _HEADER if name != "fingerprints"]
+        salt = json.dumps(header).encode()
+        return hashlib.pbkdf2_hmac("sha256", token.encode(), salt, _FINGERPRINT_ROUNDS, 4).hex()
 
     @property
     def identity(self) -> CheckIdentity:
@@ -182,20 +194,18 @@ class Journal:
     @classmethod
     def create(cls, directory: Path, target: Target, marker: str, started_at: datetime) -> Self:
         """Create a journal, after deleting stale ones. Raises CouldNotCheck if the directory cannot be written."""
-        salt = secrets.token_hex(8)
         record = JournalRecord(
             url=target.url,
             origin=target.origin,
             profile=target.profile,
             marker=marker,
             started_at=started_at.timestamp(),
-            salt=salt,
-            fingerprints={
-                identity: fingerprint(token, salt)
-                for identity, token in (("first", target.token), ("second", target.second_token))
-                if token
-            },
+            salt=secrets.token_hex(8),
+            fingerprints={},
         )
+        for identity, token in (("first", target.token), ("second", target.second_token)):
+            if token:
+                record.fingerprints[identity] = record.fingerprint(token)
         header = {"journal": _VERSION} | {name: getattr(record, name) for name in _HEADER}
         path = directory / f"{started_at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}{_SUFFIX}"
         lock = FileLock(f"{path}.lock", timeout=0)
@@ -309,10 +319,6 @@ def _has_no_inputs(request: Request) -> bool:
     return b"input_values" not in (request.body or b"") and request.header("content-encoding") is None
 
 
-def fingerprint(token: str, salt: str) -> str:
-    return hashlib.pbkdf2_hmac("sha256", token.encode(), salt.encode(), _FINGERPRINT_ROUNDS, 4).hex()
-
-
 def digest(values: Any, salt: str) -> str:
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"{salt}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -329,7 +335,7 @@ def journals(directory: Path, origin: str | None = None) -> Iterator[tuple[Path,
         try:
             lock.acquire()
         except Timeout:
-            yield path, "is in use by a check that is running"
+            yield path, IN_USE
             continue
         record = _read(path) if path.exists() else None
         if record is not None:
@@ -374,7 +380,7 @@ def _changed_at(path: Path) -> float:
 
 
 def _read(path: Path) -> JournalRecord | None:
-    """Read a journal file; None if its header is missing or has another version.
+    """Read a journal file; None if its header is missing or has another version, or if it has what no check writes.
 
     A line that a crash truncated is ignored. A file without a complete line is deleted: it names no create.
     """
@@ -386,9 +392,28 @@ def _read(path: Path) -> JournalRecord | None:
     if first.get("journal") != _VERSION or not first.keys() >= set(_HEADER):
         return None
     record = JournalRecord(**{name: first[name] for name in _HEADER})
-    for line in lines:
-        record.apply(line)
-    return record
+    try:
+        for line in lines:
+            record.apply(line)
+        return record if _is_sound(record) else None
+    except (AttributeError, KeyError, TypeError, ValueError):  # damaged: others must be cleaned up all the same
+        return None
+
+
+def _is_sound(record: JournalRecord) -> bool:
+    """Return whether the values of a journal are of the types that a check writes. Raises as a wrong type makes it."""
+    intents = record.open_intents.values()
+    texts = (record.url, record.origin, record.profile, record.salt, *record.runs, *record.gone, *record.listed)
+    texts += (*record.sessions, *record.workflows, *record.unproven, *record.fingerprints.values())
+    numbers = (record.started_at, *record.oldest_listed.values(), *(intent.at for intent in intents))
+    identities = {*record.runs.values(), *(intent.identity for intent in intents)}
+    return (
+        _MARKER.fullmatch(record.marker) is not None  # a shorter one might prove that runs of others are the check's
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int | float) for number in numbers)
+        and all(isinstance(intent.runs, int) for intent in intents)
+        and identities <= {*AUTHORIZATIONS, OTHER}
+    )
 
 
 def _runs_line(

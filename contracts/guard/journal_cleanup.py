@@ -68,13 +68,15 @@ def clean_up(
         journal.close_intents(_settled(record, len(found.proven), cleaner.client.clock.now()))
     unclear = None
     if record.open_intents and not all_seen:
-        unclear = _why_not_searched(record, cleaner.client)
+        unclear = _why_not_searched(record, cleaner.client, authorizations)
     elif record.open_intents and not found.possible:
         unclear = "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
     return CleanedUp(found, left, unclear)
 
 
-def _why_not_searched(record: JournalRecord, client: RunsClient) -> str:
+def _why_not_searched(record: JournalRecord, client: RunsClient, authorizations: Sequence[str]) -> str:
+    if _of_other_tokens(record, authorizations):
+        return "a create was sent with another token than those given, so its runs could not be searched for"
     answered = all(intent.was_answered for intent in record.open_intents.values())
     creates = "creates whose answer does not say whether they made runs" if answered else "an unanswered create"
     if client.no_list is None:
@@ -114,8 +116,8 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
     identity = record.identity
     proven: dict[str, str] = {}
     possible: list[PossibleRun] = []
-    all_seen = True
     intents = tuple(record.open_intents.values())
+    all_seen = not _of_other_tokens(record, authorizations)
     searches = [{"search": record.marker}]
     searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
     all_are_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
@@ -138,6 +140,12 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
     new = {run: authorization for run, authorization in proven.items() if run not in record.runs}
     others = (run for run in possible if run.id not in proven and run.id not in record.runs)
     return UnknownRuns(new, likely_first(others), all_seen)
+
+
+def _of_other_tokens(record: JournalRecord, authorizations: Sequence[str]) -> bool:
+    """Return whether an open intent was sent with a token that was not given: nobody can look for its runs."""
+    identities = {intent.identity for intent in record.open_intents.values()} - {OTHER}
+    return any(AUTHORIZATIONS[identity] not in authorizations for identity in identities)
 
 
 def _possible(

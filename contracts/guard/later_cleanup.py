@@ -8,7 +8,7 @@ from contracts.core.counting import counted
 from contracts.core.target import Target, is_loopback
 from contracts.guard.cleaner import Cleaner
 from contracts.guard.identity import PossibleRun, likely_first
-from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
+from contracts.guard.journal import AUTHORIZATIONS, IN_USE, Journal, JournalRecord, default_directory, journals
 from contracts.guard.journal_cleanup import clean_up
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
@@ -62,6 +62,7 @@ def clean_up_journals(
     for path, found in journals(directory, wanted):
         if isinstance(found, str):
             report.problems.append(f"{path.name} {found}")
+            report.unclear += found != IN_USE  # a check that is running cleans up itself
             continue
         keep = True
         try:
@@ -100,16 +101,14 @@ def _clean_up_journal(
         identity: token
         for token in given_tokens
         for identity, known_fingerprint in record.fingerprints.items()
-        if fingerprint(token, record.salt) == known_fingerprint
+        if record.fingerprint(token) == known_fingerprint
     }
     report.journals += 1
-    if not tokens:
-        report.left += unfinished
-        report.problems.append(f"{journal.path.name} was written with another token on {record.origin}")
-        return True
-    if record.origin in report.unreachable:
-        report.left += unfinished
-        return True
+    if not tokens or record.origin in report.unreachable:
+        if not tokens:
+            what = f"was written with another token on {record.origin}, or changed since"
+            report.problems.append(f"{journal.path.name} {what}")
+        return _not_cleaned_up(record, report)
     on_cleaned = on_begin(record.url, unfinished)
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
@@ -123,15 +122,13 @@ def _clean_up_journal(
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
         done = clean_up(Cleaner(client, record.identity, on_cleaned=on_cleaned), journal, authorizations)
     except NoAnswer as error:
-        report.left += unfinished
         report.unreachable.add(record.origin)
         forget = f"`contracts cleanup {record.origin} --forget` discards its journals"
         report.problems.append(f"{record.origin}: {error}. Start the server; if it is gone, {forget}")
-        return True
+        return _not_cleaned_up(record, report)
     except OutOfBudget as error:
-        report.left += unfinished
         report.problems.append(f"{journal.path.name}: {error}")
-        return True
+        return _not_cleaned_up(record, report)
     finally:
         upstream.close()
     if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
@@ -150,3 +147,10 @@ def _clean_up_journal(
             forget = f"`contracts cleanup {record.origin} --forget` discards the journals of these creates"
             report.problems.append(f"{record.origin}: {done.unclear}. {forget}")
     return bool(left or record.open_intents)
+
+
+def _not_cleaned_up(record: JournalRecord, report: CleanUpReport) -> bool:
+    """Count what is left, or may be left, since the journal was not cleaned up. Return that it must be kept."""
+    report.left += len(record.unfinished)
+    report.unclear += bool(record.open_intents)
+    return True
