@@ -45,7 +45,7 @@ _LONGEST_LISTED: Final = 64
 """Longer ids in a list of the target are not stored: a hostile target must not fill the disk with them."""
 _LONGEST_HEADER: Final = 65_536
 _SESSION = frozenset({"session_id"})
-_HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
+_HEADER = ("url", "origin", "profile", "rate", "marker", "started_at", "salt", "fingerprints")
 _MARKER = re.compile(r"contracts-[0-9a-f]{16}")
 
 _INTENT_KEYS: Final = {
@@ -99,6 +99,8 @@ class JournalRecord:
     url: str
     origin: str
     profile: str
+    rate: float | None
+    """How many requests a second the check was allowed to send. A later clean-up keeps to it, too."""
     marker: str
     started_at: float
     salt: str
@@ -198,6 +200,7 @@ class Journal:
             url=target.url,
             origin=target.origin,
             profile=target.profile,
+            rate=target.budget.rate,
             marker=marker,
             started_at=started_at.timestamp(),
             salt=secrets.token_hex(8),
@@ -412,6 +415,7 @@ def _is_sound(record: JournalRecord) -> bool:
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(number, int | float) for number in numbers)
         and all(isinstance(intent.runs, int) for intent in intents)
+        and (record.rate is None or record.rate > 0)
         and identities <= {*AUTHORIZATIONS, OTHER}
     )
 

@@ -115,7 +115,7 @@ def _clean_up_journal(
         client = RunsClient(
             upstream,
             Tokens(tokens.get("first"), tokens.get("second")),
-            RateLimiter(None, clock),
+            RateLimiter(record.rate, clock),
             clock,
             is_shared=record.profile == "live" or not is_loopback(record.url),
         )

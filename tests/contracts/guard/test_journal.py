@@ -21,11 +21,11 @@ import pytest
 
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import CouldNotCheck
-from contracts.core.target import Target
+from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, clean_up_journals, forget_journals
 from contracts.guard.journal import Journal, default_directory, journals
 from contracts.guard.rate_limiter import Clock
-from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, ids_of, post
 from tests.contracts.guard.standin import CUT, FIRST, SECOND, WORKFLOW, Received, Reply, StandIn
 
@@ -35,7 +35,7 @@ CHECK = textwrap.dedent(
     import sys
     from pathlib import Path
     from contracts.guard import Guard, NoAnswer
-    from contracts.core.target import Target
+    from contracts.core.target import Budget, Target
     from tests.contracts.guard.requests import bulk
 
     url, directory, profile, marked = sys.argv[1:]
@@ -320,6 +320,20 @@ def test_a_target_that_does_not_answer_is_reported_and_its_journal_stays(
     assert (report.cleaned, report.left) == (0, 3)
     assert "cannot connect" in report.problems[0]
     assert len(list(journal_dir.glob("*.jsonl"))) == 1
+
+
+def test_a_later_clean_up_sends_no_faster_than_the_check_was_allowed_to(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path, manual: ManualClock
+) -> None:
+    guard = open_guard(profile="live", budget=Budget(max_runs=25, max_requests=500, rate=5.0))
+    guard.send(bulk(6))
+    guard.__exit__()
+    before, began = len(server.received), manual.moment
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, clock=manual.clock)
+    sent = len(server.received) - before
+    assert (report.cleaned, server.runs) == (6, {})
+    assert sent > 20
+    assert manual.moment - began >= (sent - 1) / 5
 
 
 def test_an_intent_that_was_never_sent_does_not_hinder_the_clean_up(
