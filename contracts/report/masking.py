@@ -2,7 +2,7 @@
 
 A masked request can still be sent: apart from the values, it is the same byte for byte, and the values keep their type
 and, if possible, their length. A value in an answer gets the same placeholder as in the request, so that a report shows
-where a secret leaked without showing the secret.
+where a secret leaked without showing the secret. Cookies of an answer and signatures in its URLs are masked, too.
 
 The suite's own words, numbers and commands are not masked, even if the same word or number was sent as a sensitive
 value: in a text, a short secret is masked only in an excerpt of a request or an answer.
@@ -44,6 +44,11 @@ _EXCERPT = re.compile(
 )
 # The only query parameter that takes any text: the values of the others come from the API or the suite.
 _SEARCH = re.compile(r"(?<=[?&]search=)[^&]*")
+# What an answer grants to whoever has it: a cookie, and the signature of a URL (Go writes & as \\u0026 in JSON).
+_COOKIE = re.compile(r"^([^=;]*=)[^;]*")
+_SIGNATURE = re.compile(
+    r"""(?i)((?:[?&]|\\u0026)(?:[\w-]*signature|sig|[\w-]*security-token|access_token|token)=)[^&"'\s\\<>]+"""
+)
 
 # Shorter values are masked under sensitive keys only, not anywhere else: an "a" in an answer is not a leak.
 _MIN_SECRET_LENGTH = 4
@@ -105,7 +110,7 @@ class Mask:
 
     def text(self, text: str) -> str:
         """Mask a text of the target."""
-        return self._secrets.replace(text)
+        return self._secrets.replace(_SIGNATURE.sub(r"\1masked", text))
 
     def words(self, text: str) -> str:
         """Mask a text of the suite: tokens and long secrets anywhere, all others in excerpts."""
@@ -118,7 +123,7 @@ class Mask:
         return self._long(_EXCERPT.sub(masked, text))
 
     def _path(self, path: str) -> str:
-        return self._long(_SEARCH.sub(lambda searched: self.text(searched[0]), path))
+        return self._long(_SIGNATURE.sub(r"\1masked", _SEARCH.sub(lambda searched: self.text(searched[0]), path)))
 
     def _long(self, text: str) -> str:
         """Mask the tokens and the long secrets."""
@@ -136,9 +141,14 @@ class Mask:
     def answer(self, answer: Answer) -> Answer:
         return dataclasses.replace(
             answer,
-            headers=tuple((name, self.text(value)) for name, value in answer.headers),
+            headers=tuple((name, self._answer_header(name, value)) for name, value in answer.headers),
             body=self._body(answer.body, sent=False),
         )
+
+    def _answer_header(self, name: str, value: str) -> str:
+        if name.lower() == "set-cookie":
+            value = _COOKIE.sub(r"\1masked", value)
+        return self.text(value)
 
     def exchange(self, exchange: Exchange) -> Exchange:
         return Exchange(self.request(exchange.request), self.answer(exchange.answer))
@@ -211,6 +221,8 @@ class Mask:
 
     def _masked_body(self, body: bytes, *, sent: bool) -> bytes:
         text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
+        if not sent:
+            text = _SIGNATURE.sub(r"\1masked", text)
         if self._secrets.may_be_in(text) and is_json(text):
             return self._json_text(text, sent=sent).encode("utf-8", "surrogateescape")
         return self._secrets.replace_in_bytes(text.encode("utf-8", "surrogateescape"))

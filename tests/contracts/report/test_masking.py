@@ -440,3 +440,22 @@ def test_a_body_and_a_long_text_that_occur_many_times_are_masked_once(monkeypatc
         assert b"masked-1" in mask.answer(Answer(200, (), body)).body
     assert searched.count(long) == 1
     assert len(searched) < 10
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_what_an_answer_grants_is_in_no_report(name):
+    """Cookies and signed URLs let anybody in who has them, as long as they are valid."""
+    signed = "https://files.example.test/a.txt?X-Amz-Date=20261130&X-Amz-Signature=deadbeef0123&X-Amz-Expires=300"
+    body = json.dumps({"url": signed, "other": signed.replace("X-Amz-Signature", "sig")}).replace("&", "\\u0026", 1)
+    headers = (("Set-Cookie", "sid=c00kie-value; HttpOnly"), ("Location", signed))
+    exchange = Exchange(create({"count": 1}), Answer(200, headers, body.encode()))
+    follow = Exchange(Request("GET", signed.removeprefix("https://files.example.test")), Answer(200, (), b""))
+    finding = Finding(rule="READ-BACK", cause="c", expected="404", got=f"200 {body}", exchanges=(exchange, follow))
+    result = CheckResult("http://x", 0, "failed", (), (finding,), Spent(1, 1, 0, 0.1))
+    shown = FORMATS[name](Report(result=result, exchanges=(exchange, follow)).masked(Mask()))
+    assert "deadbeef0123" not in shown
+    assert "c00kie-value" not in shown
+    answer = Mask().answer(exchange.answer)
+    assert answer.header("set-cookie") == "sid=masked; HttpOnly"
+    assert answer.header("location") == signed.replace("deadbeef0123", "masked")
+    assert answer.json()["url"] == signed.replace("deadbeef0123", "masked")
