@@ -5,6 +5,8 @@ A run is deleted only if it is proven to belong to the check:
   time, workflow and input values show that it is of someone else: see reported_runs.py), or
 - its input values or session alias contain the check's marker, a random text that nobody else uses, or
 - its session has a random id that the check generated.
+
+If only a list shows such a proof, a read must not refute it: a broken list may mix up the ids and the contents of runs.
 """
 
 import uuid
@@ -92,23 +94,32 @@ class Cleaner:
         self._identity = identity
         self._lists_lag = lists_lag
         self._support = DeleteSupport(offered=False)
+        self._must_prove: Collection[str] = frozenset()
         self._listed_before: dict[str, Run] = {}
         self._listed_all_before = False
         self._not_found: set[str] = set()
         self._deleted: set[str] = set()
+        self.refuted: dict[str, Run] = {}
+        """Runs that a list shows as those of the check, and a read as those of someone else: they were not changed."""
         self._found_by_read: set[str] = set()
         self._found_by_delete: set[str] = set()
         """Runs that existed: their delete succeeded, and the target answers 404 to the delete of an unknown id."""
 
     def clean(
-        self, runs: Mapping[str, Authorizations], support: DeleteSupport, *, unproven: Collection[str] = frozenset()
+        self,
+        runs: Mapping[str, Authorizations],
+        support: DeleteSupport,
+        *,
+        unproven: Collection[str] = frozenset(),
+        listed: Collection[str] = frozenset(),
     ) -> None:
         """Cancel the runs, and delete them if possible. Failures are not reported: `left` finds the remaining runs.
 
         `unproven` are runs for which an answer reported only the id. On a shared target, they are changed only if the
-        target shows that they are new.
+        target shows that they are new. `listed` are runs whose proof only a list has shown.
         """
         self._support = support
+        self._must_prove = listed
         if self.client.is_shared:
             self._listed_before, self._listed_all_before = self._listed(runs)
         in_threads(lambda item: self._clean_one(*item, proven=item[0] not in unproven), runs.items())
@@ -133,7 +144,11 @@ class Cleaner:
             answer = request("GET", path, authorization)
             if answer.status in {200, 404}:
                 (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
-            run = json_object(answer) or self._listed_before.get(run_id)
+            read = json_object(answer)
+            if read is not None and run_id in self._must_prove and not self._identity.proves(read):
+                self.refuted[run_id] = {**read, "id": run_id}
+                return True
+            run = read or self._listed_before.get(run_id)
             if run is None and not proven:
                 return False
             if run is not None and not self._identity.may_include(run, answer, self.client.clock.now()):

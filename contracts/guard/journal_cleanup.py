@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Final
 
 from contracts.guard.cleaner import Authorizations, Cleaner, DeleteSupport, Left, delete_support
@@ -54,14 +55,16 @@ def clean_up(
     """
     record = journal.record
     found = unknown_runs(cleaner.client, record, authorizations)
-    for run, authorization in found.proven.items():
-        journal.add_runs(IDENTITIES[authorization], [run])
     runs = _unfinished(record, authorizations, known)
+    runs |= {run: (authorization,) for run, authorization in found.proven.items()}
     left = Left()
     if runs:
         with contextlib.suppress(OutOfBudget):  # runs that were not reached are counted as left below
             support = support or delete_support(cleaner.client, authorizations[0])
-            cleaner.clean(runs, support, unproven=record.unproven)
+            cleaner.clean(runs, support, unproven=record.unproven, listed=found.proven)
+        found = _without_refuted(found, cleaner.refuted)
+        for run, authorization in found.proven.items():
+            journal.add_runs(IDENTITIES[authorization], [run])
         left = count_left(cleaner, journal, authorizations, known)
     all_seen = found.all_seen and left.lists_are_reliable
     if all_seen and not found.possible:
@@ -72,6 +75,12 @@ def clean_up(
     elif record.open_intents and not found.possible:
         unclear = "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
     return CleanedUp(found, left, unclear)
+
+
+def _without_refuted(found: UnknownRuns, refuted: Mapping[str, Run]) -> UnknownRuns:
+    proven = {run: authorization for run, authorization in found.proven.items() if run not in refuted}
+    doubtful = (PossibleRun.of(run, apart_s=inf, names_workflow=True) for run in refuted.values())
+    return UnknownRuns(proven, likely_first((*found.possible, *doubtful)), found.all_seen)
 
 
 def _why_not_searched(record: JournalRecord, client: RunsClient, authorizations: Sequence[str]) -> str:

@@ -31,12 +31,12 @@ from typing import Any, Final, Self
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import BudgetAccount
-from contracts.guard.effect import Effect
+from contracts.guard.effect import Effect, path_of_run
 from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, has_other_inputs, text_of
 from contracts.guard.journal import IDENTITIES, OTHER, Journal
 from contracts.guard.ownership import Ownership
-from contracts.guard.refusals import NotAllowed
-from contracts.guard.runs_client import NEWEST, Run, RunsClient
+from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
+from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object
 
 _TOLERANCE_BEFORE: Final = timedelta(seconds=1.5)
 _TOLERANCE_AFTER: Final = timedelta(seconds=3)
@@ -328,13 +328,24 @@ class UnreportedRunDetector:
         found: list[_NewRun] = []
         for run in self._new_runs(authorization, runs):
             origin = self._matching_request(run, order)
-            is_proven = self._journal.record.identity.proves(run)
+            is_proven = self._is_proven(run, authorization)
             if is_proven or origin is not None:
                 origin = origin or (pending or self._sent)[-1]
                 found.append(_NewRun(run, origin, exchange, authorization, is_proven))
             else:
                 self._note_foreign(run)
         return found
+
+    def _is_proven(self, run: Run, authorization: str) -> bool:
+        """Return whether the list and a read of the run prove that it belongs to the check."""
+        proves = self._journal.record.identity.proves
+        if not proves(run) or (path := path_of_run(run["id"])) is None:
+            return False
+        try:
+            read = json_object(self._client.request("GET", path, authorization))
+        except (NoAnswer, OutOfBudget):
+            read = None
+        return read is None or proves(read)
 
     def _close_intents(self, pending: list[Sent]) -> None:
         """Close the intents of the requests that were answered."""

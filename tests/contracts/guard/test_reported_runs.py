@@ -164,6 +164,41 @@ def test_a_server_that_changes_some_values_still_has_the_runs_of_the_check(live_
     assert not live_guard.possibly_left
 
 
+def lists_mix_up(server: StandIn, theirs: str) -> None:
+    """The lists show the marked runs of the check with the id of someone else's run, too."""
+
+    def meddle(received: Received) -> Reply | None:
+        if received.method != "GET" or not received.target.startswith("/v1/runs?"):
+            return None
+        reply = server.answer(received)
+        marked = [run for run in reply.body["items"] if "contracts-" in json.dumps(run["input_values"])]
+        reply.body["items"][:0] = [run | {"id": theirs} for run in marked[:1]]
+        return reply
+
+    server.meddle = meddle
+
+
+@pytest.mark.parametrize("moment", ["while checking", "while cleaning up", "after a crash"])
+def test_a_list_alone_does_not_prove_that_a_run_belongs_to_the_check(
+    live_guard: Guard, server: StandIn, moment: str
+) -> None:
+    live_guard.send(bulk(1, input_values={"check": live_guard.ownership_marker}))
+    theirs = server.add_run(input_values=ADA, created_at=ago(minutes=5))
+    if moment == "while checking":
+        lists_mix_up(server, theirs)
+        live_guard.send(bulk(1, input_values={"check": live_guard.ownership_marker}))
+    elif moment == "while cleaning up":
+        lists_mix_up(server, theirs)
+    before = json.dumps(server.runs[theirs])
+    if moment != "after a crash":
+        assert live_guard.clean_up() == 0
+        assert theirs in ids_of(live_guard.possibly_left)
+    live_guard.__exit__()
+    lists_mix_up(server, theirs)
+    report = clean_up_journals(server.url, token=FIRST, second_token=SECOND, journal_dir=journal_dir_of(live_guard))
+    assert (report.left, [json.dumps(run) for run in server.runs.values()]) == (0, [before])
+
+
 @pytest.mark.parametrize(
     ("shown", "sent", "differs"),
     [
