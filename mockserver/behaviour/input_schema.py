@@ -223,6 +223,10 @@ def _types(part: Any) -> int:
 _MAX_PATTERN_COST = 200
 """In milliseconds, approximately: how long compiling may block the event loop."""
 _HEAVY = re.compile(r"\\[wWsSdDpP]|\.|\[\^|\(\?[a-zA-Z-]*i")
+_IGNORES_CASE = re.compile(r"\(\?[a-zA-Z-]*i")
+_FOLDED = re.compile(r"\[|&&|--|~~")
+_FOLDED_COST = 5
+"""Where case is ignored, the other case of each character in a class is looked up: up to 5 ms for a wide range."""
 _REPEATED = re.compile(r"\{([0-9]{1,6})?(?:,([0-9]{0,6}))?\}")
 
 
@@ -238,5 +242,11 @@ def _patterns(schema: Any) -> Iterator[tuple[str, float]]:
 def _pattern_cost(schema: Any) -> float:
     """Estimate what the patterns in a schema cost to compile: each character class counts once per repetition."""
     return sum(
-        0.1 + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000) for pattern, times in _patterns(schema)
+        0.1 + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000) + _folding_cost(pattern)
+        for pattern, times in _patterns(schema)
     )
+
+
+def _folding_cost(pattern: str) -> float:
+    """Estimate what ignoring case costs: once for each class, and for each set that classes are combined from."""
+    return _FOLDED_COST * len(_FOLDED.findall(pattern)) if _IGNORES_CASE.search(pattern) else 0

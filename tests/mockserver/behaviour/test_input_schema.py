@@ -55,6 +55,10 @@ def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
         {f"p{number}": {"type": "string", "pattern": "\\w{50}"} for number in range(1_000)},
         {"a": {"type": "string", "pattern": "(?i)\\pL{200}"}},
         {"a": {"type": "string", "pattern": "(\\w{50}){50}"}},
+        # Each took seconds: for each class the other case of thousands of characters is looked up.
+        {"a": {"type": "string", "pattern": "(?i)" + "[é-ꭣ]" * 2_000}},
+        {"a": {"type": "string", "pattern": "(?i)[" + "[k-\U0010ffff]" * 300 + "]"}},
+        {"a": {"type": "string", "pattern": "(?i)[" + "k-\U0010ffff&&" * 100 + "k]"}},
         {f"{number:060}": {"type": "integer"} for number in range(1_000)},
     ],
 )
@@ -163,6 +167,14 @@ def test_patterns_of_usual_size_are_judged():
     pattern = {"type": "string", "pattern": r"^[A-Z]{2}\d{4,10}-\w+$"}
     id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern, "b": pattern}})
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "AB1234-x"}}).status_code == 201
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422
+
+
+def test_a_usual_pattern_that_ignores_case_is_judged():
+    mock = Mock()
+    pattern = {"type": "string", "pattern": r"(?i)^[a-z0-9._-]{1,64}@mock$"}
+    id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern}})
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "Me@Mock"}}).status_code == 201
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422
 
 
