@@ -89,9 +89,10 @@ _WITH_MANY = {"type": "object", "properties": {name: {"type": "null"} for name i
         ({"a": {"type": "array", "items": {"anyOf": [{"type": "integer"}] * 1_000}}}, {"a": ["x"] * 100_000}),
         ({"a": {"type": "array", "items": {"type": ["integer", "boolean"] * 1_000}}}, {"a": ["x"] * 100_000}),
         ({"a": {"type": "array", "items": _WITH_MANY}}, {"a": [{}] * 100_000}),
+        ({"a": {"type": "array", "items": {"type": "string", "format": "date-time"}}}, {"a": ["2026"] * 100_000}),
         ({"a": {"type": "string", "pattern": "[ab]*a[ab]{120}[^ab]"}}, {"a": "aab" * 3_000_000}),
     ],
-    ids=["references", "recursion", "choices", "types", "properties", "pattern"],
+    ids=["references", "recursion", "choices", "types", "properties", "date-times", "pattern"],
 )
 def test_a_schema_that_would_take_long_to_apply_judges_nothing(properties: dict[str, Any], inputs: dict[str, Any]):
     mock = Mock()
