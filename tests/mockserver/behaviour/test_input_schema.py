@@ -55,6 +55,7 @@ def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
         {f"p{number}": {"type": "string", "pattern": "\\w{50}"} for number in range(1_000)},
         {"a": {"type": "string", "pattern": "(?i)\\pL{200}"}},
         {"a": {"type": "string", "pattern": "(\\w{50}){50}"}},
+        {"a": {"type": "string", "pattern": "x?" * 30_000}},
         # Each took seconds: for each class the other case of thousands of characters is looked up.
         {"a": {"type": "string", "pattern": "(?i)" + "[é-ꭣ]" * 2_000}},
         {"a": {"type": "string", "pattern": "(?i)[" + "[k-\U0010ffff]" * 300 + "]"}},
