@@ -156,7 +156,8 @@ class MockApp:
         self._pages = self._reference.paths
         body_timeout = settings.limits.body_timeout
         bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, patience_s=body_timeout)
-        self._injector = Injector(routes, bodies, access_log)
+        max_held_bytes = max(settings.max_body, settings.limits.max_bodies_bytes)
+        self._injector = Injector(routes, bodies, access_log, max_held_bytes=max_held_bytes)
         made = origin_of_state(settings, self._world)
         self.states = States(self.namespaces, self._fault_parser, made, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None

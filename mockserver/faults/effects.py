@@ -12,6 +12,7 @@ from typing import Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.bodies import LARGE_BODY, until_disconnected
+from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock
 from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
@@ -51,6 +52,10 @@ class FaultedRequest:
     handle: Callable[[Scope, Receive, Send], Awaitable[None]]
     clock: Clock
     random: Random
+    held_answers: ByteBudget
+    """The memory of the answers that faults hold back. Nobody waits for it: who would, gets a 503."""
+    held: int = 0
+    """How much of it to give back at the end of the request."""
 
     @property
     def connection(self) -> Connection:
@@ -78,26 +83,29 @@ class FaultedRequest:
     async def captured(self, *, keeps_body: bool = True) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Let the application answer, but hold the answer back from the client and from the journal.
 
-        Raises Unavailable if the body is kept and longer than `_MAX_HELD_BYTES`: the answer to a bulk create may have
-        gigabytes.
+        Raises Unavailable if the body is kept and longer than `_MAX_HELD_BYTES`, since the answer to a bulk create may
+        have gigabytes; or if all that are kept together take too much, since a slow one is kept for days.
         """
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
             entry.is_held_back = True
         start: Message = {}
         parts: list[bytes] = []
-        held = 0
 
         async def keep(message: Message) -> None:
-            nonlocal start, held
+            nonlocal start
             if message["type"] == "http.response.start":
                 start = message
             elif keeps_body:
-                parts.append(message.get("body", b""))
-                held += len(parts[-1])
-                if held > _MAX_HELD_BYTES:
+                part: bytes = message.get("body", b"")
+                if self.held + len(part) > _MAX_HELD_BYTES:
                     what = f"A fault changes answers of up to {_MAX_HELD_BYTES} bytes, and this one is longer"
                     raise Unavailable(f"{what}. The request was handled")
+                if not self.held_answers.has(len(part)):
+                    what = "Faults hold back as many bytes of other answers as --max-bodies-bytes allows"
+                    raise Unavailable(f"{what}. The request was handled")
+                self.held += await self.held_answers.take(len(part))
+                parts.append(part)
 
         try:
             await self.handle(self.scope, self.receive, keep)
@@ -105,6 +113,17 @@ class FaultedRequest:
             if entry is not None:
                 entry.is_held_back = False
         return start["status"], list(start["headers"]), b"".join(parts)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait by the clock, but for no client that has left. Return whether it is still there."""
+        gone = asyncio.ensure_future(until_disconnected(self.receive))
+        slept = asyncio.ensure_future(self.clock.sleep(seconds))
+        try:
+            await asyncio.wait((gone, slept), return_when=asyncio.FIRST_COMPLETED)
+            return not gone.done()
+        finally:
+            gone.cancel()
+            slept.cancel()
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         if self.scope["method"] == "HEAD":
@@ -248,14 +267,16 @@ class Slow:
     async def apply(self, request: FaultedRequest) -> None:
         status, headers, body = await request.captured()
         size = max(1, math.ceil(len(body) / self.pieces))
-        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        starts = range(0, len(body), size)
         try:
-            if not pieces:
-                await request.clock.sleep(self.over_s)
+            if not starts and not await request.wait(self.over_s):
+                return
             await request.send({"type": "http.response.start", "status": status, "headers": headers})
-            for piece in pieces:
+            for start in starts:
+                piece = body[start : start + size]
                 await request.send({"type": "http.response.body", "body": piece, "more_body": True})
-                await request.clock.sleep(self.over_s / len(pieces))
+                if not await request.wait(self.over_s / len(starts)):
+                    return
             await request.send({"type": "http.response.body", "body": b""})
         finally:
             request.record(status, headers, body, is_changed=False)

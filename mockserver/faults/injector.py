@@ -11,6 +11,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
+from mockserver.byte_budget import ByteBudget
 from mockserver.errors import HTTPError
 from mockserver.faults.effects import FaultedRequest
 from mockserver.faults.fault import Conditions, Fault
@@ -27,10 +28,12 @@ Handle = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Injector:
-    def __init__(self, routes: Routes, bodies: Bodies, access_log: AccessLog) -> None:
+    def __init__(self, routes: Routes, bodies: Bodies, access_log: AccessLog, *, max_held_bytes: int) -> None:
+        """`max_held_bytes`: of the answers that faults hold back, all together."""
         self._routes = routes
         self._access_log = access_log
         self._bodies = bodies
+        self._held_answers = ByteBudget(max_held_bytes)
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
@@ -40,6 +43,7 @@ class Injector:
         body = _Body(self._bodies, scope, receive)
         sent = _Sent(send)
         is_logged = True
+        request: FaultedRequest | None = None
         try:
             operation_id = self._routes.operation_id(scope["method"], path)
             fault = await self._fault_for(namespace, path, operation_id, scope, body)
@@ -60,7 +64,13 @@ class Injector:
                 return handle(scope, receive, send)
 
             request = FaultedRequest(
-                scope, body.receive, sent.send, handle_logged, namespace.clock, fault.effect_random()
+                scope,
+                body.receive,
+                sent.send,
+                handle_logged,
+                namespace.clock,
+                fault.effect_random(),
+                self._held_answers,
             )
             await fault.effect.apply(request)
         except (Disconnected, asyncio.CancelledError) as error:
@@ -75,6 +85,8 @@ class Injector:
             await send_error(error, scope, sent.send)
         finally:
             body.give_back()
+            if request is not None:
+                self._held_answers.give_back(request.held)
             if not is_logged:
                 self._access_log.add(scope["method"], scope["path"], sent.status, fault=scope.get(FAULT_KEY))
 

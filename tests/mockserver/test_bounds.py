@@ -418,6 +418,7 @@ class SlowReader:
     def __init__(self, mock: Mock, method: str, path: str, body: bytes = b"") -> None:
         self.reads = asyncio.Event()
         self.was_offered = 0
+        self.status: int | None = None
         self.offered = asyncio.Event()
         names = {"host": "localhost", "authorization": "Bearer test-one", "content-type": "application/json"}
         headers = [(name.encode(), value.encode()) for name, value in names.items()]
@@ -429,6 +430,7 @@ class SlowReader:
         return {"type": "http.request", "body": self._body, "more_body": False}
 
     async def _send(self, message: Any) -> None:
+        self.status = message.get("status", self.status)
         self.was_offered += 1
         self.offered.set()
         assert len(message.get("body", b"")) <= 262_144
@@ -461,6 +463,28 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
             each.reads.set()
         await asyncio.gather(*(each.answered for each in readers))
         assert all(each.was_offered > 1 for each in readers)
+
+    mock.run(go())
+
+
+def test_the_answers_that_faults_hold_back_have_a_limit_together():
+    mock = ControlledMock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
+    run = mock.create(NEVER_ENDS, input_values={"a": "x" * 1_500_000})
+    mock.fault(match="get_run", fault="slow", delay_s=1_000_000)
+
+    async def go() -> None:
+        readers = [SlowReader(mock, "GET", f"/v1/runs/{run['id']}") for _ in range(2)]
+        await asyncio.gather(*(each.offered.wait() for each in readers))
+        async with asyncio.timeout(20):  # one that is not refused takes days
+            refused = await mock.sent("GET", f"/v1/runs/{run['id']}", fails=True)
+        assert (refused.status_code, "--max-bodies-bytes" in refused.json()["detail"]) == (503, True)
+        readers[0].answered.cancel()
+        await asyncio.wait([readers[0].answered])
+        third = SlowReader(mock, "GET", f"/v1/runs/{run['id']}")
+        await third.offered.wait()
+        assert third.status == 200
+        for each in (readers[1], third):
+            each.answered.cancel()
 
     mock.run(go())
 

@@ -192,6 +192,15 @@ def test_a_client_that_leaves_a_slow_answer_is_noticed(served: Served):
     assert served.last_request()["duration_ms"] is not None
 
 
+def test_a_client_that_leaves_a_slow_answer_is_noticed_while_nothing_is_sent(served: Served):
+    served.control("POST", "/clock", {"freeze": True})
+    served.fault(match="list_runs", times=1, fault="slow", delay_s=2)
+    with served.asked() as connection:
+        assert comes_within(connection, 5)
+
+    assert served.last_request()["duration_ms"] is not None
+
+
 # --- JSON on the wire
 
 
