@@ -9,17 +9,22 @@ from contextlib import suppress
 from typing import Any
 
 _MAX_WAITING = 1_000
+_MAX_WAITING_BYTES = 262_144
+"""As much as is kept unsent for each client: there may be a thousand readers, each with other events."""
+SMALL_BYTES = 256
+"""The size of an event without long texts."""
 
 
 class Event:
     """One event, the same object for all subscribers."""
 
-    __slots__ = ("_text", "content", "type")
+    __slots__ = ("_text", "content", "size", "type")
 
-    def __init__(self, type_: str, content: Any) -> None:
-        """`content` is JSON, or an `Entry` of the journal if the event is a request."""
+    def __init__(self, type_: str, content: Any, size: int = SMALL_BYTES) -> None:
+        """`content` is JSON, or an `Entry` of the journal if the event is a request. `size`: about that of its text."""
         self.type = type_
         self.content = content
+        self.size = size
         self._text: bytes | None = None
 
     def rendered(self, render: Callable[[str, Any], bytes]) -> bytes:
@@ -34,13 +39,15 @@ class Subscription:
 
     def __init__(self) -> None:
         self._waiting: deque[Event] = deque()
+        self._bytes = 0
         self._lost = 0
         self._changed = asyncio.Event()
         self.is_closed = False
 
     def put(self, event: Event) -> None:
-        if len(self._waiting) < _MAX_WAITING:
+        if len(self._waiting) < _MAX_WAITING and self._bytes + event.size <= _MAX_WAITING_BYTES:
             self._waiting.append(event)
+            self._bytes += event.size
         else:
             self._lost += 1
         self._changed.set()
@@ -57,6 +64,7 @@ class Subscription:
             self._changed.clear()
         events = list(self._waiting)
         self._waiting.clear()
+        self._bytes = 0
         if self._lost:
             events.append(Event("lost", {"events": self._lost}))
             self._lost = 0
@@ -75,8 +83,8 @@ class Events:
         """The number of subscribers."""
         return len(self._subscriptions)
 
-    def publish(self, type_: str, content: Any) -> None:
-        event = Event(type_, content)
+    def publish(self, type_: str, content: Any, size: int = SMALL_BYTES) -> None:
+        event = Event(type_, content, size)
         for subscription in self._subscriptions:
             subscription.put(event)
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from mockserver.clock import real_time
-from mockserver.events import Events
+from mockserver.events import SMALL_BYTES, Events
 
 _ENTRY_BYTES = 1_500
 """The size of an entry without its bodies, headers, path and query, but with the objects of a few headers."""
@@ -85,6 +85,11 @@ class Entry:
         size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
         size += _HEADER_BYTES * max(0, len(self.headers) - _FEW_HEADERS)
         return size + sum(map(len, chain.from_iterable(self.headers)))
+
+    def summary_size(self) -> int:
+        """The approximate size in bytes, without headers and bodies."""
+        texts = (self.path, self.query, self.reason or "", *self.warnings)
+        return SMALL_BYTES + sum(map(len, texts))
 
     @property
     def is_long_to_show(self) -> bool:
@@ -169,7 +174,7 @@ class Journal:
         if entry.is_kept:
             self.budget.grow(entry, entry.full_size())
         if self.events:
-            self.events.publish("request", entry.without_contents())
+            self.events.publish("request", entry.without_contents(), entry.summary_size())
 
     async def count(self) -> int:
         return len(self)

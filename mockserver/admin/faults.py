@@ -24,7 +24,7 @@ async def add_fault(call: Call, context: AdminContext) -> Reply:
     made = context.dependencies.fault_parser.add(namespace.faults, source, namespace.clock)
     await context.dependencies.namespaces.save(namespace)
     for fault in made:
-        namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True))
+        namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True), fault.size_in_event)
     ids = [fault.id for fault in made]
     return Reply(201, JSONContent({"id": ids[0], "ids": ids}))
 

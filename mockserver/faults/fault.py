@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from mockserver.events import SMALL_BYTES
 from mockserver.faults.effects import Effect
 from mockserver.matching import RequestMatch
 
@@ -90,6 +91,10 @@ class Fault:
         source = {"match": self.match.text} if in_event and self.size > _MAX_BYTES_IN_EVENT else self.source
         counts = {"matched": self.matched, "applied": self.applied, "active": not self.is_over(now)}
         return {"id": self.id, **source, **counts}
+
+    @property
+    def size_in_event(self) -> int:
+        return SMALL_BYTES + min(self.size, _MAX_BYTES_IN_EVENT)
 
 
 class Faults:

@@ -54,7 +54,7 @@ class Injector:
             if entry is not None:
                 # Fill in the journal entry here, because the application may never see the request.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
-            namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True))
+            namespace.events.publish("fault", fault.shown(namespace.clock.now(), in_event=True), fault.size_in_event)
             scope[FAULT_KEY] = fault.id
             is_logged = False
 

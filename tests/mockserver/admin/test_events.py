@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from mockserver.admin.events import RunWatch
+from mockserver.spec import render_json
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
 from tests.mockserver.http11.wire import Server
@@ -299,6 +300,34 @@ def test_a_reader_that_is_too_slow_loses_events_and_is_told_how_many():
     assert waiting <= 1_000
     assert lost == {"events": 1_500 - waiting}
     assert after == -1
+
+
+def test_long_events_that_wait_for_a_slow_reader_take_no_more_memory_than_an_answer():
+    mock = controlled_mock()
+    fault = mock.fault(match="GET /v1/zzz/a", answer={"status": 500, "body": "x" * 8_000})
+
+    async def go() -> tuple[list[int], Any]:
+        async with watching(mock) as stream:
+            stream.stop_taking()
+            await mock.sent("GET", "/v1/pools")  # this one is being sent when the reader stops
+            for _ in range(30):
+                await asyncio.sleep(0)
+            for _ in range(20):
+                await mock.sent("GET", f"/v1/pools?{'x' * 30_000}")
+                await mock.sent("GET", "/v1/zzz/a", fails=True)
+            [subscription] = mock.app.namespaces.default.events._subscriptions
+            waiting = [render_json(request_or_fault(each.content)) for each in subscription._waiting]
+            stream.take_again()
+            return [len(each) for each in waiting], await stream.next("lost")
+
+    def request_or_fault(content: Any) -> Any:
+        return content if isinstance(content, dict) else {"path": content.path, "query": content.query.decode()}
+
+    sizes, lost = mock.run(go())
+
+    assert 200_000 < sum(sizes) <= 262_144
+    assert lost == {"events": 60 - len(sizes)}
+    assert mock.control("DELETE", f"/faults/{fault}").status_code == 204
 
 
 def test_an_event_is_rendered_once_for_all_who_watch(monkeypatch):
