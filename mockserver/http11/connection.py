@@ -25,6 +25,7 @@ from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
+from mockserver.http11.room import has_room
 from mockserver.http11.unacknowledged import unacknowledged_bytes
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
@@ -68,24 +69,6 @@ class ConnectionFactory:
         self.connections.add(connection)
         if self._timer is None:
             self._timer = connection.loop.call_later(_CHECK_EVERY_S, self._check, connection.loop)
-
-    def has_room(self, most: int) -> bool:
-        """Return whether another connection may be open. At the limit, abort the one that has been idle for longest, or
-        else the oldest one that waits for an answer and whose client will send nothing more: most likely, it has left.
-
-        Refused connections do not count: they are closed soon, and no request on them is answered.
-        """
-        if len(self.connections) < most or sum(not each.is_refused for each in self.connections) < most:
-            return True
-        quiet = [each for each in self.connections if each.has_sent_everything]
-        unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_ended]
-        if not unused:
-            return False
-        idle = min(unused, key=lambda each: each.idle_since)
-        idle.abort()
-        # Not left to `connection_lost`, which the transport calls only in a later turn of the event loop.
-        self.connections.discard(idle)
-        return True
 
     def check(self, now: float) -> None:
         """Handle the deadlines that have passed."""
@@ -147,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._server = address(transport.get_extra_info("sockname"))
         self._client = address(transport.get_extra_info("peername"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self.is_refused = not self._factory.has_room(self._max_connections)
+        self.is_refused = not has_room(self._factory.connections, self._max_connections)
         # uvicorn only calls its `shutdown`.
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._factory.add(self)
@@ -216,6 +199,14 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         return self._exchange is None and not self._head_reader.has_begun and not self._is_closing
+
+    @property
+    def stalled_since(self) -> float:
+        """When the client began a head that is not over, or sent the last part of a body that is not; else infinity."""
+        if self.is_idle or self._is_closing:
+            return math.inf
+        limits = self._limits
+        return self._read_deadline - (limits.head_timeout if self._exchange is None else limits.body_timeout)
 
     @property
     def has_sent_everything(self) -> bool:

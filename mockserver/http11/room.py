@@ -1,0 +1,42 @@
+"""Makes room for a new connection where no more may be open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mockserver.http11.connection import Connection
+
+_STALLED_S = 1.0
+"""How long a client has sent nothing of the rest of its request, before another one may have its place."""
+
+
+def has_room(connections: set[Connection], most: int) -> bool:
+    """Return whether another connection may be open. At the limit, abort the one that is of least use, if any.
+
+    Refused connections do not count: they are closed soon, and no request on them is answered.
+    """
+    if len(connections) < most or sum(not each.is_refused for each in connections) < most:
+        return True
+    gone = _least_useful(connections, asyncio.get_running_loop().time())
+    if gone is None:
+        return False
+    gone.abort()
+    # Not left to `connection_lost`, which the transport calls only in a later turn of the event loop.
+    connections.discard(gone)
+    return True
+
+
+def _least_useful(connections: Collection[Connection], now: float) -> Connection | None:
+    """Return the connection that has been idle for longest; else the oldest one that waits for an answer and whose
+    client will send nothing more: most likely, it has left; else the one whose client has kept the mock waiting for the
+    rest of a request for longest, if that is over a second.
+    """
+    quiet = [each for each in connections if each.has_sent_everything]
+    unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_ended]
+    if unused:
+        return min(unused, key=lambda each: each.idle_since)
+    stalled = [each for each in quiet if each.stalled_since < now - _STALLED_S]
+    return min(stalled, key=lambda each: each.stalled_since, default=None)
