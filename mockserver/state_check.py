@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from uuid import UUID
 
-from mockserver.behaviour.batch import SESSION, UNCHANGED, Batch
+from mockserver.behaviour.batch import BATCH, SESSION, UNCHANGED, Batch
 from mockserver.behaviour.context import Context, Space
 from mockserver.behaviour.ids import IdRow
 from mockserver.behaviour.pools import all_pools
@@ -40,6 +40,10 @@ async def check_shown(context: Context) -> None:
             what = f"the reply to the idempotency key {key}"
             use: Use = unit.value
             _check_reply(use.reply)
+        async for tail, unit in Sliced((await context.store.items(BATCH)).items()):
+            # A search reads it, whatever a retry has put in its place for those who show the runs.
+            what = f"the session alias of the runs {tail}"
+            json.loads(bytes(unit.value.placement.session_alias))
         what = "the list of runs"
         overview = await Overview.of([context], {}, 0, sys.maxsize)
         shown: Batch | None = None

@@ -318,6 +318,18 @@ def test_a_state_of_which_something_cannot_be_shown_is_refused_with_its_place_an
     assert seen(mock) == before
 
 
+def test_what_only_a_search_reads_of_a_run_is_refused_too():
+    mock = ControlledMock()
+    run = mock.create()["id"]
+    mock.control("POST", f"/runs/{run}/fail")
+    assert mock.post(f"/v1/runs/{run}/retry", {}).status_code == 200
+    state = mock.asked("/state")
+    ((_, tail, batch),) = (unit for unit in next(iter(state["organizations"].values()))["units"] if unit[0] == "batch")
+    batch["placement"]["session_alias"] = '"'
+
+    assert f"the session alias of the runs {tail} cannot be shown" in refusal_of(mock, state)
+
+
 def test_a_header_that_cannot_be_sent_is_refused_too():
     mock = ControlledMock()
     mock.create(key="k")
