@@ -22,7 +22,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.settings import Settings
 from mockserver.spec import render_json
 from mockserver.state_check import check_shown
-from mockserver.state_codec import Decoder, Encoder, StateError
+from mockserver.state_codec import Decoder, Encoder, StateError, rendered_bytes
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.units import FOREVER
 from mockserver.time_slice import Sliced
@@ -62,9 +62,8 @@ class States:
         else:
             await self._namespaces.reset(name)
 
-    async def written(self, namespace: Namespace) -> list[bytes]:
-        """Return the document, in parts."""
-        encoder = Encoder(TYPES)
+    async def written(self, namespace: Namespace) -> Iterator[bytes]:
+        """Return the document, as of now. Its parts are made one by one, while they are sent: it may be very long."""
         await namespace.faults.refresh()
         head = {
             "format": FORMAT,
@@ -73,27 +72,11 @@ class States:
             "secret": namespace.secret.hex(),
             "faults": self._fault_parser.state(namespace.faults),
         }
-        kept: dict[str, tuple[bytes, list[tuple[str, str, Unit]]]] = {}
+        kept: dict[str, _Kept] = {}
         async for name in Sliced(await self._namespaces.organisations(namespace)):
             space = await self._namespaces.space(namespace, name)
             kept[name] = space.key, await _units(space)
-        parts = [render_json(head)[:-1], b',"organizations":{']
-        async for place, (name, (key, units)) in Sliced(enumerate(kept.items())):
-            parts.append(
-                b'%b%b:{"key":"%b","units":[' % (b"," if place else b"", render_json(name), key.hex().encode())
-            )
-            separator = b""
-            async for kind, unit_key, unit in Sliced(units):
-                value = encoder.encode(unit.value, KINDS[kind])
-                until = () if unit.until == FOREVER else (unit.until,)
-                parts.append(separator + render_json([kind, unit_key, value, *until]))
-                separator = b","
-            parts.append(b"]}")
-        parts.append(b'},"shared":[')
-        async for place, shared in Sliced(enumerate(encoder.table)):
-            parts.append((b"," if place else b"") + render_json(shared))
-        parts.append(b"]}")
-        return parts
+        return _parts(render_json(head), kept)
 
     async def restore(self, name: str, document: Mapping[str, Any]) -> None:
         """Replace the namespace by the document. Raises StateError or Unavailable, and then changes nothing."""
@@ -208,11 +191,38 @@ def _hex(document: Any, name: str) -> bytes:
     return key
 
 
-class StateContent:
-    """A state as the content of an answer, in parts."""
+_Kept = tuple[bytes, Sequence[tuple[str, str, Unit]]]
+"""The key of a space, and what it stores."""
 
-    def __init__(self, parts: Sequence[bytes]) -> None:
+
+def _parts(head: bytes, kept: Mapping[str, _Kept]) -> Iterator[bytes]:
+    """Yield a document. The values are encoded on the way, and those that they share come last."""
+    encoder = Encoder(TYPES, keeps_bytes=True)
+    yield head[:-1] + b',"organizations":{'
+    for place, (name, (key, units)) in enumerate(kept.items()):
+        yield b'%b%b:{"key":"%b","units":[' % (b"," if place else b"", render_json(name), key.hex().encode())
+        separator = b""
+        for kind, unit_key, unit in units:
+            until = () if unit.until == FOREVER else (unit.until,)
+            yield separator + render_json([kind, unit_key, encoder.encode(unit.value, KINDS[kind]), *until])
+            separator = b","
+        yield b"]}"
+    yield b'},"shared":['
+    for place, shared in enumerate(encoder.table):
+        if place:
+            yield b","
+        if isinstance(shared, bytes):
+            yield from rendered_bytes(shared)
+        else:
+            yield render_json(shared)
+    yield b"]}"
+
+
+class StateContent:
+    """A state as the content of an answer. It is rendered once."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
 
     def render(self) -> Iterator[bytes]:
-        return iter(self._parts)
+        return self._parts

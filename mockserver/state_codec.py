@@ -10,9 +10,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import types
-from collections.abc import Callable, Mapping, Sequence
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from mockserver.spec import render_json
 
 _MIN_SHARED_BYTES = 200
 _MIN_SHARED_LENGTH = 20
@@ -111,10 +114,14 @@ def _writer_of_object(item: _Writer | None) -> _Writer:
 
 
 class Encoder:
-    """Encodes the values of one document. `table` holds the shared values."""
+    """Encodes the values of one document. `table` holds the shared values.
 
-    def __init__(self, types_: Types) -> None:
+    If it `keeps_bytes`, the long ones are in the table as they are, for `rendered_bytes`: they are many megabytes.
+    """
+
+    def __init__(self, types_: Types, *, keeps_bytes: bool = False) -> None:
         self._types = types_
+        self._keeps_bytes = keeps_bytes
         self.table: list[Any] = []
         self._bytes: dict[bytes, int] = {}
         self._objects: dict[int, tuple[int, Any]] = {}  # by id(); holds the object, so that its id is not reused
@@ -137,7 +144,7 @@ class Encoder:
         place = self._bytes.get(value)
         if place is None:
             place = self._bytes[value] = len(self.table)
-            self.table.append(_plain(value))
+            self.table.append(value if self._keeps_bytes else _plain(value))
         return {"shared": place}
 
     def share(self, value: Any, hint: Any) -> Any:
@@ -272,11 +279,34 @@ def _key(text: str, hint: Any) -> Any:
     return int(text)
 
 
-def _plain(value: bytes) -> Any:
+def _is_utf8(value: bytes) -> bool:
     try:
-        return value.decode()
+        value.decode()
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(value).decode()}
+        return False
+    return True
+
+
+def _plain(value: bytes) -> Any:
+    return value.decode() if _is_utf8(value) else {"base64": base64.b64encode(value).decode()}
+
+
+def rendered_bytes(value: bytes) -> Iterator[bytes]:
+    """Yield the JSON of long bytes, in parts that are made one by one. Nothing else is kept in between."""
+    parts = (value[start : start + _PART_BYTES] for start in range(0, len(value), _PART_BYTES))
+    if _is_utf8(value):
+        decoder = getincrementaldecoder("utf-8")()
+        yield b'"'
+        yield from (render_json(decoder.decode(part))[1:-1] for part in parts)
+        yield b'"'
+    else:
+        yield b'{"base64":"'
+        yield from map(base64.b64encode, parts)
+        yield b'"}'
+
+
+_PART_BYTES = 49_152
+"""A multiple of 3, so that base64 has no padding between two parts."""
 
 
 def _bytes_of(data: Any) -> bytes:

@@ -196,11 +196,28 @@ def test_a_state_is_written_with_others_in_between(monkeypatch):
     state = mock.asked("/state")
     turns = turns_of(monkeypatch)
 
-    mock.run(mock.app.states.written(mock.app.namespaces.default))
+    assert mock.asked("/state").keys() == state.keys()
 
     organisations = state["organizations"].values()
     units = sum(len(each["units"]) for each in organisations)
     assert len(turns) >= len(organisations) + units + len(state["shared"])
+
+
+def test_a_state_is_made_in_parts_while_it_is_sent():
+    """Of what all requests for it kept as a whole, there were gigabytes."""
+    mock = ControlledMock()
+    files = [{"filename": "f", "content": base64.b64encode(bytes(range(256)) * 4_000).decode()}]
+    mock.create(input_values={"a": "\u00e9\n" * 500_000}, file_inputs=files)
+    state = mock.asked("/state")
+
+    async def parts() -> list[bytes]:
+        written = await mock.app.states.written(mock.app.namespaces.default)
+        mock.app.namespaces.default.spaces.clear()  # it shows what was there when it was asked for
+        return list(written)
+
+    made = mock.run(parts())
+    assert json.loads(b"".join(made)) == {**state, "clock": json.loads(b"".join(made))["clock"]}
+    assert max(map(len, made)) <= 262_144
 
 
 def replace(document: Any, path: list[Any], value: Any) -> None:
