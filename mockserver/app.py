@@ -119,8 +119,8 @@ class MockApp:
         self._clock = clock
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
-        sensitive = next(iter(self.operations.values())).document.sensitive if self.operations else ()
-        self._masker = Masker(sensitive)
+        document = next(iter(self.operations.values())).document if self.operations else None
+        self._masker = Masker(document.sensitive, document.enumerations) if document else Masker(())
         self._shared: SharedStore | None = None
         if store is None and settings.store.is_shared:
             fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._first_faults)

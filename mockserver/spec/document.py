@@ -92,6 +92,7 @@ class Document:
     source: str
     root: dict[str, Any]
     sensitive: frozenset[str] = field(default_factory=frozenset)  # names of properties with `x-sensitive: true`
+    enumerations: frozenset[tuple[str, ...]] = field(default_factory=frozenset)  # those of text
     text: str = ""  # the text of the file
 
     def error(self, pointer: str, problem: str) -> SpecError:
@@ -153,20 +154,27 @@ def from_value(root: Any, source: str, text: str = "") -> Document:
     if not isinstance(root.get("paths"), dict):
         raise SpecError(source, "/paths", "missing: a mapping of paths to their operations")
     document = Document(source, root)
-    sensitive = frozenset(_check_schemas(document))
-    return Document(source, root, sensitive, text)
+    enumerations: set[tuple[str, ...]] = set()
+    sensitive = frozenset(_check_schemas(document, enumerations))
+    return Document(source, root, sensitive, frozenset(enumerations), text)
 
 
 # --- Supported schemas ------------------------------------------------------------------------------------------------
 
 
-def _check_schemas(document: Document) -> Iterator[str]:
-    """Refuse unsupported keywords in every schema of the document; yield the names of sensitive properties."""
+def _check_schemas(document: Document, enumerations: set[tuple[str, ...]]) -> Iterator[str]:
+    """Refuse unsupported keywords in every schema of the document; yield the names of sensitive properties.
+
+    Adds the enumerations of text to `enumerations`.
+    """
     pending: list[tuple[Any, str, bool]] = [(document.root, "", False)]
     while pending:
         value, pointer, is_schema = pending.pop()
         if is_schema:
             yield from _check_schema(document, value, pointer, pending)
+            values = value.get("enum", ()) if isinstance(value, dict) else ()
+            if values and all(isinstance(each, str) for each in values):
+                enumerations.add(tuple(values))
         elif isinstance(value, dict):
             if "$ref" in value:
                 document.follow(value, pointer)

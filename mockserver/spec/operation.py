@@ -120,7 +120,7 @@ class Operation:
         self.known_fields = frozenset(newer) | (body.fields if body is not None else frozenset())
         self._allow_constants = coercion == "lax"
         self._bounds = bounds
-        self._masker = Masker(document.sensitive)
+        self._masker = Masker(document.sensitive, document.enumerations)
         self._path = [parameter for parameter in parameters if parameter.place == "path"]
         self._query = [parameter for parameter in parameters if parameter.place == "query"]
         self._headers = [parameter for parameter in parameters if parameter.place == "header"]

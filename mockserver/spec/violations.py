@@ -108,13 +108,17 @@ class Masker:
     A name is sensitive if the document says so (`x-sensitive: true`), if it contains "sensitive", or if it looks like
     a misspelling of either. Case and characters other than letters and digits do not matter. Text that contains such a
     name, also in escaped form, may be an embedded document, so the whole text is masked.
+
+    A value of an enumeration of the document is no secret, nor is the list of its values in a violation: such a text is
+    shown.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], enumerations: Iterable[tuple[str, ...]] = ()) -> None:
         plain = sorted({_plain(name) for name in names} - {""})
         self._names = [Misspelled(name, len(name) // _LETTERS_PER_EDIT) for name in plain]
         self._parts = [Misspelled("sensitive", 2), *self._names]
         self._known: dict[str, bool] = {}
+        self._public = frozenset(text for values in enumerations for text in _texts_of_enumeration(values))
 
     def masked(self, value: Any) -> Any:
         """Return a JSON value with sensitive values masked."""
@@ -137,11 +141,22 @@ class Masker:
         )
 
     def mentions_sensitive(self, text: str) -> bool:
+        if text in self._public:
+            return False
         readable = _unescaped(text)
         if readable is None:
             return True
         plain = _plain(readable)
         return any(each.is_part_of(plain, max_looks=_MAX_LOOKS) for each in self._parts)
+
+
+def _texts_of_enumeration(values: tuple[str, ...]) -> Iterator[str]:
+    """Return the values, and the list of them in the words of pydantic-core."""
+    yield from values
+    *others, last = (f"'{value}'" for value in values)
+    expected = f"{', '.join(others)} or {last}" if others else last
+    yield expected
+    yield f"Input should be {expected}"
 
 
 class _Echo:

@@ -135,6 +135,21 @@ def test_what_only_looks_like_a_secret_is_shown():
     assert (request["headers"]["author"], request["headers"]["x"]) == ("bearer", "a b")
 
 
+def test_values_of_the_document_are_shown_although_their_names_look_like_secrets():
+    mock = controlled_mock()
+    mock.get("/v1/runs?fields=sensitive_input_aliases&fields=error")
+    refused = mock.get("/v1/runs?fields=error,sensitive_input_aliases").json()
+
+    first, second = mock.requests()
+
+    assert first["query"] == {"fields": ["sensitive_input_aliases", "error"]}
+    assert second["query"] == {"fields": "**********"}
+    [violation] = second["answer"]["body"]["detail"]
+    assert violation["msg"] == refused["detail"][0]["msg"]
+    assert "'sensitive_input_aliases'" in violation["msg"]
+    assert violation["ctx"] == refused["detail"][0]["ctx"]
+
+
 def test_an_answer_of_a_fault_with_a_cookie_is_masked():
     mock = controlled_mock()
     mock.fault(match="*", answer={"status": 200, "headers": {"Set-Cookie": f"session={SECRET}"}})
