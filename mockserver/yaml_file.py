@@ -41,4 +41,14 @@ def parse_yaml(text: str, name: str) -> Any:
         where = f" at line {mark.line + 1}" if mark else ""
         # PyYAML reports a forbidden character in more than one line.
         problem = " ".join(str(getattr(error, "problem", error)).split())
-        raise StartError(f"{name}: not YAML{where}: {problem}") from error
+        raise StartError(f"{name}: not YAML{where}: {problem}{_advice(text, error)}") from error
+
+
+def _advice(text: str, error: yaml.YAMLError) -> str:
+    """Return the end of a message about two common mistakes that PyYAML's words do not name; else nothing."""
+    if getattr(error, "context", None) == "while scanning an alias":
+        return "; a text that begins with * needs quotes, as in match: '*'"
+    mark = getattr(error, "problem_mark", None)
+    lines = text.splitlines()
+    is_tab = mark is not None and mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
+    return "; indent with spaces, not with tabs" if is_tab else ""

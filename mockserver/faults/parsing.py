@@ -228,7 +228,8 @@ def _effect(source: Mapping[str, Any]) -> Effect:
         _refuse_beside(source, "delay", _OF_SOME_FAULTS)
         delay = _delay(source)
         if delay is None:
-            raise Unprocessable(f"say what happens: answer, delay_s, delay, or fault with one of {', '.join(_MAKERS)}")
+            effects = f"answer, retry_after, delay_s, delay, or fault with one of {', '.join(_MAKERS)}"
+            raise Unprocessable(f"say what happens: {effects}")
         return Delayed(delay, None)
     make = _MAKERS.get(name) if isinstance(name, str) else None
     if make is None:
@@ -318,7 +319,8 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
         if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
             median, sigma = parameters
             return lambda random: min(_MAX_SECONDS, random.lognormvariate(math.log(median), sigma))
-    raise FaultError("delay", '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
+    drawn_from = '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds'
+    raise FaultError("delay", f"{drawn_from}; a fixed delay is delay_s")
 
 
 def _are_numbers(value: Any, count: int) -> bool:

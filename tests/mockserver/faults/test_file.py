@@ -92,6 +92,24 @@ def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, t
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("- {match: *, retry_after: 1}", "; a text that begins with * needs quotes, as in match: '*'"),
+        ("- match: *\n  retry_after: 1", "; a text that begins with * needs quotes, as in match: '*'"),
+        ("- match: list_runs\n\tretry_after: 1", "; indent with spaces, not with tabs"),
+        ("\t- {preset: flaky}", "; indent with spaces, not with tabs"),
+    ],
+)
+def test_common_mistakes_in_yaml_are_told_with_what_to_write(tmp_path: Path, text: str, advice: str):
+    path = tmp_path / "faults.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(StartError) as refused:
+        create_app(Settings(faults=path))
+    assert str(refused.value).startswith(f"{path}: not YAML at line ")
+    assert str(refused.value).endswith(advice)
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):
     with pytest.raises(StartError, match="cannot read the file of faults: No such file"):
         create_app(Settings(faults=tmp_path / "none.yaml"))

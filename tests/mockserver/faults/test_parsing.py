@@ -57,7 +57,7 @@ _WRONG: list[tuple[Any, str]] = [
         "match: partial-failure applies to bulk creates only: write 'POST /v1/runs/bulk'",
     ),
     ({"match": "*", "status": 500}, """'status' belongs in the answer: "answer": {"status": 500}"""),
-    ({"match": "*"}, "say what happens: answer, delay_s, delay, or fault with one of hang, reset"),
+    ({"match": "*"}, "say what happens: answer, retry_after, delay_s, delay, or fault with one of hang, reset"),
     ({"match": "*", "time": 2, **_500}, "unknown key 'time' in a fault; did you mean 'times'?"),
     ({"match": "*", "zzz": 2, **_500}, "there are match, headers"),
     # which requests
@@ -124,7 +124,10 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "delay_s": 1, "after_bytes": 5}, "'after_bytes' does not apply to delay"),
     ({"match": "*", "delay_s": 1, "delay": {"uniform": [1, 2]}}, "give one of them"),
     ({"match": "*", "delay": 5, "fault": "hang"}, 'delay: {"uniform": [from, to]} or'),
-    ({"match": "*", "delay": 5}, 'delay: {"uniform": [from, to]} or {"lognormal": [median, sigma]}'),
+    (
+        {"match": "*", "delay": 5},
+        'delay: {"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds; a fixed delay is delay_s',
+    ),
     ({"match": "*", "delay": {"uniform": [2, 1]}}, "delay: {"),
     ({"match": "*", "delay": {"uniform": [1, "2"]}}, "delay: {"),
     ({"match": "*", "delay": {"uniform": [1, True]}}, "delay: {"),
