@@ -96,6 +96,16 @@ def wrong_content_type(request: RawRequest, invalid: Invalid) -> Sequence[str]:
     return (f"Content-Type is {request.content_type[:100]}: send application/json",)
 
 
+def joined_values(invalid: Invalid) -> Sequence[str]:
+    """Return a warning for each query parameter that was refused because commas join values in it."""
+    names = {
+        str(each["loc"][1]): None
+        for each in invalid.violations
+        if len(each["loc"]) == 3 and each["loc"][0] == "query" and "," in str(each["input"])
+    }
+    return [f"repeat '{name}' for each value: {name}=A&{name}=B, not {name}=A,B" for name in names]
+
+
 def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[str]:
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     told = [f"{words} {name[:100]!r}{did_you_mean(name, known)}" for name in unknown[:_MAX_NAMES]]

@@ -35,7 +35,7 @@ class Invalid(Exception):
     @property
     def reason(self) -> str:
         """One line: location and message of the first few violations."""
-        listed = [_line(each)[:300] for each in self.violations[:_MAX_LISTED]]
+        listed = [_shortened(_line(each)) for each in self.violations[:_MAX_LISTED]]
         more = len(self.violations) - len(listed)
         return self.detail or "; ".join(listed) + (f"; and {more} more" if more else "")
 
@@ -46,4 +46,9 @@ def _line(violation: Violation) -> str:
     return f"{line}: {violation['ctx']['error']}" if violation["type"] == "json_invalid" else line
 
 
+def _shortened(line: str) -> str:
+    return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE - 3]}..."
+
+
+_MAX_LINE = 300
 _MAX_LISTED = 5

@@ -137,6 +137,27 @@ def test_a_body_that_is_not_read_as_json_is_refused_with_the_cause_as_a_warning(
     assert answer.headers["mock-warning"] == " | ".join([*warnings, f"422: {entry['reason']}"])
 
 
+def test_values_joined_by_commas_are_refused_with_how_to_send_them_as_a_warning():
+    mock = controlled_mock()
+
+    answer = mock.get("/v1/runs?fields=error,output_data&limit=1,2")
+
+    entry = mock.last_request()
+    assert answer.status_code == 422
+    assert entry["warnings"] == ["repeat 'fields' for each value: fields=A&fields=B, not fields=A,B"]
+    assert answer.headers["mock-warning"].startswith(f"{entry['warnings'][0]} | 422: query.fields.0: Input should be")
+
+
+def test_a_reason_that_is_cut_says_so():
+    mock = controlled_mock()
+
+    mock.get("/v1/runs?fields=unknown")
+
+    reason = mock.last_request()["reason"]
+    assert len(reason) == 300
+    assert reason.endswith("...")
+
+
 def test_a_form_that_is_refused_for_another_reason_is_not_warned_of():
     mock = controlled_mock()
     form = {"content": b"a=1", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
