@@ -123,6 +123,12 @@ def _html(title: str, body: str, head: str = "") -> bytes:
 
 
 _SCRIPT = """\
+// Swagger UI is light unless the page has this class.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+follow();
+dark.addEventListener("change", follow);
+
 // Requests go to this mock alone, whichever servers the document names: a token for the real API stays here.
 fetch("/openapi.json")
   .then((answer) => answer.json())

@@ -127,6 +127,12 @@ def test_they_are_outside_of_any_namespace_and_in_no_journal_and_met_by_no_fault
     assert mock.get("/__admin/requests", **admin).json()["total"] == 0
 
 
+def test_the_reference_has_the_colours_that_the_browser_asks_for():
+    mock = Mock()
+    assert "dark-mode" in mock.get("/docs/reference.js").text
+    assert "html.dark-mode" in mock.get("/docs/swagger-ui.css").text  # of the installed version of Swagger UI
+
+
 def test_without_its_package_the_reference_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reference, "_PACKAGE", "no_such_package")
     mock = Mock()
