@@ -286,6 +286,7 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         coverage=context.coverage.as_dict(),
         is_partial=is_partial,
         was_interrupted=context.was_interrupted,
+        had_enough_findings=bool(unfinished) and context.has_enough_findings,
     )
 
 

@@ -285,7 +285,7 @@ def cleanup(
     ca_bundle: str | None,
     forget: bool,
 ) -> None:
-    """Cancels and deletes what earlier checks left behind, at URL or wherever they ran.
+    """Cancels and deletes what earlier checks left behind, at URL or anywhere.
 
     Exit code: 0 nothing is left, 1 something is.
     """

@@ -235,6 +235,8 @@ class CheckResult:
     incomplete, also if a baseline accepts all findings.
     """
     was_interrupted: bool = False
+    had_enough_findings: bool = False
+    """Whether the check ended early because of `--max-findings`."""
     needs_cleanup: bool = False
     """Whether runs are left that the check should have deleted."""
 

@@ -299,7 +299,7 @@ class Guard:
                 "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
             )
         if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
-            raise NotAllowed("no second token was given")
+            raise NotAllowed("no second token was given (give one with --second-token)")
         detector = self._detector if effect.runs else None
         authorization = masked.header("authorization")
         list_requests = 0

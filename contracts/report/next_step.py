@@ -33,6 +33,8 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
     if result.was_interrupted:
         return "Run the check again and let it end: it was interrupted, so not every case was tried."
+    if result.had_enough_findings:
+        return "Run the check again without --max-findings, which ended it before every case was tried."
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
     reasons = [rule.why for rule in result.rules if rule.makes_incomplete]

@@ -203,6 +203,11 @@ def test_every_help_has_an_example(contracts, engine, command):
     assert f"Examples:\n  contracts {command}" in out
 
 
+def test_no_line_about_a_command_is_cut(contracts, engine):
+    _, out, _ = contracts("--help")
+    assert "..." not in out.partition("Check a server:")[2]
+
+
 def test_the_options_of_a_check_are_in_groups(contracts, engine):
     for command in ("check", "fuzz"):
         _, out, _ = contracts(command, "--help")

@@ -134,6 +134,14 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
             "Give the check more time with --max-time (fuzz: --for), since not every case was tried.",
         ),
         (
+            {
+                "verdict": "incomplete",
+                "had_enough_findings": True,
+                "scenarios": (ScenarioProgress("deletes", 2, 9, finished=False),),
+            },
+            "Run the check again without --max-findings, which ended it before every case was tried.",
+        ),
+        (
             {"verdict": "incomplete", "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),)},
             "Give the token of another organisation with --second-token.",
         ),
@@ -142,7 +150,7 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
             "`contracts cleanup http://127.0.0.1:4010` tries again to delete what may be left.",
         ),
     ],
-    ids=["finding", "time", "token", "left"],
+    ids=["finding", "time", "enough", "token", "left"],
 )
 def test_the_last_line_says_what_to_do_next(changes, step):
     shown = text(samples.report(samples.without_findings(**changes)), json_path=Path("my report.json"))
