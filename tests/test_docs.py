@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mockserver import MockServer
+from mockserver.behaviour import world
 from mockserver.settings import LIMITS, SETTINGS
 from tests.documents import control_document
 
@@ -41,6 +43,26 @@ def test_the_table_of_limits_is_that_of_the_settings():
         expected.append([flag, amount, limit.metadata["help"], limit.metadata["past"]])
 
     assert rows((ROOT / "docs" / "limits.md").read_text(encoding="utf-8")) == expected
+
+
+def test_the_table_of_the_world_names_every_key_of_a_workflow():
+    table = (ROOT / "docs" / "world.md").read_text(encoding="utf-8").partition("| a machine")[0]
+    named = [name for row in rows(table) for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted((*world._WORKFLOW, *world._PROFILE))
+
+
+def test_the_world_in_the_documentation_can_be_served(tmp_path: Path):
+    text = (ROOT / "docs" / "world.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    (tmp_path / "world.yaml").write_text(example, encoding="utf-8")
+    (tmp_path / "report.pdf").write_bytes(b"%PDF")
+    with MockServer(world=tmp_path / "world.yaml") as mock:
+        assert [run.status for run in mock.runs] == ["success"] * 20
+        [waiting] = mock.seed("10000000-0000-4000-8000-000000000101")
+        mock.clock.advance(minutes=60)
+        assert waiting.status == "scheduling"
+        waiting.finish()
+        assert waiting.status == "success"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
