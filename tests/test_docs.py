@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,18 @@ def test_the_world_in_the_documentation_can_be_served(tmp_path: Path):
         assert waiting.status == "scheduling"
         waiting.finish()
         assert waiting.status == "success"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_javascript_in_the_documentation_passes(tmp_path: Path):
+    text = (ROOT / "docs" / "javascript.md").read_text(encoding="utf-8")
+    for name, source in re.findall(r"^```js\n// ([\w.-]+)(.*?)^```", text, re.M | re.S)[:2]:
+        (tmp_path / name).write_text(f"//{source}", encoding="utf-8")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["node", "--test", "runs.test.mjs"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^. pass 2$", done.stdout, re.M), done.stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
