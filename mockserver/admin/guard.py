@@ -61,7 +61,10 @@ class Guard:
             )
         host = headers.text("host") or ""
         if not _is_loopback_host(host):
-            raise Forbidden(f"The control API is reached as localhost or 127.0.0.1, not as {host!r}")
+            raise Forbidden(
+                f"The control API is reached as localhost or 127.0.0.1, not as {host!r}; "
+                "start the mock with --admin-token to use another name"
+            )
 
 
 _ORIGIN = re.compile(r"https?://(.+)")

@@ -125,6 +125,7 @@ def test_any_other_name_is_refused_so_that_dns_rebinding_leads_nowhere(host):
 
     assert answer.status_code == 403
     assert "localhost" in answer.json()["detail"]
+    assert "--admin-token" in answer.json()["detail"]
 
 
 def test_a_request_without_a_host_header_is_refused():
