@@ -33,11 +33,13 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
     if result.was_interrupted:
         return "Run the check again and let it end: it was interrupted, so not every case was tried."
+    reasons = [rule.why for rule in result.rules if rule.makes_incomplete]
+    if reasons and all(any(part in why for part in _STEPS) for why in reasons):
+        return next(step for part, step in _STEPS.items() if part in reasons[0])
     if result.had_enough_findings:
         return "Run the check again without --max-findings, which ended it before every case was tried."
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
-    reasons = [rule.why for rule in result.rules if rule.makes_incomplete]
     for part, step in _STEPS.items():
         if any(part in why for why in reasons):
             return step

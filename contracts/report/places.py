@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
 from contracts.core.counting import counted
@@ -27,6 +28,12 @@ class Places:
     def __init__(self, finding: Finding) -> None:
         self._got = finding.got
         self._words = f"{finding.cause} {finding.expected} {finding.got}".lower()
+        # The word "server" in "500 Internal Server Error" does not name the header.
+        self._without_phrases = self._words
+        for status in HTTPStatus:
+            self._without_phrases = self._without_phrases.replace(
+                f"{status.value} {status.phrase}".lower(), str(status.value)
+            )
         self._fields = {f'"{name}"' for name in _FIELD.findall(self._words)}
         self._values = [*_QUOTED.findall(f"{finding.expected} {finding.got}"), *_ID.findall(finding.got)]
 
@@ -34,7 +41,8 @@ class Places:
         return re.search(rf"\b{status}\b", self._got) is not None
 
     def names_header(self, name: str) -> bool:
-        return len(name) > 3 and (name.lower() in self._words or name.lower().replace("-", " ") in self._words)
+        words, name = self._without_phrases, name.lower()
+        return len(name) > 3 and (name in words or name.replace("-", " ") in words)
 
     def names_line(self, line: str) -> bool:
         """Return whether a line of an indented JSON body has a member or a value that the finding names."""

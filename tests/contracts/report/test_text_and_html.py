@@ -146,11 +146,19 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
             "Give the token of another organisation with --second-token.",
         ),
         (
+            {
+                "verdict": "could_not_check",
+                "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),),
+                "scenarios": (ScenarioProgress("other organisations", 2, 9, finished=False),),
+            },
+            "Give the token of another organisation with --second-token.",
+        ),
+        (
             {"spent": dataclasses.replace(samples.RESULT.spent, runs_left=None)},
             "`contracts cleanup http://127.0.0.1:4010` tries again to delete what may be left.",
         ),
     ],
-    ids=["finding", "time", "enough", "token", "left"],
+    ids=["finding", "time", "enough", "token", "token alone", "left"],
 )
 def test_the_last_line_says_what_to_do_next(changes, step):
     shown = text(samples.report(samples.without_findings(**changes)), json_path=Path("my report.json"))
@@ -280,6 +288,7 @@ def exchange(answer: Answer) -> Exchange:
         ),
         ("null for input_values", Answer(201, (), b'{"input_values": null, "id": 1}'), ['"input_values": null,']),
         ("Retry-After: soon", Answer(429, (("retry-after", "soon"),), b"{}"), ["retry-after: soon"]),
+        ("500 Internal Server Error", Answer(500, (("server", "uvicorn"),), b""), ["500"]),
         (
             "9f2c8a54… twice",
             Answer(201, (), b'["9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11", "1f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11"]'),
@@ -287,7 +296,7 @@ def exchange(answer: Answer) -> Exchange:
         ),
         ("no answer", Answer(0, (), b"", lost="cut off"), []),
     ],
-    ids=["status", "value", "field", "header", "id", "nothing"],
+    ids=["status", "value", "field", "header", "phrase", "id", "nothing"],
 )
 def test_the_place_that_a_finding_names_is_marked(got, answer, places):
     assert marked(Finding("BULK-ECHO", "c", "something else", got, (exchange(answer),))) == places
