@@ -51,7 +51,7 @@ bench: $(VENV)/dev.stamp
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 ...")'
 	@echo "Making a virtual environment in $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }  # Debian needs python3-venv; half a one would stay
 
 $(VENV)/serve.stamp: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the mock and what it needs into $(VENV): some 20 seconds, and again only when pyproject.toml changes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -78,3 +79,17 @@ def test_a_tool_that_measures_for_minutes_shows_its_help_and_does_nothing(module
         [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert shown.stdout.startswith(f"usage: python -m {module}")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_virtual_environment_that_could_not_be_made_does_not_stay(tmp_path: Path):
+    """As on Debian without python3-venv: once that is installed, `make serve` works."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nif [ "$2" = venv ]; then mkdir -p .venv/bin; touch .venv/bin/python; exit 1; fi\n')
+    python.chmod(0o755)
+    (tmp_path / "pyproject.toml").touch()
+    command = ["make", "-f", str(ROOT / "Makefile"), "serve", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "Making a virtual environment" in done.stdout
+    assert done.returncode != 0
+    assert not (tmp_path / ".venv").exists()
