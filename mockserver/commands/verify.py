@@ -98,9 +98,11 @@ def verify(
     try:
         client.check_mock()
         empty = _nothing_came(client)
+        found = _wrong_requests(client, warnings=no_warnings, violations=no_violations)
         wrong = [
             *([] if empty is None or allow_empty else [empty]),
-            *_check_requests(client, warnings=no_warnings, violations=no_violations),
+            *_told(found, warnings=no_warnings, violations=no_violations),
+            *([] if found or client.complete else [_INCOMPLETE]),
             *_check_counts(client, at_least),
         ]
     except NotReadable as error:
@@ -110,7 +112,9 @@ def verify(
         click.echo(f"mockserver: {empty}", err=True)
     for line in wrong:
         click.echo(line)
-    click.echo("FAILED" if wrong else "OK")
+    # Many requests may be listed above it, so the last line says how many.
+    failed = f"FAILED: {_number_of(len(found), 'request')}" if found else "FAILED"
+    click.echo(failed if wrong else "OK")
     sys.exit(1 if wrong else 0)
 
 
@@ -127,21 +131,24 @@ def _nothing_came(client: JournalClient) -> str | None:
     return f"No request came to {_line(client.url)}, but requests came to {shown}{more}; --allow-empty accepts that"
 
 
-def _check_requests(client: JournalClient, *, warnings: bool, violations: bool) -> Iterator[str]:
+def _wrong_requests(client: JournalClient, *, warnings: bool, violations: bool) -> Sequence[Mapping[str, Any]]:
+    """Return the requests that a check refuses, oldest first."""
     if not warnings and not violations:
-        return
+        return ()
     found: list[Mapping[str, Any]] = []
     for request in client.requests(**({} if warnings else {"valid": "false"})):
         if (violations and not request["valid"]) or (warnings and request["warnings"]):
             found.append(request)
-    for request in reversed(found):
+    return found[::-1]
+
+
+def _told(found: Sequence[Mapping[str, Any]], *, warnings: bool, violations: bool) -> Iterator[str]:
+    for request in found:
         yield _line(f"{request['method']} {request['path']} (request {request['seq']}, {request['at']})")
         if violations and not request["valid"]:
             yield _line(f"  violation: answered {request['status']}: {request['reason']}")
         if warnings:
             yield from (_line(f"  warning: {warning}") for warning in request["warnings"])
-    if not found and not client.complete:
-        yield _INCOMPLETE
 
 
 def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:

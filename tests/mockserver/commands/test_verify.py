@@ -62,7 +62,7 @@ def test_violations_are_told_with_request_and_reason(url: str):
     )
     assert "/v1/none (request 4, 20" in none
     assert why_none == "  violation: answered 404: no operation has the path /v1/none"
-    assert verdict == "FAILED"
+    assert verdict == "FAILED: 2 requests"
 
 
 def test_warnings_are_told_with_request(url: str):
@@ -72,7 +72,7 @@ def test_warnings_are_told_with_request(url: str):
     request, warning, verdict = result.stdout.splitlines()
     assert "/v1/runs (request 3, 20" in request
     assert warning.startswith("  warning: list_runs has no query parameter 'pagesize'")
-    assert verdict == "FAILED"
+    assert verdict == "FAILED: 1 request"
 
 
 def test_a_refusal_by_the_state_is_no_violation(url: str):
