@@ -38,7 +38,7 @@ from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
 from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, phrase
-from mockserver.request_lint import joined_values, lint, wrong_content_type
+from mockserver.request_lint import joined_values, lint, texts_of_numbers, wrong_content_type
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, PAGE_WARNING_KEY, STALE_S_KEY
@@ -303,7 +303,8 @@ class Endpoint:
                 call = await loop.run_in_executor(self._decoders, operation.decode, raw)
         except Invalid as invalid:
             warnings = lint(operation, state.headers, state.query, invalid.sent, preferences.unused)
-            self._record_warnings((*wrong_content_type(raw, invalid), *joined_values(invalid), *warnings), state)
+            causes = (*wrong_content_type(raw, invalid), *joined_values(invalid), *texts_of_numbers(invalid))
+            self._record_warnings((*causes, *warnings), state)
             raise
         warnings = lint(operation, state.headers, state.query, call.sent, preferences.unused)
         if warnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -49,6 +50,7 @@ _USUAL_HEADERS = _READ_HEADERS | {
     b"via",
 }
 _MAX_NAMES = 20
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 def lint(
@@ -94,6 +96,16 @@ def wrong_content_type(request: RawRequest, invalid: Invalid) -> Sequence[str]:
     if request.content_type is None:
         return ("There is no Content-Type: send application/json",)
     return (f"Content-Type is {request.content_type[:100]}: send application/json",)
+
+
+def texts_of_numbers(invalid: Invalid) -> Sequence[str]:
+    """Return a warning for each text in a JSON body that was refused where the real server reads it as an integer."""
+    places = [
+        ".".join(map(str, each["loc"]))
+        for each in invalid.violations
+        if each["type"] == "int_type" and each["loc"][0] == "body" and _INTEGER.fullmatch(str(each["input"]))
+    ]
+    return [f"{place} is text: the real server reads it as a number, as --coercion lax does" for place in places]
 
 
 def joined_values(invalid: Invalid) -> Sequence[str]:

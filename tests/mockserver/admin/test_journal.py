@@ -148,6 +148,28 @@ def test_values_joined_by_commas_are_refused_with_how_to_send_them_as_a_warning(
     assert answer.headers["mock-warning"].startswith(f"{entry['warnings'][0]} | 422: query.fields.0: Input should be")
 
 
+@pytest.mark.parametrize(
+    ("count", "warnings"),
+    [
+        ("5", ["body.count is text: the real server reads it as a number, as --coercion lax does"]),
+        ("five", []),
+        (True, []),
+        (0, []),
+    ],
+)
+def test_a_text_that_the_real_server_reads_as_a_number_is_warned_of(count, warnings):
+    mock = controlled_mock()
+
+    answer = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": count})
+
+    assert answer.status_code == 422
+    assert mock.last_request()["warnings"] == warnings
+    assert (
+        controlled_mock(coercion="lax").post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": "5"}).status_code
+        == 201
+    )
+
+
 def test_a_reason_that_is_cut_says_so():
     mock = controlled_mock()
 
