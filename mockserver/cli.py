@@ -237,7 +237,10 @@ def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
     local = local_url_of(listener)
     lines = [f"Serving the runs API on {url_of(listener)}"]
     if app.settings.admin:
-        lines.append(f"  page       {local}{PAGE}")
+        # On every address: others may use the API, but not the control API.
+        here = local != url_of(listener) and app.settings.admin_token is None
+        only = "  (from this machine only, without --admin-token)" if here else ""
+        lines.append(f"  page       {local}{PAGE}{only}")
     lines.append(f"  reference  {local}/docs")
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
     lines.append(f"Accepts {who}. Ctrl-C ends it.")

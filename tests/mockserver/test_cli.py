@@ -299,7 +299,11 @@ def test_the_routes_are_printed_at_level_debug_only():
 def test_where_it_listens_on_every_address_the_page_is_named_by_loopback():
     with serving("--host", "0.0.0.0") as (process, url):
         assert url.startswith("http://0.0.0.0:")
-        assert _said_at_start(process)[0].startswith("  page       http://127.0.0.1:")
+        page = _said_at_start(process)[0]
+    assert page.startswith("  page       http://127.0.0.1:")
+    assert page.strip().endswith("/__admin/  (from this machine only, without --admin-token)")
+    with serving("--host", "0.0.0.0", "--admin-token", "s3cret") as (process, _):
+        assert _said_at_start(process)[0].strip().endswith("/__admin/")
 
 
 def _waited_for(path: Path, process: subprocess.Popen[bytes]) -> str:
