@@ -161,7 +161,8 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=None,
-        help="Whether anything may be created. Default: only on a loopback address. Live: also name the workflow.",
+        help="Whether anything may be created. Default: only on a loopback address. On any other one, also name the "
+        "workflow.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
