@@ -343,6 +343,8 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         stopped = context.has_enough_findings or context.guard.reachability.why_gone
         return "not reached before the check stopped" if stopped else "not reached in time"
     if not context.may_create and _only_creates(rule):
+        if context.target.may_write:
+            return "the budget does not cover one run"
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"

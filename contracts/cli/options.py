@@ -161,8 +161,7 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=None,
-        help="Whether anything may be created. Default: only on a loopback address. On any other one, also name the "
-        "workflow.",
+        help="Whether anything may be created. Default: yes, live: no, and with this flag also name the workflow.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
@@ -284,6 +283,9 @@ def target_from(flags: dict[str, Any]) -> Target:
         raise click.UsageError("--second-token is the same as --token: give one of another organisation, or none.")
     if profile == "live" and flags["clean_up"] is False:
         raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
+    allow_writes = flags["allow_writes"]
+    if profile == "live" and allow_writes is None:
+        allow_writes = False  # on a loopback address too: a tunnel may lead from it to a deployment
     ca_bundle = flags["ca_bundle"]
     if ca_bundle is not None:
         require_ca_bundle(ca_bundle)
@@ -300,7 +302,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         pool_id=flags["pool_id"],
         profile=profile,
         budget=dataclasses.replace(Budget.of(profile), **limits),
-        allow_writes=flags["allow_writes"],
+        allow_writes=allow_writes,
         base_request=None if base_request is None else base_request_from(base_request),
         varied_fields=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),

@@ -47,13 +47,13 @@ def fields_to_vary(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def require_named_workflow(target: Target) -> None:
-    """Raises click.UsageError if the check would start runs of a workflow that the user has not named on a deployment,
-    or if two flags name different workflows.
+    """Raises click.UsageError if a live check would start runs of a workflow that the user has not named, or if two
+    flags name different workflows. This holds for a loopback address too: a tunnel may lead from it to a deployment.
     """
     in_base_request = (target.base_request or {}).get("workflow_id")
     if target.workflow_id and in_base_request and target.workflow_id != in_base_request:
         raise click.UsageError("--workflow-id names another workflow than --base-request: leave one of them out.")
-    if target.needs_named_workflow and target.named_workflow is None:
+    if target.profile == "live" and target.may_write and target.named_workflow is None:
         raise click.UsageError(
             "--allow-writes would start runs on a deployment, and no workflow is named: give --workflow-id ID, or"
             ' "workflow_id" in the file of --base-request.'

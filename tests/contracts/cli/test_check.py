@@ -379,9 +379,16 @@ def test_any_other_address_is_checked_live_without_writes_and_cleaned_up(check, 
 @pytest.mark.parametrize(("flag", "may_write"), [("--no-writes", False), ("--allow-writes", True)])
 @pytest.mark.parametrize("profile", ["full", "live"])
 def test_the_flag_decides_on_a_loopback_address_too(check, engine, flag, may_write, profile):
-    check(flag, "--profile", profile)
+    check(flag, "--profile", profile, "--workflow-id", W)
     (target,) = engine.targets
     assert target.may_write is may_write
+
+
+def test_a_live_check_of_a_loopback_address_creates_nothing_by_default(check, engine):
+    """A tunnel may lead from there to a deployment."""
+    check("--profile", "live")
+    (target,) = engine.targets
+    assert not target.may_write
 
 
 def test_every_flag_reaches_the_engine(check, engine, tmp_path):

@@ -194,7 +194,7 @@ def test_a_workflow_is_named_by_a_flag_or_in_the_base_request(check, engine, tmp
     [
         ("https://api.example.com", ()),
         ("https://api.example.com", ("--profile", "full", "--allow-writes")),
-        ("http://127.0.0.1:4010", ("--profile", "live", "--allow-writes")),
+        ("http://127.0.0.1:4010", ("--profile", "live")),
     ],
 )
 def test_a_check_that_starts_no_runs_on_a_deployment_needs_no_workflow(check, url, flags):
