@@ -18,9 +18,9 @@ from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
 from contracts.engine.repro import ids_in
+from contracts.engine.request_case import SINGLE_REQUEST
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import NOT_JUDGED, why_not_judged
-from contracts.engine.single_request import SINGLE_REQUEST
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard

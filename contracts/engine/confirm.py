@@ -16,11 +16,10 @@ from contracts.engine.neighbour import Attempt
 from contracts.engine.outdated import OUTDATED, has_outdated_read, is_outdated
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
-from contracts.engine.request_case import RequestCase
+from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import ScenarioCase
 from contracts.engine.shrink import shrink
-from contracts.engine.single_request import SINGLE_REQUEST
 from contracts.guard import NoAnswer, Refused
 
 MAX_TRIES: Final = 120

@@ -183,8 +183,9 @@ class CaseContext:
             return  # this attempt looks for another violation; the guard keeps these runs for the next attempt
         self.check.count("REQ-ATOMIC", self.check.guard.take_checked_refusals())
         for found in self.check.guard.take_unreported_runs():
+            violation = violation_of(found)
             try:
-                self.judge(violation_of(found).rule, [violation_of(found)], *found.exchanges)
+                self.judge(violation.rule, [violation], *found.exchanges)
             except RuleViolated as violated:
                 violated.must_not_repeat, violated.is_certain = True, found.certain
                 raise
@@ -323,15 +324,14 @@ class CaseContext:
         rule: str,
         cause: str,
         expected: str,
-        got: str | Callable[[], str],
+        got: str,
         *evidence: CallResult | Exchange,
         may_be_by_others: bool = False,
     ) -> bool:
         """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds."""
         self.count(rule, *evidence)
         if not holds:
-            words = got if isinstance(got, str) else got()
-            violation = Violation(rule, cause, expected, words, may_be_by_others=may_be_by_others)
+            violation = Violation(rule, cause, expected, got, may_be_by_others=may_be_by_others)
             self.report_violation(violation, *evidence)
         return bool(holds)
 

@@ -1,17 +1,21 @@
-"""A single request as a case, so that it can be shrunk and sent alone."""
+"""A single request as a case, so that it can be shrunk, and the scenario that sends it alone."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from contracts.core.exchange import Headers, Request
 from contracts.engine.case import Case
+from contracts.engine.context import CaseContext
 from contracts.engine.request_building import encode
-from contracts.openapi.schemas import UNREAD
+from contracts.engine.results import CallResult
+from contracts.engine.scenario import Scenario
+from contracts.openapi.schemas import UNREAD, body_schema
+from contracts.oracle import read_request
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,19 @@ class RequestCase(Case):
 
 def _written(query: Sequence[tuple[str, str]]) -> str:
     return urlencode(list(query), quote_via=quote)
+
+
+def run_alone(context: CaseContext, case: RequestCase) -> None:
+    request = case.to_request()
+    if request is not None:
+        judge_alone(context, context.send(request))
+
+
+def judge_alone(context: CaseContext, result: CallResult) -> None:
+    """Judge an answer by its request alone."""
+    request, operation = result.exchange.request, result.operation
+    if operation is not None and body_schema(operation) is not None:
+        context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
+
+
+SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), is_parallel=False)

@@ -15,9 +15,9 @@ from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.json_tree import leaves
 from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
+from contracts.engine.request_case import judge_alone
 from contracts.engine.results import Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.engine.single_request import judge_alone
 from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 from contracts.oracle.refusal import accepts
 

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -165,21 +166,18 @@ class Scheduler:
         """Return the groups by the round in which they begin, and those of the scenarios with `is_last`."""
         if self._check.is_live:
             return {1: [CaseGroup(scenario, self._affordable(scenario), limit=0) for scenario in self._able]}, []
-        early: list[CaseGroup] = []
-        first_large: list[CaseGroup] = []
-        slow: list[CaseGroup] = []
+        last = [CaseGroup(scenario, self._cases(scenario)) for scenario in self._able if scenario.is_last]
+        entering: defaultdict[int, list[CaseGroup]] = defaultdict(list)
         large: list[CaseGroup] = []
-        last: list[CaseGroup] = []
         for scenario in self._able:
-            if scenario.is_last:
-                last.append(CaseGroup(scenario, self._cases(scenario)))
-            elif not scenario.mostly_waits:
+            if not scenario.is_last and not scenario.mostly_waits:
                 few, first, others = self._by_runs(scenario)
                 is_slow = scenario.order >= ORDER_OF_SLOW
-                (slow if is_slow else early).append(CaseGroup(scenario, few, limit=0))
-                (slow if is_slow else first_large).append(CaseGroup(scenario, first, limit=0))
+                entering[LAST_ROUND if is_slow else 1].append(CaseGroup(scenario, few, limit=0))
+                entering[LAST_ROUND if is_slow else ROUND_OF_MANY_RUNS].append(CaseGroup(scenario, first, limit=0))
                 large.append(CaseGroup(scenario, others, has_generated=True, limit=0))
-        return {1: early, ROUND_OF_MANY_RUNS: first_large, LAST_ROUND: [*slow, *large]}, last
+        entering[LAST_ROUND] += large
+        return entering, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any], Iterator[Any]]:
         """Return the cases that create few runs, the first that creates many but not too many, and all others. In

@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -179,23 +178,24 @@ def _judge_content(
     """Return whether the bytes are those that were sent. With `repeated`, the file is downloaded twice."""
     content = base64.b64decode(sent["content"])
     read = context.call_valid("download_run_attachment", attachment, after=[created])
-    got = read.answer.body
     expected = f"the {counted(len(content), 'byte')} that were sent"
     coding = read.answer.header("content-encoding") or "identity"
-    problem = _difference(content, got) if got != content else None
-    if problem is None and coding != "identity":  # the guard removes the header when it decodes the body
+    problem = _difference(content, read.answer.body)
+    if not problem and coding != "identity":  # the guard removes the header when it decodes the body
         problem = f"bytes that cannot be decoded from Content-Encoding {excerpt(coding.encode())}"
-    wrong = [] if problem is None else [Violation("ATTACHMENTS", "other bytes", expected, problem)]
+    wrong = [Violation("ATTACHMENTS", "other bytes", expected, problem)] if problem else []
     is_right = context.judge("ATTACHMENTS", wrong, created, read, is_proof=True)
     if is_right and repeated:
         again = context.call_valid("download_run_attachment", attachment, after=[created, read])
-        same, cause = again.answer.body == content, "other bytes the second time"
-        difference = partial(_difference, content, again.answer.body)
-        context.require(same, "ATTACHMENTS", cause, "the same bytes again", difference, created, read, again)
+        problem, cause = _difference(content, again.answer.body), "other bytes the second time"
+        context.require(not problem, "ATTACHMENTS", cause, "the same bytes again", problem, created, read, again)
     return is_right
 
 
 def _difference(sent: bytes, got: bytes) -> str:
+    """Describe where the bytes differ; empty if they do not."""
+    if sent == got:
+        return ""
     if len(sent) != len(got):
         return f"{counted(len(got), 'byte')} instead of {len(sent):,}"
     at = next(index for index, (a, b) in enumerate(zip(sent, got, strict=True)) if a != b)
@@ -302,10 +302,9 @@ def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallR
     """Download from the url, if it points to the target itself, and compare the bytes."""
     if path := _path_of(context, url):
         read = context.send(request_for(("GET", path)))
-        same = read.status == 200 and read.answer.body == raw
+        got = _difference(raw, read.answer.body) if read.status == 200 else read.words
         cause, expected = "the download url gives other bytes", f"the {counted(len(raw), 'byte')} that were sent"
-        got = _difference(raw, read.answer.body) if read.status == 200 and not same else read.words
-        context.require(same, "ATTACHMENTS", cause, expected, got, *evidence, read)
+        context.require(not got, "ATTACHMENTS", cause, expected, got, *evidence, read)
 
 
 def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResult]) -> None:

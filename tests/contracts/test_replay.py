@@ -8,8 +8,7 @@ import pytest
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.engine.case_json import case_to_json
-from contracts.engine.request_case import RequestCase
-from contracts.engine.single_request import SINGLE_REQUEST
+from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED, RecordedCase
 from contracts.explore.steps import Create, ListRuns, SequenceCase

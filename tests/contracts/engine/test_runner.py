@@ -24,12 +24,11 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, MAX_UNSTABLE_IN_ALL
 from contracts.engine.parallel import CaseGroup
-from contracts.engine.request_case import RequestCase
+from contracts.engine.request_case import RequestCase, run_alone
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import Search
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
-from contracts.engine.single_request import run_alone
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.guard.rate_limiter import Clock
 from contracts.guard.reachability import Reachability
