@@ -15,14 +15,22 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any, Final
 
 import yaml
 
 from contracts.core.json_tree import Path
 
-UNREAD: Final = object()
-"""Replaces, in a normal value, a part that is wrong, or that a lenient server may read in an unknown way."""
+
+class _Unread(Enum):
+    UNREAD = "unread"
+
+
+UNREAD: Final = _Unread.UNREAD
+"""Replaces, in a normal value, a part that is wrong, or that a lenient server may read in an unknown way. Its repr is
+the same in every process, since the made-up values of a case depend on the repr of the case.
+"""
 
 MAX_DEPTH: Final = 64
 MAX_TEXT: Final = 100_000
