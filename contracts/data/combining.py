@@ -39,12 +39,19 @@ def in_turn_by_kind(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator
 
 
 def _kind_of(case: Any) -> Hashable:
-    given = []
+    given = tuple(name for name, default in defaults_of(case).items() if getattr(case, name) != default)
+    return given, tuple(event.kind for event in getattr(case, "events", ()))
+
+
+def defaults_of(case: Any) -> dict[str, Any]:
+    """Return the defaults of a dataclass, by field. Fields without a default are left out."""
+    found = {}
     for field in dataclasses.fields(case):
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        if default is not dataclasses.MISSING and getattr(case, field.name) != default:
-            given.append(field.name)
-    return tuple(given), tuple(event.kind for event in getattr(case, "events", ()))
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
 
 
 def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:

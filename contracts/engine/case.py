@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
+from contracts.data.combining import defaults_of
 from contracts.data.limits import MAX_COUNT
 from contracts.data.write_bodies import runs_of
 
@@ -55,17 +56,6 @@ def next_batch(cases: Iterator[C], size: int, budget: float) -> list[C]:
         if budget <= 0:
             break
     return batch
-
-
-def defaults_of(case: Any) -> dict[str, Any]:
-    """Return the defaults of a dataclass, by field. Fields without a default are left out."""
-    found = {}
-    for field in dataclasses.fields(case):
-        if field.default is not dataclasses.MISSING:
-            found[field.name] = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            found[field.name] = field.default_factory()
-    return found
 
 
 def changed_fields(case: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from contracts.engine.case import changed_fields, defaults_of
+from contracts.data.combining import defaults_of
+from contracts.engine.case import changed_fields
 
 _A_FILE: Final = "YQ=="
 _COUNTS: Final = frozenset({"count", "times", "limit"})

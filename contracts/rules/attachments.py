@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from contracts.core.counting import counted
@@ -88,16 +88,14 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
         _judge_urls(context, contents, created, expires=case.expires)
 
 
+_OTHER_BYTES: Final = (b"one", b"another", b"")
+
+
 @dataclass(frozen=True)
 class SameNameCase(Case):
     """Runs of one session, each with a file of the same name and other bytes."""
 
-    @property
-    def expected_runs(self) -> int:
-        return len(_OTHER_BYTES)
-
-
-_OTHER_BYTES: Final = (b"one", b"another", b"")
+    expected_runs: ClassVar[int] = len(_OTHER_BYTES)
 
 
 def run_same_name(context: CaseContext, case: SameNameCase) -> None:

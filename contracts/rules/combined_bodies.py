@@ -8,7 +8,7 @@ from typing import Any, Final
 from contracts.core.json_tree import Path
 from contracts.data import limits
 from contracts.oracle import is_same
-from contracts.rules.writes import Body, read
+from contracts.rules.writes import Body, read_filled
 
 _ABSENT: Final = object()
 _CONFLICT: Final = object()
@@ -38,7 +38,7 @@ def combined(
     single: list[Body] = []
     seen: set[str] = set()
     for body in bodies:
-        parsed = read(operation, body)
+        parsed = read_filled(operation, body)
         if not parsed.is_invalid or repr(body) in seen:
             continue
         seen.add(repr(body))
@@ -67,7 +67,7 @@ def _add(
         both = merge(base, combination.body, body)
         if both is _CONFLICT:
             continue
-        parsed = read(operation, both)
+        parsed = read_filled(operation, both)
         if (
             parsed.is_invalid
             and {invalid.path for invalid in parsed.invalid_parts} == invalid_paths | combination.invalid_paths

@@ -10,7 +10,7 @@ from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import LARGE_CREATE, MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Query
-from contracts.rules.list_check import check_listing
+from contracts.rules.list_check import check_page
 from contracts.rules.listing import NEWEST_FIRST, created_between, items_of, read_page, total_of
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
@@ -72,7 +72,7 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
         before = TrackedRun.of(context, created, case.index)
         before.read(_ALL_INCLUDED)
         if context.check.offers("list_runs"):
-            check_listing(before, [NEWEST_FIRST], limit=MAX_LIMIT)
+            check_page(before, [NEWEST_FIRST], limit=MAX_LIMIT)
     run = apply_events(context, case, created)
     if not run.known.is_deleted:
         return  # shrinking has removed the delete
@@ -128,7 +128,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
         queries += [[workflow, ("search", run.id), ("deep_search", "true")]]
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
     for query in queries:
-        found = check_listing(run, query, limit=MAX_LIMIT)
+        found = check_page(run, query, limit=MAX_LIMIT)
         if found is not None and found.pages[0].lacks == 1:
             _judge_count(run, query)
 

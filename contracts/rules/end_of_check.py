@@ -6,7 +6,7 @@ them by then.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN, Exchange, Request
@@ -21,7 +21,7 @@ from contracts.oracle import KnownRun, Violation
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, Keyed, keyed_writes, simple_body
-from contracts.rules.list_check import check_listing
+from contracts.rules.list_check import check_page
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, was_changed
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
 from contracts.rules.tracked_run import TrackedRun
@@ -89,7 +89,7 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     if runs and context.check.offers("list_runs"):
         session = runs[0].known.view.get("session_id")
         query = [("session_id", session)] if session else [("search", runs[0].id)]
-        check_listing(runs[0], query, runs[1:], limit=MAX_LIMIT, compares=True)
+        check_page(runs[0], query, runs[1:], limit=MAX_LIMIT, compares=True)
     reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known_violations)
     for run in runs[-1:] if reads_right else ():
         if run.known.has_ended and context.check.offers("update_run"):
@@ -109,9 +109,7 @@ class KeysAgainCase(Case):
 
 @dataclass(frozen=True)
 class KeySoonAgainCase(Case):
-    @property
-    def expected_runs(self) -> int:
-        return 2
+    expected_runs: ClassVar[int] = 2
 
 
 def use_key(context: CaseContext, case: Keyed) -> None:

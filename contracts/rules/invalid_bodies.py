@@ -14,7 +14,7 @@ from contracts.data.formats import BROKEN_IDS
 from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_properties
 from contracts.rules.combined_bodies import combined
-from contracts.rules.writes import Body, full_body, optional_ids, read
+from contracts.rules.writes import Body, full_body, optional_ids, read_filled
 
 
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
@@ -26,7 +26,7 @@ def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
         yield from combined(operation, base, bodies, alone=0)
     for row in variants.pairs:
         body = row.body(operation)
-        if read(operation, body.json).is_invalid:
+        if read_filled(operation, body.json).is_invalid:
             yield body
 
 
@@ -60,7 +60,8 @@ class _Row:
 
     def body(self, operation: str) -> Body:
         """Return the row as a body. Each of its `parts` has one of its invalid fields."""
-        names = list(dict.fromkeys(str(invalid.path[0]) for invalid in read(operation, self.values).invalid_parts))
+        invalid_parts = read_filled(operation, self.values).invalid_parts
+        names = list(dict.fromkeys(str(invalid.path[0]) for invalid in invalid_parts))
         if len(names) < 2:
             return Body(self.values)
         parts = (self.values | {name: self.good[name] for name in names if name != kept} for kept in names)
@@ -124,9 +125,9 @@ def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: S
     of_wrong_type: Iterator[Any] = itertools.cycle(("", 5, [], "x"))
     for name in fields:
         values[name] += [0, 1001] if name == "count" else []
-        values[name] += [None] if read(operation, bare | {name: None}).is_invalid else []
+        values[name] += [None] if read_filled(operation, bare | {name: None}).is_invalid else []
         candidates = itertools.islice(of_wrong_type, 5)  # five of four, so that the next field begins with another one
-        values[name] += [value for value in candidates if read(operation, bare | {name: value}).is_invalid][:1]
+        values[name] += [value for value in candidates if read_filled(operation, bare | {name: value}).is_invalid][:1]
     return [_Row(row, good) for row in write_bodies.pairs(values)]
 
 
@@ -163,7 +164,7 @@ def _wrong_parts(check: CheckContext, operation: str, full: dict[str, Any]) -> I
         if isinstance(path[-1], str):
             dropped = mutations.drop(full, path)
             yield dropped
-            if read(operation, dropped).is_invalid:  # a required field, whose name is case-sensitive
+            if read_filled(operation, dropped).is_invalid:  # a required field, whose name is case-sensitive
                 yield mutations.rename(full, path, path[-1].capitalize())
 
 

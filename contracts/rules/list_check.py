@@ -52,8 +52,7 @@ def check_list(
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
         evidence: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
-        violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, found.query))
-        context.report_violation(violation, *evidence, is_proof=is_unlisted(context, cause, missing[0].id))
+        _report_missing(context, missing, found.query, rule, cause, evidence)
         return None
     return {str(item.get("id")): item for item in found.items}
 
@@ -74,7 +73,7 @@ def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) 
         context.report_violation(wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
 
 
-def check_listing(
+def check_page(
     run: TrackedRun,
     query: Query,
     others: Sequence[TrackedRun] = (),
@@ -99,9 +98,7 @@ def check_listing(
         rule, cause = rule_if_gone, "another run is gone too"
         if not rule:
             rule, cause = why_missing(context, missing[0].view, query, base=base)
-        violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, query))
-        is_proof = is_unlisted(context, cause, missing[0].id)
-        context.report_violation(violation, *run.evidence, *found.results, is_proof=is_proof)
+        _report_missing(context, missing, query, rule, cause, [*run.evidence, *found.results])
         return None
     by_id = {each.id: each for each in (run, *others)} if compares else {}
     for item in found.items:
@@ -157,9 +154,14 @@ def why_missing(
     return "LIST-COMPLETE", _NOT_LISTED
 
 
-def is_unlisted(context: CaseContext, cause: str, run_id: str) -> bool:
-    """Return whether no list shows the run, but it can be read. That is a proof, even if it does not repeat."""
-    return cause == _NOT_LISTED and context.check.offers("get_run") and context.call("get_run", run_id).accepted
+def _report_missing(
+    context: CaseContext, missing: Sequence[ListCandidate], query: Query, rule: str, cause: str, evidence: Evidence
+) -> None:
+    """If no list shows the run, but it can be read, that is a proof, even if it does not repeat."""
+    violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, query))
+    may_be_read = cause == _NOT_LISTED and context.check.offers("get_run")
+    is_proof = may_be_read and context.call("get_run", missing[0].id).accepted
+    context.report_violation(violation, *evidence, is_proof=is_proof)
 
 
 def _other_queries(run: Mapping[str, Any], base: Query) -> Iterator[Query]:

@@ -12,7 +12,7 @@ from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
-from contracts.rules.list_check import check_listing
+from contracts.rules.list_check import check_page
 from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, created_between, items_of, read_page
 from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
 from contracts.rules.run_events import Event, apply, create_chain
@@ -158,7 +158,7 @@ def _check_attachments(viewed: ViewedRuns, attachments: Sequence[str]) -> None:
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
     base = viewed.isolated.filter
-    found = check_listing(
+    found = check_page(
         viewed.changed_run,
         query,
         [run for run in (*viewed.runs.values(), *viewed.deleted) if run is not viewed.changed_run],

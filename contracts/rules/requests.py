@@ -35,7 +35,7 @@ from contracts.rules.writes import (
     is_offered,
     offered_creates,
     optional_ids,
-    read,
+    read_filled,
     send_all,
 )
 
@@ -230,7 +230,7 @@ def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
 def ambiguous_cases(check: CheckContext) -> Iterator[AmbiguousCase]:
     for operation in offered_creates(check):
         for body in {repr(body): body for body in almost_valid(check, operation)}.values():
-            parsed = read(operation, body)
+            parsed = read_filled(operation, body)
             if not parsed.invalid_parts and parsed.ambiguities:
                 yield AmbiguousCase(operation, body)
         yield from _other_forms_of_ids(operation)

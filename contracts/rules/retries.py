@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
@@ -57,10 +57,7 @@ class EarlyRetryCase(Case):
     index: int = 0
     body: dict[str, Any] = field(default_factory=dict)
     is_retried: bool = False
-
-    @property
-    def expected_runs(self) -> int:
-        return _SIBLINGS
+    expected_runs: ClassVar[int] = _SIBLINGS
 
 
 def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
@@ -83,10 +80,7 @@ def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
 @dataclass(frozen=True)
 class ConcurrentRetryCase(Case):
     bodies: tuple[dict[str, Any], ...]
-
-    @property
-    def expected_runs(self) -> int:
-        return _SIBLINGS
+    expected_runs: ClassVar[int] = _SIBLINGS
 
 
 def run_retry_together(context: CaseContext, case: ConcurrentRetryCase) -> None:

@@ -10,7 +10,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
-from contracts.rules.list_check import check_listing
+from contracts.rules.list_check import check_page
 from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, items_of
 from contracts.rules.run_events import (
     CANCEL,
@@ -70,9 +70,9 @@ def _judge_lists_by_status(run: TrackedRun) -> None:
     """Judge that lists in both orders contain the run, and that only the filter by its own status finds it."""
     if run.context.check.offers("list_runs"):
         for mode in ("activity", "created_at_desc"):
-            check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])
+            check_page(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])
         for status in sorted(STATUSES - {"running_checks"} | {run.known.status}):  # older servers lack running_checks
-            check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
+            check_page(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
 
 
 def _judge_list_while_active(run: TrackedRun) -> None:

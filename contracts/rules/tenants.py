@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
@@ -133,10 +133,7 @@ class GivenAwayCase(Case):
     """An update of a run names the other organisation as its owner. No update has this property."""
 
     is_cancelled: bool = False
-
-    @property
-    def expected_runs(self) -> int:
-        return 2
+    expected_runs: ClassVar[int] = 2
 
 
 def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:

@@ -12,7 +12,7 @@ from contracts.data import in_turn, value_packs
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
-from contracts.rules.list_check import check_listing
+from contracts.rules.list_check import check_page
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
 from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, delete_created, is_offered, workflow_filter
 
@@ -44,7 +44,7 @@ def _run_change(context: CaseContext, kind: Literal["update", "retry"], body: di
     change = RunCase(events=(CANCEL, Event(kind, body)))
     run = apply_events(context, change, create_for(context, change))
     if context.check.offers("list_runs"):
-        check_listing(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
+        check_page(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
 
 
 def value_cases(check: CheckContext) -> Iterator[ValuesCase]:

@@ -81,7 +81,7 @@ def in_batches(operation: str, bodies: Iterable[Body], size: int) -> Iterator[Wr
 FIRST_BODIES: Final = 6
 
 
-def read(operation: str, body: dict[str, Any]) -> ParsedRequest:
+def read_filled(operation: str, body: dict[str, Any]) -> ParsedRequest:
     """Return a body as the contract reads it, with a valid id in place of each placeholder."""
     return read_body(operation, map_texts(body, with_sample_ids))
 
@@ -201,7 +201,8 @@ def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: I
         with contextlib.suppress(OutOfBudget):
             result = send(context, operation, ids, body).result
             sent.append(result)
-            left = [part for part in body.parts if not names_an_invalid_part(read(operation, part.json), result.answer)]
+            read = ((part, read_filled(operation, part.json)) for part in body.parts)
+            left = [part for part, parsed in read if not names_an_invalid_part(parsed, result.answer)]
         sent += send_all(context, operation, ids, left) if left else []
     return sent
 

@@ -64,9 +64,9 @@ def test_every_variant_is_sent_alone_or_is_a_part_of_one_that_has_exactly_its_fa
     assert sorted(map(repr, sent)) == sorted(map(repr, VARIANTS))
     assert len(bodies) < len(VARIANTS)
     for body in bodies:
-        invalid_paths = {invalid.path for invalid in writes.read(OPERATION, body.json).invalid_parts}
+        invalid_paths = {invalid.path for invalid in writes.read_filled(OPERATION, body.json).invalid_parts}
         of_parts = [
-            {invalid.path for invalid in writes.read(OPERATION, part.json).invalid_parts} for part in body.parts
+            {invalid.path for invalid in writes.read_filled(OPERATION, part.json).invalid_parts} for part in body.parts
         ]
         assert not body.parts or (
             invalid_paths == set().union(*of_parts) and len(invalid_paths) == sum(map(len, of_parts))
@@ -107,7 +107,7 @@ def test_the_parts_of_a_body_that_the_budget_does_not_cover_are_sent(monkeypatch
             raise OutOfBudget
         sent.append(body)
         exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(("count",)))
-        return WriteResult(writes.read(operation, body.json), CallResult(operation, exchange, None), (), False)
+        return WriteResult(writes.read_filled(operation, body.json), CallResult(operation, exchange, None), (), False)
 
     monkeypatch.setattr(writes, "send", within_budget)
     parts = (Body(COUNTS[0]), Body(WORKFLOWS[0]))
@@ -140,7 +140,7 @@ def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pyte
 
     def answer_first_fault(context: Any, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
         sent.append(body.json)
-        parsed = writes.read(operation, body.json)
+        parsed = writes.read_filled(operation, body.json)
         exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(parsed.invalid_parts[0].path))
         return WriteResult(parsed, CallResult(operation, exchange, None), (), False)
 
@@ -151,6 +151,6 @@ def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pyte
 
     writes.send_all(context, OPERATION, (), [Body(both, parts=parts)])
 
-    first = writes.read(OPERATION, both).invalid_parts[0].path[0]
+    first = writes.read_filled(OPERATION, both).invalid_parts[0].path[0]
     assert sent == [both, *(part.json for part in parts if part.json[first] == BASE[first])]
     assert len(sent) == 3
