@@ -1,5 +1,7 @@
-"""Goes through a JSON value: its texts, and the values that are neither lists nor objects."""
+"""Goes through a JSON value: its texts, the values that are neither lists nor objects, and the value at a path."""
 
+import copy
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,3 +38,32 @@ def map_texts(value: Any, change: Callable[[str], Any]) -> Any:
     if isinstance(value, dict):
         return {change(name): map_texts(inner, change) for name, inner in value.items()}
     return [map_texts(inner, change) for inner in value] if isinstance(value, list) else value
+
+
+# The value may also be a dataclass whose fields are JSON values, and a list in it a tuple.
+
+
+def at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = getattr(value, str(part)) if dataclasses.is_dataclass(value) else value[part]
+    return value
+
+
+def put(value: Any, path: Path, new: Any) -> Any:
+    """Return a copy with another value at the path. The copy shares all other parts with the original."""
+    if not path:
+        return new
+    inner = put(at(value, path[:1]), path[1:], new)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **{str(path[0]): inner})
+    changed: Any = list(value) if isinstance(value, tuple) else copy.copy(value)
+    changed[path[0]] = inner
+    return tuple(changed) if isinstance(value, tuple) else changed
+
+
+def drop(value: Any, path: Path) -> Any:
+    """Return a copy without the member or the item at the path."""
+    parent = at(value, path[:-1])
+    changed: Any = list(parent) if isinstance(parent, tuple) else copy.copy(parent)
+    del changed[path[-1]]
+    return put(value, path[:-1], tuple(changed) if isinstance(parent, tuple) else changed)

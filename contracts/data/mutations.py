@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from contracts.core.json_tree import Path, at, drop, put
 from contracts.data import limits
 from contracts.data.formats import BROKEN_IDS
 from contracts.data.value_classes import Json
-
-Path = tuple[str | int, ...]
 
 WRONG_CORE: Final[tuple[Json, ...]] = (
     *(None, True, False, 0, 5, 1.5, "", "x", '{"a": 1}', BROKEN_IDS[0]),
@@ -80,32 +79,7 @@ def _wrong_items(good: Json) -> Iterator[Json]:
             yield drop(good, path)
 
 
-def at(value: Json, path: Path) -> Json:
-    for part in path:
-        value = value[part]
-    return value
-
-
-def put(value: Json, path: Path, new: Json) -> Json:
-    """Return a copy with another value at the path. The copy shares all other parts with the original."""
-    if not path:
-        return new
-    if isinstance(value, dict):
-        return value | {path[0]: put(value[path[0]], path[1:], new)}
-    changed = list(value)
-    changed[path[0]] = put(value[path[0]], path[1:], new)  # type: ignore[index]
-    return changed
-
-
 def rename(value: Json, path: Path, name: str) -> Json:
     """Return a copy in which the member at the path has another name."""
     parent, dropped = path[:-1], drop(value, path)
     return put(dropped, parent, at(dropped, parent) | {name: at(value, path)})
-
-
-def drop(value: Json, path: Path) -> Json:
-    if len(path) == 1:
-        if isinstance(value, dict):
-            return {key: item for key, item in value.items() if key != path[0]}
-        return [item for index, item in enumerate(value) if index != path[0]]
-    return put(value, path[:1], drop(value[path[0]], path[1:]))

@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+from contracts.core.json_tree import Path, at, drop, put
 from contracts.data.combining import defaults_of
 from contracts.engine.case import changed_fields
 
@@ -31,7 +32,6 @@ _SHORT_TEXT: Final = 12
 """How many characters of a text are made plain one by one."""
 
 C = TypeVar("C")
-Where = tuple[str | int, ...]
 
 
 class OutOfTries(Exception):
@@ -64,7 +64,7 @@ class _Shrinker(Generic[C]):
         while before is not self.best:
             before = self.best
             for name in _members(self.best):
-                if isinstance(_at(self.best, (name,)), list | tuple):
+                if isinstance(at(self.best, (name,)), list | tuple):
                     self._shorten((name,))
             for name in _members(self.best):
                 self._remove((name,))
@@ -76,8 +76,8 @@ class _Shrinker(Generic[C]):
                 if _has(self.best, where):
                     self._leaf(where)
 
-    def _try(self, where: Where, value: Any) -> bool:
-        return self._try_case(_with(self.best, where, value))
+    def _try(self, where: Path, value: Any) -> bool:
+        return self._try_case(put(self.best, where, value))
 
     def _try_case(self, candidate: C) -> bool:
         key = repr(candidate)
@@ -92,17 +92,17 @@ class _Shrinker(Generic[C]):
         self.best = candidate
         return True
 
-    def _try_each(self, where: Where, values: Iterable[Any]) -> bool:
+    def _try_each(self, where: Path, values: Iterable[Any]) -> bool:
         """Try the values in order until the case fails with one of them, and return whether it does."""
         return any(self._try(where, value) for value in values)
 
     def _structure(self) -> None:
         """Remove parts, and make lists and objects shorter and plainer."""
-        todo: list[Where] = [(name,) for name in _members(self.best)]
+        todo: list[Path] = [(name,) for name in _members(self.best)]
         for where in todo:
             if len(todo) > _MOST_PLACES or not _has(self.best, where) or self._remove(where):
                 continue
-            value = _at(self.best, where)
+            value = at(self.best, where)
             if isinstance(value, list | tuple | dict) and not _is_pair(value):
                 if not _is_field(self.best, where):
                     self._try_each(where, _simpler(value))
@@ -110,17 +110,17 @@ class _Shrinker(Generic[C]):
                 self._plain_members(where)
                 self._plain_keys(where)
             # The last members come first, so that the indices of the others stay right if one is removed.
-            todo += [(*where, name) for name in reversed(_members(_at(self.best, where)))]
+            todo += [(*where, name) for name in reversed(_members(at(self.best, where)))]
 
-    def _remove(self, where: Where) -> bool:
-        is_of_pair = _is_pair(_at(self.best, where[:-1]))
+    def _remove(self, where: Path) -> bool:
+        is_of_pair = _is_pair(at(self.best, where[:-1]))
         if is_of_pair or not (len(where) > 1 or dataclasses.is_dataclass(self.best)):
             return False
         without = _without(self.best, where)
         return without is not None and self._try_case(without)
 
-    def _leaf(self, where: Where) -> None:
-        value = _at(self.best, where)
+    def _leaf(self, where: Path) -> None:
+        value = at(self.best, where)
         if where[-1] == "content" and isinstance(value, str):
             # The content of a file: an empty file would be another case, and not every substring is valid base64.
             if len(value) > len(_A_FILE):
@@ -130,9 +130,9 @@ class _Shrinker(Generic[C]):
         elif self._is_free_text(where):
             self._text(where)
 
-    def _is_free_text(self, where: Where) -> bool:
+    def _is_free_text(self, where: Path) -> bool:
         """Return whether a substring of the text would mean something too."""
-        value, parent = _at(self.best, where), _at(self.best, where[:-1])
+        value, parent = at(self.best, where), at(self.best, where[:-1])
         if not value or "«" in value:
             return False  # nothing to shorten, or a placeholder
         if _is_field(self.best, where):
@@ -142,8 +142,8 @@ class _Shrinker(Generic[C]):
         # The lists of a case are tuples where their members are names, or the name and the value of a parameter.
         return _is_pair(parent) and where[-1] == 1 and parent[0] not in _TAKE_NAMES
 
-    def _number(self, where: Where) -> None:
-        value = _at(self.best, where)
+    def _number(self, where: Path) -> None:
+        value = at(self.best, where)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if isinstance(value, float):
@@ -175,43 +175,43 @@ class _Shrinker(Generic[C]):
             else:
                 low = middle
 
-    def _text(self, where: Where) -> None:
-        value = _at(self.best, where)
+    def _text(self, where: Path) -> None:
+        value = at(self.best, where)
         for text in ("", "a", "ab"):
             if (len(text) < len(value) or (text == "a" and value != "a")) and self._try(where, text):
                 return
         self._shorten(where)
-        value = _at(self.best, where)
+        value = at(self.best, where)
         if len(value) > 1 and not self._try(where, "a" * len(value)) and len(value) <= _SHORT_TEXT:
             for index in range(len(value)):
-                value = _at(self.best, where)
+                value = at(self.best, where)
                 if value[index] != "a":
                     self._try(where, f"{value[:index]}a{value[index + 1 :]}")
 
-    def _shorten(self, where: Where) -> None:
+    def _shorten(self, where: Path) -> None:
         """Shorten a list, an object or a text: to a single member, or else to its shortest beginning that fails, then
         to the shortest end of that, then by removing parts of its middle.
         """
-        value = _at(self.best, where)
+        value = at(self.best, where)
         if len(value) < 2 or (not isinstance(value, str) and self._try_each(where, _singles(value))):
             return
         self._least(len(value), lambda n: self._try(where, _cut(value, 0, n)))
-        rest = _at(self.best, where)
+        rest = at(self.best, where)
         self._least(len(rest), lambda n: self._try(where, _cut(rest, len(rest) - n, len(rest))))
         self._remove_chunks(where)
 
-    def _remove_chunks(self, where: Where) -> None:
+    def _remove_chunks(self, where: Path) -> None:
         """Remove chunks, from halves down to single members, and to quarters of a text. Stop early if a long value
         needs many of its members.
         """
-        value = _at(self.best, where)
+        value = at(self.best, where)
         size = len(value) // 2
         least = max(1, size // 2) if isinstance(value, str) else 1
         while size >= least:
             start, removed = 0, False
-            while start < len(value := _at(self.best, where)) and len(value) > 1:
-                kept = _joined(_cut(value, 0, start), _cut(value, start + size, len(value)))
-                if self._try(where, kept):
+            while start < len(value := at(self.best, where)) and len(value) > 1:
+                before, after = _cut(value, 0, start), _cut(value, start + size, len(value))
+                if self._try(where, before | after if isinstance(value, dict) else before + after):
                     removed = True
                 else:
                     start += size
@@ -219,24 +219,24 @@ class _Shrinker(Generic[C]):
                 return
             size //= 2
 
-    def _plain_members(self, where: Where) -> None:
+    def _plain_members(self, where: Path) -> None:
         """Replace all members of a long list or object by plain ones: often only their number matters."""
-        value = _at(self.best, where)
+        value = at(self.best, where)
         if len(value) < 3:
             return
         if isinstance(value, dict):
             self._try(where, dict.fromkeys(value, 0))
-            value = _at(self.best, where)
+            value = at(self.best, where)
             self._try(where, {f"k{number}": one for number, one in enumerate(value.values())})
         elif plain := _PLAIN.get(type(value[0])):
             self._try(where, type(value)(copy.copy(plain[0]) for _ in value))
 
-    def _plain_keys(self, where: Where) -> None:
+    def _plain_keys(self, where: Path) -> None:
         """Replace each name that is not an identifier by a plain one, if only a few members are left."""
-        value = _at(self.best, where)
+        value = at(self.best, where)
         if isinstance(value, dict) and len(value) <= _FEW_MEMBERS:
             for odd in [key for key in value if not key.isidentifier()]:
-                value = _at(self.best, where)
+                value = at(self.best, where)
                 self._try(where, {"a" if key == odd else key: one for key, one in value.items()})
 
 
@@ -278,10 +278,6 @@ def _cut(value: Any, start: int, end: int | None) -> Any:
     return dict(list(value.items())[start:end]) if isinstance(value, dict) else value[start:end]
 
 
-def _joined(one: Any, other: Any) -> Any:
-    return one | other if isinstance(one, dict) else one + other
-
-
 def _members(value: Any) -> Sequence[str | int]:
     """Return the names or indices of the parts of a value that shrinking looks at."""
     if dataclasses.is_dataclass(value):
@@ -291,52 +287,33 @@ def _members(value: Any) -> Sequence[str | int]:
     return range(min(len(value), _MOST_MEMBERS)) if isinstance(value, list | tuple) else range(0)
 
 
-def _places(case: Any) -> list[Where]:
+def _places(case: Any) -> list[Path]:
     """Return the path of every part, outer parts first."""
-    found: list[Where] = [(name,) for name in _members(case)]
+    found: list[Path] = [(name,) for name in _members(case)]
     for where in found:
         if len(found) > _MOST_PLACES:
             break
-        found.extend((*where, name) for name in _members(_at(case, where)))
+        found.extend((*where, name) for name in _members(at(case, where)))
     return found
 
 
-def _at(case: Any, where: Where) -> Any:
-    for part in where:
-        case = getattr(case, str(part)) if dataclasses.is_dataclass(case) else case[part]
-    return case
-
-
-def _has(case: Any, where: Where) -> bool:
+def _has(case: Any, where: Path) -> bool:
     for part in where:
         if part not in _members(case):
             return False
-        case = _at(case, (part,))
+        case = at(case, (part,))
     return True
 
 
-def _with(case: Any, where: Where, value: Any) -> Any:
-    if not where:
-        return value
-    inner = _with(_at(case, where[:1]), where[1:], value)
-    if dataclasses.is_dataclass(case) and not isinstance(case, type):
-        return dataclasses.replace(case, **{str(where[0]): inner})
-    made: Any = list(case) if isinstance(case, tuple) else copy.copy(case)
-    made[where[0]] = inner
-    return tuple(made) if isinstance(case, tuple) else made
-
-
-def _without(case: Any, where: Where) -> Any:
+def _without(case: Any, where: Path) -> Any:
     """Return the case without a part, or with the default of a field; None if the field has no default."""
-    parent, name = _at(case, where[:-1]), where[-1]
+    parent, name = at(case, where[:-1]), where[-1]
     if dataclasses.is_dataclass(parent):
         defaults = defaults_of(parent)
-        return _with(case, where, defaults[str(name)]) if name in defaults else None
-    made: Any = list(parent) if isinstance(parent, tuple) else copy.copy(parent)
-    del made[name]
-    return _with(case, where[:-1], tuple(made) if isinstance(parent, tuple) else made)
+        return put(case, where, defaults[str(name)]) if name in defaults else None
+    return drop(case, where)
 
 
-def _is_field(case: Any, where: Where) -> bool:
+def _is_field(case: Any, where: Path) -> bool:
     """Return whether the part is a field of a case, rather than a part of a JSON value."""
-    return len(where) == 1 or dataclasses.is_dataclass(_at(case, where[:-1]))
+    return len(where) == 1 or dataclasses.is_dataclass(at(case, where[:-1]))

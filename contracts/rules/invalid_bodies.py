@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from contracts.core.json_tree import Path, at, drop, put
 from contracts.data import in_turn, limits, mutations, write_bodies
 from contracts.data.formats import BROKEN_IDS
 from contracts.engine import CheckContext
@@ -114,8 +115,8 @@ def _beside_counts(full: dict[str, Any]) -> Iterator[_OneMutation]:
         yield base, map(partial(_with_wrong, base), places[number :: len(counts)])
 
 
-def _with_wrong(body: dict[str, Any], path: mutations.Path) -> Any:
-    return mutations.put(body, path, 5 if path[-1] in {"filename", "content", "target_path"} else "x")
+def _with_wrong(body: dict[str, Any], path: Path) -> Any:
+    return put(body, path, 5 if path[-1] in {"filename", "content", "target_path"} else "x")
 
 
 def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Row]:
@@ -158,17 +159,17 @@ def _wrong_parts(check: CheckContext, operation: str, full: dict[str, Any]) -> I
     for path in mutations.places(full):
         name = next(part for part in reversed(path) if isinstance(part, str))
         for wrong in few if len(path) == 1 else _share(_wrong_of(check, operation, name), path):
-            yield mutations.put(full, path, wrong)
-        for wrong in _wrong_nestings(mutations.at(full, path)):
-            yield mutations.put(full, path, wrong)
+            yield put(full, path, wrong)
+        for wrong in _wrong_nestings(at(full, path)):
+            yield put(full, path, wrong)
         if isinstance(path[-1], str):
-            dropped = mutations.drop(full, path)
+            dropped = drop(full, path)
             yield dropped
             if read_filled(operation, dropped).is_invalid:  # a required field, whose name is case-sensitive
                 yield mutations.rename(full, path, path[-1].capitalize())
 
 
-def _share(values: Sequence[Any], path: mutations.Path) -> Sequence[Any]:
+def _share(values: Sequence[Any], path: Path) -> Sequence[Any]:
     """Return all values. For a path into a list, return one half for even indexes and the other half for odd ones."""
     place = next((part for part in path if isinstance(part, int)), None)
     return values if place is None else values[place % 2 :: 2]

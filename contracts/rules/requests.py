@@ -10,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.core.counting import counted
 from contracts.core.findings import Rule
+from contracts.core.json_tree import put
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
@@ -257,7 +258,7 @@ def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
         path = draw(st.sampled_from(list(mutations.places(body))))
         wrong = draw(st.sampled_from(mutations.WRONG_VALUES) | strategies.json_values)
-        return CreateCase(operation, mutations.put(body, path, wrong))
+        return CreateCase(operation, put(body, path, wrong))
 
     return broken()
 

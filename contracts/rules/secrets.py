@@ -13,6 +13,7 @@ from typing import Any, Final
 from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
+from contracts.core.json_tree import drop, put
 from contracts.data import file, limits, mutations, write_bodies
 from contracts.data.combining import batched_objects, in_turn, in_turn_by_kind
 from contracts.data.json_values import ALL_KEYS
@@ -233,9 +234,9 @@ def _wrong_beside_secrets(operation: str, field: str, full: dict[str, Any]) -> I
     """Yield bodies with valid secrets and another invalid part."""
     for path in mutations.places(full):
         if not {field, "sensitive_inputs"}.intersection(path):
-            yield mutations.put(full, path, 5 if path[-1] != "count" else "x")
+            yield put(full, path, 5 if path[-1] != "count" else "x")
             if isinstance(path[-1], str):
-                yield mutations.drop(full, path)
+                yield drop(full, path)
     yield {field: _SECRETS}
     if operation == "bulk_create_runs":
         for count in (0, 1001, -1, 1.5, None, "x", 10**6):
@@ -258,7 +259,7 @@ def _wrong_secrets(operation: str, field: str, full: dict[str, Any]) -> Iterator
         if minimal:
             yield Body({field: wrong})  # an error may show the whole body, since required fields are missing
         for index in range(2) if operation == "create_run_chain" else ():
-            yield Body(mutations.put(full, ("steps", index, "sensitive_inputs"), wrong))
+            yield Body(put(full, ("steps", index, "sensitive_inputs"), wrong))
 
 
 def _malformed_texts(valid: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.core.json_tree import at, drop, put
 from contracts.data import (
     combining,
     files,
@@ -65,10 +66,10 @@ def test_each_place_of_a_body_can_be_changed_and_dropped_and_nothing_else_is() -
     assert ("files", 1, "name") in found
     assert ("input_values",) in found
     assert ("input_values", "free") not in found
-    changed = mutations.put(body, ("files", 1, "name"), 5)
+    changed = put(body, ("files", 1, "name"), 5)
     assert changed["files"] == [{"name": "a", "content": "b"}, {"name": 5}]
-    assert mutations.drop(body, ("files", 0))["files"] == [{"name": "c"}]
-    assert mutations.at(changed, ("files", 1, "name")) == 5
+    assert drop(body, ("files", 0))["files"] == [{"name": "c"}]
+    assert at(changed, ("files", 1, "name")) == 5
     assert body["files"][1] == {"name": "c"}
 
 
