@@ -104,7 +104,7 @@ BELOW = {
     "core": set(),
     "openapi": {"core"},
     "oracle": {"core", "openapi"},
-    "data": {"openapi"},
+    "data": {"core", "openapi"},
     "guard": {"core"},
     "report": {"core", "openapi"},
     "engine": {"core", "openapi", "oracle", "data", "guard"},
