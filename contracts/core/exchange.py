@@ -89,6 +89,13 @@ class Answer:
         """
         return _json(self.body, _integer)
 
+    def json_or_none(self) -> Any:
+        """Like `json`, but None if the body is not JSON."""
+        try:
+            return self.json()
+        except ValueError:
+            return None
+
 
 def date_of(answer: Answer) -> datetime | None:
     """Return the moment in the Date header, None without a valid one."""

@@ -75,11 +75,8 @@ def _replacements(recorded: Answer, new: Answer) -> Iterator[tuple[str, str]]:
     """Yield each generated value of the recorded answer with the value in the same place of the new answer, both as
     they are and percent-encoded, as in a URL.
     """
-    try:
-        places = dict(leaves(new.json()))
-        for place, value in leaves(recorded.json()):
-            if isinstance(value, str) and _MADE_BY_TARGET.fullmatch(value) and isinstance(places.get(place), str):
-                yield value, places[place]
-                yield quote(value, safe=""), quote(places[place], safe="")
-    except ValueError:
-        return  # not JSON: it contains nothing that a later request could use
+    places = dict(leaves(new.json_or_none()))
+    for place, value in leaves(recorded.json_or_none()):
+        if isinstance(value, str) and _MADE_BY_TARGET.fullmatch(value) and isinstance(places.get(place), str):
+            yield value, places[place]
+            yield quote(value, safe=""), quote(places[place], safe="", errors="surrogatepass")

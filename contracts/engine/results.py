@@ -78,10 +78,7 @@ class CallResult:
 
     @classmethod
     def of(cls, operation: str | None, exchange: Exchange) -> CallResult:
-        try:
-            return cls(operation, exchange, exchange.answer.json() if exchange.answer.body else None)
-        except ValueError:
-            return cls(operation, exchange)
+        return cls(operation, exchange, exchange.answer.json_or_none() if exchange.answer.body else None)
 
     @property
     def answer(self) -> Answer:

@@ -31,10 +31,7 @@ def created_by(answer: Answer) -> Created:
 
     Other fields are ignored: an error may repeat ids of the request.
     """
-    try:
-        body = answer.json()
-    except ValueError:
-        return Created()
+    body = answer.json_or_none()
     if not isinstance(body, dict):
         return Created()
     runs = {run.id: run for run in _runs(body)}

@@ -151,12 +151,7 @@ class RunsClient:
 
 def json_object(answer: Answer) -> dict[str, Any] | None:
     """Return the JSON object of a 200."""
-    if answer.status != 200:
-        return None
-    try:
-        value = answer.json()
-    except ValueError:
-        return None
+    value = answer.json_or_none() if answer.status == 200 else None
     return value if isinstance(value, dict) else None
 
 

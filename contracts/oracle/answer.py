@@ -56,10 +56,8 @@ def _header_of_any(answer: Answer, canaries: Sequence[bytes]) -> str:
 def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
     """Return the path of the first value of a JSON answer that contains one of the forms; empty if no value does."""
     forms = [form.decode("latin-1") for form in canaries]
-    try:
-        found = ((path, leaf if isinstance(leaf, str) else json.dumps(leaf)) for path, leaf in leaves(answer.json()))
-    except ValueError:
-        return ()
+    parts = leaves(answer.json_or_none())
+    found = ((path, leaf if isinstance(leaf, str) else json.dumps(leaf)) for path, leaf in parts)
     return next((path for path, text in found if any(form in text for form in forms)), ())
 
 

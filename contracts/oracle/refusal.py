@@ -108,10 +108,7 @@ def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | 
 
 def ignored_properties(answer: Answer) -> frozenset[str]:
     """Return the properties of newer releases that the run in the answer to a write does not have."""
-    try:
-        run = answer.json()
-    except ValueError:
-        return frozenset()
+    run = answer.json_or_none()
     return newer_properties() - run.keys() if isinstance(run, dict) else frozenset()
 
 
@@ -120,10 +117,7 @@ def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
 
     Neither if the answer does not have the documented form, which `answer_schema` judges.
     """
-    try:
-        body = answer.json()
-    except ValueError:
-        return [], None
+    body = answer.json_or_none()
     if matches("Error", body):
         expected, got = "a 422 whose detail is a list of errors", f"422 with detail {value_in_words(body['detail'])}"
         return [], Violation("REQ-ERROR", "not the shape", expected, got)

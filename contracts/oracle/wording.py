@@ -57,10 +57,7 @@ def answer_in_words(answer: Answer) -> str:
         return f"no answer: {answer.lost}".rstrip(": ")
     if not answer.body:
         return f"{answer.status} without a body"
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
+    body = answer.json_or_none()
     words = _body_in_words(body) if isinstance(body, dict) else ""
     return f"{answer.status} {words or excerpt(answer.body)}"
 

@@ -70,10 +70,7 @@ def _captures(exchanges: Sequence[Exchange], base_url: str) -> list[dict[str, st
     for index, exchange in enumerate(exchanges):
         known |= _values(exchange.request, base_url)
         wanted = set().union(*(_values(later.request, base_url) for later in exchanges[index + 1 :])) - known
-        try:
-            found = dict(_paths(exchange.answer.json())) if wanted else {}
-        except (ValueError, RecursionError):
-            found = {}
+        found = dict(_paths(exchange.answer.json_or_none())) if wanted else {}
         captures.append({value: path for value, path in found.items() if value in wanted})
         known |= set(captures[-1])
     return captures
