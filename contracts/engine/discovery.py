@@ -18,7 +18,7 @@ from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import encode, path_for, request_for
 from contracts.engine.unreported_runs import kind_of
-from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
+from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.created import created_by
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid, operations
@@ -53,14 +53,17 @@ class _Discovery:
 
     def run(self) -> CheckContext:
         self._reach()
-        self._find_known_ids()
+        check, target = self.check, self.target
+        check.workflows = self._named_or_listed(target.named_workflow, "list_workflows")
+        check.machines = self._named_or_listed(target.machine_id, "list_machines")
+        check.pools = self._named_or_listed(target.pool_id, "list_pools")
         self._create_first_run()
         self._require_new_keys()
         self._try_made_up_ids()
         self._find_not_offered()
         self._require_runs_api()
-        self.check.first_run = None if self.first_run is None else self.first_run["id"]
-        return self.check
+        check.first_run = None if self.first_run is None else self.first_run["id"]
+        return check
 
     def _send(self, request: Request) -> Answer | None:
         """Return None if the guard refused the request or no answer came. Raises CouldNotCheck at the deadline."""
@@ -106,12 +109,6 @@ class _Discovery:
         return answer
 
     # Known ids
-
-    def _find_known_ids(self) -> None:
-        check, target = self.check, self.target
-        check.workflows = self._named_or_listed(target.named_workflow, "list_workflows")
-        check.machines = self._named_or_listed(target.machine_id, "list_machines")
-        check.pools = self._named_or_listed(target.pool_id, "list_pools")
 
     def _named_or_listed(self, named_id: str | None, operation: str) -> Ids:
         """Return the id that the user has named, or else those of a list. A live check uses only named machines."""
@@ -219,13 +216,10 @@ class _Discovery:
         if target.needs_named_workflow and target.named_workflow is None:
             raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
         try:
-            if not target.leave_runs and not check.guard.offers_delete():
-                if self._list_answer.status in _NO_API:
-                    reason = f"{self._list_answer.status} {excerpt(self._list_answer.body)}"
-                    raise CouldNotCheck(f"there is no DELETE and no list of runs ({reason}); {_CORRECT_URL}")
-                raise CouldNotCheck(
-                    "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
-                )
+            has_list = self._list_answer.status not in _NO_API
+            if not target.leave_runs and not has_list and not check.guard.offers_delete():
+                reason = f"{self._list_answer.status} {excerpt(self._list_answer.body)}"
+                raise CouldNotCheck(f"there is no DELETE and no list of runs ({reason}); {_CORRECT_URL}")
             known = check.workflows.known[0] if check.workflows.known else self._made_up_values.uuid()
             body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
             answer = check.guard.send(request_for("bulk_create_runs", body=body)).answer
@@ -233,6 +227,8 @@ class _Discovery:
             check.may_create = False
             check.note("The budget does not cover one run, so only requests that create nothing were sent.")
             return
+        except NotAllowed as error:
+            raise CouldNotCheck(str(error)) from None
         except NoAnswer as error:
             raise CouldNotCheck(f"a create gets no answer: {error}") from None
         self.first_run = _first_run(answer)
@@ -275,8 +271,7 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return
-        workflow = self._made_up_values.uuid() if check.workflows.accepts_any_id else check.workflows.known[0]
-        plain = {"workflow_id": workflow, "count": 1}
+        plain = self._plain_body()
         check.machines = self._accepted_ids(check.machines, plain, "machine_id")
         check.pools = self._accepted_ids(check.pools, plain, "pool_ids")
         check.sessions = self._accepted_ids(check.sessions, plain, "session_id")
@@ -289,6 +284,11 @@ class _Discovery:
                 check.note(
                     f"No {name} id is known and the target rejects made-up ids, so cases that need one were not run."
                 )
+
+    def _plain_body(self) -> dict[str, Any]:
+        workflows = self.check.workflows
+        workflow = self._made_up_values.uuid() if workflows.accepts_any_id else workflows.known[0]
+        return {"workflow_id": workflow, "count": 1}
 
     def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str) -> Ids:
         """Return `ids` if an option names one of them. Otherwise find out whether a create accepts a made-up id, and if
@@ -439,8 +439,7 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return list(self._listed("list_run_attachments")[:1])
-        workflow = self._made_up_values.uuid() if check.workflows.accepts_any_id else check.workflows.known[0]
-        body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+        body = self._plain_body() | {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         ids = (self._created(body) or {}).get("input_attachment_ids") or []
         return [attachment for attachment in ids if isinstance(attachment, str)][:1]
 

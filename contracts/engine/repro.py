@@ -107,7 +107,8 @@ class _ReproBuilder:
             ):
                 yield earlier
         for name in sorted(relevant):
-            origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))
+            is_replaceable = name in self._replaceable and name not in exchange.request.path.encode()
+            origin = self._origin(name, before, is_sought=name in names and not is_replaceable)
             if origin is not None:
                 yield origin
 
@@ -143,9 +144,6 @@ class _ReproBuilder:
     @staticmethod
     def _makes(exchange: Exchange) -> bool:
         return exchange.request.method == "POST" and accepts(exchange.answer)
-
-    def _is_replaceable(self, name: bytes, exchange: Exchange) -> bool:
-        return name in self._replaceable and name not in exchange.request.path.encode()
 
     def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
         """Return the exchange whose answer first contained an id; None if a request contained it earlier."""

@@ -78,9 +78,9 @@ class Scheduler:
         self._check = check
         self._search = search
         self._progress = progress
-        self._live_cases = live_cases
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates_runs)]
-        self._cases_of = {scenario: self._make_cases(scenario) for scenario in self._able}
+        makers = {scenario: live_cases[scenario.name] if check.is_live else scenario.cases for scenario in self._able}
+        self._cases_of = {scenario: check.in_shard(cases(check)) for scenario, cases in makers.items()}
         self._entering, self._last = self._groups_by_round()
         self._all = (*chain.from_iterable(self._entering.values()), *self._last)
         waiting = [] if check.is_live else [scenario for scenario in self._able if scenario.mostly_waits]
@@ -201,10 +201,6 @@ class Scheduler:
         """Return all cases of a scenario. Each is made only once, since making all of them takes seconds."""
         self._cases_of[scenario], cases = itertools.tee(self._cases_of[scenario])
         return cases
-
-    def _make_cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
-        cases = self._live_cases[scenario.name] if self._check.is_live else scenario.cases
-        return self._check.in_shard(cases(self._check))
 
     def _affordable(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Yield the cases of a live check that its budget allows."""

@@ -195,7 +195,9 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
     request = result.exchange.request
     operation = result.operation
     if operation is None:
-        _judge_undocumented(context, result)
+        route = route_of(request.method, request.path)
+        if route is not None and request.method not in {"HEAD", "OPTIONS"}:
+            judge_undocumented_method(context, route.template, result)
         return
     if operation == "health_check" or result.status == 429:
         return
@@ -211,13 +213,6 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
         _judge_body(context, result, operation, resource_id, known_resources)
     if operation == "list_runs":
         _judge_list(context, result)
-
-
-def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
-    request = result.exchange.request
-    route = route_of(request.method, request.path)
-    if route is not None and request.method not in {"HEAD", "OPTIONS"}:
-        judge_undocumented_method(context, route.template, result)
 
 
 def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:

@@ -103,8 +103,14 @@ def exploring_schema(
         seed = check.random("schema", round_number, *check.target.shard).getrandbits(31)
         commands = [[*_flags(check, seed), "--phases", *phases] for phases in (PHASES[:1] if round_number else PHASES)]
         ended = threading.Event()
+
+        def run_all() -> None:
+            for flags in commands:
+                if time.monotonic() < until and not ended.is_set():
+                    _run(check, folder, flags, until, ended)
+
         with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(_run_all, check, folder, commands, until, ended)
+            running = pool.submit(run_all)
             try:
                 yield
                 running.result()
@@ -153,14 +159,6 @@ def _runs_for_schemathesis(context: CaseContext) -> tuple[list[str], list[str]]:
 
 
 # The process
-
-
-def _run_all(
-    check: CheckContext, folder: Path, commands: Sequence[Sequence[str]], until: float, ended: threading.Event
-) -> None:
-    for flags in commands:
-        if time.monotonic() < until and not ended.is_set():
-            _run(check, folder, flags, until, ended)
 
 
 def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, ended: threading.Event) -> None:

@@ -81,16 +81,12 @@ class CaseRewriter:
             changed["steps"] = steps = [dict(step) if isinstance(step, dict) else step for step in steps]
         for each in (changed, *(steps if isinstance(steps, list) else ())):
             if isinstance(each, dict):
-                if not is_coverage:
-                    self._put_known_secret(each)
+                for name in () if is_coverage else SENSITIVE_FIELDS:
+                    if isinstance(each.get(name), dict):
+                        each[name] = dict.fromkeys(each[name], self._plan.secret)
                 if not is_invalid:
                     self._put_known_ids(each)
         return changed
-
-    def _put_known_secret(self, body: dict[str, Any]) -> None:
-        for name in SENSITIVE_FIELDS:
-            if isinstance(body.get(name), dict):
-                body[name] = dict.fromkeys(body[name], self._plan.secret)
 
     def _put_known_ids(self, body: dict[str, Any]) -> None:
         for name, ids in self._plan.known.items():
