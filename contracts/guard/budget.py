@@ -1,7 +1,8 @@
 """The budget of requests and runs: charged before a request is sent, with a reserve for cleaning up."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
@@ -22,16 +23,16 @@ class Charge:
     creates: bool
 
 
+@dataclass(eq=False)
 class BudgetAccount:
     """Thread-safe: `charge` either reserves the whole cost atomically or refuses it."""
 
-    def __init__(self, budget: Budget, *, keeps_reserve: bool) -> None:
-        self._budget = budget
-        self._keeps_reserve = keeps_reserve
-        self._lock = threading.Lock()
-        self._requests = 0
-        self._runs = 0
-        self._runs_to_clean = 0
+    budget: Budget
+    keeps_reserve: bool
+    _requests: int = 0
+    _runs: int = 0
+    _runs_to_clean: int = 0
+    _lock: Any = field(default_factory=threading.Lock)
 
     @property
     def requests(self) -> int:
@@ -79,7 +80,7 @@ class BudgetAccount:
         Only requests of the clean-up (`cleaning`) may use the reserve.
         """
         with self._lock:
-            limit = self._budget.max_requests
+            limit = self.budget.max_requests
             kept = 0 if cleaning else self._reserve(self._runs_to_clean)
             if limit is not None and self._requests + 1 + kept > limit:
                 return False
@@ -91,10 +92,10 @@ class BudgetAccount:
             return self._refusal(runs, creates=runs > 0, requests=requests) is None
 
     def _refusal(self, runs: int, *, creates: bool, requests: int) -> str | None:
-        if runs and self._runs + runs > self._budget.max_runs:
-            left = max(0, self._budget.max_runs - self._runs)
-            return f"could cost {runs} runs, {left} of {self._budget.max_runs} are left"
-        limit = self._budget.max_requests
+        if runs and self._runs + runs > self.budget.max_runs:
+            left = max(0, self.budget.max_runs - self._runs)
+            return f"could cost {runs} runs, {left} of {self.budget.max_runs} are left"
+        limit = self.budget.max_requests
         if limit is None:
             return None
         kept = self._reserve(self._runs_to_clean + (runs if creates else 0))
@@ -104,6 +105,6 @@ class BudgetAccount:
         return None
 
     def _reserve(self, runs: int) -> int:
-        if not self._keeps_reserve or not runs:
+        if not self.keeps_reserve or not runs:
             return 0
         return CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs

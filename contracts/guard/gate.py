@@ -18,6 +18,7 @@ marker or a made-up id.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -35,6 +36,7 @@ _ATTACHMENTS = frozenset({"output_attachment_ids"})
 _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
+@dataclass(eq=False, repr=False)
 class Gate:
     """Decides by the tables of the module, and on a target that others use also by what the target answers.
 
@@ -42,29 +44,22 @@ class Gate:
     knows only the id, which must be new. An id that has passed is not read again.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        ownership: Ownership,
-        identity: CheckIdentity,
-        *,
-        authorizations: Collection[str],
-        client: Callable[[], RunsClient],
-    ) -> None:
-        self._is_live = target.profile == "live"
-        self._is_own_server = target.is_loopback and not self._is_live
-        self._may_write = target.may_write
-        self._ownership = ownership
-        self._identity = identity
-        self._authorizations = authorizations
-        self._client = client
+    target: Target
+    ownership: Ownership
+    identity: CheckIdentity
+    authorizations: Collection[str]
+    client: Callable[[], RunsClient]
+
+    def __post_init__(self) -> None:
+        self._is_live = self.target.profile == "live"
+        self._is_own_server = self.target.is_loopback and not self._is_live
 
     def require_allowed(self, request: Request, effect: Effect) -> None:
         """Raises NotAllowed or NotOwned."""
         if not effect.writes:
             return
         what = f"{request.method} {request.path.partition('?')[0]}"
-        if not self._may_write:
+        if not self.target.may_write:
             raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
         if not self._is_own_server:
             self._require_limited_effect(what, effect)
@@ -79,51 +74,51 @@ class Gate:
             if self._is_live or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check created")
         for text in effect.odd_ids:
-            harmless = _HARMLESS_ODD_ID in text or self._identity.marker in text
-            if not harmless and not self._ownership.contains_made_up(text):
+            harmless = _HARMLESS_ODD_ID in text or self.identity.marker in text
+            if not harmless and not self.ownership.contains_made_up(text):
                 raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
         if self._is_live:
             self._require_own_links(what, effect.body)
 
     def _require_own_links(self, what: str, body: Any) -> None:
         for session_id in uuids_under(body, _SESSION):
-            if not self._ownership.has_session(session_id) and not self._is_allowed_unknown(session_id):
+            if not self.ownership.has_session(session_id) and not self._is_allowed_unknown(session_id):
                 raise NotOwned(f"{what}: session {session_id} is not one of this check")
         for attachment_id in uuids_under(body, _ATTACHMENTS):
-            if not self._ownership.created(attachment_id) and not self._is_allowed_unknown(attachment_id):
+            if not self.ownership.created(attachment_id) and not self._is_allowed_unknown(attachment_id):
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
     def _require_own_id(self, what: str, text: str) -> None:
-        if self._ownership.created(text):
-            if self._is_own_server or text not in self._ownership.unproven:
+        if self.ownership.created(text):
+            if self._is_own_server or text not in self.ownership.unproven:
                 return
             if self._is_ours(text):
-                self._ownership.unproven.discard(text)
+                self.ownership.unproven.discard(text)
                 return
             raise NotOwned(f"{what}: {text} is older than this check, though an answer reported it as created")
         if not self._is_allowed_unknown(text):
             raise NotOwned(f"{what}: {text} was not created by this check")
 
     def _is_allowed_unknown(self, text: str) -> bool:
-        if not self._ownership.is_made_up(text):
+        if not self.ownership.is_made_up(text):
             return False
-        if self._is_own_server or text in self._ownership.proven_unknown:
+        if self._is_own_server or text in self.ownership.proven_unknown:
             return True
         if self._is_unknown(text):
-            self._ownership.proven_unknown.add(text)
+            self.ownership.proven_unknown.add(text)
             return True
         return False
 
     def _is_unknown(self, text: str) -> bool:
         """Return whether the target answers 404 for the run, with each of the check's tokens."""
-        client, path = self._client(), f"/v1/runs/{quote(text, safe='')}"
-        return all(client.request("GET", path, each).status == 404 for each in self._authorizations)
+        client, path = self.client(), f"/v1/runs/{quote(text, safe='')}"
+        return all(client.request("GET", path, each).status == 404 for each in self.authorizations)
 
     def _is_ours(self, run_id: str) -> bool:
         """Return whether the run is new, or no longer exists."""
-        client, path = self._client(), path_of_run(run_id) or "/v1/runs/not-a-uuid"
-        answer = client.request("GET", path, self._ownership.runs[run_id])
+        client, path = self.client(), path_of_run(run_id) or "/v1/runs/not-a-uuid"
+        answer = client.request("GET", path, self.ownership.runs[run_id])
         run = json_object(answer)
         if run is None:
             return answer.status == 404
-        return self._identity.may_include(run, answer, client.clock.now())
+        return self.identity.may_include(run, answer, client.clock.now())
