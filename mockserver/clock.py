@@ -105,24 +105,24 @@ class Clock:
         """Make simulated time pass `scale` times faster than the moments from now on; 0 stops it."""
         at = self.read()
         self._scale = scale
-        self._continue_from(at, Instant(at.moment, at.sim_time))
+        self._continue_from(at)
 
     def freeze(self, moment: int | None = None) -> None:
         """Stop the clock, at `moment` if given (later or earlier than now). Simulated time does not jump with it."""
         at = self.read()
         self._is_frozen = True
         if moment is None or moment == at.moment:
-            self._continue_from(at, at, is_new=False)
+            self._continue_from(at, is_new=False)
         else:
             self._jumped += moment - at.moment
             # Simulated times until now keep their moments: the new segment begins one microsecond later.
-            self._continue_from(at, Instant(moment, at.sim_time + 1), jump=True)
+            self._continue_from(Instant(moment, at.sim_time + 1), jump=True)
 
     def resume(self) -> None:
         """Let the clock run again, from the moment at which it stands."""
         at = self.read()
         self._is_frozen = False
-        self._continue_from(at, at, is_new=False)
+        self._continue_from(at, is_new=False)
 
     def advance(self, seconds: float) -> None:
         """Move moments and simulated time forward by `seconds`, exact to the microsecond. Raises as `check_step`."""
@@ -131,10 +131,10 @@ class Clock:
         at = self.read()
         then = Instant(at.moment + micros, at.sim_time + micros)
         if self._scale == 1:
-            self._continue_from(at, then, is_new=False)
+            self._continue_from(then, is_new=False)
         else:
             self._segments.append(_Segment(at.sim_time, at.moment, 1.0, False))
-            self._continue_from(at, then)
+            self._continue_from(then)
 
     @property
     def has_sleepers(self) -> bool:
@@ -145,7 +145,7 @@ class Clock:
         self._is_released = True
         self._wake_all()
 
-    def _continue_from(self, at: Instant, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
+    def _continue_from(self, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
         """`is_new` if moments and simulated time do not continue on the line of the last segment."""
         self.is_changed = True
         self._since = self._wall()

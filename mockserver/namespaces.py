@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, ItemsView, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
@@ -28,25 +29,24 @@ _FIRST_CLEANUP = 1_000
 _IDLE_S = 60.0
 
 
+@dataclass(eq=False)
 class Namespace:
     """`shares_clock`: its clock is that of all namespaces, and does not belong to its state."""
 
-    def __init__(
-        self, name: str, *, clock: Clock, shares_clock: bool, journal: Journal, events: Events, faults: Faults
-    ) -> None:
-        self.name = name
-        self.clock = clock
-        self.shares_clock = shares_clock
-        self.journal = journal
-        self.events = events
-        self.faults = faults
-        self.spaces: dict[str, Space] = {}  # by organisation
-        self.secret = secrets.token_bytes(32)
-        """Signs download URLs, and keys the fingerprints of requests, so that guesses cannot be tested on them."""
-        self.used_at = real_time()
-        self.version: str | None = None
-        self.epoch = ""
-        """For namespaces that several servers share: which state in the store this object has."""
+    name: str
+    clock: Clock
+    shares_clock: bool
+    journal: Journal
+    events: Events
+    faults: Faults
+    spaces: dict[str, Space] = field(default_factory=dict)
+    """By organisation."""
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """Signs download URLs, and keys the fingerprints of requests, so that guesses cannot be tested on them."""
+    used_at: float = field(default_factory=real_time)
+    version: str | None = None
+    epoch: str = ""
+    """For namespaces that several servers share: which state in the store this object has."""
 
     async def is_empty(self) -> bool:
         """Whether dropping it would lose nothing. Its journal does not count."""

@@ -35,6 +35,7 @@ from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import (
     RESULT_FIELDS,
     Found,
+    Run,
     RunContent,
     changes_with,
     commit_and_reply,
@@ -173,13 +174,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     if body.get("input_values") is not None:
         fields["input_values"] = json_or_null(body["input_values"])
     fields.pop("release_session_after", None)
-    files, writes = run.change.files, []
-    if body.get("file_inputs") is not None:
-        writes += await _without_owners(context, files or ())
-        check_file_count(context, len(body["file_inputs"]))
-        contents = decoded_files(body["file_inputs"], where="file_inputs", strict=context.strict)
-        files, owners = attachments(context, contents, run.batch.ids, retried=(run.place, attempt))
-        writes += owners
+    files, writes = await _retry_files(context, run, body, attempt)
     writes += await _without_owners(context, run.change.outputs)
     templates = context.world.outputs_of(run.batch.workflow_id)
     made, owners = outputs(context, templates, run.batch.ids, retried=(run.place, attempt))
@@ -198,13 +193,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         outputs=made,
     )
     writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version))
-    old_session_id = run.placement.session_id
-    if found.session is not None and old_session_id is not None and old_session_id != placement.session_id:
-        session: Session = found.session.value
-        remaining = session.without(run.batch.tail, run.place, run.timeline.ended)
-        writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
-        if not remaining.slots:
-            forget_session(context.space, old_session_id)
+    writes += _writes_of_leaving(context, found, placement)
     if session_write is not None:
         writes.append(session_write)
     # As it is at the beginning of the attempt, which may be over at once; a create shows its runs in this way too.
@@ -212,6 +201,32 @@ async def retry_run(call: Call, context: Context) -> Reply:
 
 
 _AT_THE_BEGINNING = Timeline(FOREVER, FOREVER, FOREVER, "success")
+
+
+async def _retry_files(
+    context: Context, run: Run, body: dict[str, Any], attempt: int
+) -> tuple[tuple[File, ...] | None, list[Write]]:
+    """Return the input files of the new attempt, and the writes that replace the old ones."""
+    if body.get("file_inputs") is None:
+        return run.change.files, []
+    removed = await _without_owners(context, run.change.files or ())
+    check_file_count(context, len(body["file_inputs"]))
+    contents = decoded_files(body["file_inputs"], where="file_inputs", strict=context.strict)
+    files, owners = attachments(context, contents, run.batch.ids, retried=(run.place, attempt))
+    return files, [*removed, *owners]
+
+
+def _writes_of_leaving(context: Context, found: Found, placement: Placement) -> list[Write]:
+    """Return the write of the session that the run leaves for the new placement, if it had another one."""
+    run = found.run
+    session_id = run.placement.session_id
+    if found.session is None or session_id is None or session_id == placement.session_id:
+        return []
+    session: Session = found.session.value
+    remaining = session.without(run.batch.tail, run.place, run.timeline.ended)
+    if not remaining.slots:
+        forget_session(context.space, session_id)
+    return [Write(SESSION, session_id, remaining, found.session.version)]
 
 
 async def _retry_placement(

@@ -313,20 +313,20 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
     drawn = source["delay"]
     if isinstance(drawn, dict) and len(drawn) == 1:
         ((kind, parameters),) = drawn.items()
-        if kind == "uniform" and _are_numbers(parameters, 2) and parameters[0] <= parameters[1]:
+        if kind == "uniform" and _is_pair(parameters) and parameters[0] <= parameters[1]:
             low, high = parameters
             return lambda random: random.uniform(low, high)
-        if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
+        if kind == "lognormal" and _is_pair(parameters) and parameters[0] > 0 and parameters[1] <= 5:
             median, sigma = parameters
             return lambda random: min(_MAX_SECONDS, random.lognormvariate(math.log(median), sigma))
     drawn_from = '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds'
     raise FaultError("delay", f"{drawn_from}; a fixed delay is delay_s")
 
 
-def _are_numbers(value: Any, count: int) -> bool:
+def _is_pair(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and len(value) == count
+        and len(value) == 2
         and all(is_number(each) and 0 <= each <= _MAX_SECONDS for each in value)
     )
 
