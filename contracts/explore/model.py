@@ -26,7 +26,7 @@ from contracts.explore.steps import (
     WriteStep,
     fixed_sequences,
 )
-from contracts.oracle import Query, Violation
+from contracts.oracle import KnownRun, Query, Violation
 from contracts.oracle.run_list import FOREIGN, list_violations, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
@@ -149,7 +149,12 @@ class Model:
     def _add(self, name: str, written: WriteResult, organisation: int) -> None:
         for number, view in enumerate(written.runs, start=1):
             self.runs[f"{name}.{number}"] = ModelRun(
-                self.context, view, written.parsed, written.result, organisation=organisation, changes=self._changes
+                self.context,
+                KnownRun(view, written.parsed),
+                [written.result],
+                TOKENS[organisation],
+                organisation=organisation,
+                changes=self._changes,
             )
 
     # Writes, and their replays

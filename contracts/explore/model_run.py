@@ -5,13 +5,12 @@ A sequence ends at its first violation, even if that is known already: what foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, NoReturn
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.engine import CallResult, CaseContext, Inconclusive
-from contracts.oracle import KnownRun, ParsedRequest, Violation
+from contracts.oracle import KnownRun, Violation
 from contracts.rules.tracked_run import TrackedRun
 
 TOKENS: Final = (TOKEN, SECOND_TOKEN)
@@ -40,24 +39,15 @@ class Change:
     result: CallResult
 
 
+@dataclass(eq=False)
 class ModelRun(TrackedRun):
     """`changes` are those of all runs, in order. The organisation is 0 or 1."""
 
-    def __init__(
-        self,
-        context: CaseContext,
-        view: Mapping[str, Any],
-        created_by: ParsedRequest,
-        created: CallResult,
-        *,
-        organisation: int,
-        changes: list[Change],
-    ) -> None:
-        super().__init__(context, view, created_by, created, token=TOKENS[organisation])
-        self.organisation = organisation
-        self._changes = changes
-        self._compared_at: int | None = None
-        """The number of changes when an answer last showed that this run is correct."""
+    _: KW_ONLY
+    organisation: int
+    changes: list[Change]
+    compared_at: int | None = None
+    """The number of changes when an answer last showed that this run is correct."""
 
     def call(self, operation: str, **more: Any) -> CallResult:
         return answered(super().call(operation, **more))
@@ -66,15 +56,15 @@ class ModelRun(TrackedRun):
         fail(self.context, violation, *self.evidence, *more)
 
     def note_change(self, result: CallResult) -> None:
-        self._changes.append(Change(self.known.rule, self, result))
-        self._compared_at = len(self._changes)
+        self.changes.append(Change(self.known.rule, self, result))
+        self.compared_at = len(self.changes)
 
     def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
         changed = self.known.difference_from(view)
         if changed is not None:
             self.fail_by_another("another run changes too", ": ".join(changed), result, is_gone=False)
         holds = super().compare(view, result, is_partial=is_partial)
-        self._compared_at = len(self._changes)
+        self.compared_at = len(self.changes)
         return holds
 
     def fail_missing(self, result: CallResult) -> None:
@@ -94,11 +84,11 @@ class ModelRun(TrackedRun):
         Only changes since an answer last showed this run to be correct are considered, and only if this run was not
         changed itself. If this run is gone, the last delete is preferred, otherwise the last change of another kind.
         """
-        if self.known.rule != "READ-BACK" or (self._compared_at or 0) >= len(self._changes):
+        if self.known.rule != "READ-BACK" or (self.compared_at or 0) >= len(self.changes):
             return None
-        if self._compared_at is None and not self._another_reads_right():
+        if self.compared_at is None and not self._another_reads_right():
             return None
-        since = self._changes[self._compared_at or 0 :]
+        since = self.changes[self.compared_at or 0 :]
         alike = [change for change in since if (change.rule == "DELETE-GONE") == is_gone]
         return (alike or since)[-1]
 

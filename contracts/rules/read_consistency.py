@@ -29,7 +29,8 @@ class ViewedRuns:
         self.context = context
         self.isolated = isolated
         tracked = [
-            TrackedRun(context, run, isolated.maker_of(run).parsed, isolated.made[-1].result) for run in isolated.runs
+            TrackedRun(context, KnownRun(run, isolated.maker_of(run).parsed), [isolated.made[-1].result])
+            for run in isolated.runs
         ]
         self.runs = {run.id: run for run in tracked}
         """All runs that are not deleted."""

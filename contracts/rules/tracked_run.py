@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from contracts.core.exchange import TOKEN, Headers
@@ -20,29 +21,20 @@ _CHANGES_IN_EVIDENCE: Final = 3
 """How many changes of a run `evidence` keeps, apart from its create. `repro_of` adds the earlier ones to a finding."""
 
 
+@dataclass(eq=False)
 class TrackedRun:
     """A run, its model, and the exchanges that a finding about it shows: its create and its last changes.
 
     If an answer breaks a rule that is not known to be broken, the methods raise RuleViolated. Otherwise they go on.
+    All requests are sent with the token and the headers.
     """
 
-    def __init__(
-        self,
-        context: CaseContext,
-        view: Mapping[str, Any],
-        created_by: ParsedRequest | None,
-        created: CallResult,
-        *,
-        token: str = TOKEN,
-        headers: Headers = (),
-    ) -> None:
-        """All requests are sent with the token and the headers."""
-        self.context = context
-        self.known = KnownRun(view, created_by)
-        self.evidence: list[CallResult] = [created]
-        self.token = token
-        self.headers = headers
-        self.last_read: CallResult | None = None
+    context: CaseContext
+    known: KnownRun
+    evidence: list[CallResult]
+    token: str = TOKEN
+    headers: Headers = ()
+    last_read: CallResult | None = None
 
     @classmethod
     def of(
@@ -54,8 +46,8 @@ class TrackedRun:
         token: str = TOKEN,
         headers: Headers = (),
     ) -> TrackedRun:
-        run = written.runs[index % len(written.runs)]
-        return cls(context, run, written.parsed, written.result, token=token, headers=headers)
+        known = KnownRun(written.runs[index % len(written.runs)], written.parsed)
+        return cls(context, known, [written.result], token, headers)
 
     @classmethod
     def all_of(cls, context: CaseContext, written: WriteResult) -> list[TrackedRun]:

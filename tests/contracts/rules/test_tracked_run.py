@@ -10,6 +10,7 @@ import pytest
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.engine import CallResult, CaseContext
 from contracts.engine.discovery import discover
+from contracts.oracle import KnownRun
 from contracts.rules.tracked_run import TrackedRun
 from tests.contracts.checks import guarded
 from tests.standin.serving import serving
@@ -53,7 +54,7 @@ def test_two_answers_prove_that_a_run_ends_in_two_ways(
     before: str, after: str, expected: list[tuple[str, bool]]
 ) -> None:
     context = Recorder()
-    run = TrackedRun(context, RUN | {"status": before}, None, read())  # type: ignore[arg-type]
+    run = TrackedRun(context, KnownRun(RUN | {"status": before}, None), [read()])  # type: ignore[arg-type]
 
     run.compare(RUN | {"status": after}, read(), is_partial=True)
 
