@@ -139,9 +139,7 @@ def check(
     Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
-    scenarios = _ordered(target, wanted)
-
-    with _searching(target, guard, wanted, scenarios, progress, on_finding) as (search, scheduler):
+    with _searching(target, guard, wanted, progress, on_finding) as (search, scheduler):
         scheduler.run(beside_last_round=lambda: exploring(search, wanted, lambda name: progress(Progress(name))))
     return _result(search, wanted, scheduler.scenario_progress())
 
@@ -159,9 +157,8 @@ def fuzz(
     Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
-    scenarios = _ordered(target, wanted)
-    generating = [scenario for scenario in scenarios if scenario.generated is not None]
-    searching = _searching(target, guard, wanted, scenarios, progress, on_finding, database=settings().database)
+    generating = [scenario for scenario in _ordered(target, wanted) if scenario.generated is not None]
+    searching = _searching(target, guard, wanted, progress, on_finding, database=settings().database)
     with searching as (search, scheduler):
         context = search.check
         for scenario in generating:
@@ -191,7 +188,6 @@ def _searching(
     target: Target,
     guard: Guard,
     wanted: Collection[str],
-    scenarios: Sequence[Scenario[Any]],
     progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
     *,
@@ -207,7 +203,7 @@ def _searching(
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
 
     search = Search(context, on_finding=on_wanted, database=database)
-    scheduler = Scheduler(context, search, scenarios, progress, live.LIVE_CASES)
+    scheduler = Scheduler(context, search, _ordered(target, wanted), progress, live.LIVE_CASES)
     try:
         try:
             with contextlib.suppress(OutOfTime):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from contracts.guard.cleaner import Cleaner, DeleteSupport, delete_support
 from contracts.guard.exchange_log import ExchangeLog
@@ -14,51 +15,42 @@ from contracts.guard.runs_client import RunsClient
 from contracts.guard.unreported_run_detector import UnreportedRunDetector
 
 
+@dataclass
 class CheckCleanup:
     """`client` makes a client that may use the budget's reserve for cleaning up."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        ownership: Ownership,
-        detector: UnreportedRunDetector | None,
-        log: ExchangeLog,
-        *,
-        authorizations: Sequence[str],
-        client: Callable[[], RunsClient],
-    ) -> None:
-        self.unclear: dict[str, None] = {}
-        """The reasons why it is not known how many runs of the check are left."""
-        self.possible: list[PossibleRun] = []
-        """Runs that may belong to the check, without proof."""
-        self._journal = journal
-        self._ownership = ownership
-        self._detector = detector
-        self._log = log
-        self._authorizations = authorizations
-        self._client = client
-        self._support: DeleteSupport | None = None
-        self._support_lock = threading.Lock()
+    journal: Journal
+    ownership: Ownership
+    detector: UnreportedRunDetector | None
+    log: ExchangeLog
+    authorizations: Sequence[str]
+    client: Callable[[], RunsClient]
+    unclear: dict[str, None] = field(default_factory=dict)
+    """The reasons why it is not known how many runs of the check are left."""
+    possible: list[PossibleRun] = field(default_factory=list)
+    """Runs that may belong to the check, without proof."""
+    _support: DeleteSupport | None = None
+    _support_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def delete_support(self) -> DeleteSupport:
         """Return whether the target can delete runs, tested once with an unused id. Raises NoAnswer, OutOfBudget."""
         with self._support_lock:
             if self._support is None:
-                self._support = delete_support(self._client())
+                self._support = delete_support(self.client())
             return self._support
 
     def clean_up(self) -> None:
         try:
             support = self.delete_support()
             self._read_lists_once_more()
-            done = clean_up(self._cleaner(), self._journal, self._authorizations, self._ownership.runs, support)
-            self.possible += [run for run in done.found.possible if run.id not in self._ownership.runs]
+            done = clean_up(self._cleaner(), self.journal, self.authorizations, self.ownership.runs, support)
+            self.possible += [run for run in done.found.possible if run.id not in self.ownership.runs]
             if done.unclear is not None:
                 self._add_unclear(done.unclear)
             if done.left.unknown:
                 self._add_unclear(f"of {len(done.left.unknown)} runs neither reads nor lists show if they still exist")
             for run_id, authorization in done.found.proven.items():
-                self._ownership.add_run(run_id, authorization)
+                self.ownership.add_run(run_id, authorization)
         except (NoAnswer, OutOfBudget) as error:
             self._add_unclear(str(error))
         self._note_unreliable_lists()
@@ -66,20 +58,20 @@ class CheckCleanup:
     def count_left(self) -> None:
         self._read_lists_once_more()
         self._note_unreliable_lists()
-        count_left(self._cleaner(), self._journal, self._authorizations, self._ownership.runs)
+        count_left(self._cleaner(), self.journal, self.authorizations, self.ownership.runs)
 
     def _cleaner(self) -> Cleaner:
-        lists_lag = self._detector is not None and not self._detector.lists_are_reliable
-        return Cleaner(self._client(), self._journal.record.identity, lists_lag=lists_lag)
+        lists_lag = self.detector is not None and not self.detector.lists_are_reliable
+        return Cleaner(self.client(), self.journal.record.identity, lists_lag=lists_lag)
 
     def _read_lists_once_more(self) -> None:
-        if self._detector is not None:
-            self._detector.poll(is_last=True)
+        if self.detector is not None:
+            self.detector.poll(is_last=True)
 
     def _note_unreliable_lists(self) -> None:
-        if self._detector is not None and not self._detector.lists_are_reliable:
+        if self.detector is not None and not self.detector.lists_are_reliable:
             self._add_unclear("the list of runs did not show what had been created, or could not be read")
 
     def _add_unclear(self, reason: str) -> None:
         self.unclear[reason] = None
-        self._log.add_skipped(f"cleaning up: {reason}")
+        self.log.add_skipped(f"cleaning up: {reason}")

@@ -1,6 +1,7 @@
 """The guard's own requests: to look up ids, to clean up, and to count the runs that are left."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -31,39 +32,28 @@ _SILENT_S: Final = 30.0
 Run = Mapping[str, Any]
 
 
+@dataclass(eq=False)
 class RunsClient:
-    """Thread-safe. `is_shared`: others use the target too. `charge` charges one request and returns whether the budget
-    allows it. `left_s` returns the time left for a request with the given method. `record` receives each exchange, with
-    the tokens masked.
-    """
+    """Thread-safe."""
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        tokens: Tokens,
-        rate_limiter: RateLimiter,
-        clock: Clock,
-        *,
-        is_shared: bool,
-        charge: Callable[[], bool] = lambda: True,
-        left_s: Callable[[str], float] = lambda _: float("inf"),
-        record: Callable[[Exchange], None] = lambda _: None,
-        bounds: Bounds = BOUNDS,
-    ) -> None:
-        self.is_shared = is_shared
-        self.clock = clock
-        self.no_list: int | None = None
-        """The status of GET /v1/runs, if the target has no list of runs."""
-        self._bounds = bounds
-        self._upstream = upstream
-        self._tokens = tokens
-        self._rate_limiter = rate_limiter
-        self._charge = charge
-        self._left_s = left_s
-        self._record = record
-        self._unanswered = 0
-        self._silent_since: float | None = None
-        self._ahead: timedelta | None = None
+    upstream: Upstream
+    tokens: Tokens
+    rate_limiter: RateLimiter
+    clock: Clock
+    is_shared: bool = field(kw_only=True)
+    """Whether others use the target too."""
+    charge: Callable[[], bool] = lambda: True
+    """Charges one request, and returns whether the budget allows it."""
+    left_s: Callable[[str], float] = lambda _: float("inf")
+    """Returns the time left for a request with the given method."""
+    record: Callable[[Exchange], None] = lambda _: None
+    """Receives each exchange, with the tokens masked."""
+    bounds: Bounds = BOUNDS
+    no_list: int | None = None
+    """The status of GET /v1/runs, if the target has no list of runs."""
+    _unanswered: int = 0
+    _silent_since: float | None = None
+    _ahead: timedelta | None = None
 
     @property
     def ahead(self) -> timedelta:
@@ -100,22 +90,22 @@ class RunsClient:
 
     def _exchange(self, request: Request) -> Answer:
         what = f"{request.method} {request.path}"
-        for attempt in range(self._bounds.repeats + 1):
-            if not self._charge():
+        for attempt in range(self.bounds.repeats + 1):
+            if not self.charge():
                 raise OutOfBudget(f"{what}: no request is left")
-            self._rate_limiter.wait(left_s=lambda: self._left_s(request.method))
-            if (left_s := self._left_s(request.method)) <= 0:
+            self.rate_limiter.wait(left_s=lambda: self.left_s(request.method))
+            if (left_s := self.left_s(request.method)) <= 0:
                 raise OutOfBudget(f"{what}: no time is left")
-            outcome = self._upstream.exchange(request, self._tokens.put_in, within_s=left_s)
+            outcome = self.upstream.exchange(request, self.tokens.put_in, within_s=left_s)
             if isinstance(outcome, Lost):
                 raise NoAnswer(f"{what}: {outcome.reason}", lost=outcome.reason)
-            answer = self._tokens.mask_answer(outcome)
-            self._record(Exchange(request, answer))
+            answer = self.tokens.mask_answer(outcome)
+            self.record(Exchange(request, answer))
             if answer.status != 429:
                 break
-            wait_s = self._rate_limiter.asked_wait_s(answer, attempt)
-            self._rate_limiter.pause(wait_s)
-            if wait_s > self._bounds.wait_s:
+            wait_s = self.rate_limiter.asked_wait_s(answer, attempt)
+            self.rate_limiter.pause(wait_s)
+            if wait_s > self.bounds.wait_s:
                 break
         return answer
 

@@ -9,15 +9,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import Answer
 from contracts.core.json_tree import Path
-from contracts.openapi.strict import (
-    answers_json,
-    differences,
-    matches,
-    responses,
-    success_differences,
-    success_requirements,
-    success_status,
-)
+from contracts.openapi import strict
 from contracts.oracle.refusal import accepts, refuses
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import value_in_words
@@ -73,28 +65,28 @@ def has_documented_form(operation: str, answer: Answer) -> bool:
 @functools.lru_cache(maxsize=16)
 def wrong_parts(operation: str, answer: Answer) -> tuple[Path, ...]:
     """Return the paths of the parts that violate the schema. The answer must have the documented form."""
-    return tuple(success_differences(operation, answer.json())) if answers_json(operation) else ()
+    return tuple(strict.success_differences(operation, answer.json())) if strict.answers_json(operation) else ()
 
 
 def is_run(value: Any) -> bool:
     """Whether a part of an answer is a run with the documented schema."""
-    return matches("RunResponse", value)
+    return strict.matches("RunResponse", value)
 
 
 def _form_violation(operation: str, answer: Answer) -> Violation | None:
     rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
-    status = success_status(operation)
+    status = strict.success_status(operation)
     is_part = answer.status == 206 and answer.header("Content-Range") is not None  # for a request with Range
-    if answer.status != status and not (is_part and not answers_json(operation)):
+    if answer.status != status and not (is_part and not strict.answers_json(operation)):
         return Violation(rule, f"another status from {operation}", f"status {status}", f"status {answer.status}")
-    problem = _problem_of_json(answer) if answers_json(operation) else None
+    problem = _problem_of_json(answer) if strict.answers_json(operation) else None
     return Violation(rule, f"{problem} from {operation}", _OBJECT, _beginning(answer)) if problem else None
 
 
 def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterator[Violation]:
     """Yield one violation for each kind of part, however many items of a list have it."""
     first: dict[str, Path] = {}
-    requirements = success_requirements(operation, body)
+    requirements = strict.success_requirements(operation, body)
     for path in paths:
         first.setdefault(_where(path), path)
     for where, path in first.items():
@@ -115,9 +107,9 @@ def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violati
     if problem is not None:
         got = f"{answer.status} with {_beginning(answer)}"
         yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", f"{_OBJECT} with detail", got)
-    elif operation is not None and answer.status in responses(operation):
+    elif operation is not None and answer.status in strict.responses(operation):
         body = answer.json()
-        for path in differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
+        for path in strict.differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
             rule, where = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON", _where(path)
             cause = f"{where} of a {answer.status} is not of its schema"
             yield Violation(rule, cause, _wanted(where), _in_words(_part(body, path), path))
