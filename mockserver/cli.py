@@ -179,12 +179,7 @@ def _work(settings: Settings, listener: socket.socket, on_ready: Callable[[], No
 
 
 def _logged_app(settings: Settings) -> tuple[Log, MockApp]:
-    log = Log(
-        settings.log_format,
-        fd=standard_error(),
-        max_lines=settings.limits.max_log_lines,
-        notes=settings.log_level == "debug",
-    )
+    log = Log(settings.log_format, fd=standard_error(), max_lines=settings.limits.max_log_lines)
     _set_up_logging(settings, log)
     return log, create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
 

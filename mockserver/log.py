@@ -1,6 +1,5 @@
-"""The log on standard error: a line for each request, and errors. Never a query, a header or a body; but with `notes`,
-the reasons of refusals, which may quote a name or a value from them, and always the origins of web pages that may not
-use the mock.
+"""The log on standard error: a line for each request, and errors. Never a query, a header or a body; but the reasons of
+refusals, masked, which may quote a name or a value from them, and the origins of web pages that may not use the mock.
 
 A separate thread writes the lines. The server never waits for it: while standard error is not read, is closed or full,
 lines are dropped and counted, and the count is logged once lines can be written again.
@@ -58,9 +57,8 @@ class _Access(NamedTuple):
 class Log:
     """Thread-safe. `max_lines` is how many lines may wait to be written; further lines are dropped."""
 
-    def __init__(self, log_format: LogFormat, *, fd: int | None, max_lines: int, notes: bool = False) -> None:
-        """`fd` is the file descriptor to write to, or None for nowhere. `notes` adds the note of each request."""
-        self._notes = notes
+    def __init__(self, log_format: LogFormat, *, fd: int | None, max_lines: int) -> None:
+        """`fd` is the file descriptor to write to, or None for nowhere."""
         self._format: Callable[[_Access | logging.LogRecord], str] = _as_json if log_format == "json" else _as_text
         self._fd = fd
         self._max_lines = max_lines
@@ -76,7 +74,7 @@ class Log:
         self, method: str, path: str, status: int | None, note: str | None = None, fault: str | None = None
     ) -> None:
         path = path if len(path) <= _MAX_PATH_LENGTH else f"{path[:_MAX_PATH_LENGTH]}..."
-        self._put(_Access(time.time(), method, path, status, note if self._notes else None, fault))
+        self._put(_Access(time.time(), method, path, status, note, fault))
 
     def add_record(self, record: logging.LogRecord) -> None:
         self._put(record)
@@ -170,7 +168,7 @@ _traceback_of = logging.Formatter().formatException
 
 def _as_text(line: _Access | logging.LogRecord) -> str:
     if isinstance(line, _Access):
-        note = f" ({_printable(line.note)})" if line.note else ""
+        note = f" ({_printable(line.note.removeprefix(f'{line.status}: '))})" if line.note else ""
         fault = f" (fault {line.fault})" if line.fault else ""
         answer = "no answer" if line.status is None else line.status
         return f"{_local(int(line.at))} {line.method} {_printable(line.path)} -> {answer}{fault}{note}\n"

@@ -214,6 +214,13 @@ def test_a_path_cannot_write_lines_of_its_own_into_the_log():
     assert "\x1b" not in err
 
 
+def test_the_log_says_why_a_request_was_refused():
+    with serving() as (process, url):
+        httpx.get(f"{url}/v1/runs?limit=0", headers={"Authorization": "Bearer test"})
+        err = ended(process, signal.SIGTERM)
+    assert "GET /v1/runs -> 422 (query.limit: Input should be greater than or equal to 1)" in err
+
+
 def test_level_warning_tells_of_no_request():
     with serving("--log-level", "warning") as (process, url):
         _asked_with_secrets(url)

@@ -40,6 +40,17 @@ def test_a_line_tells_method_path_and_status():
         assert [line.split(" ", 1)[1] for line in read(reader)] == ["GET /v1/runs -> 200", "POST /v1/runs -> 201"]
 
 
+def test_a_line_of_a_refusal_gives_the_reason_and_the_status_once():
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=10)
+        log.add("GET", "/v1/runs", 422, "422: query.limit: too large")
+        log.add("POST", "/v1/runs", 201, "unknown body key 'input'")
+        log.close()
+        refused, accepted = read(reader)
+    assert refused.endswith("GET /v1/runs -> 422 (query.limit: too large)")
+    assert accepted.endswith("POST /v1/runs -> 201 (unknown body key 'input')")
+
+
 def test_of_a_long_path_a_line_has_the_beginning_only():
     with pipe() as (reader, writer):
         log = Log("text", fd=writer, max_lines=10)
