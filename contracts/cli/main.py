@@ -167,7 +167,7 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 )
 @click.argument("url", envvar="CONTRACTS_URL")
 @click.option(
-    "--for", "for_s", type=DURATION, default=600.0, show_default="10m", help="How long to search, such as 90s or 1h."
+    "--for", "for_s", type=DURATION, default=600.0, help="How long to search, such as 90s or 1h. Default: 10m."
 )
 @add_example_database
 @add_check_options

@@ -182,8 +182,8 @@ _TARGET_FLAGS = (
         "--max-time",
         type=DURATION,
         default=DEFAULT_MAX_TIME_S,
-        show_default=f"{DEFAULT_MAX_TIME_S:g}s",
-        help="The check stops after this time, such as 90s, 10m or 1h. Cleaning up may take longer.",
+        help="The check stops after this time, such as 90s, 10m or 1h; cleaning up may take longer. Default: "
+        f"{DEFAULT_MAX_TIME_S:g}s.",
     ),
     option(
         "--wait",

@@ -12,6 +12,7 @@ from tests.mockserver.inprocess import (
     FIRST_CREATE_FAILS,
     IS_CHECKED,
     TAKES_TWENTY_MINUTES,
+    WAITS_FOR_A_MACHINE,
     Mock,
     new_organisation,
 )
@@ -52,6 +53,15 @@ def test_a_run_of_twenty_minutes_shows_twenty_minutes():
     ended = mock.read(run["id"])
     took = datetime.fromisoformat(ended["ended_at"]) - datetime.fromisoformat(ended["started_at"])
     assert (ended["status"], took.total_seconds()) == ("success", 1200)
+
+
+def test_a_run_that_waits_for_a_machine_stays_in_scheduling():
+    mock = new_organisation()
+    run = mock.create(WAITS_FOR_A_MACHINE)
+
+    mock.clock.advance(1_000_000)
+
+    assert mock.status(run["id"]) == "scheduling"
 
 
 @pytest.mark.parametrize("retried", [False, True])
