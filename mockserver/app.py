@@ -313,7 +313,7 @@ class MockApp:
             default_organisation=self._organisations.default,
             world=self._world,
             seeded=self._seeds.keys(),
-            journal_readers=ByteBudget(settings.limits.max_bodies_bytes),
+            readers=ByteBudget(settings.limits.max_bodies_bytes),
         )
         return Admin(dependencies)
 

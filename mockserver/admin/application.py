@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from urllib.parse import unquote_plus
 
@@ -20,7 +20,7 @@ from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import MethodNotAllowed, NoRoute, NotFound, Unprocessable
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
-from mockserver.reply import BytesContent, Reply
+from mockserver.reply import LARGE_BYTES, BytesContent, Reply
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.spec import Call, Operation, RawRequest, render_json
@@ -44,14 +44,26 @@ class Admin:
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""
+        held = 0
         try:
             reply = await self._reply(namespace, path, scope, receive)
+            if reply.held_bytes > LARGE_BYTES:
+                # Wait until clients have read enough of the large answers before it.
+                held = await self._dependencies.readers.take(reply.held_bytes)
             body = reply.render()
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             reply = reply_to(error, scope)
             body = reply.render()
+        try:
+            await self._send(reply, body, scope, receive, send)
+        finally:
+            self._dependencies.readers.give_back(held)
+
+    async def _send(
+        self, reply: Reply, body: bytes | Iterator[bytes], scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if isinstance(reply.content, EventStream) and scope["method"] == "GET":
             await reply.content.send(reply, scope, receive, send)
         elif isinstance(reply.content, JournalContent):

@@ -41,8 +41,8 @@ class Dependencies:
     """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
-    journal_readers: ByteBudget
-    """Limits the entries that clients are reading."""
+    readers: ByteBudget
+    """Limits the entries of journals and the large runs that clients are reading."""
     journal_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an entry of a journal is rendered."""
     run_watch_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -53,10 +53,17 @@ class _RunPage(NamedTuple):
     limit: int
     counts: Mapping[str, int]
 
+    @property
+    def held_bytes(self) -> int:
+        """One run is rendered at a time."""
+        return max(self._sizes(), default=0)
+
     def render(self) -> bytes | Iterator[bytes]:
         """A large page comes in parts: a thousand runs with the largest inputs would not fit into memory."""
-        size = sum(shown_size(run.batch, {run.place: run.change}) for _, run in self.runs)
-        return self._parts() if size > LARGE_BYTES else b"".join(self._parts())
+        return self._parts() if sum(self._sizes()) > LARGE_BYTES else b"".join(self._parts())
+
+    def _sizes(self) -> Iterator[int]:
+        return (shown_size(run.batch, {run.place: run.change}) for _, run in self.runs)
 
     def _parts(self) -> Iterator[bytes]:
         items = (

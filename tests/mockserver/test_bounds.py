@@ -437,7 +437,7 @@ class SlowReader:
         await self.reads.wait()
 
 
-@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a journal", "a refusal of a large body"])
+@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a journal", "any run", "any runs", "a refusal"])
 def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what: str):
     mock = Mock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
     run = mock.create(
@@ -448,7 +448,9 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
         "a list": ("GET", "/v1/runs"),
         "an attachment": ("GET", f"/v1/run-attachments/{run['input_attachment_ids'][0]}"),
         "a journal": ("GET", "/__admin/requests"),
-        "a refusal of a large body": ("POST", "/v1/runs", json.dumps({"input_values": "x" * 3_000_000}).encode()),
+        "any run": ("GET", f"/__admin/runs/{run['id']}"),
+        "any runs": ("GET", "/__admin/runs"),
+        "a refusal": ("POST", "/v1/runs", json.dumps({"input_values": "x" * 3_000_000}).encode()),
     }
 
     async def go() -> None:
