@@ -14,7 +14,7 @@ from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import Space
 from mockserver.behaviour.run_results import texts_of
 from mockserver.behaviour.run_view import FIELDS, Run, run_fields
-from mockserver.behaviour.search_texts import SearchTexts, values_of
+from mockserver.behaviour.search_texts import SearchTexts, folded, values_of
 from mockserver.spec import render_json
 
 _SHARED = ("input_values", "session_alias")
@@ -133,7 +133,7 @@ def _has_value_with(json_text: bytes, sought: str) -> bool:
         _NEVER_ESCAPED.fullmatch(sought)
         and not _MAY_BE_AN_EXPONENT.fullmatch(sought)
         and b"\\u" not in json_text
-        and sought not in json_text.decode().casefold()
+        and not any(sought in part for part in folded(json_text.decode(), len(sought)))
     ):
         return False
-    return any(sought in value for value in values_of(json_text))
+    return any(sought in value for value in values_of(json_text, len(sought)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import compress
 from operator import attrgetter
 
 from mockserver.behaviour.context import Context
@@ -12,13 +11,14 @@ from mockserver.behaviour.input_schema import MAX_SCHEMA_LENGTH
 from mockserver.behaviour.paging import page
 from mockserver.behaviour.resource_view import WORLD_CREATED, StoredView
 from mockserver.behaviour.resources import COUNTER, WORKFLOW, WorkflowRecord
+from mockserver.behaviour.search_texts import folded
 from mockserver.behaviour.world import Workflow
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
-from mockserver.time_slice import in_slices
+from mockserver.time_slice import Sliced, in_slices
 
 
 async def list_workflows(call: Call, context: Context) -> Reply:
@@ -27,13 +27,19 @@ async def list_workflows(call: Call, context: Context) -> Reply:
     search = call.query.get("search")
     if search is not None:
         words = search.casefold()
-        is_found = await in_slices(lambda each: words in f"{each.id} {each.name or ''}".casefold(), found)
-        found = list(compress(found, is_found))
+        found = [each async for each in Sliced(found) if await _mentions(each, words)]
 
     async def view(workflow: Workflow | WorkflowRecord) -> StoredView:
         return StoredView(await _json(context, workflow))
 
     return await page(call, found, view)
+
+
+async def _mentions(workflow: Workflow | WorkflowRecord, words: str) -> bool:
+    async for part in Sliced(folded(f"{workflow.id} {workflow.name or ''}", len(words))):
+        if words in part:
+            return True
+    return False
 
 
 async def get_workflow(call: Call, context: Context) -> Reply:

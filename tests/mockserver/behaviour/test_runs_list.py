@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from mockserver.behaviour import run_search
+from mockserver.behaviour import run_search, search_texts, workflows
 from mockserver.behaviour.batch import BATCH
 from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.run_view import unchanged_runs_json
@@ -352,9 +352,9 @@ def test_a_search_looks_into(name):
 def test_long_texts_are_searched_in_one_other_thread_while_other_requests_are_answered(monkeypatch):
     threads = []
 
-    def recorded(text: bytes) -> Iterable[str]:
+    def recorded(text: bytes, *overlap: int) -> Iterable[str]:
         threads.append(threading.current_thread().name if len(text) > 32_768 else None)
-        return values_of(text)
+        return values_of(text, *overlap)
 
     monkeypatch.setattr(run_search, "values_of", recorded)
     mock = Mock()
@@ -429,6 +429,37 @@ def test_what_is_searched_are_the_values_as_the_json_parser_reads_them(value):
     text = render_json(value)
     expected = [each.casefold() for each in _values(json.loads(text))]
     assert sorted(values_of(text)) == sorted(values_of(text + b" " * 5_000)) == sorted(expected)
+
+
+@given(st.text("aAßſK", max_size=40), st.text("aAßſK", max_size=5))
+def test_a_long_text_is_searched_in_parts_of_which_none_is_long(text: str, sought: str):
+    sought = sought.casefold()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search_texts, "_FOLDED_AT_ONCE", 3)
+        parts = list(search_texts.folded(text, len(sought)))
+    assert any(sought in part for part in parts) == (sought in text.casefold())
+    assert all(len(part) <= 2 * 3 + len(sought) for part in parts)
+
+
+def test_no_more_of_a_long_text_is_folded_at_once_than_others_can_wait_for(monkeypatch):
+    sizes: list[int] = []
+
+    def recorded(text: str, overlap: int) -> Iterator[str]:
+        for part in folded(text, overlap):
+            sizes.append(len(part))
+            yield part
+
+    folded = search_texts.folded
+    for module in (search_texts, run_search, workflows):
+        monkeypatch.setattr(module, "folded", recorded)
+    mock = Mock()
+    run = mock.create(input_values={"a": "é" * 200_000 + "NEEDLE É"})
+    mock.post("/v1/workflows", {"main_prompt": "p", "name": "é" * 200_000 + "NEEDLE É"})
+
+    assert mock.ids(search="needle é") == [run["id"]]
+    assert mock.get("/v1/workflows", params={"search": "needle é"}).json()["total"] == 1
+    assert sum(sizes) > 400_000
+    assert max(sizes) < 70_000
 
 
 def test_a_search_does_not_read_integers_which_takes_quadratic_time():
