@@ -235,6 +235,8 @@ class Clock:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Raises ValueError, KeyError, TypeError or OverflowError for a value that `state` did not return."""
+        if len(state["segments"]) > _MAX_SEGMENTS:
+            raise ValueError(f"there are more than {_MAX_SEGMENTS} segments")
         segments = [
             _Segment(int(sim_time), int(moment), float(scale), bool(jump))
             for sim_time, moment, scale, jump in state["segments"]

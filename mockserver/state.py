@@ -8,13 +8,16 @@ The document does not contain the journal, nor requests in flight.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+from mockserver.behaviour.batch import CHANGES
 from mockserver.behaviour.context import NO_PREFERENCES, Cache, MakeContext, Space
+from mockserver.behaviour.ids import MAX_ROW_SIZE
 from mockserver.errors import Unprocessable
 from mockserver.faults import FaultParser
 from mockserver.kinds import KINDS, TYPES
@@ -102,10 +105,9 @@ class States:
         async for organisation, content in Sliced(organisations.items()):
             try:
                 space = self._make_space(namespace, organisation, _hex(content, "key"))
-                writes: list[Write] = []
-                reader = decoder.with_implied({Space: space})
-                async for place, unit in Sliced(enumerate(_member(content, "units", list))):
-                    writes.append(_write(reader, unit, place))
+                units = _member(content, "units", list)
+                # In a thread: a single unit may have all of the megabytes of a body.
+                writes = await asyncio.to_thread(_writes, decoder.with_implied({Space: space}), units)
                 await self._check(space, writes)
             except StateError as error:
                 raise error.at(organisation).at("organizations") from None
@@ -156,6 +158,13 @@ def settings_shared_by_servers(
     }
 
 
+def _writes(decoder: Decoder, units: Sequence[Any]) -> list[Write]:
+    try:
+        return [_write(decoder, unit, place) for place, unit in enumerate(units)]
+    except RecursionError:
+        raise StateError("/units: shared values refer to one another too deeply") from None
+
+
 def _write(decoder: Decoder, unit: Any, place: int) -> Write:
     try:
         if not isinstance(unit, list) or len(unit) not in (3, 4) or not all(isinstance(each, str) for each in unit[:2]):
@@ -164,9 +173,10 @@ def _write(decoder: Decoder, unit: Any, place: int) -> Write:
         if kind not in KINDS:
             raise StateError(f"/0: {kind!r} is not one of {', '.join(KINDS)}")
         try:
-            return Write(
-                kind, key, decoder.decode(value, KINDS[kind]), 0, *(decoder.decode(each, int) for each in until)
-            )
+            decoded = decoder.decode(value, KINDS[kind])
+            if kind == CHANGES and max(decoded, default=0) >= MAX_ROW_SIZE:
+                raise StateError(f": expected changes of runs 0 to {MAX_ROW_SIZE - 1} of a batch")
+            return Write(kind, key, decoded, 0, *(decoder.decode(each, int) for each in until))
         except StateError as error:
             raise error.at(2) from None
     except StateError as error:

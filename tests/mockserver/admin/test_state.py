@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mockserver import state as state_module
 from mockserver.clock import moment_from
 from mockserver.spec import Operation, RawRequest
 from tests.mockserver.admin.control import ControlledMock
@@ -241,6 +242,7 @@ def refusal_of(mock: ControlledMock, state: Any) -> str:
         (["secret"], 5, "/secret: expected 64 hex digits"),
         (["clock"], None, "/clock: expected an object"),
         (["clock", "segments"], [], "/clock: the segments"),
+        (["clock", "segments"], [[0, 0, 1.0, True]] * 10_001, "/clock: there are more than 10000 segments"),
         (["clock", "scale"], "fast", "/clock: "),
         (["clock", "scale"], -1, "/clock: a scale is from 0 to 1,000,000"),
         (["clock", "scale"], "inf", "/clock: a scale is from 0 to 1,000,000"),
@@ -270,6 +272,7 @@ def refusal_of(mock: ControlledMock, state: Any) -> str:
         (["organizations", "ORG", "units", 0, 2, "ids", "size"], 10**18, "/ids/size: expected a number from 1 to 1000"),
         (["organizations", "ORG", "units", 0, 2, "ids", "first"], 1 << 63, "/ids/first: expected an integer of 64"),
         (["organizations", "ORG", "units", 0], ["changes", "-a", {"1" * 5_000: {}}], ": expected an integer as the"),
+        (["organizations", "ORG", "units", 0], ["changes", "-a", {"1000": {}}], "/0/2: expected changes of runs 0 to"),
         (["organizations"], {"\ud800": {"key": "00" * 32, "units": []}}, "/organizations: expected names without"),
         (["organizations", "ORG", "units", 0, 2, "files"], "none", "/files: expected an array"),
         (["organizations", "ORG", "units", 0, 2, "ids", "tail"], "-x", "/organizations/ORG: run "),
@@ -333,6 +336,27 @@ def test_a_state_of_which_something_cannot_be_shown_is_refused_with_its_place_an
 
     assert told.replace("KEY", key) in refusal_of(mock, state)
     assert seen(mock) == before
+
+
+def test_a_state_is_read_in_a_thread_and_not_deeper_than_the_interpreter_can(monkeypatch):
+    threads: list[threading.Thread] = []
+
+    def recorded(*given: Any) -> Any:
+        threads.append(threading.current_thread())
+        return decoded(*given)
+
+    decoded = state_module._writes
+    monkeypatch.setattr(state_module, "_writes", recorded)
+    mock = ControlledMock()
+    mock.create_many(3)
+    state = mock.asked("/state")
+    assert mock.control("PUT", "/state", state).status_code == 204
+    assert threads
+    assert threading.main_thread() not in threads
+
+    state["shared"] = [{"shared": place + 1} for place in range(5_000)]
+    next(iter(state["organizations"].values()))["units"][0][2]["input_values"] = {"shared": 0}
+    assert "/units: shared values refer to one another too deeply" in refusal_of(mock, state)
 
 
 def test_what_only_a_search_reads_of_a_run_is_refused_too():
