@@ -12,6 +12,8 @@ from mockserver.behaviour.lifecycle import Timeline
 from mockserver.clock import Clock
 from mockserver.spec import render_json
 
+MAX_NUMBERED_NAME = 1_000
+"""In characters. In a longer name, `{n}` is not replaced: each run would have a name of its own, of megabytes."""
 _ID_BYTES = 39
 """An id in a JSON list."""
 
@@ -65,7 +67,7 @@ def output_attachments(
         Attachment(
             _id(file.ids, place),
             run_id,
-            file.filename.replace("{n}", str(place + 1)),
+            _name(file, place),
             file,
             batch.moment_of(timeline.ended, clock) if timeline.ended <= sim_time else batch.created,
         )
@@ -76,3 +78,8 @@ def output_attachments(
 def _id(ids: Ids, place: int) -> str:
     """A file of the whole batch has one id per run; a file of a single run has one id."""
     return ids.id(min(place, ids.size - 1))
+
+
+def _name(file: File, place: int) -> str:
+    name = file.filename
+    return name.replace("{n}", str(place + 1)) if len(name) <= MAX_NUMBERED_NAME else name

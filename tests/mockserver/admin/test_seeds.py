@@ -246,6 +246,10 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
         [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a", "content": "*"}]}],
         '["body",0,"outputs",0,"content"]',
     ),
+    "a long name": (
+        [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a" * 1_001, "content": ""}]}],
+        "at most 1000 characters",
+    ),
     "an id twice": ([{"workflow_id": SUCCEEDS, "ids": [_ONE_ID, _ONE_ID]}], "runs[0]: duplicate id in ids"),
     "an id in two seeds": (
         [{"workflow_id": SUCCEEDS, "ids": [_ONE_ID]}] * 2,
@@ -476,6 +480,17 @@ def test_outputs_are_listed_by_the_control_api_with_urls_that_need_no_token(mock
     names = {each["filename"] for each in mock.asked(f"/runs/{one}/attachments")["items"]}
     assert names == {"page-1-1.txt", "page-2-1.txt"}
     assert mock.control("GET", f"/runs/{uuid4()}/attachments").status_code == 404
+
+
+def test_a_long_name_of_a_state_is_the_same_for_all_runs(mock):
+    outputs = [{"filename": "{n}", "content": ""}]
+    mock.seed({"workflow_id": SUCCEEDS, "status": "success", "outputs": outputs, "count": 2})
+    state = mock.asked("/state")
+    (batch,) = (unit[2] for each in state["organizations"].values() for unit in each["units"] if unit[0] == "batch")
+    for length, names in ((333, {"1" * 333, "2" * 333}), (334, {"{n}" * 334})):
+        batch["given"][0]["filename"] = "{n}" * length
+        assert mock.control("PUT", "/state", state).status_code == 204
+        assert {each["filename"] for each in mock.get("/v1/run-attachments").json()["items"]} == names
 
 
 def test_without_outputs_a_run_has_those_of_its_workflow(mock):
