@@ -52,6 +52,8 @@ class FaultedRequest:
     handle: Callable[[Scope, Receive, Send], Awaitable[None]]
     clock: Clock
     random: Random
+    hold_during: Callable[[Awaitable[None]], Awaitable[None]]
+    """Awaits a delay. Raises Unavailable if the request has a large body, and others wait for its memory too long."""
     held_answers: ByteBudget
     """The memory of the answers that faults hold back. Nobody waits for it: who would, gets a 503."""
     held: int = 0
@@ -115,15 +117,26 @@ class FaultedRequest:
         return start["status"], list(start["headers"]), b"".join(parts)
 
     async def wait(self, seconds: float) -> bool:
-        """Wait by the clock, but for no client that has left. Return whether it is still there."""
+        """Wait by the clock, but for no client that has left. Return whether it is still there.
+
+        Raises Unavailable as `hold_during`.
+        """
+        return await self.wait_for_client_or(self.clock.sleep(seconds))
+
+    async def wait_for_client_or(self, delay: Awaitable[None] | None) -> bool:
+        """Wait until the client has left or the delay is over. Return whether the client is still there."""
         gone = asyncio.ensure_future(until_disconnected(self.receive))
-        slept = asyncio.ensure_future(self.clock.sleep(seconds))
+        waits = [gone] if delay is None else [gone, asyncio.ensure_future(delay)]
+
+        async def first() -> None:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+
         try:
-            await asyncio.wait((gone, slept), return_when=asyncio.FIRST_COMPLETED)
+            await self.hold_during(first())
             return not gone.done()
         finally:
-            gone.cancel()
-            slept.cancel()
+            for each in waits:
+                each.cancel()
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         if self.scope["method"] == "HEAD":
@@ -154,7 +167,7 @@ class Delayed:
     effect: Effect | None
 
     async def apply(self, request: FaultedRequest) -> None:
-        await request.clock.sleep(self.delay(request.random))
+        await request.hold_during(request.clock.sleep(self.delay(request.random)))
         if self.effect is None:
             await request.handle(request.scope, request.receive, request.send)
         else:
@@ -189,17 +202,12 @@ class Hang:
     async def apply(self, request: FaultedRequest) -> None:
         if CONNECTION_KEY in request.scope or self.for_s is not None:
             request.connection.leave_at_eof()
-        gone = asyncio.ensure_future(until_disconnected(request.receive))
-        waits = [gone]
-        if self.for_s is not None:
-            waits.append(asyncio.ensure_future(request.clock.sleep(self.for_s)))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            delay = None if self.for_s is None else request.clock.sleep(self.for_s)
+            is_there = await request.wait_for_client_or(delay)
         finally:
-            for each in waits:
-                each.cancel()
             request.record_no_answer()
-        if not gone.done():
+        if is_there:
             request.connection.reset()
 
 
@@ -266,6 +274,9 @@ class Slow:
 
     async def apply(self, request: FaultedRequest) -> None:
         status, headers, body = await request.captured()
+        if CONNECTION_KEY in request.scope:
+            # Days may pass until a write would show that the client has left.
+            request.connection.leave_at_eof()
         size = max(1, math.ceil(len(body) / self.pieces))
         starts = range(0, len(body), size)
         try:
@@ -278,6 +289,9 @@ class Slow:
                 if not await request.wait(self.over_s / len(starts)):
                     return
             await request.send({"type": "http.response.body", "body": b""})
+        except Unavailable:
+            # Its head may have been sent.
+            request.connection.reset()
         finally:
             request.record(status, headers, body, is_changed=False)
 

@@ -70,6 +70,7 @@ class Injector:
                 handle_logged,
                 namespace.clock,
                 fault.effect_random(),
+                body.hold_during,
                 self._held_answers,
             )
             await fault.effect.apply(request)
@@ -151,6 +152,10 @@ class _Body:
             return await self._receive()
         self._is_given = True
         return {"type": "http.request", "body": self._content, "more_body": False}
+
+    async def hold_during(self, delay: Awaitable[None]) -> None:
+        """Wait for a delay. Raises Unavailable if the body has memory, and others wait for it too long."""
+        await (self._bodies.hold_during(delay) if self._taken else delay)
 
     def give_back(self) -> None:
         self._bodies.give_back(self._taken)

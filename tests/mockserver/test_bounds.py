@@ -943,6 +943,27 @@ def test_a_delayed_request_with_a_large_body_cannot_hold_up_another_one(key: str
     assert mock.total() == 1
 
 
+@pytest.mark.parametrize("fault", [{"delay_s": 1_000_000}, {"fault": "hang"}])
+def test_a_request_with_a_large_body_that_a_fault_delays_cannot_hold_up_another_one(fault: dict[str, Any]):
+    mock = ControlledMock(max_body=2_000_000, limits=Limits(body_timeout=0.3))
+    mock.fault(match="create_run", times=1, **fault)
+    mock.fault(match="create_run", answer={"status": 418})
+    body = {"workflow_id": SUCCEEDS, "input_values": {"a": "x" * 1_500_000}}
+
+    async def go() -> httpx.Response:
+        async with asyncio.timeout(20):  # without an end to the delay it takes days
+            delayed = asyncio.ensure_future(mock.sent("POST", "/v1/runs", json=body, fails=True))
+            entries = mock.app.namespaces.default.journal._entries
+            while not any(entry.fault for entry in entries):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+            assert (await mock.sent("POST", "/v1/runs", json=body)).status_code == 418
+            return await delayed
+
+    refused = mock.run(go())
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "delay was not over within 0.3 s" in refused.json()["detail"]
+
+
 def test_a_request_with_a_large_body_is_delayed_as_long_as_it_asks_while_no_other_waits():
     mock = Mock(max_body=2_000_000, limits=Limits(max_bodies_bytes=2_000_000, body_timeout=0.3))
     body = {"workflow_id": SUCCEEDS, "input_values": {"a": "x" * 1_500_000}}
