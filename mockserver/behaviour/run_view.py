@@ -121,8 +121,11 @@ class Found(NamedTuple):
     session: Unit | None
 
 
-async def find_run(context: Context, run_id: str) -> Found:
-    """Raises NotFound; VersionConflict if the run or its session changed while it was read."""
+async def find_run(context: Context, run_id: str, *, timeline: Timeline | None = None) -> Found:
+    """Raises NotFound; VersionConflict if the run or its session changed while it was read.
+
+    With a `timeline`, the run has this one, and its session is not looked at.
+    """
     tail = tail_of(run_id)
     # The changes first: if the batch and they are removed in between, there is no batch without its changes.
     changes, unit = await context.store.load_many((CHANGES, tail), (BATCH, tail))
@@ -134,6 +137,8 @@ async def find_run(context: Context, run_id: str) -> Found:
     if change.deleted is not None:
         raise NotFound(f"Run {run_id} not found")
     placement = change.placement or batch.placement
+    if timeline is not None:
+        return Found(Run(batch, place, change, timeline), changes, None)
     if placement.session_id is None:
         return Found(Run(batch, place, change, context.space.timeline(batch, place, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
@@ -331,15 +336,14 @@ def shown_start(space: Space, run: Run, sim_time: int) -> int | None:
 async def commit_and_reply(context: Context, run: Run, *writes: Write, timeline: Timeline | None = None) -> Reply:
     """Commit changes of a run, and return it as it is right after them, whatever others change next.
 
-    With a `timeline`, the answer shows this one.
+    With a `timeline`, the answer shows this one. To compute that of a retry takes a step for each run of its session.
     """
     transaction = Transaction(context.store)
     await transaction.commit(*writes)
-    changed = (await find_run(context._replace(transaction=transaction), run.id)).run
+    changed = (await find_run(context._replace(transaction=transaction), run.id, timeline=timeline)).run
     # The block last: every create changes it, so it must not change between its load and the commit.
     await transaction.apply(await write_of_change(context.store, run.batch))
-    shown = changed if timeline is None else changed._replace(timeline=timeline)
-    return Reply(200, RunContent(context.space, shown, context.sim_time))
+    return Reply(200, RunContent(context.space, changed, context.sim_time))
 
 
 class RunContent(NamedTuple):

@@ -17,6 +17,7 @@ from starlette.types import Message
 from mockserver import reply
 from mockserver.admin.journal_content import JournalContent
 from mockserver.behaviour import attachments, resource_view, run_creation, secrets
+from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
 from mockserver.errors import Unavailable
@@ -329,6 +330,29 @@ def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
             assert mock.post(f"/v1/runs/{run}/retry", {}).status_code == 200
             sizes.append(stored(mock))
         assert sizes[-1] - sizes[10] < 500
+
+
+def test_a_retry_does_not_compute_the_timelines_of_its_session(monkeypatch: pytest.MonkeyPatch):
+    """They take a moment each, in which nothing else is handled, and there may be many ten thousands."""
+    mock = Mock()
+    first = mock.create(ENDS_AT_ONCE, start_session=True)
+    for _ in range(3):
+        mock.create_many(100, ENDS_AT_ONCE, session_id=first["session_id"])
+    mock.read(first["id"])
+    computed = 0
+    compute_to = SessionTimelines._compute_to
+
+    def counted(timelines: SessionTimelines, position: int) -> None:
+        nonlocal computed
+        before = len(timelines._timelines)
+        compute_to(timelines, position)
+        computed += len(timelines._timelines) - before
+
+    monkeypatch.setattr(SessionTimelines, "_compute_to", counted)
+    assert mock.post(f"/v1/runs/{first['id']}/retry", {}).json()["status"] == "scheduling"
+    assert computed <= 2
+    assert mock.status(first["id"]) == "success"
+    assert computed >= 300
 
 
 @pytest.mark.parametrize("is_retried", [True, False])
