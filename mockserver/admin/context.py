@@ -13,6 +13,7 @@ from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext
 from mockserver.behaviour.world import World
 from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock, text_of
+from mockserver.events import Subscription
 from mockserver.faults import FaultParser
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
@@ -45,6 +46,8 @@ class Dependencies:
     """Limits the entries of journals and the large runs that clients are reading."""
     journal_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an entry of a journal is rendered."""
+    watchers: set[Subscription] = field(default_factory=set)
+    """Those of the events of all namespaces."""
     run_watch_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the watcher that is reading the runs."""
 

@@ -30,7 +30,7 @@ MEDIA_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
 _MIN_INTERVAL_S = 0.2
 _MAX_LOAD = 0.1
-"""The share of time in which all watchers of a namespace together may read its runs."""
+"""The share of time in which all watchers together may read runs, whatever their namespaces."""
 _NO_FILTERS: Mapping[str, Any] = {}
 _MAX_RUNS = 1_000
 _SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
@@ -58,6 +58,8 @@ class EventStream:
             connection.leave_at_eof()
         events = self._context.namespace.events
         subscription = events.subscribe()
+        watchers = self._context.dependencies.watchers
+        watchers.add(subscription)
         gone = asyncio.ensure_future(until_disconnected(receive))
         gone.add_done_callback(lambda _: subscription.close())
         try:
@@ -81,7 +83,7 @@ class EventStream:
                                 text += await others.changes(namespace)
                                 text += await runs.changes(namespace)
                         took = real_time() - began
-                    next_look = real_time() + max(_MIN_INTERVAL_S, took * len(events) / _MAX_LOAD)
+                    next_look = real_time() + max(_MIN_INTERVAL_S, took * len(watchers) / _MAX_LOAD)
                 if text:
                     await send({"type": "http.response.body", "body": text, "more_body": True})
                     next_heartbeat = real_time() + _HEARTBEAT_S
@@ -96,6 +98,7 @@ class EventStream:
         finally:
             gone.cancel()
             events.unsubscribe(subscription)
+            watchers.discard(subscription)
 
     async def _namespace(self) -> Namespace | None:
         """Return the namespace as it is now; None if it was removed, perhaps by another server.

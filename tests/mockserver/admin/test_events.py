@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from mockserver.admin import events as admin_events
 from mockserver.admin.events import RunWatch
+from mockserver.events import Event, Subscription
 from mockserver.spec import render_json
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
@@ -489,3 +491,34 @@ def test_many_watchers_look_at_the_runs_one_after_the_other(monkeypatch):
         return found
 
     assert mock.run(go()) == [1] * 10
+
+
+def test_watchers_of_all_namespaces_share_the_time_in_which_they_may_look(monkeypatch):
+    mock = controlled_mock()
+    now, waits = 0.0, []
+
+    async def changes(self: RunWatch, namespace: object) -> bytes:
+        nonlocal now
+        now += 0.02
+        return b""
+
+    async def read(self: Subscription, timeout_s: float) -> list[Event]:
+        waits.append(timeout_s)
+        await self._changed.wait()
+        return []
+
+    monkeypatch.setattr(RunWatch, "changes", changes)
+    monkeypatch.setattr(Subscription, "read", read)
+    monkeypatch.setattr(admin_events, "real_time", lambda: now)
+
+    async def go() -> None:
+        streams = [Stream(mock, name) for name in ("", "a", "b")]
+        while len(waits) < 3:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0)
+        for stream in streams:
+            stream.leave()
+        await asyncio.wait_for(asyncio.gather(*(stream.task for stream in streams)), _PATIENCE_S)
+
+    mock.run(go())
+    assert 0.5 < max(waits) <= 0.6  # the last one to come knows of all three: each looks for a thirtieth of the time
+    assert not mock.app._admin._dependencies.watchers
