@@ -16,7 +16,7 @@ Such a run stops requests of the operation that created it:
                                                                             workflow too (a coincidence)
 
 If the lists cannot be read, or do not show the runs that answers report, only one request of each kind that must create
-nothing is sent.
+nothing is sent, and no more of an operation after one that got a 5xx or no answer: nobody could find its run.
 """
 
 import contextlib
@@ -213,7 +213,7 @@ class UnreportedRunDetector:
         stopped = self._stopped | (self._stopped_if_must_create_nothing if must_create_nothing else set())
         if kind.operation in stopped:
             raise NotAllowed(
-                f"{kind.operation}: an earlier one created runs that no answer reported, so no more is sent"
+                f"{kind.operation}: an earlier one created runs that no answer reported, or may have: no more is sent"
             )
         if must_create_nothing and kind in self._unverified:
             raise NotAllowed(
@@ -313,6 +313,8 @@ class UnreportedRunDetector:
         else:
             self.lists_are_reliable = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
+        if not self.lists_are_reliable:  # nobody could find the run that such a request may have made
+            self._stopped.update(sent.kind.operation for sent in pending if not sent.accepted and not sent.refused)
 
     def _new_in_list(self, authorization: str, pending: list[Sent], order: list[Sent]) -> list[_NewRun] | None:
         """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` has

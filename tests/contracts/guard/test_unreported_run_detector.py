@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -324,3 +325,23 @@ def test_a_full_check_of_the_users_own_server_is_not_watched(guard: Guard, serve
     guard.send(bulk(2))
     guard.send(get("/v1/runs"))
     assert server.sent("GET") == ["/v1/runs"]
+
+
+@pytest.mark.parametrize("lists", [Reply(404, {"detail": "Not Found"}), Reply(200, {"items": []})])
+@pytest.mark.parametrize("lost", [CUT, Reply(504, {"detail": "Gateway Timeout"})])
+def test_without_lists_one_create_of_an_operation_may_leave_a_run_that_nobody_finds(
+    live_guard: Guard, server: StandIn, lists: Reply, lost: Reply
+) -> None:
+    def meddle(received: Received) -> Reply | None:
+        if received.method != "POST":
+            return lists if received.target.startswith("/v1/runs?") else None
+        reply = server.answer(received)
+        return lost if len(server.sent("POST")) > 1 else reply
+
+    server.meddle = meddle
+    live_guard.send(bulk(1))
+    with contextlib.suppress(NoAnswer):
+        live_guard.send(bulk(1))
+    with pytest.raises(NotAllowed, match="or may have"):
+        live_guard.send(bulk(1))
+    assert len(server.sent("POST")) == 2
