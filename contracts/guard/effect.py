@@ -30,6 +30,7 @@ _PLAIN_PATH = re.compile(r"(?:/[a-z0-9_-]+)+")
 _UUID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])")
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COUNT_IN_TEXT = re.compile(r"(?i)count\W{0,16}?([-+]?[\d.][\w.+-]*)")
+_COUNT = re.compile(rb'"count"\s*:\s*("[^"]{0,40}"|[\w.+-]{1,40})')
 _NUMBER_PREFIX = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _PATH_DELIMITER = re.compile(r"[/\\?#;%*]")
 _CREATING = frozenset({"bulk", "chain"})
@@ -346,3 +347,11 @@ def uuids_under(body: Any, names: frozenset[str]) -> Iterator[str]:
                 for text in value if isinstance(value, list) else [value]:
                     if isinstance(text, str) and (found := canonical(text)) is not None:
                         yield found
+
+
+def describe(request: Request) -> str:
+    """Return the method, the path and the `count` of a request, for a message."""
+    text = f"{request.method} {request.path[:120]}"
+    if request.body and (match := _COUNT.search(request.body)):
+        text += f" with count {match.group(1).decode('ascii', 'replace')}"
+    return text

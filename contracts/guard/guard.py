@@ -6,7 +6,6 @@ the charge to the actual cost, and write the ids of the answer to the journal be
 """
 
 import contextlib
-import re
 import secrets
 import threading
 from collections import Counter
@@ -26,7 +25,7 @@ from contracts.guard.check_cleanup import CheckCleanup
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
-from contracts.guard.effect import Effect, effect_of
+from contracts.guard.effect import Effect, describe, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
 from contracts.guard.identity import PossibleRun, likely_first
@@ -42,8 +41,6 @@ from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
 from contracts.guard.unreported_run_detector import RequestKind, UnreportedRunDetector, UnreportedRuns
 from contracts.guard.upstream import Lost, Upstream, proxy_for
-
-_COUNT = re.compile(rb'"count"\s*:\s*("[^"]{0,40}"|[\w.+-]{1,40})')
 
 
 @dataclass(slots=True)
@@ -308,7 +305,7 @@ class Guard:
                 raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
             list_requests = detector.requests_for_lists(masked)
         try:
-            what = _describe(masked)
+            what = describe(masked)
             charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + list_requests)
         except OutOfBudget as error:
             self.log.add_skipped(str(error))
@@ -390,12 +387,14 @@ class Guard:
     def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:
         left_s = self._schedule.left_s(creates=pending.effect.creates)
         if left_s <= 0:
-            raise NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
-        outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
+            raise NotDelivered(f"{describe(pending.masked)}: the time of the check is over")
+        outcome = self._upstream.exchange(
+            pending.request, self._tokens.put_in, connection, within_s=left_s, may_resend=self._may_send_again
+        )
         if not isinstance(outcome, Lost):
             self.reachability.note_reached()
             return self._tokens.mask_answer(outcome)
-        message = f"{_describe(pending.masked)}: {outcome.reason}"
+        message = f"{describe(pending.masked)}: {outcome.reason}"
         if outcome.malformed:
             raise NotAllowed(message)
         if outcome.reached:
@@ -412,7 +411,11 @@ class Guard:
         wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
         self._rate_limiter.pause(wait_s)
         is_too_late = attempt == self._bounds.repeats or wait_s > self._longest_wait_s
-        if is_too_late or not self._account.charge_request(cleaning=False):
+        return not is_too_late and self._may_send_again()
+
+    def _may_send_again(self) -> bool:
+        """Charge a request that is sent once more, and wait until the rate allows it."""
+        if not self._account.charge_request(cleaning=False):
             return False
         try:
             self._rate_limiter.wait(left_s=self._schedule.left_s)
@@ -486,11 +489,3 @@ class Guard:
             record=self.log.add,
             bounds=self._bounds,
         )
-
-
-def _describe(request: Request) -> str:
-    """Return the method, the path and the `count` of a request, for a message."""
-    text = f"{request.method} {request.path[:120]}"
-    if request.body and (match := _COUNT.search(request.body)):
-        text += f" with count {match.group(1).decode('ascii', 'replace')}"
-    return text

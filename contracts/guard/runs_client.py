@@ -90,13 +90,19 @@ class RunsClient:
 
     def _exchange(self, request: Request) -> Answer:
         what = f"{request.method} {request.path}"
-        for attempt in range(self.bounds.repeats + 1):
+
+        def may_send() -> bool:
             if not self.charge():
-                raise OutOfBudget(f"{what}: no request is left")
+                return False
             self.rate_limiter.wait(left_s=lambda: self.left_s(request.method))
+            return True
+
+        for attempt in range(self.bounds.repeats + 1):
+            if not may_send():
+                raise OutOfBudget(f"{what}: no request is left")
             if (left_s := self.left_s(request.method)) <= 0:
                 raise OutOfBudget(f"{what}: no time is left")
-            outcome = self.upstream.exchange(request, self.tokens.put_in, within_s=left_s)
+            outcome = self.upstream.exchange(request, self.tokens.put_in, within_s=left_s, may_resend=may_send)
             if isinstance(outcome, Lost):
                 raise NoAnswer(f"{what}: {outcome.reason}", lost=outcome.reason)
             answer = self.tokens.mask_answer(outcome)

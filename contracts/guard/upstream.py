@@ -103,9 +103,11 @@ class Upstream:
         connection: Connection | None = None,
         *,
         within_s: float = float("inf"),
+        may_resend: Callable[[], bool] = lambda: True,
     ) -> Answer | Lost:
         """Send the request and read the whole answer, within `within_s` and the bounds. `put_token_in` replaces the
-        placeholder in the Authorization header by the token.
+        placeholder in the Authorization header by the token. `may_resend` is asked before a read is sent again: the
+        target may have received it already.
 
         A failure is returned, not raised, so that no traceback refers to a frame with a token.
         """
@@ -122,7 +124,8 @@ class Upstream:
                 return Lost(f"cannot connect: {error}", reached=False)
             outcome = self._exchange_over(conn, request, put_token_in)
             answered = isinstance(outcome, Answer)
-            if isinstance(outcome, Lost) and outcome.was_cut and was_used and not writes and connection is None:
+            was_stale = isinstance(outcome, Lost) and outcome.was_cut and was_used and connection is None
+            if was_stale and not writes and may_resend():
                 conn.close()
                 left_s = conn.ends_at - time.monotonic()
                 return self.exchange(request, put_token_in, self._new_connection(), within_s=left_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -11,7 +12,7 @@ from contracts.core.exchange import Request
 from contracts.core.target import Budget
 from contracts.guard import NoAnswer, OutOfBudget
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount
-from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, Received, Reply, StandIn
 
@@ -279,3 +280,23 @@ def test_a_read_with_a_body_is_charged_as_a_create_until_its_answer_reports_no_r
     server.meddle = lambda _: Reply(200, server.runs[server.add_run()])
     guard.send(post("/v1/runs", {}, method=method))
     assert (len(guard.ownership.runs), guard.can_afford(runs=5)) == (1, False)
+
+
+def test_a_read_that_is_sent_again_over_a_new_connection_is_charged_and_waits_like_any_other(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    """A server may close a connection that was kept open once it has read a request from it."""
+    guard = open_guard(profile="live", clean_up=True, budget=Budget(max_runs=25, max_requests=60, rate=5.0))
+    server.meddle = lambda received: CUT if received.method == "GET" and len(server.received) % 2 else None
+    guard.send(bulk(1))
+
+    def read_for_ever() -> None:
+        while True:
+            with contextlib.suppress(NoAnswer):
+                guard.send(get("/v1/runs"))
+
+    with pytest.raises(OutOfBudget):
+        read_for_ever()
+    guard.clean_up()
+    assert len(server.received) <= guard.spent.requests <= 60
+    assert manual.moment - 1000 >= (len(server.received) - 1) / 5
