@@ -19,6 +19,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
+from contracts.guard.base_request import require_as_named
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.check_cleanup import CheckCleanup
@@ -303,6 +304,8 @@ class Guard:
         if detector is not None:
             if self._reported is not None and self._reported.name_others:
                 raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
+            if detector.kind_of(masked).reason is None:
+                require_as_named(self.target, describe(masked), effect)
             list_requests = detector.requests_for_lists(masked)
         try:
             what = describe(masked)
