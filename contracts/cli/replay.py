@@ -14,6 +14,7 @@ from contracts.cli.run import Checked, check_target
 from contracts.core.counting import counted
 from contracts.core.findings import Finding, Rule
 from contracts.core.printable import printable
+from contracts.core.target import is_loopback
 from contracts.report.json_reader import SavedReport, read_report
 from contracts.report.report import shortened
 from contracts.report.text import render_finding
@@ -27,6 +28,10 @@ def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: M
     """
     report = read_report(path)
     finding = _finding_of(report, fingerprint, path)
+    if not flags["url"] and not is_loopback(report.target):
+        # Whoever wrote the report would otherwise choose where the token goes.
+        target_url = printable(report.target)
+        raise click.UsageError(f"The token would go to {target_url}, as the report says: give --url if that is right.")
     target = target_from(flags | {"url": flags["url"] or report.target})
     check_options = CheckOptions(rules=(finding.rule,), wait_s=flags["wait"])
     from contracts.replay import replay

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from contracts.core.target import is_loopback
 from contracts.report.report import Report
 
 _STEPS: Final = {
@@ -23,6 +24,7 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
         if json_path is None:
             return f"{fix}; with --report json=report.json, `contracts replay` can send it again afterwards."
         command = f"contracts replay {shlex.quote(str(json_path))} {worst.fingerprint[:8]}"
+        command += "" if is_loopback(result.target) else f" --url {shlex.quote(result.target)}"
         return f"{fix}, then `{command}` says whether it still shows."
     if result.verdict == "could_not_check" and not result.judged_nothing:
         return "Start the target again, or see in its log why it ended."

@@ -46,6 +46,15 @@ def test_a_finding_that_does_not_show_exits_with_0(replay, engine, report):
     assert engine.targets[0].url == "http://127.0.0.1:9"
 
 
+def test_the_token_goes_to_no_other_machine_because_a_report_says_so(replay, engine, report):
+    report.write_text(report.read_text().replace("http://127.0.0.1:4010", "https://evil.example.test"))
+    status, _, err = replay(report, FINDING.fingerprint)
+    assert (status, engine.targets) == (2, [])
+    assert "The token would go to https://evil.example.test, as the report says: give --url if that is right." in err
+    assert replay(report, FINDING.fingerprint, "--url", "https://api.example.test")[0] == 0
+    assert engine.targets[0].url == "https://api.example.test"
+
+
 def test_an_unstable_finding_can_be_sent_again_too(replay, engine, report):
     assert replay(report, OTHER.fingerprint)[0] == 0
     assert (engine.replayed.rule, engine.replayed.stable) == ("BULK-ECHO", False)

@@ -165,6 +165,12 @@ def test_the_last_line_says_what_to_do_next(changes, step):
     assert shown.splitlines()[-1] == f"Next: {step}"
 
 
+def test_the_next_step_names_the_url_of_a_deployment_since_replay_needs_it():
+    failed = samples.without_findings(verdict="failed", findings=(samples.COUNT,), target="https://api.example.test")
+    last = text(samples.report(failed), json_path=Path("report.json")).splitlines()[-1]
+    assert f"replay report.json {samples.COUNT.fingerprint[:8]} --url https://api.example.test`" in last
+
+
 def test_without_a_json_report_the_next_step_says_how_to_get_one():
     assert "with --report json=report.json, `contracts replay`" in text(samples.report()).splitlines()[-1]
 
