@@ -10,6 +10,7 @@ from contracts.guard.cleaner import Cleaner
 from contracts.guard.identity import PossibleRun, likely_first
 from contracts.guard.journal import AUTHORIZATIONS, IN_USE, Journal, JournalRecord, default_directory, journals
 from contracts.guard.journal_cleanup import clean_up
+from contracts.guard.journal_tokens import fitting_tokens, renewed_tokens
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import RunsClient
@@ -48,7 +49,8 @@ def clean_up_journals(
     """Clean up the runs of all journals of the URL's origin. Without a URL, use all journals that were written with one
     of the tokens.
 
-    A journal in use is skipped. A token is sent only to the origin that it was used for before. `on_begin` is called
+    A journal in use is skipped. A token is sent only to the origin that it was used for before, or that the URL names.
+    `on_begin` is called
     before a journal is cleaned up, with its origin and its number of runs. The function that it returns is called after
     each of these runs, from any thread.
     """
@@ -66,7 +68,9 @@ def clean_up_journals(
             continue
         keep = True
         try:
-            keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), report, on_begin)
+            keep = _clean_up_journal(
+                found, given_tokens, ca_bundle, clock or Clock(), report, on_begin, url_is_named=url is not None
+            )
         finally:
             found.close(keep=keep)
     report.problems[:] = dict.fromkeys(report.problems)
@@ -93,16 +97,15 @@ def _clean_up_journal(
     clock: Clock,
     report: CleanUpReport,
     on_begin: Callable[[str, int], Callable[[], None]],
+    *,
+    url_is_named: bool,
 ) -> bool:
     """Clean up one journal; return whether it must be kept, because runs are left or may be left."""
     record = journal.record
     unfinished = len(record.unfinished)
-    tokens = {
-        identity: token
-        for token in given_tokens
-        for identity, known_fingerprint in record.fingerprints.items()
-        if record.fingerprint(token) == known_fingerprint
-    }
+    tokens = fitting_tokens(record, given_tokens)
+    if url_is_named and record.origin not in report.unreachable:
+        tokens |= renewed_tokens(record, given_tokens, tokens, ca_bundle=ca_bundle, clock=clock)
     report.journals += 1
     if not tokens or record.origin in report.unreachable:
         if not tokens:

@@ -308,6 +308,38 @@ def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
     assert len(server.received) == before
 
 
+RENEWED = "renewed-token-0123456789abcdef"
+
+
+def test_a_renewed_token_cleans_up_at_a_url_that_is_named(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(3))
+    guard.send(bulk(2, authorization=SECOND_TOKEN))
+    guard.__exit__(None, None, None)
+    server.organisations = {RENEWED: "one", SECOND: "two"}
+    theirs = server.add_run()
+    before = len(server.received)
+    report = clean_up_journals(None, token=RENEWED, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, len(server.received)) == (0, 5, before)
+    report = clean_up_journals(server.url, token=SECOND, second_token=RENEWED, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, report.problems) == (5, 0, [])
+    assert set(server.runs) == {theirs}
+
+
+def test_a_token_of_another_organisation_is_not_taken_for_a_renewed_one(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard(second_token=None)
+    guard.send(bulk(3))
+    guard.__exit__(None, None, None)
+    report = clean_up_journals(server.url, token=SECOND, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, len(server.runs)) == (0, 3, 3)
+    assert "another token" in report.problems[0]
+    assert not server.sent("DELETE")
+
+
 def test_a_target_that_does_not_answer_is_reported_and_its_journal_stays(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
