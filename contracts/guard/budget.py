@@ -1,8 +1,7 @@
 """The budget of requests and runs: charged before a request is sent, with a reserve for cleaning up."""
 
 import threading
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
@@ -23,16 +22,22 @@ class Charge:
     creates: bool
 
 
-@dataclass(eq=False)
 class BudgetAccount:
     """Thread-safe: `charge` either reserves the whole cost atomically or refuses it."""
 
-    budget: Budget
-    keeps_reserve: bool
-    _requests: int = 0
-    _runs: int = 0
-    _runs_to_clean: int = 0
-    _lock: Any = field(default_factory=threading.Lock)
+    def __init__(self, budget: Budget, *, keeps_reserve: bool, learns_excess: bool = False) -> None:
+        """`learns_excess`: once an answer has shown more runs than its request was charged with, each create is charged
+        with so many more.
+        """
+        self._budget = budget
+        self._keeps_reserve = keeps_reserve
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._runs = 0
+        self._runs_to_clean = 0
+        self._excess = 0
+        """By how many runs an answer has exceeded its charge: the next create may do so too."""
+        self._learns_excess = learns_excess
 
     @property
     def requests(self) -> int:
@@ -46,6 +51,7 @@ class BudgetAccount:
     def charge(self, runs: int, *, creates: bool, what: str, requests: int = 1) -> Charge:
         """Raises OutOfBudget, without charging anything."""
         with self._lock:
+            runs += self._excess if creates else 0
             if refusal := self._refusal(runs, creates=creates, requests=requests):
                 raise OutOfBudget(f"{what}: {refusal}")
             self._requests += requests
@@ -58,6 +64,8 @@ class BudgetAccount:
         """Replace the charged number of runs by the actual one."""
         with self._lock:
             change = runs - charge.runs
+            if self._learns_excess:
+                self._excess = max(self._excess, change)
             self._runs += change
             if charge.creates:
                 self._runs_to_clean += change
@@ -80,7 +88,7 @@ class BudgetAccount:
         Only requests of the clean-up (`cleaning`) may use the reserve.
         """
         with self._lock:
-            limit = self.budget.max_requests
+            limit = self._budget.max_requests
             kept = 0 if cleaning else self._reserve(self._runs_to_clean)
             if limit is not None and self._requests + 1 + kept > limit:
                 return False
@@ -89,13 +97,14 @@ class BudgetAccount:
 
     def can_afford(self, *, runs: int, requests: int) -> bool:
         with self._lock:
-            return self._refusal(runs, creates=runs > 0, requests=requests) is None
+            worst = runs + (self._excess if runs else 0)
+            return self._refusal(worst, creates=runs > 0, requests=requests) is None
 
     def _refusal(self, runs: int, *, creates: bool, requests: int) -> str | None:
-        if runs and self._runs + runs > self.budget.max_runs:
-            left = max(0, self.budget.max_runs - self._runs)
-            return f"could cost {runs} runs, {left} of {self.budget.max_runs} are left"
-        limit = self.budget.max_requests
+        if runs and self._runs + runs > self._budget.max_runs:
+            left = max(0, self._budget.max_runs - self._runs)
+            return f"could cost {runs} runs, {left} of {self._budget.max_runs} are left"
+        limit = self._budget.max_requests
         if limit is None:
             return None
         kept = self._reserve(self._runs_to_clean + (runs if creates else 0))
@@ -105,6 +114,6 @@ class BudgetAccount:
         return None
 
     def _reserve(self, runs: int) -> int:
-        if not self.keeps_reserve or not runs:
+        if not self._keeps_reserve or not runs:
             return 0
         return CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs

@@ -86,7 +86,9 @@ class Guard:
         self.ownership: Final = Ownership()
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Whether others may use the target too: then an answer alone does not prove that a run is the check's."""
-        self._account = BudgetAccount(target.budget, keeps_reserve=target.clean_up)
+        self._account = BudgetAccount(
+            target.budget, keeps_reserve=target.clean_up, learns_excess=target.profile == "live"
+        )
         self._rate_limiter = RateLimiter(target.budget.rate, self._clock, bounds)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()

@@ -300,3 +300,22 @@ def test_a_read_that_is_sent_again_over_a_new_connection_is_charged_and_waits_li
     guard.clean_up()
     assert len(server.received) <= guard.spent.requests <= 60
     assert manual.moment - 1000 >= (len(server.received) - 1) / 5
+
+
+def test_a_server_that_has_created_too_many_runs_is_charged_for_that_from_then_on(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    def too_many(received: Received) -> Reply | None:
+        if received.method != "POST":
+            return None
+        made = [server.runs[server.add_run()] for _ in range(4 * received.json()["count"])]
+        return Reply(201, {"created_runs": made, "failed_count": 0})
+
+    guard = open_guard(profile="live", budget=Budget(max_runs=10, max_requests=500))
+    server.meddle = too_many
+    guard.send(bulk(1))
+    guard.send(bulk(1))
+    assert not guard.can_afford(runs=1)
+    with pytest.raises(OutOfBudget, match="could cost 4 runs, 2 of 10 are left"):
+        guard.send(bulk(1))
+    assert len(server.runs) == 8
