@@ -7,9 +7,9 @@ import sys
 from dataclasses import replace
 from uuid import UUID
 
-from mockserver.behaviour.batch import BATCH, SESSION, UNCHANGED, Batch
+from mockserver.behaviour.batch import BATCH, CHANGES, SESSION, UNCHANGED, Batch
 from mockserver.behaviour.context import Context, Space
-from mockserver.behaviour.ids import IdRow
+from mockserver.behaviour.ids import GivenIds, IdRow, Ids
 from mockserver.behaviour.pools import all_pools
 from mockserver.behaviour.resource_view import PoolView, PoolWithMachines
 from mockserver.behaviour.resources import WORKFLOW, PoolRecord
@@ -44,6 +44,14 @@ async def check_shown(context: Context) -> None:
             # A search reads it, whatever a retry has put in its place for those who show the runs.
             what = f"the session alias of the runs {tail}"
             json.loads(bytes(unit.value.placement.session_alias))
+            what = f"a file of the runs {tail}"
+            for file in (*unit.value.files, *unit.value.outputs, *unit.value.given):
+                _check_ids(file.ids)
+        async for tail, unit in Sliced((await context.store.items(CHANGES)).items()):
+            what = f"a file of the runs {tail}"
+            for change in unit.value.values():
+                for file in (*(change.files or ()), *change.outputs):
+                    _check_ids(file.ids)
         what = "the list of runs"
         overview = await Overview.of([context], {}, 0, sys.maxsize)
         shown: Batch | None = None
@@ -56,6 +64,12 @@ async def check_shown(context: Context) -> None:
                 run.attachments(listing.sim_time, context.space.clock)
     except Exception as error:
         raise StateError(f": {what} cannot be shown: {type(error).__name__}: {error}") from error
+
+
+def _check_ids(ids: Ids) -> None:
+    """The ids of a row differ in their position only."""
+    for place in range(ids.size if isinstance(ids, GivenIds) else 1):
+        UUID(ids.id(place))
 
 
 def _check_pool(space: Space, pool: PoolRecord) -> None:

@@ -371,6 +371,16 @@ def test_what_only_a_search_reads_of_a_run_is_refused_too():
     assert f"the session alias of the runs {tail} cannot be shown" in refusal_of(mock, state)
 
 
+def test_a_file_whose_id_cannot_be_shown_is_refused_before_its_run_shows_it():
+    mock = ControlledMock()
+    mock.create(HAS_OUTPUT_FILES)
+    state = mock.asked("/state")
+    ((_, tail, batch),) = (unit for unit in next(iter(state["organizations"].values()))["units"] if unit[0] == "batch")
+    batch["outputs"][0]["ids"]["tail"] = "-\ud800"
+
+    assert f"a file of the runs {tail} cannot be shown" in refusal_of(mock, state)
+
+
 def test_a_header_that_cannot_be_sent_is_refused_too():
     mock = ControlledMock()
     mock.create(key="k")
