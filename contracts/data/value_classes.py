@@ -61,7 +61,8 @@ TEXTS: Final[dict[str, ValueClass]] = {
         "MySQL's utf8 holds 3 bytes only; UTF-16 cuts pairs in two", ("😀", "\U0010ffff"), is_often_refused=True
     ),
     "several characters in one": ValueClass(
-        "emoji filters and truncation split sequences", ("👨\u200d👩\u200d👧\u200d👦", "👩\u200d👧 😀", "🇩🇪", "👍🏽")
+        "emoji filters and truncation split sequences",
+        ("👨\u200d👩\u200d👧\u200d👦", "👩\u200d👧 😀", "🇩🇪", "👍🏽", "❤\ufe0f"),
     ),
     "line separators": ValueClass("JavaScript took them for line ends; splitlines() does", ("\u2028", "\u2029")),
     "writing direction": ValueClass("removed as a spoofing character", ("\u202e",), is_often_refused=True),

@@ -119,7 +119,9 @@ _OBJECT: Final = "application/json with an object"
 
 
 def _problem_of_json(answer: Answer) -> str | None:
-    if (answer.header("content-type") or "").split(";")[0].strip().lower() != "application/json":
+    media_type = (answer.header("content-type") or "").split(";")[0].strip().lower()
+    is_json_error = refuses(answer) and media_type.endswith("+json")  # such as application/problem+json
+    if media_type != "application/json" and not is_json_error:
         return "another content type"
     try:
         body = answer.json()

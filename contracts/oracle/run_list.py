@@ -110,7 +110,15 @@ def _matches_one(run: ListCandidate, name: str, value: str, query: Query) -> boo
 
 def _is_in_order(earlier: Any, later: Any) -> bool | None:
     one, other = moment_of(earlier), moment_of(later)
-    return None if one is None or other is None else one <= other
+    if one is None or other is None:
+        return None
+    if one == other and earlier != later and (_FINER.search(earlier) or _FINER.search(later)):
+        return None  # the rest of the fraction decides, which `moment_of` leaves out
+    return one <= other
+
+
+_FINER: Final = re.compile(r"\.\d{7}")
+"""A fraction of a second that is finer than microseconds."""
 
 
 def _has_word(run: ListCandidate, word: str, query: Query) -> bool | None:

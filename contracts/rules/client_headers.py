@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from contracts.core.exchange import Headers
 from contracts.data import limits, rows, write_bodies
@@ -12,10 +12,14 @@ from contracts.engine.request_building import request_for
 from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, items_of, own_run_filters
 from contracts.rules.tracked_run import TrackedRun
 
+_COUNT: Final = 2**3 + 1
+"""The runs to create: their answers and lists are longer than a mebibyte."""
+
 
 @dataclass(frozen=True)
 class HeadersCase(Case):
     headers: Headers
+    expected_runs: ClassVar[int] = _COUNT
 
 
 # Answers with the headers of common clients
@@ -27,7 +31,7 @@ _FILE: Final = {"filename": "long.txt", "content": base64.b64encode(_LONG.encode
 
 def run_with_headers(context: CaseContext, case: HeadersCase) -> None:
     """Create, read, list and change a run, and download its file. The headers of the case must make no difference."""
-    body = write_bodies.minimal("bulk_create_runs", count=1) | {"input_values": {"m": "«marker»", "text": _LONG}}
+    body = write_bodies.minimal("bulk_create_runs", count=_COUNT) | {"input_values": {"m": "«marker»", "text": _LONG}}
     if context.check.offers("download_run_attachment"):
         body |= {"file_inputs": [_FILE]}
     written = context.create("bulk_create_runs", body, headers=case.headers)

@@ -1,6 +1,6 @@
 """Deletes: no operation finds the deleted run, and other runs are unchanged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,10 +41,14 @@ class DeleteCase(RunCase):
     """Whether a single create makes the first run and starts a session, in which two more runs are created."""
     widely: bool = False
     """Whether many more operations and lists are tried after the delete."""
+    has_twins: bool = False
+    """Whether another create has made the same runs before. They must stay, although a server may store values that are
+    equal once.
+    """
 
     @property
     def expected_runs(self) -> int:
-        return 3 if self.is_first_of_session else self.count
+        return 3 if self.is_first_of_session else self.count * (1 + self.has_twins)
 
 
 _ALL_INCLUDED: Final = (("include", "workflow,machine,machine.pools"),)
@@ -67,6 +71,7 @@ _WIDELY_AFTER: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 
 def run_delete(context: CaseContext, case: DeleteCase) -> None:
+    twin = TrackedRun.of(context, create_for(context, case)) if case.has_twins else None
     created = _create_in_own_session(context) if case.is_first_of_session else create_for(context, case)
     if case.widely:  # a server that caches these answers may show the run again after the delete
         before = TrackedRun.of(context, created, case.index)
@@ -84,6 +89,16 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
     judge_attachments_gone(
         run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
     )
+    if twin is not None:
+        twin.read()
+        _judge_files(twin, case.fields.get("file_inputs", ()))
+
+
+def _judge_files(run: TrackedRun, files: Sequence[Mapping[str, Any]]) -> None:
+    """Judge that the files of a run are still there. `files` are those that were sent with its create."""
+    for sent, attachment in zip(files, run.known.view.get("input_attachment_ids") or (), strict=False):
+        cause = "a delete takes the files of another run away"
+        run.require_file(attachment, sent, "ATTACHMENTS", cause, "200 with the bytes that were sent")
 
 
 def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
@@ -168,6 +183,7 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
         {"file_inputs": files, "start_session": True},
     )
     yield DeleteCase({name: value for fields in bodies for name, value in fields.items()})
+    yield DeleteCase({"file_inputs": files}, has_twins=True)
     for number, fields in enumerate(bodies):
         yield DeleteCase(fields, 3, number % 3)
         if may_cancel:

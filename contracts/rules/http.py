@@ -1,6 +1,7 @@
 """HTTP: methods, errors as JSON, rate limits, unusual credentials and ids."""
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
+from contracts.openapi.fields import query_parameters
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
@@ -32,7 +34,8 @@ RULES = (
         "api",
         "minor",
         "Every error is JSON with detail",
-        "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong "
+        "Each 4xx has a content type of JSON (application/json, or one that ends in +json) and an object with detail, "
+        "also for unknown paths and wrong "
         "methods. Where the document describes the error, detail is a text or a list of errors.",
         GROUP,
     ),
@@ -120,6 +123,25 @@ def _undocumented_methods() -> Iterator[tuple[str, str, str]]:
     for template in dict.fromkeys(path for _, path in operations().values()):
         parameter = template[template.find("{") : template.find("}") + 1]
         yield from ((method, template, parameter) for method in METHODS if (method, template) not in documented)
+
+
+_MALFORMED_ESCAPES: Final = ("%", "%f", "%zz", "%u0041")
+"""Of percent-encoding, in which two hexadecimal digits follow the %."""
+
+
+def malformed_url_cases(check: CheckContext) -> Iterator[MethodCase]:
+    """Yield reads with a malformed escape in place of an id, of each parameter's value, and of a parameter's name."""
+    escapes = itertools.cycle(_MALFORMED_ESCAPES)
+    for operation, (method, template) in operations().items():
+        before, brace, after = template.partition("{")
+        if method == "GET" and check.offers(operation):
+            if brace:
+                in_path = _MALFORMED_ESCAPES if operation == "get_run" else (next(escapes),)
+                yield from (MethodCase(method, before + escape + after.partition("}")[2]) for escape in in_path)
+            else:
+                names = query_parameters(operation)
+                yield from (MethodCase(method, f"{template}?{name}={next(escapes)}") for name in names)
+                yield MethodCase(method, f"{template}?{next(escapes)}=1")
 
 
 _UNDOCUMENTED_PATHS: Final = (
@@ -300,5 +322,6 @@ SCENARIOS = (
     ),
     Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates_runs=False),
     Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates_runs=False),
+    Scenario("malformed URLs", _ERRORS, run_method, malformed_url_cases, creates_runs=False),
     Scenario("unusual ids", _ERRORS, run_method, odd_ids_cases, creates_runs=False, order=2),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from contracts.core.findings import Rule
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
@@ -168,7 +168,41 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)
 
 
+@dataclass(frozen=True)
+class ManyWorkflowsCase(Case):
+    """A chain with a run of each workflow that the check has created until then, one above the default page at most."""
+
+    expected_runs: ClassVar[int] = DEFAULT_LIMIT + 1
+
+
+def run_with_many_workflows(context: CaseContext, case: ManyWorkflowsCase) -> None:
+    """List the runs of many workflows with all of these. A workflow that needs inputs is left out."""
+    known = context.check.workflows.known
+    listed = items_of(context.call_valid("list_workflows", query=[WHOLE_PAGE]))
+    made = [each["id"] for each in listed if each["id"] not in known and not each.get("input_schema")]
+    workflows = made[: DEFAULT_LIMIT + 1]
+    if len(workflows) < 2:
+        raise Inconclusive("no workflows have been created that need no inputs")
+    created = context.call("create_run_chain", body={"steps": [{"workflow_id": each} for each in workflows]})
+    runs = (created.resource or {}).get("run_ids") or ()
+    session = context.call_valid("get_run", runs[0]).body.get("session_id") if runs else None
+    if not session:
+        raise Inconclusive("a chain cannot be created, or has no session")
+    query = [("session_id", session), ("include", "workflow"), WHOLE_PAGE, NEWEST_FIRST]
+    result = context.call_valid("list_runs", query=query, after=[created])
+    violations = included_violations(result.body, ["workflow"], {each: {} for each in workflows})
+    context.judge(INCLUDE_RULE, violations, created, result)
+
+
 SCENARIOS = (
+    Scenario(
+        "runs of many workflows",
+        (INCLUDE_RULE,),
+        run_with_many_workflows,
+        lambda check: [ManyWorkflowsCase()] if check.offers("create_workflow") else [],
+        needs=("get_run", "list_runs", "list_workflows", "create_run_chain"),
+        order=8,
+    ),
     Scenario(
         "runs with their resources",
         (INCLUDE_RULE, "READ-BACK", "LIST-COMPLETE", "LIST-FILTER"),

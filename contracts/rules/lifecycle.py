@@ -442,6 +442,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
             yield LifecycleCase(session, 3, retried=3, retry_body={"machine_id": "«machine»"})
     if check.offers("create_run"):
         yield LifecycleCase({"session_alias": "x", "release_session_after": True}, 4, is_single=True)
+        yield LifecycleCase(session | {"release_session_after": True}, is_single=True)
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
         yield LifecycleCase(session, is_single=True, runs_after=3)
         if check.sessions.accepts_any_id:

@@ -134,6 +134,7 @@ def test_a_missing_field_is_described_as_missing() -> None:
         ("get_run", answer([], 200), "no object from get_run"),
         ("get_run", answer(b"x", 200), "no JSON from get_run"),
         ("get_run", answer({}, 200, ()), "another content type from get_run"),
+        ("get_run", answer({}, 200, (("content-type", "application/hal+json"),)), "another content type from get_run"),
         ("delete_run", answer({}, 200), "another status from delete_run"),
         ("download_run_attachment", answer(b"a", 206, ()), "another status from download_run_attachment"),
         ("get_run", answer({}, 206, (("content-range", "bytes 0-1/9"),)), "another status from get_run"),
@@ -143,6 +144,12 @@ def test_a_missing_field_is_described_as_missing() -> None:
 def test_a_success_of_another_form_is_not_judged_further(operation: str, told: Answer, cause: str) -> None:
     assert [found for _, found in broken(operation, told)] == [cause]
     assert not has_documented_form(operation, told)
+
+
+def test_an_error_may_be_of_any_type_of_json() -> None:
+    for content_type, is_right in (("application/problem+json", True), ("text/html", False)):
+        told = answer({"detail": "Run not found"}, 404, (("content-type", content_type),))
+        assert list(answer_violations("get_run", told)) is not is_right
 
 
 def test_a_body_that_cannot_be_decoded_is_named_by_its_coding() -> None:

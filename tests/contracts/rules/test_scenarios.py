@@ -22,6 +22,7 @@ from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.models import RunCreate
 from tests.standin.serving import serving
+from tests.standin.store import Lifecycle
 
 FIRST = {fault[1]: fault for fault in reversed(FAULTS)}
 """Scenario → its first fault, which `make test` plants; `make matrix` plants the others."""
@@ -243,6 +244,33 @@ def test_the_scenario_finds_nothing_on_a_healthy_server(
     assert not result.findings
     assert not result.unstable
     assert not [note for note in result.notes if not note.startswith("Not sent: ")]  # a count that the guard holds back
+
+
+class FirstRunsEndAtOnce(Standin):
+    """The first run of a session ends at once, and the next one waits. Runs without a session take their time."""
+
+    class Lifecycle(Lifecycle):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.first_of = {}
+
+        def is_quick(self, run):
+            return bool(run.session_id) and self.first_of.setdefault(run.session_id, run.id) == run.id
+
+        def wait_s(self, run):
+            return 0.0 if self.is_quick(run) else 30.0
+
+        def work_s(self, run):
+            return 0.0 if self.is_quick(run) else 30.0
+
+
+def test_a_run_that_ends_before_the_others_of_its_session_may_be_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    only("retries too early", monkeypatch)
+
+    result = result_of(FirstRunsEndAtOnce)
+
+    assert not result.findings
+    assert not result.unstable
 
 
 def test_one_stale_read_after_an_update_is_a_finding_though_it_does_not_happen_again(

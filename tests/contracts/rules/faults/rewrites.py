@@ -1,7 +1,13 @@
 """Faults that a port to another language, database or gateway brings."""
 
+import gzip
+import uuid
+from dataclasses import replace
+
+from contracts.core.json_tree import map_texts
 from tests.contracts.rules.faults.combinations import ResultWindow
-from tests.standin.behaviour import Standin
+from tests.standin.behaviour import Problem, Standin
+from tests.standin.store import TERMINAL
 
 
 class TotalOfASearchForgetsStatus(Standin):
@@ -38,3 +44,66 @@ class RunsOfManyNamesAreNotSearched(Standin):
 
     def has_text(self, run, query):
         return len(run.input_values or ()) <= 1000 and super().has_text(run, query)
+
+
+class MalformedEscapesFail(Standin):
+    """URLDecoder throws at a % without two hexadecimal digits after it."""
+
+    def list_runs(self, call, query):
+        if query.search in {"%", "%f", "%zz", "%u0041"} and "%25" not in call.path:
+            raise Problem(500, "Illegal hex characters in escape (%) pattern")
+        return super().list_runs(call, query)
+
+
+class ReleasedRunsForgetTheirSession(Standin):
+    """The worker releases the session of a run by UPDATE runs SET session_id = NULL."""
+
+    def show(self, run, *args, **more):
+        shown = super().show(run, *args, **more)
+        if run.release_session_after and run.status in TERMINAL:
+            shown["session_id"] = None
+        return shown
+
+
+class IncludedEndsAtTwenty(Standin):
+    """The workflows are looked up by the list operation, with its default limit."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        for org in self.organisations.values():
+            workflow = next(iter(org.workflows.values()))
+            more = [workflow | {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))} for number in range(40)]
+            org.workflows |= {each["id"]: each for each in more}
+
+    def included(self, org, runs, include):
+        return super().included(org, runs, include)[:20]
+
+
+class VariationSelectorsAreRemoved(Standin):
+    """A filter of invisible characters takes the selector of an emoji away."""
+
+    def show(self, run, *args, **more):
+        return map_texts(super().show(run, *args, **more), lambda text: text.replace("\ufe0f", ""))
+
+
+class LargeAnswersAreCompressedUnsaid(Standin):
+    """A gateway compresses answers above 256 KiB, and forgets the header."""
+
+    def delivered(self, answer, headers):
+        body = answer.body()
+        if len(body) > 2**18 and "gzip" in headers.get("accept-encoding", ""):
+            kept = {name: value for name, value in (answer.headers or {}).items() if name != "content-length"}
+            return replace(answer, headers=kept, raw=gzip.compress(body))
+        return answer
+
+
+class EqualFilesAreStoredOnce(Standin):
+    """Files are stored by the hash of their content; a delete does not count the references of other creates."""
+
+    def forget_attachments(self, org, run):
+        own = [one for one in org.attachments.values() if one.run_id == run.id]
+        super().forget_attachments(org, run)
+        for one in own:
+            for other in [each for each in org.attachments.values() if each.content == one.content]:
+                if org.runs[other.run_id].created_at != run.created_at:
+                    del org.attachments[other.id]
