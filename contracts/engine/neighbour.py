@@ -27,6 +27,8 @@ _MAX_NAMED: Final = 3
 """The most parts that a guess names."""
 _LONG: Final = 3
 """Only longer texts are replaced by the name of their placeholder, or compared by their beginning."""
+_LONG_TEXT: Final = 64
+"""The characters of a longer text tell nothing if all texts that passed are less than half as long."""
 _MANY: Final = 8
 """If an object has more members, their number matters rather than their names."""
 _LONG_NUMBER: Final = 10
@@ -257,6 +259,8 @@ def _guess_at_text(place: str, failing: str, passing: Sequence[str]) -> str:
         words = _guess_at_length(place, "character", failing, [one for one in passing if failing.startswith(one)])
         if words:
             return words
+    if len(failing) > _LONG_TEXT and len(failing) > 2 * max(map(len, passing)):
+        return ""  # its length may matter rather than its characters, and was not tried by itself
     for words, has in _FEATURES.items():
         if has(failing) and not any(map(has, passing)):
             return f"with {words} in {place}"

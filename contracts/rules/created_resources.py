@@ -33,7 +33,7 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
     if context.check.offers(listing):
         next(resource_pages(context, listing), None)  # a server that caches this page will not list what follows
     created = create_resource(context, case.operation, **sent)
-    _require_same(context, sent, created.body, created)
+    _require_same(context, sent, created.body, created, expected="as sent")
     if case.operation == "create_pool":
         _require_machine_count(context, 0, created)
     if context.check.offers(get):
@@ -58,13 +58,19 @@ def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, An
     return read
 
 
-def _require_same(context: CaseContext, before: Mapping[str, Any], after: Any, *evidence: CallResult) -> None:
+def _require_same(
+    context: CaseContext,
+    before: Mapping[str, Any],
+    after: Any,
+    *evidence: CallResult,
+    expected: str = "as an earlier answer showed it",
+) -> None:
     if not isinstance(after, dict):
         return  # judged with its answer
     changed = changed_field(before, after, _KEPT)
     name, problem = changed or ("", "")
-    cause, expected = f"{evidence[-1].operation} shows another {name}", f"{name} as it was before"
-    context.require(changed is None, "READ-BACK", cause, expected, problem, *evidence)
+    cause = f"{evidence[-1].operation} shows another {name}"
+    context.require(changed is None, "READ-BACK", cause, f"{name} {expected}", problem, *evidence)
 
 
 def _require_machine_count(context: CaseContext, machines: int, *evidence: CallResult) -> None:

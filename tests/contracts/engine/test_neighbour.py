@@ -117,6 +117,7 @@ def test_the_request_that_differs_is_shown_and_not_the_same_read_after_it() -> N
         (created({"a": [0] * 51}), [created({"a": [1] * 50})], "only with more than 50 items in a?"),
         (created({"a": "x" * 256}), [created({"a": "x" * 255})], "only with more than 255 characters in a?"),
         (created({"a": "é"}), [created({"a": "e"})], "only with a non-ASCII character in a?"),
+        (created({"a": "aB1_" * 20}), [created({"a": "x"})], ""),  # the length may be what matters
         (created({"a": "é"}), [created({"a": "e"}), created({"a": "ü"})], ""),
         (created({"a": " x"}), [created({"a": "x"})], "only with a space at an end in a?"),
         (
