@@ -190,6 +190,8 @@ class Confirmer:
         sent = until(judged, violated.all_exchanges)
         if not sent or sent[-1] is not judged:
             return False  # the case judges an exchange of another case
+        if any(each is judged for group in violated.concurrent for each in group):
+            return False  # what was sent at the same moment may have changed what it shows
         if not judged.request.is_read:
             return has_outdated_read(sent, field)
         for wait_s in READ_AGAIN_AFTER_S:

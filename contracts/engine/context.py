@@ -56,6 +56,8 @@ class CaseContext:
         self.exchanges: list[Exchange] = []
         self.other_violations: list[tuple[Violation, Exchange]] = []
         """Violations other than the one that `only` asks for, and the exchange that was judged."""
+        self.concurrent: list[tuple[Exchange, ...]] = []
+        """Groups of exchanges whose requests were sent at the same moment."""
         self.has_wrong_answer = False
         """Whether an answer broke a rule of every answer, so that the case may not find what it expects."""
         self.placeholders: dict[str, Any] = {}
@@ -174,6 +176,7 @@ class CaseContext:
         # Nothing may be sent after the end of the check.
         over_s = max(0.0, min(over_s, self.check.time_left))
         exchanges = self.check.guard.send_together(requests, over_s=over_s)
+        self.concurrent.append(tuple(exchanges))
         self.look_for_unreported_runs()
         return [self.observe(exchange) for exchange in exchanges]
 
@@ -303,6 +306,7 @@ class CaseContext:
                 return
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
         violated.is_proof, violated.placeholders = is_proof, dict(self.placeholders)
+        violated.concurrent = tuple(self.concurrent)
         others = [one for one, exchange in self.other_violations if exchange is judged]
         violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
         raise violated

@@ -39,7 +39,7 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violated.expected, violated.got, until(judged, exchanges), why),
+        summary=summary_of(violated.expected, violated.got, until(judged, exchanges), why, violated.concurrent),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
         field=violated.violation.field,

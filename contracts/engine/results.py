@@ -31,6 +31,8 @@ class RuleViolated(AssertionError):
         """The rules and causes of other violations that the last exchange shows in the same field."""
         self.is_proof = False
         """Whether one answer proves the violation, so that it counts even if it does not repeat."""
+        self.concurrent: tuple[tuple[Exchange, ...], ...] = ()
+        """Groups of exchanges of the case whose requests were sent at the same moment."""
         self.must_not_repeat = False
         """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
         self.is_certain = False

@@ -25,12 +25,18 @@ _MAX_BODY: Final = 160
 _MAX_PATH: Final = 200
 
 
-def summary_of(expected: str, got: str, exchanges: Sequence[Exchange], guess: str = "") -> str:
+def summary_of(
+    expected: str,
+    got: str,
+    exchanges: Sequence[Exchange],
+    guess: str = "",
+    concurrent: Sequence[Sequence[Exchange]] = (),
+) -> str:
     """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
-    is a guess at the cause.
+    is a guess at the cause. `concurrent` are groups of exchanges whose requests were sent at the same moment.
     """
     sentence = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
-    return shorten_ids([f"{_requests_in_words(exchanges)}: {sentence}" if exchanges else sentence])[0]
+    return shorten_ids([f"{_requests_in_words(exchanges, concurrent)}: {sentence}" if exchanges else sentence])[0]
 
 
 def exchange_in_words(exchange: Exchange) -> str:
@@ -51,25 +57,32 @@ def shorten_ids(texts: Iterable[str]) -> list[str]:
     return [_UUID.sub(shortened, text) for text in texts]
 
 
-def _requests_in_words(exchanges: Sequence[Exchange]) -> str:
-    *before, last = (exchange.request for exchange in exchanges)
-    words = request_in_words(last)
-    prior = _prior(last, before)
+def _requests_in_words(exchanges: Sequence[Exchange], concurrent: Sequence[Sequence[Exchange]]) -> str:
+    *before, last = exchanges
+    words, moment = request_in_words(last.request), _moment_in_words(last, concurrent)
+    prior = _prior(last.request, before)
     if prior is None:
-        return words
-    if prior == last:
-        times = 1 + before.count(last)
-        return f"{words} again" if times == 2 else f"{words}, sent {times} times"
-    return f"{words} after {request_in_words(prior)}"
+        return words + moment
+    if prior.request == last.request:
+        times = 1 + sum(exchange.request == last.request for exchange in before)
+        return f"{words}{' again' if times == 2 and not moment else f', sent {times} times'}{moment}"
+    return f"{words}{moment} after {request_in_words(prior.request)}{_moment_in_words(prior, concurrent)}"
 
 
-def _prior(last: Request, before: Sequence[Request]) -> Request | None:
-    """Return the earlier request that matters most: the first write with the same idempotency key, or else the last
+def _moment_in_words(exchange: Exchange, concurrent: Sequence[Sequence[Exchange]]) -> str:
+    """Say how many other requests were sent at the same moment; empty if none was."""
+    others = next((len(group) - 1 for group in concurrent if any(each is exchange for each in group)), 0)
+    return f" (at the same moment as {counted(others, 'other request')})" if others else ""
+
+
+def _prior(last: Request, before: Sequence[Exchange]) -> Exchange | None:
+    """Return the earlier exchange that matters most: the first write with the same idempotency key, or else the last
     write.
     """
     key = last.header("Idempotency-Key")
-    writes = [request for request in before if not request.is_read]
-    if key is not None and (same_key := [request for request in writes if request.header("Idempotency-Key") == key]):
+    writes = [exchange for exchange in before if not exchange.request.is_read]
+    same_key = [exchange for exchange in writes if exchange.request.header("Idempotency-Key") == key]
+    if key is not None and same_key:
         return same_key[0]
     return writes[-1] if writes else None
 

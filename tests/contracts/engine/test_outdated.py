@@ -12,6 +12,7 @@ from contracts.engine.same_fault import grouped
 from tests.contracts.checks import first_finding, guarded
 from tests.standin.behaviour import Answer as StandinAnswer
 from tests.standin.behaviour import Standin
+from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"
@@ -127,6 +128,15 @@ def test_a_check_sends_the_read_again_and_says_that_it_was_outdated(rule: str) -
     assert found is not None
     assert found.guess == OUTDATED
     assert found.sentence.endswith(f"({OUTDATED})")
+
+
+def test_a_read_at_the_moment_of_an_update_is_not_said_to_be_outdated() -> None:
+    with serving(DEFECTS["update_is_seen_in_parts"].kind) as url, guarded(url) as guard:
+        found = first_finding(guard, {"UPDATE-PARTIAL"})
+
+    assert found is not None
+    assert "a mixture" in found.sentence
+    assert found.guess != OUTDATED
 
 
 def test_a_lost_update_is_not_said_to_be_outdated() -> None:

@@ -29,6 +29,20 @@ def test_a_summary_names_the_request_the_answer_and_what_was_expected() -> None:
     )
 
 
+def test_a_summary_says_which_requests_were_sent_at_the_same_moment() -> None:
+    update, retry, read = sent("update_run", RUN, body={}), sent("retry_run", RUN), sent("get_run", RUN)
+    first, second = sent("delete_run", RUN), sent("delete_run", RUN)
+
+    after = summary_of("a", "b", [update, read], concurrent=[(update, retry, first)])
+    beside = summary_of("a", "b", [read], concurrent=[(update, read)])
+    twice = summary_of("a", "b", [first, second], concurrent=[(update, retry), (first, second)])
+
+    patch, at_once = "PATCH /v1/runs/0b0e1234… with {}", "at the same moment as"
+    assert after == f"GET /v1/runs/0b0e1234… after {patch} ({at_once} 2 other requests): b; expected a"
+    assert beside == f"GET /v1/runs/0b0e1234… ({at_once} 1 other request): b; expected a"
+    assert twice == f"DELETE /v1/runs/0b0e1234…, sent 2 times ({at_once} 1 other request): b; expected a"
+
+
 def test_a_summary_without_exchanges_says_what_was_found() -> None:
     assert summary_of("a success", "500", []) == "500; expected a success"
 
