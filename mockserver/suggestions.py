@@ -9,6 +9,10 @@ from os.path import commonpath
 
 _MAX_LENGTH = 200
 _LIKE_ENOUGH = 0.8
+_AS_CLOSE = 0.05
+"""Of two names whose similarities differ by no more than this, either may be meant: `inputs` is nearly as close to
+`file_inputs` as to `input_values`.
+"""
 
 
 def closest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
@@ -19,8 +23,12 @@ def closest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name; empty if none of the names is similar."""
-    near = closest(name, names)
-    return "" if near is None else f"; did you mean {near!r}?"
+    name = name[:_MAX_LENGTH]
+    near = get_close_matches(name, names, 2)
+    likeness = [SequenceMatcher(None, each, name).ratio() for each in near]
+    if len(near) == 2 and likeness[0] - likeness[1] > _AS_CLOSE:
+        near = near[:1]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def suggestion(name: str, names: Collection[str], otherwise: str | None = None) -> str:

@@ -13,6 +13,12 @@ def test_the_most_similar_name_is_suggested():
     assert suggestion("list_rusn", NAMES) == "did you mean 'list_runs'?"
 
 
+def test_two_names_that_are_about_as_similar_are_both_suggested():
+    names = ("file_inputs", "input_values", "count")
+    assert did_you_mean("inputs", names) == "; did you mean 'file_inputs' or 'input_values'?"
+    assert did_you_mean("file_input", names) == "; did you mean 'file_inputs'?"
+
+
 def test_without_a_similar_name_an_error_lists_what_there_is_or_says_what_to_write():
     assert closest("zzz", NAMES) is None
     assert did_you_mean("zzz", NAMES) == ""
