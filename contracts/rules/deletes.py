@@ -1,6 +1,6 @@
 """Deletes: no operation finds the deleted run, and other runs are unchanged."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,17 @@ from contracts.oracle import Query
 from contracts.rules.list_check import check_page
 from contracts.rules.listing import NEWEST_FIRST, created_between, items_of, read_page, total_of
 from contracts.rules.reading import READING_AND_CHANGING
-from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
+from contracts.rules.run_events import (
+    CANCEL,
+    DELETE,
+    RETRY,
+    Event,
+    RunCase,
+    apply_events,
+    create_for,
+    judge_other_runs,
+    updates,
+)
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 from contracts.rules.writes import ATTACHMENT_READS, create_runs
@@ -71,7 +81,7 @@ _WIDELY_AFTER: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 
 def run_delete(context: CaseContext, case: DeleteCase) -> None:
-    twin = TrackedRun.of(context, create_for(context, case)) if case.has_twins else None
+    twins = create_for(context, case) if case.has_twins else None
     created = _create_in_own_session(context) if case.is_first_of_session else create_for(context, case)
     if case.widely:  # a server that caches these answers may show the run again after the delete
         before = TrackedRun.of(context, created, case.index)
@@ -89,16 +99,8 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
     judge_attachments_gone(
         run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
     )
-    if twin is not None:
-        twin.read()
-        _judge_files(twin, case.fields.get("file_inputs", ()))
-
-
-def _judge_files(run: TrackedRun, files: Sequence[Mapping[str, Any]]) -> None:
-    """Judge that the files of a run are still there. `files` are those that were sent with its create."""
-    for sent, attachment in zip(files, run.known.view.get("input_attachment_ids") or (), strict=False):
-        cause = "a delete takes the files of another run away"
-        run.require_file(attachment, sent, "ATTACHMENTS", cause, "200 with the bytes that were sent")
+    if twins is not None:
+        judge_other_runs(twins, len(twins.runs), run)  # none of them was deleted
 
 
 def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:

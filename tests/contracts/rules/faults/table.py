@@ -41,7 +41,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.IncludedEndsAtTwenty, "runs of many workflows", "READ-INCLUDE"),
     (rewrites.VariationSelectorsAreRemoved, VALUES, "BULK-ECHO"),
     (rewrites.LargeAnswersAreCompressedUnsaid, HEADERS, "BULK-STATUS"),
-    (rewrites.EqualFilesAreStoredOnce, "deletes", "ATTACHMENTS"),
+    (rewrites.EqualFilesAreStoredOnce, "deletes", "DELETE-GONE"),
     (regressions.RetryOfTheSecondOrganisationKeepsOutput, "retries", "RETRY-RULES"),
     (regressions.RetryEmptiesFilesOfTheSession, "retries", "RETRY-RULES"),
     (regressions.KeysOfTheFirstOrganisationOnly, "idempotency keys of two organisations", "IDEM-REPLAY"),
