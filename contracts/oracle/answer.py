@@ -1,8 +1,9 @@
 """Judges what must hold for every answer, whatever the request: no 5xx, no secret, and the documented form."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.exchange import Answer, Request, retry_after_of
 from contracts.core.json_tree import Path, leaves
@@ -21,7 +22,8 @@ def universal_violations(
 
     `canaries` are the forms in which an answer could show a secret. If the request itself sends a canary outside of the
     fields for secrets, the answer may contain it. The form of a success is not judged if the request does not have the
-    documented form: either the success itself is the violation, or the contract does not determine the answer.
+    documented form: either the success itself is the violation, or the contract does not determine the answer. Nor is
+    the form of the answer to a malformed URL: HTTP libraries refuse it before the API sees the request.
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
@@ -36,9 +38,14 @@ def universal_violations(
         retry_after = answer.header("retry-after")
         got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
         yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
+    if _MALFORMED_ESCAPE.search(request.path):
+        return
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):
             yield violation
+
+
+_MALFORMED_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:

@@ -322,6 +322,6 @@ SCENARIOS = (
     ),
     Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates_runs=False),
     Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates_runs=False),
-    Scenario("malformed URLs", _ERRORS, run_method, malformed_url_cases, creates_runs=False),
+    Scenario("malformed URLs", ("NO-5XX",), run_method, malformed_url_cases, creates_runs=False),
     Scenario("unusual ids", _ERRORS, run_method, odd_ids_cases, creates_runs=False, order=2),
 )

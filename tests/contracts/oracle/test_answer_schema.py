@@ -146,6 +146,13 @@ def test_a_success_of_another_form_is_not_judged_further(operation: str, told: A
     assert not has_documented_form(operation, told)
 
 
+def test_the_form_of_an_answer_to_a_malformed_url_is_not_judged() -> None:
+    refused = answer(b"Bad Request", 400, (("content-type", "text/plain"),))
+    for path, is_judged in (("/v1/runs/%zz", False), ("/v1/runs?search=%", False), ("/v1/runs/%2F", True)):
+        assert bool([*universal_violations("get_run", Request("GET", path), refused, [])]) is is_judged
+    assert [*universal_violations("get_run", Request("GET", "/v1/runs/%zz"), answer({}, 500), [])]
+
+
 def test_an_error_may_be_of_any_type_of_json() -> None:
     for content_type, is_right in (("application/problem+json", True), ("text/html", False)):
         told = answer({"detail": "Run not found"}, 404, (("content-type", content_type),))
