@@ -65,14 +65,16 @@ def _requests_in_words(exchanges: Sequence[Exchange], concurrent: Sequence[Seque
         return words + moment
     if prior.request == last.request:
         times = 1 + sum(exchange.request == last.request for exchange in before)
-        return f"{words}{' again' if times == 2 and not moment else f', sent {times} times'}{moment}"
+        if moment:
+            return f"{words}, sent {times} times at the same moment"
+        return f"{words} again" if times == 2 else f"{words}, sent {times} times"
     return f"{words}{moment} after {request_in_words(prior.request)}{_moment_in_words(prior, concurrent)}"
 
 
 def _moment_in_words(exchange: Exchange, concurrent: Sequence[Sequence[Exchange]]) -> str:
-    """Say how many other requests were sent at the same moment; empty if none was."""
-    others = next((len(group) - 1 for group in concurrent if any(each is exchange for each in group)), 0)
-    return f" (at the same moment as {counted(others, 'other request')})" if others else ""
+    """Say how many requests were sent at the same moment; empty if it was this one alone."""
+    sent = next((len(group) for group in concurrent if any(each is exchange for each in group)), 1)
+    return f" (one of {sent} requests at the same moment)" if sent > 1 else ""
 
 
 def _prior(last: Request, before: Sequence[Exchange]) -> Exchange | None:
