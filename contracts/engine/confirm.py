@@ -13,7 +13,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.explain import finding_of, until
 from contracts.engine.found_violations import FoundViolations
 from contracts.engine.neighbour import Attempt
-from contracts.engine.outdated import OUTDATED, has_outdated_read, is_outdated
+from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
@@ -194,13 +194,14 @@ class Confirmer:
             return False  # what was sent at the same moment may have changed what it shows
         if not judged.request.is_read:
             return has_outdated_read(sent, field)
-        for wait_s in READ_AGAIN_AFTER_S:
+        contradictions = contradictions_of(sent, field)
+        for wait_s in READ_AGAIN_AFTER_S if contradictions else ():
             self._check.over.wait(wait_s)
             try:
                 again = self._check.guard.send(judged.request).answer
             except (Refused, NoAnswer):
                 return False
-            if is_outdated(sent, again, field):
+            if contradictions.are_gone_in(again):
                 return True
         return False
 

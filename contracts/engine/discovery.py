@@ -200,9 +200,9 @@ class _Discovery:
         good = tuple(workflow for workflow in known[:8] if self._accepts({"workflow_id": workflow, "count": 1}))
         return good or known
 
-    def _accepts(self, body: dict[str, Any]) -> bool:
+    def _accepts(self, body: dict[str, Any], *, key: str | None = None) -> bool:
         """Return whether a bulk create with this body succeeds."""
-        answer = self._send(request_for("bulk_create_runs", body=body))
+        answer = self._send(request_for("bulk_create_runs", body=body, key=key))
         return answer is not None and accepts(answer)
 
     def _created(self, body: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -262,10 +262,8 @@ class _Discovery:
 
     def _accepts_key(self, key: str) -> bool:
         """Return whether a create with this key succeeds. Its body holds the time, so it repeats no earlier create."""
-        workflow = self.check.workflows.known[0] if self.check.workflows.known else self._made_up_values.uuid()
-        body = {"workflow_id": workflow, "count": 1, "input_values": {"sent_at": datetime.now(UTC).isoformat()}}
-        answer = self._send(request_for("bulk_create_runs", body=body, key=key))
-        return answer is not None and accepts(answer)
+        now = datetime.now(UTC).isoformat()
+        return self._accepts(self._plain_body() | {"input_values": {"sent_at": now}}, key=key)
 
     def _try_made_up_ids(self) -> None:
         check = self.check

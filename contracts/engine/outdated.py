@@ -5,7 +5,8 @@ request seems to have changed a run. In each case, the same read shows what earl
 again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, Exchange
@@ -13,59 +14,94 @@ from contracts.oracle import accepts
 
 OUTDATED: Final = "an outdated state, of a cache or a replica? The same read is right when it is sent again"
 """The guess at the cause."""
+Resources = Mapping[str, Mapping[str, Any]]
+"""By id."""
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """In what a read contradicts the last writes and the reads after them. If it is outdated, the same read agrees with
+    them later.
+    """
+
+    values: Mapping[tuple[str, str], Sequence[Any]]
+    """Other values of a field, by id and field."""
+    missing: frozenset[str] = frozenset()
+    """Resources that the read does not show."""
+    deleted: frozenset[str] = frozenset()
+    """Resources that the read shows though they were deleted."""
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.missing or self.deleted)
+
+    def are_gone_in(self, later: Answer) -> bool:
+        """Return whether one of them is gone in a later answer to the same read."""
+        now = resources_in(later)
+        return self.agrees_with(now) or not self.missing.isdisjoint(now) or not self.deleted <= now.keys()
+
+    def agrees_with(self, now: Resources) -> bool:
+        """Return whether a resource has one of the other values."""
+        return any(
+            resource in now and name in now[resource] and now[resource][name] in values
+            for (resource, name), values in self.values.items()
+        )
+
+
+def contradictions_of(exchanges: Sequence[Exchange], field: str = "") -> Contradictions:
+    """Return in what the last of the exchanges, a read, contradicts the others. `field` is the field of a resource that
+    is wrong; empty if it is not exactly one.
+    """
+    *before, read = exchanges
+    known = _Known()
+    for exchange in before:
+        known.add(exchange, resources_in(exchange.answer))
+    shown, path = resources_in(read.answer), read.request.path.partition("?")[0]
+    expected = known.by_id.keys() - known.deleted
+    named = {resource for resource in expected if resource in path}
+    return Contradictions(
+        known.other_values(shown, field),
+        frozenset((named or expected) - shown.keys()),
+        frozenset(known.deleted & shown.keys()),
+    )
 
 
 def has_outdated_read(exchanges: Sequence[Exchange], field: str = "") -> bool:
     """Return whether a read before the last exchange shows an outdated state, by what the last one shows."""
     *before, last = exchanges
-    reads = [number for number, exchange in enumerate(before, 1) if exchange.request.is_read]
-    return any(is_outdated(before[:number], last.answer, field) for number in reads)
-
-
-def is_outdated(exchanges: Sequence[Exchange], later: Answer, field: str = "") -> bool:
-    """Return whether the last of the exchanges, a read, shows an outdated state. `later` is an answer that came after
-    it, without a change in between. `field` is the field of a resource that is wrong; empty if it is not exactly one.
-
-    It is outdated if `later` shows, of one resource, what the last write or a read after it had shown too, but the read
-    did not; or if only one of both shows the resource, and `later` is right: it had been shown, or had been deleted.
-    """
-    *before, read = exchanges
-    shown, now = resources_in(read.answer), resources_in(later)
-    for resource_id in shown.keys() | now.keys():
-        if resource_id not in now:
-            if any(_deletes(exchange, resource_id) for exchange in before):
-                return True
-            continue
-        known = _known_since_last_write(before, resource_id)
-        if resource_id not in shown:
-            if known:
-                return True
-            continue
-        names = [field] if field else now[resource_id]
-        if any(_is_newer(name, shown[resource_id], now[resource_id], known) for name in names):
+    known, now = _Known(), resources_in(last.answer)
+    for exchange in before:
+        shown = resources_in(exchange.answer)
+        if exchange.request.is_read and Contradictions(known.other_values(shown, field)).agrees_with(now):
             return True
+        known.add(exchange, shown)
     return False
 
 
-def _known_since_last_write(exchanges: Sequence[Exchange], resource_id: str) -> list[dict[str, Any]]:
-    """Return what the last write that shows the resource, and the reads after it, show of it."""
-    known: list[dict[str, Any]] = []
-    for exchange in exchanges:
-        resource = resources_in(exchange.answer).get(resource_id)
-        if resource is not None:
-            known = [*known, resource] if exchange.request.is_read else [resource]
-    return known
+class _Known:
+    """What the last write that shows a resource, and the reads after it, have shown of it, by id."""
 
+    def __init__(self) -> None:
+        self.by_id: dict[str, list[Mapping[str, Any]]] = {}
+        self.deleted: set[str] = set()
 
-def _is_newer(name: str, shown: dict[str, Any], now: dict[str, Any], known: Sequence[dict[str, Any]]) -> bool:
-    if name not in now or now[name] == shown.get(name):
-        return False
-    return any(name in each and each[name] == now[name] for each in known)
+    def add(self, exchange: Exchange, shown: Resources) -> None:
+        for resource_id, resource in shown.items():
+            if exchange.request.is_read:
+                self.by_id.setdefault(resource_id, []).append(resource)
+            else:
+                self.by_id[resource_id] = [resource]
+        if exchange.request.method == "DELETE" and accepts(exchange.answer):
+            self.deleted.add(exchange.request.path.rpartition("/")[2])
 
-
-def _deletes(exchange: Exchange, resource_id: str) -> bool:
-    request = exchange.request
-    return request.method == "DELETE" and request.path.endswith(f"/{resource_id}") and accepts(exchange.answer)
+    def other_values(self, shown: Resources, field: str) -> dict[tuple[str, str], list[Any]]:
+        """Return the known values of the field that are not shown, or of each field if it is empty."""
+        found: dict[tuple[str, str], list[Any]] = {}
+        for resource_id, resource in shown.items():
+            for known in self.by_id.get(resource_id, ()):
+                for name in (field,) if field else known:
+                    if name in known and known[name] != resource.get(name):
+                        found.setdefault((resource_id, name), []).append(known[name])
+        return found
 
 
 def resources_in(answer: Answer) -> dict[str, dict[str, Any]]:

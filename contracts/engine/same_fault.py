@@ -54,14 +54,14 @@ def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda
 
 def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callable[[Finding], Any]) -> list[int]:
     """Return the group with the main finding first."""
-    usual = ""
+    main_rule = ""
     if all(_gets_5xx(findings[index]) for index in group):
-        usual = "NO-5XX"
+        main_rule = "NO-5XX"
     elif all(findings[index].guess == OUTDATED for index in group):
-        usual = "READ-BACK"
+        main_rule = "READ-BACK"
 
     def order(index: int) -> tuple[Any, ...]:
-        return bool(usual) and findings[index].rule != usual, rank(findings[index]), index
+        return bool(main_rule) and findings[index].rule != main_rule, rank(findings[index]), index
 
     return sorted(group, key=order)
 

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding
-from contracts.engine.outdated import OUTDATED, has_outdated_read, is_outdated, resources_in
+from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read, resources_in
 from contracts.engine.same_fault import grouped
 from tests.contracts.checks import first_finding, guarded
 from tests.standin.behaviour import Answer as StandinAnswer
@@ -52,7 +52,7 @@ NOT_FOUND = exchange("GET", {"detail": "Run not found"}, 404)
 def test_a_read_is_outdated_if_it_is_right_when_sent_again(
     exchanges: list[Exchange], again: Answer, field: str
 ) -> None:
-    assert is_outdated(exchanges, again, field)
+    assert contradictions_of(exchanges, field).are_gone_in(again)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,21 @@ def test_a_read_is_outdated_if_it_is_right_when_sent_again(
     ],
 )
 def test_a_read_that_is_wrong_otherwise_is_not_outdated(exchanges: list[Exchange], again: Answer, field: str) -> None:
-    assert not is_outdated(exchanges, again, field)
+    assert not contradictions_of(exchanges, field).are_gone_in(again)
 
 
 def test_a_write_may_show_that_a_read_before_it_was_outdated() -> None:
     assert has_outdated_read([CREATED, UPDATED, OLD, UPDATED], "error")
     assert not has_outdated_read([CREATED, UPDATED, OLD, exchange("PATCH", run())], "error")
     assert not has_outdated_read([CREATED, OLD, UPDATED], "error")
+
+
+def test_a_read_of_another_run_is_not_outdated() -> None:
+    other = run(id=RUN.replace("1", "2"))
+    created = exchange("POST", {"created_runs": [run(), other]}, 201, "/v1/runs/bulk")
+
+    assert not has_outdated_read([created, exchange("GET", other, path="/v1/runs/other"), UPDATED])
+    assert not contradictions_of([created, OLD])  # so it is not sent again
 
 
 def test_the_resources_of_an_answer_are_found_wherever_they_are() -> None:

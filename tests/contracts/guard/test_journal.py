@@ -250,13 +250,18 @@ def test_a_check_that_leaves_nothing_leaves_no_journal(open_guard: OpenGuard, jo
     assert [path.suffix for path in sorted(journal_dir.iterdir())] == [".jsonl", ".lock"]
 
 
-def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
-    open_guard: OpenGuard, server: StandIn, journal_dir: Path
-) -> None:
+def leave_runs_of_both(open_guard: OpenGuard) -> None:
+    """Leave three runs of the first organisation, and two of the second."""
     guard = open_guard()
     guard.send(bulk(3))
     guard.send(bulk(2, authorization=SECOND_TOKEN))
     guard.__exit__(None, None, None)
+
+
+def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    leave_runs_of_both(open_guard)
     report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left) == (3, 2)
     assert "token" in report.problems[0]
@@ -268,10 +273,7 @@ def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
 def test_the_tokens_of_a_later_clean_up_may_come_in_any_order(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
-    guard = open_guard()
-    guard.send(bulk(3))
-    guard.send(bulk(2, authorization=SECOND_TOKEN))
-    guard.__exit__(None, None, None)
+    leave_runs_of_both(open_guard)
     report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left, report.problems) == (5, 0, [])
     assert server.runs == {}
@@ -314,10 +316,7 @@ RENEWED = "renewed-token-0123456789abcdef"
 def test_a_renewed_token_cleans_up_at_a_url_that_is_named(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
-    guard = open_guard()
-    guard.send(bulk(3))
-    guard.send(bulk(2, authorization=SECOND_TOKEN))
-    guard.__exit__(None, None, None)
+    leave_runs_of_both(open_guard)
     server.organisations = {RENEWED: "one", SECOND: "two"}
     theirs = server.add_run()
     before = len(server.received)

@@ -156,7 +156,7 @@ def test_the_form_of_an_answer_to_a_malformed_url_is_not_judged() -> None:
 def test_an_error_may_be_of_any_type_of_json() -> None:
     for content_type, is_right in (("application/problem+json", True), ("text/html", False)):
         told = answer({"detail": "Run not found"}, 404, (("content-type", content_type),))
-        assert list(answer_violations("get_run", told)) is not is_right
+        assert (not list(answer_violations("get_run", told))) is is_right
 
 
 def test_a_body_that_cannot_be_decoded_is_named_by_its_coding() -> None:

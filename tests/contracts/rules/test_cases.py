@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from contracts.engine.case_json import case_to_json
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
+from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.guard import Guard, Refused
@@ -28,7 +31,7 @@ from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET
 from contracts.rules import SCENARIOS, live
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.deletes import DeleteCase
-from contracts.rules.http import ManyCase
+from contracts.rules.http import ManyCase, malformed_url_cases
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKeys, TwoOrganisations
 from contracts.rules.lifecycle import LifecycleCase, lifecycle_cases
 from contracts.rules.requests import AmbiguousCase
@@ -36,6 +39,7 @@ from contracts.rules.retries import EarlyRetryCase
 from contracts.rules.secrets import FailingCase
 from contracts.rules.value_echo import ValuesCase, run_values
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Write, created_ids
+from tests.contracts.guard.standin import StandIn
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
@@ -223,3 +227,15 @@ def test_no_case_names_a_secret_as_an_input_by_chance() -> None:
     for operation, body in (*lifecycles, *values):
         filled = map_texts(body, lambda text: SOME[0] if text.startswith("«") else text)
         assert KEY_OF_INPUT_AND_SECRET not in read_body(operation, filled).ambiguities, body
+
+
+def test_malformed_urls_reach_the_target_as_they_are(tmp_path: Path) -> None:
+    paths = [case.path for case in malformed_url_cases(check())]
+
+    with StandIn() as server, Guard(Target(server.url, "one"), journal_dir=tmp_path) as guard:
+        for path in paths:
+            guard.send(request_for(("GET", path)))
+
+    assert len(paths) > 20
+    assert [each.target for each in server.received] == paths
+    assert all(re.search("%(?![0-9A-Fa-f]{2})", path) for path in paths)

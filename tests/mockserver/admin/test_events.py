@@ -88,6 +88,14 @@ class Stream:
                 return content
 
 
+async def stop_reading(mock: ControlledMock, stream: Stream) -> None:
+    """Stop while an event is being sent, so that the next ones wait."""
+    stream.stop_taking()
+    await mock.sent("GET", "/v1/pools")
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def watching(mock: ControlledMock, namespace: str = "") -> AsyncIterator[Stream]:
     stream = Stream(mock, namespace)
@@ -282,10 +290,7 @@ def test_a_reader_that_is_too_slow_loses_events_and_is_told_how_many():
 
     async def go() -> tuple[int, Any, int]:
         async with watching(mock) as stream:
-            stream.stop_taking()
-            await mock.sent("GET", "/v1/pools")  # this one is being sent when the reader stops
-            for _ in range(30):
-                await asyncio.sleep(0)
+            await stop_reading(mock, stream)
             events = mock.app.namespaces.default.events
             for number in range(1_500):
                 events.publish("fault", {"number": number})
@@ -310,10 +315,7 @@ def test_long_events_that_wait_for_a_slow_reader_take_no_more_memory_than_an_ans
 
     async def go() -> tuple[list[int], Any]:
         async with watching(mock) as stream:
-            stream.stop_taking()
-            await mock.sent("GET", "/v1/pools")  # this one is being sent when the reader stops
-            for _ in range(30):
-                await asyncio.sleep(0)
+            await stop_reading(mock, stream)
             for _ in range(20):
                 await mock.sent("GET", f"/v1/pools?{'x' * 30_000}")
                 await mock.sent("GET", "/v1/zzz/a", fails=True)
@@ -356,10 +358,7 @@ def test_what_waits_for_a_slow_reader_has_no_bodies_and_gives_way_when_it_is_sho
 
     async def go() -> int:
         async with watching(mock) as stream:
-            stream.stop_taking()
-            await mock.sent("GET", "/v1/pools")  # this one is being sent when the reader stops
-            for _ in range(30):
-                await asyncio.sleep(0)
+            await stop_reading(mock, stream)
             for number in range(50):
                 await mock.sent("POST", f"/v1/pools?a={number}", json={"name": "p" * 5_000})
             [subscription] = mock.app.namespaces.default.events._subscriptions

@@ -59,6 +59,16 @@ def test_a_namespace_that_holds_nothing_else_is_let_go(path: Path):
     assert not mock.run(mock.app.namespaces.default.is_empty())
 
 
+def refusal_of(path: Path, text: str) -> str:
+    """Why a mock does not start with a file of this text, without the path that it begins with."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(StartError) as refused:
+        create_app(Settings(faults=path))
+    start = f"{path}: "
+    assert str(refused.value).startswith(start)
+    return str(refused.value).removeprefix(start)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -84,12 +94,9 @@ def test_a_namespace_that_holds_nothing_else_is_let_go(path: Path):
     ],
 )
 def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, text: str, said: str):
-    path = tmp_path / "faults.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(StartError) as refused:
-        create_app(Settings(faults=path))
-    assert str(refused.value).startswith(f"{path}: {said}")
-    assert "\n" not in str(refused.value)
+    told = refusal_of(tmp_path / "faults.yaml", text)
+    assert told.startswith(said)
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize(
@@ -102,12 +109,9 @@ def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, t
     ],
 )
 def test_common_mistakes_in_yaml_are_told_with_what_to_write(tmp_path: Path, text: str, advice: str):
-    path = tmp_path / "faults.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(StartError) as refused:
-        create_app(Settings(faults=path))
-    assert str(refused.value).startswith(f"{path}: not YAML at line ")
-    assert str(refused.value).endswith(advice)
+    told = refusal_of(tmp_path / "faults.yaml", text)
+    assert told.startswith("not YAML at line ")
+    assert told.endswith(advice)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):
