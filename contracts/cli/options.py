@@ -161,7 +161,8 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=None,
-        help="Whether anything may be created. Default: yes, live: no, and with this flag also name the workflow.",
+        help="Whether anything may be created. Default: yes; live: no. A live check that creates runs also needs "
+        "--workflow-id or --base-request.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."

@@ -52,9 +52,7 @@ class DeleteCase(RunCase):
     widely: bool = False
     """Whether many more operations and lists are tried after the delete."""
     has_twins: bool = False
-    """Whether another create has made the same runs before. They must stay, although a server may store values that are
-    equal once.
-    """
+    """Whether another create has made equal runs before. They must stay, also if a server stores equal files once."""
 
     @property
     def expected_runs(self) -> int:

@@ -174,7 +174,7 @@ def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallRe
 
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:
     """Judge that the neighbours of the changed run, the first and the last run of its create, and the files of these
-    runs are as before. `index` is the place of the changed run; the number of runs, if it is none of these.
+    runs are as before. `index` is that of the changed run, or the number of runs if none was changed.
 
     Otherwise the rule of the last change is broken, except that a run that reads differently after a delete breaks
     READ-BACK.
