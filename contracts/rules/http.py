@@ -35,8 +35,8 @@ RULES = (
         "minor",
         "Every error is JSON with detail",
         "Each 4xx has a content type of JSON (application/json, or one that ends in +json) and an object with detail, "
-        "also for unknown paths and wrong methods. Where the document describes the error, detail is a text or a list of "
-        "errors.",
+        "also for unknown paths and wrong methods. Where the document describes the error, detail is a text or a list "
+        "of errors.",
         GROUP,
     ),
     Rule(
