@@ -29,7 +29,6 @@ from mockserver.behaviour.run_view import (
     shown_size,
     unchanged_runs_json,
 )
-from mockserver.behaviour.search_texts import SearchTexts
 from mockserver.behaviour.status_steps import ACTIVE, ENDED
 from mockserver.clock import FOREVER, moment_from
 from mockserver.reply import LARGE_BYTES, Reply
@@ -176,15 +175,18 @@ class Listing:
 
         Raises _RunsHaveChanged.
         """
+        search = None
+        if self._search:
+            search = TextSearch(self.space, self._search, deep=self._deep, sim_time=self.sim_time)
         if self._session_id is not None:
             batches = index.batches_of_session(self._session_id)
-            return await self._scan(page, [(None, batches)], by_activity=by_activity)
+            return await self._scan(page, [batches], search, by_activity=by_activity)
         sequence = index.sequence(self._workflow_id, self._machine_id)
-        if self._search:
+        if search is not None:
             if await sequence.prepare_texts(self._give_way):
                 return None
-            parts = ((texts, texts.batches) for texts in sequence.texts())
-            return await self._scan(page, parts, by_activity=by_activity)
+            parts = map(search.batches_in, sequence.texts())
+            return await self._scan(page, parts, search, by_activity=by_activity)
         wanted = self._status or (ACTIVE if by_activity else None)
         await sequence.prepare(wanted, self.sim_time, index.folded_until, self._give_way)
         return await self._select(page, sequence, by_activity=by_activity)
@@ -217,23 +219,18 @@ class Listing:
     # --- Filters that the index does not count
 
     async def _scan(
-        self, page: Page, parts: Iterable[tuple[SearchTexts | None, Sequence[Batch]]], *, by_activity: bool
+        self, page: Page, parts: Iterable[Sequence[Batch]], search: TextSearch | None, *, by_activity: bool
     ) -> int:
-        """Look at every batch that may match, and where it must at every run. Returns the number of matching runs.
+        """Look at every batch of the parts, and where it must at every run. Returns the number of matching runs.
 
-        The parts are the batches and their texts, newest first.
+        The batches are newest first.
         """
-        search = None
-        if self._search:
-            search = TextSearch(self.space, self._search, deep=self._deep, sim_time=self.sim_time)
-            # The search may wait for a thread.
+        is_copied = search is not None
+        if is_copied:  # the search may wait for a thread
             self._states = self._states.copy()
-            is_copied = True
-        else:
-            is_copied = False
         ended: list[tuple[Batch, Sequence[int]]] = []
         total = 0
-        for batch in self._candidates(parts, search):
+        for batch in self._candidates(parts):
             if self._time_slice.is_over:
                 if not is_copied:
                     self._states, is_copied = self._states.copy(), True
@@ -254,18 +251,14 @@ class Listing:
             page.add(batch, over)
         return total
 
-    def _candidates(
-        self, parts: Iterable[tuple[SearchTexts | None, Sequence[Batch]]], search: TextSearch | None
-    ) -> Iterator[Batch | None]:
-        """Yield each batch in which a run may match, and None for each part without one, so that others can run."""
+    def _candidates(self, parts: Iterable[Sequence[Batch]]) -> Iterator[Batch | None]:
+        """Yield each batch in which a run may match, and None after each part, so that others can run."""
         workflow_id, since, until = self._workflow_id, self._since, self._until
-        for texts, batches in parts:
-            if search is not None and texts is not None and not search.may_find(texts):
-                yield None
-                continue
+        for batches in parts:
             for batch in batches:
                 if since <= batch.created <= until and workflow_id in (None, batch.workflow_id):
                     yield batch
+            yield None
 
     async def _matching(self, batch: Batch, search: TextSearch | None) -> Sequence[int]:
         states = self._states

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,6 @@ from mockserver.spec import render_json
 
 _SHARED = ("input_values", "session_alias")
 _OWN = ("output_data", "error")
-_SHORT_BYTES = 4_096
 _LARGE_BYTES = 32_768
 """A larger JSON text is searched in a thread: one of 256 KiB with many numbers takes 0.2 s."""
 
@@ -31,12 +31,12 @@ _searcher = ThreadPoolExecutor(1, thread_name_prefix="searcher")
 """A single thread: several would compete with the event loop for the interpreter."""
 
 _NEVER_ESCAPED = re.compile(r"[ !#-\[\]-~]+")
-"""Characters that our JSON writers never escape in a string.
-
-A text that was escaped to ASCII (`\\u…`) is parsed anyway: an escaped character may casefold to one of these.
-"""
+"""Characters that our JSON writers never escape in a string."""
+_ESCAPED = re.compile(rb"\\u(?!00[01])")
+"""An escaped character, except a control character: it may casefold to one that is never escaped."""
 _MAY_BE_IN_AN_ID = re.compile(r"[-0-9a-f]*")
-_MAY_BE_AN_EXPONENT = re.compile(r"[-+.0-9]*e[-+0-9]*")
+_MAY_BE_IN_A_FLOAT = re.compile(r"[-+.0-9e]{1,24}")
+"""A float is searched as Python writes it, which differs from our JSON: 1e-05 is 0.00001 there."""
 
 
 class TextSearch:
@@ -49,28 +49,30 @@ class TextSearch:
         self._deep = deep
         self._own = (*_OWN, "run_message_history") if deep else _OWN
         self._sim_time = sim_time
-        self._found_results: dict[str, bool] = {}
+        self._found_results: dict[int, bool] = {}
+        """By the `id` of a profile: most workflows have the same."""
         self._shared: Mapping[str, Any] | None = None
         """The shared inputs that were searched last, and _MAX_NAMES at most of the names whose values match."""
         self._shared_names: tuple[str, ...] = ()
         self._may_be_in_an_id = _MAY_BE_IN_AN_ID.fullmatch(self._text) is not None
 
-    def may_find(self, texts: SearchTexts) -> bool:
-        """Whether a run of the batches may match. It costs much less than to look at each batch."""
-        return (
-            not texts.are_all
-            or self._text in texts.values
+    def batches_in(self, texts: SearchTexts) -> Sequence[Batch]:
+        """The batches of which a run may match. It costs much less than to look at each batch."""
+        if (
+            self._text in texts.values
             or (self._may_be_in_an_id and (not texts.has_whole_ids or self._text in texts.ids))
             or any(map(self._finds_results, texts.workflow_ids))
-        )
+        ):
+            return texts.batches
+        return texts.long
 
     def _finds_results(self, workflow_id: str) -> bool:
         """Whether the text is in a result that a run of the workflow may have."""
-        found = self._found_results.get(workflow_id)
+        profile = self._space.profiles[workflow_id]
+        found = self._found_results.get(id(profile))
         if found is None:
-            ends = texts_of(self._space.profiles[workflow_id], with_history=self._deep)
-            found = any(_has_value_with(text, self._text) for text in ends)
-            self._found_results[workflow_id] = found
+            ends = texts_of(profile, with_history=self._deep)
+            found = self._found_results[id(profile)] = any(_has_value_with(text, self._text) for text in ends)
         return found
 
     async def finds_batch(self, batch: Batch) -> bool | None:
@@ -126,14 +128,16 @@ def _names_with(values: Mapping[str, Any], sought: str) -> Iterator[str]:
 
 def _has_value_with(json_text: bytes, sought: str) -> bool:
     """Whether a value in a JSON text, at any depth, contains the text `sought`."""
-    if len(json_text) <= _SHORT_BYTES:
-        return any(sought in value for value in values_of(json_text))
-    # Parse a long text only if it may contain the text.
     if (
-        _NEVER_ESCAPED.fullmatch(sought)
-        and not _MAY_BE_AN_EXPONENT.fullmatch(sought)
-        and b"\\u" not in json_text
+        _is_never_escaped(sought)
+        and not _ESCAPED.search(json_text)
         and not any(sought in part for part in folded(json_text.decode(), len(sought)))
     ):
-        return False
+        return False  # without parsing it
     return any(sought in value for value in values_of(json_text, len(sought)))
+
+
+@lru_cache(maxsize=64)
+def _is_never_escaped(sought: str) -> bool:
+    """Whether the JSON text of a value that contains the text `sought` contains it too, apart from case."""
+    return bool(_NEVER_ESCAPED.fullmatch(sought)) and not _MAY_BE_IN_A_FLOAT.fullmatch(sought)

@@ -6,27 +6,31 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from json import JSONDecoder
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from mockserver.behaviour.batch import Batch
+from mockserver.behaviour.batch import Batch, Changes, JSONText
 from mockserver.behaviour.run_states import RunStates
 
+SEARCHED: Final = ("input_values", "output_data", "error", "run_message_history")
+"""The fields that an update may set, and in which a search looks."""
 _LARGE_BYTES = 4_096
 """Longer texts are not joined: they are searched one by one."""
+_MANY_TEXTS: Final = 64
+"""Nor are those of a batch with more texts than this, since each change of one of its runs would join all again."""
 
 
 class SearchTexts(NamedTuple):
     """The texts of some batches, newest first, apart from the results of their workflows.
 
-    `values` and `ids` contain them without case, one after the other. `are_all` is False if a batch has other texts
-    too: it is changed, has a session, or long texts. `ids` contains only the tails of batches of several runs, and
-    `has_whole_ids` is False then.
+    `values` and `ids` contain them without case, one after the other; those of a changed batch may contain texts that
+    its runs no longer have. `long` are the batches with long or many texts, which are not in `values`. `ids` contains
+    only the tails of batches of several runs, and `has_whole_ids` is False then.
     """
 
     batches: tuple[Batch, ...]
+    long: tuple[Batch, ...]
     values: str
     ids: str
-    are_all: bool
     has_whole_ids: bool
     workflow_ids: frozenset[str]
 
@@ -34,20 +38,29 @@ class SearchTexts(NamedTuple):
     def of(cls, batches: Iterable[Batch], states: RunStates) -> SearchTexts:
         """`batches` are oldest first."""
         every = tuple(batches)[::-1]
+        long: list[Batch] = []
         values: list[str] = []
-        are_all = True
         for batch in every:
-            for text in (batch.input_values, batch.placement.session_alias):
-                if len(text) > _LARGE_BYTES:
-                    are_all = False
-                elif text != b"null":
+            texts = [text for text in _texts_of(batch, states.changes(batch)) if text != b"null"]
+            if any(len(text) > _LARGE_BYTES for text in texts) or len(texts) > _MANY_TEXTS:
+                long.append(batch)
+            else:
+                for text in texts:
                     values += values_of(bytes(text))
-            if states.overrides(batch) is not None:
-                are_all = False
         sizes = [batch.ids.size for batch in every]
         ids = [batch.ids.id(0) if batch.ids.size == 1 else batch.ids.tail for batch in every]
         workflow_ids = frozenset(batch.workflow_id for batch in every)
-        return cls(every, "\n".join(values), "\n".join(ids), are_all, max(sizes) == 1, workflow_ids)
+        return cls(every, tuple(long), "\n".join(values), "\n".join(ids), max(sizes) == 1, workflow_ids)
+
+
+def _texts_of(batch: Batch, changes: Changes) -> Iterator[JSONText]:
+    """Yield every text that a search may find in a run of the batch, except its id and the results of its workflow."""
+    yield batch.input_values
+    yield batch.placement.session_alias
+    for change in changes.values():
+        if change.placement is not None:
+            yield change.placement.session_alias
+        yield from (change.fields[name] for name in SEARCHED if name in change.fields)
 
 
 def values_of(json_text: bytes, overlap: int = 0) -> Iterable[str]:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from mockserver.behaviour import run_search, search_texts, workflows
-from mockserver.behaviour.batch import BATCH
+from mockserver.behaviour.batch import BATCH, Batch
 from mockserver.behaviour.chains import MergedInputs
+from mockserver.behaviour.run_search import TextSearch
 from mockserver.behaviour.run_view import unchanged_runs_json
 from mockserver.behaviour.search_texts import values_of
 from mockserver.behaviour.session_timelines import SessionTimelines
@@ -417,6 +418,31 @@ def test_a_search_in_large_inputs_of_a_chain_finds_what_each_run_shows_of_them(m
     ]
 
 
+def test_a_search_looks_only_at_long_texts_one_by_one_where_the_joined_texts_do_not_contain_the_text(monkeypatch):
+    mock = Mock()
+    long, changed, joins, *_ = (
+        mock.create(input_values={"a": "needle " + "x" * 5_000}),
+        mock.create(input_values={"a": "old"}),
+        mock.create(input_values={"a": "other"}, start_session=True),
+        *(mock.create(input_values={"a": str(number)}) for number in range(5)),
+    )
+    mock.patch(f"/v1/runs/{changed['id']}", {"input_values": {"a": "new"}})
+    mock.patch(f"/v1/runs/{joins['id']}", {"status": "cancelled"})
+    looked_at: list[str] = []
+    finds_batch = TextSearch.finds_batch
+
+    async def recorded(self: TextSearch, batch: Batch) -> bool | None:
+        looked_at.append(batch.ids.id(0))
+        return await finds_batch(self, batch)
+
+    monkeypatch.setattr(TextSearch, "finds_batch", recorded)
+
+    assert mock.ids(search="needle") == [long["id"]]
+    assert looked_at == [long["id"]]
+    assert mock.ids(search="new") == [changed["id"]]
+    assert mock.ids(search="old") == []
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda values: st.lists(values) | st.dictionaries(st.text(), values),
@@ -429,6 +455,19 @@ def test_what_is_searched_are_the_values_as_the_json_parser_reads_them(value):
     text = render_json(value)
     expected = [each.casefold() for each in _values(json.loads(text))]
     assert sorted(values_of(text)) == sorted(values_of(text + b" " * 5_000)) == sorted(expected)
+
+
+@given(_JSON, st.data())
+@example({"a": [1e-5, "\x1fab\\u0063\u212a\ud800"]}, None)
+def test_a_search_finds_each_part_of_each_value_with_and_without_parsing(value, data):
+    text = render_json(value)
+    values = [each.casefold() for each in _values(json.loads(text))]
+    for one in values:
+        at = data.draw(st.integers(0, len(one))) if data else 0
+        sought = one[at : at + 3]
+        assert run_search._has_value_with(text, sought)
+    for sought in ("05", "e", "ue", "0063", "1f", "k", "null", ":", "{", ",", "zz"):
+        assert run_search._has_value_with(text, sought) == any(sought in each for each in values)
 
 
 @given(st.text("aAßſK", max_size=40), st.text("aAßſK", max_size=5))
