@@ -35,8 +35,10 @@ _NEVER_ESCAPED = re.compile(r"[ !#-\[\]-~]+")
 _ESCAPED = re.compile(rb"\\u(?!00[01])")
 """An escaped character, except a control character: it may casefold to one that is never escaped."""
 _MAY_BE_IN_AN_ID = re.compile(r"[-0-9a-f]*")
-_MAY_BE_IN_A_FLOAT = re.compile(r"[-+.0-9e]{1,24}")
-"""A float is searched as Python writes it, which differs from our JSON: 1e-05 is 0.00001 there."""
+_MAY_BE_IN_A_FLOAT = re.compile(r"(?![0-9]{4,}$)(-?[0-9]*\.?[0-9]*(e[-+]?[0-9]*)?|[-+][0-9]*)")
+"""A float is searched as Python writes it, which differs from our JSON: 1.2e-05 is 0.000012 there. Four digits and more
+without a point are the same in both, since an exponent has at most three.
+"""
 
 
 class TextSearch:

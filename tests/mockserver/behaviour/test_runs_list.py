@@ -458,15 +458,16 @@ def test_what_is_searched_are_the_values_as_the_json_parser_reads_them(value):
 
 
 @given(_JSON, st.data())
-@example({"a": [1e-5, "\x1fab\\u0063\u212a\ud800"]}, None)
+@example([1.23456e-5, "\x1fab\\u0063"], None)
+@example("\u212a\ud800", None)
 def test_a_search_finds_each_part_of_each_value_with_and_without_parsing(value, data):
     text = render_json(value)
     values = [each.casefold() for each in _values(json.loads(text))]
     for one in values:
         at = data.draw(st.integers(0, len(one))) if data else 0
-        sought = one[at : at + 3]
+        sought = one[at : at + 6]
         assert run_search._has_value_with(text, sought)
-    for sought in ("05", "e", "ue", "0063", "1f", "k", "null", ":", "{", ",", "zz"):
+    for sought in ("-05", "1.2", "2345", "05", "e", "ue", "0063", "1f", "k", "null", ":", "{", ",", "zz"):
         assert run_search._has_value_with(text, sought) == any(sought in each for each in values)
 
 
