@@ -458,8 +458,8 @@ def test_what_is_searched_are_the_values_as_the_json_parser_reads_them(value):
 
 
 @given(_JSON, st.data())
-@example([1.23456e-5, "\x1fab\\u0063"], None)
-@example("\u212a\ud800", None)
+@example([1.23456e-5, "\x1fab"], None)
+@example(["\\u0063", "\u212a\ud800"], None)
 def test_a_search_finds_each_part_of_each_value_with_and_without_parsing(value, data):
     text = render_json(value)
     values = [each.casefold() for each in _values(json.loads(text))]
