@@ -14,16 +14,14 @@ from mockserver.behaviour.run_states import RunStates
 SEARCHED: Final = ("input_values", "output_data", "error", "run_message_history")
 """The fields that an update may set, and in which a search looks."""
 _LARGE_BYTES = 4_096
-"""Longer texts are not joined: they are searched one by one."""
-_MANY_TEXTS: Final = 64
-"""Nor are those of a batch with more texts than this, since each change of one of its runs would join all again."""
+"""The texts of a batch are not joined with others if they are longer together. They are searched one by one."""
 
 
 class SearchTexts(NamedTuple):
     """The texts of some batches, newest first, apart from the results of their workflows.
 
     `values` and `ids` contain them without case, one after the other; those of a changed batch may contain texts that
-    its runs no longer have. `long` are the batches with long or many texts, which are not in `values`. `ids` contains
+    its runs no longer have. `long` are the batches whose texts are long, which are not in `values`. `ids` contains
     only the tails of batches of several runs, and `has_whole_ids` is False then.
     """
 
@@ -41,8 +39,8 @@ class SearchTexts(NamedTuple):
         long: list[Batch] = []
         values: list[str] = []
         for batch in every:
-            texts = [text for text in _texts_of(batch, states.changes(batch)) if text != b"null"]
-            if any(len(text) > _LARGE_BYTES for text in texts) or len(texts) > _MANY_TEXTS:
+            texts = _short_texts(batch, states.changes(batch))
+            if texts is None:
                 long.append(batch)
             else:
                 for text in texts:
@@ -51,6 +49,19 @@ class SearchTexts(NamedTuple):
         ids = [batch.ids.id(0) if batch.ids.size == 1 else batch.ids.tail for batch in every]
         workflow_ids = frozenset(batch.workflow_id for batch in every)
         return cls(every, tuple(long), "\n".join(values), "\n".join(ids), max(sizes) == 1, workflow_ids)
+
+
+def _short_texts(batch: Batch, changes: Changes) -> list[JSONText] | None:
+    """Return what a search may find in the runs of a batch; None if it is long."""
+    texts: list[JSONText] = []
+    size = 0
+    for text in _texts_of(batch, changes):
+        size += len(text)
+        if size > _LARGE_BYTES:
+            return None
+        if text != b"null":
+            texts.append(text)
+    return texts
 
 
 def _texts_of(batch: Batch, changes: Changes) -> Iterator[JSONText]:
