@@ -15,16 +15,21 @@
 "Loopback, full" is the user's own server, where an id that is not a UUID is harmless. Elsewhere, a broken server may
 interpret such an id as a number, a pattern or a prefix of someone's id. So it must contain `not-a-uuid`, the ownership
 marker or a made-up id.
+
+On a deployment, desktops act on the workflow and the input values of a run. So a request that a server may accept must
+be of the workflow that the user named, and have all fields of the base request that may not be varied. The scenarios
+see to most of that when they make their cases. But a case that fails is shrunk, a case of a report may be any, and the
+second organisation may not have the workflow.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from contracts.core.exchange import Request
 from contracts.core.target import Target
-from contracts.guard.effect import Effect, path_of_run, uuids_under
+from contracts.guard.effect import Effect, canonical, path_of_run, uuids_under
 from contracts.guard.identity import CheckIdentity
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed, NotOwned
@@ -34,6 +39,13 @@ _HARMLESS_ODD_ID = "not-a-uuid"
 _SESSION = frozenset({"session_id"})
 _ATTACHMENTS = frozenset({"output_attachment_ids"})
 _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
+_FIELDS: Final = frozenset(
+    {
+        *("count", "machine_id", "pool_ids", "input_values", "sensitive_input_values", "file_inputs"),
+        *("session_id", "start_session", "session_alias", "release_session_after"),
+    }
+)
+"""The fields of a create or a retry that say what a run does, and where."""
 
 
 @dataclass(eq=False, repr=False)
@@ -68,6 +80,22 @@ class Gate:
         if not (self._is_own_server and effect.creates):
             for text in effect.body_ids:
                 self._require_own_id(what, text)
+
+    def require_as_named(self, what: str, effect: Effect) -> None:
+        """Raises NotAllowed if a request that a server may accept starts a workflow that was not named, or changes a
+        field that may not be varied.
+        """
+        named, base = self.target.named_workflow, self.target.base_request
+        if named is not None and any(canonical(each) != canonical(named) for each in effect.workflow_ids):
+            raise NotAllowed(f"{what}: would start a workflow that was not named")
+        if base is None:
+            return
+        body = effect.body if isinstance(effect.body, dict) else {}
+        for name in sorted(_FIELDS.union(base).difference(self.target.varied_fields, ("workflow_id",))):
+            # A retry keeps what it does not name, and a single create has no count.
+            may_be_left_out = not effect.creates or name == "count" or base.get(name) is None
+            if body.get(name) != base.get(name) and not (body.get(name) is None and may_be_left_out):
+                raise NotAllowed(f"{what}: {name} is not as in the base request (--vary {name} allows that)")
 
     def _require_limited_effect(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:

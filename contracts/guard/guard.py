@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,24 +20,22 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
-from contracts.guard.base_request import require_as_named
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
-from contracts.guard.check_cleanup import CheckCleanup
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
 from contracts.guard.effect import Effect, describe, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
-from contracts.guard.identity import PossibleRun, likely_first
+from contracts.guard.identity import PossibleRun, has_other_inputs, likely_first
 from contracts.guard.journal import Intent, Journal, default_directory
+from contracts.guard.journal_cleanup import CheckCleanup
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.reachability import Reachability
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget
-from contracts.guard.reported_runs import ReportedRuns
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
@@ -65,8 +64,6 @@ class Guard:
     _journal: Journal
     _gate: Gate
     _cleanup: CheckCleanup
-    _reported: ReportedRuns | None = None
-    """Where others use the target too, decides which of the reported runs belong to the check."""
 
     def __init__(
         self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None, bounds: Bounds = BOUNDS
@@ -96,13 +93,15 @@ class Guard:
             self._started + target.max_time_s, self._clock, lambda: self.grace_s(len(self.ownership.runs))
         )
         self.log: Final = ExchangeLog(bounds)
-        self._has_sent_creates = False
         self._creates_in_flight = InFlight()
         self._detector: UnreportedRunDetector | None = None
         """On a live target, looks for runs that no answer reported."""
         self._proxy: Proxy | None = None
         self._proxy_lock = threading.Lock()
         self._runs_left = 0
+        self._not_ours: list[PossibleRun] = []
+        """Runs that an answer reported though they seem older than the check, or created by another request."""
+        self._answers_name_others = False
         self.other_resources: Final[Counter[str]] = Counter()
         """How many pools and workflows the check has created. The API cannot delete them."""
 
@@ -121,9 +120,6 @@ class Guard:
             self._detector = UnreportedRunDetector(
                 self._client(), self.ownership, self._journal, self._account, authorizations=self._authorizations
             )
-        if self._is_shared:
-            others = frozenset[str]() if self._detector is None else self._detector.others
-            self._reported = ReportedRuns(self._journal.record.identity, others, self._clock.now)
         self._cleanup = CheckCleanup(
             self._journal,
             self.ownership,
@@ -168,11 +164,7 @@ class Guard:
         return self._account.can_afford(runs=runs, requests=requests)
 
     def allow_unknown(self, run_id: str) -> None:
-        """Allow writes to a made-up id, which belongs to nobody.
-
-        Unless this is a full check of a loopback address, the guard first asks the target whether it knows the id, and
-        refuses the write if it does.
-        """
+        """Allow writes to a made-up id, which belongs to nobody (see gate.py)."""
         self.ownership.add_made_up(run_id)
 
     def new_session(self) -> str:
@@ -209,7 +201,7 @@ class Guard:
         """
         self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
         self._schedule.begin_cleaning()
-        if self._has_sent_creates:
+        if self._journal.record.last_intent:
             self._cleanup.clean_up()
         self._runs_left = len(self._journal.record.unfinished)
         return self._runs_left
@@ -238,14 +230,10 @@ class Guard:
         A run matches a request whose answer did not report it, or was reported but seems to be of someone else.
         """
         noticed = () if self._detector is None else self._detector.possible
-        reported = () if self._reported is None else self._reported.possible
-        return likely_first((*noticed, *self._cleanup.possible, *reported))
+        return likely_first((*noticed, *self._cleanup.possible, *self._not_ours))
 
     def grace_s(self, runs: int) -> float:
-        """Return the time for cleaning up that many runs after the check's time is over, or only for counting them.
-
-        A rate limit extends the time for cleaning up by the time that its reserved requests need.
-        """
+        """Return the time after the check for cleaning up that many runs, or only for counting them."""
         if not self.target.clean_up:
             return self._bounds.count_left_s
         rate = self.target.budget.rate
@@ -304,10 +292,10 @@ class Guard:
         authorization = masked.header("authorization")
         list_requests = 0
         if detector is not None:
-            if self._reported is not None and self._reported.name_others:
+            if self._answers_name_others:
                 raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
             if detector.kind_of(masked).reason is None:
-                require_as_named(self.target, describe(masked), effect)
+                self._gate.require_as_named(describe(masked), effect)
             list_requests = detector.requests_for_lists(masked)
         try:
             what = describe(masked)
@@ -364,11 +352,15 @@ class Guard:
 
     def _exchange(self, pending: _PendingRequest, start: GroupStart | None) -> Exchange:
         if pending.effect.creates:
-            self._has_sent_creates = True
             pending.intent = self._journal.intend(
                 pending.masked, pending.effect, self._clock.now(), keeps_digest=self._detector is not None
             )
-        connection = None if start is None else self._connect_with_group(start)
+        connection = None
+        if start is not None:  # connect, and wait until all other requests of the group are connected too
+            connection = self._upstream.connection(for_write=True)
+            with contextlib.suppress(ExchangeFailed):  # the exchange tries again, and reports why it fails
+                connection.open()
+            start.meet()
         for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
             self.log.add(exchange)
@@ -380,14 +372,6 @@ class Guard:
         if pending.effect.writes:
             self._process_answer(pending, exchange)
         return exchange
-
-    def _connect_with_group(self, start: GroupStart) -> Connection:
-        """Return an open connection, after all other requests of the group have one too."""
-        connection = self._upstream.connection(for_write=True)
-        with contextlib.suppress(ExchangeFailed):  # the exchange tries again, and reports why it fails
-            connection.open()
-        start.meet()
-        return connection
 
     def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:
         left_s = self._schedule.left_s(creates=pending.effect.creates)
@@ -454,9 +438,7 @@ class Guard:
 
     def _process_created_runs(self, pending: _PendingRequest, exchange: Exchange, *, refused: bool) -> None:
         created = created_by(exchange.answer)
-        ours: Sequence[CreatedRun] = created.runs
-        if self._reported is not None:
-            ours = self._reported.ours(ours, exchange.answer, pending.effect)
+        ours = self._ours(created.runs, exchange.answer, pending.effect)
         run_ids = pending.reported = tuple(run.id for run in ours)
         unproven = [run.id for run in ours if run.body is None]
         new = sum(run_id not in self.ownership.runs for run_id in run_ids)  # a replay creates none
@@ -477,8 +459,30 @@ class Guard:
         if pending.intent is not None:  # stays open until the detector or the clean-up has searched for more runs
             self._journal.record_answer(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
 
+    def _ours(self, created: Sequence[CreatedRun], answer: Answer, effect: Effect) -> Sequence[CreatedRun]:
+        """Return the runs of an answer that belong to the check.
+
+        An answer proves nothing by itself if others use the target too: a broken server may report the run that someone
+        else created last, a run of another answer, or all runs there are. What it says is compared with what the lists
+        showed before the request, and with what was sent.
+        """
+        if not self._is_shared:
+            return created
+        identity, now = self._journal.record.identity, self._clock.now()
+        ours: list[CreatedRun] = []
+        for run in created:
+            if self._detector is not None and run.id in self._detector.others:
+                continue  # not even possibly: the run was there before the request
+            body = run.body
+            if body is None or (identity.may_include(body, answer, now) and not has_other_inputs(body, effect.body)):
+                ours.append(run)
+            else:
+                self._not_ours.append(PossibleRun.of({**body, "id": run.id}, apart_s=inf, names_workflow=True))
+        self._answers_name_others |= len(ours) < len(created)
+        return ours
+
     def _assume_worst(self, pending: _PendingRequest) -> None:
-        """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""
+        """Keep the charge, as the outcome is unknown. The open intent makes the clean-up search for runs."""
         self._account.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
 
     def _client(self, *, uses_reserve: bool = False) -> RunsClient:

@@ -1,21 +1,27 @@
 """Cleans up after checks that crashed or did not clean up, using their journals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from contracts.core.counting import counted
+from contracts.core.exchange import TOKEN
 from contracts.core.target import Target, is_loopback
 from contracts.guard.cleaner import Cleaner
+from contracts.guard.created import run_id_in
+from contracts.guard.effect import path_of_run
 from contracts.guard.identity import PossibleRun, likely_first
 from contracts.guard.journal import AUTHORIZATIONS, IN_USE, Journal, JournalRecord, default_directory, journals
 from contracts.guard.journal_cleanup import clean_up
-from contracts.guard.journal_tokens import fitting_tokens, renewed_tokens
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
-from contracts.guard.runs_client import RunsClient
+from contracts.guard.runs_client import RunsClient, json_object
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Upstream, proxy_for
+
+_MOST_READ: Final = 3
+"""How many runs are read with a token: some of them may be gone."""
 
 
 @dataclass(slots=True)
@@ -103,9 +109,9 @@ def _clean_up_journal(
     """Clean up one journal; return whether it must be kept, because runs are left or may be left."""
     record = journal.record
     unfinished = len(record.unfinished)
-    tokens = fitting_tokens(record, given_tokens)
+    tokens = _fitting_tokens(record, given_tokens)
     if url_is_named and record.origin not in report.unreachable:
-        tokens |= renewed_tokens(record, given_tokens, tokens, ca_bundle=ca_bundle, clock=clock)
+        tokens |= _renewed_tokens(record, given_tokens, tokens, ca_bundle=ca_bundle, clock=clock)
     report.journals += 1
     if not tokens or record.origin in report.unreachable:
         if not tokens:
@@ -157,3 +163,54 @@ def _not_cleaned_up(record: JournalRecord, report: CleanUpReport) -> bool:
     report.left += len(record.unfinished)
     report.unclear += bool(record.open_intents)
     return True
+
+
+def _fitting_tokens(record: JournalRecord, given: Iterable[str]) -> dict[str, str]:
+    """Return the tokens that the journal was written with, by identity."""
+    return {
+        identity: token
+        for token in given
+        for identity, known in record.fingerprints.items()
+        if record.fingerprint(token) == known
+    }
+
+
+def _renewed_tokens(
+    record: JournalRecord, given: Iterable[str], fitting: dict[str, str], *, ca_bundle: str | None, clock: Clock
+) -> dict[str, str]:
+    """Return the tokens that read runs of the identities that `fitting` has no token of, by identity.
+
+    Tokens of deployments expire. A renewed one has another fingerprint, but reads the runs of the check. Try that only
+    at a URL that the user has named, since the header of the journal cannot be verified with a token it was not made
+    with.
+    """
+    if Target(record.url, "").origin != record.origin:
+        return {}
+    renewed: dict[str, str] = {}
+    upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
+    try:
+        for token in given:
+            if token in fitting.values():
+                continue
+            limiter = RateLimiter(record.rate, clock)
+            client = RunsClient(upstream, Tokens(token, None), limiter, clock, is_shared=True)
+            for identity in record.fingerprints.keys() - fitting.keys() - renewed.keys():
+                created = [run for run, by in record.unfinished.items() if by == identity]
+                if _reads_one(client, [run for run in created if run not in record.unproven][:_MOST_READ]):
+                    renewed[identity] = token
+                    break
+    finally:
+        upstream.close()
+    return renewed
+
+
+def _reads_one(client: RunsClient, runs: Sequence[str]) -> bool:
+    try:
+        for run in runs:
+            path = path_of_run(run)
+            read = None if path is None else json_object(client.request("GET", path, TOKEN))
+            if read is not None and run_id_in(read.get("id")) == run:
+                return True
+    except (NoAnswer, OutOfBudget):
+        pass
+    return False
