@@ -58,6 +58,11 @@ class Target:
         return is_loopback(self.url)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others may use the target too: then an answer alone does not prove that a run is the check's."""
+        return self.profile == "live" or not self.is_loopback
+
+    @property
     def may_write(self) -> bool:
         return self.is_loopback if self.allow_writes is None else self.allow_writes
 

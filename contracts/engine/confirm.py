@@ -54,14 +54,12 @@ class _Repetition:
 
 
 class Confirmer:
-    """`outcome` runs a case and returns its violation, if any."""
+    """`attempt` runs a case."""
 
-    def __init__(
-        self, check: CheckContext, found: FoundViolations, outcome: Callable[..., RuleViolated | None]
-    ) -> None:
+    def __init__(self, check: CheckContext, found: FoundViolations, attempt: Callable[..., Attempt]) -> None:
         self._check = check
         self._found = found
-        self._outcome = outcome
+        self._attempt = attempt
         self._requests = 0
         """The requests sent for findings so far."""
 
@@ -132,9 +130,13 @@ class Confirmer:
         def still_fails(candidate: Any) -> bool:
             if self._requests >= request_limit or self._check.time_left < LEAST_TO_SHRINK_S:
                 return False
-            with contextlib.suppress(OutOfTime):
-                return self._try((scenario, candidate), key, on_pass=again.passed.append) is not None
-            return False
+            try:
+                attempt = self._try((scenario, candidate), key)
+            except OutOfTime:
+                return False
+            if attempt.passed:
+                again.passed.append(attempt)
+            return attempt.violated is not None
 
         smaller = shrink(case, still_fails, tries=MAX_TRIES)
         shown = None if smaller == case else self._reproduce([(scenario, smaller)], key)
@@ -148,7 +150,7 @@ class Confirmer:
             with ThreadPoolExecutor(THREADS) as pool:
                 run_all = pool.map if len(cases) > 1 else map
                 try:
-                    outcomes = list(run_all(lambda case: self._try(case, dedup_key), cases))
+                    outcomes = list(run_all(lambda case: self._try(case, dedup_key).violated, cases))
                 except OutOfTime:
                     return None
             if found := next(filter(None, outcomes), None):
@@ -157,7 +159,7 @@ class Confirmer:
 
     def _shows_each_time(self, case: ScenarioCase, dedup_key: str) -> bool:
         with contextlib.suppress(OutOfTime):
-            return all(self._try(case, dedup_key) is not None for _ in range(REPEATS_IF_BY_OTHERS))
+            return all(self._try(case, dedup_key).violated for _ in range(REPEATS_IF_BY_OTHERS))
         return False
 
     def _alone(self, violated: RuleViolated) -> tuple[ScenarioCase, RuleViolated] | None:
@@ -167,17 +169,14 @@ class Confirmer:
         if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
             return None  # it needs resources that other requests of the case created, so the case must stay whole
         case = (SINGLE_REQUEST, RequestCase.from_request(last.request))
-        found = self._try(case, violated.dedup_key)
+        found = self._try(case, violated.dedup_key).violated
         return None if found is None else (case, found)
 
-    def _try(
-        self, case: ScenarioCase, dedup_key: str, *, on_pass: Callable[[Attempt], None] = lambda attempt: None
-    ) -> RuleViolated | None:
-        def add(requests: int) -> None:
-            with self._check.lock:
-                self._requests += requests
-
-        return self._outcome(*case, only=dedup_key, on_pass=on_pass, on_end=add)
+    def _try(self, case: ScenarioCase, dedup_key: str) -> Attempt:
+        attempt = self._attempt(*case, only=dedup_key)
+        with self._check.lock:
+            self._requests += len(attempt.exchanges)
+        return attempt
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""

@@ -339,19 +339,16 @@ class _Discovery:
         for a malformed one. A live check sends only the unknown id.
         """
         if method == "DELETE" and self.check.is_live:
-            return self._offers_delete()
+            try:
+                return self.check.guard.offers_delete()
+            except (Refused, NoAnswer):
+                return True
         ids = [""]
         if "{" in path:
             ids = [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
         probes = [self._with_own_session(_probe(method, path_for(path, resource_id))) for resource_id in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
-
-    def _offers_delete(self) -> bool:
-        try:
-            return self.check.guard.offers_delete()
-        except (Refused, NoAnswer):
-            return True
 
     def _is_offered(self, path: str) -> bool:
         """Return whether any probe gets a status other than 404 and 405. Also true if the budget is used up, or if no

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange, Request
 from contracts.core.json_tree import map_texts
+from contracts.engine.results import RuleViolated
 from contracts.openapi.router import route_of
 from contracts.openapi.schemas import UUID_PATTERN
 from contracts.oracle import accepts
@@ -42,6 +43,9 @@ class Attempt:
 
     exchanges: Sequence[Exchange]
     placeholders: Mapping[str, Any] = field(default_factory=dict)
+    violated: RuleViolated | None = None
+    passed: bool = False
+    """Whether it came to its end and showed no violation."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Search:
         self.skipped: dict[str, str] = {}
         self.waiting = WaitingCases(self._outcome)
         self._found = FoundViolations(check, on_finding)
-        self._confirmer = Confirmer(check, self._found, self._outcome)
+        self._confirmer = Confirmer(check, self._found, self.attempt)
         self._database = database
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
@@ -103,27 +103,19 @@ class Search:
                 raise
 
     def _run_case(self, running: RunningCase) -> RuleViolated | None:
-        def note_end(requests: int) -> None:
-            running.requests = requests
-
         scenario = running.group.scenario
-        violated = self._outcome(scenario, running.case, on_end=note_end)
+        attempt = self.attempt(scenario, running.case)
+        running.requests = len(attempt.exchanges)
         with self.check.lock:
             self.tried[scenario.name] += 1
-        return violated
+        return attempt.violated
 
-    def _outcome(
-        self,
-        scenario: Scenario[Any],
-        case: Any,
-        *,
-        only: str | None = None,
-        on_pass: Callable[[Attempt], None] = lambda attempt: None,
-        on_end: Callable[[int], None] = lambda requests: None,
-    ) -> RuleViolated | None:
-        """Return the violation that the case shows, if any. `on_pass` is called if it comes to its end and shows no
-        violation, `on_end` in any case, with the number of its requests. Raises OutOfTime.
-        """
+    def _outcome(self, scenario: Scenario[Any], case: Any) -> RuleViolated | None:
+        """Return the violation that the case shows, if any. Raises OutOfTime."""
+        return self.attempt(scenario, case).violated
+
+    def attempt(self, scenario: Scenario[Any], case: Any, *, only: str | None = None) -> Attempt:
+        """Run the case. Raises OutOfTime."""
         context = CaseContext(
             self.check,
             only=only,
@@ -132,17 +124,14 @@ class Search:
         )
         try:
             scenario.run(context, case)
-            if not context.other_violations:
-                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders)))
+            return Attempt(context.exchanges, context.placeholders, passed=not context.other_violations)
         except RuleViolated as violated:
-            return violated
+            return Attempt(context.exchanges, context.placeholders, violated)
         except NOT_JUDGED as error:
             self.skipped.setdefault(scenario.name, why_not_judged(error))
             if only is None and isinstance(error, INTERNAL_ERRORS) and not context.has_wrong_answer:
                 self.check.note_internal_error(scenario.name, error)
-        finally:
-            on_end(len(context.exchanges))
-        return None
+            return Attempt(context.exchanges, context.placeholders)
 
     def _name_of_attempt(self, scenario: Scenario[Any], case: Any) -> str:
         """Return the name from which an attempt makes up its ids and texts. It is different for each attempt."""
@@ -167,8 +156,7 @@ class Search:
         """Run the failing cases of the example database."""
         if scenario.generated is None or self._database is None:
             return
-        failing = self._run_generated_once(scenario, ("replay",), 1, (Phase.reuse,))
-        if failing is not None:
+        if failing := self._run_generated_once(scenario, ("replay",), 1, (Phase.reuse,)):
             self.investigate(scenario, *failing)
 
     def _run_generated_once(
@@ -178,7 +166,16 @@ class Search:
         assert scenario.generated is not None
 
         # `settings` must be above `seed`, since `seed` removes the database from settings below it.
-        @quiet_settings(max_examples=examples, phases=phases, database=self._database)
+        @settings(
+            max_examples=examples,
+            phases=phases,
+            database=self._database,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+            print_blob=False,
+        )
         @seed(self.check.random(scenario.name, *attempt, *self.check.target.shard).getrandbits(64))
         @given(scenario.generated(self.check))
         def run_case(case: Any) -> None:
@@ -226,26 +223,12 @@ class Search:
 
     def judge_unreported_runs(self) -> None:
         """Judge the unreported runs that no case has judged."""
-        violated = self._outcome(UNREPORTED, None)
-        while violated is not None:
+        while violated := self._outcome(UNREPORTED, None):
             self.investigate(UNREPORTED, None, violated)
-            violated = self._outcome(UNREPORTED, None)
 
 
 def _why_ended(error: BaseException) -> str:
     return "the check was interrupted" if isinstance(error, KeyboardInterrupt) else ""
-
-
-def quiet_settings(**more: Any) -> settings:
-    """Return settings with which Hypothesis prints nothing, and has no limits on the time and size of examples."""
-    return settings(
-        deadline=None,
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-        print_blob=False,
-        **more,
-    )
 
 
 UNREPORTED: Final[Scenario[Any]] = Scenario(

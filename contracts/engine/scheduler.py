@@ -150,17 +150,18 @@ class Scheduler:
 
     def _run_groups(self, groups: Sequence[CaseGroup], *, until: float) -> None:
         """Run the groups until they have spent their limits. Raises OutOfTime at `until`."""
-        self._search.run(groups, until=until, on_begin=self._announce)
+
+        def announce(group: CaseGroup) -> None:
+            ended = sum(each.has_ended for each in self._all)
+            self._progress(Progress(group.scenario.name, ended, len(self._all)))
+
+        self._search.run(groups, until=until, on_begin=announce)
         for group in groups:
             if group.has_ended and group.has_generated:
                 if time.monotonic() >= until:
                     raise OutOfTime
                 self._search.run_generated(group.scenario, examples=group.scenario.examples)
                 group.has_generated = False
-
-    def _announce(self, group: CaseGroup) -> None:
-        ended = sum(each.has_ended for each in self._all)
-        self._progress(Progress(group.scenario.name, ended, len(self._all)))
 
     def _groups_by_round(self) -> tuple[dict[int, list[CaseGroup]], list[CaseGroup]]:
         """Return the groups by the round in which they begin, and those of the scenarios with `is_last`."""

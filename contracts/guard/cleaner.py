@@ -9,9 +9,10 @@ A run is deleted only if it is proven to belong to the check:
 If only a list shows such a proof, a read must not refute it: a broken list may mix up the ids and the contents of runs.
 """
 
+import contextlib
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -73,6 +74,7 @@ class Left:
         return self.runs | self.unknown
 
 
+@dataclass(eq=False)
 class Cleaner:
     """Cancels and deletes runs, and finds out which are left.
 
@@ -80,61 +82,53 @@ class Cleaner:
     desktop keeps working on it.
     """
 
-    def __init__(
-        self,
-        client: RunsClient,
-        identity: CheckIdentity,
-        *,
-        lists_lag: bool = False,
-        on_cleaned: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`lists_lag`: the lists did not show created runs. `on_cleaned` is called after each run, from any thread."""
-        self.client = client
-        self._on_cleaned = on_cleaned
-        self._identity = identity
-        self._lists_lag = lists_lag
-        self._support = DeleteSupport(offered=False)
-        self._must_prove: Collection[str] = frozenset()
-        self._listed_before: dict[str, Run] = {}
-        self._listed_all_before = False
-        self._not_found: set[str] = set()
-        self._deleted: set[str] = set()
-        self.refuted: dict[str, Run] = {}
-        """Runs that a list shows as those of the check, and a read as those of someone else: they were not changed."""
-        self._found_by_read: set[str] = set()
-        self._found_by_delete: set[str] = set()
-        """Runs that existed: their delete succeeded, and the target answers 404 to the delete of an unknown id."""
+    client: RunsClient
+    identity: CheckIdentity
+    lists_lag: bool = False
+    """Whether the lists did not show created runs."""
+    on_cleaned: Callable[[], None] = lambda: None
+    """Called after each run, from any thread."""
+    refuted: dict[str, Run] = field(default_factory=dict)
+    """Runs that a list shows as those of the check, and a read as those of someone else: they were not changed."""
+    _support: DeleteSupport = DeleteSupport(offered=False)
+    _must_prove: Collection[str] = ()
+    _listed_before: dict[str, Run] = field(default_factory=dict)
+    _listed_all_before: bool = False
+    _not_found: set[str] = field(default_factory=set)
+    _deleted: set[str] = field(default_factory=set)
+    _found_by_read: set[str] = field(default_factory=set)
+    _found_by_delete: set[str] = field(default_factory=set)
+    """Runs that existed: their delete succeeded, and the target answers 404 to the delete of an unknown id."""
 
     def clean(
         self,
         runs: Mapping[str, Authorizations],
         support: DeleteSupport,
         *,
-        unproven: Collection[str] = frozenset(),
-        listed: Collection[str] = frozenset(),
+        unproven: Collection[str],
+        listed: Collection[str],
     ) -> None:
         """Cancel the runs, and delete them if possible. Failures are not reported: `left` finds the remaining runs.
 
         `unproven` are runs for which an answer reported only the id. On a shared target, they are changed only if the
         target shows that they are new. `listed` are runs whose proof only a list has shown.
         """
-        self._support = support
-        self._must_prove = listed
+        self._support, self._must_prove = support, listed
         if self.client.is_shared:
             self._listed_before, self._listed_all_before = self._listed(runs)
-        in_threads(lambda item: self._clean_one(*item, proven=item[0] not in unproven), runs.items())
 
-    def _clean_one(self, run_id: str, authorizations: Authorizations, *, proven: bool) -> None:
-        path = path_of_run(run_id)
-        if path is None:
-            return  # a server could interpret the path as that of another resource; `left` reports the run
-        for authorization in authorizations:
-            try:
-                if self._clean_as(run_id, path, authorization, proven=proven):
-                    break
-            except NoAnswer:
-                continue
-        self._on_cleaned()
+        def clean_one(item: tuple[str, Authorizations]) -> None:
+            run_id, authorizations = item
+            path = path_of_run(run_id)
+            if path is None:
+                return  # a server could interpret the path as that of another resource; `left` reports the run
+            for authorization in authorizations:
+                with contextlib.suppress(NoAnswer):
+                    if self._clean_as(run_id, path, authorization, proven=run_id not in unproven):
+                        break
+            self.on_cleaned()
+
+        in_threads(clean_one, runs.items())
 
     def _clean_as(self, run_id: str, path: str, authorization: str | None, *, proven: bool) -> bool:
         """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""
@@ -145,13 +139,13 @@ class Cleaner:
             if answer.status in {200, 404}:
                 (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
             read = json_object(answer)
-            if read is not None and run_id in self._must_prove and not self._identity.proves(read):
+            if read is not None and run_id in self._must_prove and not self.identity.proves(read):
                 self.refuted[run_id] = {**read, "id": run_id}
                 return True
             run = read or self._listed_before.get(run_id)
             if run is None and not proven:
                 return False
-            if run is not None and not self._identity.may_include(run, answer, self.client.clock.now()):
+            if run is not None and not self.identity.may_include(run, answer, self.client.clock.now()):
                 return True
             cancelled = run is not None and text_of(run, "status") in TERMINAL
         if not cancelled and (self.client.is_shared or not self._support.offered):
@@ -199,7 +193,7 @@ class Cleaner:
         reads_deny = not existed.isdisjoint(self._not_found - self._found_by_read)
         # Only the lists of the two tokens are read, so only runs created with these can be missing in them.
         listable = {run for run in existed & runs.keys() if all(each in IDENTITIES for each in runs[run])}
-        lists_deny = self._lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
+        lists_deny = self.lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
         left = {run for run in runs if by_read[run] or run in listed}
         unknown = {
             run for run in runs.keys() - left if (by_read[run] is None or reads_deny) and (not listed_all or lists_deny)
@@ -212,7 +206,7 @@ class Cleaner:
         query = {"fields": _MINIMAL_FIELDS}
         authorizations = dict.fromkeys(each for by_run in runs.values() for each in by_run)
         if self.client.is_shared:
-            earliest = self._identity.started_at + self.client.ahead - timedelta(seconds=CREATION_WINDOW_S)
+            earliest = self.identity.started_at + self.client.ahead - timedelta(seconds=CREATION_WINDOW_S)
             query["created_at_from"] = earliest.isoformat().replace("+00:00", "Z")
             authorizations = {each: None for each in authorizations if each in IDENTITIES}
         complete = True

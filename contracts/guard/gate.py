@@ -62,10 +62,6 @@ class Gate:
     authorizations: Collection[str]
     client: Callable[[], RunsClient]
 
-    def __post_init__(self) -> None:
-        self._is_live = self.target.profile == "live"
-        self._is_own_server = self.target.is_loopback and not self._is_live
-
     def require_allowed(self, request: Request, effect: Effect) -> None:
         """Raises NotAllowed or NotOwned."""
         if not effect.writes:
@@ -73,11 +69,11 @@ class Gate:
         what = f"{request.method} {request.path.partition('?')[0]}"
         if not self.target.may_write:
             raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
-        if not self._is_own_server:
+        if self.target.is_shared:
             self._require_limited_effect(what, effect)
         for text in effect.ids:
             self._require_own_id(what, text)
-        if not (self._is_own_server and effect.creates):
+        if self.target.is_shared or not effect.creates:
             for text in effect.body_ids:
                 self._require_own_id(what, text)
 
@@ -99,13 +95,13 @@ class Gate:
 
     def _require_limited_effect(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
-            if self._is_live or resource not in _CREATABLE_IN_FULL:
+            if self.target.profile == "live" or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check created")
         for text in effect.odd_ids:
             harmless = _HARMLESS_ODD_ID in text or self.identity.marker in text
             if not harmless and not self.ownership.contains_made_up(text):
                 raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
-        if self._is_live:
+        if self.target.profile == "live":
             self._require_own_links(what, effect.body)
 
     def _require_own_links(self, what: str, body: Any) -> None:
@@ -118,7 +114,7 @@ class Gate:
 
     def _require_own_id(self, what: str, text: str) -> None:
         if self.ownership.created(text):
-            if self._is_own_server or text not in self.ownership.unproven:
+            if not self.target.is_shared or text not in self.ownership.unproven:
                 return
             if self._is_ours(text):
                 self.ownership.unproven.discard(text)
@@ -130,17 +126,13 @@ class Gate:
     def _is_allowed_unknown(self, text: str) -> bool:
         if not self.ownership.is_made_up(text):
             return False
-        if self._is_own_server or text in self.ownership.proven_unknown:
+        if not self.target.is_shared or text in self.ownership.proven_unknown:
             return True
-        if self._is_unknown(text):
-            self.ownership.proven_unknown.add(text)
-            return True
-        return False
-
-    def _is_unknown(self, text: str) -> bool:
-        """Return whether the target answers 404 for the run, with each of the check's tokens."""
         client, path = self.client(), f"/v1/runs/{quote(text, safe='')}"
-        return all(client.request("GET", path, each).status == 404 for each in self.authorizations)
+        if any(client.request("GET", path, each).status != 404 for each in self.authorizations):
+            return False
+        self.ownership.proven_unknown.add(text)
+        return True
 
     def _is_ours(self, run_id: str) -> bool:
         """Return whether the run is new, or no longer exists."""

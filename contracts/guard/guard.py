@@ -10,8 +10,6 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from math import inf
 from pathlib import Path
 from typing import Final, Self
@@ -21,7 +19,7 @@ from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
+from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
@@ -29,7 +27,7 @@ from contracts.guard.effect import Effect, describe, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
 from contracts.guard.identity import PossibleRun, has_other_inputs, likely_first
-from contracts.guard.journal import Intent, Journal, default_directory
+from contracts.guard.journal import Journal, default_directory
 from contracts.guard.journal_cleanup import CheckCleanup
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
@@ -39,21 +37,8 @@ from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBu
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
-from contracts.guard.unreported_run_detector import RequestKind, UnreportedRunDetector, UnreportedRuns
+from contracts.guard.unreported_run_detector import RequestKind, Sent, UnreportedRunDetector, UnreportedRuns
 from contracts.guard.upstream import Lost, Upstream, proxy_for
-
-
-@dataclass(slots=True)
-class _PendingRequest:
-    """A request that the gate allows and that is charged."""
-
-    request: Request
-    masked: Request
-    effect: Effect
-    charge: Charge
-    intent: Intent | None = None
-    reported: tuple[str, ...] = ()
-    """The ids of the runs that the answer reported and that belong to the check."""
 
 
 class Guard:
@@ -81,8 +66,6 @@ class Guard:
         self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url), bounds=bounds)
         self.reachability: Final = Reachability(self._clock, bounds)
         self.ownership: Final = Ownership()
-        self._is_shared = target.profile == "live" or not target.is_loopback
-        """Whether others may use the target too: then an answer alone does not prove that a run is the check's."""
         self._account = BudgetAccount(
             target.budget, keeps_reserve=target.clean_up, learns_excess=target.profile == "live"
         )
@@ -257,7 +240,7 @@ class Guard:
         after all have ended.
         """
         with self._one_at_a_time():
-            pending_requests: list[_PendingRequest] = []
+            pending_requests: list[Sent] = []
             try:
                 for request in requests:
                     pending_requests.append(self._admit(request))
@@ -274,7 +257,7 @@ class Guard:
     def _one_at_a_time(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._detector is None else self._detector.one_at_a_time()
 
-    def _admit(self, request: Request) -> _PendingRequest:
+    def _admit(self, request: Request) -> Sent:
         if not self._is_open:
             raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
         if self._schedule.left_s() <= 0:
@@ -290,13 +273,14 @@ class Guard:
             raise NotAllowed("no second token was given (give one with --second-token)")
         detector = self._detector if effect.runs else None
         authorization = masked.header("authorization")
-        list_requests = 0
+        kind, list_requests = RequestKind.by_path(masked), 0
         if detector is not None:
+            kind = detector.kind_of(masked)
             if self._answers_name_others:
                 raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
-            if detector.kind_of(masked).reason is None:
+            if kind.reason is None:
                 self._gate.require_as_named(describe(masked), effect)
-            list_requests = detector.requests_for_lists(masked)
+            list_requests = detector.requests_for_lists(kind, authorization)
         try:
             what = describe(masked)
             charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + list_requests)
@@ -306,9 +290,9 @@ class Guard:
         if detector is not None:
             self._account.refund_request(list_requests)  # they are charged one by one when they are sent
             detector.remember_existing_runs(authorization)
-        return _PendingRequest(request, masked, effect, charge)
+        return Sent(request, masked, kind, effect, charge, self._clock.now())
 
-    def _wait(self, *pending_requests: _PendingRequest) -> None:
+    def _wait(self, *pending_requests: Sent) -> None:
         try:
             self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
         except BaseException as error:
@@ -317,23 +301,24 @@ class Guard:
             self._refund(*pending_requests)
             raise
 
-    def _refund(self, *pending_requests: _PendingRequest) -> None:
+    def _refund(self, *pending_requests: Sent) -> None:
         for pending in pending_requests:
             self._account.settle(pending.charge, 0)
             self._account.refund_request()
 
-    def _execute(self, pending: _PendingRequest, start: GroupStart | None = None) -> Exchange:
+    def _execute(self, pending: Sent, start: GroupStart | None = None) -> Exchange:
         """Send an admitted request. During a create, the first Ctrl-C takes effect after the answer with its runs."""
         with held_back() if pending.effect.creates else contextlib.nullcontext():
             return self._send_and_settle(pending, start)
 
-    def _send_and_settle(self, pending: _PendingRequest, start: GroupStart | None) -> Exchange:
+    def _send_and_settle(self, pending: Sent, start: GroupStart | None) -> Exchange:
         """Send the request. Even if it fails, account and journal then cover all runs that it may have created."""
-        sent_at = self._clock.now()
+        pending.at = self._clock.now()
         try:
             with self._creates_in_flight if pending.effect.creates else contextlib.nullcontext():
                 exchange = self._exchange(pending, start)
-            self._note_for_detector(pending, sent_at, exchange)
+            pending.exchange, pending.answered_at = exchange, self._clock.now()
+            self._note_for_detector(pending)
             return exchange
         except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing
             self._account.settle(pending.charge, 0)
@@ -342,15 +327,14 @@ class Guard:
             raise
         except BaseException:
             self._assume_worst(pending)
-            self._note_for_detector(pending, sent_at, None)
+            self._note_for_detector(pending)
             raise
 
-    def _note_for_detector(self, pending: _PendingRequest, sent_at: datetime, exchange: Exchange | None) -> None:
+    def _note_for_detector(self, pending: Sent) -> None:
         if self._detector is not None and pending.effect.runs:
-            intent = None if pending.intent is None else pending.intent.number
-            self._detector.note(pending.masked, pending.effect, sent_at, exchange, pending.reported, intent)
+            self._detector.note(pending)
 
-    def _exchange(self, pending: _PendingRequest, start: GroupStart | None) -> Exchange:
+    def _exchange(self, pending: Sent, start: GroupStart | None) -> Exchange:
         if pending.effect.creates:
             pending.intent = self._journal.intend(
                 pending.masked, pending.effect, self._clock.now(), keeps_digest=self._detector is not None
@@ -373,7 +357,7 @@ class Guard:
             self._process_answer(pending, exchange)
         return exchange
 
-    def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:
+    def _answer(self, pending: Sent, connection: Connection | None) -> Answer:
         left_s = self._schedule.left_s(creates=pending.effect.creates)
         if left_s <= 0:
             raise NotDelivered(f"{describe(pending.masked)}: the time of the check is over")
@@ -420,7 +404,7 @@ class Guard:
 
     # Outcome
 
-    def _process_answer(self, pending: _PendingRequest, exchange: Exchange) -> None:
+    def _process_answer(self, pending: Sent, exchange: Exchange) -> None:
         """Settle the charge of a write, and record what its answer reports as created."""
         status = exchange.answer.status
         # 307 and 308 ask to send the same request elsewhere, so it was not carried out here; 303 says that it was.
@@ -436,7 +420,7 @@ class Guard:
                     self.other_resources.update(pending.effect.collections)
                 self.ownership.other_ids.add(resource.id)
 
-    def _process_created_runs(self, pending: _PendingRequest, exchange: Exchange, *, refused: bool) -> None:
+    def _process_created_runs(self, pending: Sent, exchange: Exchange, *, refused: bool) -> None:
         created = created_by(exchange.answer)
         ours = self._ours(created.runs, exchange.answer, pending.effect)
         run_ids = pending.reported = tuple(run.id for run in ours)
@@ -466,7 +450,7 @@ class Guard:
         else created last, a run of another answer, or all runs there are. What it says is compared with what the lists
         showed before the request, and with what was sent.
         """
-        if not self._is_shared:
+        if not self.target.is_shared:
             return created
         identity, now = self._journal.record.identity, self._clock.now()
         ours: list[CreatedRun] = []
@@ -481,7 +465,7 @@ class Guard:
         self._answers_name_others |= len(ours) < len(created)
         return ours
 
-    def _assume_worst(self, pending: _PendingRequest) -> None:
+    def _assume_worst(self, pending: Sent) -> None:
         """Keep the charge, as the outcome is unknown. The open intent makes the clean-up search for runs."""
         self._account.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
 
@@ -492,7 +476,7 @@ class Guard:
             self._tokens,
             self._rate_limiter,
             self._clock,
-            is_shared=self._is_shared,
+            is_shared=self.target.is_shared,
             charge=lambda: self._account.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
             left_s=self._schedule.left_for_guard_s,
             record=self.log.add,

@@ -227,7 +227,11 @@ class Journal:
         """Write the intent of a create to the file. `request` is masked."""
         body = effect.body if isinstance(effect.body, dict) else None
         input_digest = None
-        has_known_inputs = _has_no_inputs(request) if body is None else "steps" not in body
+        if body is not None:
+            has_known_inputs = "steps" not in body
+        else:  # if it does not name them, it has none, however a server interprets it
+            sent = request.body or b""
+            has_known_inputs = b"input_values" not in sent and request.header("content-encoding") is None
         if keeps_digest and has_known_inputs:
             input_digest = digest((body or {}).get("input_values") or None, self.record.salt)
         with self._lock:
@@ -315,11 +319,6 @@ class Journal:
             self._unwritten.popleft()
         if self._written_through:
             os.fsync(self._file)
-
-
-def _has_no_inputs(request: Request) -> bool:
-    """Return whether a body that is not a JSON object has no input values, however a server interprets it."""
-    return b"input_values" not in (request.body or b"") and request.header("content-encoding") is None
 
 
 def digest(values: Any, salt: str) -> str:

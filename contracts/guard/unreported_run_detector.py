@@ -30,10 +30,10 @@ from math import inf
 from typing import Any, Final, Self
 
 from contracts.core.exchange import Exchange, Request
-from contracts.guard.budget import BudgetAccount
+from contracts.guard.budget import BudgetAccount, Charge
 from contracts.guard.effect import Effect, path_of_run
 from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, has_other_inputs, text_of
-from contracts.guard.journal import IDENTITIES, OTHER, Journal
+from contracts.guard.journal import IDENTITIES, OTHER, Intent, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object
@@ -61,20 +61,26 @@ class RequestKind:
         return cls(f"{request.method} {request.path.partition('?')[0]}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Sent:
-    """A request that may have created runs. `exchange` is None if no answer came; `reported` are the runs of the check
-    that the answer reported.
-    """
+    """A request that the gate allows and that is charged, and what came of it."""
 
+    request: Request
+    masked: Request
     kind: RequestKind
-    authorization: str | None
     effect: Effect
+    charge: Charge
     at: datetime
-    exchange: Exchange | None
-    answered_at: datetime | None
-    reported: tuple[str, ...]
-    intent: int | None
+    intent: Intent | None = None
+    exchange: Exchange | None = None
+    """None if no answer came."""
+    answered_at: datetime | None = None
+    reported: tuple[str, ...] = ()
+    """The ids of the runs that the answer reported and that belong to the check."""
+
+    @property
+    def authorization(self) -> str | None:
+        return self.masked.header("authorization")
 
     @property
     def refused(self) -> bool:
@@ -203,12 +209,11 @@ class UnreportedRunDetector:
         checked, self._checked_refusals = self._checked_refusals, 0
         return checked
 
-    def requests_for_lists(self, request: Request) -> int:
+    def requests_for_lists(self, kind: RequestKind, authorization: str | None) -> int:
         """Return how many list requests a request needs: one per list, and one more the first time.
 
         Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
         """
-        kind = self.kind_of(request)
         must_create_nothing = kind.reason is not None
         stopped = self._stopped | (self._stopped_if_must_create_nothing if must_create_nothing else set())
         if kind.operation in stopped:
@@ -220,7 +225,7 @@ class UnreportedRunDetector:
                 f"{kind.operation}: not sent again, since the list of runs is unreliable: runs created by a refused"
                 " request would not be noticed"
             )
-        return sum(1 if each in self._known else 2 for each in self._lists_for(request.header("authorization")))
+        return sum(1 if each in self._known else 2 for each in self._lists_for(authorization))
 
     def remember_existing_runs(self, authorization: str | None) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
@@ -241,26 +246,8 @@ class UnreportedRunDetector:
         """Return the authorizations whose lists may show the runs of a request: both, if it has neither token."""
         return (authorization,) if authorization in self._authorizations else self._authorizations
 
-    def note(
-        self,
-        request: Request,
-        effect: Effect,
-        sent_at: datetime,
-        exchange: Exchange | None,
-        reported: tuple[str, ...],
-        intent: int | None,
-    ) -> None:
-        """Record a request that was sent, after its answer or after it failed."""
-        sent = Sent(
-            kind=self.kind_of(request),
-            authorization=request.header("authorization"),
-            effect=effect,
-            at=sent_at,
-            exchange=exchange,
-            answered_at=None if exchange is None else self._clock.now(),
-            reported=reported,
-            intent=intent,
-        )
+    def note(self, sent: Sent) -> None:
+        """Record a request that may have created runs, after its answer or after it failed."""
         self._sent.append(sent)
         self._pending.append(sent)
 
@@ -351,9 +338,8 @@ class UnreportedRunDetector:
 
     def _close_intents(self, pending: list[Sent]) -> None:
         """Close the intents of the requests that were answered."""
-        still_open = self._journal.record.open_intents
-        settled = [sent.intent for sent in pending if sent.exchange is not None and sent.intent in still_open]
-        if settled:
+        intents = [sent.intent.number for sent in pending if sent.exchange is not None and sent.intent is not None]
+        if settled := [number for number in intents if number in self._journal.record.open_intents]:
             self._journal.close_intents(settled)
 
     def _keep(self, found: list[_NewRun]) -> None:

@@ -11,6 +11,11 @@ import click
 from contracts.core.exchange import Answer, Exchange, Headers, Request
 from contracts.core.findings import Finding, Reproduction
 
+SAME_FIELDS: Final = (
+    *("rule", "cause", "summary", "expected", "got", "neighbour", "guess", "part_of", "intermittent", "dedup_key"),
+)
+"""The fields of a finding that have the same name and form in the report."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedReport:
@@ -42,19 +47,13 @@ def read_report(path: Path) -> SavedReport:
 
 def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
     return Finding(
-        **{name: finding[name] for name in _SAME},
+        **{name: finding[name] for name in SAME_FIELDS},
         exchanges=tuple(map(_exchange, finding["exchanges"])),
         stable=stable,
         not_sent_again=finding.get("not_sent_again", ""),
         also_seen=tuple(finding["also_seen"]),
         reproductions=tuple(map(_reproduction, finding["reproductions"])),
     )
-
-
-_SAME: Final = (
-    *("rule", "cause", "expected", "got", "intermittent", "summary", "neighbour", "guess", "part_of", "dedup_key"),
-)
-"""The fields of a finding that have the same name and form in the report."""
 
 
 def _reproduction(one: dict[str, Any]) -> Reproduction:

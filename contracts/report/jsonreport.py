@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Request
 from contracts.core.findings import Finding, Reproduction
+from contracts.report.json_reader import SAME_FIELDS
 from contracts.report.report import Report, json_headers, json_text, project_version
 
 # The answer to a create with count 1000 has half a megabyte. Findings mostly concern its beginning and end.
@@ -39,19 +40,11 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "rule": finding.rule,
         "severity": report.severity_of(finding.rule),
         "fingerprint": finding.fingerprint,
-        "cause": finding.cause,
-        "summary": finding.summary,
-        "expected": finding.expected,
-        "got": finding.got,
-        "neighbour": finding.neighbour,
-        "guess": finding.guess,
+        **{name: getattr(finding, name) for name in SAME_FIELDS},
         "also_seen": list(finding.also_seen),
-        "part_of": finding.part_of,
-        "intermittent": finding.intermittent,
         "not_sent_again": finding.not_sent_again,
         "seen": finding.seen,
         "judged": finding.judged,
-        "dedup_key": finding.dedup_key,
         "reproductions": [{**_case(each), "beside": list(map(_case, each.beside))} for each in finding.reproductions],
         "exchanges": [
             {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}

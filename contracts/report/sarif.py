@@ -1,14 +1,20 @@
 """The SARIF 2.1.0 report, for code scanning: one result per finding, at its operation in the OpenAPI document."""
 
 import re
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
+import yaml
+
+from contracts.core.exchange import Request
 from contracts.core.findings import Finding, Severity
-from contracts.report.operation_line import SPEC_PATH, place_of
+from contracts.openapi.router import route_of
 from contracts.report.report import Report, json_text, project_version
 
 _LEVELS: dict[Severity, str] = {"critical": "error", "major": "error", "moderate": "warning", "minor": "note"}
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_ARTIFACT = {"uri": "openapi/cyberdesk.yaml", "index": 0}
 
 
 def render_sarif(report: Report) -> str:
@@ -33,7 +39,7 @@ def render_sarif(report: Report) -> str:
                 "toolExecutionNotifications": _notifications(report),
             }
         ],
-        "artifacts": [{"location": _artifact(), "sourceLanguage": "yaml"}],
+        "artifacts": [{"location": _ARTIFACT, "sourceLanguage": "yaml"}],
         "columnKind": "unicodeCodePoints",
         "results": results,
         "properties": {
@@ -66,7 +72,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     operation, line = place_of(finding.exchanges[-1].request) if finding.exchanges else ("", 1)
     text = f"{finding.sentence[0].upper()}{finding.sentence[1:]}."
     text += "".join(f" {name.capitalize()}: {words}." for name, words in finding.details.items())
-    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": _artifact(), "region": {"startLine": line}}}
+    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": _ARTIFACT, "region": {"startLine": line}}}
     if operation:
         location["logicalLocations"] = [{"name": operation, "kind": "function"}]
     return {
@@ -78,10 +84,6 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
         "partialFingerprints": {"contractFinding/v1": finding.fingerprint},
         "properties": {"cause": finding.cause, "curl": commands},
     }
-
-
-def _artifact() -> dict[str, Any]:
-    return {"uri": SPEC_PATH, "index": 0}
 
 
 def _notifications(report: Report) -> list[dict[str, Any]]:
@@ -100,3 +102,28 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
 def _message(text: str) -> dict[str, str]:
     """A message whose brackets are escaped, since a server could otherwise inject a link (section 3.11.6 of SARIF)."""
     return {"text": re.sub(r"[\\\[\]]", r"\\\g<0>", text) if "](" in text else text}
+
+
+def place_of(request: Request) -> tuple[str, int]:
+    """The operationId and the line, counted from 1, where the operation is described. If the method is not documented,
+    those of its path; if the path is not, "" and the first line.
+    """
+    route = route_of(request.method, request.path)
+    if route is None:
+        return "", 1
+    if route.operation is None:
+        return route.template, _lines()[route.template, ""]
+    return route.operation, _lines()[route.template, request.method]
+
+
+@cache
+def _lines() -> dict[tuple[str, str], int]:
+    """The line of each path, under "", and of each of its methods."""
+    text = files("openapi").joinpath("cyberdesk.yaml").read_text(encoding="utf-8")
+    document: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    lines = {}
+    for template, item in next(paths.value for key, paths in document.value if key.value == "paths"):
+        lines[template.value, ""] = template.start_mark.line + 1
+        for method, _ in item.value:
+            lines[template.value, method.value.upper()] = method.start_mark.line + 1
+    return lines

@@ -12,7 +12,7 @@ import pytest
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding, RuleResult, Spent
 from contracts.report import FORMATS
-from contracts.report.operation_line import place_of
+from contracts.report.sarif import place_of
 from contracts.report.text import render_text
 from tests.contracts.report import samples
 from tests.documents import api_document
