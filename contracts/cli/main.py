@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 import click
 from click.core import ParameterSource
 
-from contracts.cli.environment import refuse_misspelled_variables
 from contracts.cli.options import (
     DURATION,
     GROUPS_OF_CHECK,
@@ -31,6 +30,7 @@ from contracts.cli.options import (
     known_rule,
     option,
     options_from,
+    refuse_misspelled_variables,
     require_ca_bundle,
     selected_rules,
     target_from,

@@ -19,10 +19,12 @@ from contracts.cli.writes import base_request_from, fields_to_vary, require_name
 from contracts.core.target import DEFAULT_MAX_TIME_S, Budget, Profile, Target, is_loopback
 from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
+from cyberdesk_mockserver.environment import unknown_variables
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _FULL, _LIVE = Budget.of("full"), Budget.of("live")
+_VARIABLES_WITHOUT_OPTION = frozenset({"CONTRACTS_JOURNAL_DIR"})
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -414,3 +416,15 @@ def require_writable(reports: Sequence[tuple[str, Path]]) -> None:
                 pass
         except OSError as error:
             raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def refuse_misspelled_variables(group: click.Group) -> None:
+    """Raises click.UsageError if the name of an unknown variable resembles that of an option: it would be ignored
+    silently. Warns of others.
+    """
+    known = {str(param.envvar) for command in group.commands.values() for param in command.params if param.envvar}
+    misspelled, others = unknown_variables("CONTRACTS_", known | _VARIABLES_WITHOUT_OPTION)
+    for problem in others:
+        click.echo(f"Warning: {problem}; see --help of each command and docs/contracts.md.", err=True)
+    if misspelled:
+        raise click.UsageError(" ".join(misspelled))

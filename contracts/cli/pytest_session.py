@@ -20,10 +20,15 @@ from typing import Any, NoReturn
 import click
 import pytest
 
-from contracts.cli.environment import refuse_misspelled_variables
 from contracts.cli.main import check as check_command
 from contracts.cli.main import cli, load_rules
-from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
+from contracts.cli.options import (
+    CheckOptions,
+    options_from,
+    refuse_misspelled_variables,
+    selected_rules,
+    target_from,
+)
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable

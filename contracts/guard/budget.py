@@ -32,21 +32,13 @@ class BudgetAccount:
         self._budget = budget
         self._keeps_reserve = keeps_reserve
         self._lock = threading.Lock()
-        self._requests = 0
-        self._runs = 0
+        self.requests = 0
+        self.runs = 0
+        """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
         self._runs_to_clean = 0
         self._excess = 0
         """By how many runs an answer has exceeded its charge: the next create may do so too."""
         self._learns_excess = learns_excess
-
-    @property
-    def requests(self) -> int:
-        return self._requests
-
-    @property
-    def runs(self) -> int:
-        """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
-        return self._runs
 
     def charge(self, runs: int, *, creates: bool, what: str, requests: int = 1) -> Charge:
         """Raises OutOfBudget, without charging anything."""
@@ -54,8 +46,8 @@ class BudgetAccount:
             runs += self._excess if creates else 0
             if refusal := self._refusal(runs, creates=creates, requests=requests):
                 raise OutOfBudget(f"{what}: {refusal}")
-            self._requests += requests
-            self._runs += runs
+            self.requests += requests
+            self.runs += runs
             if creates:
                 self._runs_to_clean += runs
         return Charge(runs, creates)
@@ -66,7 +58,7 @@ class BudgetAccount:
             change = runs - charge.runs
             if self._learns_excess:
                 self._excess = max(self._excess, change)
-            self._runs += change
+            self.runs += change
             if charge.creates:
                 self._runs_to_clean += change
             charge.runs = runs
@@ -74,13 +66,13 @@ class BudgetAccount:
     def add_unreported(self, runs: int) -> None:
         """Charge runs that no answer reported and that this check created or may have created."""
         with self._lock:
-            self._runs += runs
+            self.runs += runs
             self._runs_to_clean += runs
 
     def refund_request(self, requests: int = 1) -> None:
         """Refund requests that were charged and never sent."""
         with self._lock:
-            self._requests -= requests
+            self.requests -= requests
 
     def charge_request(self, *, cleaning: bool) -> bool:
         """Charge one request that creates nothing; return False, without charging, if the budget does not allow it.
@@ -90,9 +82,9 @@ class BudgetAccount:
         with self._lock:
             limit = self._budget.max_requests
             kept = 0 if cleaning else self._reserve(self._runs_to_clean)
-            if limit is not None and self._requests + 1 + kept > limit:
+            if limit is not None and self.requests + 1 + kept > limit:
                 return False
-            self._requests += 1
+            self.requests += 1
             return True
 
     def can_afford(self, *, runs: int, requests: int) -> bool:
@@ -101,16 +93,16 @@ class BudgetAccount:
             return self._refusal(worst, creates=runs > 0, requests=requests) is None
 
     def _refusal(self, runs: int, *, creates: bool, requests: int) -> str | None:
-        if runs and self._runs + runs > self._budget.max_runs:
-            left = max(0, self._budget.max_runs - self._runs)
+        if runs and self.runs + runs > self._budget.max_runs:
+            left = max(0, self._budget.max_runs - self.runs)
             return f"could cost {runs} runs, {left} of {self._budget.max_runs} are left"
         limit = self._budget.max_requests
         if limit is None:
             return None
         kept = self._reserve(self._runs_to_clean + (runs if creates else 0))
-        if self._requests + requests + kept > limit:
+        if self.requests + requests + kept > limit:
             reserve = f" and {kept} kept for cleaning up" if kept else ""
-            return f"no request is left: {self._requests} of {limit} are spent{reserve}"
+            return f"no request is left: {self.requests} of {limit} are spent{reserve}"
         return None
 
     def _reserve(self, runs: int) -> int:

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from contracts.core.exchange import Exchange
 from contracts.guard.bounds import Bounds
@@ -16,7 +17,7 @@ class ExchangeLog:
         self._lock = threading.Lock()
         self._exchanges: deque[Exchange] = deque()
         self._recorded_bytes = 0
-        self._throttled: list[Exchange] = []
+        self.throttled: Final[list[Exchange]] = []
         self._skipped: dict[str, None] = {}
         self._lost_answers = 0
         self._first_lost = ""
@@ -32,8 +33,8 @@ class ExchangeLog:
 
     def add_throttled(self, exchange: Exchange) -> None:
         with self._lock:
-            if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
-                self._throttled.append(exchange)
+            if len(self.throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
+                self.throttled.append(exchange)
 
     def add_lost(self, reason: str) -> None:
         with self._lock:
@@ -49,11 +50,6 @@ class ExchangeLog:
     def exchanges(self) -> Sequence[Exchange]:
         with self._lock:
             return tuple(self._exchanges)
-
-    @property
-    def throttled(self) -> Sequence[Exchange]:
-        with self._lock:
-            return tuple(self._throttled)
 
     @property
     def skipped(self) -> Sequence[str]:

@@ -1,25 +1,26 @@
 """What this check may change: the resources that it created, its sessions, and made-up ids unknown to the target."""
 
 import uuid
+from dataclasses import dataclass, field
 
 from contracts.guard.effect import canonical
 
 
+@dataclass(eq=False)
 class Ownership:
-    def __init__(self) -> None:
-        self.runs: dict[str, str | None] = {}
-        """Each run with the masked authorization that created it: only that organisation can clean the run up."""
-        self.unproven: set[str] = set()
-        """Runs for which an answer reported only the id, or that the lists did not show afterwards: they may be older
-        than the check and belong to someone else.
-        """
-        self.other_ids: set[str] = set()
-        """The ids of attachments, machines, pools and workflows."""
-        self.sessions: set[str] = set()
-        """The ids that the check generated, and those that the answers to its creates reported."""
-        self.proven_unknown: set[str] = set()
-        """Made-up ids for which the target has answered 404."""
-        self._made_up: set[str] = set()
+    runs: dict[str, str | None] = field(default_factory=dict)
+    """Each run with the masked authorization that created it: only that organisation can clean the run up."""
+    unproven: set[str] = field(default_factory=set)
+    """Runs for which an answer reported only the id, or that the lists did not show afterwards: they may be older than
+    the check and belong to someone else.
+    """
+    other_ids: set[str] = field(default_factory=set)
+    """The ids of attachments, machines, pools and workflows."""
+    sessions: set[str] = field(default_factory=set)
+    """The ids that the check generated, and those that the answers to its creates reported."""
+    proven_unknown: set[str] = field(default_factory=set)
+    """Made-up ids for which the target has answered 404."""
+    _made_up: set[str] = field(default_factory=set)
 
     def add_run(self, run_id: str, authorization: str | None, *, proven: bool = True) -> None:
         if run_id not in self.runs:

@@ -12,7 +12,7 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from contracts.guard.upstream import HOP_BY_HOP, OF_CONNECTION
 MARK: Final = "X-Contracts-Guard"
 _WORKERS = 64
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NOT_FORWARDED = OF_CONNECTION | {"accept-encoding"}  # the proxy does not compress the answers
+"""Headers of the connection to the proxy: a finding must not show them."""
 _Message = MutableMapping[str, Any]
 
 
@@ -88,10 +90,11 @@ class Proxy:
         if not path.startswith(f"{prefix}/"):
             answer = _guard_answer(403, "refused", "wrong URL: the path must begin with the key of the proxy")
         else:
+            text_headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
             request = Request(
                 method=scope["method"],
                 path=path.removeprefix(prefix),
-                headers=tuple(_text_headers(scope["headers"])),
+                headers=tuple(header for header in text_headers if header[0] not in _NOT_FORWARDED),
                 body=body or None,
             )
             loop = asyncio.get_running_loop()
@@ -126,16 +129,6 @@ async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
         chunks.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(chunks)
-
-
-_NOT_FORWARDED = OF_CONNECTION | {"accept-encoding"}  # the proxy does not compress the answers
-
-
-def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    """Yield the headers to forward. The others belong to the connection to the proxy: a finding must not show them."""
-    for name, value in headers:
-        if (text := name.decode("latin-1")) not in _NOT_FORWARDED:
-            yield text, value.decode("latin-1")
 
 
 def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:

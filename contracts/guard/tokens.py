@@ -1,6 +1,6 @@
 """The bearer tokens: they replace `$TOKEN` when a request is sent, and are masked in everything that is stored.
 
-Nothing else in the guard stores a token, and the repr of `Tokens` shows none.
+Nothing else in the guard stores a token.
 """
 
 import dataclasses
@@ -27,9 +27,6 @@ class Tokens:
             if secret:
                 before = "" if len(secret) >= _MIN_SECRET_LENGTH else "Bearer "
                 self._secrets.add(before + secret, before + placeholder, changed=False)
-
-    def __repr__(self) -> str:
-        return "Tokens(masked)"
 
     def put_in(self, authorization: str) -> str:
         """Replace each placeholder by its token. Raises NotAllowed if a token was not given."""

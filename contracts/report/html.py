@@ -2,21 +2,25 @@
 page's policy allows it by its hash.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Exchange, Headers
 from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
-from contracts.report.places import Places, body_lines
-from contracts.report.report import Report, common_unstable_heading, project_version
+from contracts.report.report import Report, common_unstable_heading, project_version, shortened
 
 _VERDICTS: Final = {
     "passed": "Passed: nothing found",
@@ -30,6 +34,16 @@ _SEARCH: Final = (
 """Hidden without the script that it needs."""
 _COMMAND: Final = re.compile("`([^`]+)`")
 _STATUSES: Final[tuple[RuleStatus, ...]] = ("failed", "skipped", "not_offered", "passed")
+_MAX_LINES: Final = 120
+"""Lines of a body that are shown; of a longer one, the ends and what is near the marked lines."""
+_MAX_LINE: Final = 600
+_NEAR: Final = 3
+_MAX_MARKED: Final = 12
+
+_FIELD: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)+"')
+_ID: Final = re.compile(r"\b[0-9a-f]{8}(?=-[0-9a-f]{4}-|…)")
+_MEMBER: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*"): ')
 
 
 def render_html(report: Report) -> str:
@@ -126,7 +140,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",
     ]
-    places = Places(finding)
+    places = _Places(finding)
     for number, exchange in enumerate(finding.exchanges, 1):
         is_last = number == len(finding.exchanges)
         parts.append(_exchange(number, exchange, places if is_last else None))
@@ -139,7 +153,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
     return "\n".join([*parts, "</div>\n</details>"])
 
 
-def _exchange(number: int, exchange: Exchange, places: Places | None) -> str:
+def _exchange(number: int, exchange: Exchange, places: _Places | None) -> str:
     """A request next to its answer, unfolded and with marks if there are `places` to mark."""
     request, answer = exchange.request, exchange.answer
     line = printable(f"{request.method} {request.path[:200]}")
@@ -159,12 +173,12 @@ def _exchange(number: int, exchange: Exchange, places: Places | None) -> str:
     )
 
 
-def _message(first: tuple[str, bool], headers: Headers, body: bytes, places: Places | None) -> str:
+def _message(first: tuple[str, bool], headers: Headers, body: bytes, places: _Places | None) -> str:
     lines = [first]
     lines += [(f"{name}: {value}", places is not None and places.names_header(name)) for name, value in headers]
     lines.append(("", False))
     if body:
-        lines += body_lines(body, places)
+        lines += _body_lines(body, places)
     return "\n".join(_marked(_text(line)) if is_marked else _text(line) for line, is_marked in lines)
 
 
@@ -215,3 +229,65 @@ def _file(name: str) -> str:
 
 def _hash(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+class _Places:
+    """The fields, values and ids that the texts of a finding name."""
+
+    def __init__(self, finding: Finding) -> None:
+        self._got = finding.got
+        self._words = f"{finding.cause} {finding.expected} {finding.got}".lower()
+        # The word "server" in "500 Internal Server Error" does not name the header.
+        self._without_phrases = self._words
+        for status in HTTPStatus:
+            self._without_phrases = self._without_phrases.replace(
+                f"{status.value} {status.phrase}".lower(), str(status.value)
+            )
+        self._fields = {f'"{name}"' for name in _FIELD.findall(self._words)}
+        self._values = [*_QUOTED.findall(f"{finding.expected} {finding.got}"), *_ID.findall(finding.got)]
+
+    def names_status(self, status: int) -> bool:
+        return re.search(rf"\b{status}\b", self._got) is not None
+
+    def names_header(self, name: str) -> bool:
+        words, name = self._without_phrases, name.lower()
+        return len(name) > 3 and (name in words or name.replace("-", " ") in words)
+
+    def names_line(self, line: str) -> bool:
+        """Return whether a line of an indented JSON body has a member or a value that the finding names."""
+        member = _MEMBER.match(line)
+        if member is not None and member[1] in self._fields:
+            return True
+        value = line[member.end() :] if member is not None else line
+        return any(one in value for one in self._values)
+
+
+def _body_lines(body: bytes, places: _Places | None) -> list[tuple[str, bool]]:
+    """Return the lines of a body, JSON indented, each with whether it is to be marked. Long bodies are cut."""
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "backslashreplace")
+    # Only what JSON and HTTP call a line break: a text may have others in it.
+    lines = text.split("\n")
+    marked = [index for index, line in enumerate(lines) if places is not None and places.names_line(line)]
+    marked = marked[:_MAX_MARKED]
+    kept = _kept(len(lines), marked)
+    shown: list[tuple[str, bool]] = []
+    before = -1
+    for index in kept:
+        if index != before + 1:
+            shown.append((f"… {counted(index - before - 1, 'line')} left out …", False))
+        shown.append((shortened(lines[index], _MAX_LINE), index in marked))
+        before = index
+    return shown
+
+
+def _kept(count: int, marked: Sequence[int]) -> list[int]:
+    if count <= _MAX_LINES:
+        return list(range(count))
+    end = _MAX_LINES // 3
+    kept = {*range(end), *range(count - end, count)}
+    for index in marked:
+        kept |= {near for near in range(index - _NEAR, index + _NEAR + 1) if 0 <= near < count}
+    return sorted(kept)
