@@ -252,13 +252,13 @@ class Journal:
 
     def close_intent(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Close the intent: it created exactly these runs. For the `unproven` ones, the answer reported only the id."""
-        self._write(_runs_line({"made": intent.number}, intent.identity, run_ids, unproven))
+        self._write_runs({"made": intent.number}, intent.identity, run_ids, unproven)
 
-    def record_answer(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
+    def record_answer(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str]) -> None:
         """Add the runs that the answer reported. The intent stays open, since the create may have created more runs.
         It creates no further ones after `at`, the time of the answer.
         """
-        self._write(_runs_line({"answered": intent.number, "at": at}, intent.identity, run_ids, unproven))
+        self._write_runs({"answered": intent.number, "at": at}, intent.identity, run_ids, unproven)
 
     def close_intents(self, numbers: Sequence[int]) -> None:
         """Close intents after a search has found what they created."""
@@ -266,7 +266,7 @@ class Journal:
 
     def add_runs(self, identity: str, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Add runs of this check without closing an intent, or mark earlier ones as unproven."""
-        self._write(_runs_line({}, identity, run_ids, unproven))
+        self._write_runs({}, identity, run_ids, unproven)
 
     def add_listed(self, identity: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
         """Record runs that a list showed. `oldest` is when its oldest run was created, if the list is not complete."""
@@ -289,6 +289,10 @@ class Journal:
         self._file_lock.release()
         if not keep:
             Path(self._file_lock.lock_file).unlink(missing_ok=True)
+
+    def _write_runs(self, line: dict[str, Any], identity: str, run_ids: Sequence[str], unproven: Sequence[str]) -> None:
+        line |= {"as": identity, "ids": list(run_ids)}
+        self._write(line | {"unproven": list(unproven)} if unproven else line)
 
     def _write(self, line: dict[str, Any]) -> None:
         """Add a line. Raises CouldNotCheck for an intent that cannot be written: then nothing may be created.
@@ -417,13 +421,6 @@ def _is_sound(record: JournalRecord) -> bool:
         and (record.rate is None or record.rate > 0)
         and identities <= {*AUTHORIZATIONS, OTHER}
     )
-
-
-def _runs_line(
-    line: dict[str, Any], identity: str, run_ids: Sequence[str], unproven: Sequence[str] = ()
-) -> dict[str, Any]:
-    line |= {"as": identity, "ids": list(run_ids)}
-    return line | {"unproven": list(unproven)} if unproven else line
 
 
 def _parse_line(line: bytes) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_a_check_records_what_it_has_judged(monkeypatch):
     monkeypatch.setattr(contracts.check, "SCENARIOS", invalid)
     monkeypatch.setattr(exploration, "_PARTS", ())
     with serving() as url:
-        coverage = checked(url, {"REQ-COUNT"}, max_time_s=20.0, budget=Budget(max_requests=300)).coverage
+        coverage = checked(url, {"REQ-COUNT"}, max_time_s=300.0, budget=Budget(max_requests=300)).coverage
     bulk = coverage["bulk_create_runs"]
     assert bulk["status 422"]["REQ-COUNT"] > 5
     assert bulk["body count"]["REQ-COUNT"] == bulk["status 422"]["REQ-COUNT"] + bulk["status 201"].get("REQ-COUNT", 0)
