@@ -3,8 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -139,9 +138,11 @@ def check(
     Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
-    with _searching(target, guard, wanted, progress, on_finding) as (search, scheduler):
+
+    def run(search: Search, scheduler: Scheduler) -> None:
         scheduler.run(beside_last_round=lambda: exploring(search, wanted, lambda name: progress(Progress(name))))
-    return _result(search, wanted, scheduler.scenario_progress())
+
+    return _searched(target, guard, wanted, progress, on_finding, run)
 
 
 def fuzz(
@@ -158,8 +159,8 @@ def fuzz(
     """
     wanted = _wanted(rules)
     generating = [scenario for scenario in _ordered(target, wanted) if scenario.generated is not None]
-    searching = _searching(target, guard, wanted, progress, on_finding, database=settings().database)
-    with searching as (search, scheduler):
+
+    def run(search: Search, scheduler: Scheduler) -> None:
         context = search.check
         for scenario in generating:
             if context.offers(*scenario.needs):
@@ -180,20 +181,21 @@ def fuzz(
             if not guard.can_afford(runs=1, requests=1):
                 context.note("The budget was spent before the time was over.")
                 break
-    return _result(search, wanted, scheduler.scenario_progress())
+
+    return _searched(target, guard, wanted, progress, on_finding, run, database=settings().database)
 
 
-@contextmanager
-def _searching(
+def _searched(
     target: Target,
     guard: Guard,
     wanted: Collection[str],
     progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
+    run: Callable[[Search, Scheduler], None],
     *,
     database: ExampleDatabase | None = None,
-) -> Iterator[tuple[Search, Scheduler]]:
-    """Discover the target and yield a search of it. At its end, also if the time is over, judge unreported runs.
+) -> CheckResult:
+    """Discover the target and `run` a search of it. At its end, also if the time is over, judge unreported runs.
 
     Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the search.
     """
@@ -207,10 +209,11 @@ def _searching(
     try:
         try:
             with contextlib.suppress(OutOfTime):
-                yield search, scheduler
+                run(search, scheduler)
             search.judge_unreported_runs()
         finally:
             search.end()
+        return _result(search, wanted, scheduler.scenario_progress())
     except KeyboardInterrupt as error:
         with first_ignored(lambda: None):  # a second signal would lose the result
             context.was_interrupted = True

@@ -88,13 +88,11 @@ def check_target(
     progress: ProgressDisplay | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
-    """Run a check. `judge_rules` sends the requests, and reports each finding at once, so that none is lost if the
-    check is interrupted. `on_finding` is called with each finding whose `fails` is true, masked. Raises CouldNotCheck
-    if the journal cannot be written, since nothing may be created without it.
+    """Run a check. `judge_rules` sends the requests. `on_finding` is called with each finding whose `fails` is true,
+    masked. Raises CouldNotCheck if the journal cannot be written, since nothing may be created without it.
     """
     started_at = datetime.now(UTC)
     selected = selected_rules(check_options, tuple(rules))
-    found: list[Finding] = []
     failing: set[str] = set()  # the fingerprints of the findings that fail the check
     baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
     accepted = baseline.valid(date.today())
@@ -103,7 +101,6 @@ def check_target(
 
     def keep(finding: Finding) -> bool:
         """Return whether there are enough findings."""
-        found.append(finding)
         if finding.fails:
             display.show_finding(finding)
             if on_finding is not None:
@@ -125,7 +122,7 @@ def check_target(
     from contracts.guard import Guard
 
     with terminated_as_interrupted(), Guard(target) as guard:
-        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), found, display)
+        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), display)
         display.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
         result, left_notes, cut_short = _cleaned_up(target, guard, result, display)
         exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
@@ -174,22 +171,19 @@ def _judged(
     guard: Guard,
     judge_all: Callable[[Guard], CheckResult],
     rules: Sequence[str],
-    found: list[Finding],
     display: ProgressDisplay,
 ) -> tuple[CheckResult, str | None, bool]:
-    """Return the result, the reason why the target could not be checked, and whether Ctrl-C ended the check. `found`
-    are the findings so far.
-    """
+    """Return the result, the reason why the target could not be checked, and whether Ctrl-C ended the check."""
     try:
         return judge_all(guard), None, False
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())
-        return _unfinished(target, rules, guard, (), verdict="could_not_check", why=problem), problem, False
+        return _unfinished(target, rules, guard, "could_not_check", why=problem, note=problem), problem, False
     except CheckInterrupted as interrupted:
         return interrupted.result, None, True
-    except KeyboardInterrupt:
-        verdict: VerdictName = "failed" if any(finding.fails for finding in found) else "incomplete"
-        return _unfinished(target, rules, guard, found, verdict=verdict, why="interrupted"), None, True
+    except KeyboardInterrupt:  # before anything was judged
+        note = "Interrupted: what was not reached is listed as skipped."
+        return _unfinished(target, rules, guard, "incomplete", why="interrupted", note=note), None, True
     except BaseException:
         # An internal error is raised unchanged, after the cleanup.
         left, cut_short = _clean_up(target, guard, display)
@@ -272,39 +266,21 @@ def _named(runs: Sequence[str]) -> str:
 
 
 def _unfinished(
-    target: Target, selected: Sequence[str], guard: Guard, found: Sequence[Finding], *, verdict: VerdictName, why: str
+    target: Target, selected: Sequence[str], guard: Guard, verdict: VerdictName, *, why: str, note: str
 ) -> CheckResult:
-    """Return the result of a check that ended early, with the findings so far."""
-    found = _last_of_each(found)
-    findings = tuple(finding for finding in found if finding.fails)
-    failed = {finding.rule: finding.got for finding in findings}
-    note = "Interrupted: what was not reached is listed as skipped." if why == "interrupted" else why
+    """Return the result of a check that ended before it judged anything."""
     return CheckResult(
         target=target.url,
         seed=target.seed,
         salt=target.salt,
         verdict=verdict,
-        rules=tuple(
-            RuleResult(rule, "failed", failed[rule]) if rule in failed else RuleResult(rule, "skipped", why)
-            for rule in selected
-        ),
-        findings=findings,
-        unstable=tuple(finding for finding in found if not finding.fails),
+        rules=tuple(RuleResult(rule, "skipped", why) for rule in selected),
+        findings=(),
         spent=guard.spent,
         notes=(note,),
         is_partial=True,
-        was_interrupted=why == "interrupted",
+        was_interrupted=verdict == "incomplete",
     )
-
-
-def _last_of_each(found: Sequence[Finding]) -> Sequence[Finding]:
-    """Return one finding of each fingerprint: the last that is stable, else the first that fails, else the last."""
-    kept: dict[str, Finding] = {}
-    for finding in found:
-        before = kept.get(finding.fingerprint)
-        if before is None or finding.stable or not before.fails:
-            kept[finding.fingerprint] = finding
-    return tuple(kept.values())
 
 
 def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
