@@ -1,6 +1,6 @@
 """Finds the runs that an answer reports as created."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,34 +34,28 @@ def created_by(answer: Answer) -> Created:
     body = answer.json_or_none()
     if not isinstance(body, dict):
         return Created()
-    runs = {run.id: run for run in _runs(body)}
-    attachment_ids = frozenset(_attachments(body))
+    objects = [body]
+    if isinstance(body.get("created_runs"), list):
+        objects = [each for each in body["created_runs"] if isinstance(each, dict)]
+    runs: dict[str, CreatedRun] = {}
+    for each in objects:
+        if (run_id := run_id_in(each.get("id"))) is not None:
+            runs[run_id] = CreatedRun(run_id, _id(each.get("session_id")), each)
+    for value in _listed(body, "run_ids"):
+        if (run_id := run_id_in(value)) is not None:
+            runs[run_id] = CreatedRun(run_id, _id(body.get("session_id")))
     failed = body.get("failed_count")
-    return Created(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, attachment_ids)
+    attachments = (_id(value) for each in objects for value in _listed(each, "input_attachment_ids"))
+    return Created(
+        tuple(runs.values()),
+        failed if isinstance(failed, int) and failed > 0 else 0,
+        frozenset(attachment for attachment in attachments if attachment is not None),
+    )
 
 
-def _objects(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects in `created_runs` if the body has that list, else the body itself."""
-    listed = body.get("created_runs")
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else [body]
-
-
-def _runs(body: dict[str, Any]) -> Iterator[CreatedRun]:
-    for run in _objects(body):
-        if (run_id := run_id_in(run.get("id"))) is not None:
-            yield CreatedRun(run_id, _id(run.get("session_id")), run)
-    run_ids = body.get("run_ids")
-    for text in run_ids if isinstance(run_ids, list) else ():
-        if (run_id := run_id_in(text)) is not None:
-            yield CreatedRun(run_id, _id(body.get("session_id")))
-
-
-def _attachments(body: dict[str, Any]) -> Iterator[str]:
-    for run in _objects(body):
-        listed = run.get("input_attachment_ids")
-        for text in listed if isinstance(listed, list) else ():
-            if (attachment_id := _id(text)) is not None:
-                yield attachment_id
+def _listed(body: Mapping[str, Any], name: str) -> list[Any]:
+    value = body.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _id(value: object) -> str | None:

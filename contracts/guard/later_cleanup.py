@@ -56,9 +56,8 @@ def clean_up_journals(
     of the tokens.
 
     A journal in use is skipped. A token is sent only to the origin that it was used for before, or that the URL names.
-    `on_begin` is called
-    before a journal is cleaned up, with its origin and its number of runs. The function that it returns is called after
-    each of these runs, from any thread.
+    `on_begin` is called before a journal is cleaned up, with its origin and its number of runs. The function that it
+    returns is called after each of these runs, from any thread.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
