@@ -166,16 +166,7 @@ class Search:
         assert scenario.generated is not None
 
         # `settings` must be above `seed`, since `seed` removes the database from settings below it.
-        @settings(
-            max_examples=examples,
-            phases=phases,
-            database=self._database,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.quiet,
-            print_blob=False,
-        )
+        @quiet_settings(max_examples=examples, phases=phases, database=self._database)
         @seed(self.check.random(scenario.name, *attempt, *self.check.target.shard).getrandbits(64))
         @given(scenario.generated(self.check))
         def run_case(case: Any) -> None:
@@ -229,6 +220,18 @@ class Search:
 
 def _why_ended(error: BaseException) -> str:
     return "the check was interrupted" if isinstance(error, KeyboardInterrupt) else ""
+
+
+def quiet_settings(**more: Any) -> settings:
+    """Return settings with which Hypothesis prints nothing, and has no limits on the time and size of examples."""
+    return settings(
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+        **more,
+    )
 
 
 UNREPORTED: Final[Scenario[Any]] = Scenario(

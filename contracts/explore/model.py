@@ -1,7 +1,7 @@
 """A model of the target: the runs of two organisations, and what each answer about them must show.
 
 The rules test each operation closely, but by itself. Here operations come in any order, and each answer is judged by
-all earlier ones. `Model` executes the steps of a sequence (`steps`); `step_sequences` makes random ones.
+all earlier ones. `Model` executes the steps of a sequence (`steps`); Hypothesis generates sequences (`step_sequences`).
 """
 
 from collections.abc import Callable, Mapping
@@ -62,7 +62,9 @@ class Model:
         """The organisations in which something was written since their runs were last listed."""
         self._has_replayed = False
 
-    def run_step(self, step: Step) -> None:
+    def run_step(self, step: Step) -> list[str]:
+        """Execute a step and return the names of the runs that it created."""
+        before = len(self.runs)
         match step:
             case Create():
                 self._create(step)
@@ -78,6 +80,7 @@ class Model:
                 self.runs[step.run].read()
             case CrossTenantAccess() if step.run in self.runs and self.context.check.has_second:
                 self._access_as_other(self.runs[step.run], step.operation)
+        return list(self.runs)[before:]
 
     def judge_invariants(self) -> None:
         """Judge that the list of each organisation shows exactly the runs that exist, each as it is known.

@@ -20,7 +20,7 @@ from contracts.engine.discovery import discover
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import Search
 from contracts.explore import exploration, step_sequences
-from contracts.explore.model import SEQUENCES, run_sequence
+from contracts.explore.model import SEQUENCES, Model, run_sequence
 from contracts.explore.steps import (
     Create,
     CreateChain,
@@ -450,3 +450,16 @@ def test_the_same_seed_generates_the_same_sequences(tmp_path: Path) -> None:
 
     assert requests_of(1) == first
     assert requests_of(2) != first
+
+
+def test_an_internal_error_in_a_generated_sequence_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Model, step: Step) -> list[str]:
+        raise TypeError("an error of the suite")
+
+    monkeypatch.setattr(step_sequences, "fixed_sequences", lambda: ())
+    monkeypatch.setattr(Model, "run_step", broken)
+    with serving() as url:
+        search = explored(target_at(url), tmp_path, examples=1)
+
+    [error] = search.check.internal_errors
+    assert "an error of the suite" in error
