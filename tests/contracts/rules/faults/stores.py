@@ -5,6 +5,7 @@ import copy
 import gzip
 import re
 import uuid
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -391,13 +392,15 @@ class StatusCountsDeleted(Standin):
 
 
 class TotalIsReadLater(Standin):
-    """Lawful: another run enters a list by status between its items and its total, in every second list."""
+    """Lawful: another run enters a list by status between its items and its total, each second time it is read."""
 
-    lists = 0
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.lists = Counter()
 
     def total(self, call, found, query):
-        self.lists += bool(query.status)
-        return super().total(call, found, query) + (self.lists % 2 if query.status else 0)
+        self.lists[str(query)] += 1
+        return super().total(call, found, query) + (self.lists[str(query)] % 2 if query.status else 0)
 
 
 class EverySecondDownloadUrlFails(Standin):
