@@ -78,6 +78,7 @@ class SharedNamespaces(Namespaces):
         self._fault_parser = fault_parser
         self._saves: dict[Namespace, asyncio.Future[str | None]] = {}
         """The last save in progress of each namespace. Its result is the new version, None if it has failed."""
+        self._store_starts = 0
 
     async def get(self, name: str) -> Namespace:
         while True:
@@ -90,6 +91,7 @@ class SharedNamespaces(Namespaces):
         """Return the namespace as its record says now; None if it has none. Raises Unavailable at the limit."""
         while True:
             record = await self._records.load(name)
+            self._forget_what_may_be_lost()
             known = self._namespaces.get(name)
             if record is None:
                 return None
@@ -229,6 +231,16 @@ class SharedNamespaces(Namespaces):
             await self._seed_space(space)
         except VersionConflict:
             return  # another server has seeded it
+
+    def _forget_what_may_be_lost(self) -> None:
+        """If the store was started again, it may lack its last commits. So each space is read anew: the index of its runs
+        has them, and what is made now may get the same ids.
+        """
+        if self._store_starts != self._shared.connection.starts:
+            self._store_starts = self._shared.connection.starts
+            for namespace in self._namespaces.values():
+                self._spaces -= len(namespace.spaces)
+                namespace.spaces.clear()
 
     async def _make_room(self, wanted: Namespace | None = None) -> None:
         """Forget what this server knows of namespaces and spaces that are not in use. The store keeps them.

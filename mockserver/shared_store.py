@@ -37,7 +37,10 @@ class SharedStore:
         address, fingerprint = self.connection.address, self._fingerprint
         key = self.connection.key("made_by")
         await execute("SET", key, json.dumps(fingerprint), "NX")
-        there: dict[str, str] = json.loads(await execute("GET", key))
+        try:
+            there: dict[str, str] = dict(json.loads(await execute("GET", key)))
+        except (ValueError, TypeError) as error:
+            raise self.connection.damaged(key, error) from None
         different = [
             name for name in sorted(fingerprint.keys() | there.keys()) if fingerprint.get(name) != there.get(name)
         ]

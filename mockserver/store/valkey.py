@@ -185,15 +185,18 @@ class ValkeySpace:
     def _unit(self, kind: str, key: str, text: bytes | None) -> Unit:
         if text is None:
             return ABSENT
-        head, _, until, value = text.split(b" ", 3)
-        version = int(head, 16)
-        unit = self._decoded.get((kind, key))
-        if unit is None or unit.version != version:
-            if len(self._decoded) >= _DECODED_UNITS:
-                self._decoded.clear()
-            unit = Unit(self._codec.decode(kind, value), version, int(until))
-            if len(value) <= _MAX_DECODED_BYTES:
-                self._decoded[kind, key] = unit
+        try:
+            head, _, until, value = text.split(b" ", 3)
+            version = int(head, 16)
+            unit = self._decoded.get((kind, key))
+            if unit is None or unit.version != version:
+                if len(self._decoded) >= _DECODED_UNITS:
+                    self._decoded.clear()
+                unit = Unit(self._codec.decode(kind, value), version, int(until))
+                if len(value) <= _MAX_DECODED_BYTES:
+                    self._decoded[kind, key] = unit
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._connection.damaged(self._prefix + kind.encode(), error) from error
         return unit
 
     async def _in_order(self, kind: str, answer: Sequence[bytes]) -> dict[str, Unit]:

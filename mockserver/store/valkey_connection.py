@@ -70,6 +70,9 @@ class ValkeyConnection:
         self._client = valkey_client
         self.address = address
         self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
+        self.starts = 0
+        """How often this connection has met another server process, which may lack the last writes of the one before."""
+        self._run_id: bytes | None = None
         self._scripts: dict[str, str] = {}
         self._connection: Any = None
         self._is_gone = False
@@ -203,18 +206,25 @@ class ValkeyConnection:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        (memory,) = await self._client.executed(connection, [("INFO", "memory")])
-        self._warn_of_eviction(memory)
+        (about,) = await self._client.executed(connection, [("INFO", "server", "memory")])
+        self._warn_of_eviction(about)
+        self._note_server(about)
         self._connection = connection
         if self._is_gone:
             self._is_gone = False
             _log.warning("the store at %s answers again", self.address.shown)
         return connection
 
-    def _warn_of_eviction(self, memory: Any) -> None:
-        """`memory` is the answer to `INFO memory`, or an exception if that is not allowed."""
+    def _note_server(self, about: Any) -> None:
+        """`about` is the answer to `INFO`, or an exception if that is not allowed: then it may be another server."""
+        found = re.search(rb"^run_id:(\w+)", about, re.MULTILINE) if isinstance(about, bytes) else None
+        if found is None or found[1] != self._run_id:
+            self._run_id = found and found[1]
+            self.starts += 1
+
+    def _warn_of_eviction(self, about: Any) -> None:
         pattern = rb"^maxmemory:[1-9].*^maxmemory_policy:(allkeys\S+)"
-        found = re.search(pattern, memory, re.DOTALL | re.MULTILINE) if isinstance(memory, bytes) else None
+        found = re.search(pattern, about, re.DOTALL | re.MULTILINE) if isinstance(about, bytes) else None
         if found is not None:
             _log.warning(
                 "the store at %s removes runs when its memory is full: set its maxmemory-policy to noeviction, not %s",
@@ -228,6 +238,13 @@ class ValkeyConnection:
             return self._gone()
         why = str(error).partition(" script: ")[0].rstrip(".")
         return Unavailable(f"The store refuses what this request needs: {why}", {"Retry-After": "1"})
+
+    def damaged(self, key: bytes, why: object) -> Unavailable:
+        """For a key with something that no server of this kind has written."""
+        shown = key.decode("utf-8", "replace")
+        _log.error("the store at %s has under %s what is not of this mock: %s", self.address.shown, shown, why)
+        what = f"The store has under {shown} what is not of this mock: remove that key, or use another prefix"
+        return Unavailable(what, {"Retry-After": "1"})
 
     def _gone(self) -> Unavailable:
         return Unavailable("The store does not answer at the moment; try again", {"Retry-After": "1"})

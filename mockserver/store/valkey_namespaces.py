@@ -6,6 +6,7 @@ version. A reset begins a new epoch, and removes everything of the old one in th
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from mockserver.errors import VersionConflict
@@ -64,6 +65,9 @@ return redis.call('HINCRBY', KEYS[1], ARGV[3] .. ' ' .. ARGV[4], 1)
 )
 
 
+_RECORD = re.compile(rb"([0-9a-f]+) ([0-9a-f]+) (\{.*\})", re.DOTALL)
+
+
 class Record(NamedTuple):
     version: str
     epoch: str
@@ -84,7 +88,10 @@ class NamespaceRecords:
         text: bytes | None = await self._connection.read("HGET", self._all, field_name(name))
         if text is None:
             return None
-        version, epoch, content = text.split(b" ", 2)
+        found = _RECORD.fullmatch(text)
+        if found is None:
+            raise self._connection.damaged(self._all, f"no record of the namespace {name!r}")
+        version, epoch, content = found.groups()
         return Record(version.decode(), epoch.decode(), content)
 
     async def names(self) -> list[str]:

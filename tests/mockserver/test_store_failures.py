@@ -119,6 +119,48 @@ def test_a_store_that_was_emptied_is_a_new_mock(durable: Valkey):
     assert mock.total() == 1
 
 
+def test_lists_do_not_show_what_a_store_has_lost_when_it_was_started_again(tmp_path: Path):
+    with serving(tmp_path) as server:
+        one, other = (Mock(store=server.url()) for _ in range(2))
+        kept = one.create(input_values={"text": "kept"})
+        server.ask("SAVE")
+        lost = one.create(input_values={"text": "lost"})
+        assert one.total() == other.total() == 2
+        server.kill()
+        server.start()
+        assert other.request("GET", "/v1/runs", fails=True).status_code == 503  # its connection has broken
+        assert other.total() == 1
+        again = other.create(input_values={"text": "again"})
+        assert again["id"] == lost["id"]
+        assert one.request("GET", "/v1/runs", fails=True).status_code == 503
+        for mock in (one, other):
+            page = mock.get("/v1/runs?fields=input_values").json()
+            assert [(each["id"], each["input_values"]["text"]) for each in page["items"]] == [
+                (again["id"], "again"),
+                (kept["id"], "kept"),
+            ]
+
+
+def test_what_others_have_written_under_the_keys_of_the_mock_is_told(durable: Valkey):
+    mock = Mock(store=durable.url())
+    run = mock.create()
+    (batches,) = (key.decode() for key in durable.keys("test:space") if key.endswith(b"/batch"))
+    for key in (batches, "test:namespaces"):
+        field = durable.ask("HKEYS", key).split(b"\r\n")[2].decode() or '""'
+        durable.ask("HSET", key, field, "something")
+        refused = mock.get(f"/v1/runs/{run['id']}", fails=True)
+        assert _refused(refused)
+        assert f"The store has under {key} what is not of this mock" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("text", ["something", "[1]", "5"])
+def test_a_server_does_not_start_where_others_have_written_under_its_keys(durable: Valkey, text: str):
+    durable.ask("SET", "test:made_by", text)
+    mock = Mock(store=durable.url())
+    with pytest.raises(StartError, match="The store has under test:made_by what is not of this mock: remove that key"):
+        mock.run(mock.app.check_store())
+
+
 def test_a_server_does_not_start_without_its_store(durable: Valkey):
     mock = Mock(store=durable.url())
     durable.kill()
