@@ -38,7 +38,7 @@ class JournalClient:
     """`url` is the URL of a mock, or of one of its namespaces: `http://127.0.0.1:4010/__ns/NAME`."""
 
     def __init__(self, url: str, *, admin_token: str | None = None) -> None:
-        """Raises ValueError if `url` is not http(s), or has a query or a fragment."""
+        """Raises ValueError if `url` is not http(s), or has a query or a fragment, or the token cannot be one."""
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -62,6 +62,8 @@ class JournalClient:
             raise ValueError(f"invalid URL of a mock {self.url!r}: {error}") from error
         self._headers = {"Accept": "application/json"}
         if admin_token is not None:
+            if not re.fullmatch(r"[!-~]*", admin_token):
+                raise ValueError("the token of the control API has blanks or unusual characters in it")
             self._headers["Authorization"] = f"Bearer {admin_token}"
         self.complete = True
         """False once `requests` had to leave out entries that were dropped from the journal."""

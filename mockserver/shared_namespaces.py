@@ -233,8 +233,8 @@ class SharedNamespaces(Namespaces):
             return  # another server has seeded it
 
     def _forget_what_may_be_lost(self) -> None:
-        """If the store was started again, it may lack its last commits. So each space is read anew: the index of its runs
-        has them, and what is made now may get the same ids.
+        """If the store was started again, it may lack its last commits. So each space is read anew: the index of its
+        runs has them, and what is made now may get the same ids.
         """
         if self._store_starts != self._shared.connection.starts:
             self._store_starts = self._shared.connection.starts

@@ -71,7 +71,7 @@ class ValkeyConnection:
         self.address = address
         self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
         self.starts = 0
-        """How often this connection has met another server process, which may lack the last writes of the one before."""
+        """How many server processes this connection has met. One may lack the last writes of the one before."""
         self._run_id: bytes | None = None
         self._scripts: dict[str, str] = {}
         self._connection: Any = None

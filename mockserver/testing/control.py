@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from base64 import b64encode
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
@@ -43,11 +44,17 @@ class Control:
         self.server_url = server_url
         self._app = app
         self._loop = loop
+        self._process_id = os.getpid()
         # The control API uses the host in the URLs that it returns.
         host = server_url.partition("//")[2]
         self._headers = [(b"host", host.encode()), (b"content-type", b"application/json")]
         if admin_token is not None:
             self._headers.append((b"authorization", b"Bearer " + admin_token.encode()))
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """A fork has this object too, but not the thread of the event loop."""
+        return self._process_id == os.getpid()
 
     def call(
         self,
@@ -62,6 +69,8 @@ class Control:
 
         Raises ControlError if the control API refuses the request, or the mock was stopped before it answered.
         """
+        if not self.is_of_this_process:
+            raise ControlError(None, "The mock runs in the process that this one was forked from: control it there")
         prefix = f"/__ns/{namespace}" if namespace else ""
         content = b"" if body is None else json.dumps(body, default=_as_json).encode()
         asked = self._ask(method, f"{prefix}{PREFIX}{path}", _query(query or {}), content)

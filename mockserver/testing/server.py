@@ -34,6 +34,7 @@ class MockServer(CyberdeskMock):
             settings = replace(settings, **fields)
         super().__init__(self._running, settings)
         self._serving: _Serving | None = None
+        self._starting = threading.Lock()
 
     def _running(self) -> Control:
         if self._serving is None:
@@ -42,24 +43,25 @@ class MockServer(CyberdeskMock):
 
     def start(self) -> Self:
         """Return once the server answers. Raises StartError, or any other error that stops the server at startup."""
-        if self._serving is not None:
-            raise ControlError(None, "The mock is running already")
         if self.settings.workers > 1:
             raise StartError("MockServer serves in this process: leave out workers")
         if not self.settings.admin:
             raise StartError("MockServer needs the control API: leave out admin=False")
-        app = create_app(self.settings)
-        self._serving = _Serving(app, listen(self.settings.host, self.settings.port))
+        with self._starting:
+            if self._serving is not None:
+                raise ControlError(None, "The mock is running already")
+            app = create_app(self.settings)
+            self._serving = _Serving(app, listen(self.settings.host, self.settings.port))
         return self
 
     def stop(self) -> None:
         """Return once the answers in progress are finished and the thread has ended.
 
-        The answers have `limits.shutdown_grace` seconds. Does nothing if the server is not running. Raises OSError if
-        the file of the setting `state` cannot be written.
+        The answers have `limits.shutdown_grace` seconds. Does nothing if the server is not running, or runs in the
+        process that this one was forked from. Raises OSError if the file of the setting `state` cannot be written.
         """
         serving, self._serving = self._serving, None
-        if serving is not None:
+        if serving is not None and serving.control.is_of_this_process:
             serving.stop()
 
     @contextmanager
@@ -67,13 +69,18 @@ class MockServer(CyberdeskMock):
         """Provide a separate mock on the same server, with its own runs, requests, faults and clock, for the block."""
         if not 0 < len(name) <= 200 or "/" in name:
             raise ControlError(None, f"invalid name of a namespace {name!r}: 1 to 200 characters, and no / among them")
+        if name in (".", ".."):
+            # Clients take them out of a path: their requests would go to the default namespace.
+            raise ControlError(None, f"invalid name of a namespace {name!r}: in a URL it means a part of the path")
         try:
             yield CyberdeskMock(self._running, self.settings, name)
         finally:
             self._drop(name)
 
     def _drop(self, namespace: str) -> None:
-        """Drop the namespace. Does nothing if it was never used."""
+        """Drop the namespace. Does nothing if it was never used, or the mock was stopped or is not of this process."""
+        if self._serving is None or not self._serving.control.is_of_this_process:
+            return
         try:
             self._running().call("DELETE", f"/namespaces/{namespace}")
         except ControlError as error:

@@ -313,3 +313,11 @@ def test_a_page_of_the_journal_is_what_came_before_a_request(url: str):
     page = json.loads(httpx.get(f"{url}/__admin/requests?limit=2&before=4").content)
     assert [item["seq"] for item in page["items"]] == [2, 3]
     assert page["total"] == 3
+
+
+@pytest.mark.parametrize("token", ["s\u00e9same", "\u20ac", "ses ame", "sesame\n"])
+def test_a_token_that_no_mock_can_have_is_refused(token: str):
+    result = verify("http://127.0.0.1:1", "--no-warnings", "--admin-token", token)
+    assert result.exit_code == 2
+    assert "the token of the control API has blanks or unusual characters in it" in result.output
+    assert token not in result.output

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -178,9 +180,54 @@ def test_a_namespace_is_dropped_when_its_block_ends():
             assert len(server.runs) == 0
         with server.namespace("a b é?%") as mock:
             assert len(mock.runs) == 0
-        for name in ("", "a/b", "a" * 201):
+        for name in ("", "a/b", "a" * 201, ".", ".."):
             with pytest.raises(ControlError, match="invalid name of a namespace"), server.namespace(name):
                 pass
+
+
+def test_a_namespace_whose_block_ends_after_the_mock_was_stopped_is_gone_too():
+    server = MockServer().start()
+    with server.namespace("a"):
+        server.stop()
+
+
+def test_of_threads_that_start_one_mock_together_one_starts_it():
+    before = set(threading.enumerate())
+    server = MockServer()
+    together = threading.Barrier(8)
+
+    def start() -> str | None:
+        together.wait()
+        try:
+            server.start()
+        except ControlError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        told = [each.result() for each in [pool.submit(start) for _ in range(8)]]
+    assert sorted(told, key=str) == [None, *["The mock is running already"] * 7]
+    server.stop()
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_in_a_fork_the_mock_of_the_parent_is_neither_controlled_nor_stopped():
+    with MockServer() as mock:
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                signal.alarm(30)  # rather than wait forever
+                try:
+                    mock.reset()
+                except ControlError as error:
+                    code = 0 if "forked" in str(error) and mock.url else 2
+                mock.stop()
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert len(mock.runs) == 0
 
 
 def test_fifty_parallel_tests_in_fifty_namespaces_do_not_see_each_other():
