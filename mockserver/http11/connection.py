@@ -108,8 +108,9 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None  # handles the last request
         self._body_reader: BodyReader | None = None  # None: the current request has been read completely
         self._body_bytes = 0
+        self._body_since = 0.0
         self.has_ended = False  # the client has closed its sending side
-        self._leaves_at_eof = False
+        self.leaves_at_eof = False  # the exchange has no end of its own
         self._is_closing = False
         self._lingers = False
         self._is_reading = True
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
         if self._is_closing:
             return False
         self.has_ended = True
-        if self._leaves_at_eof and self._exchange is not None:
+        if self.leaves_at_eof and self._exchange is not None:
             self._exchange.leave()
             return False
         self._advance()
@@ -185,7 +186,7 @@ class Connection(asyncio.Protocol):
         """Close the connection, after the current answer if there is one."""
         if self._exchange is None or self._exchange.is_answered:
             self._close(lingers=False)
-        elif self._leaves_at_eof:
+        elif self.leaves_at_eof:
             # Its exchange has no end to wait for.
             self._exchange.leave()
             self._close(lingers=False)
@@ -202,11 +203,15 @@ class Connection(asyncio.Protocol):
 
     @property
     def stalled_since(self) -> float:
-        """When the client began a head that is not over, or sent the last part of a body that is not; else infinity."""
-        if self.is_idle or self._is_closing:
+        """When the client began a head that is not over, or sent the last part of a body that is not; else infinity.
+        If the body takes longer than a pause in it may: when it began.
+        """
+        if self.is_idle or self._is_closing or self._read_deadline == math.inf:
             return math.inf
-        limits = self._limits
-        return self._read_deadline - (limits.head_timeout if self._exchange is None else limits.body_timeout)
+        if self._exchange is None:
+            return self._read_deadline - self._limits.head_timeout
+        last_part = self._read_deadline - self._limits.body_timeout
+        return last_part if last_part < self._body_since + self._limits.body_timeout else self._body_since
 
     @property
     def has_sent_everything(self) -> bool:
@@ -285,6 +290,7 @@ class Connection(asyncio.Protocol):
         if head.is_chunked or length > len(buffer) - taken:
             self._buffer = buffer[taken:]
             self._body_bytes = 0
+            self._body_since = self.loop.time()
             self._body_reader = SizedBody(length) if not head.is_chunked else self._new_chunked_body()
             self._wait_for_body()
         else:
@@ -332,7 +338,7 @@ class Connection(asyncio.Protocol):
 
     def _await_next(self) -> None:
         self._exchange = None
-        self._leaves_at_eof = False
+        self.leaves_at_eof = False
         self.idle_since = self.loop.time()
         self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
 
@@ -418,7 +424,7 @@ class Connection(asyncio.Protocol):
 
     def leave_at_eof(self) -> None:
         """Treat a client that closes its sending side as gone: for an exchange that never ends by itself."""
-        self._leaves_at_eof = True
+        self.leaves_at_eof = True
         if self.has_ended and self._exchange is not None:
             self._exchange.leave()
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from mockserver.http11.connection import Connection
 
 _STALLED_S = 1.0
-"""How long a client has sent nothing of the rest of its request, before another one may have its place."""
+"""How long a client has sent nothing of the rest of its request, or has had an answer without an end, before another
+one may have its place.
+"""
 
 
 def has_room(connections: set[Connection], most: int) -> bool:
@@ -32,11 +34,14 @@ def has_room(connections: set[Connection], most: int) -> bool:
 def _least_useful(connections: Collection[Connection], now: float) -> Connection | None:
     """Return the connection that has been idle for longest; else the oldest one that waits for an answer and whose
     client will send nothing more: most likely, it has left; else the one whose client has kept the mock waiting for the
-    rest of a request for longest, if that is over a second.
+    rest of a request for longest, if that is over a second; else the oldest one whose answer has no end of its own.
     """
     quiet = [each for each in connections if each.has_sent_everything]
     unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_ended]
     if unused:
         return min(unused, key=lambda each: each.idle_since)
     stalled = [each for each in quiet if each.stalled_since < now - _STALLED_S]
-    return min(stalled, key=lambda each: each.stalled_since, default=None)
+    if stalled:
+        return min(stalled, key=lambda each: each.stalled_since)
+    endless = [each for each in connections if each.leaves_at_eof and each.idle_since < now - _STALLED_S]
+    return min(endless, key=lambda each: each.idle_since, default=None)

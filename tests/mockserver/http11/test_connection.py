@@ -788,6 +788,53 @@ def test_past_the_last_connection_one_that_keeps_the_mock_waiting_makes_room_aft
     assert aborted == [False, True, False, False, False]
 
 
+def test_past_the_last_connection_an_answer_without_an_end_makes_room_after_a_second():
+    async def run() -> tuple[list[int], list[bool]]:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["path"] == "/endless":
+                scope[CONNECTION_KEY].leave_at_eof()
+            if scope["path"] != "/":
+                await asyncio.get_running_loop().create_future()
+            await answer(send)
+
+        server = Server(app, max_connections=3)
+        wires = []
+        for path in ("/busy", "/endless", "/endless", "/", "/"):
+            protocol, wire = server.connect()
+            wires.append(wire)
+            if not wire.is_half_closed:
+                protocol.data_received(request(path))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if len(wires) == 4:
+                server.pass_time(1.5)
+        return [answers(each.written)[0][0] for each in wires[3:]], [each.is_aborted for each in wires]
+
+    assert asyncio.run(run()) == ([503, 200], [False, True, False, False, False])
+
+
+def test_past_the_last_connection_a_body_that_comes_in_drops_makes_room_after_the_time_for_a_pause():
+    async def run() -> tuple[list[int], list[bool]]:
+        server = Server(echo, max_connections=1, body_timeout=10)
+        drops, wire = server.connect()
+        drops.data_received(request("/drops", body=b"1" * 1_000)[:-1_000])
+        given, aborted = [], []
+        for _ in range(2):
+            for _ in range(12):
+                server.pass_time(0.5)
+                drops.data_received(b"1")
+            protocol, other = server.connect()
+            if not other.is_half_closed:
+                protocol.data_received(request())
+            for _ in range(5):
+                await asyncio.sleep(0)
+            given.append(answers(other.written)[0][0])
+            aborted.append(wire.is_aborted)
+        return given, aborted
+
+    assert asyncio.run(run()) == ([503, 200], [False, True])
+
+
 def test_of_the_requests_whose_clients_have_left_no_more_go_on_than_connections_may_be_open():
     async def run() -> tuple[list[str], int]:
         cancelled: list[str] = []
