@@ -166,7 +166,8 @@ def _serve_by_workers(settings: Settings, ready_file: Path | None, *, open_page:
     every = listeners(settings.host, settings.port, settings.workers)
     with _ready_file(ready_file, local_url_of(every[0])) as publish:
         report = partial(write_warning, log_format=settings.log_format)
-        workers = Workers(every, partial(_work, settings), report)
+        grace = settings.limits.shutdown_grace
+        workers = Workers(every, partial(_work, settings), report, shutdown_grace=grace)
         _print_startup_message(app, every[0])
         return workers.run(_readiness(publish, every[0], open_page=open_page))
 

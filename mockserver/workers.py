@@ -8,6 +8,7 @@ has died are served by its replacement.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import select
 import signal
@@ -35,11 +36,14 @@ def check_system() -> None:
 class Workers:
     """Runs in a process without other threads: `os.fork` copies only the one that calls it."""
 
-    def __init__(self, listeners: Sequence[socket.socket], serve: Serve, report: Callable[[str], None]) -> None:
-        """`report` is called with a line for each worker that has died."""
+    def __init__(
+        self, listeners: Sequence[socket.socket], serve: Serve, report: Callable[[str], None], *, shutdown_grace: float
+    ) -> None:
+        """`report` is called with a line for each worker that has died. Workers end within `shutdown_grace` seconds."""
         self._listeners = listeners
         self._serve = serve
         self._report = report
+        self._shutdown_grace = shutdown_grace
         self._places: dict[int, int] = {}  # by process id
         self._ready: set[int] = set()
         """The places whose worker answers."""
@@ -50,6 +54,7 @@ class Workers:
         self._due: dict[int, float] = {}
         """When to start a worker, by place, for those that have none."""
         self._is_ending = False
+        self._kill_at = math.inf
         self._ending = ending_signals()
         self._exit_code = 0
         self._news, self._tell = os.pipe()  # a byte from each worker that is ready, and one for each signal
@@ -66,8 +71,8 @@ class Workers:
         for place in range(len(self._listeners)):
             self._start(place)
         while self._places or self._due:
-            timeout_s = min(self._due.values()) - real_time() if self._due else None
-            select.select([self._news], [], [], None if timeout_s is None else max(0.0, timeout_s))
+            next_at = min([self._kill_at, *self._due.values()])
+            select.select([self._news], [], [], None if next_at == math.inf else max(0.0, next_at - real_time()))
             dead = self._dead()
             if not self._all_were_ready and len(self._ready) == len(self._listeners):
                 self._all_were_ready = True
@@ -75,13 +80,26 @@ class Workers:
             for process_id, code in dead:
                 self._replace(process_id, code)
             self._start_due()
+            if self._kill_at <= real_time():
+                self._kill()
         return self._exit_code
 
     def _end(self, signum: int, frame: Any) -> None:
         self._is_ending = True
+        self._kill_at = min(self._kill_at, real_time() + self._shutdown_grace + _PATIENCE_S)
+        self._send(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        """End workers that are stopped, or hang."""
+        self._kill_at = math.inf
+        for process_id in self._places:
+            self._report(f"worker {process_id} does not end; it is killed")
+        self._send(signal.SIGKILL)
+
+    def _send(self, signum: signal.Signals) -> None:
         for process_id in self._places:
             with suppress(ProcessLookupError):  # it has just ended
-                os.kill(process_id, signal.SIGTERM)
+                os.kill(process_id, signum)
 
     def _dead(self) -> list[tuple[int, int]]:
         """Return the processes that have ended, with their exit codes, or the negative numbers of their signals.
@@ -178,5 +196,7 @@ class Workers:
 
 _SHORTEST_LIFE_S = 0.5
 """The next worker of a place is started no earlier after the last: one that dies at once must not take all the time."""
+_PATIENCE_S = 3.0
+"""How much longer than its `shutdown_grace` a worker may take to end."""
 _FIRST_PLACE = signal.NSIG
 """Smaller bytes in the pipe are the numbers of signals. With at most 128 workers, the places fit above them."""

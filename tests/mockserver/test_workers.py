@@ -77,6 +77,15 @@ def test_a_signal_ends_all_workers(valkey_server: Valkey, signum: signal.Signals
         assert process.wait(processes.PATIENCE_S) == 0
 
 
+def test_a_worker_that_does_not_end_is_killed(valkey_server: Valkey):
+    with serving_workers(valkey_server.url("workers-10:"), 2) as workers:
+        pids = workers.pids()
+        os.kill(pids[0], signal.SIGSTOP)
+        workers.process.terminate()
+        assert workers.process.wait(processes.PATIENCE_S) == 0
+        assert not any(_is_running(pid) for pid in pids)
+
+
 def test_a_closed_terminal_ends_all_workers_and_removes_the_ready_file(valkey_server: Valkey, tmp_path: Path, hangup):
     ready_file = tmp_path / "ready"
     flags = ("--port", "0", "--store", valkey_server.url("workers-9:"), "--workers", "2")
