@@ -203,8 +203,11 @@ class ValkeySpace:
         """Sort by creation: the count of commits, and the place in the commit."""
         found: list[tuple[list[int], str, bytes]] = []
         for field, text in zip(answer[::2], answer[1::2], strict=True):
-            created = text.split(b" ", 2)[1].split(b".")
-            found.append(([int(each) for each in created], field.decode(*UTF8), text))
+            try:
+                created = [int(each) for each in text.split(b" ", 2)[1].split(b".")]
+                found.append((created, field.decode(*UTF8), text))
+            except (ValueError, IndexError) as error:
+                raise self._connection.damaged(self._prefix + kind.encode(), error) from error
         units: dict[str, Unit] = {}
         for place, (_, key, text) in enumerate(sorted(found)):
             units[key] = self._unit(kind, key, text)

@@ -142,15 +142,16 @@ def test_lists_do_not_show_what_a_store_has_lost_when_it_was_started_again(tmp_p
 
 
 def test_what_others_have_written_under_the_keys_of_the_mock_is_told(durable: Valkey):
-    mock = Mock(store=durable.url())
+    mock = ControlledMock(store=durable.url())
     run = mock.create()
     (batches,) = (key.decode() for key in durable.keys("test:space") if key.endswith(b"/batch"))
     for key in (batches, "test:namespaces"):
         field = durable.ask("HKEYS", key).split(b"\r\n")[2].decode() or '""'
         durable.ask("HSET", key, field, "something")
-        refused = mock.get(f"/v1/runs/{run['id']}", fails=True)
-        assert _refused(refused)
-        assert f"The store has under {key} what is not of this mock" in refused.json()["detail"]
+        for path in (f"/v1/runs/{run['id']}", "/__admin/state"):
+            refused = mock.get(path, fails=True)
+            assert _refused(refused), path
+            assert f"The store has under {key} what is not of this mock" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("text", ["something", "[1]", "5"])

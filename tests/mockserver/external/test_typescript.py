@@ -49,7 +49,8 @@ def run(command: Sequence[str], folder: Path) -> str:
 def node_modules(pytestconfig: pytest.Config) -> Path:
     """Installed once, and kept in pytest's cache for as long as package.json stays as it is."""
     package = HERE / "package.json"
-    kept_under = pytestconfig.cache.mkdir("typescript") if pytestconfig.cache else Path(tempfile.mkdtemp())
+    cache = getattr(pytestconfig, "cache", None)  # `-p no:cacheprovider` leaves it out
+    kept_under = cache.mkdir("typescript") if cache else Path(tempfile.mkdtemp())
     installed = kept_under / hashlib.sha256(package.read_bytes()).hexdigest()[:16]
     if not installed.exists():
         npm = tool("npm")
