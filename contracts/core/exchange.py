@@ -89,6 +89,17 @@ class Answer:
         """
         return _json(self.body, _integer)
 
+    @property
+    def is_nested_too_deeply(self) -> bool:
+        """Whether the body cannot be read, since it is nested more deeply than Python reads. It may well be JSON."""
+        try:
+            self.json()
+        except NestedTooDeeply:
+            return True
+        except ValueError:
+            pass
+        return False
+
     def json_or_none(self) -> Any:
         """Like `json`, but None if the body is not JSON."""
         try:
@@ -125,6 +136,10 @@ class Exchange:
     answer: Answer
 
 
+class NestedTooDeeply(ValueError):
+    """Raised for a text that Python does not read as JSON, since it is nested too deeply."""
+
+
 class LongInteger(str):
     """The digits of an integer that Python does not convert, since it has too many of them (4,300 by default)."""
 
@@ -134,7 +149,7 @@ def _json(body: bytes, parse_int: Callable[[str], Any]) -> Any:
     try:
         return json.loads(body, parse_int=parse_int)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise NestedTooDeeply("it is nested too deeply") from None
 
 
 def _integer(digits: str) -> int | LongInteger:

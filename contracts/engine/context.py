@@ -215,7 +215,9 @@ class CaseContext:
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
     def observe(self, exchange: Exchange) -> CallResult:
-        """Judge an exchange by the rules that hold for every answer. Raises Inconclusive for a 429."""
+        """Judge an exchange by the rules that hold for every answer. Raises Inconclusive for a 429, and for an answer
+        that cannot be read.
+        """
         self.exchanges.append(exchange)
         request = exchange.request
         operation = operation_at(request.method, request.path)
@@ -232,6 +234,8 @@ class CaseContext:
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target kept answering 429")
+        if exchange.answer.is_nested_too_deeply:
+            raise Inconclusive("an answer is nested too deeply to be read")
         result = CallResult.of(operation, exchange)
         if operation is not None and accepts(exchange.answer):
             self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, result.body)

@@ -50,6 +50,7 @@ _RFC3339: Final = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
     r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
 )
+_FINER: Final = re.compile(r"\.\d{6}(\d+)")
 _NUMBERLIKE: Final = re.compile(r"\s*[+-]?[\d_]*\.?[\d_]+\.?([eE][+-]?\d+)?\s*")
 _TRUE_TEXTS: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE_TEXTS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -102,6 +103,17 @@ def moment_of(value: Any) -> datetime | None:
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         return None
     return _parsed_moment(value)
+
+
+def exact_moment_of(value: Any) -> tuple[datetime, str] | None:
+    """Like `moment_of`, with the digits of the fraction that are finer than microseconds, which datetime leaves out.
+    These pairs are ordered as the moments are.
+    """
+    moment = moment_of(value)
+    if moment is None:
+        return None
+    finer = _FINER.search(value)
+    return moment, finer[1].rstrip("0") if finer else ""
 
 
 @functools.lru_cache(maxsize=4_096)  # runs of one create have the same moments, and are read again and again

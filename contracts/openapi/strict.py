@@ -21,11 +21,15 @@ from contracts.openapi.schemas import schema as document_schema
 _LEAP_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]23:59:60(\.\d+)?(Z|z|\+00:00|-00:00)")
 
 
-def _is_date_time(text: str) -> bool:
-    return moment_of(text) is not None or _LEAP_SECOND.fullmatch(text) is not None
+def is_date_time(text: str) -> bool:
+    """Whether it is a date-time of RFC 3339, also one that datetime cannot represent: a leap second, or the year 0,
+    which is a leap year as 2000 is.
+    """
+    in_calendar = f"2000{text[4:]}" if text.startswith("0000") else text
+    return moment_of(in_calendar) is not None or _LEAP_SECOND.fullmatch(text) is not None
 
 
-_FORMATS: Final = {"uuid": is_uuid, "date-time": _is_date_time}
+_FORMATS: Final = {"uuid": is_uuid, "date-time": is_date_time}
 
 
 @functools.cache

@@ -23,7 +23,8 @@ def universal_violations(
     `canaries` are the forms in which an answer could show a secret. If the request itself sends a canary outside of the
     fields for secrets, the answer may contain it. The form of a success is not judged if the request does not have the
     documented form: either the success itself is the violation, or the contract does not determine the answer. Nor is
-    the form of the answer to a malformed URL: HTTP libraries refuse it before the API sees the request.
+    the form of the answer to a malformed URL: HTTP libraries refuse it before the API sees the request. Nor that of an
+    answer that is nested too deeply to be read.
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
@@ -38,7 +39,7 @@ def universal_violations(
         retry_after = answer.header("retry-after")
         got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
         yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
-    if _MALFORMED_ESCAPE.search(request.path):
+    if _MALFORMED_ESCAPE.search(request.path) or answer.is_nested_too_deeply:
         return
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):

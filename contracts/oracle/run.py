@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.core.counting import counted
 from contracts.core.statuses import ACTIVE, TERMINAL
-from contracts.openapi.schemas import moment_of
+from contracts.openapi.schemas import exact_moment_of
 from contracts.openapi.strict import fits_field
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
@@ -177,7 +177,7 @@ def changed_field(
         one, other = before.get(name), after.get(name)
         if one is other or (one in (None, [], {}) and other in (None, [], {})):
             continue
-        if name in _MOMENTS and _is_same_moment(one, other, timedelta() if name == "created_at" else PRECISION):
+        if name in _MOMENTS and _is_same_moment(name, one, other):
             continue
         if name == "input_values":
             problem = input_difference(one, other, may_gain=may_gain)
@@ -188,9 +188,11 @@ def changed_field(
     return None
 
 
-def _is_same_moment(one: Any, other: Any, tolerance: timedelta) -> bool:
-    before, after = moment_of(one), moment_of(other)
-    return before is not None and after is not None and abs(before - after) <= tolerance
+def _is_same_moment(name: str, one: Any, other: Any) -> bool:
+    before, after = exact_moment_of(one), exact_moment_of(other)
+    if before is None or after is None:
+        return False
+    return before == after if name == "created_at" else abs(before[0] - after[0]) <= PRECISION
 
 
 def can_follow(before: str, after: str) -> bool:

@@ -273,7 +273,10 @@ class OddQuery(Case):
 
 _PAGE: Final = ("skip", "limit")
 _MOMENTS: Final = ("created_at_from", "created_at_to")
-_QUERY_NUMBERS: Final = ("-1", "0", "1", "1.5", "1e3", "1001", "10000", "9" * 20, "9" * 400)
+_QUERY_NUMBERS: Final = (
+    *("-1", "0", "1", "1.5", "1e3", "1001", "9" * 20, "9" * 400),
+    *(str(width - 1) for width in (limits.WIDTHS[0], limits.WIDTHS[3])),  # a server may add another number to these
+)
 _VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_PAGE, _QUERY_NUMBERS),
     **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS),

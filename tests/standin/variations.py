@@ -267,6 +267,12 @@ class CoarseCreatedAt(Standin):
         return None if at is None else at.isoformat(timespec="milliseconds")
 
 
+@varies("Moments have nanoseconds, without the zeros at their end.")
+class Nanoseconds(Standin):
+    def written(self, at):
+        return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S.%f}{at.microsecond % 10}00".rstrip("0").rstrip(".") + "Z"
+
+
 @varies("The runs of one bulk have one created_at and are listed in no order that shows.")
 class TiesInAnyOrder(Standin):
     def bulk_made(self, call, body):

@@ -21,6 +21,7 @@ NOT_IN_A_REPLAY = {
     "output_listed_after_retry": _TAKES_TIME,
     "total_by_type_counts_all": _TAKES_TIME,
     "read_starts_in_seconds": _TAKES_TIME,
+    "read_cuts_nanoseconds": "the moments of answers are not compared in a replay",
     "to_is_the_whole_second": "shows for the second in which a run was made, which is another later",
     "total_counts_deleted": "shows in any list once something was deleted, by whomever",
     "ties_change_between_pages": "shows for some runs by their number, which is another on a new server",

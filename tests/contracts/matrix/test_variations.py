@@ -24,7 +24,7 @@ GROUPS = {
     "little": "null_for_empty older_server session_has_its_own_machine no_allow no_input_in_errors "
     "machines_show_no_pools",
     "slow": "runs_never_move coarse_created_at ties_in_any_order",
-    "fast": "runs_end_at_once distinct_created_at cancel_fills_error",
+    "fast": "runs_end_at_once distinct_created_at cancel_fills_error nanoseconds",
     "cancelled": "others_cancel",
     "updates": "running_checks only_cancelled null_in_update_refused cancel_writes_results",
     "statuses": "unauthorized_is_403 bad_json_is_400 undecodable_is_422 key_conflict_is_422 retry_conflict_is_422 "

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.openapi import strict
 from contracts.openapi.schemas import document
-from contracts.openapi.strict import differences, matches, success_requirements
+from contracts.openapi.strict import differences, is_date_time, matches, success_requirements
 
 READ = {"$ref", "anyOf", "enum", "type", "properties", "required", "items", "format"}
 LIMITS = {"minItems", "minimum", "maximum", "exclusiveMinimum"}
@@ -94,6 +94,20 @@ def test_the_requirement_of_the_schema_is_named_for_a_wrong_part(change: dict[st
 
     assert list(found) == [path]
     assert found[path].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ("0000-12-31T10:00:00Z", True),
+        ("0000-02-29T10:00:00Z", True),
+        ("0000-02-30T10:00:00Z", False),
+        ("2016-12-31T23:59:60Z", True),
+        ("10000-01-01T00:00:00Z", False),
+    ],
+)
+def test_a_moment_need_not_be_one_that_datetime_holds(text: str, is_right: bool) -> None:
+    assert is_date_time(text) is is_right
 
 
 def test_the_requirement_of_the_most_similar_of_several_forms_is_named() -> None:

@@ -153,6 +153,13 @@ def test_the_form_of_an_answer_to_a_malformed_url_is_not_judged() -> None:
     assert [*universal_violations("get_run", Request("GET", "/v1/runs/%zz"), answer({}, 500), [])]
 
 
+@pytest.mark.parametrize(("status", "rules"), [(200, []), (422, []), (500, ["NO-5XX"])])
+def test_the_form_of_an_answer_is_not_judged_that_is_nested_too_deeply_to_be_read(status: int, rules: list[str]) -> None:
+    told = answer(b'{"detail": "x", "input_values": {"a": %b}}' % (b"[" * 5000 + b"]" * 5000), status, JSON)
+
+    assert [found.rule for found in universal_violations("get_run", Request("GET", "/v1/runs"), told, [])] == rules
+
+
 def test_an_error_may_be_of_any_type_of_json() -> None:
     for content_type, is_right in (("application/problem+json", True), ("text/html", False)):
         told = answer({"detail": "Run not found"}, 404, (("content-type", content_type),))

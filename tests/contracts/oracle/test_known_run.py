@@ -12,6 +12,7 @@ from contracts.oracle.run_list import DELETED, FOREIGN, matches
 from contracts.oracle.violation import Violation
 from tests.contracts.oracle.test_oracle import M, S, W, run_of
 
+FINE = "2026-01-02T03:04:05.123456789Z"
 CREATED_BY = read_body("bulk_create_runs", {"workflow_id": W, "count": 1})
 FILES = {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
 
@@ -34,6 +35,8 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({}, {"session_id": S}, [("READ-BACK", "session_id reads differently")]),
         ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads differently")]),
         ({}, {"usage_metadata": {"a": 1}}, []),
+        ({"created_at": FINE}, {"created_at": f"{FINE[:-1]}0Z"}, []),
+        ({"created_at": FINE}, {"created_at": f"{FINE[:-4]}Z"}, [("READ-BACK", "created_at reads differently")]),
         ({}, {"error": ["x"]}, [("LIFECYCLE", "an error while scheduling"), ("LIFECYCLE", "error reads differently")]),
         ({"status": "running"}, {"status": "scheduling"}, [("LIFECYCLE", "running to scheduling")]),
         ({"status": "success"}, {"status": "success", "output_data": {}}, []),
@@ -84,6 +87,8 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
             [("UPDATE-PARTIAL", "output_data changes too")],
         ),
         ({}, {"started_at": "2099-01-02T03:04:05.678901Z"}, {"started_at": "2099-01-02T03:04:05.678Z"}, []),
+        ({}, {"ended_at": "0001-01-01T00:00:00+14:00"}, {"ended_at": "0000-12-31T10:00:00Z"}, []),
+        ({}, {"ended_at": "0001-01-01T00:00:00Z"}, {"ended_at": None}, [("UPDATE-PARTIAL", "ended_at is not changed")]),
         ({}, {"status": "cancelled"}, {"status": "cancelled", "started_at": None, "error": ["Cancelled."]}, []),
         ({}, {"status": "cancelled"}, {}, [("UPDATE-PARTIAL", "a run is not cancelled")]),
         ({"status": "running"}, {"status": "cancelled"}, {"status": "success"}, []),

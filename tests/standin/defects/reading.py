@@ -69,6 +69,24 @@ class ReadCutsFractions(Standin):
 
 
 @plants(
+    "READ-BACK",
+    what="The create shows created_at in nanoseconds, the database holds microseconds.",
+    rarity="digits that datetime does not hold",
+)
+class ReadCutsNanoseconds(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        if where in {"bulk_create_runs", "create_run"}:
+            shown["created_at"] = run.created_at.strftime("%Y-%m-%dT%H:%M:%S.%f417Z")
+        return shown
+
+    @staticmethod
+    def witness(c: Client) -> None:
+        run = c.create()
+        assert c.read(run)["created_at"] == run["created_at"]
+
+
+@plants(
     "READ-BACK", what="Two or more attachments are listed in another order when read.", rarity="two files, reads only"
 )
 class ReadReversesAttachments(Standin):

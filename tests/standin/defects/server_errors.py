@@ -74,6 +74,18 @@ class HugeSkipBreaks(Standin):
         assert c.get(f"/v1/runs?skip={2**63}").status_code < 500
 
 
+@plants("NO-5XX", what="skip and limit are added in 64 bits, and the sum is negative.", rarity="the last page offsets")
+class SkipPlusLimitOverflows(Standin):
+    def list_runs(self, call, query):
+        if query.skip < 2**63 <= query.skip + query.limit:
+            raise IndexError("slice bounds out of range")
+        return super().list_runs(call, query)
+
+    @staticmethod
+    def witness(c: Client) -> None:
+        assert c.get(f"/v1/runs?skip={2**63 - 1}").status_code < 500
+
+
 @plants(
     "NO-5XX", what="An infinite number is stored, and lists fail ever after.", rarity="1e400, and the harm comes later"
 )
