@@ -192,7 +192,9 @@ class Confirmer:
         if any(each is judged for group in violated.concurrent for each in group):
             return False  # what was sent at the same moment may have changed what it shows
         if not judged.request.is_read:
-            return has_outdated_read(sent, field)
+            return field != "" and has_outdated_read(sent, field)  # a write may change other fields itself
+        if judged.answer.status in {0, 401, 403} or field == "id":
+            return False  # cut off, refused, or an answer to another request
         contradictions = contradictions_of(sent, field)
         for wait_s in READ_AGAIN_AFTER_S if contradictions else ():
             self._check.over.wait(wait_s)

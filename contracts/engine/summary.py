@@ -68,7 +68,27 @@ def _requests_in_words(exchanges: Sequence[Exchange], concurrent: Sequence[Seque
         if moment:
             return f"{words}, sent {times} times at the same moment"
         return f"{words} again" if times == 2 else f"{words}, sent {times} times"
-    return f"{words}{moment} after {request_in_words(prior.request)}{_moment_in_words(prior, concurrent)}"
+    prior_words = request_in_words(prior.request)
+    if prior_words == words:
+        prior_words = f"the same with another {_other_part(last.request, prior.request)}"
+    return f"{words}{moment} after {prior_words}{_moment_in_words(prior, concurrent)}"
+
+
+def _other_part(one: Request, other: Request) -> str:
+    """Name what differs between two requests that read the same in words, which leave out ids, secrets and the middle
+    of long values.
+    """
+    if one.body == other.body:
+        return "header"
+    try:
+        bodies = [request.json() for request in (one, other)]
+    except ValueError:
+        return "body"
+    if not all(isinstance(body, dict) for body in bodies):
+        return "body"
+    before, after = bodies
+    names = [name for name in before | after if before.get(name) != after.get(name)]
+    return " and ".join(names) or "form of the body"
 
 
 def _moment_in_words(exchange: Exchange, concurrent: Sequence[Sequence[Exchange]]) -> str:

@@ -43,6 +43,24 @@ def test_a_summary_says_which_requests_were_sent_at_the_same_moment() -> None:
     assert twice == "DELETE /v1/runs/0b0e1234…, sent 2 times at the same moment: b; expected a"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"workflow_id": RUN, "count": 1}, {"workflow_id": WORKFLOW, "count": 1}, "workflow_id"),
+        ({"sensitive_input_values": {"a": "b"}}, {"sensitive_input_values": {"a": "c"}}, "sensitive_input_values"),
+        ([1], [1.0, 2], ""),
+    ],
+)
+def test_two_requests_that_differ_only_in_what_is_left_out_do_not_read_the_same(
+    one: Any, other: Any, words: str
+) -> None:
+    first, second = (sent("bulk_create_runs", body=body, key="k") for body in (one, other))
+
+    said = summary_of("a", "b", [first, second])
+
+    assert (f" after the same with another {words}: b; expected a" in said) == bool(words)
+
+
 def test_a_summary_without_exchanges_says_what_was_found() -> None:
     assert summary_of("a success", "500", []) == "500; expected a success"
 
