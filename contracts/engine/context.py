@@ -22,8 +22,8 @@ from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle import ParsedRequest, Query, Violation, accepts, read_request
-from contracts.oracle.answer import universal_violations
+from contracts.oracle import ParsedRequest, Query, Violation, accepts, answer_in_words, read_request
+from contracts.oracle.answer import OTHER_RESOURCE, universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form, wrong_parts
 from contracts.oracle.create import judge_create
 from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
@@ -216,7 +216,7 @@ class CaseContext:
 
     def observe(self, exchange: Exchange) -> CallResult:
         """Judge an exchange by the rules that hold for every answer. Raises Inconclusive for a 429, and for an answer
-        that cannot be read.
+        that cannot be read or is about another resource.
         """
         self.exchanges.append(exchange)
         request = exchange.request
@@ -231,15 +231,35 @@ class CaseContext:
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
             self.has_wrong_answer = True
             self.report_violation(violation, exchange, is_proof=proves)
+            if violation.cause.endswith(OTHER_RESOURCE):
+                raise Inconclusive(f"{operation} {OTHER_RESOURCE}")  # which no rule needs to compare field by field
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target kept answering 429")
+        self._require_known_token(exchange)
         if exchange.answer.is_nested_too_deeply:
             raise Inconclusive("an answer is nested too deeply to be read")
         result = CallResult.of(operation, exchange)
         if operation is not None and accepts(exchange.answer):
             self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, result.body)
         return result
+
+    def _require_known_token(self, exchange: Exchange) -> None:
+        """Judge a read that gets 401 with a token of the check: it must get it again, or else it was refused by chance.
+        Raises Inconclusive in the second case, since other rules would only judge the same 401.
+        """
+        request = exchange.request
+        is_ours = request.is_read and request.header("Authorization") in (TOKEN, SECOND_TOKEN)
+        if exchange.answer.status != 401 or not is_ours:
+            return
+        again = self.check.guard.send(request)
+        if again.answer.status == 401:
+            return
+        got = f"{answer_in_words(exchange.answer)}, and {again.answer.status} when it was sent again"
+        expected = "no 401 at any time, since the token is valid"
+        violation = Violation("REQ-ACCEPT", "a valid token is refused at times", expected, got)
+        self.judge("REQ-ACCEPT", [violation], exchange, is_proof=True)
+        raise Inconclusive("a valid token is refused at times")
 
     def call(self, operation: str, *ids: str, **parts: Any) -> CallResult:
         """Send a request; `parts` are the keywords of `request_for`."""

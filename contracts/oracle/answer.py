@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from contracts.core.exchange import Answer, Request, retry_after_of
 from contracts.core.json_tree import Path, leaves
-from contracts.openapi.schemas import SENSITIVE_FIELDS
-from contracts.oracle.answer_schema import answer_violations, field_at
-from contracts.oracle.refusal import refuses
+from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
+from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, field_at
+from contracts.oracle.refusal import accepts, refuses
 from contracts.oracle.request import is_well_formed
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import answer_in_words
@@ -44,6 +44,30 @@ def universal_violations(
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):
             yield violation
+    if operation in _SHOW_THE_RESOURCE_OF_THE_PATH and accepts(answer):
+        yield from _other_resource(operation, request, answer)
+
+
+_SHOW_THE_RESOURCE_OF_THE_PATH: Final = frozenset(
+    {
+        *("get_run", "update_run", "retry_run", "get_run_attachment"),
+        *("get_machine", "get_pool", "add_machine_to_pool", "get_workflow"),
+    }
+)
+
+
+OTHER_RESOURCE: Final = "answers with another resource"
+"""The end of the cause."""
+
+
+def _other_resource(operation: str, request: Request, answer: Answer) -> Iterator[Violation]:
+    """Yield a violation if the answer is about another resource than the request. Other forms of an id are not read."""
+    body, path = answer.json_or_none(), request.path.partition("?")[0]
+    asked = next((part for part in path.split("/") if is_uuid(part)), None)
+    shown = body.get("id") if isinstance(body, dict) else None
+    if asked is not None and is_uuid(shown) and shown != asked:
+        rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
+        yield Violation(rule, f"{operation} {OTHER_RESOURCE}", f"id {asked}", f"id {shown}", field="id")
 
 
 _MALFORMED_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
