@@ -5,6 +5,7 @@ write rotate through its fields, so that after few bodies each field has had eac
 reduces it to the value that causes the failure. Values that many servers refuse are in packs and bodies of their own.
 """
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -61,6 +62,9 @@ _LARGE: Final[dict[str, Json]] = {
 Packs = tuple[dict[str, Json], ...]
 ALTERED: Final[Packs] = (*_packs(refused=False), _LARGE, numbered(_MANY))
 REFUSED: Final[Packs] = tuple(_packs(refused=True))
+EVERY_CLASS: Final[dict[str, Json]] = dict(ChainMap(*_packs(refused=False)))
+EVERY_REFUSED_CLASS: Final[dict[str, Json]] = dict(ChainMap(*REFUSED))
+"""The packs of all tables in one object, for a field that only one body has."""
 
 # Texts for fields that take a single one: the classes that a server recognises in a part of a text are joined.
 _JOINED: Final = [kind for kind in TEXTS.values() if not kind.is_whole_text]
@@ -116,14 +120,14 @@ def _chains() -> Iterator[dict[str, Any]]:
 
 def _chains_with_packs(packs: Packs) -> Iterator[dict[str, Any]]:
     for number in range(len(packs)):
-        shared, own, secret, *_ = (_without_references(pack) for pack in (*packs[number:], *packs[:number]))
+        shared, own, secret, *_ = (without_references(pack) for pack in (*packs[number:], *packs[:number]))
         steps = [_STEP, _STEP | {"inputs": own, "sensitive_inputs": secret | _PIN}]
         yield {"steps": steps, "shared_inputs": shared}
 
 
-def _without_references(value: Any) -> Any:
+def without_references(value: Any) -> Any:
     """Remove `$ref`: in a chain it refers to another step, and a server may refuse a step that does not exist."""
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if "$ref" not in (key, item)}
-        return {key: _without_references(item) for key, item in kept.items()}
-    return [_without_references(item) for item in value if item != "$ref"] if isinstance(value, list) else value
+        return {key: without_references(item) for key, item in kept.items()}
+    return [without_references(item) for item in value if item != "$ref"] if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import file, limits, write_bodies
 from contracts.data.json_values import SAMPLE
+from contracts.data.value_packs import without_references
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import ParsedRequest, Violation, difference, value_in_words
@@ -148,16 +149,15 @@ class _Chain:
             fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
     def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
-        """Describe how the inputs of a run differ from those of its step and the shared ones.
+        """Describe how the inputs of a run differ from those of its step over the shared ones.
 
-        Keys that are both a shared input and one of the step, or both an input and a secret, are left out: the contract
-        does not determine their values.
+        Keys that are both an input and a secret are left out: the contract does not determine their values.
         """
         shared, own = self.body.get("shared_inputs") or {}, step.get("inputs") or {}
         wanted, shown = {**shared, **own}, run.get("input_values") or {}
         if self.body.get("machine_id") or self.body.get("pool_ids"):  # these may add inputs
             shown = {key: value for key, value in shown.items() if key in wanted}
-        clash = shared.keys() & own.keys() | wanted.keys() & self._secrets_of(step).keys()
+        clash = wanted.keys() & self._secrets_of(step).keys()
         sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
         return difference(sent, read_back, "input_values")
 
@@ -237,13 +237,16 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
         for position in range(3):
             one: list[tuple[str, ...]] = [(name,) if index == position else () for index in range(3)]
             yield ChainCase({"steps": steps_of(*one)}, reads_all=True)
-    odd = {"inputs": SAMPLE, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
+    inputs = without_references(SAMPLE)
+    odd = {"inputs": inputs, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
     plain_step: dict[str, Any] = {"workflow_id": "«workflow:0»"}
+    # A step's value takes the place of the shared one of its name, whole: what is in them is not merged.
+    same_names = {name: {"shared": 1.0} for name, value in inputs.items() if isinstance(value, dict | list)}
     for position in range(3):
         steps = [plain_step | (odd if index == position else {}) for index in range(3)]
         yield ChainCase({"steps": steps}, reads_all=True)
-        yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0}}, reads_all=True)
-    yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": SAMPLE}, reads_all=True)
+        yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0} | same_names}, reads_all=True)
+    yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": inputs}, reads_all=True)
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
         yield ChainCase({"steps": [alike] * 3}, times=2, reads_all=True)
     files = [file(), file("b.bin", bytes(range(256)))]

@@ -449,6 +449,22 @@ class KeysOfRefusedWritesAreTakenForAll(Standin):
         return answer
 
 
+class SharedInputsWin(Standin):
+    def merged(self, shared, own):
+        return super().merged(own, shared)
+
+
+class ObjectsOfAChainAreMerged(Standin):
+    """An object of a step gains the members of the shared one of its name."""
+
+    def merged(self, shared, own):
+        found = super().merged(shared, own)
+        for name in (shared or {}).keys() & (own or {}).keys():
+            if isinstance(shared[name], dict) and isinstance(own[name], dict):
+                found[name] = shared[name] | own[name]
+        return found
+
+
 class SomeReadsAreUnauthorized(Standin):
     """The service that knows the tokens does not answer each time."""
 

@@ -51,6 +51,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (regressions.ConcurrentAdditionIsLost, SAME_MOMENT, "READ-BACK"),
     (regressions.MachineAddedAgain, CREATED, "NO-5XX"),
     (regressions.PromptEscaped, CREATED, "READ-BACK"),
+    (requests.SharedInputsWin, "chains", "CHAIN-RULES"),
+    (requests.ObjectsOfAChainAreMerged, "chains", "CHAIN-RULES"),
     (requests.SomeReadsAreOfAnotherRun, "updates", "READ-BACK"),
     (requests.SomeReadsAreUnauthorized, "updates", "REQ-ACCEPT"),
     (regressions.SecondChunkLosesPools, EACH, "BULK-ECHO"),
