@@ -127,6 +127,12 @@ PLACED = {"machine_id": M, "input_values": {"a": 1}}
         ({}, {"input_values": {"b": 2}, "machine_id": M}, {"input_values": {"a": 1, "b": 2}, "machine_id": M}, None),
         ({}, {"sensitive_input_values": {"pin": "1"}}, {"sensitive_input_aliases": {"pin": "x"}}, None),
         ({}, {"sensitive_input_values": {"pin": "1"}}, {}, "aliases of other keys"),
+        (
+            {"sensitive_input_aliases": {"old": "x"}},
+            {"sensitive_input_values": {"pin": "1"}},
+            {"sensitive_input_aliases": {"old": "x", "pin": "y"}},
+            "aliases of other keys",
+        ),
         ({"sensitive_input_aliases": {"pin": "x"}}, {}, {"sensitive_input_aliases": None}, "aliases change too"),
         ({}, {"session_id": S}, {}, "session_id is not as given"),
         ({}, {"start_session": True}, {}, "no session is started"),

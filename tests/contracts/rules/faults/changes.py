@@ -370,3 +370,11 @@ class ChainsAreCreatedAtTheStart(Standin):
 
     def step_made(self, call, body, index, of, session_id, created_at):
         return super().step_made(call, body, index, of, session_id, created_at - timedelta(seconds=60))
+
+
+class RetryKeepsOldAliases(Standin):
+    def take_over(self, org, run, body):
+        old = run.sensitive_input_aliases or {}
+        super().take_over(org, run, body)
+        if body.sensitive_input_values:
+            run.sensitive_input_aliases = {**old, **run.sensitive_input_aliases}

@@ -197,6 +197,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (lifecycles.RetriedRunsKeepTheirTimes, "lifecycles of runs", "LIFECYCLE"),
     (changes.SecondRetryKeepsOutput, "retries", "RETRY-RULES"),
     (changes.RetryKeepsPools, "retries", "RETRY-RULES"),
+    (changes.RetryKeepsOldAliases, "retries", "RETRY-RULES"),
     (changes.RetryLosesAlias, "retries", "RETRY-RULES"),
     (changes.RetryIgnoresEmptyInputs, "retries", "RETRY-RULES"),
     (resources.ListsOfResourcesAreCached, "created pools and workflows", "READ-BACK"),
