@@ -21,7 +21,7 @@ UNSAFE_NAMES: Final = (
     *("\x00", "a\x00b", "a\nb", "a\r\nX: y", "\u202e", "\u200b", "a" * 300, "a" * 5000),
 )
 """A server may refuse them."""
-PATHS: Final = ("C:\\Temp\\a.txt", "/tmp/a.txt", "é/😀.txt", "%TEMP%\\a.txt", "a b", "x" * 200)
+PATHS: Final = ("C:\\Temp\\a.txt", "/tmp/a.txt", "é/😀.txt", "%TEMP%\\a.txt", " a b ", "a//b/./c", "x" * 200)
 
 
 def content(raw: bytes) -> str:

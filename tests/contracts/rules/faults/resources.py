@@ -6,7 +6,7 @@ import time
 import uuid
 from dataclasses import replace
 
-from tests.standin.behaviour import Problem, Standin
+from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.variations import PickedMachine
 
 
@@ -399,3 +399,22 @@ class OutputFilesOfAllDownloaded(Standin):
             if one is not None and one.attachment_type == "output":
                 return self.download(one)
         return super().download_run_attachment(call, attachment_id)
+
+
+class PathsAreTrimmed(Standin):
+    def attachment(self, org, run, file):
+        return super().attachment(org, run, file.model_copy(update={"target_path": (file.target_path or "").strip()}))
+
+
+class UrlsDoNotExpire(Standin):
+    def signed_download(self, signature):
+        return self.download(self.signed[signature][1]) if signature in self.signed else Answer(404, {"detail": "No."})
+
+
+class UrlsNeedAToken(Standin):
+    """A gateway before the files asks for the token too."""
+
+    def get_run_attachment_download_url(self, call, attachment_id, query, base_url):
+        answer = super().get_run_attachment_download_url(call, attachment_id, query, base_url)
+        answer.content["url"] = f"{base_url}v1/run-attachments/{attachment_id}/download"
+        return answer
