@@ -27,6 +27,7 @@ from contracts.rules import (
     lists,
     many_times,
     odd_values,
+    other_filters,
     read_consistency,
     reading,
     requests,
@@ -39,7 +40,7 @@ from contracts.rules import (
 
 _MODULES = (
     *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading, id_forms),
-    *(included, read_consistency, lists, list_views, filter_cases, updates, statuses, deletes, retries),
+    *(included, read_consistency, lists, list_views, filter_cases, other_filters, updates, statuses, deletes, retries),
     *(many_times, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
     *(http, client_headers, answers, created_resources),
 )

@@ -1,14 +1,16 @@
 """Pools and workflows: what was created can be read, reads the same, and is listed."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
-from contracts.data import write_bodies
+from contracts.data import value_packs, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
@@ -17,14 +19,19 @@ from contracts.rules.listing import WHOLE_PAGE, items_of, resource_pages
 from contracts.rules.writes import create_resource
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
+_SCHEMAS: Final = ("input_schema", "output_schema")
 _KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
-"""The fields that must be as sent. Schemas are not among them: the contract does not determine how they are stored."""
+"""The fields that must be as sent."""
+_KEPT_IF_SHOWN: Final = ("pool_parameters", *_SCHEMAS)
+"""Those that a server may leave out. Schemas may come back as a text or as an object, with more members."""
 
 
 @dataclass(frozen=True)
 class CreatedCase(Case):
     operation: str
     body: Mapping[str, Any] = field(default_factory=dict)
+    is_brief: bool = False
+    """Whether it is only created, read and listed: with a body that a server may refuse."""
 
 
 def run_created(context: CaseContext, case: CreatedCase) -> None:
@@ -40,6 +47,9 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
         _read(context, get, created.body["id"], created.body, created)
     if context.check.offers(listing):
         _find(context, listing, created)
+    if case.is_brief:
+        return
+    _require_another(context, case.operation, sent, created)
     if context.check.has_second:
         _require_hidden(context, get, listing, created)
         _require_same_name_allowed(context, case.operation, sent, created)
@@ -67,10 +77,28 @@ def _require_same(
 ) -> None:
     if not isinstance(after, dict):
         return  # judged with its answer
-    changed = changed_field(before, after, _KEPT)
+    fields = (*_KEPT, *(name for name in _KEPT_IF_SHOWN if name in after))
+    changed = changed_field(_with_schemas(before), _with_schemas(after, before), fields)
     name, problem = changed or ("", "")
     cause = f"{evidence[-1].operation} shows another {name}"
     context.require(changed is None, "READ-BACK", cause, f"{name} {expected}", problem, *evidence)
+
+
+def _with_schemas(resource: Mapping[str, Any], of: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """Return the resource with its schemas as objects, with only those members that the schemas `of` another have."""
+    schemas = {name: _object_in(resource[name]) for name in _SCHEMAS if name in resource}
+    if of is not None:
+        for name, wanted in _with_schemas(of).items():
+            if name in schemas and isinstance(wanted, dict) and isinstance(schemas[name], dict):
+                schemas[name] = {key: value for key, value in schemas[name].items() if key in wanted}
+    return {**resource, **schemas}
+
+
+def _object_in(schema: Any) -> Any:
+    try:
+        return json.loads(schema) if isinstance(schema, str) else schema
+    except ValueError:
+        return schema
 
 
 def _require_machine_count(context: CaseContext, machines: int, *evidence: CallResult) -> None:
@@ -107,6 +135,14 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
         listed = context.call(listing, query=[*query, WHOLE_PAGE], token=SECOND_TOKEN)
         found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
         context.require(not found, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
+
+
+def _require_another(context: CaseContext, operation: str, sent: Mapping[str, Any], created: CallResult) -> None:
+    """Require that a second create of the same name makes another resource, if it is not refused."""
+    again = context.call(operation, body=write_bodies.minimal(operation) | dict(sent))
+    cause, expected = "a create answers with what was there before", "another id, since it is another create"
+    holds = again.resource is None or again.resource.get("id") != created.body["id"]
+    context.require(holds, "READ-BACK", cause, expected, f"id {created.body['id']} again", created, again)
 
 
 def _require_same_name_allowed(
@@ -150,6 +186,11 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
         if not added.accepted:
             raise Inconclusive(f"add_machine_to_pool answers {added.status}")
         evidence.append(added)
+        shown = {each.get("id") for each in added.body.get("machines") or ()} if isinstance(added.body, dict) else set()
+        cause, expected = "a pool does not show its machines", f"the {counted(number, 'machine')} that were added"
+        got = f"a pool with {len(shown & set(machines))} of them"
+        holds = not shown or shown >= set(machines[:number])
+        context.require(holds, "READ-BACK", cause, expected, got, *evidence)
         if number == 1:  # it is there already
             evidence.append(context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)}))
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
@@ -168,6 +209,21 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
 
 
 _SIGNS: Final = """é & <b> "x" 'y' \\ %41 {z}"""
+_TEXT: Final = f"  {value_packs.TEXT_OF_EVERY_CLASS} "
+_LONG_TEXT: Final = (_TEXT + "x" * MAX_TEXT)[:MAX_TEXT]
+_UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "create_pool": (
+        {"name": _TEXT, "description": _LONG_TEXT, "pool_parameters": value_packs.EVERY_CLASS},
+        {"pool_parameters": value_packs.EVERY_REFUSED_CLASS},
+    ),
+    "create_workflow": (
+        {"name": _TEXT, "main_prompt": _LONG_TEXT},
+        {
+            "input_schema": '{"type": "object", "properties": {"é": {"type": "integer", "maximum": 1.5}}}',
+            "output_schema": '{"type": "object", "required": ["z", "a"]}',
+        },
+    ),
+}
 
 
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
@@ -179,7 +235,10 @@ def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
             "is_webhooks_enabled": True,
         },
     }
-    yield from (CreatedCase(operation, body) for operation, body in bodies.items() if check.offers(operation))
+    for operation, body in bodies.items():
+        if check.offers(operation):
+            yield CreatedCase(operation, body)
+            yield from (CreatedCase(operation, more, is_brief=True) for more in _UNUSUAL[operation])
 
 
 SCENARIOS = (

@@ -36,7 +36,9 @@ async def list_workflows(call: Call, context: Context) -> Reply:
 
 
 async def _mentions(workflow: Workflow | WorkflowRecord, words: str) -> bool:
-    async for part in Sliced(folded(f"{workflow.id} {workflow.name or ''}", len(words))):
+    prompt = workflow.main_prompt if isinstance(workflow, Workflow) else json.loads(workflow.shown)["main_prompt"]
+    text = f"{workflow.id}\n{workflow.name or ''}\n{prompt}"
+    async for part in Sliced(folded(text, len(words))):
         if words in part:
             return True
     return False

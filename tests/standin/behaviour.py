@@ -763,6 +763,7 @@ class Standin:
             "id": pool["id"],
             "name": pool["name"],
             "description": pool["description"],
+            "pool_parameters": pool.get("pool_parameters"),
             "organization_id": org.id,
             "created_at": self.written(pool["created_at"]),
             "updated_at": self.written(pool["created_at"]),
@@ -774,9 +775,13 @@ class Standin:
 
     def list_machines(self, call: Call, query: Any) -> Answer:
         shown = [self.machine_shown(call.org, one) for one in call.org.machines.values()]
-        found = [one for one in shown if query.status in (None, one["status"])]
+        shown = [one for one in shown if query.status in (None, one["status"]) and query.name in (None, one["name"])]
+        found = self.having(shown, query.search, "name", "hostname", "id")
         items = self.page(found, query)
         return Answer(200, self.listing(items, len(found), query))
+
+    def having(self, items: list[dict[str, Any]], text: str, *names: str) -> list[dict[str, Any]]:
+        return [one for one in items if any(text.lower() in str(one.get(name) or "").lower() for name in names)]
 
     def get_machine(self, call: Call, machine_id: str) -> Answer:
         return Answer(200, self.machine_shown(call.org, self.find_in(call.org.machines, machine_id, "Machine")))
@@ -792,6 +797,7 @@ class Standin:
             "id": pool_id,
             "name": body.name,
             "description": body.description,
+            "pool_parameters": body.pool_parameters,
             "created_at": self.created_at(call.org),
         }
         call.org.pools[pool_id] = made
@@ -809,7 +815,7 @@ class Standin:
         return Answer(200, self.pool_shown(call.org, pool))
 
     def list_workflows(self, call: Call, query: Any) -> Answer:
-        found = list(call.org.workflows.values())
+        found = self.having(list(call.org.workflows.values()), query.search, "name", "main_prompt", "id")
         items = [self.workflow_shown(one) for one in self.page(found, query)]
         return Answer(200, self.listing(items, len(found), query))
 

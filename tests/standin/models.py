@@ -71,6 +71,12 @@ class AttachmentQuery(Page):
 
 class MachineQuery(Page):
     status: MachineStatus | None = None
+    name: str | None = None
+    search: str = ""
+
+
+class WorkflowQuery(Page):
+    search: str = ""
 
 
 class UrlQuery(BaseModel):

@@ -214,7 +214,7 @@ def routes(wiring: Wiring) -> tuple[BaseRoute, ...]:
         return sent(standin_of(request).add_machine_to_pool(request.state.call, str(pool_id), body))
 
     @route("GET", "/workflows")
-    async def list_workflows(request: Request, query: Annotated[models.Page, Query()]) -> Response:
+    async def list_workflows(request: Request, query: Annotated[models.WorkflowQuery, Query()]) -> Response:
         return sent(standin_of(request).list_workflows(request.state.call, query))
 
     @route("POST", "/workflows")

@@ -154,7 +154,9 @@ def test_the_form_of_an_answer_to_a_malformed_url_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize(("status", "rules"), [(200, []), (422, []), (500, ["NO-5XX"])])
-def test_the_form_of_an_answer_is_not_judged_that_is_nested_too_deeply_to_be_read(status: int, rules: list[str]) -> None:
+def test_the_form_of_an_answer_is_not_judged_that_is_nested_too_deeply_to_be_read(
+    status: int, rules: list[str]
+) -> None:
     told = answer(b'{"detail": "x", "input_values": {"a": %b}}' % (b"[" * 5000 + b"]" * 5000), status, JSON)
 
     assert [found.rule for found in universal_violations("get_run", Request("GET", "/v1/runs"), told, [])] == rules

@@ -210,7 +210,8 @@ def test_a_created_workflow_is_listed_and_read_and_seen_by_its_organisation_only
     assert (workflow["name"], workflow["is_webhooks_enabled"], workflow["input_schema"]) == ("Doors", True, None)
     assert mock.get(f"/v1/workflows/{workflow['id']}").json() == workflow
     assert _ids(mock.get("/v1/workflows")) == [*WORKFLOWS, workflow["id"]]
-    assert _ids(mock.get("/v1/workflows", params={"search": "DOOR"})) == [workflow["id"]]
+    for word in ("DOORS", "open THE", workflow["id"][5:20].upper()):
+        assert _ids(mock.get("/v1/workflows", params={"search": word})) == [workflow["id"]]
     assert other.get(f"/v1/workflows/{workflow['id']}").status_code == 404
 
 

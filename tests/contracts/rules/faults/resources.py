@@ -7,6 +7,7 @@ import uuid
 from dataclasses import replace
 
 from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.defects.json_values import mapped
 from tests.standin.variations import PickedMachine
 
 
@@ -401,9 +402,48 @@ class OutputFilesOfAllDownloaded(Standin):
         return super().download_run_attachment(call, attachment_id)
 
 
+class WholeParametersAreIntegers(Standin):
+    """A pool's parameters lose the fraction .0 of their numbers."""
+
+    def pool_shown(self, org, pool):
+        shown = super().pool_shown(org, pool)
+        parameters = mapped(
+            shown["pool_parameters"], lambda v: int(v) if type(v) is float and v.is_integer() and abs(v) < 1e15 else v
+        )
+        return shown | {"pool_parameters": parameters}
+
+
+class NulInParametersFails(Standin):
+    """As in a column of the type jsonb."""
+
+    def create_pool(self, call, body):
+        if "\\u0000" in json.dumps(body.pool_parameters):
+            raise RuntimeError("unsupported Unicode escape sequence")
+        return super().create_pool(call, body)
+
+
+class PromptsAreTrimmed(Standin):
+    def create_workflow(self, call, body):
+        return super().create_workflow(call, body.model_copy(update={"main_prompt": body.main_prompt.strip()}))
+
+
+class SchemasChangePlaces(Standin):
+    def create_workflow(self, call, body):
+        swapped = {"input_schema": body.output_schema, "output_schema": body.input_schema}
+        return super().create_workflow(call, body.model_copy(update=swapped))
+
+
 class PathsAreTrimmed(Standin):
     def attachment(self, org, run, file):
         return super().attachment(org, run, file.model_copy(update={"target_path": (file.target_path or "").strip()}))
+
+
+class PoolOfANameIsFound(Standin):
+    """The create of a pool whose name is taken answers with the pool that has it."""
+
+    def create_pool(self, call, body):
+        found = [one for one in call.org.pools.values() if one["name"] == body.name]
+        return Answer(201, self.pool_shown(call.org, found[0])) if found else super().create_pool(call, body)
 
 
 class UrlsDoNotExpire(Standin):
@@ -417,4 +457,24 @@ class UrlsNeedAToken(Standin):
     def get_run_attachment_download_url(self, call, attachment_id, query, base_url):
         answer = super().get_run_attachment_download_url(call, attachment_id, query, base_url)
         answer.content["url"] = f"{base_url}v1/run-attachments/{attachment_id}/download"
+        return answer
+
+
+class NamesInAnyCapitals(Standin):
+    def list_machines(self, call, query):
+        names = {one["name"].lower(): one["name"] for one in call.org.machines.values()}
+        name = names.get((query.name or "").lower(), query.name)
+        return super().list_machines(call, query.model_copy(update={"name": name}))
+
+
+class SearchesHaveNoIds(Standin):
+    def having(self, items, text, *names):
+        return super().having(items, text, *(name for name in names if name != "id" or not text))
+
+
+class PoolShowsNewMachinesOnly(Standin):
+    def add_machine_to_pool(self, call, pool_id, body):
+        answer = super().add_machine_to_pool(call, pool_id, body)
+        added = [call.org.machines[str(one)] for one in body.machine_ids]
+        answer.content["machines"] = [self.machine_shown(call.org, one) for one in added]
         return answer

@@ -1,0 +1,83 @@
+"""The filters of the lists of machines and workflows, judged by what the lists themselves show."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.oracle import value_in_words
+from contracts.rules.listing import WHOLE_PAGE, items_of
+
+_SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
+_MAX_WORD: Final = 40
+
+
+@dataclass(frozen=True)
+class OtherFilterCase(Case):
+    """`name` is the parameter. For a search, `field` is the field whose value is searched."""
+
+    operation: str
+    name: str
+    field: str
+
+
+def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
+    """Filter by a value of the first item that has one: it is listed, and so is no item without that value."""
+    listed = context.call(case.operation, query=[WHOLE_PAGE])
+    item, value = next(_with_value(listed, case), ({}, ""))
+    if not value:
+        raise Inconclusive(f"{case.operation} shows no {case.field} to filter by")
+    word = value[:_MAX_WORD].swapcase() if case.name == "search" else value
+    found = context.call(case.operation, query=[(case.name, word), WHOLE_PAGE])
+    if not found.accepted:
+        raise Inconclusive(f"{case.operation} answers {found.status}")
+    is_listed = any(each.get("id") == item["id"] for each in items_of(found))
+    cause, expected = f"{case.name} of {case.operation} leaves out a match", f"the item with this {case.field}"
+    context.require(is_listed, "LIST-FILTER", cause, expected, "a list without that item", listed, found)
+    wrong = [each for each in items_of(found) if not _matches(each, case, word)]
+    cause = f"{case.name} of {case.operation} finds what does not match"
+    got = f"an item with {_in_words(wrong[0], case)}" if wrong else ""
+    context.require(not wrong, "LIST-FILTER", cause, "only items that match", got, listed, found)
+    if case.name == "name" and word != word.swapcase():
+        other = context.call(case.operation, query=[("name", word.swapcase()), WHOLE_PAGE])
+        wrong = [each for each in items_of(other) if each.get("name") == word]
+        cause, expected = "a name in other capitals is taken for the name", "only items of exactly this name"
+        context.require(not wrong, "LIST-FILTER", cause, expected, f"an item with name {word}", listed, other)
+
+
+def _with_value(listed: CallResult, case: OtherFilterCase) -> Iterator[tuple[Mapping[str, Any], str]]:
+    for item in items_of(listed):
+        value = item.get(case.field)
+        if isinstance(value, str) and value.strip() == value and value.isascii() and value.isprintable():
+            yield item, value
+
+
+def _matches(item: Mapping[str, Any], case: OtherFilterCase, word: str) -> bool:
+    if case.name != "search":
+        return item.get(case.field) == word
+    return any(word.lower() in str(item.get(field)).lower() for field in _SEARCHED[case.operation])
+
+
+def _in_words(item: Mapping[str, Any], case: OtherFilterCase) -> str:
+    names = _SEARCHED[case.operation] if case.name == "search" else (case.field,)
+    return " and ".join(f"{name} {value_in_words(item.get(name))}" for name in names)
+
+
+def other_filter_cases(check: CheckContext) -> Iterator[OtherFilterCase]:
+    for operation, fields in _SEARCHED.items():
+        if check.offers(operation):
+            yield from (OtherFilterCase(operation, "search", field) for field in fields)
+    if check.offers("list_machines"):
+        yield from (OtherFilterCase("list_machines", name, name) for name in ("name", "status"))
+
+
+SCENARIOS = (
+    Scenario(
+        "filters of other lists",
+        ("LIST-FILTER",),
+        run_other_filter,
+        other_filter_cases,
+        creates_runs=False,
+        order=2,
+    ),
+)
