@@ -32,10 +32,11 @@ RULES = (
         "LIST-FILTER",
         "api",
         "major",
-        "Filters return exactly the matching runs",
+        "A filter of a list returns exactly what matches",
         "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and "
         "deep_search work alone and together. search finds a part of a value in id, input_values, output_data, error "
-        "and session_alias, in any case; deep_search also in run_message_history.",
+        "and session_alias, in any case; deep_search also in run_message_history. Machines can be filtered by name and "
+        "status, and searched by name, hostname and id; workflows can be searched by name, main_prompt and id.",
         READING_AND_CHANGING,
         needs=LISTS,
     ),

@@ -20,7 +20,7 @@ RULES = (
         "READ-BACK",
         "api",
         "major",
-        "A created run can be read, and reads the same",
+        "What was created can be read, and reads the same",
         "GET of a created run answers 200 with the run. Every field that does not change by itself stays the same, "
         "also in a list, and also for the last run of a large create. The same holds for a created pool or workflow.",
         READING_AND_CHANGING,
