@@ -265,7 +265,7 @@ def _judge_urls(
 ) -> None:
     """Judge the download urls of files, given by id and content. All urls are made before the first is used."""
     results: list[CallResult] = []
-    for seconds in (None, _SHORTEST_S, 3600) if expires else (None,):
+    for seconds in (None, 10, 3600) if expires else (None,):
         urls: list[tuple[str, bytes]] = []
         for attachment, raw in files:
             query = [] if seconds is None else [("expires_in", str(seconds))]
@@ -276,7 +276,7 @@ def _judge_urls(
             cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
             if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
                 urls.append((body["url"], raw))
-        if urls and seconds == _SHORTEST_S:
+        if urls and seconds == 10:
             context.wait(_URL_IN_USE_S)
         for url, raw in urls:
             _follow(context, url, raw, [created, *results])
@@ -297,9 +297,9 @@ def _path_of(context: CaseContext, url: str) -> str:
 
 
 def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallResult]) -> None:
-    """Download from the url, if it points to the target itself, and compare the bytes. It needs no token."""
+    """Download from the url, if it points to the target itself, and compare the bytes."""
     if path := _path_of(context, url):
-        read = context.send(request_for(("GET", path), token=None))
+        read = context.send(request_for(("GET", path)))
         got = _difference(raw, read.answer.body) if read.status == 200 else read.words
         cause, expected = "the download url gives other bytes", f"the file of {counted(len(raw), 'byte')} that was sent"
         context.require(not got, "ATTACHMENTS", cause, expected, got, *evidence, read)
@@ -316,35 +316,6 @@ def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResul
         fails, cause = exchange.answer.status >= 500, "a 5xx from a download url that was altered"
         got = answer_in_words(exchange.answer)
         context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, exchange)
-
-
-@dataclass(frozen=True)
-class ExpiredUrlCase(Case):
-    expected_runs: ClassVar[int] = 1
-
-
-def run_expired_url(context: CaseContext, case: ExpiredUrlCase) -> None:
-    """A download url does not work any more some seconds after its time is over."""
-    written = context.some_runs(1, file_inputs=[file()])
-    (attachment, *_) = written.runs[0].get("input_attachment_ids") or [None]
-    if attachment is None:
-        raise Inconclusive("a run has no attachment for its file")
-    query = [("expires_in", str(_SHORTEST_S))]
-    made = context.call_valid("get_run_attachment_download_url", attachment, query=query, after=[written.result])
-    path = _path_of(context, str(made.body.get("url")))
-    if not path:
-        raise Inconclusive("the download url is of another server")
-    context.wait(_SHORTEST_S + _GRACE_S)
-    exchange = context.check.guard.send(request_for(("GET", path), token=None))
-    got = f"{answer_in_words(exchange.answer)} after {_SHORTEST_S + _GRACE_S} seconds"
-    cause, expected = "an expired download url works", f"no file, since expires_in was {_SHORTEST_S}"
-    holds = exchange.answer.status != 200
-    context.require(holds, "ATTACHMENTS", cause, expected, got, written.result, made, exchange)
-
-
-_SHORTEST_S: Final = 10
-"""The smallest expires_in."""
-_GRACE_S: Final = 5
 
 
 def _odd_files() -> list[dict[str, Any]]:
@@ -401,14 +372,6 @@ SCENARIOS = (
         attachment_cases,
         needs=("get_run_attachment", "download_run_attachment"),
         weight=2,  # a case sends about thirty requests
-    ),
-    Scenario(
-        "download urls that have expired",
-        ("ATTACHMENTS",),
-        run_expired_url,
-        lambda check: [ExpiredUrlCase()],
-        needs=("get_run_attachment_download_url",),
-        mostly_waits=True,
     ),
     Scenario(
         "attachments of one name",

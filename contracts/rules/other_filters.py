@@ -22,7 +22,10 @@ class OtherFilterCase(Case):
 
 
 def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
-    """Filter by a value of the first item that has one: it is listed, and so is no item without that value."""
+    """Filter by a value of the first item that has one: it is listed, and so is no item without that value.
+
+    Not judged if the target ignores the filter, which not every release has.
+    """
     listed = context.call(case.operation, query=[WHOLE_PAGE])
     item, value = next(_with_value(listed, case), ({}, ""))
     if not value:
@@ -31,7 +34,9 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     found = context.call(case.operation, query=[(case.name, word), WHOLE_PAGE])
     if not found.accepted:
         raise Inconclusive(f"{case.operation} answers {found.status}")
-    is_listed = any(each.get("id") == item["id"] for each in items_of(found))
+    if _lists(context.call(case.operation, query=[(case.name, _other_value(context, case, word)), WHOLE_PAGE]), item):
+        raise Inconclusive(f"{case.operation} ignores {case.name}")
+    is_listed = _lists(found, item)
     cause, expected = f"{case.name} of {case.operation} leaves out a match", f"the item with this {case.field}"
     context.require(is_listed, "LIST-FILTER", cause, expected, "a list without that item", listed, found)
     wrong = [each for each in items_of(found) if not _matches(each, case, word)]
@@ -43,6 +48,17 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
         wrong = [each for each in items_of(other) if each.get("name") == word]
         cause, expected = "a name in other capitals is taken for the name", "only items of exactly this name"
         context.require(not wrong, "LIST-FILTER", cause, expected, f"an item with name {word}", listed, other)
+
+
+def _lists(found: CallResult, item: Mapping[str, Any]) -> bool:
+    return any(each.get("id") == item["id"] for each in items_of(found))
+
+
+def _other_value(context: CaseContext, case: OtherFilterCase, value: str) -> str:
+    """Return a value that an item with `value` does not match."""
+    if case.name == "status":
+        return "connected" if value != "connected" else "disconnected"
+    return str(context.placeholder("marker"))
 
 
 def _with_value(listed: CallResult, case: OtherFilterCase) -> Iterator[tuple[Mapping[str, Any], str]]:

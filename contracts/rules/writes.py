@@ -165,7 +165,7 @@ def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *
 
 def create_resource(context: CaseContext, operation: str, **fields: Any) -> CallResult:
     """Create a pool or a workflow. Raises Inconclusive unless the answer has its id."""
-    created = context.write(operation, body=context.fill(write_bodies.minimal(operation) | fields)).result
+    created = context.call(operation, body=context.fill(write_bodies.minimal(operation) | fields))
     if created.resource is None or not isinstance(created.resource.get("id"), str):
         raise Inconclusive(f"{operation} answers {created.status}")
     return created

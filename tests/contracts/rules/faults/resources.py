@@ -446,20 +446,6 @@ class PoolOfANameIsFound(Standin):
         return Answer(201, self.pool_shown(call.org, found[0])) if found else super().create_pool(call, body)
 
 
-class UrlsDoNotExpire(Standin):
-    def signed_download(self, signature):
-        return self.download(self.signed[signature][1]) if signature in self.signed else Answer(404, {"detail": "No."})
-
-
-class UrlsNeedAToken(Standin):
-    """A gateway before the files asks for the token too."""
-
-    def get_run_attachment_download_url(self, call, attachment_id, query, base_url):
-        answer = super().get_run_attachment_download_url(call, attachment_id, query, base_url)
-        answer.content["url"] = f"{base_url}v1/run-attachments/{attachment_id}/download"
-        return answer
-
-
 class NamesInAnyCapitals(Standin):
     def list_machines(self, call, query):
         names = {one["name"].lower(): one["name"] for one in call.org.machines.values()}

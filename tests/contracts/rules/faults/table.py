@@ -56,8 +56,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.NulInParametersFails, CREATED, "NO-5XX"),
     (resources.PromptsAreTrimmed, CREATED, "READ-BACK"),
     (resources.SchemasChangePlaces, CREATED, "READ-BACK"),
-    (resources.UrlsDoNotExpire, "download urls that have expired", "ATTACHMENTS"),
-    (resources.UrlsNeedAToken, "attachments", "ATTACHMENTS"),
     (resources.NamesInAnyCapitals, "filters of other lists", "LIST-FILTER"),
     (resources.SearchesHaveNoIds, "filters of other lists", "LIST-FILTER"),
     (resources.PoolShowsNewMachinesOnly, CREATED, "READ-BACK"),
