@@ -23,7 +23,7 @@ from contracts.guard import NoAnswer
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import ParsedRequest, Query, Violation, accepts, answer_in_words, read_request
-from contracts.oracle.answer import OTHER_RESOURCE, universal_violations
+from contracts.oracle.answer import other_resource, universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form, wrong_parts
 from contracts.oracle.create import judge_create
 from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
@@ -231,8 +231,7 @@ class CaseContext:
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
             self.has_wrong_answer = True
             self.report_violation(violation, exchange, is_proof=proves)
-            if violation.cause.endswith(OTHER_RESOURCE):
-                raise Inconclusive(f"{operation} {OTHER_RESOURCE}")  # which no rule needs to compare field by field
+        self._require_resource_of_the_path(operation, exchange)
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target kept answering 429")
@@ -243,6 +242,18 @@ class CaseContext:
         if operation is not None and accepts(exchange.answer):
             self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, result.body)
         return result
+
+    def _require_resource_of_the_path(self, operation: str | None, exchange: Exchange) -> None:
+        """Raises Inconclusive for another resource, which no rule needs to compare field by field. The case judges that
+        a made-up id has a resource at all.
+        """
+        violation = other_resource(operation, exchange.request, exchange.answer)
+        is_made_up = self.check.guard.ownership.is_made_up
+        if violation is None or any(map(is_made_up, exchange.request.path.partition("?")[0].split("/"))):
+            return
+        self.has_wrong_answer = True
+        self.report_violation(violation, exchange, is_proof=True)
+        raise Inconclusive(violation.cause)
 
     def _require_known_token(self, exchange: Exchange) -> None:
         """Judge a read that gets 401 with a token of the check: it must get it again, or else it was refused by chance.

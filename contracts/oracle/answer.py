@@ -44,8 +44,6 @@ def universal_violations(
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):
             yield violation
-    if operation in _SHOW_THE_RESOURCE_OF_THE_PATH and accepts(answer):
-        yield from _other_resource(operation, request, answer)
 
 
 _SHOW_THE_RESOURCE_OF_THE_PATH: Final = frozenset(
@@ -56,18 +54,16 @@ _SHOW_THE_RESOURCE_OF_THE_PATH: Final = frozenset(
 )
 
 
-OTHER_RESOURCE: Final = "answers with another resource"
-"""The end of the cause."""
-
-
-def _other_resource(operation: str, request: Request, answer: Answer) -> Iterator[Violation]:
-    """Yield a violation if the answer is about another resource than the request. Other forms of an id are not read."""
-    body, path = answer.json_or_none(), request.path.partition("?")[0]
-    asked = next((part for part in path.split("/") if is_uuid(part)), None)
+def other_resource(operation: str | None, request: Request, answer: Answer) -> Violation | None:
+    """Return a violation if the answer is about another resource than the request. Only ids in lower case are read."""
+    if operation not in _SHOW_THE_RESOURCE_OF_THE_PATH or not accepts(answer):
+        return None
+    body, asked = answer.json_or_none(), next(filter(is_uuid, request.path.partition("?")[0].split("/")), None)
     shown = body.get("id") if isinstance(body, dict) else None
-    if asked is not None and is_uuid(shown) and shown != asked:
-        rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
-        yield Violation(rule, f"{operation} {OTHER_RESOURCE}", f"id {asked}", f"id {shown}", field="id")
+    if asked is None or not is_uuid(shown) or shown == asked:
+        return None
+    rule, cause = ANSWER_RULE.get(operation, SCHEMA_RULE), f"{operation} answers with another resource"
+    return Violation(rule, cause, f"id {asked}", f"id {shown}", field="id")
 
 
 _MALFORMED_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
