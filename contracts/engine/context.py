@@ -424,9 +424,11 @@ class CaseContext:
         return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Return whether a valid request may be refused: for the status of the run, or for an id that the target may
-        not know.
+        """Return whether a valid request may be refused: for the status of the run, for a name that is in use, or for
+        an id that the target may not know.
         """
+        if result.status == 409 and parsed.operation in {"create_pool", "create_workflow"}:
+            return True
         if result.status in {404, 409} and (
             parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
         ):

@@ -27,8 +27,7 @@ from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, s
 from contracts.oracle import CREATES, KnownRun, accepts, read_request
 from contracts.rules.authorization import cause_of_credentials, rule_of_credentials
 from contracts.rules.http import judge_undocumented_method
-from contracts.rules.list_check import judge_list
-from contracts.rules.listing import page_of
+from contracts.rules.listing import judge_list, page_of
 from contracts.rules.reading import judge_absent_id
 
 MAX_EARLIER_WRITES: Final = 8

@@ -161,7 +161,9 @@ def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str
     if any(plain & secret for plain, secret in _names_of_inputs(body)):
         yield KEY_OF_INPUT_AND_SECRET
     if operation == "add_machine_to_pool":
-        yield "body: machines that may be unknown"
+        machines = body.get("machine_ids")
+        if isinstance(machines, list) and all(map(is_uuid, machines)):
+            yield "body: machines that may be unknown"
     elif operation in {"create_pool", "create_workflow"} and not _is_plain_resource(body):
         yield "body: a resource beside the runs"
 
@@ -181,9 +183,11 @@ def _names_of_inputs(body: Mapping[str, Any]) -> Iterator[tuple[set[str], set[st
 
 
 def _is_plain_resource(body: Mapping[str, Any]) -> bool:
-    """Whether every server accepts a pool or workflow: no blank name or prompt, no schema or parameters to parse."""
-    texts = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
-    return all(text is None or (isinstance(text, str) and text.strip()) for text in texts) and not any(
+    """Whether every server accepts a pool or workflow that has the right types: no blank name or prompt, no schema or
+    parameters to parse.
+    """
+    texts = [text for text in (body.get("name"), body.get("main_prompt")) if isinstance(text, str)]
+    return all(map(str.strip, texts)) and not any(
         body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
     )
 

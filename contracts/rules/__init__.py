@@ -6,7 +6,6 @@ from contracts.core.findings import Rule
 from contracts.engine import Scenario
 from contracts.rules import (
     accepted,
-    answers,
     attachments,
     authorization,
     bulk_answer,
@@ -18,14 +17,11 @@ from contracts.rules import (
     end_of_check,
     filter_cases,
     http,
-    id_forms,
     idempotency,
     included,
     late_refusals,
     lifecycle,
-    list_views,
     lists,
-    many_times,
     odd_values,
     other_filters,
     read_consistency,
@@ -39,10 +35,10 @@ from contracts.rules import (
 )
 
 _MODULES = (
-    *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading, id_forms),
-    *(included, read_consistency, lists, list_views, filter_cases, other_filters, updates, statuses, deletes, retries),
-    *(many_times, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
-    *(http, client_headers, answers, created_resources),
+    *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading),
+    *(included, read_consistency, lists, filter_cases, other_filters, updates, statuses, deletes, retries),
+    *(chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
+    *(http, client_headers, created_resources),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -18,7 +18,7 @@ from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words, value_in_words
 from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.reading import READING_AND_CHANGING
-from contracts.rules.run_events import create_chain
+from contracts.rules.writes import create_runs
 
 RULES = (
     Rule(
@@ -132,7 +132,7 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return WriteResult(again.parsed, again.result, (again.result.resource,), again.runs_are_reliable)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * _CHAIN_STEPS, "shared_file_inputs": case.files}
-            return create_chain(context, context.fill(body))
+            return create_runs(context, "create_run_chain", body)
         case _:
             return context.some_runs(case.count, **fields)
 
@@ -318,29 +318,27 @@ def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResul
         context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, exchange)
 
 
-def _odd_files() -> list[dict[str, Any]]:
-    return [
-        file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-        file("é 名.bin", bytes(range(256)), target_path=None, cleanup_imports_after_run=False),
-        file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
-        file("noending", b"abc"),
-        file("b" * 120 + ".csv", b"x"),
-        file("large.dat", pattern(7, 251, 70_000)),
-    ]
+_ODD_FILES: Final = [
+    file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+    file("é 名.bin", bytes(range(256)), target_path=None, cleanup_imports_after_run=False),
+    file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+    file("noending", b"abc"),
+    file("b" * 120 + ".csv", b"x"),
+    file("large.dat", pattern(7, 251, 70_000)),
+]
 
 
 @in_turn_by_kind
 def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
-    odd_files = _odd_files()
     needs = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
     for operation, others in needs.items():
         if check.offers(operation, *others):
             is_first = operation == "bulk_create_runs"
-            yield AttachmentsCase(odd_files if is_first else odd_files[:3], operation, listed=True)
-            yield AttachmentsCase(odd_files[:1] if is_first else odd_files[3:], operation)
+            yield AttachmentsCase(_ODD_FILES if is_first else _ODD_FILES[:3], operation, listed=True)
+            yield AttachmentsCase(_ODD_FILES[:1] if is_first else _ODD_FILES[3:], operation)
     if check.offers("retry_run", "update_run"):
         earlier = {"file_inputs": [file("a.txt", b"old bytes")]}
-        for files in (odd_files[1:3], [file("a.txt", b"new bytes")]):
+        for files in (_ODD_FILES[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
     texts = [file("a.csv", "\ufeffé;名\r\n".encode()), file("b.json", '{"b":  1.0, "é": 1}\n'.encode())]
     yield AttachmentsCase(texts, listed=True, expires=True)
@@ -355,7 +353,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     }
     ten_files = [file(f"{index}.txt", b"x") for index in range(10)]
     yield AttachmentsCase(ten_files, count=limits.MAX_COUNT)  # more rows than one statement of SQL may have parameters
-    for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
+    for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (_ODD_FILES[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)
         yield AttachmentsCase(files, fields=fields, count=2)

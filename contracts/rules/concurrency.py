@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.statuses import TERMINAL
 from contracts.data import file, write_bodies
 from contracts.data.limits import LARGE_CREATE
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
@@ -20,8 +21,7 @@ from contracts.oracle.included import pool_ids_of
 from contracts.oracle.known_run import RESULTS, SET_BY_END
 from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
-from contracts.rules.list_check import check_list
-from contracts.rules.listing import NEWEST_FIRST, items_of, total_of
+from contracts.rules.listing import NEWEST_FIRST, check_list, items_of, total_of
 from contracts.rules.writes import create_resource, create_runs, created_ids, offered_creates
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
@@ -279,6 +279,27 @@ def _retries(context: CaseContext, width: int) -> None:
             context.require(changed is None, "RETRY-RULES", cause, "input_values as sent", got, *results, read)
 
 
+_SIBLINGS: Final = 12
+"""The number of runs to create. The others show whether runs end so fast that the run of the case may have ended."""
+
+
+def _retries_of_one_run(context: CaseContext, width: int) -> None:
+    """One of two concurrent retries of an ended run must be refused, since the other has restarted the run."""
+    written = context.some_runs(_SIBLINGS)
+    run_id, *others = written.ids
+    cancelled = context.cancel(run_id)
+    if not cancelled.accepted:
+        raise Inconclusive("a run cannot be cancelled")
+    bodies = context.made_up.choice((({}, {}), ({"input_values": {"a": 1}}, {"input_values": {"b": 2}})))
+    results = _send(context, [request_for("retry_run", run_id, body=body) for body in bodies])
+    both = all(result.accepted for result in results)
+    if both and any(context.call_valid("get_run", one).body.get("status") in TERMINAL for one in others):
+        raise Inconclusive("runs end so fast that the run may have ended between the two retries")
+    cause, expected = "two concurrent retries are both carried out", "409 or 422 for one of the two retries"
+    evidence = (written.result, cancelled, *results)
+    context.require(not both, "RETRY-RULES", cause, expected, "a success for both", *evidence)
+
+
 def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     """Updates and deletes of different runs of one create must each take effect, and only on their own run."""
     isolated = create_isolated_runs(context, [{"count": 2 * width}])
@@ -350,6 +371,7 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "retries and updates": _Group(_retries_and_updates, ("retry_run", "update_run", "get_run"), lambda width: width),
     "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_CHANGES_AND_READ), lambda width: width),
     "retries": _Group(_retries, ("retry_run", "update_run", "get_run"), lambda width: width),
+    "retries of one run": _Group(_retries_of_one_run, ("retry_run", "update_run", "get_run"), lambda width: _SIBLINGS),
     "wrong tokens": _Group(_wrong_tokens, runs=lambda width: width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
     "creates in a session": _Group(_creates_in_a_session, runs=lambda width: width),

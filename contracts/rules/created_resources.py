@@ -1,4 +1,4 @@
-"""Pools and workflows: what was created can be read, reads the same, and is listed."""
+"""Pools and workflows: what was created can be read, reads the same, and is listed. Reads that no other rule covers."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.findings import Rule
 from contracts.data import value_packs, write_bodies
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
@@ -17,6 +18,20 @@ from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
 from contracts.rules.listing import WHOLE_PAGE, items_of, resource_pages
 from contracts.rules.writes import create_resource
+
+_READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
+RULES = (
+    Rule(
+        SCHEMA_RULE,
+        "api",
+        "minor",
+        "Every answer has the documented schema",
+        "An accepted request to machines, pools, workflows or health has the documented status, application/json, and "
+        "each field of the documented type and form, also in every item of a list. Further properties are allowed.",
+        "HTTP",
+        needs_one_of=tuple(_READ_ONE),
+    ),
+)
 
 _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
 _SCHEMAS: Final = ("input_schema", "output_schema")
@@ -241,7 +256,35 @@ def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
             yield from (CreatedCase(operation, more, is_brief=True) for more in _UNUSUAL[operation])
 
 
-SCENARIOS = (
+# Reads of machines, pools, workflows and health
+
+
+@dataclass(frozen=True)
+class AnswerCase(Case):
+    """`reads` is the number of listed items that are also read one by one."""
+
+    operation: str
+    reads: int = 0
+
+
+def run_answers(context: CaseContext, case: AnswerCase) -> None:
+    """Read a list, or health. `CaseContext.send` judges each answer."""
+    result = context.call(case.operation)
+    if not result.accepted:
+        raise Inconclusive(f"{case.operation} answers {result.status}")
+    for item in items_of(result)[: case.reads]:
+        if context.check.offers(_READ_ONE[case.operation]):
+            context.call(_READ_ONE[case.operation], str(item.get("id")))
+
+
+def answer_cases(check: CheckContext, reads: int = 3) -> Iterator[AnswerCase]:
+    yield from (AnswerCase(operation, reads=reads) for operation in _READ_ONE if check.offers(operation))
+    if check.offers("health_check"):
+        yield AnswerCase("health_check")
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates_runs=False),
     Scenario(
         "created pools and workflows",
         ("READ-BACK", "REQ-ATOMIC", "AUTH-TENANT", SCHEMA_RULE),

@@ -21,11 +21,10 @@ from contracts.oracle import KnownRun, Violation
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, Keyed, keyed_writes, simple_body
-from contracts.rules.list_check import check_page
-from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, was_changed
-from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
+from contracts.rules.listing import NEWEST_FIRST, RunList, check_page, read_page, was_changed
+from contracts.rules.run_events import CANCEL, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import CHANGING_WRITES
+from contracts.rules.writes import CHANGING_WRITES, create_runs
 
 # Runs
 
@@ -42,11 +41,7 @@ class FirstRunsCase(Case):
 
 def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
     """Create the runs and keep them for `check_runs_again`."""
-    is_chain = case.operation == "create_run_chain"
-    written = create_chain(context, context.fill(case.body)) if is_chain else context.create(case.operation, case.body)
-    if not written.runs_are_reliable or not written.runs:
-        return
-    runs = TrackedRun.all_of(context, written)
+    runs = TrackedRun.all_of(context, create_runs(context, case.operation, case.body))
     for event in case.events:
         apply(runs[-1], event)
     for run in runs:

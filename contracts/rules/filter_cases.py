@@ -13,15 +13,7 @@ from contracts.data.formats import FAR_MOMENTS, SAMPLE_ID, UNUSUAL_IDS
 from contracts.data.json_values import nested, numbered
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, LONG_WORD, MAX_LIMIT
 from contracts.engine import Case, CheckContext, Scenario
-from contracts.rules.filters import (
-    CHANGE_KINDS,
-    Filter,
-    FilterCase,
-    NonsenseCase,
-    run_filters,
-    run_nonsense,
-    run_notations,
-)
+from contracts.rules.filters import CHANGE_KINDS, Filter, FilterCase, run_filters, run_notations
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
 from contracts.rules.reading import READING_AND_CHANGING
@@ -209,12 +201,10 @@ def _broad_first(queries: Iterable[Sequence[Filter]]) -> list[Sequence[Filter]]:
 
 def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     creates = _different_creates(check, 6)
-    everything = [Filter("search", check.search_prefix, way=way) for way in ("plain", "upper")]
-    if isolating_filter(check) == "search":
-        everything = []  # the runs of all cases have that word
     queries = _broad_first(in_turn([([one] for one in _filters_alone()), _searches(check)]))
-    queries += [[one] for one in everything]
-    queries += [[one, _DEEP] for one in everything]
+    if isolating_filter(check) != "search":  # else the runs of all cases have that word
+        every_run = [Filter("search", check.search_prefix, way=way) for way in ("plain", "upper")]
+        queries += [[one, *more] for more in ((), (_DEEP,)) for one in every_run]
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(creates, some, changes=CHANGE_KINDS)
     pick = random.Random(check.target.seed)
@@ -350,11 +340,12 @@ def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         yield FilterCase([many, few, {"count": others} | session], queries, limits)
 
 
-def nonsense_cases(check: CheckContext) -> Iterator[NonsenseCase]:
+def nonsense_cases(check: CheckContext) -> Iterator[FilterCase]:
+    """Yield filters with values that no run can have."""
     ids = ("not-a-uuid", "0", "null", "x" * 40)
-    queries = [(name, value) for name in ("workflow_id", "machine_id", "session_id") for value in ids]
-    queries += [("status", value) for value in ("nonsense", "SCHEDULED", "done", "0")]
-    yield NonsenseCase(queries)
+    queries = [[Filter(name, value)] for name in ("workflow_id", "machine_id", "session_id") for value in ids]
+    queries += [[Filter("status", value)] for value in ("nonsense", "SCHEDULED", "done", "0")]
+    yield FilterCase([{"count": 1}], queries, may_be_refused=True)
 
 
 _RULES: Final = ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE", "DELETE-GONE")
@@ -373,5 +364,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         order=2,
     ),
     Scenario("filters in other notations", ("LIST-FILTER",), run_notations, lambda check: [Case()], needs=LISTS),
-    Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS),
+    Scenario("filters with invalid values", ("LIST-FILTER",), run_filters, nonsense_cases, needs=LISTS),
 )

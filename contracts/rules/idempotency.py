@@ -34,7 +34,8 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.listing import list_own_runs, own_run_filters, their_workflow
+from contracts.rules.listing import list_own_runs, own_run_filters, with_their_workflow
+from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
 
 GROUP = "Idempotency"
@@ -91,8 +92,7 @@ def keyed_request(
         return request_for(operation, *ids, key=key, token=token)
     filled = context.fill(body)
     if token == SECOND_TOKEN and operation in CREATES:
-        workflow = {"workflow_id": their_workflow(context)}
-        filled |= {"steps": [step | workflow for step in filled["steps"]]} if "steps" in filled else workflow
+        filled = with_their_workflow(context, filled)
     return request_for(operation, *ids, body=filled, key=key, token=token)
 
 
@@ -101,13 +101,10 @@ def _request_of(context: CaseContext, case: Keyed) -> Request:
 
 
 def _their_run(context: CaseContext, operation: str) -> str:
-    body = {"workflow_id": their_workflow(context), "count": 1}
-    ids = created_ids(context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
-    if not ids:
-        raise Inconclusive("the second organisation cannot make a run")
+    run_id = create_for(context, RunCase(token=SECOND_TOKEN)).ids[0]
     if operation == "retry_run":
-        context.cancel(ids[0], token=SECOND_TOKEN)
-    return ids[0]
+        context.cancel(run_id, token=SECOND_TOKEN)
+    return run_id
 
 
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:

@@ -1,21 +1,123 @@
-"""Bodies that are invalid in one place, or in several, derived from valid ones."""
+"""Bodies that are invalid in one place, or in several, derived from valid ones, and bodies that are no JSON object."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.json_tree import Path, at, drop, put
-from contracts.data import in_turn, limits, mutations, write_bodies
+from contracts.data import in_turn, in_turn_by_kind, limits, mutations, write_bodies
 from contracts.data.formats import BROKEN_IDS
 from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_properties
-from contracts.rules.combined_bodies import combined
-from contracts.rules.writes import Body, full_body, optional_ids, read_filled
+from contracts.oracle import is_same
+from contracts.oracle.request import read_request
+from contracts.rules.writes import (
+    WRITES_OF_RUNS,
+    Body,
+    Writes,
+    full_body,
+    in_batches,
+    optional_ids,
+    read_filled,
+    with_sample_ids,
+)
+
+_ABSENT: Final = object()
+_CONFLICT: Final = object()
+
+ALONE: Final = 1
+"""How many of the bodies that are invalid at one place are sent alone, to show that this part alone is refused."""
+
+
+@dataclass(slots=True)
+class _Combination:
+    body: Any
+    invalid_paths: frozenset[Path]
+    parts: list[Body]
+
+
+def combined(
+    operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = ALONE
+) -> Iterator[Body]:
+    """Yield those of the bodies, which are variants of `base`, that are invalid.
+
+    Combinations of variants that are invalid at different places come first. Then come the variants that are sent
+    alone: the first `alone` ones for each place, and those that cannot be combined. In a list, all indexes but 0 are
+    one place.
+    """
+    at_place: Counter[Path] = Counter()
+    combinations: list[_Combination] = []
+    single: list[Body] = []
+    seen: set[str] = set()
+    for body in bodies:
+        parsed = read_filled(operation, body)
+        if not parsed.is_invalid or repr(body) in seen:
+            continue
+        seen.add(repr(body))
+        invalid_paths = frozenset(invalid.path for invalid in parsed.invalid_parts)
+        places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in invalid_paths}
+        at_place.update(places)
+        if any(at_place[place] <= alone for place in places) or not _add(
+            combinations, operation, base, body, invalid_paths
+        ):
+            single.append(Body(body))
+    for combination in combinations:
+        parts = tuple(combination.parts)
+        yield Body(combination.body, parts=parts) if len(parts) > 1 else parts[0]
+    yield from single
+
+
+def _add(
+    combinations: list[_Combination], operation: str, base: Any, body: dict[str, Any], invalid_paths: frozenset[Path]
+) -> bool:
+    """Add a body to the first combination that has room for it. Return false if it cannot be combined."""
+    count = body.get("count")
+    if not all(invalid_paths) or (isinstance(count, int | float) and abs(count) > limits.MAX_COUNT * 10):
+        return False  # the whole body is wrong, or a faulty server could create more runs than a check can afford
+    for combination in combinations:
+        if invalid_paths & combination.invalid_paths:
+            continue
+        both = merge(base, combination.body, body)
+        if both is _CONFLICT:
+            continue
+        parsed = read_filled(operation, both)
+        if (
+            parsed.is_invalid
+            and {invalid.path for invalid in parsed.invalid_parts} == invalid_paths | combination.invalid_paths
+        ):
+            combination.body, combination.invalid_paths = both, invalid_paths | combination.invalid_paths
+            combination.parts.append(Body(body))
+            return True
+    combinations.append(_Combination(body, invalid_paths, [Body(body)]))
+    return True
+
+
+def merge(base: Any, one: Any, other: Any) -> Any:
+    """Return `base` with the changes of two variants, or _CONFLICT if both change the same part."""
+    if is_same(other, base) or is_same(one, other):
+        return one
+    if is_same(one, base):
+        return other
+    if isinstance(base, dict) and isinstance(one, dict) and isinstance(other, dict):
+        names = dict.fromkeys((*base, *one, *other))
+        merged = {name: merge(*(value.get(name, _ABSENT) for value in (base, one, other))) for name in names}
+        if any(value is _CONFLICT for value in merged.values()):
+            return _CONFLICT
+        return {name: value for name, value in merged.items() if value is not _ABSENT}
+    lists = [value for value in (base, one, other) if isinstance(value, list)]
+    if len({len(value) for value in lists}) == 1 and len(lists) == 3:
+        items = [merge(*values) for values in zip(*lists, strict=True)]
+        return _CONFLICT if any(item is _CONFLICT for item in items) else items
+    return _CONFLICT
+
+
+# Mutations of valid bodies
 
 
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
@@ -187,3 +289,66 @@ def _wrong_nestings(good: Any) -> Iterator[Any]:
         yield [[key, value] for key, value in good.items()]
     else:
         yield {"value": good}
+
+
+# Bodies that are not JSON, not objects, or not UTF-8
+
+
+_NOT_AN_OBJECT: Final = (
+    *("", "null", "[]", '"text"', "5", "true", "[{}]"),
+    *(" ", "\n", "false", "0", "1.5", '""', "[1]", "[null]", "[[]]"),
+)
+_NOT_JSON: Final = (
+    *("{", "}", "[", '"', "{'a': 1}", "{a: 1}", "not json", "nul", "undefined", "<xml/>", "a=1&b=2", "{]", ",", ":"),
+    "\x00",
+)
+_NOT_UTF8: Final = (
+    *("\xff", "\xfe\xff", "\x80", "\xc0\xaf", "\xc3", "\xed\xa0\x80", '{"a": "\xff"}', '"\xff"', '{"\xe9": 1}'),
+)
+"""Bytes, written as latin-1 like all texts here."""
+_BROKEN_ENDS: Final = (
+    *("", ",}", ', "x": "\xff"}', ', "\xff": 1}', ', "x": tru}', ', "x": 01}', ', "x": .5}', ', "x": 1.}'),
+    *(', "x": +1}', ', "x": "\\x"}', ', "x": "a\nb"}', ', "x"}', ', "x": }', ", x: 1}", ', "x": "\\u12"}'),
+    *(' "x": 1}', ', "x": [1,]}', ', "x": 0x10}', ", // c\n}"),
+)
+"""Texts that replace the last brace of an object."""
+
+
+def malformed(body: dict[str, Any]) -> Iterator[str]:
+    """Yield texts that are not JSON objects, one of each kind in turn: fixed texts, and mutations of a valid body."""
+    good = json.dumps(body, ensure_ascii=False)
+    mutations = (
+        *(f"[{good}]", json.dumps(good, ensure_ascii=False), good[: len(good) // 2], good[1:]),
+        *(good + "x", good + "}", good + good, "x" + good, good.replace('"', "'")),
+    )
+    broken = (good[:-1] + end for end in _BROKEN_ENDS)
+    yield from in_turn(map(iter, (mutations, _NOT_AN_OBJECT, _NOT_JSON, _NOT_UTF8, broken)))
+
+
+@in_turn_by_kind
+def malformed_cases(check: CheckContext) -> Iterator[Writes]:
+    for operation in WRITES_OF_RUNS:
+        if check.offers(operation):
+            yield from malformed_writes(
+                operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}}
+            )
+
+
+ONE_TEXT_IN: Final = 3
+"""Writes other than the bulk create get one in this many of the malformed texts."""
+_EMPTY_ARRAY: Final = "[]"
+"""In PHP, an empty object and an empty list are the same value."""
+
+
+def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
+    """Yield all malformed bodies of a bulk create, and a part of them for each other write, in turn."""
+    invalid: list[Body] = []
+    texts = [*malformed(body)]
+    if operation != "bulk_create_runs":
+        texts = [*dict.fromkeys((_EMPTY_ARRAY, *texts[len(operation) % ONE_TEXT_IN :: ONE_TEXT_IN]))]
+    for text in texts:
+        if operation == "retry_run" and text.strip() in {"", "null"}:
+            yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error
+        elif read_request(operation, with_sample_ids(text).encode("latin-1")).invalid_parts:
+            invalid.append(Body(text=text))
+    yield from in_batches(operation, invalid, 30)

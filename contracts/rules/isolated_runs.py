@@ -97,13 +97,21 @@ def create_isolated_runs(
 
 
 def grow(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    """Create more runs that the filter matches."""
-    fields, own = isolated.fields, dict(context.fill(dict(body)))
+    """Create more runs that the filter matches. A body with steps creates a chain."""
+    fields, own = dict(isolated.fields), dict(context.fill(dict(body)))
     if "session_id" in fields:
         own.pop("start_session", None)  # with both, a server may use another session
-    if "input_values" in fields and isinstance(own.get("input_values"), dict):
-        own["input_values"] = own["input_values"] | fields["input_values"]
-    _add_to(context, isolated, {**fields, **own})
+    inputs = fields.pop("input_values", {})
+    if "steps" in own:
+        workflow = {"workflow_id": fields.pop("workflow_id")}
+        own["steps"] = [workflow | _with_inputs(step, "inputs", inputs) for step in own["steps"]]
+    else:
+        own = _with_inputs(own, "input_values", inputs)
+    _add_to(context, isolated, fields | own)
+
+
+def _with_inputs(fields: dict[str, Any], name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return fields | {name: {**(fields.get(name) or {}), **inputs}} if inputs else fields
 
 
 def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
@@ -121,4 +129,5 @@ def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[st
 
 
 def _add_to(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    isolated.add(create_runs(context, "bulk_create_runs" if "count" in body else "create_run", body))
+    operation = "create_run_chain" if "steps" in body else "bulk_create_runs" if "count" in body else "create_run"
+    isolated.add(create_runs(context, operation, body))

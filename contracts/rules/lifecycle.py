@@ -17,9 +17,9 @@ from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
 from contracts.rules.listing import WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
 from contracts.rules.reading import READING_AND_CHANGING
-from contracts.rules.run_events import RunCase, create_chain, create_for
+from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS, workflow_filter
+from contracts.rules.writes import ATTACHMENT_READS, create_runs, workflow_filter
 
 RULES = (
     Rule(
@@ -138,13 +138,13 @@ def _cancel_and_retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
 def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
     """Create a chain, in a new session or in one that already has runs."""
     before: list[TrackedRun] = []
-    body = context.fill({"steps": [{"workflow_id": "«workflow»"}] * case.chain})
+    body: dict[str, Any] = {"steps": [{"workflow_id": "«workflow»"}] * case.chain}
     if case.runs_after:
         body["keep_session_after_completion"] = True
     if case.runs_before:
         before = TrackedRun.all_of(context, context.some_runs(case.runs_before, start_session=True))
         body["session_id"] = before[0].known.view.get("session_id")
-    return [*before, *TrackedRun.all_of(context, create_chain(context, body))]
+    return [*before, *TrackedRun.all_of(context, create_runs(context, "create_run_chain", body))]
 
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:

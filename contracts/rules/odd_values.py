@@ -1,6 +1,5 @@
 """Requests beyond the documented limits: the server may accept or refuse them, but never answers 5xx, now or later."""
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +8,7 @@ from typing import Any, Final
 
 from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations
 from contracts.rules.listing import NEWEST_FIRST
@@ -24,6 +23,7 @@ from contracts.rules.writes import (
     in_batches,
     read_with_files,
     send_all,
+    send_each,
     workflow_filter,
 )
 
@@ -35,23 +35,13 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
         send_all(context, case.operation, ids, case.bodies)
         return
     runs = [*ids]
-    for result in _send_in_parts(context, case.operation, ids, case.bodies):
+    for result in send_each(context, case.operation, ids, case.bodies):
         new = [run_id for run_id in created_ids(result) if run_id not in runs]
         runs.extend(new)
         read_with_files(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
         if case.operation == "retry_run" and result.accepted:
             context.cancel(*ids)  # so that it can be retried again
     _change_runs(context, runs[:1])
-
-
-def _send_in_parts(
-    context: CaseContext, operation: str, ids: Sequence[str], bodies: Iterable[Body]
-) -> Iterator[CallResult]:
-    """Send the bodies, and the parts of those that are refused."""
-    for body in bodies:
-        for result in send_all(context, operation, ids, [dataclasses.replace(body, parts=())]):
-            yield result
-            yield from _send_in_parts(context, operation, ids, body.parts if result.refused else ())
 
 
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:

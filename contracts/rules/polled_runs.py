@@ -25,7 +25,6 @@ as long as the slowest other run took.
 _MAX_UNREAD_POLLS: Final = 10
 """So many polls take a second or two. A server may fail some reads, or list a new run late."""
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
-_ORDER_DEDUP_KEY: Final = "LIFECYCLE: runs of a session"
 
 
 class PolledRuns:
@@ -197,15 +196,21 @@ def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime,
         return None
     cause, expected = "runs of a session overlap by their times", "one run of a session after the other"
     got = f"a run that started at {later[0].isoformat()}, before an earlier run ended at {ended.isoformat()}"
-    return Violation("LIFECYCLE", cause, expected, got, dedup_key_override=_ORDER_DEDUP_KEY)
+    return _of_session(cause, expected, got)
+
+
+def _of_session(cause: str, expected: str, got: str) -> Violation:
+    """Return a violation of the order in a session. Which of them a defect shows depends on when the runs are read, so
+    they have one dedup key.
+    """
+    return Violation("LIFECYCLE", cause, expected, got, dedup_key_override="LIFECYCLE: runs of a session")
 
 
 def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:
     """Judge the statuses of the runs of a session, in their order, in two reads. `before` is empty if the order is not
     known; a status in `after` is None if the run was not read.
 
-    If an earlier run has not ended in the second read, no later run may have started in the first one. Which of the two
-    violations a defect shows depends on when the runs are read, so they have one dedup key.
+    If an earlier run has not ended in the second read, no later run may have started in the first one.
     """
     waiting = next((index for index, status in enumerate(after) if status is not None and status not in TERMINAL), None)
     later_runs = [] if waiting is None else before[waiting + 1 :]
@@ -213,10 +218,10 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
         if later not in {"scheduling", "cancelled"}:
             cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
             got = f"a run with status {later} before an earlier run of the session has ended"
-            return Violation("LIFECYCLE", cause, expected, got, dedup_key_override=_ORDER_DEDUP_KEY)
+            return _of_session(cause, expected, got)
     running = [status for status in after if status in {"running", "running_checks"}]
     if len(running) > 1:
         cause, got = "two runs of a session run at a time", f"{len(running)} running runs"
         expected = "one running run of a session at a time"
-        return Violation("LIFECYCLE", cause, expected, got, dedup_key_override=_ORDER_DEDUP_KEY)
+        return _of_session(cause, expected, got)
     return None

@@ -1,6 +1,7 @@
 """Which requests are accepted and which are refused: invalid and malformed bodies, ambiguous values, and parameters."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.core.json_tree import put
-from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, write_bodies
+from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, texts, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
@@ -22,15 +23,15 @@ from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
 from contracts.rules.bulk_answer import CreateCase, run_create
-from contracts.rules.invalid_bodies import almost_valid, invalid_bodies
-from contracts.rules.listing import list_own_runs, own_run_filters
-from contracts.rules.malformed_bodies import malformed_cases
-from contracts.rules.other_requests import other_write_cases, run_other_writes
-from contracts.rules.reading import read_back
+from contracts.rules.invalid_bodies import almost_valid, combined, invalid_bodies, malformed_cases, malformed_writes
+from contracts.rules.listing import items_of, list_own_runs, own_run_filters, resource_pages
 from contracts.rules.writes import (
+    OTHER_WRITES,
     WRITES_OF_RUNS,
+    Body,
     Writes,
     create_changeable_run,
+    create_resource,
     created_ids,
     in_batches,
     is_offered,
@@ -204,12 +205,12 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 
 @dataclass(frozen=True)
-class AmbiguousCase(Case):
-    """A create that a server may accept or refuse. If it is refused, the creates in `parts_alone` are sent instead."""
+class AmbiguousCase(CreateCase):
+    """A create that a server may accept or refuse. If it is accepted, the answer and the reads must fit the values that
+    the contract gives it.
+    """
 
-    operation: str
-    body: dict[str, Any]
-    parts_alone: tuple[dict[str, Any], ...] = ()
+    is_read: bool = True
 
     @property
     def expected_runs(self) -> int:
@@ -217,15 +218,6 @@ class AmbiguousCase(Case):
         with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
             return write_bodies.runs_of({"count": int(float(self.body["count"]))})
         return max(map(write_bodies.runs_of, (self.body, *self.parts_alone)))
-
-
-def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
-    """Send the create. If it is accepted, the answer and the reads must fit the values that the contract gives it."""
-    written = context.write(case.operation, body=context.fill(case.body))
-    if written.result.accepted and written.runs_are_reliable:
-        read_back(context, written)
-    for body in case.parts_alone if written.result.refused else ():
-        run_create(context, CreateCase(case.operation, body, is_read=True))
 
 
 def ambiguous_cases(check: CheckContext) -> Iterator[AmbiguousCase]:
@@ -244,7 +236,7 @@ def _other_forms_of_ids(operation: str) -> Iterator[AmbiguousCase]:
         yield from (AmbiguousCase(operation, bare | {name: form}) for name in ("machine_id", "session_id"))
         parts = (bare | workflow, bare | {"pool_ids": pools[1:]}, bare | {"pool_ids": pools})
         in_order = pools if number % 2 == 0 else pools[::-1]
-        yield AmbiguousCase(operation, bare | workflow | {"pool_ids": in_order}, parts)
+        yield AmbiguousCase(operation, bare | workflow | {"pool_ids": in_order}, parts_alone=parts)
 
 
 def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
@@ -317,12 +309,85 @@ def _wrong_values(spec: Mapping[str, Any]) -> tuple[str, ...]:
     return ()  # any text is right
 
 
+# Requests to pools and workflows
+
+
+@in_turn_by_kind
+def other_write_cases(check: CheckContext) -> Iterator[Writes]:
+    """Yield valid, invalid and malformed bodies for the writes that are not about runs."""
+    for operation in OTHER_WRITES:
+        if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
+            continue
+        bodies = filter(_is_determined, almost_valid(check, operation))
+        yield from in_batches(operation, map(Body, _valid_bodies(operation)), 20)
+        yield from in_batches(operation, combined(operation, write_bodies.minimal(operation), bodies), 40)
+        yield from malformed_writes(operation, write_bodies.minimal(operation) or {"machine_ids": []})
+
+
+def _is_determined(body: Any) -> bool:
+    """Whether the contract determines the answer.
+
+    The known facts state neither the types of schemas and pool parameters nor whether is_webhooks_enabled may be null.
+    """
+    if not isinstance(body, dict):
+        return True
+    given = any(body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters"))
+    return not given and body.get("is_webhooks_enabled", False) is not None
+
+
+def _valid_bodies(operation: str) -> Iterator[dict[str, Any]]:
+    """Yield bodies that a server must accept, with unusual texts and nulls."""
+    if operation == "add_machine_to_pool":
+        for machines in ([], ["«machine»"], ["«machine»", "«machine»"], ["«uuid:1»", "«uuid:1»"]):
+            yield {"machine_ids": machines}
+        return
+    required, optional = {
+        "create_pool": ("name", ("description", "pool_parameters")),
+        "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
+    }[operation]
+    for number, text in enumerate(texts.FEW):
+        marker = f"«marker:{number}»"
+        yield {required: marker + text[:99_900]}
+        if text.strip():
+            yield {required: marker, optional[0]: marker + text[:99_900]}
+    for number, name in enumerate(optional):
+        yield {required: f"«marker:{number}»", name: None}
+    yield {required: "«marker»"} | dict.fromkeys(optional)
+
+
+def run_other_writes(context: CaseContext, case: Writes) -> None:
+    """Judge the rules of the group Requests for writes that are not about runs."""
+    of_pool = case.operation == "add_machine_to_pool"
+    ids = [create_resource(context, "create_pool").body["id"]] if of_pool else []
+    sent = send_all(context, case.operation, ids, case.bodies)
+    if case.operation in _LISTED_BY:
+        _check_no_resource_created(context, _LISTED_BY[case.operation], sent)
+
+
+_LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
+
+
+def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
+    """Judge REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
+    was_refused = any(result.refused for result in sent)
+    if not was_refused or "marker" not in context.placeholders or not context.check.offers(listing):
+        return
+    accepted = {run_id for result in sent for run_id in created_ids(result)}
+    for result in resource_pages(context, listing):
+        items = items_of(result) if result.accepted else []
+        marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]
+        made = [item for item in marked if item.get("id") not in accepted]
+        cause, expected = "a refused request creates what it asked for", "nothing created by a refused request"
+        got = f"a list with {counted(len(made), 'new item')}"
+        context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)
+
+
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX", SCHEMA_RULE)
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, order=2),
-    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_ambiguous, ambiguous_cases, order=4),
+    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, ambiguous_cases, order=4),
     Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, order=5),
     Scenario(
         "generated invalid requests",

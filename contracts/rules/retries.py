@@ -1,20 +1,16 @@
 """Retries: a retry restarts an ended run under the same id, and is refused for a run that has not ended."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
-from contracts.core.statuses import TERMINAL
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
-from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario
-from contracts.engine.request_building import request_for
+from contracts.engine import CheckContext, Scenario
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
-from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids
 
 RULES = (
@@ -34,71 +30,6 @@ RULES = (
         ),
     ),
 )
-
-
-_SIBLINGS: Final = 12
-"""The number of runs to create. The others show whether runs end so fast that the run of the case may have ended."""
-
-
-def _require_active(context: CaseContext, run_ids: Sequence[str]) -> None:
-    """Raises Inconclusive if one of the runs has ended: if a sibling has, the run itself may have ended before the
-    retry, too. If no sibling has, this is unlikely.
-    """
-    if any(context.call_valid("get_run", run_id).body.get("status") in TERMINAL for run_id in run_ids):
-        raise Inconclusive("runs end too fast to retry one that has not ended")
-
-
-@dataclass(frozen=True)
-class EarlyRetryCase(Case):
-    """A retry with `body` of a run that has not ended: it was just created or, if `is_retried`, just retried."""
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    index: int = 0
-    body: dict[str, Any] = field(default_factory=dict)
-    is_retried: bool = False
-    expected_runs: ClassVar[int] = _SIBLINGS
-
-
-def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
-    written = context.some_runs(_SIBLINGS, **context.fill(case.fields))
-    runs = TrackedRun.all_of(context, written)
-    run, cause = runs[case.index % _SIBLINGS], "a run that has not ended is retried"
-    if case.is_retried:
-        cause = "a run that is retried and has not ended is retried again"
-        for each in [*(each for each in runs if each is not run), run]:
-            each.cancel()
-            if not each.retry({}).result.accepted:
-                raise Inconclusive("a retry of an ended run is refused")
-    _require_active(context, [run.id])
-    retried = context.call("retry_run", run.id, body=context.fill(case.body))
-    if retried.accepted:
-        _require_active(context, [run_id for run_id in written.ids if run_id != run.id])
-    expected = "409 or 422, since the run has not ended"
-    run.require(retried.status in {409, 422}, "RETRY-RULES", cause, expected, retried)
-
-
-@dataclass(frozen=True)
-class ConcurrentRetryCase(Case):
-    bodies: tuple[dict[str, Any], ...]
-    expected_runs: ClassVar[int] = _SIBLINGS
-
-
-def run_retry_together(context: CaseContext, case: ConcurrentRetryCase) -> None:
-    """Send two retries of one ended run concurrently. One must be refused, since the other has restarted the run."""
-    written = context.some_runs(_SIBLINGS)
-    run = TrackedRun.of(context, written)
-    run.cancel()
-    results = context.send_together([request_for("retry_run", run.id, body=body) for body in case.bodies])
-    both = len(results) > 1 and all(result.accepted for result in results)
-    if both:
-        _require_active(context, written.ids[1:])
-    cause, expected = "two concurrent retries are both carried out", "409 or 422 for one of the two retries"
-    run.require(not both, "RETRY-RULES", cause, expected, *results, got="a success for both")
-
-
-def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:
-    yield ConcurrentRetryCase(({}, {}))
-    yield ConcurrentRetryCase(({"input_values": {"a": 1}}, {"input_values": {"b": 2}}))
 
 
 def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] | None = None, **more: Any) -> RunCase:
@@ -179,46 +110,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case({"session_id": "«session:2»", "reuse_session": False}, fields=session)
 
 
-def early_cases(check: CheckContext) -> Iterator[EarlyRetryCase]:
-    for fields in ({}, {"file_inputs": [file()]}, {"input_values": {"a": 1}}):
-        yield EarlyRetryCase(fields)
-    # The first run of a session may end before the others begin, so the last one is retried.
-    yield EarlyRetryCase({"start_session": True}, _SIBLINGS - 1)
-    for body in (
-        {"input_values": {"a": 1}},
-        {"file_inputs": [file()]},
-        {"reuse_session": False},
-        {"start_session": True},
-        {"session_alias": "x"},
-        {"sensitive_input_values": {"pin": "«secret»"}},
-    ):
-        yield EarlyRetryCase(body=body)
-    yield EarlyRetryCase(index=_SIBLINGS - 1)
-    if check.offers("update_run"):
-        yield EarlyRetryCase(is_retried=True)
-
-
 SCENARIOS = (
     Scenario(
         "retries", ("RETRY-RULES", "ATTACHMENTS"), run_events, retry_cases, needs=("retry_run", "get_run", "update_run")
-    ),
-    Scenario(
-        "retries too early",
-        ("RETRY-RULES",),
-        run_retry_early,
-        early_cases,
-        needs=("retry_run", "get_run"),
-        attempts=4,
-        order=2,
-    ),
-    Scenario(
-        "concurrent retries",
-        ("RETRY-RULES",),
-        run_retry_together,
-        together_cases,
-        needs=("retry_run", "get_run", "update_run"),
-        attempts=6,
-        is_exclusive=True,  # else the requests are further apart
-        order=3,
     ),
 )

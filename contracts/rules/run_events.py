@@ -10,8 +10,7 @@ from typing import Any, Final, Literal
 from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
-from contracts.openapi.schemas import is_uuid
-from contracts.oracle import KnownRun
+from contracts.oracle import KnownRun, read_body
 from contracts.rules.listing import items_of, their_workflow, total_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_runs, read_with_files
@@ -67,16 +66,8 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     return create_runs(context, "bulk_create_runs", body | {"count": case.count}, token=case.token)
 
 
-def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
-    """Create a chain, read its runs, and return them like the runs of any other create."""
-    written = context.write("create_run_chain", body=body)
-    if not written.result.accepted or not written.runs_are_reliable:
-        raise Inconclusive("a chain cannot be created")
-    ids = written.result.body.get("run_ids") or ()
-    if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):
-        raise Inconclusive("a chain has other runs than steps")
-    runs = tuple(context.call_valid("get_run", run_id, after=[written.result]).body for run_id in ids)
-    return WriteResult(written.parsed, written.result, runs, True)
+RETRIED_EARLY: Final = ("a run that has not ended is retried", "409 or 422, since the run has not ended")
+"""The cause and the expectation of a violation."""
 
 
 class RetriedTooEarly(Inconclusive):
@@ -107,6 +98,9 @@ def apply(run: TrackedRun, event: Event) -> bool:
             result = run.call("retry_run", body=body)
             if result.accepted:
                 raise RetriedTooEarly(run, result)
+            parsed = read_body("retry_run", body)
+            if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
+                run.require(result.status in {409, 422}, "RETRY-RULES", *RETRIED_EARLY, result)
             run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
             judge_no_new_files(run, body, result)
             return False

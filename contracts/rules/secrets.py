@@ -21,9 +21,21 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.oracle.create import alias_difference
-from contracts.rules.combined_bodies import combined
+from contracts.rules.invalid_bodies import combined
 from contracts.rules.listing import items_of
-from contracts.rules.writes import Body, Writes, created_ids, full_body, ids_for, in_batches, send_all, workflow_filter
+from contracts.rules.requests import run_refused
+from contracts.rules.writes import (
+    Body,
+    Write,
+    Writes,
+    created_ids,
+    full_body,
+    ids_for,
+    in_batches,
+    read_with_files,
+    send,
+    workflow_filter,
+)
 
 GROUP = "Secrets"
 RULES = (
@@ -94,29 +106,21 @@ class SecretsCase(Case):
     operation: str
     body: Any = None
     reads: bool = False
-    undetermined: bool = False
-    """Whether the contract does not determine if the target accepts it."""
 
 
 def run_secrets(context: CaseContext, case: SecretsCase) -> None:
     ids = ids_for(context, case.operation)
-    if case.undetermined:
-        result = context.call(case.operation, *ids, body=context.fill(case.body))
-    else:
-        result = context.write(case.operation, *ids, body=context.fill(case.body)).result
+    written = context.write(case.operation, *ids, body=context.fill(case.body))
     if case.reads:
-        _read_everything(context, result)
+        _read_everything(context, written.result)
 
 
 def _read_everything(context: CaseContext, written: CallResult) -> None:
     offers, created = context.check.offers, created_ids(written)
     runs = list(dict.fromkeys(created[:1] + created[-1:]))
     for run_id in runs:
+        read_with_files(context, [run_id], files=1)
         if offers("get_run"):
-            read = context.call("get_run", run_id)
-            attachments = (read.resource or {}).get("input_attachment_ids") or ()
-            for attachment in attachments[:1] if offers("get_run_attachment") else ():
-                context.call("get_run_attachment", attachment)
             context.call("get_run", run_id, query=[("include", "workflow,machine,machine.pools")])
         for query in ([], [("deep_search", "true")]) if offers("list_runs") else ():
             context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
@@ -163,7 +167,7 @@ def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
             for index, shape in enumerate(_SHAPES)
         )
         same_keys = (
-            SecretsCase(operation, body, reads=index == 0, undetermined=True)
+            SecretsCase(operation, body, reads=index == 0)
             for index, body in enumerate(_same_key_bodies(operation, bare))
         )
         is_chain = operation == "create_run_chain"
@@ -210,10 +214,6 @@ def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str,
     yield {"steps": [step | {"sensitive_inputs": secret}, step], "shared_inputs": plain}
     yield {"steps": [step], "shared_inputs": plain, "shared_sensitive_inputs": secret}
     yield {"steps": [step | {"sensitive_inputs": secret}], "shared_sensitive_inputs": {"password": "«secret:2»"}}
-
-
-def run_invalid(context: CaseContext, case: Writes) -> None:
-    send_all(context, case.operation, ids_for(context, case.operation), case.bodies)
 
 
 @in_turn_by_kind
@@ -356,20 +356,15 @@ def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase
 # Aliases
 
 
-@dataclass(frozen=True)
-class AliasesCase(Case):
-    """A create or a retry whose secrets must each have an alias, also when the run is read."""
+def run_aliases(context: CaseContext, case: Write) -> None:
+    """Require an alias for each secret of a create or a retry, also when the run is read.
 
-    operation: str
-    body: dict[str, Any]
-
-
-def run_aliases(context: CaseContext, case: AliasesCase) -> None:
-    """`CaseContext.write` judges the aliases in the answer to a create; those of a retry are judged here."""
+    `send` judges the aliases in the answer to a create; those of a retry are judged here.
+    """
     ids = ids_for(context, case.operation)
-    written = context.write(case.operation, *ids, body=context.fill(case.body))
+    written = send(context, case.operation, ids, case.body)
     result, run_ids = written.result, ids or (written.ids if written.runs_are_reliable else ())
-    secrets = context.fill(case.body).get("sensitive_input_values")
+    secrets = context.fill(case.body.json).get("sensitive_input_values")
     if not result.accepted or not run_ids or not isinstance(secrets, dict):
         return
     answers = [result] if case.operation == "retry_run" else []
@@ -391,17 +386,13 @@ _ALIASED: Final[tuple[Any, ...]] = (
 """Secrets of every JSON type. Each must have an alias."""
 
 
-def alias_cases(check: CheckContext) -> Iterator[AliasesCase]:
+def alias_cases(check: CheckContext) -> Iterator[Write]:
     """Yield all kinds of secrets together for each write, then each kind alone, for the writes in turn."""
     operations = [operation for operation, _ in _offered_writes(check) if operation != "create_run_chain"]
-    bare = [write_bodies.minimal(operation, count=3) for operation in operations]
-    for operation, body in zip(operations, bare, strict=True):
-        for secrets in batched_objects(_ALIASED, len(_ALIASED)):
-            yield AliasesCase(operation, body | {"sensitive_input_values": secrets})
-    for secrets, operation, body in zip(
-        _aliased_secrets(), itertools.cycle(operations), itertools.cycle(bare), strict=False
-    ):
-        yield AliasesCase(operation, body | {"sensitive_input_values": secrets})
+    together = {f"v{index}": value for index, value in enumerate(_ALIASED)}
+    alone = zip(_aliased_secrets(), itertools.cycle(operations), strict=False)
+    for secrets, operation in (*((together, each) for each in operations), *alone):
+        yield Write(operation, Body(write_bodies.minimal(operation, count=3) | {"sensitive_input_values": secrets}))
 
 
 def _aliased_secrets() -> Iterator[dict[str, Any]]:
@@ -419,5 +410,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secrets, accepted_cases),
     Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases),
-    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases),
+    Scenario("secrets in invalid requests", ("SECRET-LEAK", "REQ-ATOMIC"), run_refused, invalid_cases),
 )

@@ -10,11 +10,11 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
-from contracts.rules.list_check import check_page
-from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, items_of
+from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, check_page, items_of
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
+    RETRIED_EARLY,
     RETRY,
     Event,
     RetriedTooEarly,
@@ -52,8 +52,9 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
             run = apply_events(context, case, create_for(context, case))
         except RetriedTooEarly as early:
             if attempt == 3:  # it is unlikely that the run has ended by itself each time
-                cause, expected = "a run that has not ended is retried", "409 or 422, since the run has not ended"
-                early.run.require(False, "RETRY-RULES", cause, expected, early.result, got=str(early))
+                is_retried = early.run.known.rule == "RETRY-RULES"
+                cause = "a run that is retried and has not ended is retried again" if is_retried else RETRIED_EARLY[0]
+                early.run.require(False, "RETRY-RULES", cause, RETRIED_EARLY[1], early.result, got=str(early))
         else:
             if case.is_active and run.known.rule == "RETRY-RULES" and attempt < 3:
                 continue  # a retry was accepted, since the run had ended by itself
@@ -129,7 +130,30 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
                 yield StatusCase({"input_values": {"kept": 1}}, events=(filled, *first, invalid))
 
 
+def early_cases(check: CheckContext) -> Iterator[StatusCase]:
+    """Yield retries of new runs, of the last run of a session, which waits for the others, and of a retried run."""
+    inputs: tuple[dict[str, Any], ...] = ({"file_inputs": [file()]}, {"input_values": {"a": 1}})
+    for fields in (*inputs, {}):
+        yield StatusCase(fields, events=(RETRY,), is_active=True)
+    for fields in ({}, {"start_session": True}):
+        yield StatusCase(fields, 12, 11, events=(RETRY,), is_active=True)
+    secrets: dict[str, Any] = {"sensitive_input_values": {"pin": "«secret»"}}
+    for body in (*inputs, {"reuse_session": False}, {"start_session": True}, {"session_alias": "x"}, secrets):
+        yield StatusCase(events=(Event("retry", body),), is_active=True)
+    if check.offers("update_run"):
+        yield StatusCase(events=(CANCEL, RETRY, RETRY))
+
+
 SCENARIOS = (
+    Scenario(
+        "retries too early",
+        ("RETRY-RULES",),
+        run_status,
+        early_cases,
+        needs=("retry_run", "get_run"),
+        attempts=4,
+        order=2,
+    ),
     Scenario(
         "runs in every status",
         ("RETRY-RULES", "DELETE-GONE", "LIFECYCLE", "UPDATE-PARTIAL", "LIST-FILTER", "LIST-COMPLETE"),

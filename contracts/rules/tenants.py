@@ -16,17 +16,19 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
-from contracts.rules.list_check import judge_list
 from contracts.rules.listing import (
     NEWEST_FIRST,
     WHOLE_PAGE,
     created_between,
     items_of,
+    judge_list,
     page_of,
     read_page,
     their_workflow,
     total_of,
+    with_their_workflow,
 )
+from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids
 
@@ -110,20 +112,18 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
 
 def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dict[str, Any], CallResult]:
     """Create a run of one organisation as the case says; return it with the result of its create."""
-    fields = context.fill(case.fields)
     operation = case.created_by
     if token == TOKEN and operation == "bulk_create_runs":
-        created = context.some_runs(case.count, **fields)
+        created = context.some_runs(case.count, **context.fill(case.fields))
         return created.runs[-1], created.result
-    if token == SECOND_TOKEN and not context.check.workflows.accepts_any_id:
-        context.placeholders["workflow"] = their_workflow(context)
-        context.placeholders["workflow:0"] = their_workflow(context)
-    result = context.call(operation, body=context.fill(write_bodies.minimal(operation)) | fields, token=token)
-    body = result.body if isinstance(result.body, dict) else {}
-    if operation == "create_run_chain" and result.accepted:
-        return context.call_valid("get_run", body["run_ids"][-1], token=token).body, result
-    runs = body.get("created_runs") or [body]
-    if not result.accepted or not isinstance(runs[-1].get("id"), str):
+    # Not judged as a create: the run need only be there.
+    body = context.fill(write_bodies.minimal(operation) | case.fields)
+    result = context.call(operation, body=body if token == TOKEN else with_their_workflow(context, body), token=token)
+    made = result.resource or {}
+    if operation == "create_run_chain" and made:
+        return context.call_valid("get_run", made["run_ids"][-1], token=token).body, result
+    runs = made.get("created_runs") or [made]
+    if not isinstance(runs[-1].get("id"), str):
         raise Inconclusive(f"{operation} gives no run to go on with")
     return runs[-1], result
 
@@ -137,7 +137,7 @@ class GivenAwayCase(Case):
 
 
 def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
-    theirs, _ = _create_run(context, TenantCase(()), SECOND_TOKEN)
+    theirs = create_for(context, RunCase(token=SECOND_TOKEN)).runs[0]
     run = TrackedRun.of(context, context.some_runs(1))
     if case.is_cancelled:
         run.cancel()

@@ -1,18 +1,20 @@
-"""Updates: an update changes the fields that it names, and nothing else."""
+"""Updates: an update changes the fields that it names, and nothing else, also after many changes of one run."""
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, rows, write_bodies
 from contracts.data.json_values import SAMPLE
-from contracts.data.limits import LARGE_CREATE
-from contracts.engine import CheckContext, Scenario
+from contracts.data.limits import LARGE_CREATE, MANY_RETRIES, MANY_UPDATES
+from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.known_run import CHANGEABLE
 from contracts.rules.reading import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids
 
 RULES = (
@@ -117,6 +119,44 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
             yield update_case(*singles[:4], {"status": "cancelled"}, is_cancelled=False, fields=fields, count=2)
 
 
-SCENARIOS = (
+# One run that is changed more often than a small counter or a history of usual size can hold
+
+
+@dataclass(frozen=True)
+class ManyChangesCase(Case):
+    kind: Literal["updates", "retries"]
+    times: int
+
+
+def run_many_changes(context: CaseContext, case: ManyChangesCase) -> None:
+    """Change a cancelled run. Each update and retry has another value, and an update its own idempotency key."""
+    run = TrackedRun.of(context, context.some_runs())
+    run.cancel()
+    key = context.placeholder("key")
+    for number in range(case.times):
+        if case.kind == "updates":
+            run.update({"output_data": {"number": number}}, key=f"{key}-{number}")
+        else:
+            if not run.retry({"input_values": {"number": number}}).result.accepted:
+                return
+            run.cancel()
+    run.read()
+
+
+def many_changes_cases(check: CheckContext) -> Iterator[ManyChangesCase]:
+    yield ManyChangesCase("updates", MANY_UPDATES)
+    if check.offers("retry_run"):
+        yield ManyChangesCase("retries", MANY_RETRIES)
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("updates", ("UPDATE-PARTIAL", "REQ-ACCEPT"), run_events, update_cases, needs=("update_run", "get_run")),
+    Scenario(
+        "many changes of one run",
+        ("UPDATE-PARTIAL", "RETRY-RULES"),
+        run_many_changes,
+        many_changes_cases,
+        needs=("update_run", "get_run"),
+        weight=0,  # Its cases are long and find little: they run in the last round, but beside others.
+    ),
 )

@@ -4,52 +4,51 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from contracts.data import in_turn, value_packs
-from contracts.engine import Case, CaseContext, CheckContext, Scenario
+from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
-from contracts.rules.list_check import check_page
+from contracts.rules.listing import check_page
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
-from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, delete_created, is_offered, workflow_filter
+from contracts.rules.writes import (
+    CREATES_OF_RUNS,
+    WRITES_OF_RUNS,
+    Body,
+    Write,
+    delete_created,
+    is_offered,
+    workflow_filter,
+)
 
 
-@dataclass(frozen=True)
-class ValuesCase(Case):
-    operation: str
-    body: dict[str, Any]
-
-
-def run_values(context: CaseContext, case: ValuesCase) -> None:
+def run_values(context: CaseContext, case: Write) -> None:
     """Send the write, read its runs one by one and in a list, search them, and delete them.
 
     No stored value may make a search fail.
     """
+    body = case.body.json
     if case.operation in CREATES_OF_RUNS:
-        run_create(context, CreateCase(case.operation, case.body, is_read=True, is_listed=True))
+        run_create(context, CreateCase(case.operation, body, is_read=True, is_listed=True))
     elif case.operation == "create_run_chain":
-        run_chain(context, ChainCase(case.body, reads_all=True))
+        run_chain(context, ChainCase(body, reads_all=True))
     else:
-        _run_change(context, "update" if case.operation == "update_run" else "retry", case.body)
+        change = RunCase(events=(CANCEL, Event("update" if case.operation == "update_run" else "retry", body)))
+        run = apply_events(context, change, create_for(context, change))
+        if context.check.offers("list_runs"):
+            check_page(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
     if context.check.offers("list_runs"):
         found = [("limit", "20"), ("search", "x"), ("deep_search", "true")]
         context.call("list_runs", query=[*workflow_filter(context), *found])
     delete_created(context)
 
 
-def _run_change(context: CaseContext, kind: Literal["update", "retry"], body: dict[str, Any]) -> None:
-    change = RunCase(events=(CANCEL, Event(kind, body)))
-    run = apply_events(context, change, create_for(context, change))
-    if context.check.offers("list_runs"):
-        check_page(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
+def value_cases(check: CheckContext) -> Iterator[Write]:
+    def with_values(operation: str) -> Iterator[Write]:
+        return (Write(operation, Body(body)) for body in value_packs.bodies(operation))
 
-
-def value_cases(check: CheckContext) -> Iterator[ValuesCase]:
-    offered = [operation for operation in WRITES_OF_RUNS if is_offered(check, operation)]
-    yield from in_turn(map(partial(ValuesCase, operation), value_packs.bodies(operation)) for operation in offered)
+    yield from in_turn(with_values(operation) for operation in WRITES_OF_RUNS if is_offered(check, operation))
 
 
 _JUDGED: Final = (

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.exchange import TOKEN
 from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
-from contracts.openapi.schemas import UNREAD
+from contracts.openapi.schemas import UNREAD, is_uuid
 from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import CREATES, ParsedRequest, read_body
 
@@ -155,9 +156,23 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
     return dict(cancelled.body) if filled else dict(run, status="cancelled")
 
 
-def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], **more: Any) -> WriteResult:
+def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
+    """Create a chain, read its runs, and return them like the runs of any other create."""
+    written = context.write("create_run_chain", body=body)
+    if not written.result.accepted or not written.runs_are_reliable:
+        raise Inconclusive("a chain cannot be created")
+    ids = written.result.body.get("run_ids") or ()
+    if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):
+        raise Inconclusive("a chain has other runs than steps")
+    runs = tuple(context.call_valid("get_run", run_id, after=[written.result]).body for run_id in ids)
+    return WriteResult(written.parsed, written.result, runs, True)
+
+
+def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *, token: str = TOKEN) -> WriteResult:
     """Create runs that a case needs. Raises Inconclusive if the answer breaks a rule or has no runs."""
-    written = context.create(operation, body, **more)
+    if operation == "create_run_chain":
+        return create_chain(context, context.fill(body))
+    written = context.create(operation, body, token=token)
     if not written.runs_are_reliable or not written.runs:
         raise Inconclusive(f"{operation} gives runs that break a rule already")
     return written
@@ -183,28 +198,28 @@ def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
 
 def send(context: CaseContext, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
     headers = [] if body.content_type is None else [("Content-Type", body.content_type)]
-    return context.write(operation, *ids, headers=headers, **content_of(context, body))
-
-
-def content_of(context: CaseContext, body: Body) -> dict[str, Any]:
-    """Return the body with its placeholders filled, as a keyword of `request_for`."""
-    if body.text is None:
-        return {"body": context.fill(body.json)}
-    return {"raw": context.fill(body.text).encode("latin-1")}
+    if body.text is not None:
+        return context.write(operation, *ids, headers=headers, raw=context.fill(body.text).encode("latin-1"))
+    return context.write(operation, *ids, headers=headers, body=context.fill(body.json))
 
 
 def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: Iterable[Body]) -> list[CallResult]:
-    """Send the bodies, except those that exceed the budget, such as one with a very large count."""
-    sent = []
+    return list(send_each(context, operation, ids, bodies))
+
+
+def send_each(context: CaseContext, operation: str, ids: Sequence[str], bodies: Iterable[Body]) -> Iterator[CallResult]:
+    """Send the bodies, except those that exceed the budget, such as one with a very large count. The parts of a body
+    are sent alone too, unless the body is valid and accepted, or a part is named as a reason for the refusal.
+    """
     for body in bodies:
         left: Sequence[Body] = body.parts
         with contextlib.suppress(OutOfBudget):
-            result = send(context, operation, ids, body).result
-            sent.append(result)
-            read = ((part, read_filled(operation, part.json)) for part in body.parts)
-            left = [part for part, parsed in read if not names_an_invalid_part(parsed, result.answer)]
-        sent += send_all(context, operation, ids, left) if left else []
-    return sent
+            written = send(context, operation, ids, body)
+            answer, is_done = written.result.answer, written.result.accepted and not written.parsed.invalid_parts
+            read = ((part, read_filled(operation, part.json)) for part in body.parts if not is_done)
+            left = [part for part, parsed in read if not names_an_invalid_part(parsed, answer)]
+            yield written.result
+        yield from send_each(context, operation, ids, left)
 
 
 # After a write

@@ -35,9 +35,8 @@ from contracts.rules.http import ManyCase, malformed_url_cases
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKeys, TwoOrganisations
 from contracts.rules.lifecycle import LifecycleCase, lifecycle_cases
 from contracts.rules.requests import AmbiguousCase
-from contracts.rules.retries import EarlyRetryCase
 from contracts.rules.secrets import FailingCase
-from contracts.rules.value_echo import ValuesCase, run_values
+from contracts.rules.value_echo import run_values
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Write, created_ids
 from tests.contracts.guard.standin import StandIn
 from tests.standin.behaviour import Settings
@@ -136,7 +135,7 @@ def test_runs_with_large_values_are_deleted(operation: str, healthy: CheckContex
     context = CaseContext(healthy)
     largest = max(value_packs.bodies(operation), key=lambda body: len(json.dumps(body)))
 
-    run_values(context, ValuesCase(operation, largest))
+    run_values(context, Write(operation, Body(largest)))
 
     created = [one for exchange in context.exchanges for one in created_ids(CallResult.of(None, exchange))]
     assert created
@@ -190,7 +189,6 @@ def test_a_live_check_creates_no_more_runs_than_planned(name: str, healthy: Chec
         (Write("bulk_create_runs", Body({"count": 2}, parts=(Body({"count": 2}), Body({"count": 3})))), 5),
         (FailingCase("bulk_create_runs", "unknown ids", {"count": 1}), 4),
         (DeleteCase(is_first_of_session=True), 3),
-        (EarlyRetryCase(), 12),
         (AttachmentsCase([], "create_run_chain"), 3),
         (ManyCase("creates", 20, 3), 60),
         (LifecycleCase(chain=3, runs_before=2), 5),

@@ -14,7 +14,7 @@ from contracts.guard import OutOfBudget
 from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import read_body
 from contracts.rules import writes
-from contracts.rules.combined_bodies import combined, merge
+from contracts.rules.invalid_bodies import combined, merge
 from contracts.rules.writes import Body
 
 OPERATION = "bulk_create_runs"

@@ -464,3 +464,17 @@ class PoolShowsNewMachinesOnly(Standin):
         added = [call.org.machines[str(one)] for one in body.machine_ids]
         answer.content["machines"] = [self.machine_shown(call.org, one) for one in added]
         return answer
+
+
+class NumbersAreNamesOfPools(Standin):
+    def parse(self, body):
+        parsed = super().parse(body)
+        is_pool = isinstance(parsed, dict) and "workflow_id" not in parsed and isinstance(parsed.get("name"), int)
+        return parsed | {"name": str(parsed["name"])} if is_pool else parsed
+
+
+class AnyMachineIdsAreNone(Standin):
+    def parse(self, body):
+        parsed = super().parse(body)
+        is_wrong = isinstance(parsed, dict) and not isinstance(parsed.get("machine_ids", []), list)
+        return parsed | {"machine_ids": []} if is_wrong else parsed
