@@ -30,7 +30,8 @@ from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
 from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
 from contracts.guard import Guard
-from contracts.rules import REGISTRY, SCENARIOS, live
+from contracts.rules import REGISTRY, SCENARIOS
+from contracts.rules.live_cases import LIVE_CASES
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
@@ -71,7 +72,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
     )
     for scenario in _ordered(target, wanted):
-        fixed = live.LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
+        fixed = LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
         cases = [part for case in fixed for part in case.parts]
         needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
         if not cases and (undiscovered.is_live or needs_second):
@@ -205,7 +206,7 @@ def _searched(
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
 
     search = Search(context, on_finding=on_wanted, database=database)
-    scheduler = Scheduler(context, search, _ordered(target, wanted), progress, live.LIVE_CASES)
+    scheduler = Scheduler(context, search, _ordered(target, wanted), progress, LIVE_CASES)
     try:
         try:
             with contextlib.suppress(OutOfTime):
@@ -229,7 +230,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     """Return the scenarios that can judge a wanted rule, in the order in which they start."""
     if target.profile == "live":
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
-        scenarios = [by_name[name] for name in live.LIVE_CASES]
+        scenarios = [by_name[name] for name in LIVE_CASES]
     else:
         scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.order)
     chosen = [scenario for scenario in scenarios if set(wanted).intersection(scenario.rules)]

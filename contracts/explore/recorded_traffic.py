@@ -26,9 +26,9 @@ from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
 from contracts.oracle import CREATES, KnownRun, accepts, read_request
 from contracts.rules.authorization import cause_of_credentials, rule_of_credentials
-from contracts.rules.http import judge_undocumented_method
-from contracts.rules.listing import judge_list, page_of
-from contracts.rules.reading import judge_absent_id
+from contracts.rules.http_errors import judge_undocumented_method
+from contracts.rules.list_checks import judge_list, page_of
+from contracts.rules.reads_by_id import judge_absent_id
 
 MAX_EARLIER_WRITES: Final = 8
 """The most writes in a case before the exchange that it is about. Earlier writes are left out."""

@@ -82,7 +82,7 @@ enabled = false
 [checks.object_level_authorization]
 enabled = false
 """
-"""Undocumented methods are left out, since `rules/http.py` sends them all."""
+"""Undocumented methods are left out, since `rules/http_errors.py` sends them all."""
 
 
 @contextlib.contextmanager

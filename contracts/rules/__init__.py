@@ -5,40 +5,40 @@ from typing import Any, Final
 from contracts.core.findings import Rule
 from contracts.engine import Scenario
 from contracts.rules import (
-    accepted,
+    accepted_requests,
+    allowed_by_status,
     attachments,
     authorization,
-    bulk_answer,
+    beyond_limits,
     chains,
     client_headers,
     concurrency,
-    created_resources,
+    creates,
     deletes,
     end_of_check,
     filter_cases,
-    http,
+    http_errors,
     idempotency,
     included,
     late_refusals,
     lifecycle,
     lists,
-    odd_values,
     other_filters,
+    other_resources,
     read_consistency,
-    reading,
-    requests,
+    reads_by_id,
+    refused_requests,
     retries,
     secrets,
-    statuses,
     updates,
     value_echo,
 )
 
 _MODULES = (
-    *(requests, accepted, odd_values, late_refusals, authorization, bulk_answer, secrets, reading),
-    *(included, read_consistency, lists, filter_cases, other_filters, updates, statuses, deletes, retries),
+    *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, creates, secrets, reads_by_id),
+    *(included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes, retries),
     *(chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
-    *(http, client_headers, created_resources),
+    *(http_errors, client_headers, other_resources),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -16,8 +16,8 @@ from contracts.engine.request_building import request_for
 from contracts.oracle import Violation
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words, value_in_words
-from contracts.rules.listing import WHOLE_PAGE, items_of
-from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.writes import create_runs
 
 RULES = (

@@ -21,7 +21,7 @@ from contracts.oracle.included import pool_ids_of
 from contracts.oracle.known_run import RESULTS, SET_BY_END
 from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
-from contracts.rules.listing import NEWEST_FIRST, check_list, items_of, total_of
+from contracts.rules.list_checks import NEWEST_FIRST, check_list, items_of, total_of
 from contracts.rules.writes import create_resource, create_runs, created_ids, offered_creates
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}

@@ -10,8 +10,8 @@ from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import LARGE_CREATE, MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Query
-from contracts.rules.listing import NEWEST_FIRST, check_page, created_between, items_of, read_page, total_of
-from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.list_checks import NEWEST_FIRST, check_page, created_between, items_of, read_page, total_of
+from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,

@@ -13,10 +13,10 @@ from contracts.data.formats import FAR_MOMENTS, SAMPLE_ID, UNUSUAL_IDS
 from contracts.data.json_values import nested, numbered
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, LONG_WORD, MAX_LIMIT
 from contracts.engine import Case, CheckContext, Scenario
-from contracts.rules.filters import CHANGE_KINDS, Filter, FilterCase, run_filters, run_notations
+from contracts.rules.filtered_lists import CHANGE_KINDS, Filter, FilterCase, run_filters, run_notations
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
-from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.writes import with_available_ids
 
 RULES = (

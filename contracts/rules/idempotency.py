@@ -34,7 +34,7 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.listing import list_own_runs, own_run_filters, with_their_workflow
+from contracts.rules.list_checks import list_own_runs, own_run_filters, with_their_workflow
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from contracts.data import batches, file, write_bodies
 from contracts.data.limits import MAX_COUNT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
-from contracts.rules.listing import WHOLE_PAGE, items_of, total_of
-from contracts.rules.requests import run_refused
+from contracts.rules.list_checks import WHOLE_PAGE, items_of, total_of
+from contracts.rules.refused_requests import run_refused
 from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered, optional_ids
 
 _UNKNOWN: Final = "«uuid»"

@@ -14,9 +14,9 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
-from contracts.rules.listing import WHOLE_PAGE, items_of
+from contracts.rules.list_checks import WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
-from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import ATTACHMENT_READS, create_runs, workflow_filter

@@ -16,7 +16,7 @@ from contracts.oracle.run_list import NEWEST, ListCandidate, Page, Query, missin
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
-from contracts.rules.listing import (
+from contracts.rules.list_checks import (
     NEWEST_FIRST,
     RunList,
     check_list,
@@ -28,7 +28,7 @@ from contracts.rules.listing import (
     was_changed,
     why_missing,
 )
-from contracts.rules.reading import READING_AND_CHANGING, judge_read
+from contracts.rules.reads_by_id import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import create_resource
 
 LISTS = ("list_runs",)

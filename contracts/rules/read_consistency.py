@@ -16,9 +16,9 @@ from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
-from contracts.rules.bulk_answer import features_of
+from contracts.rules.creates import features_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
-from contracts.rules.listing import NEWEST_FIRST, WHOLE_PAGE, check_page, created_between, items_of, read_page
+from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, check_page, created_between, items_of, read_page
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES

@@ -9,7 +9,7 @@ from contracts.data import file, in_turn_by_kind, rows, write_bodies
 from contracts.engine import CheckContext, Scenario
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
-from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
 from contracts.rules.writes import with_available_ids
 

@@ -22,8 +22,8 @@ from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.oracle.create import alias_difference
 from contracts.rules.invalid_bodies import combined
-from contracts.rules.listing import items_of
-from contracts.rules.requests import run_refused
+from contracts.rules.list_checks import items_of
+from contracts.rules.refused_requests import run_refused
 from contracts.rules.writes import (
     Body,
     Write,

@@ -16,7 +16,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
-from contracts.rules.listing import (
+from contracts.rules.list_checks import (
     NEWEST_FIRST,
     WHOLE_PAGE,
     created_between,

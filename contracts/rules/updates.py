@@ -12,7 +12,7 @@ from contracts.data.json_values import SAMPLE
 from contracts.data.limits import LARGE_CREATE, MANY_RETRIES, MANY_UPDATES
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.known_run import CHANGEABLE
-from contracts.rules.reading import READING_AND_CHANGING
+from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids

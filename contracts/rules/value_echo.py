@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from contracts.data import in_turn, value_packs
 from contracts.engine import CaseContext, CheckContext, Scenario
-from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
-from contracts.rules.listing import check_page
+from contracts.rules.creates import CreateCase, run_create
+from contracts.rules.list_checks import check_page
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
 from contracts.rules.writes import (
     CREATES_OF_RUNS,

@@ -62,7 +62,7 @@ def test_values_that_json_lacks_are_restored():
         '{"$type": "contracts.guard.guard.Guard"}',
         '{"$type": "contracts.engine.check_context.Ids"}',
         '{"$type": "contracts.engine.case_json.UnreadableCase"}',
-        '{"$type": "contracts.rules.http.ManyCase", "unknown": 1}',
+        '{"$type": "contracts.rules.http_errors.ManyCase", "unknown": 1}',
         '{"$type": ["contracts"]}',
         '{"$tuple": 1}',
         "[",

@@ -36,7 +36,7 @@ from contracts.oracle.request import read_request
 from contracts.oracle.violation import Violation
 from contracts.rules import idempotency
 from contracts.rules.lifecycle import LifecycleCase, run_lifecycle
-from contracts.rules.requests import WrongParameter, run_wrong_parameter
+from contracts.rules.refused_requests import WrongParameter, run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"

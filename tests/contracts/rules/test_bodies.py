@@ -8,9 +8,9 @@ import pytest
 
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle.request import ParsedRequest, read_body, read_request
-from contracts.rules.accepted import notation_cases, null_cases
+from contracts.rules.accepted_requests import notation_cases, null_cases
 from contracts.rules.invalid_bodies import invalid_bodies, malformed_cases
-from contracts.rules.requests import refused_cases
+from contracts.rules.refused_requests import refused_cases
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Write, with_sample_ids
 from tests.contracts.rules.test_cases import WORLDS
 

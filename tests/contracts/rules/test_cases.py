@@ -28,13 +28,14 @@ from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
 from contracts.oracle import read_body
 from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET
-from contracts.rules import SCENARIOS, live
+from contracts.rules import SCENARIOS
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.deletes import DeleteCase
-from contracts.rules.http import ManyCase, malformed_url_cases
+from contracts.rules.http_errors import ManyCase, malformed_url_cases
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKeys, TwoOrganisations
 from contracts.rules.lifecycle import LifecycleCase, lifecycle_cases
-from contracts.rules.requests import AmbiguousCase
+from contracts.rules.live_cases import LIVE_CASES
+from contracts.rules.refused_requests import AmbiguousCase
 from contracts.rules.secrets import FailingCase
 from contracts.rules.value_echo import run_values
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Write, created_ids
@@ -116,9 +117,9 @@ def test_each_shard_checks_again_what_it_created_first(number: int) -> None:
     assert len(numbers("idempotency keys used again at the end")) == 1
 
 
-@pytest.mark.parametrize("name", live.LIVE_CASES)
+@pytest.mark.parametrize("name", LIVE_CASES)
 def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
-    assert len(list(live.LIVE_CASES[name](WORLDS["takes its own ids"]))) <= 60
+    assert len(list(LIVE_CASES[name](WORLDS["takes its own ids"]))) <= 60
     assert name in {scenario.name for scenario in SCENARIOS}
 
 
@@ -170,10 +171,10 @@ def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario
         assert healthy.judged.total() > judged
 
 
-@pytest.mark.parametrize("name", live.LIVE_CASES)
+@pytest.mark.parametrize("name", LIVE_CASES)
 def test_a_live_check_creates_no_more_runs_than_planned(name: str, healthy: CheckContext) -> None:
     (scenario,) = (one for one in SCENARIOS if one.name == name)
-    for case in live.LIVE_CASES[name](healthy):
+    for case in LIVE_CASES[name](healthy):
         run_as_planned(scenario, case, healthy)
 
 

@@ -12,14 +12,14 @@ from contracts.data import file, write_bodies
 from contracts.engine import CheckContext
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
-from contracts.rules.bulk_answer import CreateCase
 from contracts.rules.chains import ChainCase
-from contracts.rules.created_resources import answer_cases
+from contracts.rules.creates import CreateCase
 from contracts.rules.deletes import DeleteCase
-from contracts.rules.http import MethodCase
+from contracts.rules.http_errors import MethodCase
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoOrganisations
 from contracts.rules.lists import ExistingCase, PagesCase, WindowsCase
-from contracts.rules.reading import UnknownIdCase
+from contracts.rules.other_resources import answer_cases
+from contracts.rules.reads_by_id import UnknownIdCase
 from contracts.rules.retries import retry_case
 from contracts.rules.run_events import RunCase
 from contracts.rules.secrets import SecretsCase

@@ -17,8 +17,8 @@ from contracts.data.value_classes import STRUCTURES
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.rules.listing import NEWEST_FIRST, items_of, their_workflow
-from contracts.rules.reading import judge_listed, read_back
+from contracts.rules.list_checks import NEWEST_FIRST, items_of, their_workflow
+from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource, offered_creates, with_available_ids
 

@@ -16,7 +16,7 @@ from contracts.openapi.fields import query_parameters
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
-from contracts.rules.listing import NEWEST_FIRST
+from contracts.rules.list_checks import NEWEST_FIRST
 
 GROUP = "HTTP"
 RULES = (

@@ -16,7 +16,7 @@ from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
-from contracts.rules.listing import WHOLE_PAGE, items_of, resource_pages
+from contracts.rules.list_checks import WHOLE_PAGE, items_of, resource_pages
 from contracts.rules.writes import create_resource
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}

@@ -9,7 +9,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
-from contracts.rules.listing import check_activity, check_list, items_of, judge_list, page_of
+from contracts.rules.list_checks import check_activity, check_list, items_of, judge_list, page_of
 
 
 @dataclass(frozen=True)

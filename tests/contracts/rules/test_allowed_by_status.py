@@ -10,8 +10,8 @@ import pytest
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.results import RuleViolated
+from contracts.rules.allowed_by_status import StatusCase, run_status
 from contracts.rules.run_events import RETRY, Event
-from contracts.rules.statuses import StatusCase, run_status
 from tests.contracts.checks import guarded
 from tests.standin.defects import DEFECTS
 from tests.standin.models import Status

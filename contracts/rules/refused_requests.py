@@ -22,9 +22,9 @@ from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.known_run import RESULTS
 from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
-from contracts.rules.bulk_answer import CreateCase, run_create
+from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, combined, invalid_bodies, malformed_cases, malformed_writes
-from contracts.rules.listing import items_of, list_own_runs, own_run_filters, resource_pages
+from contracts.rules.list_checks import items_of, list_own_runs, own_run_filters, resource_pages
 from contracts.rules.writes import (
     OTHER_WRITES,
     WRITES_OF_RUNS,
