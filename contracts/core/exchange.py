@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 TOKEN = "Bearer $TOKEN"
 SECOND_TOKEN = "Bearer $SECOND_TOKEN"
@@ -89,17 +89,6 @@ class Answer:
         """
         return _json(self.body, _integer)
 
-    @property
-    def is_nested_too_deeply(self) -> bool:
-        """Whether the body cannot be read, since it is nested more deeply than Python reads. It may well be JSON."""
-        try:
-            self.json()
-        except NestedTooDeeply:
-            return True
-        except ValueError:
-            pass
-        return False
-
     def json_or_none(self) -> Any:
         """Like `json`, but None if the body is not JSON."""
         try:
@@ -134,6 +123,23 @@ def _http_date(text: str) -> datetime | None:
 class Exchange:
     request: Request
     answer: Answer
+
+
+def is_nested_too_deeply(body: bytes) -> bool:
+    """Whether a text cannot be read as JSON, since it is nested more deeply than Python reads. It may well be JSON."""
+    if body.count(b"[") + body.count(b"{") < _LEAST_DEPTH:
+        return False
+    try:
+        _json(body, _integer)
+    except NestedTooDeeply:
+        return True
+    except ValueError:
+        pass
+    return False
+
+
+_LEAST_DEPTH: Final = 200
+"""Python reads this depth wherever it is called."""
 
 
 class NestedTooDeeply(ValueError):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from contracts.core.exchange import Request
+from contracts.core.exchange import Request, is_nested_too_deeply
 from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
@@ -67,6 +67,7 @@ class CheckContext:
     """The rule and cause of each violation that is not reported again."""
     judged: Counter[str] = field(default_factory=Counter)
     coverage: Coverage = field(default_factory=Coverage)
+    has_sent_nested_values: bool = False
     seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each violation was seen, by rule and cause. Repeats of failing cases are not counted."""
     last_end: float = 0.0
@@ -145,6 +146,10 @@ class CheckContext:
     def count(self, rule: str, times: int = 1) -> None:
         with self.lock:
             self.judged[rule] += times
+
+    def note_nesting(self, *requests: Request) -> None:
+        """Note, before they are sent, if requests have values which no answer can show so that Python reads them."""
+        self.has_sent_nested_values |= any(is_nested_too_deeply(request.body or b"") for request in requests)
 
     def note(self, text: str) -> None:
         with self.lock:

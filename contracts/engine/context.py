@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.core.counting import counted
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request, is_nested_too_deeply
 from contracts.core.json_tree import map_texts
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.canaries import NUMBERS
@@ -163,6 +163,7 @@ class CaseContext:
         every answer.
         """
         self._check_time()
+        self.check.note_nesting(request)
         try:
             exchange = self.check.guard.send(request)
         except NoAnswer:
@@ -175,6 +176,7 @@ class CaseContext:
         self._check_time()
         # Nothing may be sent after the end of the check.
         over_s = max(0.0, min(over_s, self.check.time_left))
+        self.check.note_nesting(*requests)
         exchanges = self.check.guard.send_together(requests, over_s=over_s)
         self.concurrent.append(tuple(exchanges))
         self.look_for_unreported_runs()
@@ -215,8 +217,8 @@ class CaseContext:
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
     def observe(self, exchange: Exchange) -> CallResult:
-        """Judge an exchange by the rules that hold for every answer. Raises Inconclusive for a 429, and for an answer
-        that cannot be read or is about another resource.
+        """Judge an exchange by the rules of every answer. Raises Inconclusive for a 429, and for an answer that cannot
+        be read or is about another resource.
         """
         self.exchanges.append(exchange)
         request = exchange.request
@@ -228,7 +230,10 @@ class CaseContext:
         if operation is not None and operation not in ANSWER_RULE and accepts(exchange.answer):
             self.count(SCHEMA_RULE, exchange)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
-        for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
+        may_be_nested = self.check.has_sent_nested_values or operation == "list_runs"  # of runs of an earlier check
+        for violation in universal_violations(
+            operation, request, exchange.answer, self.check.canaries.forms, may_be_nested=may_be_nested
+        ):
             self.has_wrong_answer = True
             self.report_violation(violation, exchange, is_proof=proves)
         self._require_resource_of_the_path(operation, exchange)
@@ -236,7 +241,7 @@ class CaseContext:
             self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target kept answering 429")
         self._require_known_token(exchange)
-        if exchange.answer.is_nested_too_deeply:
+        if may_be_nested and is_nested_too_deeply(exchange.answer.body):
             raise Inconclusive("an answer is nested too deeply to be read")
         result = CallResult.of(operation, exchange)
         if operation is not None and accepts(exchange.answer):
@@ -248,9 +253,8 @@ class CaseContext:
         a made-up id has a resource at all.
         """
         violation = other_resource(operation, exchange.request, exchange.answer)
-        if violation is None:
-            return
-        if any(map(self.check.guard.ownership.is_made_up, exchange.request.path.partition("?")[0].split("/"))):
+        path = exchange.request.path.partition("?")[0]
+        if violation is None or any(map(self.check.guard.ownership.is_made_up, path.split("/"))):
             return
         self.has_wrong_answer = True
         self.report_violation(violation, exchange, is_proof=True)
@@ -260,11 +264,10 @@ class CaseContext:
         """Judge a read that gets 401 with a token of the check: it must get it again, or else it was refused by chance.
         Raises Inconclusive in the second case, since other rules would only judge the same 401.
         """
-        request = exchange.request
-        is_ours = request.is_read and request.header("Authorization") in (TOKEN, SECOND_TOKEN)
+        is_ours = exchange.request.is_read and exchange.request.header("Authorization") in (TOKEN, SECOND_TOKEN)
         if exchange.answer.status != 401 or not is_ours:
             return
-        again = self.check.guard.send(request)
+        again = self.check.guard.send(exchange.request)
         if again.answer.status == 401:
             return
         got = f"{answer_in_words(exchange.answer)}, and {again.answer.status} when it was sent again"

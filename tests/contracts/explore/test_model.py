@@ -193,7 +193,7 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
         ("cancelled_not_retried", "RETRY-RULES", "a retry of an ended run is refused", [CANCEL, RETRY]),
         ("retry_empties_inputs", "RETRY-RULES", "input_values change too", [CANCEL, RETRY]),
         (
-            *("retry_with_files_is_new_run", "RETRY-RULES", "another id"),
+            *("retry_with_files_is_new_run", "RETRY-RULES", "retry_run answers with another resource"),
             [
                 CANCEL,
                 WriteStep("retry", TWO, Event("retry", {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]})),
