@@ -1,5 +1,7 @@
 """Defects in deletes."""
 
+import itertools
+
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.client import FILE, Client, S
 from tests.standin.defects.defect import plants
@@ -29,12 +31,19 @@ class AttachmentsStay(Standin):
     rarity="bulk runs",
 )
 class NeighbourGoesToo(Standin):
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.next = {}
+
+    def bulk_made(self, call, body):
+        runs = super().bulk_made(call, body)
+        self.next |= {run.id: other.id for run, other in itertools.pairwise(runs)}
+        return runs
+
     def delete_run(self, call, run_id):
-        run = self.find(call, run_id)
         answer = super().delete_run(call, run_id)
-        for other in list(call.org.runs.values()):
-            if other.number == run.number + 1 and abs((other.created_at - run.created_at).total_seconds()) < 0.001:
-                self.forget(call.org, other)
+        if (other := call.org.runs.get(self.next.get(run_id))) is not None:
+            self.forget(call.org, other)
         return answer
 
     @staticmethod
