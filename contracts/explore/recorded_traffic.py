@@ -248,7 +248,8 @@ def _judge_body(
     if result.accepted:
         can_be_judged = operation in CREATES or parsed.is_invalid
     else:
-        is_plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
+        is_plain_key = key is None or (key.startswith((FRESH_KEY, "key-")) and len(key) <= MAX_KEY_LENGTH)
+        is_plain = is_plain_key and "?" not in request.path
         # Whether a valid update is accepted depends on the status of the run.
         is_invalid_update = operation == "update_run" and parsed.is_invalid and resource_id in known_resources.alive
         is_for_body = result.refused and result.status not in {401, 403} and is_plain

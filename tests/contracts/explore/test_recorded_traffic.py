@@ -24,6 +24,7 @@ from tests.standin.serving import serving
 
 RUN, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 WORKFLOW = "55555555-5555-4555-8555-555555555555"
+LONG_KEY = "schema-" + "z" * 249
 ATTACHMENT = "66666666-6666-4666-8666-666666666666"
 JSON = ("Content-Type", "application/json")
 A_RUN = {
@@ -134,6 +135,7 @@ def test_a_broken_rule_is_reported_by_its_id(one: Exchange, rule: str, check: Ch
         exchange("PATCH", f"/v1/runs/{RUN}", 409, {"detail": "ended"}, sent={"status": "cancelled"}),
         exchange("POST", f"/v1/runs/{RUN}/retry", 422, {"detail": "not yet"}, sent={}),
         exchange("POST", "/v1/runs", 422, {"detail": "no"}, sent={"workflow_id": WORKFLOW}, Idempotency_Key=""),
+        exchange("POST", "/v1/runs", 422, {"detail": "no"}, sent={"workflow_id": WORKFLOW}, Idempotency_Key=LONG_KEY),
         exchange("POST", "/v1/runs", 409, {"detail": "no"}, sent={"workflow_id": WORKFLOW}, Idempotency_Key="key-used"),
         exchange("POST", "/v1/pools", 409, {"detail": "there is one"}, sent={"name": "a"}),
         exchange("GET", "/v1/runs?limit=0", 200, page()),
