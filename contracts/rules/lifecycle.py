@@ -413,7 +413,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
     # The first case runs from the beginning, so it has most features.
     yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | _SECRETS, 8)
-    yield LifecycleCase({"file_inputs": [file()]}, 12, change="retry ended")  # so many that some have output files
+    yield LifecycleCase({"file_inputs": [file()]}, 20, change="retry ended")  # so many that some have output files
     yield LifecycleCase(_SECRETS, change="delete ended")
     if check.offers("update_run"):
         yield LifecycleCase(_SECRETS, 12, change="cancel running")
