@@ -300,13 +300,16 @@ def target_from(flags: dict[str, Any]) -> Target:
         url=url,
         token=token,
         second_token=second_token,
-        **{name: flags[name] for name in ("workflow_id", "machine_id", "pool_id", "leave_runs")},
+        workflow_id=flags["workflow_id"],
+        machine_id=flags["machine_id"],
+        pool_id=flags["pool_id"],
         profile=profile,
         budget=dataclasses.replace(Budget.of(profile), **limits),
         allow_writes=allow_writes,
         base_request=None if base_request is None else base_request_from(base_request),
         varied_fields=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),
+        leave_runs=flags["leave_runs"],
         ca_bundle=ca_bundle,
         max_time_s=flags["max_time"],
         seed=secrets.randbelow(2**32) if flags.get("seed") is None else flags["seed"],
@@ -321,13 +324,24 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
     """Return the options that the flags describe. Raises click.UsageError if a rule is unknown (the message suggests a
     similar one), the flags contradict each other, or no rule is left to check.
     """
-    names = {each.name for each in dataclasses.fields(CheckOptions)}
-    values: dict[str, Any] = {name: value for name, value in flags.items() if name in names}
-    for flag in ("rules", "skip_rules", "required"):
-        values[flag] = tuple(known_rule(rule, known_rules) for rule in flags[flag])
+    chosen = {
+        flag: tuple(known_rule(rule, known_rules) for rule in flags[flag])
+        for flag in ("rules", "skip_rules", "required")
+    }
     if flags["update_baseline"] and flags["baseline"] is None:
         raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
-    check_options = CheckOptions(**values, wait_s=flags["wait"])
+    check_options = CheckOptions(
+        **chosen,
+        fail_on_incomplete=flags["fail_on_incomplete"],
+        allow_intermittent=flags["allow_intermittent"],
+        max_findings=flags["max_findings"],
+        reports=tuple(flags["reports"]),
+        baseline=flags["baseline"],
+        update_baseline=flags["update_baseline"],
+        example_database=flags.get("example_database"),
+        wait_s=flags["wait"],
+        verbose=flags["verbose"],
+    )
     for rule in check_options.required:
         if rule in check_options.skip_rules:
             raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")

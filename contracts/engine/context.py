@@ -231,8 +231,9 @@ class CaseContext:
             self.count(SCHEMA_RULE, exchange)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         may_be_nested = self.check.has_sent_nested_values or operation == "list_runs"  # of runs of an earlier check
+        is_unreadable = may_be_nested and is_nested_too_deeply(exchange.answer.body)
         for violation in universal_violations(
-            operation, request, exchange.answer, self.check.canaries.forms, may_be_nested=may_be_nested
+            operation, request, exchange.answer, self.check.canaries.forms, judges_form=not is_unreadable
         ):
             self.has_wrong_answer = True
             self.report_violation(violation, exchange, is_proof=proves)
@@ -241,7 +242,7 @@ class CaseContext:
             self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target kept answering 429")
         self._require_known_token(exchange)
-        if may_be_nested and is_nested_too_deeply(exchange.answer.body):
+        if is_unreadable:
             raise Inconclusive("an answer is nested too deeply to be read")
         result = CallResult.of(operation, exchange)
         if operation is not None and accepts(exchange.answer):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts.core.exchange import Answer, Request, is_nested_too_deeply, retry_after_of
+from contracts.core.exchange import Answer, Request, retry_after_of
 from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, field_at
@@ -21,15 +21,14 @@ def universal_violations(
     answer: Answer,
     canaries: Sequence[bytes],
     *,
-    may_be_nested: bool = False,
+    judges_form: bool = True,
 ) -> Iterator[Violation]:
     """Yield violations of the rules that apply to every answer.
 
     `canaries` are the forms in which an answer could show a secret. If the request itself sends a canary outside of the
     fields for secrets, the answer may contain it. The form of a success is not judged if the request does not have the
     documented form: either the success itself is the violation, or the contract does not determine the answer. Nor is
-    the form of the answer to a malformed URL: HTTP libraries refuse it before the API sees the request. If answers
-    `may_be_nested`, that of one that is nested too deeply to be read is not judged either.
+    the form of the answer to a malformed URL: HTTP libraries refuse it before the API sees the request.
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
@@ -44,7 +43,7 @@ def universal_violations(
         retry_after = answer.header("retry-after")
         got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
         yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
-    if _MALFORMED_ESCAPE.search(request.path) or (may_be_nested and is_nested_too_deeply(answer.body)):
+    if not judges_form or _MALFORMED_ESCAPE.search(request.path):
         return
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):

@@ -208,9 +208,7 @@ def judge_limits(context: CaseContext) -> None:
     for exchange in check.guard.log.throttled:
         context.count("HTTP-LIMIT", exchange)
         operation = operation_at(exchange.request.method, exchange.request.path)
-        for violation in universal_violations(
-            operation, exchange.request, exchange.answer, check.canaries.forms, may_be_nested=True
-        ):
+        for violation in universal_violations(operation, exchange.request, exchange.answer, check.canaries.forms):
             context.report_violation(violation, exchange)
 
 

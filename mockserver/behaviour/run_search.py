@@ -15,11 +15,10 @@ from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import Space
 from mockserver.behaviour.run_results import texts_of
 from mockserver.behaviour.run_view import FIELDS, Run, run_fields
-from mockserver.behaviour.search_texts import SearchTexts, folded, values_of
+from mockserver.behaviour.search_texts import HISTORY, RESULTS, SearchTexts, folded, values_of
 from mockserver.spec import render_json
 
 _SHARED = ("input_values", "session_alias")
-_OWN = ("output_data", "error")
 _LARGE_BYTES = 32_768
 """A larger JSON text is searched in a thread: one of 256 KiB with many numbers takes 0.2 s."""
 
@@ -49,7 +48,7 @@ class TextSearch:
         self._space = space
         self._text = text.casefold()
         self._deep = deep
-        self._own = (*_OWN, "run_message_history") if deep else _OWN
+        self._own = (*RESULTS, HISTORY) if deep else RESULTS
         self._sim_time = sim_time
         self._found_results: dict[int, bool] = {}
         """By the `id` of a profile: most workflows have the same."""

@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 from mockserver.behaviour.batch import Batch, Changes, JSONText
 from mockserver.behaviour.run_states import RunStates
 
-SEARCHED: Final = ("input_values", "output_data", "error", "run_message_history")
-"""The fields that an update may set, and in which a search looks."""
+RESULTS: Final = ("output_data", "error")
+"""The results of a run in which a search looks."""
+HISTORY: Final = "run_message_history"
+"""A deep search looks in it, too."""
 _LARGE_BYTES = 4_096
 """The texts of a batch are not joined with others if they are longer together. They are searched one by one."""
 
@@ -71,7 +73,7 @@ def _texts_of(batch: Batch, changes: Changes) -> Iterator[JSONText]:
     for change in changes.values():
         if change.placement is not None:
             yield change.placement.session_alias
-        yield from (change.fields[name] for name in SEARCHED if name in change.fields)
+        yield from (change.fields[name] for name in ("input_values", *RESULTS, HISTORY) if name in change.fields)
 
 
 def values_of(json_text: bytes, overlap: int = 0) -> Iterable[str]:

@@ -724,6 +724,15 @@ class FewOperations(Standin):
     not_offered = frozenset({"retry_run", "create_run_chain", "delete_run"}) | ATTACHMENTS
 
 
+@varies("The lists of machines and workflows ignore search, name and status.")
+class OtherFiltersAreIgnored(Standin):
+    def list_machines(self, call, query):
+        return super().list_machines(call, query.model_copy(update={"search": "", "name": None, "status": None}))
+
+    def list_workflows(self, call, query):
+        return super().list_workflows(call, query.model_copy(update={"search": ""}))
+
+
 @varies("A machine does not show its pools.")
 class MachinesShowNoPools(Standin):
     def machine_shown(self, org, machine):

@@ -304,6 +304,15 @@ def test_a_total_that_counts_another_run_now_and_then_is_no_finding(monkeypatch:
     assert result.verdict == "passed"
 
 
+def test_filters_that_a_target_ignores_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    only("filters of other lists", monkeypatch)
+
+    with serving(variations=("other_filters_are_ignored",)) as url:
+        result = checked(url, {"LIST-FILTER"}, max_time_s=60)
+
+    assert result.findings == ()
+
+
 @pytest.mark.matrix
 def test_a_retry_whose_key_ends_with_the_run_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     only(KEYS, monkeypatch)
