@@ -207,10 +207,11 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield the counts near each usual limit. Of the large counts, which cost many runs, yield only those one above a
-    limit, the largest power of two (a multiple of the smaller ones), and the largest count (a multiple of many round
-    numbers).
+    limit, and the largest power of two (a multiple of the smaller ones). LARGE_CREATE and MAX_COUNT are left out: other
+    scenarios create that many runs.
     """
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
+    large -= {limits.LARGE_CREATE, limits.MAX_COUNT}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
         if count < FEW_RUNS or count in large:
             yield _case("bulk_create_runs", count=count)
