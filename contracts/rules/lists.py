@@ -434,7 +434,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         is_exclusive=True,  # other scenarios create pools and workflows
         order=2,
     ),
-    Scenario("single pages", ("LIST-PAGE",), run_windows, window_cases, needs=LISTS),
+    Scenario(
+        "single pages",
+        ("LIST-PAGE",),
+        run_windows,
+        window_cases,
+        needs=LISTS,
+        order=4,  # the first case sends some 100 requests
+    ),
     Scenario(
         "lists without filters",
         ("LIST-COMPLETE", "LIST-PAGE"),
