@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
-from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT
 from contracts.engine import CallResult, CaseContext, Evidence, Inconclusive
 from contracts.oracle import ListCandidate, Query, Violation
 from contracts.oracle.run_list import (
@@ -69,6 +69,8 @@ def read_page(
     token: str = TOKEN,
     after: Evidence | None = None,
 ) -> RunList:
+    if limit is not None and not MIN_LIMIT <= limit <= MAX_LIMIT:
+        raise Inconclusive("the limit of a page is outside its range")  # shrinking can make it 0
     asked = [("skip", skip), ("limit", limit)]
     paging = [(name, str(value)) for name, value in asked if value is not None]
     result = context.call_valid("list_runs", query=[*query, *paging], token=token, after=after)
@@ -79,8 +81,6 @@ def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, to
     """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
     has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
-    if limit < 1:
-        raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
     found = read_page(context, query, limit=limit, token=token, after=[])
     yield found
     while found.pages[-1].is_full and not _is_beyond_end(found.pages[-1]):

@@ -16,7 +16,7 @@ from contracts.explore import exploration
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.plain_texts import unclear
-from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, stores
+from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, rewrites, stores
 from tests.contracts.rules.faults.table import ALL_RUNS, FAULTS, KEYS, LATE, SLOW, VALUES, WINDOWS
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
@@ -326,3 +326,13 @@ def test_a_retry_whose_key_ends_with_the_run_is_a_finding(monkeypatch: pytest.Mo
 def test_no_scenario_at_the_beginning_seems_to_be_at_the_end_by_its_name() -> None:
     """The progress shows the names."""
     assert not [scenario.name for scenario in SCENARIOS if "at the end:" in scenario.name]
+
+
+def test_a_refused_page_is_shown_with_a_valid_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page with limit 0 is refused too, but rightly."""
+    only("single pages", monkeypatch)
+
+    result = result_of(rewrites.SearchBeyondTheWindowIsRefused)
+
+    (finding,) = result.findings
+    assert "limit=0" not in finding.exchanges[-1].request.path
