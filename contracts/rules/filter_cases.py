@@ -261,8 +261,18 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
+    queries += _searches_beside_filters()
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(_different_creates(check, 6), some, changes=CHANGE_KINDS, without_isolating_filter=True)
+
+
+def _searches_beside_filters() -> Iterator[list[Filter]]:
+    """Yield a search in each field that only an update sets, beside each other filter that matches the updated run."""
+    for field in ("output_data", "error", "run_message_history"):
+        search = Filter("search", _SEARCHED_TEXTS[field])
+        for other in _one_of_each((name for name in _COMBINED if name != "search"), 0):
+            yield [other, search]
+            yield [other, search, _DEEP]
 
 
 _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation
+from contracts.oracle import Query, Violation
 from contracts.oracle.run_list import activity_violations
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_checks import WHOLE_PAGE, items_of, judge_list, page_of
 from contracts.rules.tracked_run import TrackedRun
 
 TIMEOUT_S: Final = 6.0
@@ -68,7 +69,11 @@ class PolledRuns:
         if self._unread > _MAX_UNREAD_POLLS:
             raise Inconclusive("the runs cannot be read")
         if self._query is not None and (self.in_session or self._polls % 2 == 0):
-            result = self.context.call("list_runs", query=self._query)
+            by_status = self._status_filter()
+            result = self.context.call("list_runs", query=[*self._query, *by_status])
+            if by_status and result.accepted:
+                page = page_of(result, [self._query[0], *by_status], limit=MAX_LIMIT)
+                judge_list(self.context, page, (), lambda run_id: self.runs[0].evidence[:1])
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
             violations = activity_violations([(0, item) for item in items.values()])
@@ -78,6 +83,15 @@ class PolledRuns:
                 result = self.context.call("get_run", run.id)
                 if result.resource is not None:
                     self._judge({run.id: result.resource}, result)
+
+    def _status_filter(self) -> Query:
+        """Return a filter by the status of a run that has not ended: in every sixth poll that of the first or of the
+        last such run, in turn.
+        """
+        active = [run.known.status for run in self.runs if not run.known.has_ended]
+        if self._polls % 6 or not active:
+            return []
+        return [("status", active[0 if self._polls % 12 else -1])]
 
     def until_ended(self, *, timeout_s: float = TIMEOUT_S, longest_pause_s: float = 0.1) -> Iterator[None]:
         """Poll the runs until all have ended or the time is over. The pauses grow, up to the longest one."""

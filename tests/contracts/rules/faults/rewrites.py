@@ -7,6 +7,7 @@ from dataclasses import replace
 from contracts.core.json_tree import map_texts
 from tests.contracts.rules.faults.combinations import ResultWindow
 from tests.standin.behaviour import Problem, Standin
+from tests.standin.models import Status
 from tests.standin.store import TERMINAL
 
 
@@ -95,6 +96,23 @@ class LargeAnswersAreCompressedUnsaid(Standin):
             kept = {name: value for name, value in (answer.headers or {}).items() if name != "content-length"}
             return replace(answer, headers=kept, raw=gzip.compress(body))
         return answer
+
+
+class DeepSearchIsForgottenBesideStatus(Standin):
+    """The query by status has its own branch, which was written before deep_search."""
+
+    def has_text(self, run, query):
+        wider = query.model_copy(update={"deep_search": False}) if query.status else query
+        return super().has_text(run, wider)
+
+
+class WaitingRunsOfASessionAreListedWithTheRunningOne(Standin):
+    """A session is seen as one job: its list of waiting runs has the run that is running too."""
+
+    def matches(self, run, query):
+        if query.session_id and query.status == Status.SCHEDULING and run.status == Status.RUNNING:
+            query = query.model_copy(update={"status": Status.RUNNING})
+        return super().matches(run, query)
 
 
 class EqualFilesAreStoredOnce(Standin):

@@ -350,6 +350,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (requests.SessionsOfTheSameMoment, "requests at the same moment", "BULK-SESSION"),
     (reads_and_lists.DeletedListedByMachineAndStatus, "lists with filters", "DELETE-GONE"),
     (reads_and_lists.SearchFindsAliasOfFirstStep, WINDOWS, "LIST-FILTER"),
+    (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
+    (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
     (reads_and_lists.SearchFindsSessions, "lists with filters", "LIST-FILTER"),
     (reads_and_lists.SearchFindsStatuses, "lists with filters", "LIST-FILTER"),
     (reads_and_lists.SearchFindsWorkflowNames, RESOURCES, "LIST-FILTER"),
