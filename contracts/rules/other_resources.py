@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
@@ -17,7 +17,7 @@ from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
 from contracts.rules.list_checks import WHOLE_PAGE, items_of, resource_pages
-from contracts.rules.writes import create_resource
+from contracts.rules.writes import create_resource, created_ids
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
 RULES = (
@@ -283,6 +283,70 @@ def answer_cases(check: CheckContext, reads: int = 3) -> Iterator[AnswerCase]:
         yield AnswerCase("health_check")
 
 
+# Machines, pools and workflows of another organisation
+
+
+@dataclass(frozen=True)
+class ForeignCase(Case):
+    """A machine, pool or workflow that only the second organisation lists."""
+
+    listing: str
+    expected_runs: ClassVar[int] = 1
+
+
+def run_foreign(context: CaseContext, case: ForeignCase) -> None:
+    """Require that the first organisation can neither read it, nor get it by a run that names it."""
+    theirs = context.call(case.listing, query=[WHOLE_PAGE], token=SECOND_TOKEN)
+    foreign = next(iter(_not_shared(context, case.listing, theirs)), None)
+    if foreign is None:
+        raise Inconclusive(f"{case.listing} shows both organisations the same")
+    get, offers = _READ_ONE[case.listing], context.check.offers
+    if offers(get):
+        read = context.call(get, foreign)
+        cause, expected = "another organisation's resource can be read", "404, as for any unknown id"
+        context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, theirs, read)
+    match case.listing:
+        case "list_pools" if offers("list_machines"):
+            machines = context.call("list_machines", query=[WHOLE_PAGE], token=SECOND_TOKEN)
+            created = _create_with(context, {"pool_ids": [foreign]})
+            picked = {run.get("machine_id") for run in (created.resource or {}).get("created_runs") or ()}
+            cause, expected = "a run gets a machine of another organisation", "no machine, or one of its own"
+            got = "a machine that only the other organisation lists"
+            right = picked.isdisjoint(_not_shared(context, "list_machines", machines))
+            context.require(right, "AUTH-TENANT", cause, expected, got, theirs, machines, created)
+        case "list_machines":
+            _require_not_included(context, foreign, {"machine_id": foreign}, theirs)
+        case "list_workflows":
+            _require_not_included(context, foreign, {"workflow_id": foreign}, theirs)
+
+
+def _not_shared(context: CaseContext, listing: str, theirs: CallResult) -> list[str]:
+    """Return the ids in a list of the second organisation that are not in the list of the first one."""
+    own = {item.get("id") for listed in resource_pages(context, listing) for item in items_of(listed)}
+    return [item["id"] for item in items_of(theirs) if item.get("id") not in {None, *own}]
+
+
+def _create_with(context: CaseContext, fields: Mapping[str, Any]) -> CallResult:
+    """Create a run that names a resource of another organisation. The target may refuse it, as any unknown id."""
+    return context.call("bulk_create_runs", body=context.fill(write_bodies.minimal("bulk_create_runs")) | dict(fields))
+
+
+def _require_not_included(context: CaseContext, foreign: str, fields: Mapping[str, Any], theirs: CallResult) -> None:
+    created = _create_with(context, fields)
+    for run_id in created_ids(created) if context.check.offers("get_run") else ():
+        read = context.call("get_run", run_id, query=[("include", "workflow,machine")])
+        included = read.body.get("included") if isinstance(read.body, dict) else None
+        shown = {item.get("id") for item in included or () if isinstance(item, dict)}
+        cause, expected = "another organisation's resource is included", "a run without it, as with any unknown id"
+        got = f"{foreign} in included"
+        context.require(foreign not in shown, "AUTH-TENANT", cause, expected, got, theirs, created, read)
+
+
+def foreign_cases(check: CheckContext) -> Iterator[ForeignCase]:
+    if check.has_second:
+        yield from (ForeignCase(listing) for listing in _READ_ONE if check.offers(listing))
+
+
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates_runs=False),
     Scenario(
@@ -292,4 +356,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         created_cases,
         order=2,
     ),
+    Scenario("resources of another organisation", ("AUTH-TENANT",), run_foreign, foreign_cases),
 )

@@ -115,6 +115,46 @@ class WaitingRunsOfASessionAreListedWithTheRunningOne(Standin):
         return super().matches(run, query)
 
 
+class MachinesAreReadByIdAlone(Standin):
+    """`SELECT … WHERE id = ?`, without the organisation."""
+
+    def get_machine(self, call, machine_id):
+        owners = [org for org in self.organisations.values() if machine_id in org.machines]
+        return super().get_machine(replace(call, org=owners[0]) if owners else call, machine_id)
+
+
+class WorkflowsAreJoinedByIdAlone(Standin):
+    """`included` is a join without the organisation."""
+
+    def included(self, org, runs, include):
+        every = {name: one for each in self.organisations.values() for name, one in each.workflows.items()}
+        return super().included(replace(org, workflows=every), runs, include)
+
+
+class PoolsOfAnyOrganisationGiveMachines(Standin):
+    """The scheduler looks for a machine in the pools that the run names, whoever owns them."""
+
+    def machine_of(self, org, body, index, of):
+        wanted = {str(pool_id) for pool_id in body.pool_ids or ()}
+        every = [one for each in self.organisations.values() if each is not org for one in each.machines.values()]
+        found = next((one["id"] for one in every if wanted & set(one["pools"])), None)
+        return found or super().machine_of(org, body, index, of)
+
+
+class KeysOfDeletesAreOfAllOrganisations(Standin):
+    """The keys of deletes are kept by key and path in one table, without the organisation."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.of_deletes = {}
+
+    def keys_of(self, call):
+        return self.of_deletes if call.method == "DELETE" else super().keys_of(call)
+
+    def key_name(self, call):
+        return f"{call.key} {call.path}" if call.method == "DELETE" else super().key_name(call)
+
+
 class EqualFilesAreStoredOnce(Standin):
     """Files are stored by the hash of their content; a delete does not count the references of other creates."""
 
