@@ -118,9 +118,12 @@ class PolledRuns:
                 run.compare(views[run.id], result)
         if self.in_session and len(self.runs) > 1 and len(views) > 1:
             after = [run.known.status if run.id in views else None for run in self.runs]
-            wrong = order_violation(before if self.in_order else [], after)
-            evidence = [self.runs[0].evidence[0], *([self._last] if self._last is not None else []), result]
-            self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], *evidence)
+            create = self.runs[0].evidence[0]
+            if (wrong := concurrency_violation(after)) is not None:
+                self.context.report_violation(wrong, create, result, is_proof=True)
+            wrong = order_violation(before, after) if self.in_order else None
+            last = [self._last] if self._last is not None else []
+            self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], create, *last, result)
         if before != [run.known.status for run in self.runs]:
             self._last_change = time.monotonic()
             if not self.in_session and any(run.known.has_ended for run in self.runs):
@@ -221,8 +224,8 @@ def _of_session(cause: str, expected: str, got: str) -> Violation:
 
 
 def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Violation | None:
-    """Judge the statuses of the runs of a session, in their order, in two reads. `before` is empty if the order is not
-    known; a status in `after` is None if the run was not read.
+    """Judge the statuses of the runs of a session, in their order, in two reads. A status in `after` is None if the run
+    was not read.
 
     If an earlier run has not ended in the second read, no later run may have started in the first one.
     """
@@ -233,7 +236,12 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
             cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
             got = f"a run with status {later} before an earlier run of the session has ended"
             return _of_session(cause, expected, got)
-    running = [status for status in after if status in {"running", "running_checks"}]
+    return None
+
+
+def concurrency_violation(statuses: Sequence[str | None]) -> Violation | None:
+    """Judge the statuses of the runs of a session that one answer shows."""
+    running = [status for status in statuses if status in {"running", "running_checks"}]
     if len(running) > 1:
         cause, got = "two runs of a session run at a time", f"{len(running)} running runs"
         expected = "one running run of a session at a time"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts.rules.polled_runs import order_violation, overlap_violation
+from contracts.rules.polled_runs import concurrency_violation, order_violation, overlap_violation
 
 WAITS, RUNS, ENDED = "scheduling", "running", "success"
 
@@ -18,16 +18,16 @@ WAITS, RUNS, ENDED = "scheduling", "running", "success"
         ([RUNS, WAITS], [ENDED, RUNS]),
         ([RUNS, WAITS], [None, RUNS]),
         ([WAITS, "cancelled"], [RUNS, "cancelled"]),
-        ([], [WAITS, RUNS]),
     ],
 )
 def test_runs_that_wait_for_the_run_before_are_right(before: list[str], after: list[str | None]) -> None:
     assert order_violation(before, after) is None
+    assert concurrency_violation(after) is None
 
 
 def test_what_a_fault_shows_first_depends_on_the_moment_of_the_read_and_is_one_finding() -> None:
     overtakes = order_violation([WAITS, RUNS], [WAITS, RUNS])
-    together = order_violation([WAITS, WAITS], [RUNS, RUNS])
+    together = concurrency_violation([RUNS, RUNS])
 
     assert overtakes is not None
     assert together is not None

@@ -284,6 +284,18 @@ def test_one_stale_read_after_an_update_is_a_finding_though_it_does_not_happen_a
     assert [(one.rule, one.stable, one.intermittent) for one in result.findings] == [("UPDATE-PARTIAL", False, True)]
 
 
+@pytest.mark.matrix  # the runs work for so long that a busy machine meets both
+def test_two_runs_of_a_session_in_one_answer_are_a_finding_though_it_does_not_happen_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only("lifecycles of runs", monkeypatch)
+
+    with serving(lifecycles.OneSessionRunsTwo) as url:
+        result = checked(url, {"LIFECYCLE"}, max_time_s=60)
+
+    assert [(one.cause, one.intermittent) for one in result.findings] == [("two runs of a session run at a time", True)]
+
+
 def test_a_run_that_no_list_shows_is_a_finding_though_it_does_not_happen_again(monkeypatch: pytest.MonkeyPatch) -> None:
     only("lists in pages", monkeypatch)
 

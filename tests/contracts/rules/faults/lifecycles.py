@@ -235,6 +235,24 @@ class RunsThatJoinOvertakeSteps(Standin):
             super().next_of(org, session, now)
 
 
+class OneSessionRunsTwo(Standin):
+    """The lock of a session was lost once: after its first run, two run at the same time."""
+
+    class Lifecycle(Lifecycle):
+        lost = False
+
+        def finish(self, org, run, when):
+            super().finish(org, run, when)
+            session = org.sessions.get(run.session_id or "")
+            if session is not None and session.waiting and session.current is not None and not self.lost:
+                self.lost = True
+                for each in (session.current, session.waiting.pop()[2]):
+                    self.start(org, each, when)
+
+        def work_s(self, run):
+            return 1.0  # so long that a busy machine meets both
+
+
 class WaitsByKey(Lifecycle):
     """Keeps the waiting runs of a session by a key, in an order that may differ from that of their creation."""
 
