@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from typing import Any, Final
 
 TOKEN = "Bearer $TOKEN"
 SECOND_TOKEN = "Bearer $SECOND_TOKEN"
+ENCODED_TOKEN: Final = re.compile(r"base64\((:?\$(?:SECOND_)?TOKEN:?)\)")
+"""The base64 form of a token as the name or the password of Basic authentication, as in `Basic base64($TOKEN:)`."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """The methods that only read (RFC 9110, 9.2.1)."""

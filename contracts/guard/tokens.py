@@ -3,9 +3,10 @@
 Nothing else in the guard stores a token.
 """
 
+import base64
 import dataclasses
 
-from contracts.core.exchange import Answer, Headers, Request
+from contracts.core.exchange import ENCODED_TOKEN, Answer, Headers, Request
 from contracts.core.secret_matcher import SecretMatcher
 from contracts.guard.refusals import NotAllowed
 
@@ -29,7 +30,12 @@ class Tokens:
                 self._secrets.add(before + secret, before + placeholder, changed=False)
 
     def put_in(self, authorization: str) -> str:
-        """Replace each placeholder by its token. Raises NotAllowed if a token was not given."""
+        """Replace each placeholder by its token, in base64 if it is an ENCODED_TOKEN. Raises NotAllowed if a token was
+        not given.
+        """
+        encoded = ENCODED_TOKEN.fullmatch(authorization.removeprefix("Basic "))
+        if encoded is not None:
+            return f"Basic {base64.b64encode(self.put_in(encoded[1]).encode()).decode()}"
         for placeholder, secret in self._by_placeholder.items():
             if placeholder in authorization:
                 if secret is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from contracts.core.exchange import Exchange, Request, header_bytes
+from contracts.core.exchange import ENCODED_TOKEN, Exchange, Request, header_bytes
 from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import MOMENT_PATTERN, UUID_PATTERN
 
@@ -41,6 +41,10 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
         if key and key not in carried and _MADE_UP_KEY.fullmatch(key):
             carried[key] = f"KEY_{sum(name.startswith('KEY_') for name in carried.values()) + 1}"
             lines.append(f'{carried[key]}="$(date +%s)-$$-{len(carried)}"')
+        encoded = ENCODED_TOKEN.search(exchange.request.header("Authorization") or "")
+        if encoded is not None and encoded[0] not in carried:
+            carried[encoded[0]] = f"BASIC_{len(carried) + 1}"
+            lines.append(f"{carried[encoded[0]]}=\"$(printf '%s' \"{encoded[1]}\" | base64 | tr -d '\\n')\"")
         captured = captures[index]
         command = _command(exchange.request, base_url, carried, show_head=not captured)
         if captured:

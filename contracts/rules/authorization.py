@@ -66,6 +66,8 @@ _OTHER_SCHEMES: Final = tuple(
         *("Bot ", "bearertoken ", "AWS4-HMAC-SHA256 ", "SSO ", "Session ", "Private-Token "),
     )
 )
+_BASIC: Final = ("Basic base64($TOKEN:)", "Basic base64(:$TOKEN)")
+"""Basic authentication with the token as the name or as the password, as some APIs take their keys."""
 
 
 _UNSIGNED_TOKENS: Final = tuple(f"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.{signature}" for signature in ("", "x" * 43))
@@ -96,7 +98,7 @@ def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
 
 def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
     """Return Authorization headers in groups: no credentials, other schemes, wrong tokens."""
-    return _NO_CREDENTIALS, _OTHER_SCHEMES, _wrong_tokens(check)
+    return _NO_CREDENTIALS, _BASIC + _OTHER_SCHEMES, _wrong_tokens(check)
 
 
 _PROBLEMS: Final = {"AUTH-REQUIRED": "no token", "AUTH-SCHEME": "no Bearer token", "AUTH-TOKEN": "an unknown token"}

@@ -1,5 +1,6 @@
 """The commands of a report, run by a real shell: they send the bytes that the check sent."""
 
+import base64
 import json
 import shutil
 from urllib.parse import quote
@@ -114,6 +115,16 @@ def test_no_authorization_is_sent_where_there_was_none(server):
 def test_the_second_organisation_has_its_own_token(server):
     arrived = sent_by_shell(server, Request("GET", "/v1/runs", (("Authorization", SECOND_TOKEN),)))
     assert arrived.header("Authorization") == "Bearer secret-b"
+
+
+@pytest.mark.parametrize(("text", "sent"), [("$TOKEN:", b"secret-a:"), (":$SECOND_TOKEN", b":secret-b")])
+def test_a_token_in_base64_is_encoded_by_the_shell(server, text, sent):
+    request = Request("GET", "/v1/runs", (("Authorization", f"Basic base64({text})"),))
+
+    server.run("\n".join(curls([Exchange(request, Answer(200, (), b""))] * 2, server.url)))
+
+    arrived = [server.arrived.pop() for _ in range(2)]
+    assert [one.header("Authorization") for one in arrived] == [f"Basic {base64.b64encode(sent).decode()}"] * 2
 
 
 @pytest.mark.parametrize("value", ["Basic $TOKEN", 'Token "$TOKEN"', "bearer $TOKEN!", "Bearer  $TOKEN`id`"])

@@ -1,5 +1,7 @@
 """Faults that a port to another language, database or gateway brings."""
 
+import base64
+import contextlib
 import gzip
 import uuid
 from dataclasses import replace
@@ -153,6 +155,16 @@ class KeysOfDeletesAreOfAllOrganisations(Standin):
 
     def key_name(self, call):
         return f"{call.key} {call.path}" if call.method == "DELETE" else super().key_name(call)
+
+
+class BasicWithTheTokenAsNameReads(Standin):
+    """`curl -u TOKEN:` works, as with other APIs that take a key."""
+
+    def token_in(self, authorization, operation):
+        if authorization is not None and authorization.startswith("Basic ") and operation.startswith(("get", "list")):
+            with contextlib.suppress(ValueError):
+                return base64.b64decode(authorization.removeprefix("Basic "), validate=True).decode().split(":")[0]
+        return super().token_in(authorization, operation)
 
 
 class EqualFilesAreStoredOnce(Standin):
