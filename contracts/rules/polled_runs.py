@@ -3,7 +3,8 @@
 import itertools
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Query, Violation
 from contracts.oracle.run_list import activity_violations
+from contracts.oracle.violation import misses_a_run
 from contracts.rules.list_checks import WHOLE_PAGE, items_of, judge_list, page_of
 from contracts.rules.tracked_run import TrackedRun
 
@@ -38,6 +40,8 @@ class PolledRuns:
         self._wrong_order: tuple[Violation, CallResult] | None = None
         self._polls = 0
         self._unread = 0
+        self._listed: Counter[str] = Counter()
+        """How often the runs were listed by each status."""
         self._begin = self._last_change = time.monotonic()
         self._last: CallResult | None = None
         self._starts_late: dict[str, bool] = {}
@@ -69,12 +73,12 @@ class PolledRuns:
         if self._unread > _MAX_UNREAD_POLLS:
             raise Inconclusive("the runs cannot be read")
         if self._query is not None and (self.in_session or self._polls % 2 == 0):
-            by_status = self._status_filter()
+            status = self._next_status()
+            by_status = [] if status is None else [("status", status)]
             result = self.context.call("list_runs", query=[*self._query, *by_status])
-            if by_status and result.accepted:
-                page = page_of(result, [self._query[0], *by_status], limit=MAX_LIMIT)
-                judge_list(self.context, page, (), lambda run_id: self.runs[0].evidence[:1])
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
+            if by_status and result.accepted:
+                self._judge_status_filter([self._query[0], *by_status], items, result)
             self._judge(items if result.accepted else {}, result)
             violations = activity_violations([(0, item) for item in items.values()])
             self._wrong_order = self._wrong_order or next(((wrong.violation, result) for wrong in violations), None)
@@ -84,14 +88,30 @@ class PolledRuns:
                 if result.resource is not None:
                     self._judge({run.id: result.resource}, result)
 
-    def _status_filter(self) -> Query:
-        """Return a filter by the status of a run that has not ended: in every sixth poll that of the first or of the
-        last such run, in turn.
+    def _next_status(self) -> str | None:
+        """Return the status to list the runs by: each one when it is first seen, and later, in every sixth poll, the
+        one that was listed least often. None if all runs are to be listed, or none is active.
         """
-        active = [run.known.status for run in self.runs if not run.known.has_ended]
-        if self._polls % 6 or not active:
-            return []
-        return [("status", active[0 if self._polls % 12 else -1])]
+        active = {run.known.status for run in self.runs if not run.known.has_ended}
+        status = min(sorted(active), key=lambda status: self._listed[status], default=None)
+        if status is None or (self._listed[status] and self._polls % 6):
+            return None
+        self._listed[status] += 1
+        return status
+
+    def _judge_status_filter(self, query: Query, items: Collection[str], result: CallResult) -> None:
+        """Judge a list by status: all its runs have the status, and no run is missing that had it before and after."""
+        evidence = self.runs[0].evidence[:1]
+        if not judge_list(self.context, page_of(result, query, limit=MAX_LIMIT), (), lambda run_id: evidence):
+            return
+        status = query[-1][1]
+        missing = next((run for run in self.runs if run.known.status == status and run.id not in items), None)
+        read = None if missing is None else self.context.call("get_run", missing.id)
+        if missing is not None and read is not None and read.resource is not None:
+            is_right = read.resource.get("status") != status
+            cause, got = misses_a_run(["status"]), f"a list without run {missing.id}"
+            expected = f"run {missing.id}, which was {status} before the list and after it"
+            missing.require(is_right, "LIST-FILTER", cause, expected, *missing.read_before, result, read, got=got)
 
     def until_ended(self, *, timeout_s: float = TIMEOUT_S, longest_pause_s: float = 0.1) -> Iterator[None]:
         """Poll the runs until all have ended or the time is over. The pauses grow, up to the longest one."""

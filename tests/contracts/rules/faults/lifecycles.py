@@ -236,7 +236,7 @@ class RunsThatJoinOvertakeSteps(Standin):
 
 
 class OneSessionRunsTwo(Standin):
-    """The lock of a session was lost once: after its first run, two run at the same time."""
+    """The lock of a long session was lost once: after its first run, two run at the same time."""
 
     class Lifecycle(Lifecycle):
         lost = False
@@ -244,7 +244,7 @@ class OneSessionRunsTwo(Standin):
         def finish(self, org, run, when):
             super().finish(org, run, when)
             session = org.sessions.get(run.session_id or "")
-            if session is not None and session.waiting and session.current is not None and not self.lost:
+            if session is not None and len(session.waiting) > 20 and not self.lost:
                 self.lost = True
                 for each in (session.current, session.waiting.pop()[2]):
                     self.start(org, each, when)

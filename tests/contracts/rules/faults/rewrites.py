@@ -167,6 +167,14 @@ class BasicWithTheTokenAsNameReads(Standin):
         return super().token_in(authorization, operation)
 
 
+class RunningRunsOfASessionAreNotListed(Standin):
+    """The list of running runs comes from the machines, which do not know the runs of a session."""
+
+    def matches(self, run, query):
+        is_hidden = query.status == Status.RUNNING and run.session_id is not None
+        return super().matches(run, query) and not is_hidden
+
+
 class EqualFilesAreStoredOnce(Standin):
     """Files are stored by the hash of their content; a delete does not count the references of other creates."""
 

@@ -355,6 +355,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.PoolsOfAnyOrganisationGiveMachines, "resources of another organisation", "AUTH-TENANT"),
     (rewrites.KeysOfDeletesAreOfAllOrganisations, "idempotency keys of two organisations", "IDEM-SCOPE"),
     (rewrites.BasicWithTheTokenAsNameReads, "missing and invalid credentials", "AUTH-SCHEME"),
+    (rewrites.RunningRunsOfASessionAreNotListed, "lifecycles of runs", "LIST-FILTER"),
     (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
     (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
     (reads_and_lists.SearchFindsSessions, "lists with filters", "LIST-FILTER"),
