@@ -50,7 +50,9 @@ class AnswerReader:
             raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
         self.ends_connection = not delimited or _closes_connection(headers, minor)
         answer = Answer(status, headers, bytes(body), received_at=datetime.now(UTC))
-        return self._check_json_values(self._decode_content(answer) if body else answer)
+        decoded = self._decode_content(answer) if body else answer
+        self._require_few_json_values(decoded.body)
+        return decoded
 
     # Head
 
@@ -169,14 +171,11 @@ class AnswerReader:
             return replace(answer, headers=(*kept, ("content-length", str(len(body)))), body=body)
         return answer
 
-    def _check_json_values(self, answer: Answer) -> Answer:
+    def _require_few_json_values(self, body: bytes) -> None:
         """Raises ExchangeFailed if parsing the body as JSON would create too many values."""
-        if (
-            len(answer.body) > _SMALL_BODY_BYTES
-            and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values
-        ):
-            raise ExchangeFailed(f"the answer has more than {self._bounds.json_values} values as JSON")
-        return answer
+        most = self._bounds.json_values
+        if len(body) > _SMALL_BODY_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > most:
+            raise ExchangeFailed(f"the answer has more than {most} values as JSON")
 
 
 def _parse_header(line: bytes) -> tuple[str, str]:

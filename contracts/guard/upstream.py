@@ -238,5 +238,5 @@ def proxy_for(url: str) -> str | None:
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_bundle)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         raise CouldNotCheck(f"the CA bundle {ca_bundle} cannot be used: {error}") from None
