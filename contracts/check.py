@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     if target.second_token is None:
         wanted -= RULES_OF_TWO_ORGANISATIONS
     steps = []
-    judged_by_creates: frozenset[str] = frozenset()
+    judged = wanted & {"HTTP-LIMIT"}
     most_runs = 0
     undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     undiscovered.machines, undiscovered.pools = (
@@ -80,27 +80,30 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
         most_runs += _most_runs(target, scenario, cases)
         if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
-            judged_by_creates = RULES_OF_EVERY_CREATE & wanted
+            judged |= RULES_OF_EVERY_CREATE & wanted
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
-    judged = {rule for step in steps for rule in step.rules} | judged_by_creates | (wanted & {"HTTP-LIMIT"})
+    judged = judged.union(*(step.rules for step in steps))
+    limits = _limits_in_words(target, undiscovered.guard.grace_s(target.budget.max_runs if target.may_write else 0))
+    if most_runs > target.budget.max_runs:
+        limits += (
+            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
+            " covers when their turn comes are not run, and the report says so"
+        )
+    return [*steps, PlannedStep("in all", tuple(sorted(judged)), limits)]
+
+
+def _limits_in_words(target: Target, grace_s: float) -> str:
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.may_write else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    grace_s = undiscovered.guard.grace_s(budget.max_runs if target.may_write else 0)
     after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
-    most = (
+    return (
         f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
         f"the guard sends nothing beyond that, except {after}"
     )
-    if most_runs > budget.max_runs:
-        most += (
-            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
-            " covers when their turn comes are not run, and the report says so"
-        )
-    return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
 def _in_order(rules: Collection[str]) -> tuple[str, ...]:
@@ -248,30 +251,12 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
     results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
     is_partial = bool(unfinished or context.internal_errors or context.was_interrupted)
     verdict: VerdictName = "passed"
-    why_gone = context.guard.reachability.why_gone
     if findings:
         verdict = "failed"
-    elif why_gone:
+    elif context.guard.reachability.why_gone:
         verdict = "could_not_check"
     elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
-    notes = [*context.notes, *context.internal_errors]
-    names = _names_of(unfinished)
-    if why_gone:
-        not_done = f" Not done: {names}." if names else ""
-        notes.append(f"The target can no longer be reached: {why_gone}.{not_done}")
-    elif context.was_interrupted:
-        notes.append("Interrupted: rules that were not reached are listed as skipped, others with what they judged.")
-    elif unfinished:
-        if context.has_enough_findings:
-            notes.append(f"Stopped after enough findings (--max-findings), without: {names}.")
-        else:
-            within = f"Not done within {context.target.max_time_s:g} s: {names}."
-            notes.append(f"{within} A longer --max-time (of fuzz: --for) tries the rest.")
-    if (lost := context.guard.log.lost) is not None:
-        notes.append(f"{lost[0].upper()}{lost[1:]}.")
-    if context.guard.log.skipped:
-        notes.append(_not_sent(context.guard.log.skipped))
     return CheckResult(
         target=context.target.url,
         seed=context.target.seed,
@@ -280,7 +265,7 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         findings=findings,
         spent=context.guard.spent,
         unstable=tuple(f for f in search.unstable if f.rule in wanted),
-        notes=tuple(notes),
+        notes=tuple(_notes(context, unfinished)),
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
         coverage=context.coverage.as_dict(),
@@ -288,6 +273,26 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         was_interrupted=context.was_interrupted,
         had_enough_findings=bool(unfinished) and context.has_enough_findings,
     )
+
+
+def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Iterator[str]:
+    yield from context.notes
+    yield from context.internal_errors
+    names = _names_of(unfinished)
+    if why_gone := context.guard.reachability.why_gone:
+        not_done = f" Not done: {names}." if names else ""
+        yield f"The target can no longer be reached: {why_gone}.{not_done}"
+    elif context.was_interrupted:
+        yield "Interrupted: rules that were not reached are listed as skipped, others with what they judged."
+    elif context.has_enough_findings and names:
+        yield f"Stopped after enough findings (--max-findings), without: {names}."
+    elif names:
+        within = f"Not done within {context.target.max_time_s:g} s: {names}."
+        yield f"{within} A longer --max-time (of fuzz: --for) tries the rest."
+    if (lost := context.guard.log.lost) is not None:
+        yield f"{lost[0].upper()}{lost[1:]}."
+    if context.guard.log.skipped:
+        yield _not_sent(context.guard.log.skipped)
 
 
 def _rank(finding: Finding) -> int:

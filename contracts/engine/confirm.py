@@ -12,12 +12,11 @@ from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.explain import finding_of, until
 from contracts.engine.found_violations import FoundViolations
-from contracts.engine.neighbour import Attempt
 from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
-from contracts.engine.results import OutOfTime, RuleViolated
+from contracts.engine.results import Attempt, OutOfTime, RuleViolated
 from contracts.engine.scenario import ScenarioCase
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused

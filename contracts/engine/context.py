@@ -344,12 +344,16 @@ class CaseContext:
             self.check.saw(violation)
             if self.check.knows(violation) or self._is_ignored(violation):
                 return
-        violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof, violated.placeholders = is_proof, dict(self.placeholders)
-        violated.concurrent = tuple(self.concurrent)
         others = [one for one, exchange in self.other_violations if exchange is judged]
-        violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
-        raise violated
+        raise RuleViolated(
+            violation,
+            exchanges or tuple(self.exchanges),
+            all_exchanges=tuple(self.exchanges),
+            placeholders=dict(self.placeholders),
+            same_answer=tuple((one.rule, one.cause) for one in others if one.field == violation.field != ""),
+            concurrent=tuple(self.concurrent),
+            is_proof=is_proof,
+        )
 
     def judge(
         self, rule: str, violations: Iterable[Violation], *evidence: CallResult | Exchange, is_proof: bool = False

@@ -17,9 +17,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.confirm import Confirmer
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
-from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
-from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, OutOfTime, RuleViolated, why_not_judged
+from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, Attempt, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.waiting import WaitingCases
 
