@@ -185,7 +185,7 @@ def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, Ru
         if findings:
             text = "\n\n".join(plain_finding(finding, report) for finding in findings)
             verdict = RuleVerdict("failed", rule.why, text)
-        elif rule.id in required and rule.status in {"skipped", "not_offered"}:
+        elif rule.id in required and not rule.was_judged:
             verdict = RuleVerdict("failed", rule.why, f"{rule.id} is required and was not judged: {rule.why}")
         else:
             verdict = RuleVerdict(rule.status, rule.why, rule.why)

@@ -168,6 +168,10 @@ class RuleResult:
         return self.status.replace("_", " ")
 
     @property
+    def was_judged(self) -> bool:
+        return self.status in {"passed", "failed"}
+
+    @property
     def makes_incomplete(self) -> bool:
         """Whether this result makes the check incomplete. HTTP-LIMIT never does: a target may have no rate limit."""
         return self.status == "skipped" and self.id != "HTTP-LIMIT"
@@ -243,7 +247,7 @@ class CheckResult:
     @property
     def judged_nothing(self) -> bool:
         """Whether there are rules, and none was judged."""
-        return bool(self.rules) and all(rule.status in {"skipped", "not_offered"} for rule in self.rules)
+        return bool(self.rules) and not any(rule.was_judged for rule in self.rules)
 
 
 class CheckInterrupted(KeyboardInterrupt):
