@@ -274,24 +274,14 @@ def target_from(flags: dict[str, Any]) -> Target:
     url = base_url(flags["url"])
     profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
     limits = {name: flags[name] for name in ("max_runs", "max_requests", "rate") if flags[name] is not None}
-    token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
-    if token is None:
-        if not flags.get("plan"):
-            raise click.UsageError(
-                "No token: give --token or set CONTRACTS_TOKEN (the mock takes any that begins with `test`)."
-            )
-        token = ""
-    second_token = token_from(flags["second_token"], "--second-token", "CONTRACTS_SECOND_TOKEN")
-    if second_token is not None and second_token == token:
-        raise click.UsageError("--second-token is the same as --token: give one of another organisation, or none.")
-    if profile == "live" and flags["clean_up"] is False:
-        raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
+    token, second_token = _tokens_from(flags)
     allow_writes = flags["allow_writes"]
-    if profile == "live" and allow_writes is None:
-        allow_writes = False  # on a loopback address too: a tunnel may lead from it to a deployment
-    ca_bundle = flags["ca_bundle"]
-    if ca_bundle is not None:
-        require_ca_bundle(ca_bundle)
+    if profile == "live":
+        if flags["clean_up"] is False:
+            raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
+        allow_writes = bool(allow_writes)  # on a loopback address too: a tunnel may lead from it to a deployment
+    if flags["ca_bundle"] is not None:
+        require_ca_bundle(flags["ca_bundle"])
     base_request = flags["base_request"]
     vary = fields_to_vary(flags["vary"])
     if vary and base_request is None:
@@ -310,7 +300,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         varied_fields=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),
         leave_runs=flags["leave_runs"],
-        ca_bundle=ca_bundle,
+        ca_bundle=flags["ca_bundle"],
         max_time_s=flags["max_time"],
         seed=secrets.randbelow(2**32) if flags.get("seed") is None else flags["seed"],
         salt=secrets.token_hex(4) if flags.get("salt") is None else flags["salt"],
@@ -318,6 +308,18 @@ def target_from(flags: dict[str, Any]) -> Target:
     )
     require_named_workflow(target)
     return target
+
+
+def _tokens_from(flags: dict[str, Any]) -> tuple[str, str | None]:
+    token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
+    if token is None and not flags.get("plan"):
+        raise click.UsageError(
+            "No token: give --token or set CONTRACTS_TOKEN (the mock takes any that begins with `test`)."
+        )
+    second_token = token_from(flags["second_token"], "--second-token", "CONTRACTS_SECOND_TOKEN")
+    if second_token is not None and second_token == token:
+        raise click.UsageError("--second-token is the same as --token: give one of another organisation, or none.")
+    return token or "", second_token
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
