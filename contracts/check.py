@@ -25,7 +25,7 @@ from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.context import CREATE_RULES
 from contracts.engine.discovery import discover
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
 from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
@@ -143,10 +143,10 @@ def check(
     """
     wanted = _wanted(rules)
 
-    def run(search: Search, scheduler: Scheduler) -> None:
-        scheduler.run(beside_last_round=lambda: exploring(search, wanted, lambda name: progress(Progress(name))))
+    def run(runner: Runner, scheduler: Scheduler) -> None:
+        scheduler.run(beside_last_round=lambda: exploring(runner, wanted, lambda name: progress(Progress(name))))
 
-    return _searched(target, guard, wanted, progress, on_finding, run)
+    return _checked(target, guard, wanted, progress, on_finding, run)
 
 
 def fuzz(
@@ -164,11 +164,11 @@ def fuzz(
     wanted = _wanted(rules)
     generating = [scenario for scenario in _ordered(target, wanted) if scenario.generated is not None]
 
-    def run(search: Search, scheduler: Scheduler) -> None:
-        context = search.check
+    def run(runner: Runner, scheduler: Scheduler) -> None:
+        context = runner.check
         for scenario in generating:
             if context.offers(*scenario.needs):
-                search.run_saved_examples(scenario)
+                runner.run_saved_examples(scenario)
         scenario_progress = scheduler.run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
@@ -176,8 +176,8 @@ def fuzz(
             for scenario in generating:
                 progress(Progress(f"round {round_number}, {scenario.name}"))
                 if context.offers(*scenario.needs):
-                    search.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
-            parts = exploring(search, wanted, lambda name: progress(Progress(name)), round_number=round_number)
+                    runner.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
+            parts = exploring(runner, wanted, lambda name: progress(Progress(name)), round_number=round_number)
             with contextlib.suppress(OutOfTime), parts as has_begun:
                 pass
             if not generating and not has_begun:
@@ -186,42 +186,42 @@ def fuzz(
                 context.note("The budget was spent before the time was over.")
                 break
 
-    return _searched(target, guard, wanted, progress, on_finding, run, database=settings().database)
+    return _checked(target, guard, wanted, progress, on_finding, run, database=settings().database)
 
 
-def _searched(
+def _checked(
     target: Target,
     guard: Guard,
     wanted: Collection[str],
     progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
-    run: Callable[[Search, Scheduler], None],
+    run: Callable[[Runner, Scheduler], None],
     *,
     database: ExampleDatabase | None = None,
 ) -> CheckResult:
-    """Discover the target and `run` a search of it. At its end, also if the time is over, judge unreported runs.
+    """Discover the target and call `run`. Afterwards, also if the time is over, judge unreported runs.
 
-    Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the search.
+    Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the check.
     """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
 
     def on_wanted(finding: Finding) -> bool | None:
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
 
-    search = Search(context, on_finding=on_wanted, database=database)
-    scheduler = Scheduler(context, search, _ordered(target, wanted), progress, LIVE_CASES)
+    runner = Runner(context, on_finding=on_wanted, database=database)
+    scheduler = Scheduler(context, runner, _ordered(target, wanted), progress, LIVE_CASES)
     try:
         try:
             with contextlib.suppress(OutOfTime):
-                run(search, scheduler)
-            search.judge_unreported_runs()
+                run(runner, scheduler)
+            runner.judge_unreported_runs()
         finally:
-            search.end()
-        return _result(search, wanted, scheduler.scenario_progress())
+            runner.end()
+        return _result(runner, wanted, scheduler.scenario_progress())
     except KeyboardInterrupt as error:
         with first_ignored(lambda: None):  # a second signal would lose the result
             context.was_interrupted = True
-            result = _result(search, wanted, scheduler.scenario_progress())
+            result = _result(runner, wanted, scheduler.scenario_progress())
         raise CheckInterrupted(result) from error
 
 
@@ -244,11 +244,11 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     return [s for s in chosen if target.may_write or not s.creates_runs]
 
 
-def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
-    context = search.check
+def _result(runner: Runner, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
+    context = runner.check
     unfinished = [each for each in scenario_progress if not each.finished]
-    findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
-    results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
+    findings = grouped((_with_counts(context, f) for f in runner.findings if f.rule in wanted), _rank)
+    results = tuple(_status(context, runner, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
     is_partial = bool(unfinished or context.internal_errors or context.was_interrupted)
     verdict: VerdictName = "passed"
     if findings:
@@ -264,7 +264,7 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         rules=results,
         findings=findings,
         spent=context.guard.spent,
-        unstable=tuple(f for f in search.unstable if f.rule in wanted),
+        unstable=tuple(f for f in runner.unstable if f.rule in wanted),
         notes=tuple(_notes(context, unfinished)),
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
@@ -319,7 +319,7 @@ def _not_sent(skipped: Sequence[str]) -> str:
 
 
 def _status(
-    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unfinished: list[ScenarioProgress]
+    context: CheckContext, runner: Runner, rule: str, findings: tuple[Finding, ...], unfinished: list[ScenarioProgress]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
@@ -333,10 +333,10 @@ def _status(
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])
-    return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unfinished))
+    return RuleResult(rule, "skipped", _why_skipped(context, runner, rule, unfinished))
 
 
-def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: list[ScenarioProgress]) -> str:
+def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: list[ScenarioProgress]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
@@ -351,7 +351,7 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         if context.target.may_write:
             return "the budget does not cover one run"
         return "nothing may be created without --allow-writes"
-    reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
+    reasons = [runner.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in runner.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
 
 

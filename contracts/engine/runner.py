@@ -23,7 +23,7 @@ from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.waiting import WaitingCases
 
 
-class Search:
+class Runner:
     """Runs the scenarios of one check and keeps their findings. `on_finding` returns True to end the check."""
 
     def __init__(

@@ -11,7 +11,7 @@ import math
 import re
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -337,7 +337,7 @@ def _clamp(number: float) -> int:
     return max(1, min(UNBOUNDED, abs(number)))
 
 
-def uuids_under(body: Any, names: frozenset[str]) -> Iterator[str]:
+def uuids_under(body: Any, names: Collection[str]) -> Iterator[str]:
     """Yield the UUIDs in the top-level fields with these names (in any case) of a body, or of each object of a list."""
     for each in body if isinstance(body, list) else [body]:
         if not isinstance(each, dict):

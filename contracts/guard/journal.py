@@ -44,7 +44,6 @@ _FINGERPRINT_ROUNDS = 20_000
 _LONGEST_LISTED: Final = 64
 """Longer ids in a list of the target are not stored: a hostile target must not fill the disk with them."""
 _LONGEST_HEADER: Final = 65_536
-_SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "rate", "marker", "started_at", "salt", "fingerprints")
 _MARKER = re.compile(r"contracts-[0-9a-f]{16}")
 
@@ -242,7 +241,7 @@ class Journal:
                 identity=IDENTITIES.get(request.header("authorization") or "", OTHER),
                 runs=effect.runs,
                 workflow_ids=effect.workflow_ids,
-                session_id=next(uuids_under(effect.body, _SESSION), None),
+                session_id=next(uuids_under(effect.body, {"session_id"}), None),
                 carries_marker=self.record.marker.encode() in (request.body or b""),
                 digest=input_digest,
             )
