@@ -92,7 +92,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """The options of a check other than its target."""
+    """The options of a check other than its target, with the names of the flags."""
 
     rules: tuple[str, ...] = ()
     skip_rules: tuple[str, ...] = ()
@@ -171,9 +171,7 @@ _TARGET_FLAGS = (
     ),
     option("--vary", multiple=True, help="Field of the base request that may be varied; repeatable."),
     option(
-        "--clean-up/--no-clean-up",
-        default=None,
-        help="Cancel and delete the created runs. Default: off; live: on.",
+        "--clean-up/--no-clean-up", default=None, help="Cancel and delete the created runs. Default: off; live: on."
     ),
     option(
         "--leave-runs",
@@ -190,6 +188,7 @@ _TARGET_FLAGS = (
     ),
     option(
         "--wait",
+        "wait_s",
         type=DURATION,
         metavar="DURATION",
         help="Wait at most this long until the target answers: for one that is just being started.",
@@ -240,7 +239,7 @@ add_example_database = option(
 """Of `fuzz` only: a check replays nothing."""
 
 GROUPS_OF_CHECK = {
-    "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait_s"),
     "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "plan"),
     "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
@@ -332,18 +331,8 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
     }
     if flags["update_baseline"] and flags["baseline"] is None:
         raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
-    check_options = CheckOptions(
-        **chosen,
-        fail_on_incomplete=flags["fail_on_incomplete"],
-        allow_intermittent=flags["allow_intermittent"],
-        max_findings=flags["max_findings"],
-        reports=tuple(flags["reports"]),
-        baseline=flags["baseline"],
-        update_baseline=flags["update_baseline"],
-        example_database=flags.get("example_database"),
-        wait_s=flags["wait"],
-        verbose=flags["verbose"],
-    )
+    names = {each.name for each in dataclasses.fields(CheckOptions)}
+    check_options = CheckOptions(**{name: value for name, value in flags.items() if name in names} | chosen)
     for rule in check_options.required:
         if rule in check_options.skip_rules:
             raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")

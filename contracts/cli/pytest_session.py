@@ -22,13 +22,7 @@ import pytest
 
 from contracts.cli.main import check as check_command
 from contracts.cli.main import cli, load_rules
-from contracts.cli.options import (
-    CheckOptions,
-    options_from,
-    refuse_misspelled_variables,
-    selected_rules,
-    target_from,
-)
+from contracts.cli.options import CheckOptions, options_from, refuse_misspelled_variables, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable

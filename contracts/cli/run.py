@@ -23,15 +23,7 @@ from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
-from contracts.core.findings import (
-    CheckInterrupted,
-    CheckResult,
-    CouldNotCheck,
-    Finding,
-    Rule,
-    RuleResult,
-    VerdictName,
-)
+from contracts.core.findings import CheckInterrupted, CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
 from contracts.core.interrupts import first_ignored, terminated_as_interrupted
 from contracts.core.printable import printable
 from contracts.core.target import Target

@@ -95,12 +95,7 @@ class Confirmer:
         self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 
     def _repeat(
-        self,
-        origin: ScenarioCase,
-        first: RuleViolated,
-        beside: Collection[ScenarioCase],
-        *,
-        is_broken_by_a_write: bool,
+        self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool
     ) -> _Repetition:
         """Send the case again: its last request alone if that suffices, then smaller cases; else under load."""
         again = _Repetition(origin, first)

@@ -122,11 +122,11 @@ class _LaterCleanup:
         return bool(record.unfinished or record.open_intents)
 
     def _clean_up_with(self, tokens: Mapping[str, str], journal: Journal) -> bool:
-        """Clean up with the tokens, by identity. Return False if the target does not answer, or not in time."""
+        """Clean up with the tokens, by credentials. Return False if the target does not answer, or not in time."""
         record, report = journal.record, self.report
         unfinished = len(record.unfinished)
         on_cleaned = self.on_begin(record.url, unfinished)
-        authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
+        authorizations = tuple(AUTHORIZATIONS[credentials] for credentials in tokens)
         is_shared = record.profile == "live" or not is_loopback(record.url)
         try:
             with self._client(record, Tokens(tokens.get("first"), tokens.get("second")), is_shared=is_shared) as client:
@@ -139,8 +139,8 @@ class _LaterCleanup:
         except OutOfBudget as error:
             report.problems.append(f"{journal.path.name}: {error}")
             return False
-        other_identities = AUTHORIZATIONS.keys() - tokens.keys()
-        if unreached := sum(identity in other_identities for identity in record.unfinished.values()):
+        others = AUTHORIZATIONS.keys() - tokens.keys()
+        if unreached := sum(credentials in others for credentials in record.unfinished.values()):
             runs = f"{counted(unreached, 'run')} {'needs' if unreached == 1 else 'need'}"
             report.problems.append(f"{journal.path.name}: {runs} another token than those given")
         report.unknown += len(done.left.unknown)
@@ -162,11 +162,11 @@ class _LaterCleanup:
             yield RunsClient(upstream, tokens, RateLimiter(record.rate, self.clock), self.clock, is_shared=is_shared)
 
     def _tokens_of(self, record: JournalRecord) -> dict[str, str]:
-        """Return the tokens that the journal was written with, and renewed ones, by identity."""
+        """Return the tokens that the journal was written with, and renewed ones, by credentials."""
         fitting = {
-            identity: token
+            credentials: token
             for token in self.given_tokens
-            for identity, known in record.fingerprints.items()
+            for credentials, known in record.fingerprints.items()
             if record.fingerprint(token) == known
         }
         if not self.url_is_named or record.origin in self.report.unreachable:
@@ -174,7 +174,7 @@ class _LaterCleanup:
         return fitting | self._renewed_tokens(record, fitting)
 
     def _renewed_tokens(self, record: JournalRecord, fitting: Mapping[str, str]) -> dict[str, str]:
-        """Return the tokens that read runs of the identities that `fitting` has no token of, by identity.
+        """Return the tokens that read runs of the credentials that `fitting` has no token of, by credentials.
 
         Tokens of deployments expire. A renewed one has another fingerprint, but reads the runs of the check. Try that
         only at a URL that the user has named, since the header of the journal cannot be verified with a token it was
@@ -187,10 +187,10 @@ class _LaterCleanup:
             if token in fitting.values():
                 continue
             with self._client(record, Tokens(token, None), is_shared=True) as client:
-                for identity in record.fingerprints.keys() - fitting.keys() - renewed.keys():
-                    created = [run for run, by in record.unfinished.items() if by == identity]
+                for credentials in record.fingerprints.keys() - fitting.keys() - renewed.keys():
+                    created = [run for run, by in record.unfinished.items() if by == credentials]
                     if _reads_one(client, [run for run in created if run not in record.unproven][:_MOST_READ]):
-                        renewed[identity] = token
+                        renewed[credentials] = token
                         break
         return renewed
 

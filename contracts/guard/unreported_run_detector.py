@@ -33,7 +33,7 @@ from contracts.guard.admitted_request import TOLERANCE_BEFORE, AdmittedRequest, 
 from contracts.guard.budget import BudgetAccount
 from contracts.guard.effect import path_of_run
 from contracts.guard.identity import PossibleRun, created_at, has_other_inputs
-from contracts.guard.journal import IDENTITIES, OTHER, Journal
+from contracts.guard.journal import CREDENTIALS, OTHER, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object
@@ -164,7 +164,7 @@ class UnreportedRunDetector:
                 if runs:
                     times = [at for run in runs if (at := created_at(run, timedelta())) is not None]
                     oldest = min(times).timestamp() if times and len(runs) >= NEWEST else None
-                    self._journal.add_listed(IDENTITIES[each], sorted(self._known[each]), oldest)
+                    self._journal.add_listed(CREDENTIALS[each], sorted(self._known[each]), oldest)
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: both, if it has neither token."""
@@ -275,7 +275,7 @@ class UnreportedRunDetector:
         for new in found:
             if new.is_proven:
                 self._ownership.add_run(new.run["id"], new.authorization)
-                self._journal.add_runs(IDENTITIES[new.authorization], [new.run["id"]])
+                self._journal.add_runs(CREDENTIALS[new.authorization], [new.run["id"]])
             else:
                 at = created_at(new.run, self._client.ahead) or new.origin.sent_at
                 apart_s = (at - new.origin.sent_at).total_seconds()
@@ -318,7 +318,7 @@ class UnreportedRunDetector:
                 run = listed.get(run_id)
                 if run is None and len(runs) >= NEWEST:
                     self._ownership.unproven.add(run_id)
-                    self._journal.add_runs(IDENTITIES.get(sent.authorization or "", OTHER), [run_id], [run_id])
+                    self._journal.add_runs(CREDENTIALS.get(sent.authorization or "", OTHER), [run_id], [run_id])
                 elif run and (not may_include(run, listing.answer, now) or has_other_inputs(run, sent.effect.body)):
                     self._ownership.disown(run_id)
                     self._journal.record_gone([run_id])
@@ -333,7 +333,7 @@ class UnreportedRunDetector:
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
         known.update(run["id"] for run in runs)
         if new:
-            self._journal.add_listed(IDENTITIES[authorization], [run["id"] for run in new])
+            self._journal.add_listed(CREDENTIALS[authorization], [run["id"] for run in new])
         earliest = self._since[authorization] - TOLERANCE_BEFORE
         proves = self._journal.record.identity.proves
         ours = [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]

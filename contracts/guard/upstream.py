@@ -56,12 +56,7 @@ class Upstream:
     """Thread-safe. `base` is the target's URL; a Request's path is appended to its path."""
 
     def __init__(
-        self,
-        base: str,
-        *,
-        ca_bundle: str | None = None,
-        proxy: str | None = None,
-        bounds: Bounds = BOUNDS,
+        self, base: str, *, ca_bundle: str | None = None, proxy: str | None = None, bounds: Bounds = BOUNDS
     ) -> None:
         """`proxy` is the URL of an HTTP proxy, for https only."""
         parts = urlsplit(base)

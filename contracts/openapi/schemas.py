@@ -183,6 +183,22 @@ def description_of(operation: str) -> dict[str, Any]:
 
 
 @functools.cache
+def responses(operation: str) -> dict[int, Any]:
+    """Return the documented responses of an operation by status."""
+    return {int(status): resolved(response) for status, response in description_of(operation)["responses"].items()}
+
+
+def success_status(operation: str) -> int:
+    return min(responses(operation))
+
+
+def success_schema(operation: str) -> dict[str, Any] | None:
+    """Return the schema of the JSON that a success has; None if it has no JSON."""
+    content = responses(operation)[success_status(operation)].get("content", {})
+    return content["application/json"]["schema"] if "application/json" in content else None
+
+
+@functools.cache
 def body_schema(operation: str) -> str | None:
     """Return the name of the component schema of an operation's JSON body; None if it has no body."""
     body = description_of(operation).get("requestBody")

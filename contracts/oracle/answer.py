@@ -16,12 +16,7 @@ from contracts.oracle.wording import answer_in_words
 
 
 def universal_violations(
-    operation: str | None,
-    request: Request,
-    answer: Answer,
-    canaries: Sequence[bytes],
-    *,
-    judges_form: bool = True,
+    operation: str | None, request: Request, answer: Answer, canaries: Sequence[bytes], *, judges_form: bool = True
 ) -> Iterator[Violation]:
     """Yield violations of the rules that apply to every answer.
 
