@@ -160,7 +160,6 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def reader_of(name: str) -> SchemaReader:
-    """Return the reader of a component schema."""
     return _compile(schema(name))
 
 
