@@ -59,7 +59,7 @@ def transcript(scenario: Scenario) -> list[str]:
         sent = len(guard.exchanges)
         try:
             for case in islice(cases, 0, None, max(1, len(cases) // CASES)):
-                violated = runner._outcome(scenario, case)
+                violated = runner.attempt(scenario, case).violated
                 if violated is not None:
                     runner.investigate(scenario, case, violated)
         except OutOfTime:
