@@ -6,6 +6,7 @@ The command line and the pytest plugin both use this, so that they report the sa
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,46 +84,43 @@ def check_target(
     """Run a check. `judge_rules` sends the requests. `on_finding` is called with each finding whose `fails` is true,
     masked. Raises CouldNotCheck if the journal cannot be written, since nothing may be created without it.
     """
+    baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
+    target = dataclasses.replace(target, accepted=baseline.valid(date.today()))
     return _CheckRun(target, check_options, rules, judge_rules, progress, on_finding).run()
 
 
+@dataclass
 class _CheckRun:
     """A check, from its first request to its report."""
 
-    def __init__(
-        self,
-        target: Target,
-        check_options: CheckOptions,
-        rules: Mapping[str, Rule],
-        judge_rules: JudgeRules,
-        progress: ProgressDisplay | None,
-        on_finding: Callable[[Finding], None] | None,
-    ) -> None:
-        self._started_at = datetime.now(UTC)
-        baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
-        self._target = dataclasses.replace(target, accepted=baseline.valid(date.today()))
-        self._options = check_options
-        self._rules = rules
-        self._judge_rules = judge_rules
-        self._progress = progress
-        self._display = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
-        self._on_finding = on_finding
-        self._failing: set[str] = set()
-        """The fingerprints of the findings that fail the check."""
+    target: Target
+    options: CheckOptions
+    rules: Mapping[str, Rule]
+    judge_rules: JudgeRules
+    progress: ProgressDisplay | None
+    on_finding: Callable[[Finding], None] | None
+    failing: set[str] = field(default_factory=set)
+    """The fingerprints of the findings that fail the check."""
+
+    @functools.cached_property
+    def display(self) -> ProgressDisplay:
+        """The progress, or a display that shows nothing since it does not `begin`."""
+        return self.progress or ProgressDisplay(self.target.url, self.target.max_time_s)
 
     def run(self) -> Checked:
         from contracts.guard import Guard
 
-        formats = {name for name, _ in self._options.reports}
-        with terminated_as_interrupted(), Guard(self._target) as guard:
+        started_at = datetime.now(UTC)
+        formats = {name for name, _ in self.options.reports}
+        with terminated_as_interrupted(), Guard(self.target) as guard:
             result, problem, interrupted = self._judged(guard)
-            self._display.show_end("cleaning up" if self._target.clean_up else "counting the runs that are left")
+            self.display.show_end("cleaning up" if self.target.clean_up else "counting the runs that are left")
             result, left_notes, cut_short = self._cleaned_up(guard, result)
             exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & formats else ()
-        result, failed_by = conclude(result, self._options, today=date.today())
-        mask = mask_of(self._target)
-        result = worst_first(result, self._rules)
-        report = Report(result, self._rules, (), failed_by, self._started_at).masked(mask)
+        result, failed_by = conclude(result, self.options, today=date.today())
+        mask = mask_of(self.target)
+        result = worst_first(result, self.rules)
+        report = Report(result, self.rules, (), failed_by, started_at).masked(mask)
         shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
         left = tuple(map(mask.words, left_notes))
         return Checked(report, shown_problem, left, interrupted or cut_short, exchanges, mask)
@@ -142,39 +140,39 @@ class _CheckRun:
         except BaseException:
             # An internal error is raised unchanged, after the cleanup.
             left, cut_short = self._clean_up(guard)
-            for note in _left_notes(self._target, guard, left, cut_short=cut_short):
-                click.echo(f"Note: {printable(mask_of(self._target).words(note))}", err=True)
+            for note in _left_notes(self.target, guard, left, cut_short=cut_short):
+                click.echo(f"Note: {printable(mask_of(self.target).words(note))}", err=True)
             raise
 
     def _judge(self, guard: Guard) -> CheckResult:
-        if self._options.wait_s is not None:
-            wait_for(self._target, self._options.wait_s, tell=lambda message: click.echo(message, err=True))
-        if self._progress is not None:
-            self._progress.begin(lambda: guard.spent)
-        selected = selected_rules(self._options, tuple(self._rules))
-        show_step = self._display.show_step
-        return self._judge_rules(self._target, guard, rules=selected, progress=show_step, on_finding=self._note_finding)
+        if self.options.wait_s is not None:
+            wait_for(self.target, self.options.wait_s, tell=lambda message: click.echo(message, err=True))
+        if self.progress is not None:
+            self.progress.begin(lambda: guard.spent)
+        selected = selected_rules(self.options, tuple(self.rules))
+        show_step = self.display.show_step
+        return self.judge_rules(self.target, guard, rules=selected, progress=show_step, on_finding=self._note_finding)
 
     def _note_finding(self, finding: Finding) -> bool:
         """Show a finding, and return whether there are enough."""
         if finding.fails:
-            self._display.show_finding(finding)
-            if self._on_finding is not None:
-                mask = mask_of(self._target)
+            self.display.show_finding(finding)
+            if self.on_finding is not None:
+                mask = mask_of(self.target)
                 mask.learn(exchange.request for exchange in finding.exchanges)
-                self._on_finding(mask.finding(finding))
-        is_allowed = not finding.fails or (self._options.allow_intermittent and not finding.stable)
-        if not is_allowed and finding.fingerprint not in self._target.accepted:
-            self._failing.add(finding.fingerprint)
-        return self._options.max_findings is not None and len(self._failing) >= self._options.max_findings
+                self.on_finding(mask.finding(finding))
+        is_allowed = not finding.fails or (self.options.allow_intermittent and not finding.stable)
+        if not is_allowed and finding.fingerprint not in self.target.accepted:
+            self.failing.add(finding.fingerprint)
+        return self.options.max_findings is not None and len(self.failing) >= self.options.max_findings
 
     def _unfinished(self, guard: Guard, verdict: VerdictName, *, why: str, note: str) -> CheckResult:
         """Return the result of a check that ended before it judged anything."""
-        rules = selected_rules(self._options, tuple(self._rules)) or tuple(self._rules)
+        rules = selected_rules(self.options, tuple(self.rules)) or tuple(self.rules)
         return CheckResult(
-            target=self._target.url,
-            seed=self._target.seed,
-            salt=self._target.salt,
+            target=self.target.url,
+            seed=self.target.seed,
+            salt=self.target.salt,
             verdict=verdict,
             rules=tuple(RuleResult(rule, "skipped", why) for rule in rules),
             findings=(),
@@ -190,9 +188,9 @@ class _CheckRun:
         """
         left, cut_short = self._clean_up(guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
-        notes = tuple(_left_notes(self._target, guard, left, cut_short=cut_short))
+        notes = tuple(_left_notes(self.target, guard, left, cut_short=cut_short))
         spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
-        needs_cleanup = bool(left and (self._target.clean_up or cut_short))
+        needs_cleanup = bool(left and (self.target.clean_up or cut_short))
         result = dataclasses.replace(result, spent=spent, notes=(*result.notes, *notes), needs_cleanup=needs_cleanup)
         return result, notes, cut_short
 
@@ -203,14 +201,14 @@ class _CheckRun:
 
         def tell() -> None:
             message = "Still counting what is left; press Ctrl-C again to stop."
-            if self._target.clean_up:
+            if self.target.clean_up:
                 message = "Still cleaning up; press Ctrl-C again to stop and leave the runs."
-            with self._display.hidden():
+            with self.display.hidden():
                 click.echo(message, err=True)
 
         try:
             with first_ignored(tell):
-                return (guard.clean_up() if self._target.clean_up else guard.count_left()), False
+                return (guard.clean_up() if self.target.clean_up else guard.count_left()), False
         except KeyboardInterrupt:
             return guard.spent.runs_created, True
 
