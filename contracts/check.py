@@ -162,21 +162,20 @@ def fuzz(
     Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
-    generating = [scenario for scenario in _ordered(target, wanted) if scenario.generated is not None]
 
     def run(runner: Runner, scheduler: Scheduler) -> None:
         context = runner.check
+        offered = (scenario for scenario in _ordered(target, wanted) if context.offers(*scenario.needs))
+        generating = [scenario for scenario in offered if scenario.generated is not None]
         for scenario in generating:
-            if context.offers(*scenario.needs):
-                runner.run_saved_examples(scenario)
+            runner.run_saved_examples(scenario)
         scenario_progress = scheduler.run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
             for scenario in generating:
                 progress(Progress(f"round {round_number}, {scenario.name}"))
-                if context.offers(*scenario.needs):
-                    runner.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
+                runner.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
             parts = exploring(runner, wanted, lambda name: progress(Progress(name)), round_number=round_number)
             with contextlib.suppress(OutOfTime), parts as has_begun:
                 pass
