@@ -108,9 +108,7 @@ class JournalRecord:
     runs: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     unproven: set[str] = field(default_factory=set)
-    """Runs for which an answer reported only the id, or that the lists did not show afterwards: they may be older than
-    the check and belong to someone else.
-    """
+    """As `Ownership.unproven`."""
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
     last_intent: int = 0
@@ -225,15 +223,6 @@ class Journal:
 
     def intend(self, request: Request, effect: Effect, now: datetime, *, keeps_digest: bool) -> Intent:
         """Write the intent of a create to the file. `request` is masked."""
-        body = effect.body if isinstance(effect.body, dict) else None
-        input_digest = None
-        if body is not None:
-            has_known_inputs = "steps" not in body
-        else:  # if it does not name them, it has none, however a server interprets it
-            sent = request.body or b""
-            has_known_inputs = b"input_values" not in sent and request.header("content-encoding") is None
-        if keeps_digest and has_known_inputs:
-            input_digest = digest((body or {}).get("input_values") or None, self.record.salt)
         with self._lock:
             self._last_number += 1
             intent = Intent(
@@ -244,11 +233,23 @@ class Journal:
                 workflow_ids=effect.workflow_ids,
                 session_id=next(uuids_under(effect.body, {"session_id"}), None),
                 carries_marker=self.record.marker.encode() in (request.body or b""),
-                digest=input_digest,
+                digest=self._input_digest(request, effect) if keeps_digest else None,
             )
             line = {key: getattr(intent, name) for key, name in _INTENT_KEYS.items()}
             self._write({key: value for key, value in line.items() if value})
         return intent
+
+    def _input_digest(self, request: Request, effect: Effect) -> str | None:
+        """Return the digest of the input values of a create; None if it is not known which ones its runs would have."""
+        if isinstance(effect.body, dict):
+            if "steps" in effect.body:
+                return None
+            inputs = effect.body.get("input_values")
+        elif b"input_values" in (request.body or b"") or request.header("content-encoding") is not None:
+            return None
+        else:
+            inputs = None  # a body that does not name them has none, however a server interprets it
+        return digest(inputs or None, self.record.salt)
 
     def close_intent(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Close the intent: it created exactly these runs. For the `unproven` ones, the answer reported only the id."""
