@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.context import CREATE_RULES
 from contracts.engine.discovery import discover
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
 from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
@@ -65,7 +65,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     if target.second_token is None:
         wanted -= RULES_OF_TWO_ORGANISATIONS
     steps = []
-    judged_by_creates: frozenset[str] = frozenset()
+    judged = wanted & {"HTTP-LIMIT"}
     most_runs = 0
     undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     undiscovered.machines, undiscovered.pools = (
@@ -80,27 +80,30 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
         most_runs += _most_runs(target, scenario, cases)
         if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
-            judged_by_creates = RULES_OF_EVERY_CREATE & wanted
+            judged |= RULES_OF_EVERY_CREATE & wanted
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
-    judged = {rule for step in steps for rule in step.rules} | judged_by_creates | (wanted & {"HTTP-LIMIT"})
+    judged = judged.union(*(step.rules for step in steps))
+    limits = _limits_in_words(target, undiscovered.guard.grace_s(target.budget.max_runs if target.may_write else 0))
+    if most_runs > target.budget.max_runs:
+        limits += (
+            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
+            " covers when their turn comes are not run, and the report says so"
+        )
+    return [*steps, PlannedStep("in all", tuple(sorted(judged)), limits)]
+
+
+def _limits_in_words(target: Target, grace_s: float) -> str:
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.may_write else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    grace_s = undiscovered.guard.grace_s(budget.max_runs if target.may_write else 0)
     after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
-    most = (
+    return (
         f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
         f"the guard sends nothing beyond that, except {after}"
     )
-    if most_runs > budget.max_runs:
-        most += (
-            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
-            " covers when their turn comes are not run, and the report says so"
-        )
-    return [*steps, PlannedStep("in all", tuple(sorted(judged)), most)]
 
 
 def _in_order(rules: Collection[str]) -> tuple[str, ...]:
@@ -140,10 +143,10 @@ def check(
     """
     wanted = _wanted(rules)
 
-    def run(search: Search, scheduler: Scheduler) -> None:
-        scheduler.run(beside_last_round=lambda: exploring(search, wanted, lambda name: progress(Progress(name))))
+    def run(runner: Runner, scheduler: Scheduler) -> None:
+        scheduler.run(beside_last_round=lambda: exploring(runner, wanted, lambda name: progress(Progress(name))))
 
-    return _searched(target, guard, wanted, progress, on_finding, run)
+    return _checked(target, guard, wanted, progress, on_finding, run)
 
 
 def fuzz(
@@ -159,22 +162,21 @@ def fuzz(
     Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
     wanted = _wanted(rules)
-    generating = [scenario for scenario in _ordered(target, wanted) if scenario.generated is not None]
 
-    def run(search: Search, scheduler: Scheduler) -> None:
-        context = search.check
+    def run(runner: Runner, scheduler: Scheduler) -> None:
+        context = runner.check
+        offered = (scenario for scenario in _ordered(target, wanted) if context.offers(*scenario.needs))
+        generating = [scenario for scenario in offered if scenario.generated is not None]
         for scenario in generating:
-            if context.offers(*scenario.needs):
-                search.run_saved_examples(scenario)
+            runner.run_saved_examples(scenario)
         scenario_progress = scheduler.run()
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
             for scenario in generating:
                 progress(Progress(f"round {round_number}, {scenario.name}"))
-                if context.offers(*scenario.needs):
-                    search.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
-            parts = exploring(search, wanted, lambda name: progress(Progress(name)), round_number=round_number)
+                runner.run_generated(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
+            parts = exploring(runner, wanted, lambda name: progress(Progress(name)), round_number=round_number)
             with contextlib.suppress(OutOfTime), parts as has_begun:
                 pass
             if not generating and not has_begun:
@@ -183,42 +185,42 @@ def fuzz(
                 context.note("The budget was spent before the time was over.")
                 break
 
-    return _searched(target, guard, wanted, progress, on_finding, run, database=settings().database)
+    return _checked(target, guard, wanted, progress, on_finding, run, database=settings().database)
 
 
-def _searched(
+def _checked(
     target: Target,
     guard: Guard,
     wanted: Collection[str],
     progress: Callable[[Progress], None],
     on_finding: Callable[[Finding], bool | None],
-    run: Callable[[Search, Scheduler], None],
+    run: Callable[[Runner, Scheduler], None],
     *,
     database: ExampleDatabase | None = None,
 ) -> CheckResult:
-    """Discover the target and `run` a search of it. At its end, also if the time is over, judge unreported runs.
+    """Discover the target and call `run`. Afterwards, also if the time is over, judge unreported runs.
 
-    Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the search.
+    Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the check.
     """
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
 
     def on_wanted(finding: Finding) -> bool | None:
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
 
-    search = Search(context, on_finding=on_wanted, database=database)
-    scheduler = Scheduler(context, search, _ordered(target, wanted), progress, LIVE_CASES)
+    runner = Runner(context, on_finding=on_wanted, database=database)
+    scheduler = Scheduler(context, runner, _ordered(target, wanted), progress, LIVE_CASES)
     try:
         try:
             with contextlib.suppress(OutOfTime):
-                run(search, scheduler)
-            search.judge_unreported_runs()
+                run(runner, scheduler)
+            runner.judge_unreported_runs()
         finally:
-            search.end()
-        return _result(search, wanted, scheduler.scenario_progress())
+            runner.end()
+        return _result(runner, wanted, scheduler.scenario_progress())
     except KeyboardInterrupt as error:
         with first_ignored(lambda: None):  # a second signal would lose the result
             context.was_interrupted = True
-            result = _result(search, wanted, scheduler.scenario_progress())
+            result = _result(runner, wanted, scheduler.scenario_progress())
         raise CheckInterrupted(result) from error
 
 
@@ -241,37 +243,19 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     return [s for s in chosen if target.may_write or not s.creates_runs]
 
 
-def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
-    context = search.check
+def _result(runner: Runner, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
+    context = runner.check
     unfinished = [each for each in scenario_progress if not each.finished]
-    findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
-    results = tuple(_status(context, search, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
+    findings = grouped((_with_counts(context, f) for f in runner.findings if f.rule in wanted), _rank)
+    results = tuple(_status(context, runner, rule, findings, unfinished) for rule in REGISTRY if rule in wanted)
     is_partial = bool(unfinished or context.internal_errors or context.was_interrupted)
     verdict: VerdictName = "passed"
-    why_gone = context.guard.reachability.why_gone
     if findings:
         verdict = "failed"
-    elif why_gone:
+    elif context.guard.reachability.why_gone:
         verdict = "could_not_check"
     elif is_partial or any(rule.makes_incomplete for rule in results):
         verdict = "incomplete"
-    notes = [*context.notes, *context.internal_errors]
-    names = _names_of(unfinished)
-    if why_gone:
-        not_done = f" Not done: {names}." if names else ""
-        notes.append(f"The target can no longer be reached: {why_gone}.{not_done}")
-    elif context.was_interrupted:
-        notes.append("Interrupted: rules that were not reached are listed as skipped, others with what they judged.")
-    elif unfinished:
-        if context.has_enough_findings:
-            notes.append(f"Stopped after enough findings (--max-findings), without: {names}.")
-        else:
-            within = f"Not done within {context.target.max_time_s:g} s: {names}."
-            notes.append(f"{within} A longer --max-time (of fuzz: --for) tries the rest.")
-    if (lost := context.guard.log.lost) is not None:
-        notes.append(f"{lost[0].upper()}{lost[1:]}.")
-    if context.guard.log.skipped:
-        notes.append(_not_sent(context.guard.log.skipped))
     return CheckResult(
         target=context.target.url,
         seed=context.target.seed,
@@ -279,8 +263,8 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         rules=results,
         findings=findings,
         spent=context.guard.spent,
-        unstable=tuple(f for f in search.unstable if f.rule in wanted),
-        notes=tuple(notes),
+        unstable=tuple(f for f in runner.unstable if f.rule in wanted),
+        notes=tuple(_notes(context, unfinished)),
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
         coverage=context.coverage.as_dict(),
@@ -288,6 +272,26 @@ def _result(search: Search, wanted: Collection[str], scenario_progress: Sequence
         was_interrupted=context.was_interrupted,
         had_enough_findings=bool(unfinished) and context.has_enough_findings,
     )
+
+
+def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Iterator[str]:
+    yield from context.notes
+    yield from context.internal_errors
+    names = _names_of(unfinished)
+    if why_gone := context.guard.reachability.why_gone:
+        not_done = f" Not done: {names}." if names else ""
+        yield f"The target can no longer be reached: {why_gone}.{not_done}"
+    elif context.was_interrupted:
+        yield "Interrupted: rules that were not reached are listed as skipped, others with what they judged."
+    elif context.has_enough_findings and names:
+        yield f"Stopped after enough findings (--max-findings), without: {names}."
+    elif names:
+        within = f"Not done within {context.target.max_time_s:g} s: {names}."
+        yield f"{within} A longer --max-time (of fuzz: --for) tries the rest."
+    if (lost := context.guard.log.lost) is not None:
+        yield f"{lost[0].upper()}{lost[1:]}."
+    if context.guard.log.skipped:
+        yield _not_sent(context.guard.log.skipped)
 
 
 def _rank(finding: Finding) -> int:
@@ -314,7 +318,7 @@ def _not_sent(skipped: Sequence[str]) -> str:
 
 
 def _status(
-    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unfinished: list[ScenarioProgress]
+    context: CheckContext, runner: Runner, rule: str, findings: tuple[Finding, ...], unfinished: list[ScenarioProgress]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
@@ -328,10 +332,10 @@ def _status(
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])
-    return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unfinished))
+    return RuleResult(rule, "skipped", _why_skipped(context, runner, rule, unfinished))
 
 
-def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: list[ScenarioProgress]) -> str:
+def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: list[ScenarioProgress]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
@@ -346,7 +350,7 @@ def _why_skipped(context: CheckContext, search: Search, rule: str, unfinished: l
         if context.target.may_write:
             return "the budget does not cover one run"
         return "nothing may be created without --allow-writes"
-    reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
+    reasons = [runner.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in runner.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
 
 

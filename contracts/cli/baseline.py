@@ -67,7 +67,7 @@ class Baseline:
         baselined = tuple(finding for finding in result.findings if finding.fingerprint in valid)
         findings = tuple(finding for finding in result.findings if finding.fingerprint not in valid)
         seen = {finding.fingerprint for finding in (*result.findings, *result.unstable)}
-        judged = {rule.id for rule in result.rules if rule.status in {"passed", "failed"}}
+        judged = {rule.id for rule in result.rules if rule.was_judged}
         is_whole = all(scenario.finished for scenario in result.scenarios)
         notes = [
             f"no longer accepted, it expired on {entry.expires}: {entry.rule} ({entry.fingerprint}): {entry.reason}"

@@ -46,6 +46,7 @@ from cyberdesk_mockserver.command_help import Command, Group
 
 if TYPE_CHECKING:
     from contracts.cli.run import Checked, JudgeRules
+    from contracts.guard import CleanUpReport
 
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema", "ahocorasick")
 EXTRA_MISSING = (
@@ -301,29 +302,33 @@ def cleanup(
         raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one that created the runs.")
     from contracts.guard import clean_up_journals
 
-    done = clean_up_journals(
+    report = clean_up_journals(
         None if url is None else base_url(url),
         token=token,
         second_token=second_token,
         ca_bundle=ca_bundle,
         on_begin=lambda origin, runs: CleaningProgress(origin, runs).count,
     )
-    if not done.journals and not done.problems:
-        click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
+    if report.journals or report.problems:
+        _print_cleaned_up(report)
     else:
-        unknown = f" ({done.unknown} of them perhaps: the server does not show it)" if done.unknown else ""
-        left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
-        click.echo(f"{counted(done.cleaned, 'run')} cleaned up, {left} left{unknown}.")
-    _print_problems(done.problems)
-    if done.possibly_left:
+        click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
+    context.exit(1 if report.left or report.possibly_left or report.unclear else 0)
+
+
+def _print_cleaned_up(report: CleanUpReport) -> None:
+    unknown = f" ({report.unknown} of them perhaps: the server does not show it)" if report.unknown else ""
+    left = "an unknown number" if report.left == 0 and (report.possibly_left or report.unclear) else str(report.left)
+    click.echo(f"{counted(report.cleaned, 'run')} cleaned up, {left} left{unknown}.")
+    _print_problems(report.problems)
+    if report.possibly_left:
         click.echo(
             "These runs may belong to a check. That is not proven, so they were not deleted. Look at them yourself,"
             " likely ones first:",
             err=True,
         )
-        for run in done.possibly_left:
+        for run in report.possibly_left:
             click.echo(f"  {printable(str(run))}", err=True)
-    context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
 
 
 def _forget(url: str | None) -> int:
@@ -331,11 +336,11 @@ def _forget(url: str | None) -> int:
         raise click.UsageError("--forget needs the URL whose journals to discard.")
     from contracts.guard import forget_journals
 
-    done = forget_journals(base_url(url))
-    discarded = f"{counted(done.journals, 'journal')} of {printable(url)} discarded"
-    click.echo(f"{discarded}; {counted(done.left, 'run')} named in them may still exist.")
-    _print_problems(done.problems)
-    return 1 if done.problems else 0
+    report = forget_journals(base_url(url))
+    discarded = f"{counted(report.journals, 'journal')} of {printable(url)} discarded"
+    click.echo(f"{discarded}; {counted(report.left, 'run')} named in them may still exist.")
+    _print_problems(report.problems)
+    return 1 if report.problems else 0
 
 
 def load_rules() -> Mapping[str, Rule]:

@@ -92,7 +92,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """The options of a check other than its target."""
+    """The options of a check other than its target, with the names of the flags."""
 
     rules: tuple[str, ...] = ()
     skip_rules: tuple[str, ...] = ()
@@ -171,9 +171,7 @@ _TARGET_FLAGS = (
     ),
     option("--vary", multiple=True, help="Field of the base request that may be varied; repeatable."),
     option(
-        "--clean-up/--no-clean-up",
-        default=None,
-        help="Cancel and delete the created runs. Default: off; live: on.",
+        "--clean-up/--no-clean-up", default=None, help="Cancel and delete the created runs. Default: off; live: on."
     ),
     option(
         "--leave-runs",
@@ -190,6 +188,7 @@ _TARGET_FLAGS = (
     ),
     option(
         "--wait",
+        "wait_s",
         type=DURATION,
         metavar="DURATION",
         help="Wait at most this long until the target answers: for one that is just being started.",
@@ -240,7 +239,7 @@ add_example_database = option(
 """Of `fuzz` only: a check replays nothing."""
 
 GROUPS_OF_CHECK = {
-    "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait_s"),
     "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "plan"),
     "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
@@ -274,24 +273,14 @@ def target_from(flags: dict[str, Any]) -> Target:
     url = base_url(flags["url"])
     profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
     limits = {name: flags[name] for name in ("max_runs", "max_requests", "rate") if flags[name] is not None}
-    token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
-    if token is None:
-        if not flags.get("plan"):
-            raise click.UsageError(
-                "No token: give --token or set CONTRACTS_TOKEN (the mock takes any that begins with `test`)."
-            )
-        token = ""
-    second_token = token_from(flags["second_token"], "--second-token", "CONTRACTS_SECOND_TOKEN")
-    if second_token is not None and second_token == token:
-        raise click.UsageError("--second-token is the same as --token: give one of another organisation, or none.")
-    if profile == "live" and flags["clean_up"] is False:
-        raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
+    token, second_token = _tokens_from(flags)
     allow_writes = flags["allow_writes"]
-    if profile == "live" and allow_writes is None:
-        allow_writes = False  # on a loopback address too: a tunnel may lead from it to a deployment
-    ca_bundle = flags["ca_bundle"]
-    if ca_bundle is not None:
-        require_ca_bundle(ca_bundle)
+    if profile == "live":
+        if flags["clean_up"] is False:
+            raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
+        allow_writes = bool(allow_writes)  # on a loopback address too: a tunnel may lead from it to a deployment
+    if flags["ca_bundle"] is not None:
+        require_ca_bundle(flags["ca_bundle"])
     base_request = flags["base_request"]
     vary = fields_to_vary(flags["vary"])
     if vary and base_request is None:
@@ -310,7 +299,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         varied_fields=vary,
         clean_up=profile == "live" or bool(flags["clean_up"]),
         leave_runs=flags["leave_runs"],
-        ca_bundle=ca_bundle,
+        ca_bundle=flags["ca_bundle"],
         max_time_s=flags["max_time"],
         seed=secrets.randbelow(2**32) if flags.get("seed") is None else flags["seed"],
         salt=secrets.token_hex(4) if flags.get("salt") is None else flags["salt"],
@@ -318,6 +307,18 @@ def target_from(flags: dict[str, Any]) -> Target:
     )
     require_named_workflow(target)
     return target
+
+
+def _tokens_from(flags: dict[str, Any]) -> tuple[str, str | None]:
+    token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
+    if token is None and not flags.get("plan"):
+        raise click.UsageError(
+            "No token: give --token or set CONTRACTS_TOKEN (the mock takes any that begins with `test`)."
+        )
+    second_token = token_from(flags["second_token"], "--second-token", "CONTRACTS_SECOND_TOKEN")
+    if second_token is not None and second_token == token:
+        raise click.UsageError("--second-token is the same as --token: give one of another organisation, or none.")
+    return token or "", second_token
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
@@ -330,18 +331,8 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
     }
     if flags["update_baseline"] and flags["baseline"] is None:
         raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
-    check_options = CheckOptions(
-        **chosen,
-        fail_on_incomplete=flags["fail_on_incomplete"],
-        allow_intermittent=flags["allow_intermittent"],
-        max_findings=flags["max_findings"],
-        reports=tuple(flags["reports"]),
-        baseline=flags["baseline"],
-        update_baseline=flags["update_baseline"],
-        example_database=flags.get("example_database"),
-        wait_s=flags["wait"],
-        verbose=flags["verbose"],
-    )
+    names = {each.name for each in dataclasses.fields(CheckOptions)}
+    check_options = CheckOptions(**{name: value for name, value in flags.items() if name in names} | chosen)
     for rule in check_options.required:
         if rule in check_options.skip_rules:
             raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")

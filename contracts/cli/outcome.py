@@ -27,7 +27,7 @@ def judge(
     failed_by = [
         f"{rule} is required and was not judged: {by_id[rule].why if rule in by_id else 'it was not selected'}"
         for rule in required
-        if rule not in by_id or by_id[rule].status in {"skipped", "not_offered"}
+        if rule not in by_id or not by_id[rule].was_judged
     ]
     verdict: VerdictName = "passed"
     if (

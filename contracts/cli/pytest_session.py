@@ -22,13 +22,7 @@ import pytest
 
 from contracts.cli.main import check as check_command
 from contracts.cli.main import cli, load_rules
-from contracts.cli.options import (
-    CheckOptions,
-    options_from,
-    refuse_misspelled_variables,
-    selected_rules,
-    target_from,
-)
+from contracts.cli.options import CheckOptions, options_from, refuse_misspelled_variables, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.findings import CouldNotCheck, Rule
 from contracts.core.printable import printable
@@ -185,7 +179,7 @@ def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, Ru
         if findings:
             text = "\n\n".join(plain_finding(finding, report) for finding in findings)
             verdict = RuleVerdict("failed", rule.why, text)
-        elif rule.id in required and rule.status in {"skipped", "not_offered"}:
+        elif rule.id in required and not rule.was_judged:
             verdict = RuleVerdict("failed", rule.why, f"{rule.id} is required and was not judged: {rule.why}")
         else:
             verdict = RuleVerdict(rule.status, rule.why, rule.why)

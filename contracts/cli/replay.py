@@ -33,7 +33,7 @@ def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: M
         target_url = printable(report.target)
         raise click.UsageError(f"The token would go to {target_url}, as the report says: give --url if that is right.")
     target = target_from(flags | {"url": flags["url"] or report.target})
-    check_options = CheckOptions(rules=(finding.rule,), wait_s=flags["wait"])
+    check_options = CheckOptions(rules=(finding.rule,), wait_s=flags["wait_s"])
     from contracts.replay import replay
 
     with ProgressDisplay(target.url, target.max_time_s) as progress:

@@ -6,6 +6,7 @@ The command line and the pytest plugin both use this, so that they report the sa
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,15 +24,7 @@ from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
-from contracts.core.findings import (
-    CheckInterrupted,
-    CheckResult,
-    CouldNotCheck,
-    Finding,
-    Rule,
-    RuleResult,
-    VerdictName,
-)
+from contracts.core.findings import CheckInterrupted, CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
 from contracts.core.interrupts import first_ignored, terminated_as_interrupted
 from contracts.core.printable import printable
 from contracts.core.target import Target
@@ -91,47 +84,133 @@ def check_target(
     """Run a check. `judge_rules` sends the requests. `on_finding` is called with each finding whose `fails` is true,
     masked. Raises CouldNotCheck if the journal cannot be written, since nothing may be created without it.
     """
-    started_at = datetime.now(UTC)
-    selected = selected_rules(check_options, tuple(rules))
-    failing: set[str] = set()  # the fingerprints of the findings that fail the check
     baseline = Baseline() if check_options.baseline is None else Baseline.from_path(check_options.baseline)
-    accepted = baseline.valid(date.today())
-    target = dataclasses.replace(target, accepted=accepted)
-    display = progress or ProgressDisplay(target.url, target.max_time_s)  # without `begin`, it shows nothing
+    target = dataclasses.replace(target, accepted=baseline.valid(date.today()))
+    return _CheckRun(target, check_options, rules, judge_rules, progress, on_finding).run()
 
-    def keep(finding: Finding) -> bool:
-        """Return whether there are enough findings."""
+
+@dataclass
+class _CheckRun:
+    """A check, from its first request to its report."""
+
+    target: Target
+    options: CheckOptions
+    rules: Mapping[str, Rule]
+    judge_rules: JudgeRules
+    progress: ProgressDisplay | None
+    on_finding: Callable[[Finding], None] | None
+    failing: set[str] = field(default_factory=set)
+    """The fingerprints of the findings that fail the check."""
+
+    @functools.cached_property
+    def display(self) -> ProgressDisplay:
+        """The progress, or a display that shows nothing since it does not `begin`."""
+        return self.progress or ProgressDisplay(self.target.url, self.target.max_time_s)
+
+    def run(self) -> Checked:
+        from contracts.guard import Guard
+
+        started_at = datetime.now(UTC)
+        formats = {name for name, _ in self.options.reports}
+        with terminated_as_interrupted(), Guard(self.target) as guard:
+            result, problem, interrupted = self._judged(guard)
+            self.display.show_end("cleaning up" if self.target.clean_up else "counting the runs that are left")
+            result, left_notes, cut_short = self._cleaned_up(guard, result)
+            exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & formats else ()
+        result, failed_by = conclude(result, self.options, today=date.today())
+        mask = mask_of(self.target)
+        result = worst_first(result, self.rules)
+        report = Report(result, self.rules, (), failed_by, started_at).masked(mask)
+        shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
+        left = tuple(map(mask.words, left_notes))
+        return Checked(report, shown_problem, left, interrupted or cut_short, exchanges, mask)
+
+    def _judged(self, guard: Guard) -> tuple[CheckResult, str | None, bool]:
+        """Return the result, the reason why the target could not be checked, and whether Ctrl-C ended the check."""
+        try:
+            return self._judge(guard), None, False
+        except CouldNotCheck as error:
+            problem = " ".join(str(error).split())
+            return self._unfinished(guard, "could_not_check", why=problem, note=problem), problem, False
+        except CheckInterrupted as interrupted:
+            return interrupted.result, None, True
+        except KeyboardInterrupt:  # before anything was judged
+            note = "Interrupted: what was not reached is listed as skipped."
+            return self._unfinished(guard, "incomplete", why="interrupted", note=note), None, True
+        except BaseException:
+            # An internal error is raised unchanged, after the cleanup.
+            left, cut_short = self._clean_up(guard)
+            for note in _left_notes(self.target, guard, left, cut_short=cut_short):
+                click.echo(f"Note: {printable(mask_of(self.target).words(note))}", err=True)
+            raise
+
+    def _judge(self, guard: Guard) -> CheckResult:
+        if self.options.wait_s is not None:
+            wait_for(self.target, self.options.wait_s, tell=lambda message: click.echo(message, err=True))
+        if self.progress is not None:
+            self.progress.begin(lambda: guard.spent)
+        selected = selected_rules(self.options, tuple(self.rules))
+        show_step = self.display.show_step
+        return self.judge_rules(self.target, guard, rules=selected, progress=show_step, on_finding=self._note_finding)
+
+    def _note_finding(self, finding: Finding) -> bool:
+        """Show a finding, and return whether there are enough."""
         if finding.fails:
-            display.show_finding(finding)
-            if on_finding is not None:
-                mask = mask_of(target)
+            self.display.show_finding(finding)
+            if self.on_finding is not None:
+                mask = mask_of(self.target)
                 mask.learn(exchange.request for exchange in finding.exchanges)
-                on_finding(mask.finding(finding))
-        is_allowed = not finding.fails or (check_options.allow_intermittent and not finding.stable)
-        if not is_allowed and finding.fingerprint not in accepted:
-            failing.add(finding.fingerprint)
-        return check_options.max_findings is not None and len(failing) >= check_options.max_findings
+                self.on_finding(mask.finding(finding))
+        is_allowed = not finding.fails or (self.options.allow_intermittent and not finding.stable)
+        if not is_allowed and finding.fingerprint not in self.target.accepted:
+            self.failing.add(finding.fingerprint)
+        return self.options.max_findings is not None and len(self.failing) >= self.options.max_findings
 
-    def judge_all(guard: Guard) -> CheckResult:
-        if check_options.wait_s is not None:
-            wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
-        if progress is not None:
-            progress.begin(lambda: guard.spent)
-        return judge_rules(target, guard, rules=selected, progress=display.show_step, on_finding=keep)
+    def _unfinished(self, guard: Guard, verdict: VerdictName, *, why: str, note: str) -> CheckResult:
+        """Return the result of a check that ended before it judged anything."""
+        rules = selected_rules(self.options, tuple(self.rules)) or tuple(self.rules)
+        return CheckResult(
+            target=self.target.url,
+            seed=self.target.seed,
+            salt=self.target.salt,
+            verdict=verdict,
+            rules=tuple(RuleResult(rule, "skipped", why) for rule in rules),
+            findings=(),
+            spent=guard.spent,
+            notes=(note,),
+            is_partial=True,
+            was_interrupted=verdict == "incomplete",
+        )
 
-    from contracts.guard import Guard
+    def _cleaned_up(self, guard: Guard, result: CheckResult) -> tuple[CheckResult, tuple[str, ...], bool]:
+        """Clean up. Return the result with the number of runs that are left, the notes about them, which are also those
+        of the result, and whether Ctrl-C ended the cleanup.
+        """
+        left, cut_short = self._clean_up(guard)
+        unknown = bool(guard.left_unknown or guard.possibly_left)
+        notes = tuple(_left_notes(self.target, guard, left, cut_short=cut_short))
+        spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
+        needs_cleanup = bool(left and (self.target.clean_up or cut_short))
+        result = dataclasses.replace(result, spent=spent, notes=(*result.notes, *notes), needs_cleanup=needs_cleanup)
+        return result, notes, cut_short
 
-    with terminated_as_interrupted(), Guard(target) as guard:
-        result, problem, interrupted = _judged(target, guard, judge_all, selected or tuple(rules), display)
-        display.show_end("cleaning up" if target.clean_up else "counting the runs that are left")
-        result, left_notes, cut_short = _cleaned_up(target, guard, result, display)
-        exchanges = tuple(guard.exchanges) if WITH_EXCHANGES & {name for name, _ in check_options.reports} else ()
-    result, failed_by = conclude(result, check_options, today=date.today())
-    mask = mask_of(target)
-    report = Report(worst_first(result, rules), rules, (), failed_by, started_at).masked(mask)
-    shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
-    left = tuple(map(mask.words, left_notes))
-    return Checked(report, shown_problem, left, interrupted or cut_short, exchanges, mask)
+    def _clean_up(self, guard: Guard) -> tuple[int, bool]:
+        """Clean up, or only count the runs that are left. Return how many are left, and whether a second Ctrl-C or
+        SIGTERM ended this; if so, all created runs count as left.
+        """
+
+        def tell() -> None:
+            message = "Still counting what is left; press Ctrl-C again to stop."
+            if self.target.clean_up:
+                message = "Still cleaning up; press Ctrl-C again to stop and leave the runs."
+            with self.display.hidden():
+                click.echo(message, err=True)
+
+        try:
+            with first_ignored(tell):
+                return (guard.clean_up() if self.target.clean_up else guard.count_left()), False
+        except KeyboardInterrupt:
+            return guard.spent.runs_created, True
 
 
 def _next_step(problem: str) -> str:
@@ -166,75 +245,11 @@ def mask_of(target: Target) -> Mask:
     return mask
 
 
-def _judged(
-    target: Target,
-    guard: Guard,
-    judge_all: Callable[[Guard], CheckResult],
-    rules: Sequence[str],
-    display: ProgressDisplay,
-) -> tuple[CheckResult, str | None, bool]:
-    """Return the result, the reason why the target could not be checked, and whether Ctrl-C ended the check."""
-    try:
-        return judge_all(guard), None, False
-    except CouldNotCheck as error:
-        problem = " ".join(str(error).split())
-        return _unfinished(target, rules, guard, "could_not_check", why=problem, note=problem), problem, False
-    except CheckInterrupted as interrupted:
-        return interrupted.result, None, True
-    except KeyboardInterrupt:  # before anything was judged
-        note = "Interrupted: what was not reached is listed as skipped."
-        return _unfinished(target, rules, guard, "incomplete", why="interrupted", note=note), None, True
-    except BaseException:
-        # An internal error is raised unchanged, after the cleanup.
-        left, cut_short = _clean_up(target, guard, display)
-        for note in _left_notes(target, guard, left, cut_short=cut_short):
-            click.echo(f"Note: {printable(mask_of(target).words(note))}", err=True)
-        raise
-
-
-def _cleaned_up(
-    target: Target, guard: Guard, result: CheckResult, display: ProgressDisplay
-) -> tuple[CheckResult, tuple[str, ...], bool]:
-    """Clean up. Return the result with the number of runs that are left, the notes about them, which are also those of
-    the result, and whether Ctrl-C ended the cleanup.
-    """
-    left, cut_short = _clean_up(target, guard, display)
-    unknown = bool(guard.left_unknown or guard.possibly_left)
-    notes = tuple(_left_notes(target, guard, left, cut_short=cut_short))
-    spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
-    needs_cleanup = bool(left and (target.clean_up or cut_short))
-    result = dataclasses.replace(result, spent=spent, notes=(*result.notes, *notes), needs_cleanup=needs_cleanup)
-    return result, notes, cut_short
-
-
-def _clean_up(target: Target, guard: Guard, display: ProgressDisplay) -> tuple[int, bool]:
-    """Clean up, or only count the runs that are left. Return how many are left, and whether a second Ctrl-C or SIGTERM
-    ended this; if so, all created runs count as left.
-    """
-
-    def tell() -> None:
-        message = "Still counting what is left; press Ctrl-C again to stop."
-        if target.clean_up:
-            message = "Still cleaning up; press Ctrl-C again to stop and leave the runs."
-        with display.hidden():
-            click.echo(message, err=True)
-
-    try:
-        with first_ignored(tell):
-            return (guard.clean_up() if target.clean_up else guard.count_left()), False
-    except KeyboardInterrupt:
-        return guard.spent.runs_created, True
-
-
-def _cleanup_command(target: Target) -> str:
-    """Return the command that deletes the runs that this check left. It takes the token from the environment."""
-    ca_bundle = () if target.ca_bundle is None else ("--ca-bundle", target.ca_bundle)
-    return shlex.join(("contracts", "cleanup", target.url, *ca_bundle))
-
-
 def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
     """Yield notes about everything that the check leaves on the target, or may leave."""
-    again = f"`{_cleanup_command(target)}`"
+    ca_bundle = () if target.ca_bundle is None else ("--ca-bundle", target.ca_bundle)
+    # The command takes the token from the environment.
+    again = f"`{shlex.join(('contracts', 'cleanup', target.url, *ca_bundle))}`"
     runs = f"{counted(left, 'run')} {'is' if left == 1 else 'are'}"
     named = _named(guard.unfinished_runs)
     if cut_short:
@@ -263,24 +278,6 @@ def _named(runs: Sequence[str]) -> str:
     """Return a sentence with the ids of the runs that are left: whoever cannot clean up later must find them."""
     more = f", and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
     return f" Left: {', '.join(run[:64] for run in runs[:MOST_NAMED])}{more}." if runs else ""
-
-
-def _unfinished(
-    target: Target, selected: Sequence[str], guard: Guard, verdict: VerdictName, *, why: str, note: str
-) -> CheckResult:
-    """Return the result of a check that ended before it judged anything."""
-    return CheckResult(
-        target=target.url,
-        seed=target.seed,
-        salt=target.salt,
-        verdict=verdict,
-        rules=tuple(RuleResult(rule, "skipped", why) for rule in selected),
-        findings=(),
-        spent=guard.spent,
-        notes=(note,),
-        is_partial=True,
-        was_interrupted=verdict == "incomplete",
-    )
 
 
 def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:

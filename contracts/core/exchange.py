@@ -134,10 +134,8 @@ def is_nested_too_deeply(body: bytes) -> bool:
         return False
     try:
         _json(body, _integer)
-    except NestedTooDeeply:
-        return True
-    except ValueError:
-        pass
+    except ValueError as error:
+        return isinstance(error, NestedTooDeeply)
     return False
 
 

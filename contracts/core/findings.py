@@ -23,8 +23,6 @@ from typing import Final, Literal
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
 
-_NOT_SEEN_AGAIN: Final = "not seen when it was sent again alone"
-
 RuleStatus = Literal["passed", "failed", "skipped", "not_offered"]
 VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
 Severity = Literal["critical", "major", "moderate", "minor"]
@@ -133,7 +131,8 @@ class Finding:
         if not self.intermittent:
             return ""
         times = f"{self.seen:,} of {self.judged:,}" if self.judged >= self.seen else f"{self.seen:,}"
-        again = f"not sent again: {self.not_sent_again}" if self.not_sent_again else _NOT_SEEN_AGAIN
+        why = self.not_sent_again
+        again = f"not sent again: {why}" if why else "not seen when it was sent again alone"
         return f"seen {times} {'time' if times == '1' else 'times'}; {again}"
 
     @property
@@ -166,6 +165,10 @@ class RuleResult:
     @property
     def status_in_words(self) -> str:
         return self.status.replace("_", " ")
+
+    @property
+    def was_judged(self) -> bool:
+        return self.status in {"passed", "failed"}
 
     @property
     def makes_incomplete(self) -> bool:
@@ -243,7 +246,7 @@ class CheckResult:
     @property
     def judged_nothing(self) -> bool:
         """Whether there are rules, and none was judged."""
-        return bool(self.rules) and all(rule.status in {"skipped", "not_offered"} for rule in self.rules)
+        return bool(self.rules) and not any(rule.was_judged for rule in self.rules)
 
 
 class CheckInterrupted(KeyboardInterrupt):

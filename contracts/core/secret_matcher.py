@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from contracts.core.printable import replace_unprintable
+
 SENSITIVE_KEY: Final = re.compile(r"(?!sensitive_input_aliases(?![\w.-]))[\w.-]*sensitive[\w.-]*", re.IGNORECASE)
 """The keys whose values are secret: those of sensitive inputs, in any spelling. Aliases are not secret."""
 
@@ -99,8 +101,7 @@ def _escaped_piece(piece: str) -> str:
 
 def _with_spaces(text: str) -> str:
     """Replace `+` and unprintable characters by spaces: encoders and excerpts write one for the other."""
-    text = text.replace("+", " ")
-    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+    return replace_unprintable(text.replace("+", " "))
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 A = TypeVar("A")
 T = TypeVar("T")
+_EXHAUSTED: Any = object()
 
 
 def in_turn(kinds: Iterable[Iterator[T]]) -> Iterator[T]:
     """Yield from the iterators in round-robin order until all are exhausted."""
-    left = list(kinds)
-    while left:
-        for kind in list(left):
-            try:
-                yield next(kind)
-            except StopIteration:
-                left.remove(kind)
+    for in_round in itertools.zip_longest(*kinds, fillvalue=_EXHAUSTED):
+        yield from (item for item in in_round if item is not _EXHAUSTED)
 
 
 def in_turn_by_kind(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator[T]]:

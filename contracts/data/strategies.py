@@ -60,19 +60,20 @@ def bodies(operation: str, available: frozenset[str]) -> SearchStrategy[dict[str
         "start_session": st.sampled_from([None, False, True]),
         "is_priority": st.just(False),
     }
-    if "machine_id" in available:
-        optional["machine_id"] = st.sampled_from([None, "«machine»"])
-    if "pool_ids" in available:
-        optional["pool_ids"] = st.sampled_from(
+    ids: dict[str, SearchStrategy[Json]] = {
+        "machine_id": st.sampled_from([None, "«machine»"]),
+        "pool_ids": st.sampled_from(
             [None, [], ["«pool:0»"], ["«pool:0»", "«pool:1»"], ["«pool:0»", "«pool:1»", "«pool:2»"]]
-        )
-    if "session_id" in available:
-        optional["session_id"] = st.sampled_from([None, "«session»"])
+        ),
+        "session_id": st.sampled_from([None, "«session»"]),
+    }
+    optional |= {name: values for name, values in ids.items() if name in available}
+    required: dict[str, SearchStrategy[Json]] = {"workflow_id": st.just("«workflow»")}
     if operation == "create_run":
         optional["session_alias"] = st.none() | st.sampled_from(["one", "é", "a b", "x" * 100])
         optional["release_session_after"] = st.sampled_from([None, False, True])
-        return st.fixed_dictionaries({"workflow_id": st.just("«workflow»")}, optional=optional).filter(_disjoint_keys)
-    required = {"workflow_id": st.just("«workflow»"), "count": counts}
+    else:
+        required["count"] = counts
     return st.fixed_dictionaries(required, optional=optional).filter(_disjoint_keys)
 
 

@@ -8,16 +8,16 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
+from contracts.core.findings import Finding
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.explain import finding_of, until
 from contracts.engine.found_violations import FoundViolations
-from contracts.engine.neighbour import Attempt
 from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
-from contracts.engine.results import OutOfTime, RuleViolated
+from contracts.engine.results import Attempt, OutOfTime, RuleViolated
 from contracts.engine.scenario import ScenarioCase
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
@@ -75,19 +75,7 @@ class Confirmer:
         self._found.note_repeat(origin[0], first, again.violated, final, stable=stable)
         if is_broken_by_a_write:
             final = first  # the write that caused it was sent before the first failure
-        evidence, sent = (*self._sources(final), *final.exchanges), (*again.before, *final.all_exchanges)
-        recorded, replaceable = self._check.guard.exchanges, self._check.replaceable_ids
-        exchanges = repro_of(evidence, sent, recorded, replaceable=replaceable)
-        intermittent = not stable and (final.is_proof or again.under_load is not None)
-        finding = finding_of(
-            final,
-            exchanges,
-            again.passed,
-            secrets=self._check.canaries.forms,
-            cause_in_words=OUTDATED if self._is_outdated(final) else "",
-            stable=stable,
-            intermittent=intermittent,
-        )
+        finding = self._finding(again, final, stable=stable)
         # The case as it was found is kept too: the smallest one may fail only because of what was sent before.
         cases = [again.case] if again.case == origin else [again.case, origin]
         others = [] if stable else [(scenario.name, case) for scenario, case in beside]
@@ -95,13 +83,21 @@ class Confirmer:
         why = "" if stable or not self._check.is_over else self._found.why_not_repeated
         self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 
+    def _finding(self, again: _Repetition, final: RuleViolated, *, stable: bool) -> Finding:
+        evidence, sent = (*self._sources(final), *final.exchanges), (*again.before, *final.all_exchanges)
+        recorded, replaceable = self._check.guard.exchanges, self._check.replaceable_ids
+        return finding_of(
+            final,
+            repro_of(evidence, sent, recorded, replaceable=replaceable),
+            again.passed,
+            secrets=self._check.canaries.forms,
+            cause_in_words=OUTDATED if self._is_outdated(final) else "",
+            stable=stable,
+            intermittent=not stable and (final.is_proof or again.under_load is not None),
+        )
+
     def _repeat(
-        self,
-        origin: ScenarioCase,
-        first: RuleViolated,
-        beside: Collection[ScenarioCase],
-        *,
-        is_broken_by_a_write: bool,
+        self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool
     ) -> _Repetition:
         """Send the case again: its last request alone if that suffices, then smaller cases; else under load."""
         again = _Repetition(origin, first)

@@ -5,17 +5,14 @@ case, with the exchanges it made. It judges every answer by the rules that hold 
 also applies the rules about request bodies and creates.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request, is_nested_too_deeply
-from contracts.core.json_tree import map_texts
 from contracts.data.formats import UNUSUAL_IDS
-from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.placeholders import Placeholders
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Evidence, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
@@ -30,9 +27,6 @@ from contracts.oracle.refusal import acceptance_of_invalid, error_violations, re
 
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """The target may not be the cause of these: no answer (0), or an answer of a gateway."""
-SHORT: Final = 5
-"""The length of the value of «short»."""
-_PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 
 
 class CaseContext:
@@ -60,101 +54,15 @@ class CaseContext:
         """Groups of exchanges whose requests were sent at the same moment."""
         self.has_wrong_answer = False
         """Whether an answer broke a rule of every answer, so that the case may not find what it expects."""
-        self.placeholders: dict[str, Any] = {}
-        """The placeholders so far and their values."""
         self.made_up = check.made_up() if name is None else check.made_up(name)
-        self._last_secret: int | None = None
-
-    # Placeholders
+        self.placeholders = Placeholders(check, self.made_up)
 
     def fill(self, value: Any) -> Any:
         """Replace the placeholders («session», «secret:2», …) of a case. The same name gives the same value."""
-        return map_texts(value, self._fill_text)
-
-    def _fill_text(self, text: str) -> Any:
-        if "«" not in text:
-            return text
-        placeholder = _PLACEHOLDER.fullmatch(text)
-        if placeholder is not None:
-            return self.placeholder(placeholder.group(1))
-        return _PLACEHOLDER.sub(lambda match: str(self.placeholder(match.group(1))), text)
+        return self.placeholders.fill(value)
 
     def placeholder(self, name: str) -> Any:
-        if name not in self.placeholders:
-            self.placeholders[name] = self._make(name)
         return self.placeholders[name]
-
-    def _make(self, name: str) -> Any:
-        """Return a value for a placeholder.
-
-        - `workflow`, `machine`, `pool`, `session`: an id that the target accepts; `own-session`: a session of this
-          check; `uuid`: any id; `unknown`: an id that does not exist, which may be in the path of a write
-        - `check-marker`: the guard's ownership marker, by which runs of this check are known
-        - `marker`: a word to search for
-        - `secret`, `secret-int`, `secret-real`, `secret-large`: sensitive values, which no answer may show
-        - `number`, `key` (an idempotency key), `short` (a few letters)
-
-        `name` may end with a number (`workflow:2`), for several values of a kind.
-        """
-        kind, _, number = name.partition(":")
-        index = int(number) if number.isdigit() else 0
-        check = self.check
-        match kind:
-            case "workflow":
-                if check.workflows.accepts_any_id:
-                    return self.made_up.uuid()  # preferred, since an existing workflow may validate its inputs
-                return self._id_of("workflow", check.workflows, index)
-            case "machine":
-                return self._id_of("machine", check.machines, index)
-            case "pool":
-                return self._id_of("pool", check.pools, index)
-            case "session":
-                if check.sessions.accepts_any_id:
-                    return check.guard.new_session() if check.is_live else self.made_up.uuid()
-                return self._id_of("session", check.sessions, index)
-            case "own-session":
-                return check.guard.new_session()
-            case "check-marker":
-                return check.guard.ownership_marker
-            case "uuid":
-                return self.made_up.uuid()
-            case "unknown":
-                made_up = self.made_up.uuid()
-                check.guard.allow_unknown(made_up)
-                return made_up
-            case "secret":
-                return check.canaries.text(self._number_of_secret())
-            case "secret-int":
-                return check.canaries.integer(self._number_of_secret())
-            case "secret-real":
-                return check.canaries.real()
-            case "secret-large":
-                return check.canaries.large_real()
-            case "marker":
-                return check.search_word(self.made_up)
-            case "number":
-                return self.made_up.randrange(10**14, 10**15)
-            case "key":
-                return f"key-{self.made_up.uuid()}"
-            case "short":
-                return self.made_up.letters(SHORT)
-        raise ValueError(f"no such placeholder: {name}")
-
-    def _number_of_secret(self) -> int:
-        """Return a number that no other secret of the case has, and probably no secret of another case."""
-        if self._last_secret is None:
-            self._last_secret = self.made_up.randrange(NUMBERS // 2)
-        self._last_secret += 1
-        return self._last_secret
-
-    def _id_of(self, kind: str, ids: Ids, index: int) -> str:
-        if index < len(ids.known) and (index > 0 or not ids.accepts_any_id):
-            return ids.known[index]
-        if ids.accepts_any_id:
-            return self.made_up.uuid()
-        if ids.known:
-            raise Inconclusive(f"the case needs {counted(index + 1, kind)}, the check knows {len(ids.known)}")
-        raise Inconclusive(f"no {kind} id is known that the target accepts")
 
     # Sending
 
@@ -282,12 +190,7 @@ class CaseContext:
         return self.send(request_for(operation, *ids, **parts))
 
     def call_valid(
-        self,
-        operation: str,
-        *ids: str,
-        query: Query = (),
-        after: Evidence | None = None,
-        **more: Any,
+        self, operation: str, *ids: str, query: Query = (), after: Evidence | None = None, **more: Any
     ) -> CallResult:
         """Send a valid request; the answer must be the documented success. `after` are the exchanges that a finding
         shows before it; None means all of the case, `()` none.
@@ -344,12 +247,16 @@ class CaseContext:
             self.check.saw(violation)
             if self.check.knows(violation) or self._is_ignored(violation):
                 return
-        violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof, violated.placeholders = is_proof, dict(self.placeholders)
-        violated.concurrent = tuple(self.concurrent)
         others = [one for one, exchange in self.other_violations if exchange is judged]
-        violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
-        raise violated
+        raise RuleViolated(
+            violation,
+            exchanges or tuple(self.exchanges),
+            all_exchanges=tuple(self.exchanges),
+            placeholders=dict(self.placeholders),
+            same_answer=tuple((one.rule, one.cause) for one in others if one.field == violation.field != ""),
+            concurrent=tuple(self.concurrent),
+            is_proof=is_proof,
+        )
 
     def judge(
         self, rule: str, violations: Iterable[Violation], *evidence: CallResult | Exchange, is_proof: bool = False

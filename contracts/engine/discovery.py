@@ -45,11 +45,11 @@ class _Discovery:
         self.check = check
         self.target = check.target
         self.first_run: Mapping[str, Any] | None = None
+        self._list_answer = Answer(0, (), b"")
+        """The first answer of the list of runs."""
         self._unknown_path_answer: Answer | None = None
         self._why_unanswered = "no answer"
         self._made_up_values = check.made_up("discovery")
-
-    _list_answer: Answer
 
     def run(self) -> CheckContext:
         self._reach()

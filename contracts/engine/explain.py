@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
-from contracts.engine.neighbour import Attempt, guess, neighbours
-from contracts.engine.results import RuleViolated
+from contracts.engine.neighbour import guess, neighbours
+from contracts.engine.results import Attempt, RuleViolated
 from contracts.engine.summary import exchange_in_words, shorten_ids, summary_of
 
 
@@ -30,22 +30,23 @@ def finding_of(
     near = neighbours(failing, passed) if stable and not cause_in_words else []
     why = cause_in_words or guess(near)
     shown = (exchange_in_words(one.exchange) for one in near)
-    expected, got = shorten_ids([violated.expected, violated.got])
+    violation = violated.violation
+    expected, got = shorten_ids([violation.expected, violation.got])
     return Finding(
-        violated.rule,
-        violated.cause,
+        violation.rule,
+        violation.cause,
         expected,
         got,
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violated.expected, violated.got, until(judged, exchanges), why, violated.concurrent),
+        summary=summary_of(violation.expected, violation.got, until(judged, exchanges), why, violated.concurrent),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
-        field=violated.violation.field,
-        change=violated.violation.change,
+        field=violation.field,
+        change=violation.change,
         same_answer=violated.same_answer,
-        dedup_key=violated.dedup_key,
+        dedup_key=violation.dedup_key,
     )
 
 

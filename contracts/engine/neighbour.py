@@ -10,14 +10,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange, Request
 from contracts.core.json_tree import map_texts
-from contracts.engine.results import RuleViolated
+from contracts.engine.results import Attempt
 from contracts.openapi.router import route_of
 from contracts.openapi.schemas import UUID_PATTERN
 from contracts.oracle import accepts
@@ -35,17 +35,6 @@ _MANY: Final = 8
 _LONG_NUMBER: Final = 10
 """A query parameter with this many digits, or more, is compared as a text, not as a number."""
 _ABSENT: Final = object()
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """The exchanges of one attempt at a case, and the values of its placeholders."""
-
-    exchanges: Sequence[Exchange]
-    placeholders: Mapping[str, Any] = field(default_factory=dict)
-    violated: RuleViolated | None = None
-    passed: bool = False
-    """Whether it came to its end and showed no violation."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ on what else runs at the same time.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
@@ -131,6 +132,12 @@ class RunningCase:
     was_cut_off: bool = False
     """Whether the check ended before the case."""
 
+    def note_beside(self, others: Iterable[RunningCase]) -> None:
+        """Note, for this case and the others, that they run at the same time."""
+        for other in others:
+            other.beside.append((self.group.scenario, self.case))
+            self.beside.append((other.group.scenario, other.case))
+
     def run(self, run_case: Callable[[RunningCase], RuleViolated | None]) -> None:
         try:
             self.violated = run_case(self)
@@ -154,28 +161,18 @@ def run_in_parallel(
     """
     running: dict[Future[None], RunningCase] = {}
     failed: list[RunningCase] = []
-    begun = 0
+    numbers = itertools.count(1)
     pauses = False
     is_over = False
     with ThreadPoolExecutor(THREADS) as pool:
         while True:
             is_over = is_over or time.monotonic() >= until
             while not pauses and not is_over and (found := queue.next_case(len(running))) is not None:
-                begun += 1
-                case = RunningCase(begun, *found)
-                for other in running.values():
-                    other.beside.append((case.group.scenario, case.case))
-                    case.beside.append((other.group.scenario, other.case))
+                case = RunningCase(next(numbers), *found)
+                case.note_beside(running.values())
                 running[pool.submit(case.run, run_case)] = case
             if running:
-                try:
-                    ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-                    for future in ended:
-                        future.result()
-                except BaseException:
-                    stop()
-                    raise
-                for case in map(running.pop, ended):
+                for case in _take_ended(running, stop):
                     if case.was_cut_off:
                         is_over = True
                         continue
@@ -191,3 +188,15 @@ def run_in_parallel(
                 raise OutOfTime
             else:
                 return
+
+
+def _take_ended(running: dict[Future[None], RunningCase], stop: Callable[[], None]) -> Iterator[RunningCase]:
+    """Wait until a case ends, and remove and yield those that have ended."""
+    try:
+        ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+        for future in ended:
+            future.result()
+    except BaseException:
+        stop()
+        raise
+    yield from map(running.pop, ended)

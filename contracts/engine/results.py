@@ -1,9 +1,9 @@
-"""The results of calls, and the exceptions that end a case: a violation, or a reason why it cannot be judged."""
+"""The results of calls and cases, and the exceptions that end a case: a violation, or a reason not to judge it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, Exchange
@@ -12,31 +12,32 @@ from contracts.oracle import ParsedRequest, Violation, accepts, answer_in_words
 from contracts.oracle.refusal import refuses
 
 
+@dataclass(eq=False, repr=False)
 class RuleViolated(AssertionError):
-    """A case has broken a rule. `exchanges` are those that show it, at least one, and `all_exchanges` all of the case.
-    `dedup_key` stays the same while the case is shrunk.
-    """
+    """A case has broken a rule. `exchanges` show it (there is at least one); `all_exchanges` are all of the case."""
 
-    def __init__(
-        self, violation: Violation, exchanges: tuple[Exchange, ...], all_exchanges: tuple[Exchange, ...] | None = None
-    ) -> None:
-        super().__init__(f"{violation.rule}: expected {violation.expected}, got {violation.got}")
-        self.violation = violation
-        self.rule, self.expected, self.got = violation.rule, violation.expected, violation.got
-        self.exchanges = exchanges
-        self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
-        self.placeholders: dict[str, Any] = {}
-        """The placeholders of the case and their values."""
-        self.same_answer: tuple[tuple[str, str], ...] = ()
-        """The rules and causes of other violations that the last exchange shows in the same field."""
-        self.is_proof = False
-        """Whether one answer proves the violation, so that it counts even if it does not repeat."""
-        self.concurrent: tuple[tuple[Exchange, ...], ...] = ()
-        """Groups of exchanges of the case whose requests were sent at the same moment."""
-        self.must_not_repeat = False
-        """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
-        self.is_certain = False
-        """Whether a violation with `must_not_repeat` counts as stable."""
+    violation: Violation
+    exchanges: tuple[Exchange, ...]
+    all_exchanges: tuple[Exchange, ...] = ()
+    placeholders: Mapping[str, Any] = field(default_factory=dict)
+    """The placeholders of the case and their values."""
+    same_answer: tuple[tuple[str, str], ...] = ()
+    """The rules and causes of other violations that the last exchange shows in the same field."""
+    concurrent: tuple[tuple[Exchange, ...], ...] = ()
+    """Groups of exchanges of the case whose requests were sent at the same moment."""
+    is_proof: bool = False
+    """Whether one answer proves the violation, so that it counts even if it does not repeat."""
+    must_not_repeat: bool = False
+    """Whether the violation is reported as it was seen, since every repeat would leave runs behind."""
+    is_certain: bool = False
+    """Whether a violation with `must_not_repeat` counts as stable."""
+
+    def __str__(self) -> str:
+        return f"{self.rule}: expected {self.violation.expected}, got {self.violation.got}"
+
+    @property
+    def rule(self) -> str:
+        return self.violation.rule
 
     @property
     def cause(self) -> str:
@@ -53,6 +54,17 @@ class Inconclusive(Exception):
 
 class OutOfTime(Exception):
     """The time of the check is over."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The exchanges of one attempt at a case, and the values of its placeholders."""
+
+    exchanges: Sequence[Exchange]
+    placeholders: Mapping[str, Any] = field(default_factory=dict)
+    violated: RuleViolated | None = None
+    passed: bool = False
+    """Whether it came to its end and showed no violation."""
 
 
 INTERNAL_ERRORS: Final = (

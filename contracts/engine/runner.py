@@ -17,14 +17,13 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.confirm import Confirmer
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
-from contracts.engine.neighbour import Attempt
 from contracts.engine.parallel import THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
-from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, OutOfTime, RuleViolated, why_not_judged
+from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, Attempt, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.waiting import WaitingCases
 
 
-class Search:
+class Runner:
     """Runs the scenarios of one check and keeps their findings. `on_finding` returns True to end the check."""
 
     def __init__(
@@ -36,7 +35,7 @@ class Search:
     ) -> None:
         self.check = check
         self.skipped: dict[str, str] = {}
-        self.waiting = WaitingCases(self._outcome)
+        self.waiting = WaitingCases(self._violation_in)
         self._found = FoundViolations(check, on_finding)
         self._confirmer = Confirmer(check, self._found, self.attempt)
         self._database = database
@@ -110,7 +109,7 @@ class Search:
             self.tried[scenario.name] += 1
         return attempt.violated
 
-    def _outcome(self, scenario: Scenario[Any], case: Any) -> RuleViolated | None:
+    def _violation_in(self, scenario: Scenario[Any], case: Any) -> RuleViolated | None:
         """Return the violation that the case shows, if any. Raises OutOfTime."""
         return self.attempt(scenario, case).violated
 
@@ -170,7 +169,7 @@ class Search:
         @seed(self.check.random(scenario.name, *attempt, *self.check.target.shard).getrandbits(64))
         @given(scenario.generated(self.check))
         def run_case(case: Any) -> None:
-            violated = self._outcome(scenario, case)
+            violated = self._violation_in(scenario, case)
             if violated is not None:
                 last.append((case, violated))
                 raise violated
@@ -192,7 +191,7 @@ class Search:
             self._confirm((scenario, case), violated, beside)
             if not self._found.is_known(scenario, violated):
                 return
-            again = self._outcome(scenario, case)
+            again = self._violation_in(scenario, case)
             if again is None or self._found.is_known(scenario, again):
                 return
             violated = again
@@ -214,7 +213,7 @@ class Search:
 
     def judge_unreported_runs(self) -> None:
         """Judge the unreported runs that no case has judged."""
-        while violated := self._outcome(UNREPORTED, None):
+        while violated := self._violation_in(UNREPORTED, None):
             self.investigate(UNREPORTED, None, violated)
 
 

@@ -19,7 +19,7 @@ from contracts.core.findings import ScenarioProgress
 from contracts.engine.check_context import CheckContext
 from contracts.engine.parallel import CaseGroup
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.engine.scenario import Scenario
 
 FIRST_ROUND_REQUESTS: Final = 8
@@ -69,14 +69,14 @@ class Scheduler:
     def __init__(
         self,
         check: CheckContext,
-        search: Search,
+        runner: Runner,
         scenarios: Sequence[Scenario[Any]],
         progress: Callable[[Progress], None],
         live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
     ) -> None:
         """`live_cases` are the cases of a live check, by the name of their scenario."""
         self._check = check
-        self._search = search
+        self._runner = runner
         self._progress = progress
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates_runs)]
         makers = {scenario: live_cases[scenario.name] if check.is_live else scenario.cases for scenario in self._able}
@@ -99,7 +99,7 @@ class Scheduler:
         self._start_waiting(FIRST_WAITING)
         self._rounds(beside_last_round)
         try:
-            self._search.collect_waiting(until=self._end)
+            self._runner.collect_waiting(until=self._end)
             self._run_groups(self._last, until=self._check.deadline)
         except OutOfTime:
             pass
@@ -108,14 +108,14 @@ class Scheduler:
     def scenario_progress(self) -> list[ScenarioProgress]:
         """Return how far each scenario has come until now."""
         unfinished = {group.scenario.name for group in self._all if not group.has_ended or group.has_generated}
-        unfinished |= {scenario.name for scenario in (*self._search.waiting.scenarios, *self._not_started)}
+        unfinished |= {scenario.name for scenario in (*self._runner.waiting.scenarios, *self._not_started)}
         return [
             self._progress_of(scenario, may_have_more=not self._has_begun or scenario.name in unfinished)
             for scenario in self._able
         ]
 
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
-        done = self._search.tried[scenario.name]
+        done = self._runner.tried[scenario.name]
         if may_have_more and self._check.was_interrupted:
             return ScenarioProgress(scenario.name, done, done, finished=False)  # making the rest would take seconds
         planned = max(done, sum(1 for _ in self._cases(scenario))) if may_have_more else done
@@ -126,7 +126,7 @@ class Scheduler:
         """Start the cases that mostly wait: all of them, or the first `most` of each scenario."""
         for scenario, cases in self._not_started.items():
             for case in itertools.islice(cases, most):
-                self._search.waiting.start(scenario, case)
+                self._runner.waiting.start(scenario, case)
         if most is None:
             self._not_started.clear()
 
@@ -144,7 +144,7 @@ class Scheduler:
                 self._run_groups([group for group in due if group.scenario.is_exclusive], until=self._end)
                 groups = [group for group in groups if not group.has_ended]
                 self._start_waiting()
-                self._search.collect_waiting()
+                self._runner.collect_waiting()
         except OutOfTime:
             pass
 
@@ -155,12 +155,12 @@ class Scheduler:
             ended = sum(each.has_ended for each in self._all)
             self._progress(Progress(group.scenario.name, ended, len(self._all)))
 
-        self._search.run(groups, until=until, on_begin=announce)
+        self._runner.run(groups, until=until, on_begin=announce)
         for group in groups:
             if group.has_ended and group.has_generated:
                 if time.monotonic() >= until:
                     raise OutOfTime
-                self._search.run_generated(group.scenario, examples=group.scenario.examples)
+                self._runner.run_generated(group.scenario, examples=group.scenario.examples)
                 group.has_generated = False
 
     def _groups_by_round(self) -> tuple[dict[int, list[CaseGroup]], list[CaseGroup]]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from contracts.core.target import Target
 from contracts.engine import OutOfTime
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.explore import schema_fuzz, step_sequences
 from contracts.explore.model import SEQUENCES
 
@@ -48,12 +48,12 @@ def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, fr
 
 @contextlib.contextmanager
 def exploring(
-    search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0
+    runner: Runner, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0
 ) -> Iterator[bool]:
     """Run both parts during the `with` block. After it, look into what they found. Yield whether any part was started:
     one that has too little time is not. `round_number` is 0 in a check; those of a fuzz begin with 1. Raises OutOfTime.
     """
-    check = search.check
+    check = runner.check
     names = dict(parts_for(check.target, wanted))
     has_begun = False
     with contextlib.ExitStack() as begun:
@@ -70,5 +70,5 @@ def exploring(
             until = time.monotonic() + share_s
             number = max(0, round_number - 1)
             with contextlib.suppress(OutOfTime):
-                begun.enter_context(part.exploring(search, wanted, examples=examples, until=until, round_number=number))
+                begun.enter_context(part.exploring(runner, wanted, examples=examples, until=until, round_number=number))
         yield has_begun

@@ -40,7 +40,7 @@ _INVARIANT_RULES: Final = frozenset({"LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER"
 
 @dataclass(frozen=True)
 class _KeyedWrite:
-    """A write that can be replayed with its idempotency key. `run` is the run that it changed; None for a create."""
+    """A write that can be repeated with its idempotency key. `run` is the run that it changed; None for a create."""
 
     send: Callable[[], CallResult]
     first: CallResult
@@ -59,7 +59,7 @@ class Model:
         self._changes: list[Change] = []
         self._to_list: set[int] = set()
         """The organisations in which something was written since their runs were last listed."""
-        self._has_replayed = False
+        self._has_repeated = False
 
     def run_step(self, step: Step) -> list[str]:
         """Execute a step and return the names of the runs that it created."""
@@ -70,7 +70,7 @@ class Model:
             case CreateChain():
                 self._create_chain(step)
             case RepeatStep():
-                self._replay(step)
+                self._repeat(step)
             case ListRuns():
                 self._list(step)
             case WriteStep() if step.run in self.runs:
@@ -156,7 +156,7 @@ class Model:
                 changes=self._changes,
             )
 
-    # Writes, and their replays
+    # Writes, and their repeats
 
     def _write(self, run: ModelRun, step: WriteStep) -> None:
         kind, was_deleted = step.event.kind, run.known.is_deleted
@@ -178,12 +178,12 @@ class Model:
             run.note_change(result)
             self._keep(step.name, _KeyedWrite(partial(run.call, operation, **more), result, run.organisation, run))
 
-    def _replay(self, step: RepeatStep) -> None:
+    def _repeat(self, step: RepeatStep) -> None:
         """Send a write again: it must get the same answer and have no effect, whatever has happened since."""
         write = self._writes.get(step.write) or self._writes.get(step.write.rpartition(".")[0])
         if write is None:
             return
-        again, self._has_replayed = answered(write.send()), True
+        again, self._has_repeated = answered(write.send()), True
         self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
             cause, expected = KEY_IS_IGNORED, "the answer of the first one"
@@ -238,8 +238,8 @@ class Model:
         return []
 
     def _fail_unknown_run(self, run_id: str, found: RunList) -> NoReturn:
-        rule = "IDEM-REPLAY" if self._has_replayed else "LIST-COMPLETE"
-        cause = "a repeat creates runs again" if self._has_replayed else "a list shows a run that nobody created"
+        rule = "IDEM-REPLAY" if self._has_repeated else "LIST-COMPLETE"
+        cause = "a repeat creates runs again" if self._has_repeated else "a list shows a run that nobody created"
         creates = [write.first for write in self._writes.values() if write.run is None]
         violation = Violation(rule, cause, "only runs that were created", f"run {run_id}, which no answer reported")
         fail(self.context, violation, *creates, *found.results[:2])

@@ -17,7 +17,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.core.statuses import STATUSES
 from contracts.data.limits import MAX_KEY_LENGTH
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, Scenario
-from contracts.engine.context import SHORT
+from contracts.engine.placeholders import SHORT
 from contracts.engine.request_case import RequestCase
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.guard.created import created_by

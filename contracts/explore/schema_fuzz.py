@@ -3,7 +3,7 @@ and links between operations.
 
 schemathesis runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the
 guard's budget, ownership, pace and journal apply to its requests, and it knows no token. Our rules judge its requests
-and their answers (`recorded_traffic`), and what its own checks report is not used. Our search shrinks and repeats the
+and their answers (`recorded_traffic`), and what its own checks report is not used. Our runner shrinks and repeats the
 failures, and leaves out those that our own scenarios have found already.
 
 Only the command line, the configuration and the hooks of schemathesis are used. They are documented, with two
@@ -28,7 +28,7 @@ import contracts
 from contracts.core.exchange import Exchange
 from contracts.engine import CaseContext, CheckContext, RuleViolated
 from contracts.engine.results import NOT_JUDGED
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan
 from contracts.rules.writes import optional_ids
@@ -87,12 +87,12 @@ enabled = false
 
 @contextlib.contextmanager
 def exploring_schema(
-    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
+    runner: Runner, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> Iterator[None]:
     """Run schemathesis during the `with` block, until `until` (monotonic). After the block, judge its requests for at
     most JUDGING_S. Raises OutOfTime if the time of the check ends meanwhile.
     """
-    check = search.check
+    check = runner.check
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
         plan, prepared = _plan(check)
@@ -117,7 +117,7 @@ def exploring_schema(
             finally:
                 ended.set()
         exchanges = [*prepared, *check.guard.proxy.take_exchanges()]
-        _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + JUDGING_S)
+        _judge_exchanges(runner, wanted, exchanges, plan, time.monotonic() + JUDGING_S)
 
 
 # The parameters of schemathesis
@@ -227,10 +227,10 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _judge_exchanges(
-    search: Search, wanted: Collection[str], exchanges: Sequence[Exchange], plan: SchemaPlan, until: float
+    runner: Runner, wanted: Collection[str], exchanges: Sequence[Exchange], plan: SchemaPlan, until: float
 ) -> None:
     """Judge the recorded exchanges in their order, and look into new violations."""
-    check = search.check
+    check = runner.check
     record = Record(exchanges, secret=plan.secret)
     known_resources = KnownResources(unknown=set(plan.unknown))
     known_resources.alive.update(plan.paths["run_id"])
@@ -242,7 +242,7 @@ def _judge_exchanges(
             violated = _first_wanted(check, exchange, known_resources, wanted)
             # One cause is one finding: a field that is wrong in every answer is reported by the first rule that saw it.
             if violated is not None and all(cause != violated.cause for _, cause in check.known_violations):
-                search.investigate(RECORDED, record.case_at(position), violated)
+                runner.investigate(RECORDED, record.case_at(position), violated)
         known_resources.learn(exchange)
 
 

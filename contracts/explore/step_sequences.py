@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated
 from contracts.engine.parallel import CaseGroup
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED
-from contracts.engine.runner import Search, quiet_settings
+from contracts.engine.runner import Runner, quiet_settings
 from contracts.explore.model import SEQUENCES, Model
 from contracts.explore.steps import (
     CREATE_FIELDS,
@@ -173,22 +173,22 @@ class Sequences(RuleBasedStateMachine):
 
 @contextlib.contextmanager
 def exploring_step_sequences(
-    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
+    runner: Runner, wanted: Collection[str], *, examples: int, until: float, round_number: int
 ) -> Iterator[None]:
     """Run the fixed sequences. Then run up to `examples` generated ones in a thread during the `with` block, until
     `until` (monotonic). After the block, investigate the first failure, and search for others in the time left.
     """
-    check = search.check
+    check = runner.check
 
     def investigate(failing: FailingSequence) -> None:
         case, violated = failing
         if violated.rule in wanted:
-            search.investigate(SEQUENCES, case, violated)
+            runner.investigate(SEQUENCES, case, violated)
         else:
             check.known_violations.add((violated.rule, violated.cause))
 
     if not round_number:
-        search.run([CaseGroup(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
+        runner.run([CaseGroup(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
     ended = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(_search_once, check, (round_number, 0), examples, until, ended.is_set)

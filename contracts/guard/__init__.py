@@ -1,20 +1,10 @@
 """The only way for a check to send requests: enforces budget, rate limit and ownership, keeps a journal, cleans up."""
 
+from contracts.guard.admitted_request import RequestKind
 from contracts.guard.guard import Guard
 from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals, forget_journals
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
-from contracts.guard.unreported_run_detector import RequestKind, UnreportedRuns
+from contracts.guard.unreported_run_detector import UnreportedRuns
 
-__all__ = [
-    "CleanUpReport",
-    "Guard",
-    "NoAnswer",
-    "NotAllowed",
-    "NotOwned",
-    "OutOfBudget",
-    "Refused",
-    "RequestKind",
-    "UnreportedRuns",
-    "clean_up_journals",
-    "forget_journals",
-]
+__all__ = ["CleanUpReport", "Guard", "NoAnswer", "NotAllowed", "NotOwned", "OutOfBudget", "Refused", "RequestKind"]
+__all__ += ["UnreportedRuns", "clean_up_journals", "forget_journals"]

@@ -5,7 +5,6 @@ values), does not limit lines, headers and interim answers separately, and does 
 """
 
 import re
-import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from contracts.core.exchange import Answer, Headers, header_in
 from contracts.guard.bounds import Bounds
 from contracts.guard.connection import Connection, Cut, DeadlinePassed, ExchangeFailed, printable_excerpt
+from contracts.guard.content_coding import inflated
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
@@ -50,7 +50,9 @@ class AnswerReader:
             raise ExchangeFailed(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
         self.ends_connection = not delimited or _closes_connection(headers, minor)
         answer = Answer(status, headers, bytes(body), received_at=datetime.now(UTC))
-        return self._check_json_values(self._decode_content(answer) if body else answer)
+        decoded = self._decode_content(answer) if body else answer
+        self._require_few_json_values(decoded.body)
+        return decoded
 
     # Head
 
@@ -155,28 +157,19 @@ class AnswerReader:
         coding = (answer.header("content-encoding") or "").strip().lower()
         if coding not in {"gzip", "x-gzip", "deflate"}:
             return answer
-        for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-            inflater = zlib.decompressobj(wbits)
-            try:
-                body = inflater.decompress(answer.body, self._bounds.body_bytes)
-            except zlib.error:
-                continue
-            if inflater.unconsumed_tail:
-                raise ExchangeFailed(f"the answer is larger than {self._bounds.body_bytes} bytes when unpacked")
-            if not inflater.eof:
-                continue  # it was cut
-            kept = tuple(h for h in answer.headers if h[0].lower() not in {"content-encoding", "content-length"})
-            return replace(answer, headers=(*kept, ("content-length", str(len(body)))), body=body)
-        return answer
+        body = inflated(answer.body, self._bounds.body_bytes)
+        if body is None:
+            return answer
+        if len(body) > self._bounds.body_bytes:
+            raise ExchangeFailed(f"the answer is larger than {self._bounds.body_bytes} bytes when unpacked")
+        kept = tuple(h for h in answer.headers if h[0].lower() not in {"content-encoding", "content-length"})
+        return replace(answer, headers=(*kept, ("content-length", str(len(body)))), body=body)
 
-    def _check_json_values(self, answer: Answer) -> Answer:
+    def _require_few_json_values(self, body: bytes) -> None:
         """Raises ExchangeFailed if parsing the body as JSON would create too many values."""
-        if (
-            len(answer.body) > _SMALL_BODY_BYTES
-            and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values
-        ):
-            raise ExchangeFailed(f"the answer has more than {self._bounds.json_values} values as JSON")
-        return answer
+        most = self._bounds.json_values
+        if len(body) > _SMALL_BODY_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > most:
+            raise ExchangeFailed(f"the answer has more than {most} values as JSON")
 
 
 def _parse_header(line: bytes) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 A run is deleted only if it is proven to belong to the check:
 - the answer to a create of the check reported its id (and, if others use the target too, neither the lists nor its
-  time, workflow and input values show that it is of someone else: see reported_runs.py), or
+  time, workflow and input values show that it is of someone else: see `Guard._ours`), or
 - its input values or session alias contain the check's marker, a random text that nobody else uses, or
 - its session has a random id that the check generated.
 
@@ -21,7 +21,7 @@ from contracts.core.statuses import TERMINAL
 from contracts.guard.concurrency import in_threads
 from contracts.guard.effect import path_of_run
 from contracts.guard.identity import CREATION_WINDOW_S, CheckIdentity, text_of
-from contracts.guard.journal import IDENTITIES
+from contracts.guard.journal import CREDENTIALS
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient, json_object
 
@@ -192,7 +192,7 @@ class Cleaner:
         existed = self._found_by_read | self._found_by_delete | self._listed_before.keys()
         reads_deny = not existed.isdisjoint(self._not_found - self._found_by_read)
         # Only the lists of the two tokens are read, so only runs created with these can be missing in them.
-        listable = {run for run in existed & runs.keys() if all(each in IDENTITIES for each in runs[run])}
+        listable = {run for run in existed & runs.keys() if all(each in CREDENTIALS for each in runs[run])}
         lists_deny = self.lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
         left = {run for run in runs if by_read[run] or run in listed}
         unknown = {
@@ -208,7 +208,7 @@ class Cleaner:
         if self.client.is_shared:
             earliest = self.identity.started_at + self.client.ahead - timedelta(seconds=CREATION_WINDOW_S)
             query["created_at_from"] = earliest.isoformat().replace("+00:00", "Z")
-            authorizations = {each: None for each in authorizations if each in IDENTITIES}
+            authorizations = {each: None for each in authorizations if each in CREDENTIALS}
         complete = True
         for authorization in authorizations:
             try:
@@ -254,6 +254,6 @@ class Cleaner:
             if 200 <= status < 300:
                 return True
             # Without a valid token, a read after the delete may not get a 404.
-            has_token = authorization in IDENTITIES or run_id not in self._deleted
+            has_token = authorization in CREDENTIALS or run_id not in self._deleted
             is_gone &= status in ({404} if has_token else {401, 403, 404})
         return False if is_gone else None

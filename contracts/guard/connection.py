@@ -155,7 +155,7 @@ class Connection:
                 sock.sendall(view[start : start + _SEND_BYTES])
         except TimeoutError:
             raise DeadlinePassed("the request was not taken in time") from None
-        except (ssl.SSLError, OSError) as error:
+        except OSError as error:
             raise Cut(_error_text(error, "the connection")) from None
 
     def receive(self, max_bytes: int = _RECEIVE_BYTES) -> bytes:
@@ -173,7 +173,7 @@ class Connection:
             return sock.recv(min(max_bytes, _RECEIVE_BYTES))
         except TimeoutError:
             raise DeadlinePassed("no answer in time") from None
-        except (ssl.SSLError, OSError) as error:
+        except OSError as error:
             raise Cut(_error_text(error, "the connection")) from None
 
     def line(self, max_bytes: int, what: str) -> bytes:

@@ -5,19 +5,18 @@ resolve `//` and `..`, ignore the case of a path, accept a method override, or p
 therefore the union over all interpretations, whatever a correct server would do.
 """
 
-import contextlib
 import json
 import math
 import re
 import uuid
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
 from contracts.core.exchange import SAFE_METHODS, Request
+from contracts.guard.content_coding import inflated
 
 UNBOUNDED: Final = 10**18
 """The upper limit of a cost: more than any budget allows."""
@@ -250,10 +249,10 @@ def readable_body(request: Request) -> LenientBody:
     raw = request.body
     encoding = (request.header("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
-        inflated = _inflate(raw)
-        if inflated is None:
+        decoded = inflated(raw, _MAX_INFLATED_BYTES)
+        if decoded is None or len(decoded) > _MAX_INFLATED_BYTES:
             return LenientBody(unreadable=True)
-        raw = inflated
+        raw = decoded
     try:
         parsed = json.loads(raw, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
@@ -262,16 +261,6 @@ def readable_body(request: Request) -> LenientBody:
         return LenientBody(text=parsed)
     objects = parsed if isinstance(parsed, list) else [parsed]
     return LenientBody(json=parsed, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
-
-
-def _inflate(raw: bytes) -> bytes | None:
-    for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        inflater = zlib.decompressobj(wbits)
-        with contextlib.suppress(zlib.error):
-            inflated = inflater.decompress(raw, _MAX_INFLATED_BYTES)
-            if inflater.eof:
-                return inflated
-    return None
 
 
 def worst_case_runs(body: LenientBody) -> int:
@@ -337,7 +326,7 @@ def _clamp(number: float) -> int:
     return max(1, min(UNBOUNDED, abs(number)))
 
 
-def uuids_under(body: Any, names: frozenset[str]) -> Iterator[str]:
+def uuids_under(body: Any, names: Collection[str]) -> Iterator[str]:
     """Yield the UUIDs in the top-level fields with these names (in any case) of a body, or of each object of a list."""
     for each in body if isinstance(body, list) else [body]:
         if not isinstance(each, dict):

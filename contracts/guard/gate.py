@@ -36,8 +36,6 @@ from contracts.guard.refusals import NotAllowed, NotOwned
 from contracts.guard.runs_client import RunsClient, json_object
 
 _HARMLESS_ODD_ID = "not-a-uuid"
-_SESSION = frozenset({"session_id"})
-_ATTACHMENTS = frozenset({"output_attachment_ids"})
 _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 _FIELDS: Final = frozenset(
     {
@@ -105,10 +103,10 @@ class Gate:
             self._require_own_links(what, effect.body)
 
     def _require_own_links(self, what: str, body: Any) -> None:
-        for session_id in uuids_under(body, _SESSION):
+        for session_id in uuids_under(body, {"session_id"}):
             if not self.ownership.has_session(session_id) and not self._is_allowed_unknown(session_id):
                 raise NotOwned(f"{what}: session {session_id} is not one of this check")
-        for attachment_id in uuids_under(body, _ATTACHMENTS):
+        for attachment_id in uuids_under(body, {"output_attachment_ids"}):
             if not self.ownership.created(attachment_id) and not self._is_allowed_unknown(attachment_id):
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 

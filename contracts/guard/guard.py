@@ -18,8 +18,9 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
+from contracts.guard.admitted_request import AdmittedRequest, RequestKind
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount
+from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
 from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
@@ -37,7 +38,7 @@ from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBu
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
-from contracts.guard.unreported_run_detector import RequestKind, Sent, UnreportedRunDetector, UnreportedRuns
+from contracts.guard.unreported_run_detector import UnreportedRunDetector, UnreportedRuns
 from contracts.guard.upstream import Lost, Upstream, proxy_for
 
 
@@ -228,9 +229,9 @@ class Guard:
     def send(self, request: Request) -> Exchange:
         """Send a request. Raises a Refused if it must not be sent, NoAnswer if no complete answer came."""
         with self._one_at_a_time():
-            pending = self._admit(request)
-            self._wait(pending)
-            return self._execute(pending)
+            admitted = self._admit(request)
+            self._wait(admitted)
+            return self._execute(admitted)
 
     def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[Exchange]:
         """Send all requests at the same time, or one after the other within `over_s`, over separate connections that
@@ -240,15 +241,15 @@ class Guard:
         after all have ended.
         """
         with self._one_at_a_time():
-            pending_requests: list[Sent] = []
+            admitted: list[AdmittedRequest] = []
             try:
                 for request in requests:
-                    pending_requests.append(self._admit(request))
+                    admitted.append(self._admit(request))
             except BaseException:  # NoAnswer, too: the gate may have to ask whether a run exists
-                self._refund(*pending_requests)
+                self._refund(*admitted)
                 raise
-            self._wait(*pending_requests)
-            outcomes = all_at_once(self._execute, pending_requests, over_s=over_s)
+            self._wait(*admitted)
+            outcomes = all_at_once(self._execute, admitted, over_s=over_s)
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if errors:
             raise min(errors, key=lambda error: isinstance(error, NoAnswer))
@@ -257,7 +258,8 @@ class Guard:
     def _one_at_a_time(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._detector is None else self._detector.one_at_a_time()
 
-    def _admit(self, request: Request) -> Sent:
+    def _admit(self, request: Request) -> AdmittedRequest:
+        """Check a request and charge its maximum cost. Raises a Refused if it must not be sent."""
         if not self._is_open:
             raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
         if self._schedule.left_s() <= 0:
@@ -271,73 +273,82 @@ class Guard:
             )
         if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given (give one with --second-token)")
-        detector = self._detector if effect.runs else None
-        authorization = masked.header("authorization")
-        kind, list_requests = RequestKind.by_path(masked), 0
-        if detector is not None:
-            kind = detector.kind_of(masked)
-            if self._answers_name_others:
-                raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
-            if kind.reason is None:
-                self._gate.require_as_named(describe(masked), effect)
-            list_requests = detector.requests_for_lists(kind, authorization)
+        if self._detector is not None and effect.runs:
+            kind, charge = self._admit_watched(self._detector, masked, effect)
+        else:
+            kind, charge = RequestKind.by_path(masked), self._charge(masked, effect)
+        return AdmittedRequest(request, masked, kind, effect, charge, self._clock.now())
+
+    def _admit_watched(
+        self, detector: UnreportedRunDetector, masked: Request, effect: Effect
+    ) -> tuple[RequestKind, Charge]:
+        """Check and charge a request after which the detector looks for new runs in the lists."""
+        kind, authorization = detector.kind_of(masked), masked.header("authorization")
+        if self._answers_name_others:
+            raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
+        if kind.reason is None:
+            self._gate.require_as_named(describe(masked), effect)
+        list_requests = detector.requests_for_lists(kind, authorization)
+        charge = self._charge(masked, effect, list_requests=list_requests)
+        self._account.refund_request(list_requests)  # they are charged one by one when they are sent
+        detector.remember_existing_runs(authorization)
+        return kind, charge
+
+    def _charge(self, masked: Request, effect: Effect, *, list_requests: int = 0) -> Charge:
         try:
-            what = describe(masked)
-            charge = self._account.charge(effect.runs, creates=effect.creates, what=what, requests=1 + list_requests)
+            return self._account.charge(
+                effect.runs, creates=effect.creates, what=describe(masked), requests=1 + list_requests
+            )
         except OutOfBudget as error:
             self.log.add_skipped(str(error))
             raise
-        if detector is not None:
-            self._account.refund_request(list_requests)  # they are charged one by one when they are sent
-            detector.remember_existing_runs(authorization)
-        return Sent(request, masked, kind, effect, charge, self._clock.now())
 
-    def _wait(self, *pending_requests: Sent) -> None:
+    def _wait(self, *admitted: AdmittedRequest) -> None:
         try:
-            self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
+            self._rate_limiter.wait(len(admitted), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
                 self.log.add_skipped(str(error))
-            self._refund(*pending_requests)
+            self._refund(*admitted)
             raise
 
-    def _refund(self, *pending_requests: Sent) -> None:
-        for pending in pending_requests:
-            self._account.settle(pending.charge, 0)
+    def _refund(self, *admitted: AdmittedRequest) -> None:
+        for each in admitted:
+            self._account.settle(each.charge, 0)
             self._account.refund_request()
 
-    def _execute(self, pending: Sent, start: GroupStart | None = None) -> Exchange:
+    def _execute(self, admitted: AdmittedRequest, start: GroupStart | None = None) -> Exchange:
         """Send an admitted request. During a create, the first Ctrl-C takes effect after the answer with its runs."""
-        with held_back() if pending.effect.creates else contextlib.nullcontext():
-            return self._send_and_settle(pending, start)
+        with held_back() if admitted.effect.creates else contextlib.nullcontext():
+            return self._send_and_settle(admitted, start)
 
-    def _send_and_settle(self, pending: Sent, start: GroupStart | None) -> Exchange:
+    def _send_and_settle(self, admitted: AdmittedRequest, start: GroupStart | None) -> Exchange:
         """Send the request. Even if it fails, account and journal then cover all runs that it may have created."""
-        pending.at = self._clock.now()
+        admitted.sent_at = self._clock.now()
         try:
-            with self._creates_in_flight if pending.effect.creates else contextlib.nullcontext():
-                exchange = self._exchange(pending, start)
-            pending.exchange, pending.answered_at = exchange, self._clock.now()
-            self._note_for_detector(pending)
+            with self._creates_in_flight if admitted.effect.creates else contextlib.nullcontext():
+                exchange = self._exchange(admitted, start)
+            admitted.exchange, admitted.answered_at = exchange, self._clock.now()
+            self._note_for_detector(admitted)
             return exchange
         except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing
-            self._account.settle(pending.charge, 0)
-            if pending.intent is not None:
-                self._journal.close_intent(pending.intent, ())
+            self._account.settle(admitted.charge, 0)
+            if admitted.intent is not None:
+                self._journal.close_intent(admitted.intent, ())
             raise
         except BaseException:
-            self._assume_worst(pending)
-            self._note_for_detector(pending)
+            self._assume_worst(admitted)
+            self._note_for_detector(admitted)
             raise
 
-    def _note_for_detector(self, pending: Sent) -> None:
-        if self._detector is not None and pending.effect.runs:
-            self._detector.note(pending)
+    def _note_for_detector(self, admitted: AdmittedRequest) -> None:
+        if self._detector is not None and admitted.effect.runs:
+            self._detector.note(admitted)
 
-    def _exchange(self, pending: Sent, start: GroupStart | None) -> Exchange:
-        if pending.effect.creates:
-            pending.intent = self._journal.intend(
-                pending.masked, pending.effect, self._clock.now(), keeps_digest=self._detector is not None
+    def _exchange(self, admitted: AdmittedRequest, start: GroupStart | None) -> Exchange:
+        if admitted.effect.creates:
+            admitted.intent = self._journal.intend(
+                admitted.masked, admitted.effect, self._clock.now(), keeps_digest=self._detector is not None
             )
         connection = None
         if start is not None:  # connect, and wait until all other requests of the group are connected too
@@ -346,35 +357,35 @@ class Guard:
                 connection.open()
             start.meet()
         for attempt in range(self._bounds.repeats + 1):
-            exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
+            exchange = Exchange(admitted.masked, self._answer(admitted, connection if attempt == 0 else None))
             self.log.add(exchange)
             if exchange.answer.status != 429 or not self._wait_to_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
             wait_s = self._rate_limiter.asked_wait_s(exchange.answer, 0)
             self._rate_limiter.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
-        if pending.effect.writes:
-            self._process_answer(pending, exchange)
+        if admitted.effect.writes:
+            self._process_answer(admitted, exchange)
         return exchange
 
-    def _answer(self, pending: Sent, connection: Connection | None) -> Answer:
-        left_s = self._schedule.left_s(creates=pending.effect.creates)
+    def _answer(self, admitted: AdmittedRequest, connection: Connection | None) -> Answer:
+        left_s = self._schedule.left_s(creates=admitted.effect.creates)
         if left_s <= 0:
-            raise NotDelivered(f"{describe(pending.masked)}: the time of the check is over")
+            raise NotDelivered(f"{describe(admitted.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(
-            pending.request, self._tokens.put_in, connection, within_s=left_s, may_resend=self._may_send_again
+            admitted.request, self._tokens.put_in, connection, within_s=left_s, may_resend=self._may_send_again
         )
         if not isinstance(outcome, Lost):
             self.reachability.note_reached()
             return self._tokens.mask_answer(outcome)
-        message = f"{describe(pending.masked)}: {outcome.reason}"
+        message = f"{describe(admitted.masked)}: {outcome.reason}"
         if outcome.malformed:
             raise NotAllowed(message)
         if outcome.reached:
             self.reachability.note_reached()
         elif self.reachability.wait(outcome.reason):
-            return self._answer(pending, None)
-        if self._schedule.left_s(creates=pending.effect.creates) > 0:  # else the end of the check cut the answer off
+            return self._answer(admitted, None)
+        if self._schedule.left_s(creates=admitted.effect.creates) > 0:  # else the end of the check cut the answer off
             self.log.add_lost(message)
         raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
 
@@ -404,26 +415,26 @@ class Guard:
 
     # Outcome
 
-    def _process_answer(self, pending: Sent, exchange: Exchange) -> None:
+    def _process_answer(self, admitted: AdmittedRequest, exchange: Exchange) -> None:
         """Settle the charge of a write, and record what its answer reports as created."""
         status = exchange.answer.status
         # 307 and 308 ask to send the same request elsewhere, so it was not carried out here; 303 says that it was.
         refused = 400 <= status < 500 or status in {307, 308}
-        if pending.effect.creates:
-            self._process_created_runs(pending, exchange, refused=refused)
+        if admitted.effect.creates:
+            self._process_created_runs(admitted, exchange, refused=refused)
             return
-        if pending.charge.runs and refused:
-            self._account.settle(pending.charge, 0)
-        if pending.effect.collections and 200 <= status < 300:
+        if admitted.charge.runs and refused:
+            self._account.settle(admitted.charge, 0)
+        if admitted.effect.collections and 200 <= status < 300:
             for resource in created_by(exchange.answer).runs:
                 if resource.id not in self.ownership.other_ids:
-                    self.other_resources.update(pending.effect.collections)
+                    self.other_resources.update(admitted.effect.collections)
                 self.ownership.other_ids.add(resource.id)
 
-    def _process_created_runs(self, pending: Sent, exchange: Exchange, *, refused: bool) -> None:
+    def _process_created_runs(self, admitted: AdmittedRequest, exchange: Exchange, *, refused: bool) -> None:
         created = created_by(exchange.answer)
-        ours = self._ours(created.runs, exchange.answer, pending.effect)
-        run_ids = pending.reported = tuple(run.id for run in ours)
+        ours = self._ours(created.runs, exchange.answer, admitted.effect)
+        run_ids = admitted.reported = tuple(run.id for run in ours)
         unproven = [run.id for run in ours if run.body is None]
         new = sum(run_id not in self.ownership.runs for run_id in run_ids)  # a replay creates none
         for run in ours:
@@ -432,16 +443,16 @@ class Guard:
         self.ownership.sessions.update(run.session_id for run in ours if run.session_id)
         # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
         only_read = exchange.request.is_read and not created.runs
-        reports_all = exchange.answer.status < 300 and len(run_ids) + created.failed == pending.charge.runs
+        reports_all = exchange.answer.status < 300 and len(run_ids) + created.failed == admitted.charge.runs
         if refused or only_read or reports_all:
-            self._account.settle(pending.charge, new)
-            if pending.intent is not None and self._detector is None:
-                self._journal.close_intent(pending.intent, run_ids, unproven)
+            self._account.settle(admitted.charge, new)
+            if admitted.intent is not None and self._detector is None:
+                self._journal.close_intent(admitted.intent, run_ids, unproven)
                 return
         else:
-            self._assume_worst(pending)
-        if pending.intent is not None:  # stays open until the detector or the clean-up has searched for more runs
-            self._journal.record_answer(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
+            self._assume_worst(admitted)
+        if admitted.intent is not None:  # stays open until the detector or the clean-up has searched for more runs
+            self._journal.record_answer(admitted.intent, run_ids, self._clock.now().timestamp(), unproven)
 
     def _ours(self, created: Sequence[CreatedRun], answer: Answer, effect: Effect) -> Sequence[CreatedRun]:
         """Return the runs of an answer that belong to the check.
@@ -465,9 +476,9 @@ class Guard:
         self._answers_name_others |= len(ours) < len(created)
         return ours
 
-    def _assume_worst(self, pending: Sent) -> None:
+    def _assume_worst(self, admitted: AdmittedRequest) -> None:
         """Keep the charge, as the outcome is unknown. The open intent makes the clean-up search for runs."""
-        self._account.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
+        self._account.settle(admitted.charge, max(admitted.charge.runs, len(admitted.reported)))
 
     def _client(self, *, uses_reserve: bool = False) -> RunsClient:
         """Return a client for the guard's own requests. Only some may use the requests reserved for cleaning up."""

@@ -44,14 +44,13 @@ _FINGERPRINT_ROUNDS = 20_000
 _LONGEST_LISTED: Final = 64
 """Longer ids in a list of the target are not stored: a hostile target must not fill the disk with them."""
 _LONGEST_HEADER: Final = 65_536
-_SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "rate", "marker", "started_at", "salt", "fingerprints")
 _MARKER = re.compile(r"contracts-[0-9a-f]{16}")
 
 _INTENT_KEYS: Final = {
     "intent": "number",
     "at": "at",
-    "as": "identity",
+    "as": "credentials",
     "runs": "runs",
     "workflows": "workflow_ids",
     "session": "session_id",
@@ -63,9 +62,10 @@ _INTENT_KEYS: Final = {
 IN_USE: Final = "is in use by a check that is running"
 """Why a journal cannot be used, if its check cleans up itself."""
 OTHER: Final = "other"
-"""The identity of a run created with neither of the two tokens: with no authorization or with a made-up one."""
+"""The credentials of a run created with neither of the two tokens: with no authorization or with a made-up one."""
 AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
-IDENTITIES: Final = {TOKEN: "first", SECOND_TOKEN: "second"}
+CREDENTIALS: Final = {TOKEN: "first", SECOND_TOKEN: "second"}
+"""What a journal writes for the authorization of a request."""
 
 
 def default_directory() -> Path:
@@ -82,7 +82,7 @@ class Intent:
 
     number: int
     at: float
-    identity: str
+    credentials: str
     runs: int
     workflow_ids: Sequence[str] = ()
     session_id: str | None = None
@@ -108,9 +108,7 @@ class JournalRecord:
     runs: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     unproven: set[str] = field(default_factory=set)
-    """Runs for which an answer reported only the id, or that the lists did not show afterwards: they may be older than
-    the check and belong to someone else.
-    """
+    """As `Ownership.unproven`."""
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
     last_intent: int = 0
@@ -119,7 +117,7 @@ class JournalRecord:
     listed: dict[str, int] = field(default_factory=dict)
     """The runs that lists showed, each with the last intent before its first list: no later intent created the run."""
     oldest_listed: dict[str, float] = field(default_factory=dict)
-    """By identity: `created_at` of the oldest run in the first list (target's clock), if that list was not complete."""
+    """By credentials: `created_at` of the oldest run in the first list (target's clock), if that was not complete."""
 
     def apply(self, line: dict[str, Any]) -> None:
         """Add what a line of the file says. It has one of these keys:
@@ -170,7 +168,7 @@ class JournalRecord:
 
     @property
     def unfinished(self) -> dict[str, str]:
-        return {run: identity for run, identity in self.runs.items() if run not in self.gone}
+        return {run: credentials for run, credentials in self.runs.items() if run not in self.gone}
 
 
 class Journal:
@@ -206,9 +204,9 @@ class Journal:
             salt=secrets.token_hex(8),
             fingerprints={},
         )
-        for identity, token in (("first", target.token), ("second", target.second_token)):
+        for credentials, token in (("first", target.token), ("second", target.second_token)):
             if token:
-                record.fingerprints[identity] = record.fingerprint(token)
+                record.fingerprints[credentials] = record.fingerprint(token)
         header = {"journal": _VERSION} | {name: getattr(record, name) for name in _HEADER}
         path = directory / f"{started_at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}{_SUFFIX}"
         lock = FileLock(f"{path}.lock", timeout=0)
@@ -225,52 +223,55 @@ class Journal:
 
     def intend(self, request: Request, effect: Effect, now: datetime, *, keeps_digest: bool) -> Intent:
         """Write the intent of a create to the file. `request` is masked."""
-        body = effect.body if isinstance(effect.body, dict) else None
-        input_digest = None
-        if body is not None:
-            has_known_inputs = "steps" not in body
-        else:  # if it does not name them, it has none, however a server interprets it
-            sent = request.body or b""
-            has_known_inputs = b"input_values" not in sent and request.header("content-encoding") is None
-        if keeps_digest and has_known_inputs:
-            input_digest = digest((body or {}).get("input_values") or None, self.record.salt)
         with self._lock:
             self._last_number += 1
             intent = Intent(
                 number=self._last_number,
                 at=now.timestamp(),
-                identity=IDENTITIES.get(request.header("authorization") or "", OTHER),
+                credentials=CREDENTIALS.get(request.header("authorization") or "", OTHER),
                 runs=effect.runs,
                 workflow_ids=effect.workflow_ids,
-                session_id=next(uuids_under(effect.body, _SESSION), None),
+                session_id=next(uuids_under(effect.body, {"session_id"}), None),
                 carries_marker=self.record.marker.encode() in (request.body or b""),
-                digest=input_digest,
+                digest=self._input_digest(request, effect) if keeps_digest else None,
             )
             line = {key: getattr(intent, name) for key, name in _INTENT_KEYS.items()}
             self._write({key: value for key, value in line.items() if value})
         return intent
 
+    def _input_digest(self, request: Request, effect: Effect) -> str | None:
+        """Return the digest of the input values of a create; None if it is not known which ones its runs would have."""
+        if isinstance(effect.body, dict):
+            if "steps" in effect.body:
+                return None
+            inputs = effect.body.get("input_values")
+        elif b"input_values" in (request.body or b"") or request.header("content-encoding") is not None:
+            return None
+        else:
+            inputs = None  # a body that does not name them has none, however a server interprets it
+        return digest(inputs or None, self.record.salt)
+
     def close_intent(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Close the intent: it created exactly these runs. For the `unproven` ones, the answer reported only the id."""
-        self._write_runs({"made": intent.number}, intent.identity, run_ids, unproven)
+        self._write_runs({"made": intent.number}, intent.credentials, run_ids, unproven)
 
     def record_answer(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str]) -> None:
         """Add the runs that the answer reported. The intent stays open, since the create may have created more runs.
         It creates no further ones after `at`, the time of the answer.
         """
-        self._write_runs({"answered": intent.number, "at": at}, intent.identity, run_ids, unproven)
+        self._write_runs({"answered": intent.number, "at": at}, intent.credentials, run_ids, unproven)
 
     def close_intents(self, numbers: Sequence[int]) -> None:
         """Close intents after a search has found what they created."""
         self._write({"closed": list(numbers)})
 
-    def add_runs(self, identity: str, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
+    def add_runs(self, credentials: str, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Add runs of this check without closing an intent, or mark earlier ones as unproven."""
-        self._write_runs({}, identity, run_ids, unproven)
+        self._write_runs({}, credentials, run_ids, unproven)
 
-    def add_listed(self, identity: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
+    def add_listed(self, credentials: str, run_ids: Sequence[str], oldest: float | None = None) -> None:
         """Record runs that a list showed. `oldest` is when its oldest run was created, if the list is not complete."""
-        line = {"listed": [run for run in run_ids if len(run) <= _LONGEST_LISTED], "as": identity}
+        line = {"listed": [run for run in run_ids if len(run) <= _LONGEST_LISTED], "as": credentials}
         self._write(line if oldest is None else line | {"oldest": oldest})
 
     def add_session(self, session_id: str) -> None:
@@ -290,8 +291,10 @@ class Journal:
         if not keep:
             Path(self._file_lock.lock_file).unlink(missing_ok=True)
 
-    def _write_runs(self, line: dict[str, Any], identity: str, run_ids: Sequence[str], unproven: Sequence[str]) -> None:
-        line |= {"as": identity, "ids": list(run_ids)}
+    def _write_runs(
+        self, line: dict[str, Any], credentials: str, run_ids: Sequence[str], unproven: Sequence[str]
+    ) -> None:
+        line |= {"as": credentials, "ids": list(run_ids)}
         self._write(line | {"unproven": list(unproven)} if unproven else line)
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -412,14 +415,14 @@ def _is_sound(record: JournalRecord) -> bool:
     texts = (record.url, record.origin, record.profile, record.salt, *record.runs, *record.gone, *record.listed)
     texts += (*record.sessions, *record.workflows, *record.unproven, *record.fingerprints.values())
     numbers = (record.started_at, *record.oldest_listed.values(), *(intent.at for intent in intents))
-    identities = {*record.runs.values(), *(intent.identity for intent in intents)}
+    credentials = {*record.runs.values(), *(intent.credentials for intent in intents)}
     return (
         _MARKER.fullmatch(record.marker) is not None  # a shorter one might prove that runs of others are the check's
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(number, int | float) for number in numbers)
         and all(isinstance(intent.runs, int) for intent in intents)
         and (record.rate is None or record.rate > 0)
-        and identities <= {*AUTHORIZATIONS, OTHER}
+        and credentials <= {*AUTHORIZATIONS, OTHER}
     )
 
 

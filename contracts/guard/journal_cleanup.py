@@ -15,7 +15,7 @@ from typing import Final
 from contracts.guard.cleaner import Authorizations, Cleaner, DeleteSupport, Left, delete_support
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.identity import CREATION_WINDOW_S, LATE_CREATE_S, PossibleRun, created_at, likely_first, text_of
-from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Intent, Journal, JournalRecord, digest
+from contracts.guard.journal import AUTHORIZATIONS, CREDENTIALS, OTHER, Intent, Journal, JournalRecord, digest
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient
@@ -68,7 +68,7 @@ def clean_up(
             cleaner.clean(runs, support, unproven=record.unproven, listed=found.proven)
         found = _without_refuted(found, cleaner.refuted)
         for run, authorization in found.proven.items():
-            journal.add_runs(IDENTITIES[authorization], [run])
+            journal.add_runs(CREDENTIALS[authorization], [run])
         left = count_left(cleaner, journal, authorizations, known)
     all_seen = found.all_seen and left.lists_are_reliable
     if all_seen and not found.possible:
@@ -116,11 +116,11 @@ def _unfinished(
 ) -> dict[str, Authorizations]:
     """Return the runs that are not known to be gone, with the authorizations that may reach each."""
     runs: dict[str, Authorizations] = {}
-    for run, identity in record.unfinished.items():
-        if identity == OTHER:
+    for run, credentials in record.unfinished.items():
+        if credentials == OTHER:
             runs[run] = (*authorizations, (known or {}).get(run))
-        elif AUTHORIZATIONS[identity] in authorizations:
-            runs[run] = (AUTHORIZATIONS[identity],)
+        elif AUTHORIZATIONS[credentials] in authorizations:
+            runs[run] = (AUTHORIZATIONS[credentials],)
     return runs
 
 
@@ -157,8 +157,8 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
 
 def _of_other_tokens(record: JournalRecord, authorizations: Sequence[str]) -> bool:
     """Return whether an open intent was sent with a token that was not given: nobody can look for its runs."""
-    identities = {intent.identity for intent in record.open_intents.values()} - {OTHER}
-    return any(AUTHORIZATIONS[identity] not in authorizations for identity in identities)
+    needed = {intent.credentials for intent in record.open_intents.values()} - {OTHER}
+    return any(AUTHORIZATIONS[credentials] not in authorizations for credentials in needed)
 
 
 def _possible(
@@ -168,7 +168,7 @@ def _possible(
     created, by_target = created_at(run, ahead), created_at(run, timedelta())
     if created is None or by_target is None:
         return
-    if by_target.timestamp() < record.oldest_listed.get(IDENTITIES[authorization], by_target.timestamp()):
+    if by_target.timestamp() < record.oldest_listed.get(CREDENTIALS[authorization], by_target.timestamp()):
         return  # the run is older than all runs of the list that was read before the first create
     for intent in intents:
         if intent.number <= record.listed.get(run["id"], intent.number) and _may_have_created(

@@ -1,6 +1,7 @@
 """Cleans up after checks that crashed or did not clean up, using their journals."""
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -59,23 +60,21 @@ def clean_up_journals(
     `on_begin` is called before a journal is cleaned up, with its origin and its number of runs. The function that it
     returns is called after each of these runs, from any thread.
     """
-    report = CleanUpReport()
-    wanted = Target(url, token).origin if url is not None else None
     given_tokens = [each for each in (token, second_token) if each]
+    cleanup = _LaterCleanup(given_tokens, ca_bundle, clock or Clock(), on_begin, url_is_named=url is not None)
+    report = cleanup.report
     directory = journal_dir or default_directory()
     if directory.exists() and not directory.is_dir():
         report.unclear += 1
         report.problems.append(f"{directory} is not a folder: correct CONTRACTS_JOURNAL_DIR")
-    for path, found in journals(directory, wanted):
+    for path, found in journals(directory, None if url is None else Target(url, token).origin):
         if isinstance(found, str):
             report.problems.append(f"{path.name} {found}")
             report.unclear += found != IN_USE  # a check that is running cleans up itself
             continue
         keep = True
         try:
-            keep = _clean_up_journal(
-                found, given_tokens, ca_bundle, clock or Clock(), report, on_begin, url_is_named=url is not None
-            )
+            keep = cleanup.clean_up(found)
         finally:
             found.close(keep=keep)
     report.problems[:] = dict.fromkeys(report.problems)
@@ -95,112 +94,105 @@ def forget_journals(url: str, *, journal_dir: Path | None = None) -> CleanUpRepo
     return report
 
 
-def _clean_up_journal(
-    journal: Journal,
-    given_tokens: list[str],
-    ca_bundle: str | None,
-    clock: Clock,
-    report: CleanUpReport,
-    on_begin: Callable[[str, int], Callable[[], None]],
-    *,
-    url_is_named: bool,
-) -> bool:
-    """Clean up one journal; return whether it must be kept, because runs are left or may be left."""
-    record = journal.record
-    unfinished = len(record.unfinished)
-    tokens = _fitting_tokens(record, given_tokens)
-    if url_is_named and record.origin not in report.unreachable:
-        tokens |= _renewed_tokens(record, given_tokens, tokens, ca_bundle=ca_bundle, clock=clock)
-    report.journals += 1
-    if not tokens or record.origin in report.unreachable:
+@dataclass(frozen=True)
+class _LaterCleanup:
+    """Cleans up one journal after the other, and counts in `report` what was done."""
+
+    given_tokens: Sequence[str]
+    ca_bundle: str | None
+    clock: Clock
+    on_begin: Callable[[str, int], Callable[[], None]]
+    url_is_named: bool = field(kw_only=True)
+    report: CleanUpReport = field(default_factory=CleanUpReport)
+
+    def clean_up(self, journal: Journal) -> bool:
+        """Clean up a journal. Return whether it must be kept, because runs are left or may be left."""
+        record, report = journal.record, self.report
+        report.journals += 1
+        tokens = self._tokens_of(record)
         if not tokens:
             what = f"was written with another token on {record.origin}, or changed since"
             report.problems.append(f"{journal.path.name} {what}")
-        return _not_cleaned_up(record, report)
-    on_cleaned = on_begin(record.url, unfinished)
-    upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
-    try:
-        client = RunsClient(
-            upstream,
-            Tokens(tokens.get("first"), tokens.get("second")),
-            RateLimiter(record.rate, clock),
-            clock,
-            is_shared=record.profile == "live" or not is_loopback(record.url),
-        )
-        authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
-        done = clean_up(Cleaner(client, record.identity, on_cleaned=on_cleaned), journal, authorizations)
-    except NoAnswer as error:
-        report.unreachable.add(record.origin)
-        forget = f"`contracts cleanup {record.origin} --forget` discards its journals"
-        report.problems.append(f"{record.origin}: {error}. Start the server; if it is gone, {forget}")
-        return _not_cleaned_up(record, report)
-    except OutOfBudget as error:
-        report.problems.append(f"{journal.path.name}: {error}")
-        return _not_cleaned_up(record, report)
-    finally:
-        upstream.close()
-    if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
-        runs = f"{counted(unreached, 'run')} {'needs' if unreached == 1 else 'need'}"
-        report.problems.append(f"{journal.path.name}: {runs} another token than those given")
-    left = len(record.unfinished)
-    report.unknown += len(done.left.unknown)
-    report.cleaned += unfinished + len(done.found.proven) - left
-    report.left += left
-    report.possibly_left[:] = likely_first((*report.possibly_left, *done.found.possible))
-    if done.unclear is not None:
-        report.unclear += 1
-        if client.no_list is None:
-            report.problems.append(f"{journal.path.name}: {done.unclear}")
-        else:  # once for all journals, since none can be cleaned up
-            forget = f"`contracts cleanup {record.origin} --forget` discards the journals of these creates"
-            report.problems.append(f"{record.origin}: {done.unclear}. {forget}")
-    return bool(left or record.open_intents)
+        can_reach = record.origin not in report.unreachable
+        was_cleaned_up = bool(tokens) and can_reach and self._clean_up_with(tokens, journal)
+        report.left += len(record.unfinished)
+        if not was_cleaned_up:
+            report.unclear += bool(record.open_intents)
+            return True
+        return bool(record.unfinished or record.open_intents)
 
+    def _clean_up_with(self, tokens: Mapping[str, str], journal: Journal) -> bool:
+        """Clean up with the tokens, by credentials. Return False if the target does not answer, or not in time."""
+        record, report = journal.record, self.report
+        unfinished = len(record.unfinished)
+        on_cleaned = self.on_begin(record.url, unfinished)
+        authorizations = tuple(AUTHORIZATIONS[credentials] for credentials in tokens)
+        is_shared = record.profile == "live" or not is_loopback(record.url)
+        try:
+            with self._client(record, Tokens(tokens.get("first"), tokens.get("second")), is_shared=is_shared) as client:
+                done = clean_up(Cleaner(client, record.identity, on_cleaned=on_cleaned), journal, authorizations)
+        except NoAnswer as error:
+            report.unreachable.add(record.origin)
+            forget = f"`contracts cleanup {record.origin} --forget` discards its journals"
+            report.problems.append(f"{record.origin}: {error}. Start the server; if it is gone, {forget}")
+            return False
+        except OutOfBudget as error:
+            report.problems.append(f"{journal.path.name}: {error}")
+            return False
+        others = AUTHORIZATIONS.keys() - tokens.keys()
+        if unreached := sum(credentials in others for credentials in record.unfinished.values()):
+            runs = f"{counted(unreached, 'run')} {'needs' if unreached == 1 else 'need'}"
+            report.problems.append(f"{journal.path.name}: {runs} another token than those given")
+        report.unknown += len(done.left.unknown)
+        report.cleaned += unfinished + len(done.found.proven) - len(record.unfinished)
+        report.possibly_left[:] = likely_first((*report.possibly_left, *done.found.possible))
+        if done.unclear is not None:
+            report.unclear += 1
+            if client.no_list is None:
+                report.problems.append(f"{journal.path.name}: {done.unclear}")
+            else:  # once for all journals, since none can be cleaned up
+                forget = f"`contracts cleanup {record.origin} --forget` discards the journals of these creates"
+                report.problems.append(f"{record.origin}: {done.unclear}. {forget}")
+        return True
 
-def _not_cleaned_up(record: JournalRecord, report: CleanUpReport) -> bool:
-    """Count what is left, or may be left, since the journal was not cleaned up. Return that it must be kept."""
-    report.left += len(record.unfinished)
-    report.unclear += bool(record.open_intents)
-    return True
+    @contextlib.contextmanager
+    def _client(self, record: JournalRecord, tokens: Tokens, *, is_shared: bool) -> Iterator[RunsClient]:
+        upstream = Upstream(record.url, ca_bundle=self.ca_bundle, proxy=proxy_for(record.url))
+        with contextlib.closing(upstream):
+            yield RunsClient(upstream, tokens, RateLimiter(record.rate, self.clock), self.clock, is_shared=is_shared)
 
+    def _tokens_of(self, record: JournalRecord) -> dict[str, str]:
+        """Return the tokens that the journal was written with, and renewed ones, by credentials."""
+        fitting = {
+            credentials: token
+            for token in self.given_tokens
+            for credentials, known in record.fingerprints.items()
+            if record.fingerprint(token) == known
+        }
+        if not self.url_is_named or record.origin in self.report.unreachable:
+            return fitting
+        return fitting | self._renewed_tokens(record, fitting)
 
-def _fitting_tokens(record: JournalRecord, given: Iterable[str]) -> dict[str, str]:
-    """Return the tokens that the journal was written with, by identity."""
-    return {
-        identity: token
-        for token in given
-        for identity, known in record.fingerprints.items()
-        if record.fingerprint(token) == known
-    }
+    def _renewed_tokens(self, record: JournalRecord, fitting: Mapping[str, str]) -> dict[str, str]:
+        """Return the tokens that read runs of the credentials that `fitting` has no token of, by credentials.
 
-
-def _renewed_tokens(
-    record: JournalRecord, given: Iterable[str], fitting: dict[str, str], *, ca_bundle: str | None, clock: Clock
-) -> dict[str, str]:
-    """Return the tokens that read runs of the identities that `fitting` has no token of, by identity.
-
-    Tokens of deployments expire. A renewed one has another fingerprint, but reads the runs of the check. Try that only
-    at a URL that the user has named, since the header of the journal cannot be verified with a token it was not made
-    with.
-    """
-    if Target(record.url, "").origin != record.origin:
-        return {}
-    renewed: dict[str, str] = {}
-    upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
-    try:
-        for token in given:
+        Tokens of deployments expire. A renewed one has another fingerprint, but reads the runs of the check. Try that
+        only at a URL that the user has named, since the header of the journal cannot be verified with a token it was
+        not made with.
+        """
+        if Target(record.url, "").origin != record.origin:
+            return {}
+        renewed: dict[str, str] = {}
+        for token in self.given_tokens:
             if token in fitting.values():
                 continue
-            limiter = RateLimiter(record.rate, clock)
-            client = RunsClient(upstream, Tokens(token, None), limiter, clock, is_shared=True)
-            for identity in record.fingerprints.keys() - fitting.keys() - renewed.keys():
-                created = [run for run, by in record.unfinished.items() if by == identity]
-                if _reads_one(client, [run for run in created if run not in record.unproven][:_MOST_READ]):
-                    renewed[identity] = token
-                    break
-    finally:
-        upstream.close()
-    return renewed
+            with self._client(record, Tokens(token, None), is_shared=True) as client:
+                for credentials in record.fingerprints.keys() - fitting.keys() - renewed.keys():
+                    created = [run for run, by in record.unfinished.items() if by == credentials]
+                    if _reads_one(client, [run for run in created if run not in record.unproven][:_MOST_READ]):
+                        renewed[credentials] = token
+                        break
+        return renewed
 
 
 def _reads_one(client: RunsClient, runs: Sequence[str]) -> bool:

@@ -20,29 +20,24 @@ nothing is sent, and no more of an operation after one that got a 5xx or no answ
 """
 
 import contextlib
-import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from math import inf
-from typing import Any, Final, Self
+from typing import Final
 
 from contracts.core.exchange import Exchange, Request
-from contracts.guard.budget import BudgetAccount, Charge
-from contracts.guard.effect import Effect, path_of_run
-from contracts.guard.identity import LATE_CREATE_S, PossibleRun, created_at, has_other_inputs, text_of
-from contracts.guard.journal import IDENTITIES, OTHER, Intent, Journal
+from contracts.guard.admitted_request import TOLERANCE_BEFORE, AdmittedRequest, RequestKind
+from contracts.guard.budget import BudgetAccount
+from contracts.guard.effect import path_of_run
+from contracts.guard.identity import PossibleRun, created_at, has_other_inputs
+from contracts.guard.journal import CREDENTIALS, OTHER, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object
 
-_TOLERANCE_BEFORE: Final = timedelta(seconds=1.5)
-_TOLERANCE_AFTER: Final = timedelta(seconds=3)
-"""How far a run's creation may lie outside the time of its request, after correcting it by the target's Date: Date has
-a resolution of a second, and some servers update it only once per second.
-"""
 _LAGS_S: Final = (0.3, 0.7, 1.5)
 """Pauses before reading a list again that does not yet show the runs that an answer reported."""
 _IDLE_AFTER: Final = timedelta(minutes=10)
@@ -50,82 +45,11 @@ _IDLE_AFTER: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class RequestKind:
-    """`reason` says why a request must create nothing; None if the request itself does not show that."""
-
-    operation: str
-    reason: str | None = None
-
-    @classmethod
-    def by_path(cls, request: Request) -> Self:
-        return cls(f"{request.method} {request.path.partition('?')[0]}")
-
-
-@dataclass(eq=False, slots=True)
-class Sent:
-    """A request that the gate allows and that is charged, and what came of it."""
-
-    request: Request
-    masked: Request
-    kind: RequestKind
-    effect: Effect
-    charge: Charge
-    at: datetime
-    intent: Intent | None = None
-    exchange: Exchange | None = None
-    """None if no answer came."""
-    answered_at: datetime | None = None
-    reported: tuple[str, ...] = ()
-    """The ids of the runs that the answer reported and that belong to the check."""
-
-    @property
-    def authorization(self) -> str | None:
-        return self.masked.header("authorization")
-
-    @property
-    def refused(self) -> bool:
-        return self.exchange is not None and 300 <= self.exchange.answer.status < 500
-
-    @property
-    def accepted(self) -> bool:
-        return self.exchange is not None and self.exchange.answer.status < 300
-
-    def may_have_created(self, run: Run, at: datetime | None, named_workflows: Collection[str]) -> bool:
-        """Return whether the run fits the request by workflow, input values and time of creation (`at`).
-
-        `named_workflows` are those of all requests, for a request that names none.
-        """
-        body = self.effect.body if isinstance(self.effect.body, dict) else {}
-        if text_of(run, "workflow_id") not in (self.effect.workflow_ids or named_workflows):
-            return False
-        if (inputs := run.get("input_values")) and not _may_be_inputs(inputs, body):
-            return False
-        end = self.answered_at or self.at + timedelta(seconds=LATE_CREATE_S)
-        return at is None or self.at - _TOLERANCE_BEFORE <= at <= end + _TOLERANCE_AFTER
-
-
-def _may_be_inputs(inputs: Any, body: Mapping[str, Any]) -> bool:
-    """Return whether a run that was created from the body may have these input values. A run of a chain has those of
-    its step and the shared ones. A reference to another step may have any value.
-    """
-    if "steps" not in body:
-        return bool(inputs == body.get("input_values"))
-    steps, shared = body["steps"], body.get("shared_inputs") or {}
-    if not isinstance(steps, list) or not isinstance(shared, dict) or '"$ref"' in json.dumps(body):
-        return True
-    for step in steps:
-        own = (step.get("inputs") or {}) if isinstance(step, dict) else None
-        if not isinstance(own, dict) or inputs in (shared | own, own | shared, own):
-            return True
-    return False
-
-
-@dataclass(frozen=True, slots=True)
 class _NewRun:
     """A run that no answer reported, the request that may have created it, and the list that showed it."""
 
     run: Run
-    origin: Sent
+    origin: AdmittedRequest
     listing: Exchange
     authorization: str
     is_proven: bool
@@ -180,8 +104,8 @@ class UnreportedRunDetector:
         self._since: dict[str, datetime] = {}
         self._foreign_runs_at: dict[str, datetime] = {}
         """Per workflow, when someone else last created a run of it, as far as the lists showed."""
-        self._sent: list[Sent] = []
-        self._pending: list[Sent] = []
+        self._sent: list[AdmittedRequest] = []
+        self._pending: list[AdmittedRequest] = []
         self._checked_kinds: set[RequestKind] = set()
         self._stopped: set[str] = set()
         """Operations that created unreported runs: none of their requests is sent any more."""
@@ -240,13 +164,13 @@ class UnreportedRunDetector:
                 if runs:
                     times = [at for run in runs if (at := created_at(run, timedelta())) is not None]
                     oldest = min(times).timestamp() if times and len(runs) >= NEWEST else None
-                    self._journal.add_listed(IDENTITIES[each], sorted(self._known[each]), oldest)
+                    self._journal.add_listed(CREDENTIALS[each], sorted(self._known[each]), oldest)
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: both, if it has neither token."""
         return (authorization,) if authorization in self._authorizations else self._authorizations
 
-    def note(self, sent: Sent) -> None:
+    def note(self, sent: AdmittedRequest) -> None:
         """Record a request that may have created runs, after its answer or after it failed."""
         self._sent.append(sent)
         self._pending.append(sent)
@@ -260,7 +184,7 @@ class UnreportedRunDetector:
         return not last.refused or self._kind_with_answer(last) not in self._checked_kinds
 
     @staticmethod
-    def _kind_with_answer(sent: Sent) -> RequestKind:
+    def _kind_with_answer(sent: AdmittedRequest) -> RequestKind:
         """Return the kind of a request. If only its answer shows that it must create nothing (because the run is
         unknown, for example), the kind includes the status.
         """
@@ -273,11 +197,7 @@ class UnreportedRunDetector:
         pending, self._pending = self._pending, []
         if not pending and not (is_last and self._sent and self._lag_s):
             return
-        # A new run is attributed to a kind that was not checked before rather than to one that created nothing then.
-        latest_first = pending[::-1]
-        order = sorted(
-            latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
-        )
+        order = self._order_of_attribution(pending)
         self._checked_kinds.update(map(self._kind_with_answer, pending))
         if self._lag_s and not all(sent.reported for sent in pending):
             self._clock.sleep(self._lag_s)
@@ -303,7 +223,16 @@ class UnreportedRunDetector:
         if not self.lists_are_reliable:  # nobody could find the run that such a request may have made
             self._stopped.update(sent.kind.operation for sent in pending if not sent.accepted and not sent.refused)
 
-    def _new_in_list(self, authorization: str, pending: list[Sent], order: list[Sent]) -> list[_NewRun] | None:
+    def _order_of_attribution(self, pending: list[AdmittedRequest]) -> list[AdmittedRequest]:
+        """Return the requests in the order in which a new run is attributed to them: to a kind that was not checked
+        before rather than to one that created nothing then, to one that was not accepted, and to the latest.
+        """
+        checked, latest_first = self._checked_kinds, pending[::-1]
+        return sorted(latest_first, key=lambda sent: (self._kind_with_answer(sent) in checked, sent.accepted))
+
+    def _new_in_list(
+        self, authorization: str, pending: list[AdmittedRequest], order: list[AdmittedRequest]
+    ) -> list[_NewRun] | None:
         """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` has
         the pending requests in the order in which a new run is attributed to them.
         """
@@ -336,7 +265,7 @@ class UnreportedRunDetector:
             read = None
         return read is None or proves(read)
 
-    def _close_intents(self, pending: list[Sent]) -> None:
+    def _close_intents(self, pending: list[AdmittedRequest]) -> None:
         """Close the intents of the requests that were answered."""
         intents = [sent.intent.number for sent in pending if sent.exchange is not None and sent.intent is not None]
         if settled := [number for number in intents if number in self._journal.record.open_intents]:
@@ -346,15 +275,17 @@ class UnreportedRunDetector:
         for new in found:
             if new.is_proven:
                 self._ownership.add_run(new.run["id"], new.authorization)
-                self._journal.add_runs(IDENTITIES[new.authorization], [new.run["id"]])
+                self._journal.add_runs(CREDENTIALS[new.authorization], [new.run["id"]])
             else:
-                at = created_at(new.run, self._client.ahead) or new.origin.at
-                apart_s = (at - new.origin.at).total_seconds()
+                at = created_at(new.run, self._client.ahead) or new.origin.sent_at
+                apart_s = (at - new.origin.sent_at).total_seconds()
                 names_workflow = bool(new.origin.effect.workflow_ids)
                 self.possible.append(PossibleRun.of(new.run, apart_s=apart_s, names_workflow=names_workflow))
         self._account.add_unreported(len({new.run["id"] for new in found}))
 
-    def _page_with_reported(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[Run]] | None:
+    def _page_with_reported(
+        self, authorization: str, pending: Iterable[AdmittedRequest]
+    ) -> tuple[Exchange, list[Run]] | None:
         """Read the newest runs until they include all runs that the answers to the pending requests reported, or fill a
         page. Returns None if they never do, or if the list cannot be read.
         """
@@ -373,7 +304,7 @@ class UnreportedRunDetector:
             waited_s += pause_s
         return None
 
-    def _compare_reported(self, pending: Iterable[Sent], listing: Exchange, runs: list[Run]) -> None:
+    def _compare_reported(self, pending: Iterable[AdmittedRequest], listing: Exchange, runs: list[Run]) -> None:
         """Compare the runs that answers reported with what the list shows of them.
 
         An answer may have the id of a run that someone else has just created, and otherwise what was sent. The check
@@ -387,7 +318,7 @@ class UnreportedRunDetector:
                 run = listed.get(run_id)
                 if run is None and len(runs) >= NEWEST:
                     self._ownership.unproven.add(run_id)
-                    self._journal.add_runs(IDENTITIES.get(sent.authorization or "", OTHER), [run_id], [run_id])
+                    self._journal.add_runs(CREDENTIALS.get(sent.authorization or "", OTHER), [run_id], [run_id])
                 elif run and (not may_include(run, listing.answer, now) or has_other_inputs(run, sent.effect.body)):
                     self._ownership.disown(run_id)
                     self._journal.record_gone([run_id])
@@ -402,20 +333,20 @@ class UnreportedRunDetector:
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
         known.update(run["id"] for run in runs)
         if new:
-            self._journal.add_listed(IDENTITIES[authorization], [run["id"] for run in new])
-        earliest = self._since[authorization] - _TOLERANCE_BEFORE
+            self._journal.add_listed(CREDENTIALS[authorization], [run["id"] for run in new])
+        earliest = self._since[authorization] - TOLERANCE_BEFORE
         proves = self._journal.record.identity.proves
         ours = [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
         self.others.update({run["id"] for run in new} - {run["id"] for run in ours})
         return ours
 
-    def _matching_request(self, run: Run, order: list[Sent]) -> Sent | None:
+    def _matching_request(self, run: Run, order: list[AdmittedRequest]) -> AdmittedRequest | None:
         """Return the first request in `order` that may have created the run.
 
         If lists lag, all earlier requests follow, latest first.
         """
         named_workflows = {workflow for sent in self._sent for workflow in sent.effect.workflow_ids}
-        earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
+        earlier: Iterable[AdmittedRequest] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
         at = created_at(run, self._client.ahead)
         matching = (sent for sent in (*order, *earlier) if sent.may_have_created(run, at, named_workflows))
         return next(matching, None)

@@ -56,12 +56,7 @@ class Upstream:
     """Thread-safe. `base` is the target's URL; a Request's path is appended to its path."""
 
     def __init__(
-        self,
-        base: str,
-        *,
-        ca_bundle: str | None = None,
-        proxy: str | None = None,
-        bounds: Bounds = BOUNDS,
+        self, base: str, *, ca_bundle: str | None = None, proxy: str | None = None, bounds: Bounds = BOUNDS
     ) -> None:
         """`proxy` is the URL of an HTTP proxy, for https only."""
         parts = urlsplit(base)
@@ -238,5 +233,5 @@ def proxy_for(url: str) -> str | None:
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_bundle)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         raise CouldNotCheck(f"the CA bundle {ca_bundle} cannot be used: {error}") from None

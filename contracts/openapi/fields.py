@@ -10,14 +10,23 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from contracts.openapi.schemas import body_schema, description_of, document, operations, resolved, schema
+from contracts.openapi.schemas import (
+    body_schema,
+    description_of,
+    document,
+    operations,
+    resolved,
+    responses,
+    schema,
+    success_schema,
+)
 
 
 @functools.cache
 def parts_of(operation: str) -> tuple[str, ...]:
     """Return all parts of an operation, in the order of the document."""
-    statuses = (f"status {status}" for status in description_of(operation)["responses"] if status.isdigit())
-    parameters = (f"{kind} {name}" for kind, name in _parameters(operation) if kind in {"query", "header"})
+    statuses = (f"status {status}" for status in responses(operation))
+    parameters = (f"{each['in']} {each['name']}" for each in _parameters(operation) if each["in"] != "path")
     return (*statuses, *parameters, *fields_of_body(operation), *fields_of_answer(operation))
 
 
@@ -30,17 +39,12 @@ def fields_of_body(operation: str) -> tuple[str, ...]:
 @functools.cache
 def fields_of_answer(operation: str) -> tuple[str, ...]:
     """Return the fields of the documented success."""
-    for status, response in description_of(operation)["responses"].items():
-        content = response.get("content", {}).get("application/json")
-        if status.startswith("2") and content is not None:
-            return tuple(f"answer {path}" for path in _paths(content.get("schema", {}), ()))
-    return ()
+    return tuple(f"answer {path}" for path in _paths(success_schema(operation) or {}, ()))
 
 
 def query_parameters(operation: str) -> dict[str, dict[str, Any]]:
     """Return the schema of each query parameter, by name."""
-    parameters = map(resolved, description_of(operation).get("parameters", ()))
-    return {each["name"]: resolved(each["schema"]) for each in parameters if each["in"] == "query"}
+    return {each["name"]: resolved(each["schema"]) for each in _parameters(operation) if each["in"] == "query"}
 
 
 def present(parts: tuple[str, ...], body: Any) -> list[str]:
@@ -68,11 +72,9 @@ def _names_in(part: str) -> tuple[str, ...]:
     return tuple(part.partition(" ")[2].replace("[]", ".[]").removeprefix(".").split("."))
 
 
-def _parameters(operation: str) -> Iterator[tuple[str, str]]:
+def _parameters(operation: str) -> Iterator[dict[str, Any]]:
     of_path = document()["paths"][operations()[operation][1]].get("parameters", ())
-    for parameter in (*of_path, *description_of(operation).get("parameters", ())):
-        found = resolved(parameter)
-        yield found["in"], found["name"]
+    yield from map(resolved, (*of_path, *description_of(operation).get("parameters", ())))
 
 
 def _paths(node: dict[str, Any], above: tuple[str, ...]) -> Iterator[str]:

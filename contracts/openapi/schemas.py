@@ -51,6 +51,7 @@ _RFC3339: Final = re.compile(
     r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
 )
 _FINER: Final = re.compile(r"\.\d{6}(\d+)")
+_DIGITS: Final = re.compile(r"[0-9]{1,300}")
 _NUMBERLIKE: Final = re.compile(r"\s*[+-]?[\d_]*\.?[\d_]+\.?([eE][+-]?\d+)?\s*")
 _TRUE_TEXTS: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE_TEXTS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -159,7 +160,6 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def reader_of(name: str) -> SchemaReader:
-    """Return the reader of a component schema."""
     return _compile(schema(name))
 
 
@@ -179,6 +179,22 @@ def description_of(operation: str) -> dict[str, Any]:
     method, path = operations()[operation]
     found: dict[str, Any] = document()["paths"][path][method.lower()]
     return found
+
+
+@functools.cache
+def responses(operation: str) -> dict[int, Any]:
+    """Return the documented responses of an operation by status."""
+    return {int(status): resolved(response) for status, response in description_of(operation)["responses"].items()}
+
+
+def success_status(operation: str) -> int:
+    return min(responses(operation))
+
+
+def success_schema(operation: str) -> dict[str, Any] | None:
+    """Return the schema of the JSON that a success has; None if it has no JSON."""
+    content = responses(operation)[success_status(operation)].get("content", {})
+    return content["application/json"]["schema"] if "application/json" in content else None
 
 
 @functools.cache
@@ -336,37 +352,27 @@ def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
 
 
 def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
-    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
-        lenient = True
-        if isinstance(value, bool):
-            number = int(value)
-        elif isinstance(value, int):
-            number, lenient = value, False
-        elif isinstance(value, float):
-            if not math.isfinite(value) or not value.is_integer():
-                return diagnostics.invalid(path, "type")
-            number = int(value)
-        elif isinstance(value, str):
-            if re.fullmatch(r"[0-9]{1,300}", value):
-                number = int(value)
-            elif _NUMBERLIKE.fullmatch(value):
-                return _text_of_number(value, path, diagnostics)
-            else:
-                return diagnostics.invalid(path, "type")
-        else:
-            return diagnostics.invalid(path, "type")
-        if not exclusive_minimum < number <= maximum:
-            return diagnostics.invalid(path, "range")
-        return diagnostics.ambiguity(path, "another form of an integer", number) if lenient else number
+    def is_in_range(number: float) -> bool:
+        return exclusive_minimum < number <= maximum
 
-    def _text_of_number(value: str, path: Path, diagnostics: Diagnostics) -> Any:
-        try:
-            number = float(value)
-        except ValueError:
-            return diagnostics.ambiguity(path, "text that looks like a number")
-        if not number.is_integer() or not exclusive_minimum < number <= maximum:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+        if isinstance(value, str) and not _DIGITS.fullmatch(value):
+            if _NUMBERLIKE.fullmatch(value) and may_be_right(value):
+                return diagnostics.ambiguity(path, "text that looks like a number")
             return diagnostics.invalid(path, "type")
-        return diagnostics.ambiguity(path, "text that looks like a number")
+        if not isinstance(value, int | str) and not (isinstance(value, float) and value.is_integer()):
+            return diagnostics.invalid(path, "type")
+        number = int(value)
+        if not is_in_range(number):
+            return diagnostics.invalid(path, "range")
+        return number if type(value) is int else diagnostics.ambiguity(path, "another form of an integer", number)
+
+    def may_be_right(text: str) -> bool:
+        try:
+            number = float(text)
+        except ValueError:
+            return True
+        return number.is_integer() and is_in_range(number)
 
     return read
 

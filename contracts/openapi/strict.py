@@ -15,7 +15,7 @@ import jsonschema_rs
 from jsonschema.validators import extend
 
 from contracts.core.json_tree import Path
-from contracts.openapi.schemas import Diagnostics, description_of, document, is_uuid, moment_of, reader_of, resolved
+from contracts.openapi.schemas import Diagnostics, document, is_uuid, moment_of, reader_of, success_schema
 from contracts.openapi.schemas import schema as document_schema
 
 _LEAP_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]23:59:60(\.\d+)?(Z|z|\+00:00|-00:00)")
@@ -30,21 +30,6 @@ def is_date_time(text: str) -> bool:
 
 
 _FORMATS: Final = {"uuid": is_uuid, "date-time": is_date_time}
-
-
-@functools.cache
-def responses(operation: str) -> dict[int, Any]:
-    """Return the documented responses of an operation by status."""
-    return {int(status): resolved(response) for status, response in description_of(operation)["responses"].items()}
-
-
-def success_status(operation: str) -> int:
-    return min(responses(operation))
-
-
-def answers_json(operation: str) -> bool:
-    """Whether the success of an operation is a JSON object."""
-    return "application/json" in responses(operation)[success_status(operation)].get("content", {})
 
 
 def differences(component: str, value: Any) -> Iterator[Path]:
@@ -167,5 +152,4 @@ def _field_validator(component: str, name: str) -> _Validator:
 
 @functools.cache
 def _success_validator(operation: str) -> _Validator:
-    content = responses(operation)[success_status(operation)]["content"]
-    return _Validator(content["application/json"]["schema"])
+    return _Validator(success_schema(operation) or {})

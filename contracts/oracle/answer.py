@@ -16,12 +16,7 @@ from contracts.oracle.wording import answer_in_words
 
 
 def universal_violations(
-    operation: str | None,
-    request: Request,
-    answer: Answer,
-    canaries: Sequence[bytes],
-    *,
-    judges_form: bool = True,
+    operation: str | None, request: Request, answer: Answer, canaries: Sequence[bytes], *, judges_form: bool = True
 ) -> Iterator[Violation]:
     """Yield violations of the rules that apply to every answer.
 
@@ -34,20 +29,15 @@ def universal_violations(
     if answer.status >= 500 or answer.status == 0:
         yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", answer_in_words(answer))
     if _contains_any(answer, canaries) and not sends_openly(request, canaries):
-        cause = f"in an answer of {at}" if answer.status < 400 else "in an error"
-        path = _path_of_any(answer, canaries)
-        where = ".".join(map(str, path)) or _header_of_any(answer, canaries)
-        got = f"{answer.status} with a sensitive value" + (f" in {where}" if where else "")
-        yield Violation("SECRET-LEAK", cause, "no sensitive value in any answer", got, field=field_at(path))
+        yield _leak(at, answer, [form.decode("latin-1") for form in canaries])
     if answer.status == 429 and retry_after_of(answer) is None:
         retry_after = answer.header("retry-after")
         got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
         yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
-    if not judges_form or _MALFORMED_ESCAPE.search(request.path):
-        return
-    for violation in answer_violations(operation, answer):
-        if refuses(answer) or is_well_formed(operation, request):
-            yield violation
+    if judges_form and not _MALFORMED_ESCAPE.search(request.path):
+        for violation in answer_violations(operation, answer):
+            if refuses(answer) or is_well_formed(operation, request):
+                yield violation
 
 
 _SHOW_THE_RESOURCE_OF_THE_PATH: Final = frozenset(
@@ -78,16 +68,22 @@ def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
     return any(form in text for form in canaries)
 
 
-def _header_of_any(answer: Answer, canaries: Sequence[bytes]) -> str:
+def _leak(at: str, answer: Answer, forms: Sequence[str]) -> Violation:
+    cause = f"in an answer of {at}" if answer.status < 400 else "in an error"
+    path = _path_of_any(answer, forms)
+    where = ".".join(map(str, path)) or _header_of_any(answer, forms)
+    got = f"{answer.status} with a sensitive value" + (f" in {where}" if where else "")
+    return Violation("SECRET-LEAK", cause, "no sensitive value in any answer", got, field=field_at(path))
+
+
+def _header_of_any(answer: Answer, forms: Sequence[str]) -> str:
     """Return "the header NAME" for the first header that contains one of the forms; empty if none does."""
-    forms = [form.decode("latin-1") for form in canaries]
     names = (name for name, value in answer.headers if any(form in value for form in forms))
     return next((f"the header {name}" for name in names), "")
 
 
-def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
+def _path_of_any(answer: Answer, forms: Sequence[str]) -> Path:
     """Return the path of the first value of a JSON answer that contains one of the forms; empty if no value does."""
-    forms = [form.decode("latin-1") for form in canaries]
     parts = leaves(answer.json_or_none())
     found = ((path, leaf if isinstance(leaf, str) else json.dumps(leaf)) for path, leaf in parts)
     return next((path for path, text in found if any(form in text for form in forms)), ())

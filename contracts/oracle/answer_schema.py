@@ -10,6 +10,7 @@ from typing import Any, Final
 from contracts.core.exchange import Answer
 from contracts.core.json_tree import Path
 from contracts.openapi import strict
+from contracts.openapi.schemas import responses, success_schema, success_status
 from contracts.oracle.refusal import accepts, refuses
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import value_in_words
@@ -65,7 +66,7 @@ def has_documented_form(operation: str, answer: Answer) -> bool:
 @functools.lru_cache(maxsize=16)
 def wrong_parts(operation: str, answer: Answer) -> tuple[Path, ...]:
     """Return the paths of the parts that violate the schema. The answer must have the documented form."""
-    return tuple(strict.success_differences(operation, answer.json())) if strict.answers_json(operation) else ()
+    return tuple(strict.success_differences(operation, answer.json())) if success_schema(operation) is not None else ()
 
 
 def is_run(value: Any) -> bool:
@@ -75,11 +76,11 @@ def is_run(value: Any) -> bool:
 
 def _form_violation(operation: str, answer: Answer) -> Violation | None:
     rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
-    status = strict.success_status(operation)
+    status, has_json = success_status(operation), success_schema(operation) is not None
     is_part = answer.status == 206 and answer.header("Content-Range") is not None  # for a request with Range
-    if answer.status != status and not (is_part and not strict.answers_json(operation)):
+    if answer.status != status and (has_json or not is_part):
         return Violation(rule, f"another status from {operation}", f"status {status}", f"status {answer.status}")
-    problem = _problem_of_json(answer) if strict.answers_json(operation) else None
+    problem = _problem_of_json(answer) if has_json else None
     return Violation(rule, f"{problem} from {operation}", _OBJECT, _beginning(answer)) if problem else None
 
 
@@ -107,7 +108,7 @@ def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violati
     if problem is not None:
         got = f"{answer.status} with {_beginning(answer)}"
         yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", f"{_OBJECT} with detail", got)
-    elif operation is not None and answer.status in strict.responses(operation):
+    elif operation is not None and answer.status in responses(operation):
         body = answer.json()
         for path in strict.differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
             rule, where = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON", _where(path)

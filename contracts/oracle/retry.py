@@ -104,8 +104,8 @@ def _session_violations(before: Run, request: ParsedRequest, after: Run) -> Iter
 def _placement_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
     """Judge machine_id and pool_ids. A session determines the machine, and a machine overrides the pools."""
     machine, session = request.given("machine_id"), request.given("session_id")
-    keeps_session = before.get("session_id") and request.given("reuse_session") is not False
-    if machine is not None and session is None and not keeps_session and not request.given("start_session"):
+    may_stay_in_session = before.get("session_id") and request.given("reuse_session") is not False
+    if machine is not None and session is None and not may_stay_in_session and not request.given("start_session"):
         yield from _as_given("machine_id", machine, after)
     if machine is not None or session is not None or after.get("session_id") is not None:
         return

@@ -302,7 +302,7 @@ def _repeated(listed: Listed) -> Iterator[ListViolation]:
 
 
 def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) -> Iterator[ListViolation]:
-    others: list[tuple[int, Mapping[str, Any], str]] = []
+    others: list[tuple[int, Mapping[str, Any], ListCandidate | None, str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
         run = known.get(identity)
@@ -311,19 +311,19 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) 
             violation = Violation(absence.rule, absence.cause_if_listed, absence.expected, got)
             yield ListViolation(violation, (number,), identity)
         elif name := _wrong_filter(run, item, query):
-            others.append((number, item, name))
+            others.append((number, item, run, name))
     if others:
-        number, item, name = others[0]
+        number, item, run, name = others[0]
         identity = str(item.get("id"))
         cause = returns_other_runs(filter_names(query))
         field = "created_at" if name.startswith("created_at") else name
-        shown = run_in_words({**(known[identity].view if identity in known else {}), **item}, [field])
+        shown = run_in_words({**(run.view if run is not None else {}), **item}, [field])
         more = f" and {counted(len(others) - 1, 'more run')}" if len(others) > 1 else ""
         got = f"{shown}{more}, which {'does' if len(others) == 1 else 'do'} not match {name}"
         # The exchanges of this case do not contain the create of a run of another case, so `about` names that run.
-        about = "" if identity in known else identity
+        about = identity if run is None else ""
         violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, about=about, field=name)
-        yield ListViolation(violation, (number,), identity if identity in known else None)
+        yield ListViolation(violation, (number,), None if run is None else identity)
 
 
 def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Query) -> str | None:

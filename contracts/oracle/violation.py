@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from contracts.core.printable import replace_unprintable
+
 
 class FilterCause(str):
     """The cause of a list that is wrong for a combination of filters: the names of the filters, and the effect.
@@ -87,6 +89,5 @@ def excerpt(content: bytes | str, length: int = 120) -> str:
     """Return the beginning of a text, short enough for one line."""
     beginning = content[: 4 * (length + 1)]  # at most 4 bytes per character; a whole answer may be large
     text = beginning.decode("utf-8", errors="replace") if isinstance(beginning, bytes) else beginning
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else " " for c in text)
+    text = replace_unprintable(text)
     return text if len(text) <= length else text[: length - 1] + "…"

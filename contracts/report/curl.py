@@ -32,37 +32,41 @@ _MADE_UP_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
     """One command per exchange, to be run in order in the same shell."""
-    carried: dict[str, str] = {}  # value in the finding → shell variable
-    captures = _captures(exchanges, base_url)
+    variables: dict[str, str] = {}  # value in the finding → shell variable
     commands = []
-    for index, exchange in enumerate(exchanges):
+    for number, (exchange, captured) in enumerate(zip(exchanges, _captures(exchanges, base_url), strict=True), 1):
         lines = []
         key = exchange.request.header("Idempotency-Key")
-        if key and key not in carried and _MADE_UP_KEY.fullmatch(key):
-            carried[key] = f"KEY_{sum(name.startswith('KEY_') for name in carried.values()) + 1}"
-            lines.append(f'{carried[key]}="$(date +%s)-$$-{len(carried)}"')
+        if key and key not in variables and _MADE_UP_KEY.fullmatch(key):
+            variable = _new_variable(variables, key, "KEY")
+            lines.append(f'{variable}="$(date +%s)-$$-{len(variables)}"')
         encoded = ENCODED_TOKEN.search(exchange.request.header("Authorization") or "")
-        if encoded is not None and encoded[0] not in carried:
-            carried[encoded[0]] = f"BASIC_{len(carried) + 1}"
-            lines.append(f"{carried[encoded[0]]}=\"$(printf '%s' \"{encoded[1]}\" | base64 | tr -d '\\n')\"")
-        captured = captures[index]
-        command = _command(exchange.request, base_url, carried, show_head=not captured)
+        if encoded is not None and encoded[0] not in variables:
+            variable = _new_variable(variables, encoded[0], "BASIC")
+            lines.append(f"{variable}=\"$(printf '%s' \"{encoded[1]}\" | base64 | tr -d '\\n')\"")
+        command = _command(exchange.request, base_url, variables, show_head=not captured)
         if captured:
-            answer = f"ANSWER_{index + 1}"
+            answer = f"ANSWER_{number}"
             lines.append(f"{answer}=$({command}\n)\nprintf '%s\\n' \"${answer}\"")
             for value, path in captured.items():
-                kind = "URL" if value.startswith(base_url) else "ID"
-                carried[value] = f"{kind}_{sum(name.startswith(f'{kind}_') for name in carried.values()) + 1}"
+                is_url = value.startswith(base_url)
+                variable = _new_variable(variables, value, "URL" if is_url else "ID")
                 program = f"import json, sys; print(json.load(sys.stdin){path})"
-                if kind == "ID" and "%" in value:
+                if "%" in value and not is_url:
                     program = (
                         f"import json, sys, urllib.parse as u; print(u.quote(json.load(sys.stdin){path}, safe=''))"
                     )
-                lines.append(f"{carried[value]}=$(printf '%s' \"${answer}\" | python3 -c {_single(program)})")
+                lines.append(f"{variable}=$(printf '%s' \"${answer}\" | python3 -c {_single(program)})")
         else:
             lines.append(command)
         commands.append("\n".join(lines))
     return commands
+
+
+def _new_variable(variables: dict[str, str], value: str, kind: str) -> str:
+    """Add a variable for the value: KEY_1, KEY_2 and so on."""
+    variables[value] = f"{kind}_{1 + sum(name.startswith(f'{kind}_') for name in variables.values())}"
+    return variables[value]
 
 
 def _captures(exchanges: Sequence[Exchange], base_url: str) -> list[dict[str, str]]:
@@ -101,8 +105,8 @@ def _in_python(path: Path) -> str:
     return "".join(f"[{json.dumps(step)}]" for step in path)
 
 
-def _command(request: Request, base_url: str, carried: dict[str, str], *, show_head: bool) -> str:
-    before, data, after = _data(request.body, carried)
+def _command(request: Request, base_url: str, variables: dict[str, str], *, show_head: bool) -> str:
+    before, data, after = _data(request.body, variables)
     parts = ["curl -sS"]
     if request.method == "HEAD":
         parts[0] += " --head"
@@ -117,24 +121,24 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
         parts[0] += " -g"
     if request.header("Accept-Encoding") is not None:
         parts[0] += " --compressed"
-    parts.append(_word(base_url + request.path, carried))
+    parts.append(_word(base_url + request.path, variables))
     for name, value in request.headers:
         # curl sends an empty header for "Name;" and removes the header for "Name:".
         line = f"{name}: {value}" if value.strip(" \t") else f"{name};"
-        parts.append(f"-H {_word(line, carried) if line.isascii() else _escaped(line)}")
+        parts.append(f"-H {_word(line, variables) if line.isascii() else _escaped(line)}")
     if request.body is not None and request.header("Content-Type") is None:
         parts.append("-H 'Content-Type:'")
     parts += data
     return before + " \\\n  ".join(parts) + after
 
 
-def _data(body: bytes | None, carried: dict[str, str]) -> tuple[str, list[str], str]:
+def _data(body: bytes | None, variables: dict[str, str]) -> tuple[str, list[str], str]:
     """What precedes the curl command, its arguments for the body, and what follows it."""
     if body is None:
         return "", [], ""
     text = _pasteable_text(body)
     if text is not None and len(body) <= _LITERAL_MAX:
-        return "", [f"--data-raw {_word(text, carried, secrets=False)}"], ""
+        return "", [f"--data-raw {_word(text, variables, secrets=False)}"], ""
     program = _repeating(body) or _compressed(body)
     return "python3 - <<'PY' | ", ["--data-binary @-"], f"\n{program}\nPY"
 
@@ -149,14 +153,14 @@ def _pasteable_text(body: bytes) -> str | None:
     return text if (not shown or shown.isprintable()) and unicodedata.is_normalized("NFC", text) else None
 
 
-def _word(text: str, carried: dict[str, str], *, secrets: bool = True) -> str:
+def _word(text: str, variables: dict[str, str], *, secrets: bool = True) -> str:
     """Quote the text as one shell word in which only our own variables are expanded."""
-    variables = [_SECRET] if secrets else []
-    variables += map(re.escape, sorted(carried, key=len, reverse=True))
-    pieces = re.split(f"({'|'.join(variables)})", text) if variables else [text]
+    replaced = [_SECRET] if secrets else []
+    replaced += map(re.escape, sorted(variables, key=len, reverse=True))
+    pieces = re.split(f"({'|'.join(replaced)})", text) if replaced else [text]
     if len(pieces) == 1:
         return _single(text)
-    texts, names = pieces[::2], [carried.get(piece, piece[1:]) for piece in pieces[1::2]]
+    texts, names = pieces[::2], [variables.get(piece, piece[1:]) for piece in pieces[1::2]]
     word = texts[0]
     if all(re.fullmatch(r'[^"$`\\!\x00-\x1f\x7f-\uffff]*', each) for each in texts):
         for name, following in zip(names, texts[1:], strict=True):

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree
 
+from contracts.core.findings import RuleResult
 from contracts.report.report import Report, unstable_heading
 from contracts.report.text import plain_finding
 
@@ -26,27 +27,15 @@ def render_junit(report: Report) -> str:
     ):
         ElementTree.SubElement(properties, "property", name=name, value=_xml(value))
     for rule in result.rules:
-        case = ElementTree.SubElement(suite, "testcase", classname="contracts", name=rule.id, time="0")
-        findings = [finding for finding in result.findings if finding.rule == rule.id]
-        if rule.status == "failed" or findings:
-            message = "; ".join(each.sentence for each in findings) or rule.why
-            message = f"{report.severity_of(rule.id)}: {message}"
-            failure = ElementTree.SubElement(case, "failure", type=rule.id, message=_xml(message))
-            failure.text = _xml("\n".join(plain_finding(each, report) for each in findings))
-        elif rule.status != "passed":
-            why = rule.why if rule.status == "skipped" else f"not offered: {rule.why}"
-            ElementTree.SubElement(case, "skipped", message=_xml(why))
-        elif rule.why:
-            ElementTree.SubElement(case, "system-out").text = _xml(rule.why)
+        _add_rule(suite, rule, report)
     if report.failed_by or result.verdict == "could_not_check":
-        case = ElementTree.SubElement(suite, "testcase", classname="contracts", name="check", time="0")
         kind = "error" if result.verdict == "could_not_check" else "failure"
         why = " ".join(report.failed_by or result.notes)
-        ElementTree.SubElement(case, kind, type=result.verdict, message=_xml(why)).text = _xml(why)
+        _add(_add_case(suite, "check"), kind, why, type=result.verdict, message=_xml(why))
     output = [f"{unstable_heading(each)}:\n{plain_finding(each, report)}" for each in result.unstable] + report.accepted
     output += result.notes
     if output:
-        ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(output))
+        _add(suite, "system-out", "\n\n".join(output))
     for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(len(list(suite.iter(tag)))))
     root = ElementTree.Element(
@@ -55,6 +44,28 @@ def render_junit(report: Report) -> str:
     root.append(suite)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _add_rule(suite: ElementTree.Element, rule: RuleResult, report: Report) -> None:
+    case = _add_case(suite, rule.id)
+    findings = [finding for finding in report.result.findings if finding.rule == rule.id]
+    if rule.status == "failed" or findings:
+        message = "; ".join(each.sentence for each in findings) or rule.why
+        text = "\n".join(plain_finding(each, report) for each in findings)
+        _add(case, "failure", text, type=rule.id, message=_xml(f"{report.severity_of(rule.id)}: {message}"))
+    elif rule.status != "passed":
+        why = rule.why if rule.status == "skipped" else f"not offered: {rule.why}"
+        ElementTree.SubElement(case, "skipped", message=_xml(why))
+    elif rule.why:
+        _add(case, "system-out", rule.why)
+
+
+def _add_case(suite: ElementTree.Element, name: str) -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname="contracts", name=name, time="0")
+
+
+def _add(parent: ElementTree.Element, tag: str, text: str, **attributes: str) -> None:
+    ElementTree.SubElement(parent, tag, attributes).text = _xml(text)
 
 
 def _xml(text: str) -> str:

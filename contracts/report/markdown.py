@@ -57,7 +57,7 @@ def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
 
 
 def _not_passed(report: Report) -> Iterator[str]:
-    others = [rule for rule in report.result.rules if rule.status in {"skipped", "not_offered"}]
+    others = [rule for rule in report.result.rules if not rule.was_judged]
     if others:
         yield from ("", "| rule | | why |", "|---|---|---|")
     for rule in others:

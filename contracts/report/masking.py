@@ -172,14 +172,15 @@ class Mask:
     def _case(self, text: str) -> str:
         """Mask the values of a case. Its placeholders («secret:1») are not values, and stay."""
 
+        def masked_member(key: str, value: Any, *, is_sensitive: bool) -> tuple[str, Any]:
+            name = self.text(key) if len(key) >= _MIN_LENGTH_IN_KEY else key
+            if key == "$type":
+                return name, value
+            return name, masked(value, is_sensitive=is_sensitive or SENSITIVE_KEY.fullmatch(key) is not None)
+
         def masked(node: Any, *, is_sensitive: bool) -> Any:
             if isinstance(node, dict):
-                return {
-                    self.text(key) if len(key) >= _MIN_LENGTH_IN_KEY else key: inner
-                    if key == "$type"
-                    else masked(inner, is_sensitive=is_sensitive or SENSITIVE_KEY.fullmatch(key) is not None)
-                    for key, inner in node.items()
-                }
+                return dict(masked_member(key, inner, is_sensitive=is_sensitive) for key, inner in node.items())
             if isinstance(node, list):
                 return [masked(inner, is_sensitive=is_sensitive) for inner in node]
             if isinstance(node, str) and "«" in node:

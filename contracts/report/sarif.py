@@ -92,9 +92,7 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
     notes += [("note", text) for text in result.notes]
     notes += [("warning", f"{each.rule}, unstable: {each.sentence}") for each in result.unstable]
     notes += [
-        ("warning", f"{rule.id} {rule.status_in_words}: {rule.why}")
-        for rule in result.rules
-        if rule.status in {"skipped", "not_offered"}
+        ("warning", f"{rule.id} {rule.status_in_words}: {rule.why}") for rule in result.rules if not rule.was_judged
     ]
     return [{"level": level, "message": _message(text)} for level, text in notes]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from contracts.core.counting import counted
-from contracts.core.findings import Finding, Rule, RuleResult, RuleStatus
+from contracts.core.findings import CheckResult, Finding, Rule, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.next_step import next_step
@@ -17,6 +17,7 @@ from contracts.report.report import Report, shortened, unstable_heading
 _COLOURS: dict[RuleStatus, str] = {"passed": "green", "failed": "red", "skipped": "yellow", "not_offered": "cyan"}
 _MIN_WRAP_WIDTH = 40
 _MAX_VALUE_LENGTH = 1_200
+_JUDGED_NOTHING = "nothing was judged (see above)"
 
 
 def render_text(
@@ -121,32 +122,40 @@ def _verdict(report: Report) -> Iterator[str]:
         yield click.style(printable(reason), fg="red", bold=True)
     match result.verdict:
         case "passed":
-            unstable = len(result.unstable)
-            accepted = len(result.baselined)
-            found = "nothing new" if accepted else "nothing found"
-            if unstable:
-                findings = counted(unstable, "unstable finding")
-                found = f"no {'new ' if accepted else ''}finding repeated; {findings}, see above"
-            if accepted:
-                findings = "1 finding is" if accepted == 1 else f"{accepted} findings are"
-                found += f"; {findings} accepted by the baseline"
-            yield click.style(f"PASSED: {found}.", fg="yellow" if unstable else "green", bold=True)
+            colour = "yellow" if result.unstable else "green"
+            yield click.style(f"PASSED: {_passed_in_words(result)}.", fg=colour, bold=True)
         case "failed":
             yield click.style(f"FAILED{report.count_in_words}.", fg="red", bold=True)
         case "incomplete":
-            skipped = sum(rule.makes_incomplete for rule in result.rules)
-            not_judged = f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
-            if result.judged_nothing:
-                not_judged, skipped = "nothing was judged (see above)", 1
-            missing = not_judged if skipped else "not everything was tried"
-            if spent.runs_left is None:
-                left = "it is not known what is left on the target"
-                missing = f"{not_judged}, and {left}" if skipped else left
             found = "nothing new" if result.baselined else "nothing found"
+            missing = ", and ".join(_missing_in_words(result)) or "not everything was tried"
             yield click.style(f"INCOMPLETE: {found}, but {missing}.", fg="yellow", bold=True)
         case "could_not_check":
-            why = ": nothing was judged (see above)" if result.judged_nothing else ""
+            why = f": {_JUDGED_NOTHING}" if result.judged_nothing else ""
             yield click.style(f"COULD NOT CHECK{why}.", fg="red", bold=True)
+
+
+def _passed_in_words(result: CheckResult) -> str:
+    accepted = len(result.baselined)
+    found = "nothing new" if accepted else "nothing found"
+    if result.unstable:
+        findings = counted(len(result.unstable), "unstable finding")
+        found = f"no {'new ' if accepted else ''}finding repeated; {findings}, see above"
+    if accepted:
+        findings = "1 finding is" if accepted == 1 else f"{accepted} findings are"
+        found += f"; {findings} accepted by the baseline"
+    return found
+
+
+def _missing_in_words(result: CheckResult) -> Iterator[str]:
+    """Yield what an incomplete check has not found out, apart from cases that were not tried."""
+    skipped = sum(rule.makes_incomplete for rule in result.rules)
+    if result.judged_nothing:
+        yield _JUDGED_NOTHING
+    elif skipped:
+        yield f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
+    if result.spent.runs_left is None:
+        yield "it is not known what is left on the target"
 
 
 def _short(text: str) -> str:

@@ -98,7 +98,7 @@ def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
 
 def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
     """Return Authorization headers in groups: no credentials, other schemes, wrong tokens."""
-    return _NO_CREDENTIALS, _BASIC + _OTHER_SCHEMES, _wrong_tokens(check)
+    return _NO_CREDENTIALS, _OTHER_SCHEMES + _BASIC, _wrong_tokens(check)
 
 
 _PROBLEMS: Final = {"AUTH-REQUIRED": "no token", "AUTH-SCHEME": "no Bearer token", "AUTH-TOKEN": "an unknown token"}

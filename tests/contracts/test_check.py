@@ -22,7 +22,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import Progress
 from contracts.explore import exploration
@@ -286,9 +286,9 @@ def test_a_fuzz_reports_each_finding_at_once() -> None:
 
 
 def test_unreported_runs_are_judged_at_the_end_of_a_check_and_of_a_fuzz(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged: list[Search] = []
-    monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
-    monkeypatch.setattr(Search, "run_generated", lambda *args, **more: None)
+    judged: list[Runner] = []
+    monkeypatch.setattr(Runner, "judge_unreported_runs", lambda runner: judged.append(runner))
+    monkeypatch.setattr(Runner, "run_generated", lambda *args, **more: None)
     monkeypatch.setattr(exploration, "_PARTS", ())
     rules = {"AUTH-SCHEME"}
 
@@ -303,8 +303,8 @@ def test_a_fuzz_whose_time_is_over_judges_unreported_runs_too(monkeypatch: pytes
     def over(*args: object, **more: object) -> None:
         raise OutOfTime
 
-    judged: list[Search] = []
-    monkeypatch.setattr(Search, "judge_unreported_runs", lambda search: judged.append(search))
+    judged: list[Runner] = []
+    monkeypatch.setattr(Runner, "judge_unreported_runs", lambda runner: judged.append(runner))
     monkeypatch.setattr(contracts.check.Scheduler, "run", over)
 
     with serving() as url, guarded(url, max_time_s=60) as guard:
@@ -317,9 +317,9 @@ def test_a_rule_that_was_judged_once_says_so_in_the_singular() -> None:
     context = CheckContext(target, Guard(target), deadline=0.0)
     context.count("BULK-ECHO")
 
-    assert contracts.check._status(context, Search(context), "BULK-ECHO", (), []).why == "judged 1 time"
+    assert contracts.check._status(context, Runner(context), "BULK-ECHO", (), []).why == "judged 1 time"
     context.count("BULK-ECHO")
-    assert contracts.check._status(context, Search(context), "BULK-ECHO", (), []).why == "judged 2 times"
+    assert contracts.check._status(context, Runner(context), "BULK-ECHO", (), []).why == "judged 2 times"
 
 
 def test_a_check_ends_when_there_are_enough_findings() -> None:

@@ -4,9 +4,8 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Exchange
 from contracts.engine.explain import finding_of
-from contracts.engine.neighbour import Attempt
 from contracts.engine.request_building import request_for
-from contracts.engine.results import RuleViolated
+from contracts.engine.results import Attempt, RuleViolated
 from contracts.oracle.violation import Violation
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from contracts.core.exchange import Answer, Exchange
-from contracts.engine.neighbour import Attempt, guess, neighbours
+from contracts.engine.neighbour import guess, neighbours
 from contracts.engine.request_building import request_for
+from contracts.engine.results import Attempt
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"
 OTHER = "99999999-0000-4000-8000-000000000002"

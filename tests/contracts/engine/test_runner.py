@@ -26,7 +26,7 @@ from contracts.engine.found_violations import MAX_CAUSES, MAX_UNSTABLE_IN_ALL
 from contracts.engine.parallel import CaseGroup
 from contracts.engine.request_case import RequestCase, run_alone
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
@@ -84,10 +84,10 @@ def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
     return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), is_parallel=False, **more)
 
 
-def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
-    search = Search(world_of(reply))
-    search.run([CaseGroup(scenario(run, **more), iter(cases))])
-    return search
+def after_running(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Runner:
+    runner = Runner(world_of(reply))
+    runner.run([CaseGroup(scenario(run, **more), iter(cases))])
+    return runner
 
 
 def create(context: CaseContext, case: Case) -> None:
@@ -109,9 +109,9 @@ def test_a_failing_request_is_reported_alone_and_as_small_as_possible() -> None:
         context.call("list_runs")
         create(context, case)
 
-    search = searched(breaks_from(7), run, {"body": {"count": 900, "input_values": {"a": ["x"] * 9}}})
+    runner = after_running(breaks_from(7), run, {"body": {"count": 900, "input_values": {"a": ["x"] * 9}}})
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert (finding.rule, finding.stable) == ("NO-5XX", True)
     (exchange,) = finding.exchanges
     assert exchange.request.json() == {"count": 7}
@@ -119,35 +119,35 @@ def test_a_failing_request_is_reported_alone_and_as_small_as_possible() -> None:
 
 def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unstable() -> None:
     found: list[Finding] = []
-    search = Search(world_of(lambda request: (200, PAGE)), on_finding=found.append)
+    runner = Runner(world_of(lambda request: (200, PAGE)), on_finding=found.append)
     holds = iter([False])
 
     def run(context: CaseContext, case: Case) -> None:
         context.require(next(holds, True), "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
-    search.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
+    runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
-    assert not search.findings
-    assert [(finding.stable, finding.fails) for finding in search.unstable] == [(False, False)]
-    assert found == search.unstable
+    assert not runner.findings
+    assert [(finding.stable, finding.fails) for finding in runner.unstable] == [(False, False)]
+    assert found == runner.unstable
 
 
 def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_does_not_repeat() -> None:
     answers = iter([404, 500])
-    search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
+    runner = Runner(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    search.run([CaseGroup(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))])
+    runner.run([CaseGroup(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))])
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
     assert finding.not_sent_again == ""
-    assert search.check.seen_violations["NO-5XX", finding.cause] == 1
-    assert not search.unstable
+    assert runner.check.seen_violations["NO-5XX", finding.cause] == 1
+    assert not runner.unstable
 
 
 def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_looks_for_it() -> None:
     page = (200, PAGE)
-    search = Search(world_of(lambda request: page))
+    runner = Runner(world_of(lambda request: page))
     tried: list[int] = []
     fails = {1, 2, 3, 7}
 
@@ -159,19 +159,19 @@ def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_
     def each_time(context: CaseContext, case: Case) -> None:
         context.require(False, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
-    search.run([CaseGroup(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
+    runner.run([CaseGroup(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
 
-    assert (len(search.findings), len(search.unstable)) == (0, 1)
+    assert (len(runner.findings), len(runner.unstable)) == (0, 1)
     assert [tried.count(number) > 1 for number in range(4)] == [False, True, True, False]  # the third is ignored
 
-    search.run([CaseGroup(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))])
+    runner.run([CaseGroup(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))])
 
-    assert [(finding.cause, finding.stable) for finding in search.findings] == [("a cause", True)]
-    assert not search.unstable
+    assert [(finding.cause, finding.stable) for finding in runner.findings] == [("a cause", True)]
+    assert not runner.unstable
 
 
 def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
-    search = Search(world_of(lambda request: (200, PAGE)))
+    runner = Runner(world_of(lambda request: (200, PAGE)))
     tried: Counter[str] = Counter()
 
     def by_chance(context: CaseContext, case: Case) -> None:
@@ -180,7 +180,7 @@ def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
         context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
     for name in map(str, range(MAX_UNSTABLE_IN_ALL + 1)):
-        search.run([CaseGroup(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))])
+        runner.run([CaseGroup(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))])
 
     assert [count > 1 for count in tried.values()] == [True] * MAX_UNSTABLE_IN_ALL + [False]
 
@@ -188,12 +188,12 @@ def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_an_answer_that_a_gateway_may_have_given_proves_nothing(status: int) -> None:
     answers = iter([status])
-    search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
+    runner = Runner(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    search.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}]))])
+    runner.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}]))])
 
-    assert not search.findings
-    assert [finding.intermittent for finding in search.unstable] == [False]
+    assert not runner.findings
+    assert [finding.intermittent for finding in runner.unstable] == [False]
 
 
 @pytest.mark.parametrize("by_others", [False, True])
@@ -205,14 +205,14 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load_unless_it_m
         wrong = "LIST-PAGE", "two at once", "one", "another"
         context.require(is_alone, *wrong, result, may_be_by_others=by_others)
 
-    search = Search(world_of(lambda request: (200, PAGE)))
+    runner = Runner(world_of(lambda request: (200, PAGE)))
     both = dataclasses.replace(scenario(run), is_parallel=True)
 
-    search.run([CaseGroup(both, iter([{"a": 1}, {"a": 2}]))])
+    runner.run([CaseGroup(both, iter([{"a": 1}, {"a": 2}]))])
 
     found = [("two at once", False, True)]
-    assert [(finding.cause, finding.stable, finding.fails) for finding in search.findings] == found * (not by_others)
-    assert bool(search.unstable) == by_others
+    assert [(finding.cause, finding.stable, finding.fails) for finding in runner.findings] == found * (not by_others)
+    assert bool(runner.unstable) == by_others
 
 
 @pytest.mark.parametrize(("shown", "is_stable"), [(2, False), (8, False), (100, True)])
@@ -224,22 +224,22 @@ def test_what_others_may_have_done_is_a_finding_if_it_shows_each_time(shown: int
         result = context.call("list_runs")
         context.judge("AUTH-TENANT", [wrong] if next(times, None) is not None else [], result)
 
-    search = Search(world_of(lambda request: (200, PAGE)))
+    runner = Runner(world_of(lambda request: (200, PAGE)))
     both = dataclasses.replace(scenario(run), is_parallel=True)
 
-    search.run([CaseGroup(both, iter([{"a": 1}, {"a": 2}]))])
+    runner.run([CaseGroup(both, iter([{"a": 1}, {"a": 2}]))])
 
-    assert [finding.stable for finding in search.findings] == [True] * is_stable
-    assert [finding.stable for finding in search.unstable] == [False] * (not is_stable)
+    assert [finding.stable for finding in runner.findings] == [True] * is_stable
+    assert [finding.stable for finding in runner.unstable] == [False] * (not is_stable)
 
 
 def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
     answers = iter([500, 404, 404])
-    search = Search(world_of(lambda request: (next(answers, 500), {"detail": "x"})))
+    runner = Runner(world_of(lambda request: (next(answers, 500), {"detail": "x"})))
 
-    search.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))])
+    runner.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))])
 
-    assert [(finding.rule, finding.stable) for finding in search.findings] == [("NO-5XX", True)]
+    assert [(finding.rule, finding.stable) for finding in runner.findings] == [("NO-5XX", True)]
 
 
 def test_a_case_is_reported_unshrunk_if_the_smallest_one_fails_only_by_chance() -> None:
@@ -248,38 +248,38 @@ def test_a_case_is_reported_unshrunk_if_the_smallest_one_fails_only_by_chance() 
     def reply(request: Request) -> tuple[int, Any]:
         return (500 if count_in(request) >= 7 else next(lucky, 404)), {"detail": "x"}
 
-    search = searched(reply, create, {"body": {"count": 9}})
+    runner = after_running(reply, create, {"body": {"count": 9}})
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert finding.exchanges[0].request.json()["count"] >= 7
-    assert not search.unstable
+    assert not runner.unstable
 
 
 def test_one_cause_is_reported_once() -> None:
-    search = searched(breaks_from(1), create, {"body": {"count": 1}}, {"body": {"count": 5}})
+    runner = after_running(breaks_from(1), create, {"body": {"count": 1}}, {"body": {"count": 5}})
 
-    assert len(search.findings) == 1
+    assert len(runner.findings) == 1
 
 
 def test_the_number_of_findings_under_one_rule_is_limited() -> None:
     def run(context: CaseContext, case: Case) -> None:
         context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
 
-    search = searched(lambda request: (200, PAGE), run, *({"cause": number} for number in range(9)))
+    runner = after_running(lambda request: (200, PAGE), run, *({"cause": number} for number in range(9)))
 
-    assert len(search.findings) == MAX_CAUSES
+    assert len(runner.findings) == MAX_CAUSES
 
 
 def test_findings_that_a_baseline_accepts_leave_room_for_new_ones() -> None:
     def run(context: CaseContext, case: Case) -> None:
         context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
 
-    search = Search(world_of(lambda request: (200, PAGE)))
+    runner = Runner(world_of(lambda request: (200, PAGE)))
     accepted = frozenset(fingerprint_of("READ-BACK", f"cause {number}") for number in range(4))
-    search.check.target = dataclasses.replace(search.check.target, accepted=accepted)
-    search.run([CaseGroup(scenario(run), iter([{"cause": number} for number in range(9)]))])
+    runner.check.target = dataclasses.replace(runner.check.target, accepted=accepted)
+    runner.run([CaseGroup(scenario(run), iter([{"cause": number} for number in range(9)]))])
 
-    assert [finding.cause for finding in search.findings] == [f"cause {number}" for number in range(4 + MAX_CAUSES)]
+    assert [finding.cause for finding in runner.findings] == [f"cause {number}" for number in range(4 + MAX_CAUSES)]
 
 
 def test_a_violation_that_another_one_of_the_same_case_hides_is_found_too() -> None:
@@ -288,9 +288,9 @@ def test_a_violation_that_another_one_of_the_same_case_hides_is_found_too() -> N
         for cause in ("first", "second"):
             context.require(False, "READ-BACK", cause, "this", "that", result)
 
-    search = searched(lambda request: (200, PAGE), run, {"a": 1})
+    runner = after_running(lambda request: (200, PAGE), run, {"a": 1})
 
-    assert [finding.cause for finding in search.findings] == ["first", "second"]
+    assert [finding.cause for finding in runner.findings] == ["first", "second"]
 
 
 class Runs:
@@ -320,9 +320,9 @@ def test_a_read_that_fails_is_reported_with_the_shrunk_create_of_its_run() -> No
         context.call("get_run", made.body["id"])
 
     body = {"workflow_id": W, "input_values": {"a": "plain", "b": {"c": "odd"}}, "session_alias": "x"}
-    search = searched(Runs(), run, {"body": body})
+    runner = after_running(Runs(), run, {"body": body})
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     made, read = finding.exchanges
     assert made.answer.json()["id"] in read.request.path
     assert made.request.json() == {"input_values": {"b": {"c": "odd"}}} or "odd" in made.request.body.decode()  # type: ignore[union-attr]
@@ -337,9 +337,9 @@ def test_a_list_that_fails_because_of_a_write_is_reported_with_that_write() -> N
     cases: Iterable[Case] = (
         {"body": {"workflow_id": W, "input_values": {"a": value}}} for value in ("fine", "odd", "x")
     )
-    search = searched(Runs(spreads=True), run, *cases)
+    runner = after_running(Runs(spreads=True), run, *cases)
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     made, listed = finding.exchanges
     assert made.request.json()["input_values"] == {"a": "odd"}
     assert listed.request.path == "/v1/runs?limit=20"
@@ -358,11 +358,11 @@ def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> No
     def run(context: CaseContext, case: Case) -> None:
         raise error
 
-    search = searched(lambda request: (200, PAGE), run, {"a": 1})
+    runner = after_running(lambda request: (200, PAGE), run, {"a": 1})
 
-    assert search.skipped == {"a scenario": why}
-    assert not search.findings
-    assert bool(search.check.internal_errors) == isinstance(error, KeyError)
+    assert runner.skipped == {"a scenario": why}
+    assert not runner.findings
+    assert bool(runner.check.internal_errors) == isinstance(error, KeyError)
 
 
 def test_an_error_is_ours_unless_an_answer_of_its_case_is_wrong() -> None:
@@ -372,11 +372,11 @@ def test_an_error_is_ours_unless_an_answer_of_its_case_is_wrong() -> None:
 
     without_id = {name: value for name, value in RUN.items() if name != "id"}
 
-    wrong = searched(lambda request: (200, without_id), run, {"reads": True})
+    wrong = after_running(lambda request: (200, without_id), run, {"reads": True})
     assert [finding.rule for finding in wrong.findings] == ["READ-BACK"]
     assert not wrong.check.internal_errors
 
-    ours = searched(lambda request: (200, without_id), run, {"reads": True}, {"reads": False})
+    ours = after_running(lambda request: (200, without_id), run, {"reads": True}, {"reads": False})
     assert ours.check.internal_errors
 
 
@@ -385,16 +385,16 @@ def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
         raise NotImplementedError
 
     with pytest.raises(NotImplementedError):
-        searched(lambda request: (200, PAGE), run, {"a": 1})
+        after_running(lambda request: (200, PAGE), run, {"a": 1})
 
 
 def test_a_scenario_stops_when_its_time_is_over() -> None:
-    search = Search(world_of(lambda request: (200, PAGE)))
+    runner = Runner(world_of(lambda request: (200, PAGE)))
 
     with pytest.raises(OutOfTime):
-        search.run([CaseGroup(scenario(lambda context, case: None), iter([{"n": 1}]))], until=-math.inf)
+        runner.run([CaseGroup(scenario(lambda context, case: None), iter([{"n": 1}]))], until=-math.inf)
 
-    assert not search.tried
+    assert not runner.tried
 
 
 def test_what_a_case_makes_up_follows_from_seed_salt_and_shard_and_is_new_each_time_it_is_tried() -> None:
@@ -403,8 +403,8 @@ def test_what_a_case_makes_up_follows_from_seed_salt_and_shard_and_is_new_each_t
         names = ("workflow", "uuid", "key", "marker", "number", "short", "secret:1", "secret:2", "secret-int")
         run = scenario(lambda context, case: values.extend(context.placeholder(name) for name in names))
         target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt, **more)
-        search = Search(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
-        search.run([CaseGroup(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))])
+        runner = Runner(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
+        runner.run([CaseGroup(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))])
         return values
 
     first = made_up(1, "salt")
@@ -434,31 +434,31 @@ def generated(check: CheckContext) -> st.SearchStrategy[Case]:
 def test_generated_cases_find_what_fails_and_are_kept_for_the_next_time() -> None:
     database = InMemoryExampleDatabase()
     one = scenario(create, generated=generated, examples=200)
-    search = Search(world_of(breaks_from(900)), database=database)
+    runner = Runner(world_of(breaks_from(900)), database=database)
 
-    search.run_generated(one, examples=200)
+    runner.run_generated(one, examples=200)
 
-    assert [finding.exchanges[0].request.json() for finding in search.findings] == [{"count": 900}]
-    again = Search(world_of(breaks_from(900)), database=database)
+    assert [finding.exchanges[0].request.json() for finding in runner.findings] == [{"count": 900}]
+    again = Runner(world_of(breaks_from(900)), database=database)
     again.run_saved_examples(one)
     assert len(again.findings) == 1
 
 
 def test_a_database_that_knows_nothing_shows_nothing() -> None:
     one = scenario(create, generated=generated, examples=5)
-    search = Search(world_of(breaks_from(0)), database=InMemoryExampleDatabase())
+    runner = Runner(world_of(breaks_from(0)), database=InMemoryExampleDatabase())
 
-    search.run_saved_examples(one)
+    runner.run_saved_examples(one)
 
-    assert not search.findings
-    Search(world_of(breaks_from(0))).run_saved_examples(one)
+    assert not runner.findings
+    Runner(world_of(breaks_from(0))).run_saved_examples(one)
 
 
 def test_a_seed_gives_the_same_generated_cases() -> None:
     def tried() -> list[Case]:
         cases: list[Case] = []
         one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
-        Search(world_of(lambda request: (200, PAGE))).run_generated(one, examples=20)
+        Runner(world_of(lambda request: (200, PAGE))).run_generated(one, examples=20)
         return cases
 
     first = tried()
@@ -478,7 +478,7 @@ def test_no_more_is_generated_when_the_time_is_over() -> None:
     check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        Search(check).run_generated(one, examples=20)
+        Runner(check).run_generated(one, examples=20)
 
     assert not cases
 
@@ -510,24 +510,24 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
     headers = (*((("Authorization", authorization),) if authorization else ()), *JSON)
     request = Request("POST", "/v1/runs", headers, json.dumps({"workflow_id": W}).encode())
     check = world_of(lambda sent: (422, {"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}))
-    search = Search(check)
+    runner = Runner(check)
 
     def run(context: CaseContext, case: Case) -> None:
         result: CallResult = context.send(request)
         context.judge_write(read_request("create_run", request.body), result)
 
-    search.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
+    runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
-    assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
+    assert [finding.rule for finding in runner.findings] == (["REQ-ACCEPT"] if is_judged else [])
 
 
 def test_the_name_of_a_wrong_parameter_is_not_shrunk() -> None:
     problem = {"loc": ["query", "skip"], "msg": "x", "type": "x"}
     case: Any = WrongParameter("list_pools", "query", "limit", "a", after_valid=True)
 
-    search = searched(lambda request: (422, {"detail": [problem]}), run_wrong_parameter, case)
+    runner = after_running(lambda request: (422, {"detail": [problem]}), run_wrong_parameter, case)
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert finding.expected == "an error with loc query.limit"
 
 
@@ -542,12 +542,12 @@ def test_a_leak_in_a_list_of_all_runs_is_reported_with_the_request_that_sent_the
             return 201, {"created_runs": []}
         return 200, PAGE | {"items": [RUN | {"run_message_history": stored}]}
 
-    search = Search(world_of(reply))
+    runner = Runner(world_of(reply))
     body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
-    search.run([CaseGroup(scenario(create), iter([{"body": body}]))])
-    search.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    runner.run([CaseGroup(scenario(create), iter([{"body": body}]))])
+    runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert finding.rule == "SECRET-LEAK"
     sent, listed = finding.exchanges
     assert "sensitive_input_values" in sent.request.json()
@@ -561,11 +561,11 @@ def test_a_run_that_a_list_shows_wrong_is_reported_with_its_create() -> None:
         run = RUN | {"started_at": 1_700_000_000 if request.method == "GET" else None}
         return (200, PAGE | {"items": [run]}) if request.method == "GET" else (201, {"created_runs": [run]})
 
-    search = Search(world_of(reply))
-    search.run([CaseGroup(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
-    search.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    runner = Runner(world_of(reply))
+    runner.run([CaseGroup(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
+    runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert (finding.rule, finding.got) == ("LIST-COMPLETE", "items.0.started_at 1700000000")
     assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "GET"]
 
@@ -585,9 +585,9 @@ def test_a_write_that_leaves_its_run_changed_is_made_small_with_the_create_of_th
         made = context.call("bulk_create_runs", body={"workflow_id": W, "count": 1})
         context.call("update_run", made.body["created_runs"][0]["id"], body=case["body"])
 
-    search = searched(reply, run, {"body": {"error": ["late", "later"], "release_session_after": True}})
+    runner = after_running(reply, run, {"body": {"error": ["late", "later"], "release_session_after": True}})
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert finding.cause == "error of update_run is not of its schema"
     assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "PATCH"]
     assert [*finding.exchanges[1].request.json()] == ["error"]
@@ -595,7 +595,7 @@ def test_a_write_that_leaves_its_run_changed_is_made_small_with_the_create_of_th
 
 def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
     check = world_of(lambda request: (500, {"detail": "x"}))
-    search = Search(check)
+    runner = Runner(check)
 
     def run(context: CaseContext, case: Case) -> None:
         try:
@@ -604,17 +604,17 @@ def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
             check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        search.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
+        runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
-    assert [(finding.rule, finding.stable, finding.intermittent) for finding in search.findings] == [
+    assert [(finding.rule, finding.stable, finding.intermittent) for finding in runner.findings] == [
         ("NO-5XX", False, True)
     ]
-    assert search.findings[0].not_sent_again == "the time was over"
+    assert runner.findings[0].not_sent_again == "the time was over"
 
 
 def test_all_that_fails_as_the_time_ends_is_kept() -> None:
     check = world_of(lambda request: (500, {"detail": "x"}))
-    search = Search(check)
+    runner = Runner(check)
     meeting = threading.Barrier(2, timeout=30)
 
     def run(context: CaseContext, case: Case) -> None:
@@ -626,14 +626,14 @@ def test_all_that_fails_as_the_time_ends_is_kept() -> None:
 
     both = dataclasses.replace(scenario(run), is_parallel=True)
     with pytest.raises(OutOfTime):
-        search.run([CaseGroup(both, iter([{"operation": "list_runs"}, {"operation": "list_pools"}]))])
+        runner.run([CaseGroup(both, iter([{"operation": "list_runs"}, {"operation": "list_pools"}]))])
 
-    assert sorted(finding.cause for finding in search.findings) == ["a 5xx from list_pools", "a 5xx from list_runs"]
+    assert sorted(finding.cause for finding in runner.findings) == ["a 5xx from list_pools", "a 5xx from list_runs"]
 
 
 def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> None:
     check = world_of(lambda request: (200, PAGE))
-    search = Search(check)
+    runner = Runner(check)
 
     def run(context: CaseContext, case: Case) -> None:
         if case["sends"]:
@@ -641,20 +641,20 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
 
     waiting = scenario(run, mostly_waits=True)
     check.deadline = 0.0
-    search.waiting.start(waiting, {"sends": True})
-    search.waiting.start(waiting, {"sends": False})
+    runner.waiting.start(waiting, {"sends": True})
+    runner.waiting.start(waiting, {"sends": False})
 
-    search.collect_waiting(until=time.monotonic() + 60)
+    runner.collect_waiting(until=time.monotonic() + 60)
 
-    assert list(search.waiting.scenarios) == [waiting]
-    assert search.tried["a scenario"] == 1
-    search.end()
+    assert list(runner.waiting.scenarios) == [waiting]
+    assert runner.tried["a scenario"] == 1
+    runner.end()
 
 
 def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing() -> None:
     check = world_of(lambda request: (500, {"detail": "x"}))
     check.known_violations.add(("NO-5XX", "a 5xx from list_runs"))
-    search, tries, may_end = Search(check), 0, threading.Event()
+    runner, tries, may_end = Runner(check), 0, threading.Event()
 
     def run(context: CaseContext, case: Case) -> None:
         nonlocal tries
@@ -666,17 +666,17 @@ def test_a_waiting_case_runs_again_behind_a_known_violation_and_holds_up_nothing
 
     waiting = scenario(run, mostly_waits=True)
     check.known_violations.add(("NO-5XX", "a 5xx from get_run"))
-    search.waiting.start(waiting, {})
-    while not search.waiting.have_failed:
+    runner.waiting.start(waiting, {})
+    while not runner.waiting.have_failed:
         time.sleep(0.01)
-    search.collect_waiting()
-    assert list(search.waiting.scenarios) == [waiting]
+    runner.collect_waiting()
+    assert list(runner.waiting.scenarios) == [waiting]
 
     may_end.set()
-    search.collect_waiting(until=time.monotonic() + 60)
-    search.end()
-    assert [finding.rule for finding in search.findings] == ["READ-BACK"]
-    assert search.tried["a scenario"] == 1
+    runner.collect_waiting(until=time.monotonic() + 60)
+    runner.end()
+    assert [finding.rule for finding in runner.findings] == ["READ-BACK"]
+    assert runner.tried["a scenario"] == 1
 
 
 def new_runs(request: Request) -> dict[str, Any]:
@@ -689,9 +689,9 @@ def test_a_finding_shows_the_nearest_request_that_is_answered_rightly_and_guesse
     def reply(request: Request) -> tuple[int, Any]:
         return (500, {}) if count_in(request) > 500 else (201, new_runs(request))
 
-    search = searched(reply, create, {"body": {"workflow_id": W, "count": 1000}})
+    runner = after_running(reply, create, {"body": {"workflow_id": W, "count": 1000}})
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert finding.summary == (
         'POST /v1/runs/bulk without a token with {"count": 501}: 500 {}; expected no 5xx, whatever is sent '
         "(only with count above 500?)"
@@ -705,9 +705,9 @@ def test_an_attempt_with_another_violation_is_not_shown_as_answered_rightly() ->
             return 401, {"detail": "no token"}
         return (500, {}) if count_in(request) > 500 else (200, new_runs(request))  # it should be 201
 
-    search = searched(reply, create, {"body": {"workflow_id": W, "count": 1000}})
+    runner = after_running(reply, create, {"body": {"workflow_id": W, "count": 1000}})
 
-    found = {finding.rule: finding for finding in search.findings}
+    found = {finding.rule: finding for finding in runner.findings}
     assert found["NO-5XX"].exchanges[-1].request.json()["count"] == 501
     assert found["NO-5XX"].neighbour == ""
     assert "?" not in found["NO-5XX"].summary
@@ -719,12 +719,12 @@ def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_f
         for rule, field in (("SECRET-LEAK", "error"), ("LIST-PAGE", "total"), ("READ-BACK", "error")):
             context.judge(rule, [Violation(rule, "a cause", "one", "another", field=field)], result)
 
-    search = searched(lambda request: (200, PAGE), judge_all, {})
+    runner = after_running(lambda request: (200, PAGE), judge_all, {})
 
-    found = {finding.rule: finding for finding in search.findings}
+    found = {finding.rule: finding for finding in runner.findings}
     assert found["READ-BACK"].same_answer == (("SECRET-LEAK", "a cause"),)
     assert found["LIST-PAGE"].same_answer == found["SECRET-LEAK"].same_answer == ()
-    assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]
+    assert [one.rule for one in grouped(runner.findings) if one.part_of] == ["READ-BACK"]
 
 
 def test_runs_that_cannot_be_read_are_not_waited_for() -> None:
@@ -733,7 +733,7 @@ def test_runs_that_cannot_be_read_are_not_waited_for() -> None:
             created = new_runs(request)
             workflow = {"workflow_id": request.json()["workflow_id"]}
             return 201, created | {"created_runs": [run | workflow for run in created["created_runs"]]}
-        return (200, PAGE) if "?" in request.path else (404, {"detail": "x"})
+        return (200, PAGE | {"limit": 1000}) if "?" in request.path else (404, {"detail": "x"})
 
     check = world_of(reply)
 

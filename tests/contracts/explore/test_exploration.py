@@ -14,7 +14,7 @@ import pytest
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.explore import exploration, schema_fuzz, step_sequences
 from contracts.explore.exploration import exploring
 from contracts.explore.model import SEQUENCES
@@ -37,7 +37,7 @@ class Begun:
 
     def explore(self, name: str) -> Any:
         @contextlib.contextmanager
-        def note(search: Any, wanted: Any, *, examples: int, until: float, round_number: int) -> Iterator[None]:
+        def note(runner: Any, wanted: Any, *, examples: int, until: float, round_number: int) -> Iterator[None]:
             self.seconds[name] = until - 1000
             self.examples.append((examples, round_number))
             yield
@@ -47,11 +47,11 @@ class Begun:
 
     def by(self, rules: Any = REGISTRY) -> None:
         """As a check begins them."""
-        with exploring(Search(self.check), rules, lambda name: None):
+        with exploring(Runner(self.check), rules, lambda name: None):
             self.ended.append("last round")
 
     def by_fuzz(self, round_number: int) -> bool:
-        parts = exploring(Search(self.check), REGISTRY, lambda name: None, round_number=round_number)
+        parts = exploring(Runner(self.check), REGISTRY, lambda name: None, round_number=round_number)
         with contextlib.suppress(OutOfTime), parts as has_begun:
             pass
         return has_begun

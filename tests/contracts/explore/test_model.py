@@ -18,7 +18,7 @@ from contracts.core.target import Target
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.explore import exploration, step_sequences
 from contracts.explore.model import SEQUENCES, Model, run_sequence
 from contracts.explore.steps import (
@@ -51,19 +51,19 @@ def target_at(url: str, *tokens: str, **more: Any) -> Target:
 
 
 @contextmanager
-def searching(target: Target, folder: Path) -> Iterator[Search]:
+def running(target: Target, folder: Path) -> Iterator[Runner]:
     with Guard(target, journal_dir=folder) as guard:
-        yield Search(discover(target, guard, deadline=time.monotonic() + LONG_S))
+        yield Runner(discover(target, guard, deadline=time.monotonic() + LONG_S))
 
 
-def explored(target: Target, folder: Path, *, examples: int, round_number: int = 0) -> Search:
-    with searching(target, folder) as search:
+def explored(target: Target, folder: Path, *, examples: int, round_number: int = 0) -> Runner:
+    with running(target, folder) as runner:
         until = time.monotonic() + LONG_S
         with step_sequences.exploring_step_sequences(
-            search, REGISTRY, examples=examples, until=until, round_number=round_number
+            runner, REGISTRY, examples=examples, until=until, round_number=round_number
         ):
             pass
-    return search
+    return runner
 
 
 @pytest.mark.matrix
@@ -72,20 +72,20 @@ def explored(target: Target, folder: Path, *, examples: int, round_number: int =
 )
 def test_nothing_is_found_in_a_healthy_server(variations: tuple[str, ...], tmp_path: Path) -> None:
     with serving(variations=variations) as url:
-        search = explored(target_at(url), tmp_path, examples=6)
+        runner = explored(target_at(url), tmp_path, examples=6)
 
-    assert search.findings == []
-    assert search.unstable == []
-    assert not search.check.internal_errors
-    assert search.check.judged["READ-BACK"] > 10 or "get_run" in search.check.not_offered
+    assert runner.findings == []
+    assert runner.unstable == []
+    assert not runner.check.internal_errors
+    assert runner.check.judged["READ-BACK"] > 10 or "get_run" in runner.check.not_offered
 
 
 def test_nothing_is_found_in_the_mock(tmp_path: Path) -> None:
     with served() as url:
-        search = explored(target_at(url, "test-one", "test-two"), tmp_path, examples=12)
+        runner = explored(target_at(url, "test-one", "test-two"), tmp_path, examples=12)
 
-    assert (search.findings, search.unstable, search.check.internal_errors) == ([], [], {})
-    assert search.check.judged["RETRY-RULES"] > 5
+    assert (runner.findings, runner.unstable, runner.check.internal_errors) == ([], [], {})
+    assert runner.check.judged["RETRY-RULES"] > 5
 
 
 class UpdateAfterRetryForgetsInputs(Standin):
@@ -144,10 +144,10 @@ class DeleteForgetsTheKeys(Standin):
 )
 def test_a_fault_that_only_a_sequence_of_steps_shows_is_found(kind: type[Standin], rule: str, tmp_path: Path) -> None:
     with serving(kind, settings=RUNS_STAY_ACTIVE) as url:
-        search = explored(target_at(url), tmp_path, examples=10)
+        runner = explored(target_at(url), tmp_path, examples=10)
 
-    assert {(finding.rule, finding.stable) for finding in search.findings} == {(rule, True)}
-    assert len(search.findings[0].exchanges) > 1
+    assert {(finding.rule, finding.stable) for finding in runner.findings} == {(rule, True)}
+    assert len(runner.findings[0].exchanges) > 1
 
 
 MAKE = Create("first", {"input_values": {"a": 1}}, 3)
@@ -163,9 +163,9 @@ def update(body: dict[str, Any]) -> WriteStep:
 
 def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None = None) -> tuple[str, str] | None:
     """(rule, cause) of what a sequence shows of a stand-in with that defect."""
-    with serving(defect, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), folder) as search:
+    with serving(defect, settings=RUNS_STAY_ACTIVE) as url, running(target_at(url), folder) as runner:
         try:
-            run_sequence(CaseContext(search.check), SequenceCase(tuple(steps)))
+            run_sequence(CaseContext(runner.check), SequenceCase(tuple(steps)))
         except RuleViolated as shown:
             return shown.rule, shown.cause
     return None
@@ -343,18 +343,18 @@ def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Pat
 
 
 def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path) -> None:
-    with serving(RetriesFail, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
-        search.check.known_violations.add(("NO-5XX", "a 5xx from retry_run"))
+    with serving(RetriesFail, settings=RUNS_STAY_ACTIVE) as url, running(target_at(url), tmp_path) as runner:
+        runner.check.known_violations.add(("NO-5XX", "a 5xx from retry_run"))
         with pytest.raises(Inconclusive):
-            run_sequence(CaseContext(search.check), SequenceCase((MAKE, CANCEL, RETRY)))
+            run_sequence(CaseContext(runner.check), SequenceCase((MAKE, CANCEL, RETRY)))
 
 
 @pytest.mark.parametrize("rule", ["RETRY-RULES", "READ-BACK"])
 def test_a_sequence_ends_at_a_wrong_answer_whose_cause_is_known(rule: str, tmp_path: Path) -> None:
     defect = "retry_empties_inputs"
-    with serving(defect, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
-        search.check.known_violations.add((rule, "input_values change too"))
-        context = CaseContext(search.check)
+    with serving(defect, settings=RUNS_STAY_ACTIVE) as url, running(target_at(url), tmp_path) as runner:
+        runner.check.known_violations.add((rule, "input_values change too"))
+        context = CaseContext(runner.check)
         with pytest.raises(Inconclusive, match="known to be broken"):
             run_sequence(context, SequenceCase((MAKE, CANCEL, RETRY, LIST)))
     assert context.exchanges[-1].request.path.endswith("/retry")
@@ -379,29 +379,29 @@ def test_a_check_finds_a_fault_that_only_a_sequence_of_steps_shows(
 def test_a_violation_of_a_generated_sequence_is_kept_though_the_time_is_over_meanwhile(tmp_path: Path) -> None:
     with (
         serving("retry_empties_inputs", settings=RUNS_STAY_ACTIVE) as url,
-        searching(target_at(url), tmp_path) as search,
+        running(target_at(url), tmp_path) as runner,
     ):
         generating = step_sequences.exploring_step_sequences(
-            search, {"RETRY-RULES"}, examples=50, until=time.monotonic() + LONG_S, round_number=1
+            runner, {"RETRY-RULES"}, examples=50, until=time.monotonic() + LONG_S, round_number=1
         )
 
         def run_last_round() -> None:
-            while not search.check.seen_violations["RETRY-RULES", "input_values change too"]:
+            while not runner.check.seen_violations["RETRY-RULES", "input_values change too"]:
                 time.sleep(0.01)  # the sequences are generated in another thread
-            search.check.deadline = 0.0
+            runner.check.deadline = 0.0
             raise OutOfTime
 
         with pytest.raises(OutOfTime), generating:
             run_last_round()
 
-    assert search.findings == []
-    assert [(finding.rule, finding.not_sent_again != "") for finding in search.unstable] == [("RETRY-RULES", True)]
+    assert runner.findings == []
+    assert [(finding.rule, finding.not_sent_again != "") for finding in runner.unstable] == [("RETRY-RULES", True)]
 
 
 def test_an_error_ends_the_generated_sequences_soon(tmp_path: Path) -> None:
-    with serving(settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
+    with serving(settings=RUNS_STAY_ACTIVE) as url, running(target_at(url), tmp_path) as runner:
         generating = step_sequences.exploring_step_sequences(
-            search, REGISTRY, examples=100_000, until=math.inf, round_number=1
+            runner, REGISTRY, examples=100_000, until=math.inf, round_number=1
         )
         with pytest.raises(KeyboardInterrupt), generating:
             raise KeyboardInterrupt
@@ -414,7 +414,7 @@ def test_a_fuzz_generates_sequences_in_rounds_where_nothing_else_is_generated(
     monkeypatch.setattr("contracts.check.SCENARIOS", ())
 
     @contextmanager
-    def explore(search: Search, wanted: Any, *, examples: int, until: float, round_number: int) -> Iterator[None]:
+    def explore(runner: Runner, wanted: Any, *, examples: int, until: float, round_number: int) -> Iterator[None]:
         rounds.append(round_number)
         if len(rounds) == 3:
             monkeypatch.setattr(step_sequences, "LEAST_S", math.inf)  # as if too little time were left
@@ -442,8 +442,8 @@ def test_sequences_are_planned_only_where_they_judge_something_and_runs_cost_not
 def test_the_same_seed_generates_the_same_sequences(tmp_path: Path) -> None:
     def requests_of(seed: int) -> list[tuple[str, str]]:
         with serving(settings=RUNS_STAY_ACTIVE) as url:
-            search = explored(target_at(url, seed=seed), tmp_path, examples=3, round_number=1)
-        exchanges = search.check.guard.exchanges
+            runner = explored(target_at(url, seed=seed), tmp_path, examples=3, round_number=1)
+        exchanges = runner.check.guard.exchanges
         return [(e.request.method, e.request.path.partition("?")[0][:9]) for e in exchanges]
 
     first = requests_of(1)
@@ -459,7 +459,7 @@ def test_an_internal_error_in_a_generated_sequence_is_noted(tmp_path: Path, monk
     monkeypatch.setattr(step_sequences, "fixed_sequences", lambda: ())
     monkeypatch.setattr(Model, "run_step", broken)
     with serving() as url:
-        search = explored(target_at(url), tmp_path, examples=1)
+        runner = explored(target_at(url), tmp_path, examples=1)
 
-    [error] = search.check.internal_errors
+    [error] = runner.check.internal_errors
     assert "an error of the suite" in error

@@ -18,7 +18,7 @@ import contracts.check
 from contracts.check import check, plan
 from contracts.core.target import Target
 from contracts.engine.discovery import discover
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.explore import schema_fuzz
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
@@ -36,21 +36,21 @@ def target_at(url: str, **more: Any) -> Target:
 
 
 @contextmanager
-def searching(target: Target, folder: Path) -> Iterator[Search]:
+def running(target: Target, folder: Path) -> Iterator[Runner]:
     with Guard(target, journal_dir=folder) as guard:
-        yield Search(discover(target, guard, deadline=time.monotonic() + LONG_S))
+        yield Runner(discover(target, guard, deadline=time.monotonic() + LONG_S))
 
 
-def explore_schema(search: Search, rules: Collection[str], **more: Any) -> None:
-    with schema_fuzz.exploring_schema(search, rules, **more):
+def explore_schema(runner: Runner, rules: Collection[str], **more: Any) -> None:
+    with schema_fuzz.exploring_schema(runner, rules, **more):
         pass
 
 
-def explored(url: str, folder: Path, *rules: str, examples: int = 2) -> Search:
-    with searching(target_at(url), folder) as search:
+def explored(url: str, folder: Path, *rules: str, examples: int = 2) -> Runner:
+    with running(target_at(url), folder) as runner:
         until = time.monotonic() + LONG_S
-        explore_schema(search, rules or tuple(REGISTRY), examples=examples, until=until)
-    return search
+        explore_schema(runner, rules or tuple(REGISTRY), examples=examples, until=until)
+    return runner
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, is_hit: Callable[[str, str], bool], status: int = 500) -> None:
@@ -76,23 +76,23 @@ def broken(monkeypatch: pytest.MonkeyPatch, is_hit: Callable[[str, str], bool], 
 @pytest.mark.matrix
 def test_nothing_is_found_in_a_healthy_server(tmp_path: Path) -> None:
     with serving() as url:
-        search = explored(url, tmp_path)
+        runner = explored(url, tmp_path)
 
-    assert search.findings == []
-    assert search.unstable == []
-    assert list(search.check.notes) == []
-    assert search.check.judged["NO-5XX"] > 500
-    assert search.check.judged["BULK-ECHO"] > 5
+    assert runner.findings == []
+    assert runner.unstable == []
+    assert list(runner.check.notes) == []
+    assert runner.check.judged["NO-5XX"] > 500
+    assert runner.check.judged["BULK-ECHO"] > 5
 
 
 def test_nothing_is_found_where_only_bulk_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema_fuzz, "PHASES", schema_fuzz.PHASES[:1])
 
     with serving(variations={"bulk_only"}) as url:
-        search = explored(url, tmp_path)
+        runner = explored(url, tmp_path)
 
-    assert (search.findings, search.unstable) == ([], [])
-    assert {"list_runs", "create_run"} <= search.check.not_offered.keys()
+    assert (runner.findings, runner.unstable) == ([], [])
+    assert {"list_runs", "create_run"} <= runner.check.not_offered.keys()
 
 
 @pytest.mark.matrix
@@ -131,9 +131,9 @@ def test_a_fault_that_only_a_sequence_of_requests_shows_is_sent_again_as_a_seque
     monkeypatch.setattr(schema_fuzz, "MAX_REQUESTS", 2000)  # so that there are always some reads after a delete
 
     with serving() as url:
-        search = explored(url, tmp_path, "DELETE-GONE", examples=30)
+        runner = explored(url, tmp_path, "DELETE-GONE", examples=30)
 
-    (finding,) = search.findings
+    (finding,) = runner.findings
     assert (finding.rule, finding.stable) == ("DELETE-GONE", True)
     assert [one.request.method for one in finding.exchanges] == ["POST", "DELETE", "GET"]
 
@@ -151,20 +151,20 @@ def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() ->
 
 
 def test_it_is_stopped_at_the_end_of_its_time(tmp_path: Path) -> None:
-    with serving() as url, searching(target_at(url), tmp_path) as search:
-        explore_schema(search, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
+    with serving() as url, running(target_at(url), tmp_path) as runner:
+        explore_schema(runner, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
 
-    assert list(search.check.notes) == ["schemathesis was stopped at the end of its share of the time."]
-    assert search.findings == []
+    assert list(runner.check.notes) == ["schemathesis was stopped at the end of its share of the time."]
+    assert runner.findings == []
 
 
 def test_the_reason_why_schemathesis_could_not_run_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema_fuzz, "PHASES", (("no-such-phase",),))
 
     with serving() as url:
-        search = explored(url, tmp_path)
+        runner = explored(url, tmp_path)
 
-    (note,) = search.check.notes
+    (note,) = runner.check.notes
     assert note.startswith("schemathesis could not run: ")
     assert "no-such-phase" in note
 
@@ -187,9 +187,9 @@ def test_it_is_given_no_token_and_no_proxy(tmp_path: Path, monkeypatch: pytest.M
         def poll(self) -> int:
             return 0
 
-    with serving() as url, searching(target_at(url), tmp_path) as search:
+    with serving() as url, running(target_at(url), tmp_path) as runner:
         monkeypatch.setattr(subprocess, "Popen", Stub)
-        explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+        explore_schema(runner, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
 
     told = json.dumps([given["command"], given["env"], given["plan"]])
     assert "standin-token" not in told
@@ -214,9 +214,9 @@ def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypat
         return begun[-1]
 
     until = time.monotonic() + LONG_S
-    with serving() as url, searching(target_at(url), tmp_path) as search:
+    with serving() as url, running(target_at(url), tmp_path) as runner:
         monkeypatch.setattr(subprocess, "Popen", noting)
-        exploring = schema_fuzz.exploring_schema(search, REGISTRY, examples=1000, until=until)
+        exploring = schema_fuzz.exploring_schema(runner, REGISTRY, examples=1000, until=until)
         with pytest.raises(KeyboardInterrupt), exploring:
             interrupt_after(has_begun)
 
@@ -227,12 +227,12 @@ def test_a_known_cause_is_not_reported_again(tmp_path: Path, monkeypatch: pytest
     broken(monkeypatch, lambda method, target: method == "GET" and target.startswith("/v1/machines?"))
     monkeypatch.setattr(schema_fuzz, "PHASES", (("examples",),))
 
-    with serving() as url, searching(target_at(url), tmp_path) as search:
-        search.check.known_violations.add(("NO-5XX", "a 5xx from list_machines"))
-        explore_schema(search, REGISTRY, examples=2, until=time.monotonic() + LONG_S)
-        told_of_known = list(search.findings)
-        search.check.known_violations.clear()
-        explore_schema(search, {"NO-5XX"}, examples=2, until=time.monotonic() + LONG_S)
+    with serving() as url, running(target_at(url), tmp_path) as runner:
+        runner.check.known_violations.add(("NO-5XX", "a 5xx from list_machines"))
+        explore_schema(runner, REGISTRY, examples=2, until=time.monotonic() + LONG_S)
+        told_of_known = list(runner.findings)
+        runner.check.known_violations.clear()
+        explore_schema(runner, {"NO-5XX"}, examples=2, until=time.monotonic() + LONG_S)
 
     assert told_of_known == []
-    assert [finding.cause for finding in search.findings] == ["a 5xx from list_machines"]
+    assert [finding.cause for finding in runner.findings] == ["a 5xx from list_machines"]

@@ -25,7 +25,7 @@ from contracts.core.exchange import Exchange
 from contracts.engine.case_json import case_to_json
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Search
+from contracts.engine.runner import Runner
 from contracts.engine.scenario import Scenario
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import guarded
@@ -54,18 +54,18 @@ def seeded(seed: str) -> Iterator[None]:
 def transcript(scenario: Scenario) -> list[str]:
     """Lines of text: the cases, then the requests."""
     with seeded("the same for all"), serving() as url, guarded(url, max_time_s=EACH_FOR_S) as guard:
-        search = Search(discover(guard.target, guard, deadline=time.monotonic() + EACH_FOR_S))
-        cases = list(scenario.cases(search.check))
+        runner = Runner(discover(guard.target, guard, deadline=time.monotonic() + EACH_FOR_S))
+        cases = list(scenario.cases(runner.check))
         sent = len(guard.exchanges)
         try:
             for case in islice(cases, 0, None, max(1, len(cases) // CASES)):
-                violated = search._outcome(scenario, case)
+                violated = runner.attempt(scenario, case).violated
                 if violated is not None:
-                    search.investigate(scenario, case, violated)
+                    runner.investigate(scenario, case, violated)
         except OutOfTime:
             pass
         finally:
-            search.end()
+            runner.end()
         numbers: dict[str, str] = {}
         lines = [f"case {text}" for text in _texts(map(case_to_json, cases), numbers)]
         lines += [f"sent {text}" for text in _texts(map(_line, guard.exchanges[sent:]), numbers)]
