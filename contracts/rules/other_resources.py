@@ -315,6 +315,7 @@ def run_foreign(context: CaseContext, case: ForeignCase) -> None:
             right = picked.isdisjoint(_not_shared(context, "list_machines", machines))
             context.require(right, "AUTH-TENANT", cause, expected, got, theirs, machines, created)
         case "list_machines":
+            _require_not_added(context, foreign, theirs)
             _require_not_included(context, foreign, {"machine_id": foreign}, theirs)
         case "list_workflows":
             _require_not_included(context, foreign, {"workflow_id": foreign}, theirs)
@@ -329,6 +330,18 @@ def _not_shared(context: CaseContext, listing: str, theirs: CallResult) -> list[
 def _create_with(context: CaseContext, fields: Mapping[str, Any]) -> CallResult:
     """Create a run that names a resource of another organisation. The target may refuse it, as any unknown id."""
     return context.call("bulk_create_runs", body=context.fill(write_bodies.minimal("bulk_create_runs")) | dict(fields))
+
+
+def _require_not_added(context: CaseContext, machine: str, theirs: CallResult) -> None:
+    if not context.check.offers("create_pool", "add_machine_to_pool", "get_pool"):
+        return
+    created = create_resource(context, "create_pool")
+    added = context.call("add_machine_to_pool", created.body["id"], body={"machine_ids": [machine]})
+    read = context.call("get_pool", created.body["id"])
+    count = read.body.get("machine_count") if isinstance(read.body, dict) else None
+    cause, expected = "another organisation's machine is added to a pool", "an empty pool, as with any unknown id"
+    got = f"machine_count {count}"
+    context.require(count in (None, 0), "AUTH-TENANT", cause, expected, got, theirs, created, added, read)
 
 
 def _require_not_included(context: CaseContext, foreign: str, fields: Mapping[str, Any], theirs: CallResult) -> None:

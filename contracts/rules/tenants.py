@@ -130,14 +130,16 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
 
 @dataclass(frozen=True)
 class GivenAwayCase(Case):
-    """An update of a run names the other organisation as its owner. No update has this property."""
+    """Updates of a run name the other organisation as its owner, which is no property of an update, and an attachment
+    of the other organisation.
+    """
 
     is_cancelled: bool = False
     expected_runs: ClassVar[int] = 2
 
 
 def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
-    theirs = create_for(context, RunCase(token=SECOND_TOKEN)).runs[0]
+    theirs = create_for(context, RunCase({"file_inputs": [file()]}, token=SECOND_TOKEN)).runs[0]
     run = TrackedRun.of(context, context.some_runs(1))
     if case.is_cancelled:
         run.cancel()
@@ -148,6 +150,13 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
         cause, expected = "an update gives a run to another organisation", "404, since the run is of its organisation"
         run.require(read.status == 404, "AUTH-TENANT", cause, expected, read)
         run.read()
+    for attachment in theirs["input_attachment_ids"] or ():
+        # Not judged as an update: the target may refuse or ignore the attachment.
+        named = run.call("update_run", body={"output_attachment_ids": [attachment]})
+        for operation in filter(context.check.offers, ATTACHMENT_READS):
+            read = context.call(operation, attachment)
+            cause, expected = "an update opens an attachment of another organisation", "404, as for any unknown id"
+            context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, named, read)
 
 
 def given_away_cases(check: CheckContext) -> Iterator[GivenAwayCase]:
@@ -228,6 +237,7 @@ class _ForeignRun:
         workflow = their_workflow(context) if self.other == SECOND_TOKEN else known[0]
         body = context.fill({"workflow_id": workflow, "session_id": session, "count": 1})
         joined = context.call("bulk_create_runs", body=body, token=self.other)
+        self._require_other_machine(joined)
         if context.check.offers("update_run", "retry_run"):
             for run_id in created_ids(joined):
                 context.call("update_run", run_id, body={"status": "cancelled"}, token=self.other)
@@ -237,6 +247,16 @@ class _ForeignRun:
             for one in (("session_id", session), ("status", "scheduling")):
                 found = read_page(context, [one, NEWEST_FIRST], limit=MAX_LIMIT, token=self.owner)
                 judge_list(context, found, foreign, lambda run_id: [self.created, joined])
+
+    def _require_other_machine(self, joined: CallResult) -> None:
+        """Require that the session does not give its machine to a run of the other organisation."""
+        machine, offers = self.run.get("machine_id"), self.context.check.offers
+        runs = joined.resource.get("created_runs") or () if joined.resource is not None else ()
+        if machine is not None and offers("list_machines") and any(run.get("machine_id") == machine for run in runs):
+            machines = self.context.call("list_machines", query=[WHOLE_PAGE], token=self.other)
+            is_own = any(item.get("id") == machine for item in items_of(machines))
+            cause, expected = "a session gives another organisation its machine", "no machine, or one of its own"
+            self._require(is_own, cause, expected, f"machine {machine}", self.created, machines, joined)
 
     def list_runs(self) -> None:
         context, foreign = self.context, ListCandidate.of(self.run, None, FOREIGN)

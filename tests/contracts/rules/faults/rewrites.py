@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import copy
 import gzip
 import uuid
 from dataclasses import replace
@@ -129,8 +130,9 @@ class WorkflowsAreJoinedByIdAlone(Standin):
     """`included` is a join without the organisation."""
 
     def included(self, org, runs, include):
-        every = {name: one for each in self.organisations.values() for name, one in each.workflows.items()}
-        return super().included(replace(org, workflows=every), runs, include)
+        org = copy.copy(org)
+        org.workflows = {name: one for each in self.organisations.values() for name, one in each.workflows.items()}
+        return super().included(org, runs, include)
 
 
 class PoolsOfAnyOrganisationGiveMachines(Standin):
@@ -173,6 +175,48 @@ class RunningRunsOfASessionAreNotListed(Standin):
     def matches(self, run, query):
         is_hidden = query.status == Status.RUNNING and run.session_id is not None
         return super().matches(run, query) and not is_hidden
+
+
+class MachinesAreAddedByIdAlone(Standin):
+    """`SELECT … WHERE id IN (…)`, without the organisation."""
+
+    def add_machine_to_pool(self, call, pool_id, body):
+        return super().add_machine_to_pool(replace(call, org=self.with_all_machines(call.org)), pool_id, body)
+
+    def pool_shown(self, org, pool):
+        return super().pool_shown(self.with_all_machines(org), pool)
+
+    def machine_shown(self, org, machine):
+        return super().machine_shown(org, machine | {"pools": [one for one in machine["pools"] if one in org.pools]})
+
+    def with_all_machines(self, org):
+        org = copy.copy(org)
+        org.machines = {name: one for each in self.organisations.values() for name, one in each.machines.items()}
+        return org
+
+
+class AttachmentsOfNamedOutputsAreReadable(Standin):
+    """An attachment may be read by whoever has a run that names it."""
+
+    def get_run_attachment(self, call, attachment_id):
+        if any(attachment_id in (run.output_attachment_ids or ()) for run in call.org.runs.values()):
+            owners = [org for org in self.organisations.values() if attachment_id in org.attachments]
+            call = replace(call, org=owners[0]) if owners else call
+        return super().get_run_attachment(call, attachment_id)
+
+
+class SessionsOfAllOrganisationsHaveOneMachine(Standin):
+    """The machine of a session is kept by the id of the session alone."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.machine_of_session = {}
+
+    def run_made(self, call, body, index, of, session_id, created_at):
+        run = super().run_made(call, body, index, of, session_id, created_at)
+        if session_id is not None:
+            run.machine_id = self.machine_of_session.setdefault(session_id, run.machine_id)
+        return run
 
 
 class EqualFilesAreStoredOnce(Standin):
