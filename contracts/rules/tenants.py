@@ -364,7 +364,9 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> Iterator[list[tuple[str, str]]]:
-    """Yield less usual queries that find the run. Each of the two organisations tries half of the pairs of filters."""
+    """Yield less usual queries that find the run. Each of the two organisations tries half of the pairs of filters, but
+    all pairs with the session, since only one of the runs is certain to have one.
+    """
 
     def one(name: str) -> tuple[str, str]:
         return name, str(run[name])
@@ -379,8 +381,9 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
         identifying = [*(one(name) for name in ("workflow_id", "session_id") if run.get(name)), search]
         others = [one("status"), sort, ("sort_mode", "activity"), since, until, one("workflow_id")]
         pairs = itertools.product(identifying, [*others, _DEEP])
-        of_token = itertools.islice((pair for pair in pairs if pair[0] != pair[1]), token == TOKEN, None, 2)
-        yield from map(list, of_token)
+        for number, pair in enumerate(pair for pair in pairs if pair[0] != pair[1]):
+            if number % 2 == (token == TOKEN) or pair[0][0] == "session_id":
+                yield list(pair)
         if run.get("machine_id"):
             yield from ([one("machine_id"), other] for other in others)
     yield [one("workflow_id"), ("fields", "status")]

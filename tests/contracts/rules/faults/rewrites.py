@@ -195,6 +195,18 @@ class MachinesAreAddedByIdAlone(Standin):
         return org
 
 
+class SessionAndStatusFindRunsOfAnyOrganisation(Standin):
+    """The query for the session's page forgot the organisation."""
+
+    def list_runs(self, call, query):
+        self.is_of_session = query.session_id is not None and query.status is not None
+        return super().list_runs(call, query)
+
+    def listed(self, call):
+        orgs = self.organisations.values() if self.is_of_session else (call.org,)
+        return [run for org in orgs for run in org.runs.values()]
+
+
 class AttachmentsOfNamedOutputsAreReadable(Standin):
     """An attachment may be read by whoever has a run that names it."""
 

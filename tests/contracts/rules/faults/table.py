@@ -359,6 +359,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.MachinesAreAddedByIdAlone, "resources of another organisation", "AUTH-TENANT"),
     (rewrites.AttachmentsOfNamedOutputsAreReadable, "runs given to another organisation", "AUTH-TENANT"),
     (rewrites.SessionsOfAllOrganisationsHaveOneMachine, "access by another organisation", "AUTH-TENANT"),
+    (rewrites.SessionAndStatusFindRunsOfAnyOrganisation, "access by another organisation", "AUTH-TENANT"),
     (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
     (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
     (reads_and_lists.SearchFindsSessions, "lists with filters", "LIST-FILTER"),
