@@ -10,7 +10,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, check_page, items_of
+from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, check_page, items_of, listed_item
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,
@@ -47,33 +47,40 @@ class StatusCase(RunCase):
 
 
 def run_status(context: CaseContext, case: StatusCase) -> None:
-    for attempt in (1, 2, 3):
+    """Apply the events, up to three times if a retry is accepted: the run may have ended by itself before it."""
+    for is_last in (False, False, True):
         try:
             run = apply_events(context, case, create_for(context, case))
         except RetriedTooEarly as early:
-            if attempt == 3:  # it is unlikely that the run has ended by itself each time
-                is_retried = early.run.known.rule == "RETRY-RULES"
-                cause = "a run that is retried and has not ended is retried again" if is_retried else RETRIED_EARLY[0]
-                early.run.require(False, "RETRY-RULES", cause, RETRIED_EARLY[1], early.result, got=str(early))
-        else:
-            if case.is_active and run.known.rule == "RETRY-RULES" and attempt < 3:
-                continue  # a retry was accepted, since the run had ended by itself
-            if run.known.is_deleted:
-                judge_not_listed(run, widely=False)
-            elif case.is_listed:
-                _judge_lists_by_status(run)
-            elif case.events[-1:] == (RETRY,) and run.known.rule == "RETRY-RULES":
-                _judge_list_while_active(run)
-            return
+            if is_last:  # it is unlikely that the run has ended by itself each time
+                _report_early_retry(early)
+            continue
+        is_retried = run.known.rule == "RETRY-RULES"
+        if case.is_active and is_retried and not is_last:
+            continue
+        if run.known.is_deleted:
+            judge_not_listed(run, widely=False)
+        elif case.is_listed:
+            _judge_lists_by_status(run)
+        elif case.events[-1:] == (RETRY,) and is_retried:
+            _judge_list_while_active(run)
+        return
+
+
+def _report_early_retry(early: RetriedTooEarly) -> None:
+    is_retried = early.run.known.rule == "RETRY-RULES"
+    cause = "a run that is retried and has not ended is retried again" if is_retried else RETRIED_EARLY[0]
+    early.run.require(False, "RETRY-RULES", cause, RETRIED_EARLY[1], early.result, got=str(early))
 
 
 def _judge_lists_by_status(run: TrackedRun) -> None:
     """Judge that lists in both orders contain the run, and that only the filter by its own status finds it."""
     if run.context.check.offers("list_runs"):
+        workflow = ("workflow_id", run.known.view["workflow_id"])
         for mode in ("activity", "created_at_desc"):
-            check_page(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])
+            check_page(run, [workflow, ("sort_mode", mode)])
         for status in sorted(STATUSES - {"running_checks"} | {run.known.status}):  # older servers lack running_checks
-            check_page(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
+            check_page(run, [workflow, ("status", status)], limit=MAX_LIMIT)
 
 
 def _judge_list_while_active(run: TrackedRun) -> None:
@@ -86,10 +93,9 @@ def _judge_list_while_active(run: TrackedRun) -> None:
     read = run.read()
     is_whole = len(items_of(listed)) < MAX_LIMIT
     if run.known.status == before and is_whole:
-        is_listed = any(item.get("id") == run.id for item in items_of(listed))
         expected = f"run {run.id}, which had status {before} before and after"
         cause, got = misses_a_run(["status", "workflow_id"]), f"a list without run {run.id}"
-        run.require(is_listed, "LIST-FILTER", cause, expected, listed, read, got=got)
+        run.require(listed_item(listed, run.id), "LIST-FILTER", cause, expected, listed, read, got=got)
 
 
 @in_turn_by_kind

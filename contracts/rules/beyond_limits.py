@@ -11,7 +11,7 @@ from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, li
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations
-from contracts.rules.list_checks import NEWEST_FIRST
+from contracts.rules.list_checks import DEEP_SEARCH, NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     OTHER_WRITES,
@@ -47,7 +47,7 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     """Send all operations that could fail with a 5xx because of the values that the runs have."""
     newest = [*workflow_filter(context), ("limit", "100"), NEWEST_FIRST]
-    found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
+    found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), DEEP_SEARCH]
     for run_id in runs:
         for operation, ids, more in (
             ("list_runs", (), {"query": found}),
@@ -297,7 +297,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
         if case.name in _MOMENTS:  # a server may compare both ends, of which one has no time zone
             more += [(name, formats.FAR_MOMENTS[-1]) for name in _MOMENTS if name != case.name]
         if case.is_deep:
-            more.append(("deep_search", "true"))
+            more.append(DEEP_SEARCH)
         if case.name == "skip" and case.operation == "list_runs":
             more.append(("search", "x"))  # an index for searches may have limits of its own
         context.call(case.operation, *ids, query=[(case.name, value), *more])

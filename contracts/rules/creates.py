@@ -20,7 +20,7 @@ from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.list_checks import NEWEST_FIRST, items_of, their_workflow
 from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource, offered_creates, with_available_ids
+from contracts.rules.writes import create_resource, groups_of_foreign_properties, offered_creates, with_available_ids
 
 GROUP = "The answer of a create"
 RULES = (
@@ -200,9 +200,8 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
                 value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // count + 1)]
             yield _case("bulk_create_runs", count=count, **{name: value})
     for operation in offered_creates(check):
-        foreign = list(with_available_ids(check, write_bodies.foreign_properties(operation)).items())
-        for some in (foreign, foreign[::2], foreign[1::2]):  # a target may refuse some of them
-            yield CreateCase(operation, write_bodies.minimal(operation) | dict(some), is_read=True, is_listed=True)
+        for foreign in groups_of_foreign_properties(check, operation):
+            yield CreateCase(operation, write_bodies.minimal(operation) | foreign, is_read=True, is_listed=True)
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:

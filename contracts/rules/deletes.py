@@ -10,7 +10,15 @@ from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import LARGE_CREATE, MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.oracle import Query
-from contracts.rules.list_checks import NEWEST_FIRST, check_page, created_between, items_of, read_page, total_of
+from contracts.rules.list_checks import (
+    DEEP_SEARCH,
+    NEWEST_FIRST,
+    check_page,
+    created_between,
+    items_of,
+    read_page,
+    total_of,
+)
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import (
     CANCEL,
@@ -139,7 +147,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
     if widely:
         moment = created_between(view["created_at"], view["created_at"])
         queries += [moment, [NEWEST_FIRST], [("search", run.id)], [workflow, *moment]]
-        queries += [[workflow, ("search", run.id), ("deep_search", "true")]]
+        queries += [[workflow, ("search", run.id), DEEP_SEARCH]]
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
     for query in queries:
         found = check_page(run, query, limit=MAX_LIMIT)

@@ -6,10 +6,10 @@ from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext
+from contracts.engine import Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
-from contracts.rules.list_checks import check_activity, check_list, items_of, judge_list, page_of
+from contracts.rules.list_checks import check_activity, check_list, judge_list, listed_item, page_of
 
 
 @dataclass(frozen=True)
@@ -177,15 +177,11 @@ def run_notations(context: CaseContext, case: Case) -> None:
     """
     isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
     run, evidence = isolated.runs[0], isolated.creates_of(None)
-
-    def is_listed(result: CallResult) -> bool:
-        return any(item.get("id") == run["id"] for item in items_of(result))
-
     for name in ("workflow_id", "session_id", "machine_id"):
         if run.get(name):
             result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
             cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
-            right = not result.accepted or is_listed(result)
+            right = not result.accepted or listed_item(result, run["id"]) is not None
             context.require(right, "LIST-FILTER", cause, expected, "a list without the run", *evidence, result)
     if not context.check.offers("update_run"):
         return
@@ -195,6 +191,6 @@ def run_notations(context: CaseContext, case: Case) -> None:
     for text, is_deep in _BOOLEANS.items():
         result = context.call("list_runs", query=within(isolated, [("search", word), ("deep_search", text)]))
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
-        right = not result.accepted or is_listed(result) == is_deep
+        right = not result.accepted or (listed_item(result, run["id"]) is not None) == is_deep
         expected, got = f"{listed[is_deep]}, or a 4xx, since it means {str(is_deep).lower()}", listed[not is_deep]
         context.require(right, "LIST-FILTER", cause, expected, got, *evidence, updated, result)

@@ -142,21 +142,18 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     if operation not in CREATES:
         return
     mine = created_ids(first)
-    lists = list_own_runs(context, own_run_filters(context) if mine else ())
-    for listed, items in itertools.islice(lists, 1):
-        more = sum(item["id"] not in mine for item in items)
+    lists = list_own_runs(context, own_run_filters(context) if mine else (), beside=mine)
+    for listed, more in itertools.islice(lists, 1):
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
-        context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *evidence, listed)
+        context.require(not more, "IDEM-REPLAY", cause, expected, counted(len(more), "more run"), *evidence, listed)
 
 
 def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, *refused: CallResult) -> None:
     """Require that refused conflicts have created and changed nothing."""
-    mine = created_ids(first)
     names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
-    for listed, items in list_own_runs(context, own_run_filters(context, names)):
-        more = sum(item["id"] not in mine for item in items)
+    for listed, more in list_own_runs(context, own_run_filters(context, names), beside=created_ids(first)):
         cause = "a refused conflict creates runs"
-        expected, got = "no run created by a refused request", counted(more, "new run")
+        expected, got = "no run created by a refused request", counted(len(more), "new run")
         context.require(not more, "IDEM-CONFLICT", cause, expected, got, first, *refused, listed)
     if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return

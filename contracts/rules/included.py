@@ -11,7 +11,7 @@ from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_id
 from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, items_of, judge_list, page_of, read_page
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource
+from contracts.rules.writes import add_machines, create_resource
 
 RULES = (
     Rule(
@@ -63,9 +63,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
         workflows.append(create_resource(context, "create_workflow", name="contracts").body["id"])
     if case.in_one_pool:
         pool = create_resource(context, "create_pool").body["id"]
-        added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(case.machines)})
-        if not added.accepted:
-            raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+        add_machines(context, pool, case.machines)
     ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
     marker = context.placeholder("marker")

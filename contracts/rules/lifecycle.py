@@ -14,7 +14,7 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_checks import DEEP_SEARCH, WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_for
@@ -192,7 +192,7 @@ def _look_for_secrets(polled: PolledRuns) -> None:
     for run in ended:
         run.read()
     if context.check.offers("list_runs"):
-        found = [("search", context.placeholder("secret")), ("deep_search", "true")]
+        found = [("search", context.placeholder("secret")), DEEP_SEARCH]
         context.call("list_runs", query=[*workflow_filter(context), *found])
     outputs = [attachment for run in ended for attachment in run.known.view.get("output_attachment_ids") or ()]
     for attachment in outputs[:4]:

@@ -31,6 +31,7 @@ _MAX_RESOURCE_PAGES: Final = 20
 NEWEST_FIRST: Final = ("sort_mode", NEWEST)
 WHOLE_PAGE: Final = ("limit", str(MAX_LIMIT))
 """Asks for as many items as a page can have."""
+DEEP_SEARCH: Final = ("deep_search", "true")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit:
     return RunList(query, (page,), (result,))
 
 
+def paging_query(skip: int | None, limit: int | None) -> Query:
+    """Return the parameters of a page; None leaves a parameter out."""
+    return [(name, str(value)) for name, value in (("skip", skip), ("limit", limit)) if value is not None]
+
+
 def read_page(
     context: CaseContext,
     query: Query,
@@ -69,9 +75,7 @@ def read_page(
     token: str = TOKEN,
     after: Evidence | None = None,
 ) -> RunList:
-    asked = [("skip", skip), ("limit", limit)]
-    paging = [(name, str(value)) for name, value in asked if value is not None]
-    result = context.call_valid("list_runs", query=[*query, *paging], token=token, after=after)
+    result = context.call_valid("list_runs", query=[*query, *paging_query(skip, limit)], token=token, after=after)
     return page_of(result, query, skip=skip, limit=limit)
 
 
@@ -114,6 +118,11 @@ def items_of(result: CallResult) -> list[dict[str, Any]]:
     return items_in(result.body)
 
 
+def listed_item(listed: CallResult, resource_id: Any) -> dict[str, Any] | None:
+    """Return the item with this id from a list; None if the list does not have it."""
+    return next((item for item in items_of(listed) if item.get("id") == resource_id), None)
+
+
 def total_of(result: CallResult) -> int | None:
     total = result.body.get("total") if isinstance(result.body, dict) else None
     return total if isinstance(total, int) else None
@@ -129,14 +138,16 @@ def own_run_filters(context: CaseContext, placeholders: Sequence[str] = ("workfl
     return [(field, context.placeholder(name)) for field, name in named if field is not None]
 
 
-def list_own_runs(context: CaseContext, filters: Query) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
+def list_own_runs(
+    context: CaseContext, filters: Query, *, beside: Collection[str] = ()
+) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
     """List runs by each of the filters, if the target offers it. Yield each list, and the runs in it that really have
-    the value: one page of up to 1000, newest first.
+    the value, without those of the ids in `beside`: one page of up to 1000, newest first.
     """
     for name, value in filters if context.check.offers("list_runs") else ():
         result = context.call("list_runs", query=[(name, value), WHOLE_PAGE, NEWEST_FIRST])
         if result.accepted:
-            items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
+            items = [item for item in items_of(result) if isinstance(item.get("id"), str) and item["id"] not in beside]
             yield result, [item for item in items if has_filter_value(item, name, value)]
 
 

@@ -17,11 +17,13 @@ from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_checks import (
+    DEEP_SEARCH,
     NEWEST_FIRST,
     RunList,
     check_list,
     judge_list,
     page_of,
+    paging_query,
     read_page,
     read_pages,
     total_of,
@@ -147,7 +149,7 @@ def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
         yield WindowsCase(counts, _windows(sum(counts)), far=far)
     some = ((None, None), (1, 2), (3, 1), (0, MAX_LIMIT), (MAX_LIMIT, MAX_LIMIT), (10 * MAX_LIMIT, 1))
     word = ("search", "«marker:1»")
-    for filters in ([word], [word, ("deep_search", "true")], [word, ("created_at_from", "2020-01-01T00:00:00Z")]):
+    for filters in ([word], [word, DEEP_SEARCH], [word, ("created_at_from", "2020-01-01T00:00:00Z")]):
         yield WindowsCase([4], some, filters=filters)
     if check.offers("update_run"):  # a page by activity may begin with active runs and end with ended ones
         yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
@@ -207,7 +209,7 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
 
 def growing_cases(check: CheckContext) -> Iterator[GrowingCase]:
     word = ("search", "«marker:1»")
-    queries: list[Query] = [[word], [word, ("deep_search", "true")], [word, ("fields", "session_id")]]
+    queries: list[Query] = [[word], [word, DEEP_SEARCH], [word, ("fields", "session_id")]]
     queries += [[("include", "workflow")], []]
     for count, limit in ((2, MAX_LIMIT), (2, 3), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT)):
         yield GrowingCase(count, limit, queries)
@@ -234,9 +236,8 @@ def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
     skip = case.skip
     if skip is not None and skip < 0:
         skip = max(0, (total_of(before) or 0) + skip)
-    asked = [("skip", skip), ("limit", case.limit)]
-    query = [(name, str(value)) for name, value in asked if value is not None]
-    page, after = (context.call(case.operation, query=each_query) for each_query in (query, []))
+    page = context.call(case.operation, query=paging_query(skip, case.limit))
+    after = context.call(case.operation)
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
         raise Inconclusive("the list changed meanwhile, or has no paging")
@@ -382,7 +383,7 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     queries += [[("fields", name) for name in selectable]]
     queries += [[("include", text)] for text in INCLUDES]
     queries += [[("include", "workflow"), ("fields", "input_values")]]
-    queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]
+    queries += [[("sort_mode", "activity")], [DEEP_SEARCH], [("deep_search", "false")]]
     yield ViewsCase(queries, write_bodies.EVERYTHING)
     if check.offers("update_run"):
         results = write_bodies.SOME_RESULTS

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.oracle import value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_checks import WHOLE_PAGE, items_of, listed_item
 
 _SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
 _MAX_WORD: Final = 40
@@ -34,9 +34,10 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     found = context.call(case.operation, query=[(case.name, word), WHOLE_PAGE])
     if not found.accepted:
         raise Inconclusive(f"{case.operation} answers {found.status}")
-    if _lists(context.call(case.operation, query=[(case.name, _other_value(context, case, word)), WHOLE_PAGE]), item):
+    others = context.call(case.operation, query=[(case.name, _other_value(context, case, word)), WHOLE_PAGE])
+    if listed_item(others, item["id"]):
         raise Inconclusive(f"{case.operation} ignores {case.name}")
-    is_listed = _lists(found, item)
+    is_listed = listed_item(found, item["id"])
     cause, expected = f"{case.name} of {case.operation} leaves out a match", f"the item with this {case.field}"
     context.require(is_listed, "LIST-FILTER", cause, expected, "a list without that item", listed, found)
     wrong = [each for each in items_of(found) if not _matches(each, case, word)]
@@ -48,10 +49,6 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
         wrong = [each for each in items_of(other) if each.get("name") == word]
         cause, expected = "a name in other capitals is taken for the name", "only items of exactly this name"
         context.require(not wrong, "LIST-FILTER", cause, expected, f"an item with name {word}", listed, other)
-
-
-def _lists(found: CallResult, item: Mapping[str, Any]) -> bool:
-    return any(each.get("id") == item["id"] for each in items_of(found))
 
 
 def _other_value(context: CaseContext, case: OtherFilterCase, value: str) -> str:

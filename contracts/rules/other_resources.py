@@ -16,8 +16,8 @@ from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, resource_pages
-from contracts.rules.writes import create_resource
+from contracts.rules.list_checks import WHOLE_PAGE, items_of, listed_item, resource_pages
+from contracts.rules.writes import add_machines, create_resource
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
 RULES = (
@@ -125,16 +125,15 @@ def _require_machine_count(context: CaseContext, machines: int, *evidence: CallR
 
 def _find(context: CaseContext, listing: str, created: CallResult) -> None:
     """Look for the resource in all pages of the list, whose order is not determined."""
-    found: list[Any] = []
     for listed in resource_pages(context, listing):
-        found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
-        if found:
+        found = listed_item(listed, created.body["id"])
+        if found is not None:
             break
-    if not found and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
+    if found is None and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
         raise Inconclusive(f"{listing} cannot be read to its end")
     cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
     if context.require(found, "READ-BACK", cause, expected, "no such item", created, listed):
-        _require_same(context, created.body, found[0], created, listed)
+        _require_same(context, created.body, found, created, listed)
 
 
 def _require_hidden(context: CaseContext, get: str, listing: str, created: CallResult) -> None:
@@ -148,8 +147,8 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
         queries.append([("search", str(context.placeholder("marker")))])
     for query in queries if context.check.offers(listing) else ():
         listed = context.call(listing, query=[*query, WHOLE_PAGE], token=SECOND_TOKEN)
-        found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
-        context.require(not found, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
+        found = listed_item(listed, created.body["id"])
+        context.require(found is None, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
 
 
 def _require_another(context: CaseContext, operation: str, sent: Mapping[str, Any], created: CallResult) -> None:
@@ -197,9 +196,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
     for number, some in ((1, machines[:1]), (len(machines), machines[1:])):
         if not some:
             break
-        added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)})
-        if not added.accepted:
-            raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+        added = add_machines(context, pool, some)
         evidence.append(added)
         shown = {each.get("id") for each in added.body.get("machines") or ()} if isinstance(added.body, dict) else set()
         cause, expected = "a pool does not show its machines", f"the {counted(number, 'machine')} that were added"

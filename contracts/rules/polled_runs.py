@@ -13,7 +13,7 @@ from contracts.engine import CallResult, CaseContext, Inconclusive
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
 from contracts.oracle.run_list import activity_violations
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_checks import WHOLE_PAGE, items_of, listed_item
 from contracts.rules.tracked_run import TrackedRun
 
 TIMEOUT_S: Final = 6.0
@@ -148,10 +148,11 @@ class PolledRuns:
             if run is not None:
                 query = [*self._query, ("search", word)]
                 listed = self.context.call_valid("list_runs", query=query, after=run.evidence)
-                is_listed = any(item.get("id") == run.id for item in items_of(listed))
                 cause, got = f"a search does not find what a run has written to {name}", f"no run {run.id}"
                 expected = f"run {run.id}, since its {name} has {word!r}"
-                run.require(is_listed, "LIST-FILTER", cause, expected, *run.read_before, listed, got=got)
+                run.require(
+                    listed_item(listed, run.id), "LIST-FILTER", cause, expected, *run.read_before, listed, got=got
+                )
 
     def judge_order(self) -> None:
         """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""

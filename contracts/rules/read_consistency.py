@@ -18,7 +18,15 @@ from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.creates import features_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, check_page, created_between, items_of, read_page
+from contracts.rules.list_checks import (
+    DEEP_SEARCH,
+    NEWEST_FIRST,
+    WHOLE_PAGE,
+    check_page,
+    created_between,
+    items_of,
+    read_page,
+)
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
@@ -346,13 +354,13 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
     if viewed.before is None and viewed.rule == "READ-BACK" and view.get("session_alias"):
         yield within(isolated, [("search", view["session_alias"].strip())])
     for word in viewed.words:
-        yield within(isolated, [("search", word), ("deep_search", "true")])
+        yield within(isolated, [("search", word), DEEP_SEARCH])
     if not widely:
         return
     moment = created_between(view["created_at"], view["created_at"])
     yield moment
     yield [base, *moment]
-    yield within(isolated, [("search", run.id[4:30].upper()), ("deep_search", "true")])
+    yield within(isolated, [("search", run.id[4:30].upper()), DEEP_SEARCH])
     if view.get("machine_id"):
         yield [base, ("machine_id", view["machine_id"])]
     yield [base, ("include", "workflow,machine")]

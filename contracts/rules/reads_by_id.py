@@ -10,6 +10,7 @@ from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.formats import other_forms_of
 from contracts.data.limits import LARGE_CREATE, MAX_COUNT, few, sizes
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Inconclusive, Scenario, WriteResult
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest, Query, read_body, value_in_words
 from contracts.oracle.run import STABLE
@@ -165,7 +166,7 @@ def unknown_cases(check: CheckContext) -> Iterator[UnknownIdCase]:
 def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownIdCase]:
     """Yield ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {name: next(iter(ids), None) for name, ids in check.known_ids.items()}
-    kind = template.partition("{")[2].partition("}")[0]
+    kind = path_parameter(template)
     own = by_kind.get(kind)
     if own is not None:
         yield UnknownIdCase(operation, own[:-1] + ("0" if own[-1] != "0" else "1"))

@@ -16,6 +16,7 @@ from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, text
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES
 from contracts.oracle.answer_schema import SCHEMA_RULE
@@ -190,8 +191,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     names_it = (value.encode() in (result.exchange.request.body or b"") for _, value in by_workflow for result in sent)
     # A search of all runs is expensive.
     filters = by_workflow if by_workflow and all(names_it) else own_run_filters(context)
-    for listed, items in list_own_runs(context, filters):
-        made = [item for item in items if item["id"] not in accepted]
+    for listed, made in list_own_runs(context, filters, beside=accepted):
         cause, expected = "a refused create makes runs", "nothing created by a refused request"
         context.require(not made, "REQ-ATOMIC", cause, expected, counted(len(made), "new run"), *sent, listed)
 
@@ -284,8 +284,7 @@ def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
     for operation, (method, template) in operations().items():
         if method != "GET" or not check.offers(operation):
             continue
-        if "{" in template:
-            name = template.partition("{")[2].partition("}")[0]
+        if name := path_parameter(template):
             yield WrongParameter(operation, "path", name, "not-a-uuid")
             continue
         for name, spec in query_parameters(operation).items():

@@ -17,11 +17,13 @@ from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_name
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
 from contracts.rules.list_checks import (
+    DEEP_SEARCH,
     NEWEST_FIRST,
     WHOLE_PAGE,
     created_between,
     items_of,
     judge_list,
+    listed_item,
     page_of,
     read_page,
     their_workflow,
@@ -257,7 +259,7 @@ class _ForeignRun:
                 result = self.context.call_valid("list_runs", query=page, token=self.owner, after=[self.created])
                 cause, expected = misses_a_run(filter_names(query)), "every run that matches"
                 got = f"a list without run {self.id}"
-                found = any(item.get("id") == self.id for item in items_of(result))
+                found = listed_item(result, self.id)
                 self.context.require(found, "LIST-FILTER", cause, expected, got, self.created, result)
 
     def list_attachments(self) -> None:
@@ -324,7 +326,6 @@ def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) 
 
 
 _SEARCHED: Final = ("input_values", "session_alias", "output_data", "error")
-_DEEP: Final = ("deep_search", "true")
 
 
 def _first_text(value: Any) -> list[str]:
@@ -337,7 +338,7 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     yield from ([(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name))
     yield [("search", run["id"])]
     yield from ([("search", text)] for name in _SEARCHED for text in _first_text(run.get(name)))
-    yield from ([("search", text), _DEEP] for text in _first_text(run.get("run_message_history")))
+    yield from ([("search", text), DEEP_SEARCH] for text in _first_text(run.get("run_message_history")))
     yield created_between(run["created_at"], run["created_at"])
     yield [NEWEST_FIRST]
     yield [("status", str(run["status"]))]
@@ -351,14 +352,14 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
 
     search, sort = ("search", run["id"]), NEWEST_FIRST
     since, until = created_between(run["created_at"], run["created_at"])
-    yield [search, _DEEP]
+    yield [search, DEEP_SEARCH]
     yield []
     yield [since]
     yield from ([("status", status)] for status in ("running", "cancelled", "success"))
     if not check.is_live:
         identifying = [*(one(name) for name in ("workflow_id", "session_id") if run.get(name)), search]
         others = [one("status"), sort, ("sort_mode", "activity"), since, until, one("workflow_id")]
-        pairs = itertools.product(identifying, [*others, _DEEP])
+        pairs = itertools.product(identifying, [*others, DEEP_SEARCH])
         of_token = itertools.islice((pair for pair in pairs if pair[0] != pair[1]), token == TOKEN, None, 2)
         yield from map(list, of_token)
         if run.get("machine_id"):

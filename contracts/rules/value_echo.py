@@ -10,7 +10,7 @@ from contracts.data import in_turn, value_packs
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.creates import CreateCase, run_create
-from contracts.rules.list_checks import check_page
+from contracts.rules.list_checks import DEEP_SEARCH, check_page
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
@@ -39,7 +39,7 @@ def run_values(context: CaseContext, case: Write) -> None:
         if context.check.offers("list_runs"):
             check_page(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
     if context.check.offers("list_runs"):
-        found = [("limit", "20"), ("search", "x"), ("deep_search", "true")]
+        found = [("limit", "20"), ("search", "x"), DEEP_SEARCH]
         context.call("list_runs", query=[*workflow_filter(context), *found])
     delete_created(context)
 

@@ -121,6 +121,12 @@ def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_any_id}
 
 
+def groups_of_foreign_properties(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
+    """Yield the properties that only other writes have: all of them, and each half, since a target may refuse some."""
+    every = list(with_available_ids(check, write_bodies.foreign_properties(operation)).items())
+    yield from map(dict, (every, every[::2], every[1::2]))
+
+
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     """Return a valid body with every field and several items in each list, so that every part can be mutated.
 
@@ -184,6 +190,14 @@ def create_resource(context: CaseContext, operation: str, **fields: Any) -> Call
     if created.resource is None or not isinstance(created.resource.get("id"), str):
         raise Inconclusive(f"{operation} answers {created.status}")
     return created
+
+
+def add_machines(context: CaseContext, pool: str, machines: Sequence[str]) -> CallResult:
+    """Add machines to a pool. Raises Inconclusive if that is refused."""
+    added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(machines)})
+    if not added.accepted:
+        raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+    return added
 
 
 def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
