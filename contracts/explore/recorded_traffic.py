@@ -221,7 +221,7 @@ def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
     rule, credentials = rule_of_credentials(header)
     cause = cause_of_credentials(result, credentials)
     expected = "401 or 403, since the credentials are not valid"
-    context.require(not result.accepted, rule, cause, expected, result.words, result)
+    context.require(not result.accepted, rule, cause, expected, result)
 
 
 def _judge_presence(

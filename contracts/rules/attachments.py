@@ -142,7 +142,7 @@ def _described(context: CaseContext, run: Mapping[str, Any], attachment: str, cr
     same = result.body.get("id") == attachment and result.body.get("run_id") == run["id"]
     expected = f"id {attachment} of run {run['id']}"
     got = f"id {result.body.get('id')} of run {result.body.get('run_id')}"
-    context.require(same, "ATTACHMENTS", "described as another's", expected, got, created, result)
+    context.require(same, "ATTACHMENTS", "described as another's", expected, created, result, got=got)
     return result
 
 
@@ -167,7 +167,7 @@ def _judge_description(context: CaseContext, sent: Mapping[str, Any], result: Ca
         found = result.body.get(name)
         same = found == value or (not found and not value and name in optional)
         expected, got = (f"{name} {value_in_words(one)}" for one in (value, found))
-        context.require(same, "ATTACHMENTS", f"another {name}", expected, got, created, result)
+        context.require(same, "ATTACHMENTS", f"another {name}", expected, created, result, got=got)
 
 
 def _judge_content(
@@ -186,7 +186,7 @@ def _judge_content(
     if is_right and repeated:
         again = context.call_valid("download_run_attachment", attachment, after=[created, read])
         problem, cause = _difference(content, again.answer.body), "other bytes the second time"
-        context.require(not problem, "ATTACHMENTS", cause, "the same bytes again", problem, created, read, again)
+        context.require(not problem, "ATTACHMENTS", cause, "the same bytes again", created, read, again, got=problem)
     return is_right
 
 
@@ -216,7 +216,7 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
         right = len(mine.intersection(found))
         got = f"{counted(len(found), 'attachment')}, {right or 'none'} of them right"
         same = set(found) == mine and len(found) == len(mine)
-        context.require(same, "ATTACHMENTS", cause, expected, got, created, *results[:3])
+        context.require(same, "ATTACHMENTS", cause, expected, created, *results[:3], got=got)
 
     for query in ((of_run, of_inputs), (of_run,)):
         result = listed(*query, WHOLE_PAGE)
@@ -224,7 +224,7 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
         inputs = [item for item in items if of_inputs in query or item.get("attachment_type") != "output"]
         require_all([item.get("id") for item in inputs], [result])
         got, expected = f"total {result.body.get('total')}", f"total {len(items)}"
-        context.require(got == expected, "ATTACHMENTS", "the list's total", expected, got, created, result)
+        context.require(got == expected, "ATTACHMENTS", "the list's total", expected, created, result, got=got)
     windows: list[dict[str, int]] = [{}, {"skip": 1}, {"limit": 1}, {"skip": len(ids), "limit": 1}]
     pages = [{"skip": skip, "limit": 1} for skip in range(len(ids) if len(ids) <= 6 else 2)]
     results = []
@@ -238,7 +238,7 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
     result = listed(of_run, ("attachment_type", "output"))
     wrong = any(item.get("id") in mine for item in items_of(result))
     cause, expected = "inputs listed as outputs", "output attachments only"
-    context.require(not wrong, "ATTACHMENTS", cause, expected, "an input attachment", created, result)
+    context.require(not wrong, "ATTACHMENTS", cause, expected, created, result, got="an input attachment")
 
 
 def _judge_window(
@@ -253,7 +253,7 @@ def _judge_window(
     right = paging == expected and len(items) == size and {item.get("id") for item in items} <= mine
     wanted = f"{counted(size, 'item')} and {json.dumps(expected)}"
     got = f"{counted(len(items), 'item')} and {value_in_words(paging)}"
-    context.require(right, "ATTACHMENTS", "a page of the list", wanted, got, created, result)
+    context.require(right, "ATTACHMENTS", "a page of the list", wanted, created, result, got=got)
 
 
 _URL_IN_USE_S: Final = 1.0
@@ -274,7 +274,7 @@ def _judge_urls(
             body = result.body
             right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
             cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
-            if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
+            if context.require(right, "ATTACHMENTS", cause, expected, created, result):
                 urls.append((body["url"], raw))
         if urls and seconds == 10:
             context.wait(_URL_IN_USE_S)
@@ -285,7 +285,7 @@ def _judge_urls(
     for wrong in ("9", "3601", "x") if expires else ():
         result = context.call("get_run_attachment_download_url", files[0][0], query=[("expires_in", wrong)])
         cause = "expires_in out of range is accepted"
-        context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
+        context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result)
 
 
 def _path_of(context: CaseContext, url: str) -> str:
@@ -302,7 +302,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallR
         read = context.send(request_for(("GET", path)))
         got = _difference(raw, read.answer.body) if read.status == 200 else read.words
         cause, expected = "the download url gives other bytes", f"the file of {counted(len(raw), 'byte')} that was sent"
-        context.require(not got, "ATTACHMENTS", cause, expected, got, *evidence, read)
+        context.require(not got, "ATTACHMENTS", cause, expected, *evidence, read, got=got)
 
 
 def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResult]) -> None:
@@ -315,7 +315,7 @@ def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResul
         exchange = context.check.guard.send(altered)
         fails, cause = exchange.answer.status >= 500, "a 5xx from a download url that was altered"
         got = answer_in_words(exchange.answer)
-        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, exchange)
+        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", *evidence, exchange, got=got)
 
 
 _ODD_FILES: Final = [

@@ -149,7 +149,7 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
             missing = result.status in {404, 405} and not context.check.offers(case.operation)
             holds = result.status in {401, 403} or missing
             cause = cause_of_credentials(result, credentials)
-            if context.require(holds, rule, cause, expected, result.words, *earlier, result):
+            if context.require(holds, rule, cause, expected, *earlier, result):
                 refused.append(result)
         if refused and not is_carried_out:
             _require_no_effect(context, case.operation, rule, refused)
@@ -159,7 +159,7 @@ def run_health(context: CaseContext, case: Case) -> None:
     """Send a request to health without an Authorization header."""
     result = context.call("health_check", token=None)
     cause, expected = "health needs authorization", "a success, since health needs no authorization"
-    context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
+    context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result)
 
 
 _CHANGING_BODIES: Final[dict[str, Any]] = {
@@ -219,19 +219,21 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
     if operation in CREATES:
         for listed, made in list_own_runs(context, own_run_filters(context, ["marker"])):
             cause, got = "a refused create makes runs", counted(len(made), "new run")
-            context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
+            context.require(
+                not made, "REQ-ATOMIC", cause, "no run created by a refused request", *refused, listed, got=got
+            )
     elif operation in WRITES_ON_A_RUN and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         if operation == "delete_run":
             cause, expected = "a refused delete is carried out", "the run, since the delete was refused"
-            context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
+            context.require(after.status != 404, rule, cause, expected, *refused, after)
             return
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"
         names = ("release_session_after", "session_alias")
         got = ", ".join(f"{name} {value_in_words(read.get(name))}" for name in names)
-        context.require(not changed, rule, cause, "the run as before the refused request", got, *refused, after)
+        context.require(not changed, rule, cause, "the run as before the refused request", *refused, after, got=got)
 
 
 _LIST_QUERIES: Final[tuple[Query, ...]] = (

@@ -100,26 +100,28 @@ class _Chain:
     session: str
     ids: list[str]
 
-    def _require(self, holds: bool, cause: str, expected: str, got: str, *reads: CallResult) -> None:
-        self.context.require(holds, "CHAIN-RULES", cause, expected, got, self.result, *reads)
+    def _require(self, holds: bool, cause: str, expected: str, *reads: CallResult, got: str) -> None:
+        self.context.require(holds, "CHAIN-RULES", cause, expected, self.result, *reads, got=got)
 
     def judge_ids(self) -> None:
         """Judge the ids of the answer: new ones, one for each step, and the session that the request names."""
         ids, session, joins, seen = self.ids, self.session, self.body.get("session_id"), self.context.check.seen
         steps, expected = len(self.body["steps"]), "a run of its own for each step"
-        self._require(len(ids) == steps, "not one run per step", counted(steps, "run id"), counted(len(ids), "run id"))
-        self._require(len(set(ids)) == len(ids), "one run for several steps", expected, "a run id twice")
+        self._require(
+            len(ids) == steps, "not one run per step", counted(steps, "run id"), got=counted(len(ids), "run id")
+        )
+        self._require(len(set(ids)) == len(ids), "one run for several steps", expected, got="a run id twice")
         with self.context.check.lock:
             old = [run_id for run_id in ids if run_id in seen.runs]
             seen.runs.update(dict.fromkeys(ids, self.result))
             known_session = session in seen.sessions and joins is None
             seen.sessions.setdefault(session, self.result)
         got = f"run id {next(iter(old), '')} of an earlier answer"
-        self._require(not old, "run ids of an earlier answer", "new run ids", got)
+        self._require(not old, "run ids of an earlier answer", "new run ids", got=got)
         expected = f"session_id {joins}"
-        self._require(joins in (None, session), "not the session of the request", expected, f"session_id {session}")
+        self._require(joins in (None, session), "not the session of the request", expected, got=f"session_id {session}")
         got = f"session_id {session} of an earlier answer"
-        self._require(not known_session, "a session of an earlier call", "a new session", got)
+        self._require(not known_session, "a session of an earlier call", "a new session", got=got)
 
     def judge_step(self, index: int, read: CallResult) -> None:
         """Judge the run of a step by the step and by what all steps share."""
@@ -171,12 +173,12 @@ class _Chain:
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
         if moments:
             expected, got = f"created_at from {began.isoformat()} on", f"created_at {min(moments).isoformat()}"
-            self._require(min(moments) >= began, "created_at is before the request", expected, got, *reads[:1])
+            self._require(min(moments) >= began, "created_at is before the request", expected, *reads[:1], got=got)
         expected, got = "runs created in the order of the steps", "a later step created earlier"
-        self._require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])
+        self._require(moments == sorted(moments), "steps created out of order", expected, *reads[:2], got=got)
         attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]
         is_own, expected = len(set(attachments)) == len(attachments), "attachments of its own for each run"
-        self._require(is_own, "steps share attachments", expected, "one attachment on two runs", *reads[:2])
+        self._require(is_own, "steps share attachments", expected, *reads[:2], got="one attachment on two runs")
 
     def judge_files(self, index: int, read: CallResult) -> None:
         """Judge that the run of a step has each of the shared files."""
@@ -185,14 +187,14 @@ class _Chain:
         cause, noun = "shared files are not on a run", "input attachment"
         expected, got = f"{counted(len(files), noun)} in the run of step {index + 1}", counted(len(attachments), noun)
         has_all = len(attachments) == len(files)
-        if not context.require(has_all, "CHAIN-RULES", cause, expected, got, self.result):
+        if not context.require(has_all, "CHAIN-RULES", cause, expected, self.result, got=got):
             return
         left = sorted(base64.b64decode(file["content"]) for file in files)
         for attachment in attachments if context.check.offers("download_run_attachment") else ():
             content = context.call_valid("download_run_attachment", attachment, after=[self.result])
             raw, expected = content.answer.body, "the bytes of a shared file"
             got = f"{counted(len(raw), 'byte')} that are in none of the files"
-            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, got, self.result, content):
+            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, self.result, content, got=got):
                 return
             left.remove(raw)
 
@@ -205,7 +207,7 @@ class _Chain:
         is_listed = len(found) == len(self.ids) or self.body.get("session_id") is not None
         cause = "a run of a chain is not listed"
         wanted, got = f"the {counted(len(self.ids), 'run')} of the chain", f"a list with {len(found)} of them"
-        self.context.require(is_listed, "LIST-COMPLETE", cause, wanted, got, self.result, listed)
+        self.context.require(is_listed, "LIST-COMPLETE", cause, wanted, self.result, listed, got=got)
         for read in reads:
             item = items.get(read.body.get("id"))
             if item is not None:

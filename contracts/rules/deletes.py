@@ -8,7 +8,7 @@ from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import LARGE_CREATE, MAX_LIMIT
-from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle import Query
 from contracts.rules.list_checks import (
     DEEP_SEARCH,
@@ -126,8 +126,7 @@ def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
 def _create_in_own_session(context: CaseContext) -> WriteResult:
     """Create a run that starts a session (the run's id is the session_id), and two more runs in that session."""
     first = create_runs(context, "create_run", {"workflow_id": "«workflow»", "start_session": True})
-    if not first.runs[0].get("session_id"):
-        raise Inconclusive("no session can be started")
+    assume(first.runs[0].get("session_id"), "no session can be started")
     more = context.some_runs(2, session_id=first.runs[0]["session_id"])
     return WriteResult(more.parsed, first.result, (*first.runs, *more.runs), True)
 

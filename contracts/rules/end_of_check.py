@@ -13,7 +13,7 @@ from contracts.core.exchange import TOKEN, Exchange, Request
 from contracts.core.json_tree import leaves
 from contracts.data import batches, write_bodies
 from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.engine.request_building import request_for
 from contracts.guard.created import created_by, run_id_in
 from contracts.openapi.schemas import moment_of
@@ -119,8 +119,7 @@ def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
     """Send the first keys again, only once: a cache may keep a key longer if it is used again."""
     with context.check.lock:
         kept = list(context.check.first_keys.values())
-    if not kept:
-        raise Inconclusive("no key was sent at the start of the check")
+    assume(kept, "no key was sent at the start of the check")
     missing = case.keys - len(_accepted_keys(context))
     if missing > 0 and context.check.offers("update_run"):
         _send_other_keys(context, missing)
@@ -237,8 +236,7 @@ def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
     with_included = read_page(context, query, skip=0, limit=MAX_LIMIT, after=[])
     beyond = above(MAX_LIMIT, total - 2) if total > MAX_LIMIT else ()
     single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in beyond]
-    if was_changed(context, before):
-        raise Inconclusive("the list of all runs changed while it was read")
+    assume(not was_changed(context, before), "the list of all runs changed while it was read")
     for pages in (whole, with_included, *(one + other for one, other in single)):
         _judge_pages(context, pages)
     if total <= _MAX_PAGES * MAX_LIMIT:
@@ -248,7 +246,7 @@ def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
         second, first_of_next = page.items[1:2], next_page.items[:1]
         same = [item.get("id") for item in second] == [item.get("id") for item in first_of_next]
         cause, expected = "pages beyond 1000 have gaps", "the second run of a page to be the first of the next"
-        context.require(same, "LIST-PAGE", cause, expected, "another run", *page.results, *next_page.results)
+        context.require(same, "LIST-PAGE", cause, expected, *page.results, *next_page.results, got="another run")
 
 
 def _page(context: CaseContext, skip: int, limit: int) -> RunList:
@@ -278,7 +276,7 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
         cause, expected = "a created run is on no page of all runs", "every run that can be read"
         got = f"{counted(len(whole.items), 'run')} without it"
         made = context.check.seen.runs[run_id]
-        context.require(not read.accepted, "LIST-COMPLETE", cause, expected, got, made, read, *whole.results[-1:])
+        context.require(not read.accepted, "LIST-COMPLETE", cause, expected, made, read, *whole.results[-1:], got=got)
     context.check.count("LIST-COMPLETE")
 
 

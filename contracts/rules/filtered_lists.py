@@ -182,7 +182,7 @@ def run_notations(context: CaseContext, case: Case) -> None:
             result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
             cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
             right = not result.accepted or listed_item(result, run["id"]) is not None
-            context.require(right, "LIST-FILTER", cause, expected, "a list without the run", *evidence, result)
+            context.require(right, "LIST-FILTER", cause, expected, *evidence, result, got="a list without the run")
     if not context.check.offers("update_run"):
         return
     word = context.placeholder("marker:1")
@@ -193,4 +193,4 @@ def run_notations(context: CaseContext, case: Case) -> None:
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
         right = not result.accepted or (listed_item(result, run["id"]) is not None) == is_deep
         expected, got = f"{listed[is_deep]}, or a 4xx, since it means {str(is_deep).lower()}", listed[not is_deep]
-        context.require(right, "LIST-FILTER", cause, expected, got, *evidence, updated, result)
+        context.require(right, "LIST-FILTER", cause, expected, *evidence, updated, result, got=got)

@@ -82,7 +82,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
 def judge_undocumented_method(context: CaseContext, template: str, result: CallResult) -> None:
     cause = f"{result.exchange.request.method} is answered on {template}"
     expected = "a 4xx, since the method is not documented"
-    context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
+    context.require(result.refused, "HTTP-METHOD", cause, expected, result)
 
 
 def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None]:

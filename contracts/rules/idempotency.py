@@ -10,7 +10,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import EVERY_FIELD, Rule
 from contracts.core.json_tree import map_texts
 from contracts.data import limits, write_bodies
-from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
+from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, assume
 from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.oracle import CREATES, difference, is_same, read_body, value_in_words
@@ -114,10 +114,8 @@ def send_first(context: CaseContext, request: Request, operation: str) -> CallRe
         raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
-    if not result.accepted:
-        raise Inconclusive(f"{operation} under a key answers {result.status}")
-    if operation in CREATES and not created_ids(result):
-        raise Inconclusive(f"{operation} under a key answers without ids")
+    assume(result.accepted, f"{operation} under a key answers {result.status}")
+    assume(operation not in CREATES or created_ids(result), f"{operation} under a key answers without ids")
     return result
 
 
@@ -134,7 +132,7 @@ def answer_difference(first: CallResult, again: CallResult) -> str | None:
 def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
     problem = answer_difference(first, again)
     expected = "the first answer again, since key and body are the same"
-    context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
+    context.require(problem is None, "IDEM-REPLAY", cause, expected, first, again, got=problem or "")
 
 
 def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *evidence: CallResult) -> None:
@@ -145,7 +143,7 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     lists = list_own_runs(context, own_run_filters(context) if mine else (), beside=mine)
     for listed, more in itertools.islice(lists, 1):
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
-        context.require(not more, "IDEM-REPLAY", cause, expected, counted(len(more), "more run"), *evidence, listed)
+        context.require(not more, "IDEM-REPLAY", cause, expected, *evidence, listed, got=counted(len(more), "more run"))
 
 
 def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, *refused: CallResult) -> None:
@@ -154,7 +152,7 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
     for listed, more in list_own_runs(context, own_run_filters(context, names), beside=created_ids(first)):
         cause = "a refused conflict creates runs"
         expected, got = "no run created by a refused request", counted(len(more), "new run")
-        context.require(not more, "IDEM-CONFLICT", cause, expected, got, first, *refused, listed)
+        context.require(not more, "IDEM-CONFLICT", cause, expected, first, *refused, listed, got=got)
     if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
@@ -165,7 +163,7 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
         expected = f"{field} {value_in_words(first.body.get(field))}, as before the refused request"
         by_others = field == "status"
         evidence = (first, *refused, after)
-        context.require(not taken, "IDEM-CONFLICT", cause, expected, got, *evidence, may_be_by_others=by_others)
+        context.require(not taken, "IDEM-CONFLICT", cause, expected, *evidence, got=got, may_be_by_others=by_others)
 
 
 def _require_own_runs(
@@ -174,7 +172,7 @@ def _require_own_runs(
     """Require that the second of two writes is accepted, and that its runs are not those of the first one."""
     overlap = set(created_ids(first)) & set(created_ids(second))
     got = f"run {min(overlap)} of the first request again" if second.accepted and overlap else second.words
-    context.require(second.accepted and not overlap, rule, cause, expected, got, first, second)
+    context.require(second.accepted and not overlap, rule, cause, expected, first, second, got=got)
 
 
 # Repeated keys
@@ -203,17 +201,16 @@ def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
         context.placeholders["run"] = context.placeholder("unknown")
     request = _request_of(context, case)
     first = context.send(request)
-    if not first.refused:
-        raise Inconclusive("an invalid write is not refused")
+    assume(first.refused, "an invalid write is not refused")
     for _ in range(case.times):
         again = context.send(request)
         cause, expected = "a refused write gets another answer when it is repeated", f"{first.status} again"
-        context.require(again.status == first.status, "IDEM-REPLAY", cause, expected, again.words, first, again)
+        context.require(again.status == first.status, "IDEM-REPLAY", cause, expected, first, again)
     if case.operation in CREATES and context.check.has_second:
         body = write_bodies.minimal(case.operation)
         theirs = context.send(keyed_request(context, case.operation, body, case.key, token=SECOND_TOKEN))
         cause, expected = "a key that another organisation has used is refused", "a success, since the keys are its own"
-        context.require(theirs.status != 409, "IDEM-SCOPE", cause, expected, theirs.words, first, theirs)
+        context.require(theirs.status != 409, "IDEM-SCOPE", cause, expected, first, theirs)
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
@@ -223,8 +220,8 @@ def _change_between(context: CaseContext, operation: str, first: CallResult) -> 
         return
     for run_id in created_ids(first)[:1]:
         cancelled = context.cancel(run_id)
-        if operation == "retry_run" and not cancelled.accepted:
-            raise Inconclusive("the run had ended before it could be cancelled")
+        is_done = cancelled.accepted or operation != "retry_run"
+        assume(is_done, "the run had ended before it could be cancelled")
 
 
 _CHANGED: Final = {"input_values": {"between": True}}
@@ -238,7 +235,7 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
     wrong = ("", after.words) if after.resource is None else changed_field(change, after.resource, change)
     named = ", ".join(f"{name} {value_in_words(value)}" for name, value in change.items())
     expected = f"{named}, as changed before the request was repeated"
-    context.require(wrong is None, "IDEM-REPLAY", cause, expected, wrong[1] if wrong else "", first, again, after)
+    context.require(wrong is None, "IDEM-REPLAY", cause, expected, first, again, after, got=wrong[1] if wrong else "")
 
 
 def run_together(context: CaseContext, case: Together) -> None:
@@ -249,8 +246,7 @@ def run_together(context: CaseContext, case: Together) -> None:
     if not done and all(result.status == 409 for result in results):
         settled = _send_until_settled(context, request)
         done = [settled] if settled.accepted else []
-    if not done:
-        raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
+    assume(done, f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
         if result.accepted:
             problem = difference(done[0].body, result.body, "answer") or (
@@ -264,7 +260,7 @@ def run_together(context: CaseContext, case: Together) -> None:
             status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
             waits = result.status == 409 and status == "in_progress"
             cause, expected = "a concurrent repeat is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
-            context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *results)
+            context.require(waits, "IDEM-REPLAY", cause, expected, *results, got=result.words)
     final = _send_until_settled(context, request)
     _require_same_answer(context, done[0], final, "another answer after concurrent repeats")
     _require_no_duplicates(context, case.operation, done[0], *results)
@@ -308,10 +304,9 @@ def run_conflict(context: CaseContext, case: Conflict) -> None:
         again = context.send(other)
         cause = "a key is accepted with another body"
         expected = "409 or 422, since the key was used for another body"
-        context.require(again.refused, "IDEM-CONFLICT", cause, expected, again.words, first, again)
+        context.require(again.refused, "IDEM-CONFLICT", cause, expected, first, again)
         refused.append(again)
-    if not refused:
-        raise Inconclusive("the target may not know the properties in which the bodies differ")
+    assume(refused, "the target may not know the properties in which the bodies differ")
     _require_no_effect(context, case, first, *refused)
     _require_same_answer(context, first, context.send(request), "another answer after a conflict")
 
@@ -331,7 +326,7 @@ def run_conflict_together(context: CaseContext, case: Conflict) -> None:
     results = context.send_together(requests)
     both = sum(result.accepted for result in results) > 1
     cause, expected = "two bodies with one key are both accepted", "409 or 422 for one of two bodies with one key"
-    context.require(not both, "IDEM-CONFLICT", cause, expected, results[-1].words, *results)
+    context.require(not both, "IDEM-CONFLICT", cause, expected, *results, got=results[-1].words)
 
 
 # Other keys and other organisations
@@ -349,8 +344,7 @@ def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
 
 def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     """Send a write of each organisation under one key: both must be carried out."""
-    if not context.check.has_second:
-        raise Inconclusive("no second token was given")
+    assume(context.check.has_second, "no second token was given")
     tokens = (SECOND_TOKEN, TOKEN) if case.is_reversed else (TOKEN, SECOND_TOKEN)
     bodies = (case.body, case.body if case.other is None else case.other)
     mine, theirs = (
@@ -361,8 +355,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         first, second = context.send_together([mine, theirs])
         if not first.accepted:
             first, second, mine = second, first, theirs
-        if not first.accepted:
-            raise Inconclusive(f"{case.operation} under a key answers {first.status}")
+        assume(first.accepted, f"{case.operation} under a key answers {first.status}")
     else:
         first = send_first(context, mine, case.operation)
         again = context.send(mine)
@@ -378,12 +371,12 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         foreign = context.send(mine.with_header("Authorization", tokens[1]))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
-        context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
+        context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, first, foreign)
     third = context.send(mine)
     problem = difference(first.body, third.body, "answer")
     cause = "the other organisation's write replaces the answer"
     expected = "the first answer again"
-    context.require(problem is None, "IDEM-SCOPE", cause, expected, problem or "", first, second, third)
+    context.require(problem is None, "IDEM-SCOPE", cause, expected, first, second, third, got=problem or "")
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

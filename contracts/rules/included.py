@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from contracts.core.findings import Rule
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
 from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, items_of, judge_list, page_of, read_page
 from contracts.rules.reads_by_id import READING_AND_CHANGING
@@ -178,13 +178,11 @@ def run_with_many_workflows(context: CaseContext, case: ManyWorkflowsCase) -> No
     listed = items_of(context.call_valid("list_workflows", query=[WHOLE_PAGE]))
     made = [each["id"] for each in listed if each["id"] not in known and not each.get("input_schema")]
     workflows = made[: DEFAULT_LIMIT + 1]
-    if len(workflows) < 2:
-        raise Inconclusive("no workflows have been created that need no inputs")
+    assume(len(workflows) >= 2, "no workflows have been created that need no inputs")
     created = context.call("create_run_chain", body={"steps": [{"workflow_id": each} for each in workflows]})
     runs = (created.resource or {}).get("run_ids") or ()
-    session = context.call_valid("get_run", runs[0]).body.get("session_id") if runs else None
-    if not session:
-        raise Inconclusive("a chain cannot be created, or has no session")
+    session = str(context.call_valid("get_run", runs[0]).body.get("session_id") or "") if runs else ""
+    assume(session, "a chain cannot be created, or has no session")
     query = [("session_id", session), ("include", "workflow"), WHOLE_PAGE, NEWEST_FIRST]
     result = context.call_valid("list_runs", query=query, after=[created])
     violations = included_violations(result.body, ["workflow"], {each: {} for each in workflows})

@@ -48,7 +48,7 @@ def _check_no_files(context: CaseContext) -> None:
             if attachment.get("filename") == name and attachment.get("run_id") not in accepted
         ]
         cause, expected = "a refused write stores its files", "no file of a refused request"
-        context.require(not left, "REQ-ATOMIC", cause, expected, f"attachment {name}", *refused, listed)
+        context.require(not left, "REQ-ATOMIC", cause, expected, *refused, listed, got=f"attachment {name}")
 
 
 def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:

@@ -12,7 +12,7 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
 from contracts.rules.list_checks import DEEP_SEARCH, WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
@@ -131,8 +131,7 @@ def _may_join(context: CaseContext, session: Any) -> bool:
 
 def _cancel_and_retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
     run.cancel()
-    if not run.retry(body).result.accepted:
-        raise Inconclusive("a run cannot be cancelled and retried")
+    assume(run.retry(body).result.accepted, "a run cannot be cancelled and retried")
 
 
 def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -228,7 +227,7 @@ def _judge_types(polled: PolledRuns) -> None:
         result = polled.context.call_valid("list_run_attachments", query=query, after=())
         others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
         got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
-        polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, got, result)
+        polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, result, got=got)
 
 
 def _judge_access_to_output(polled: PolledRuns) -> None:

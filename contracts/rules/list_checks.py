@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, CaseContext, Evidence, Inconclusive
+from contracts.engine import CallResult, CaseContext, Evidence, Inconclusive, assume
 from contracts.oracle import ListCandidate, Query, Violation
 from contracts.oracle.run_list import (
     NEWEST,
@@ -83,13 +83,11 @@ def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, to
     """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
     has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
-    if limit < 1:
-        raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
+    assume(limit >= 1, "a page must have room for one")  # shrinking can make the limit 0
     found = read_page(context, query, limit=limit, token=token, after=[])
     yield found
     while found.pages[-1].is_full and not _is_beyond_end(found.pages[-1]):
-        if len(found.pages) == MAX_PAGES:
-            raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")
+        assume(len(found.pages) != MAX_PAGES, f"a list of more than {MAX_PAGES * limit} runs")
         skip = len(found.pages) * limit
         found += read_page(context, query, skip=skip, limit=limit, token=token, after=found.results[:1])
         yield found
@@ -174,8 +172,7 @@ def their_workflow(context: CaseContext) -> str:
     if "their-workflow" not in context.placeholders:
         result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
         found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
-        if not found:
-            raise Inconclusive("no workflow of the second organisation is known")
+        assume(found, "no workflow of the second organisation is known")
         context.placeholders["their-workflow"] = found[0]
     return str(context.placeholder("their-workflow"))
 

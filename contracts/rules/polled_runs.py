@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
-from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.engine import CallResult, CaseContext, assume
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
 from contracts.oracle.run_list import activity_violations
@@ -65,8 +65,7 @@ class PolledRuns:
         """
         self._polls += 1
         self._unread += 1
-        if self._unread > _MAX_UNREAD_POLLS:
-            raise Inconclusive("the runs cannot be read")
+        assume(self._unread <= _MAX_UNREAD_POLLS, "the runs cannot be read")
         if self._query is not None and (self.in_session or self._polls % 2 == 0):
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}

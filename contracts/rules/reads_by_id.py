@@ -9,7 +9,7 @@ from contracts.core.findings import Rule
 from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.formats import other_forms_of
 from contracts.data.limits import LARGE_CREATE, MAX_COUNT, few, sizes
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult, assume
 from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest, Query, read_body, value_in_words
@@ -143,7 +143,7 @@ def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *,
     else:
         cause, expected = f"an unknown id is not 404 with {operation}", "404, since the id is unknown"
     holds = result.refused if is_malformed else result.status == 404
-    context.require(holds, "READ-UNKNOWN", cause, expected, result.words, result)
+    context.require(holds, "READ-UNKNOWN", cause, expected, result)
 
 
 @in_turn_by_kind
@@ -210,9 +210,8 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
         run.cancel()
     known = run.id
     if case.operation in ATTACHMENT_READS:
-        files = run.known.view.get("input_attachment_ids")
-        if not files:
-            raise Inconclusive("a run has no file")
+        files = run.known.view.get("input_attachment_ids") or []
+        assume(files, "a run has no file")
         known = files[0]
     written = other_forms_of(known)[case.form]
     body = _CHANGES.get(case.operation, {})

@@ -157,7 +157,7 @@ def _check_nothing_changed(
         for attachment in run.get("input_attachment_ids") or ():
             left = context.call("get_run_attachment", attachment)
             cause, there = f"a refused {operation} removes attachments", left.status != 404
-            context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
+            context.require(there, "REQ-ATOMIC", cause, "attachments as before", *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])
     for name in ("input_values", *STABLE, *_CHANGES_BY_ITSELF):
         changed = changed_field({name: run.get(name)}, after.body, (name,))  # the answer to a create may lack it
@@ -168,7 +168,9 @@ def _check_nothing_changed(
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
         got = "" if changed is None else changed[1]
         by_others = name == "status"
-        context.require(changed is None, "REQ-ATOMIC", cause, expected, got, *before, after, may_be_by_others=by_others)
+        context.require(
+            changed is None, "REQ-ATOMIC", cause, expected, *before, after, got=got, may_be_by_others=by_others
+        )
 
 
 _CHANGES_BY_ITSELF: Final = ("status", *RESULTS)
@@ -193,7 +195,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     filters = by_workflow if by_workflow and all(names_it) else own_run_filters(context)
     for listed, made in list_own_runs(context, filters, beside=accepted):
         cause, expected = "a refused create makes runs", "nothing created by a refused request"
-        context.require(not made, "REQ-ATOMIC", cause, expected, counted(len(made), "new run"), *sent, listed)
+        context.require(not made, "REQ-ATOMIC", cause, expected, *sent, listed, got=counted(len(made), "new run"))
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:
@@ -378,7 +380,7 @@ def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequenc
         made = [item for item in marked if item.get("id") not in accepted]
         cause, expected = "a refused request creates what it asked for", "nothing created by a refused request"
         got = f"a list with {counted(len(made), 'new item')}"
-        context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)
+        context.require(not made, "REQ-ATOMIC", cause, expected, *sent, result, got=got)
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")

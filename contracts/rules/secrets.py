@@ -155,7 +155,7 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
         result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
         found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
         cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
-        context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
+        context.require(not found, "SECRET-LEAK", cause, expected, written, result, got=counted(len(found), "run"))
 
 
 @in_turn_by_kind
@@ -375,7 +375,7 @@ def run_aliases(context: CaseContext, case: Write) -> None:
             problem = alias_difference(secrets, answer.body.get("sensitive_input_aliases"))
             expected = "an alias for each key of the sensitive values, and no others"
             cause = "other keys" if answer is not result else "other keys after a retry"
-            context.require(problem is None, "BULK-ALIASES", cause, expected, problem or "", result, answer)
+            context.require(problem is None, "BULK-ALIASES", cause, expected, result, answer, got=problem or "")
 
 
 _ALIASED: Final[tuple[Any, ...]] = (

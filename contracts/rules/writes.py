@@ -14,7 +14,7 @@ from contracts.core.exchange import TOKEN
 from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult, assume
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid
@@ -157,19 +157,18 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
     if filled:
         context.call("update_run", run["id"], body=_RESULTS)
     cancelled = context.cancel(run["id"])
-    if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
-        raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
+    is_cancelled = cancelled.accepted and cancelled.body.get("status") == "cancelled"
+    assume(is_cancelled, "a run cannot be cancelled, so no retry can be tried")
     return dict(cancelled.body) if filled else dict(run, status="cancelled")
 
 
 def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
     """Create a chain, read its runs, and return them like the runs of any other create."""
     written = context.write("create_run_chain", body=body)
-    if not written.result.accepted or not written.runs_are_reliable:
-        raise Inconclusive("a chain cannot be created")
+    assume(written.result.accepted and written.runs_are_reliable, "a chain cannot be created")
     ids = written.result.body.get("run_ids") or ()
-    if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):
-        raise Inconclusive("a chain has other runs than steps")
+    has_all = len(ids) == len(body["steps"]) and all(map(is_uuid, ids))
+    assume(has_all, "a chain has other runs than steps")
     runs = tuple(context.call_valid("get_run", run_id, after=[written.result]).body for run_id in ids)
     return WriteResult(written.parsed, written.result, runs, True)
 
@@ -179,8 +178,7 @@ def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *
     if operation == "create_run_chain":
         return create_chain(context, context.fill(body))
     written = context.create(operation, body, token=token)
-    if not written.runs_are_reliable or not written.runs:
-        raise Inconclusive(f"{operation} gives runs that break a rule already")
+    assume(written.runs_are_reliable and written.runs, f"{operation} gives runs that break a rule already")
     return written
 
 
@@ -195,8 +193,7 @@ def create_resource(context: CaseContext, operation: str, **fields: Any) -> Call
 def add_machines(context: CaseContext, pool: str, machines: Sequence[str]) -> CallResult:
     """Add machines to a pool. Raises Inconclusive if that is refused."""
     added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(machines)})
-    if not added.accepted:
-        raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+    assume(added.accepted, f"add_machine_to_pool answers {added.status}")
     return added
 
 
