@@ -306,9 +306,7 @@ def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallR
 
 
 def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResult]) -> None:
-    """Download from the url with another end. This is not done after each download: where two servers take turns, one
-    of them would get all altered urls.
-    """
+    """Download from an altered url. Only once: if two servers take turns, one would get all altered urls."""
     if path := _path_of(context, url):
         # Only the status is judged: a file server may refuse the altered url, and its errors need not be JSON.
         altered = request_for(("GET", path[:-1] + ("1" if path[-1] == "0" else "0")))

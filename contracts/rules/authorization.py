@@ -124,16 +124,14 @@ def cause_of_credentials(result: CallResult, credentials: str) -> str:
 
 @dataclass(frozen=True)
 class CredentialsCase(Case):
-    """A request that is sent with each of the Authorization headers, and valid apart from these.
-
-    With `repeated`, the same create is sent first with a valid token and the same idempotency key.
-    """
+    """A request that is sent with each of the Authorization headers, and valid apart from these."""
 
     operation: str
     headers: tuple[str | None, ...]
     count: int = 1
     query: Query = ()
     repeated: bool = False
+    """Whether the same create is sent first with a valid token and the same idempotency key."""
 
 
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:

@@ -305,9 +305,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
 
 @in_turn_by_kind
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
-    """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
-    others in turn.
-    """
+    """Yield all unusual values for a search of runs; for other parameters those of their type, and some others."""
     for operation, (_, template) in operations().items():
         documented = query_parameters(operation)
         if documented and check.offers(operation) and ("{" not in template or operation == "get_run"):

@@ -41,13 +41,12 @@ RULES = (
 
 @dataclass(frozen=True)
 class ChainCase(Case):
-    """A chain that is sent `times` times. With `reads_all`, all of its runs are read, otherwise the first two, a middle
-    one and the last two.
-    """
+    """A chain that is sent `times` times."""
 
     body: dict[str, Any]
     times: int = 1
     reads_all: bool = False
+    """Whether all of its runs are read, and not only the first two, a middle one and the last two."""
     deletes_first: bool = False
     """Whether the run of the first step is then deleted: the others must keep their files."""
 
@@ -167,9 +166,7 @@ class _Chain:
         return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
     def judge_together(self, reads: Sequence[CallResult], began: datetime) -> None:
-        """Judge what must hold between the runs of several steps: their order, and attachments of their own. None was
-        created before `began`.
-        """
+        """Judge that the runs were created after `began`, in the order of their steps, and have their own files."""
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
         if moments:
             expected, got = f"created_at from {began.isoformat()} on", f"created_at {min(moments).isoformat()}"

@@ -76,9 +76,7 @@ def _judge_validator(run: TrackedRun, before: CallResult) -> None:
 
 
 def _judge_range(run: TrackedRun, attachment: str) -> None:
-    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2). It must not send a part of
-    the compressed file, since the request does not accept a compressed answer.
-    """
+    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2), but not compressed."""
     first, last = 1, limits.BUFFER
     others = (header for header in run.headers if header[0] != "Accept-Encoding")
     asked = (*others, ("Range", f"bytes={first}-{last}"))

@@ -22,6 +22,7 @@ from contracts.oracle.known_run import RESULTS, SET_BY_END
 from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import NEWEST_FIRST, check_list, items_of, total_of
+from contracts.rules.reads_by_id import judge_gone
 from contracts.rules.writes import create_resource, create_runs, created_ids, offered_creates
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
@@ -57,27 +58,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
     """Send different creates of both organisations, each with its own values. Then list the runs of the first one."""
     check = context.check
     created = IsolatedRuns(("search", check.search_word(context.made_up)))
-    operations = offered_creates(check)
-    requests = []
-    for number in range(width):
-        is_chain = number % 4 == 3 and check.offers("create_run_chain")
-        operation = "create_run_chain" if is_chain else operations[number % len(operations)]
-        word = check.search_word(context.made_up)
-        body = {
-            "workflow_id": f"«workflow:{number}»" if check.workflows.accepts_any_id else "«workflow»",
-            "input_values": {"marker": word, "number": number, "together": created.filter[1]},
-            "sensitive_input_values": {word: "«secret»"},
-            "session_alias": word,
-            "file_inputs": [file(f"{number}.txt", word.encode())],
-            "start_session": number // len(operations) % 2 == 0,
-        }
-        if is_chain:
-            step = {name: body[name] for name in ("workflow_id", "session_alias")}
-            body = {"steps": [step] * 2, "shared_inputs": body["input_values"]}
-        elif operation == "bulk_create_runs":
-            body["count"] = 1 + number % 3
-        is_second = check.has_second and check.workflows.accepts_any_id and number // len(operations) % 2 == 1
-        requests.append(request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN))
+    requests = [_create_with_own_values(context, number, created.filter[1]) for number in range(width)]
     results = _send(context, requests)
     ids = Counter(run_id for result in results for run_id in created_ids(result))
     expected, got = "new run ids in each answer", f"run id {next(iter(ids - Counter(set(ids))), '')} twice"
@@ -96,6 +77,29 @@ def _different_creates(context: CaseContext, width: int) -> None:
             created.add(written)
     if created.runs and check.offers("list_runs"):
         check_list(context, created, [created.filter])
+
+
+def _create_with_own_values(context: CaseContext, number: int, common_word: str) -> Request:
+    """Return a create with a word of its own in each field, and a word that all creates of the group have."""
+    check, operations = context.check, offered_creates(context.check)
+    word = check.search_word(context.made_up)
+    body: dict[str, Any] = {
+        "workflow_id": f"«workflow:{number}»" if check.workflows.accepts_any_id else "«workflow»",
+        "input_values": {"marker": word, "number": number, "together": common_word},
+        "sensitive_input_values": {word: "«secret»"},
+        "session_alias": word,
+        "file_inputs": [file(f"{number}.txt", word.encode())],
+        "start_session": number // len(operations) % 2 == 0,
+    }
+    operation = operations[number % len(operations)]
+    if number % 4 == 3 and check.offers("create_run_chain"):
+        operation = "create_run_chain"
+        step = {name: body[name] for name in ("workflow_id", "session_alias")}
+        body = {"steps": [step] * 2, "shared_inputs": body["input_values"]}
+    elif operation == "bulk_create_runs":
+        body["count"] = 1 + number % 3
+    is_second = check.has_second and check.workflows.accepts_any_id and number // len(operations) % 2 == 1
+    return request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN)
 
 
 def _creates_in_a_session(context: CaseContext, width: int) -> None:
@@ -190,9 +194,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
 
 
 def _deletes(context: CaseContext, width: int) -> None:
-    """One of several concurrent deletes must succeed, and the run must be gone. Others may succeed too: a server may
-    treat deletes at the same moment as one.
-    """
+    """One of several deletes must succeed, and the run must be gone. A server may treat all of them as one."""
     run = _new_run(context)
     results = _send(context, [request_for("delete_run", run["id"])] * max(2, width))
     statuses = sorted(result.status for result in results)
@@ -200,7 +202,7 @@ def _deletes(context: CaseContext, width: int) -> None:
     assume({204, 404, 409}.issuperset(statuses), f"deletes answer with {got}")
     cause = "none of several concurrent deletes succeeds"
     context.require(204 in statuses, "DELETE-GONE", cause, "204 for one of the deletes", *results, got=got)
-    _require_gone(context, run["id"], results)
+    judge_gone(context, run["id"], *results)
 
 
 def _update_and_delete(context: CaseContext, width: int) -> None:
@@ -213,7 +215,7 @@ def _update_and_delete(context: CaseContext, width: int) -> None:
     others = _send(context, requests)
     deleted = others.pop(position)
     assume(deleted.status == 204, f"a delete answers {deleted.status}")
-    _require_gone(context, run["id"], [*others, deleted])
+    judge_gone(context, run["id"], *others, deleted)
 
 
 _RETRY: Final[Mapping[str, Any]] = {"session_alias": "retried"}
@@ -234,15 +236,13 @@ def _retries_and_deletes(context: CaseContext, width: int) -> None:
     """A run that is deleted while it is retried must be gone."""
     for run_id, retried, deleted in _retried_beside(context, width, "delete_run"):
         if deleted.status == 204:
-            _require_gone(context, run_id, [retried, deleted])
+            judge_gone(context, run_id, retried, deleted)
 
 
 def _retried_beside(
     context: CaseContext, width: int, operation: str, body: Any = UNREAD
 ) -> list[tuple[str, CallResult, CallResult]]:
-    """Retry several cancelled runs, and send another operation on each at the same moment. Return the id of each run,
-    and the results of its retry and of the other operation.
-    """
+    """Retry cancelled runs, each beside another operation on it. Return the id of each run and both results."""
     ids = _cancelled_runs(context, width)
     pairs = [
         (request_for("retry_run", run_id, body=_RETRY), request_for(operation, run_id, body=body)) for run_id in ids
@@ -270,9 +270,8 @@ def _retries(context: CaseContext, width: int) -> None:
             raise Inconclusive("a retry is refused")
         read = context.call_valid("get_run", run_id, after=results)
         for shown in (result.resource, read.body):
-            changed = changed_field(body, shown, body)
-            cause, got = "concurrent retries mix their inputs", "" if changed is None else changed[1]
-            context.require(changed is None, "RETRY-RULES", cause, "input_values as sent", *results, read, got=got)
+            cause = "concurrent retries mix their inputs"
+            _require_shown(context, body, shown, cause, *results, read, rule="RETRY-RULES")
 
 
 _SIBLINGS: Final = 12
@@ -396,17 +395,17 @@ _LOST_UPDATE: Final = "one of two concurrent updates is lost"
 
 
 def _require_shown(
-    context: CaseContext, sent: Mapping[str, Any], shown: Mapping[str, Any], cause: str, *evidence: CallResult
+    context: CaseContext,
+    sent: Mapping[str, Any],
+    shown: Mapping[str, Any],
+    cause: str,
+    *evidence: CallResult,
+    rule: str = "UPDATE-PARTIAL",
 ) -> None:
     """Require that a run shows the values of fields that were sent."""
     changed = changed_field(sent, shown, sent)
     expected, got = f"{' and '.join(sent)} as sent", "" if changed is None else changed[1]
-    context.require(changed is None, "UPDATE-PARTIAL", cause, expected, *evidence, got=got)
-
-
-def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResult]) -> None:
-    read = context.call("get_run", run_id)
-    context.judge("DELETE-GONE", KnownRun.gone_violations("get_run", read.status, read.words), *results, read)
+    context.require(changed is None, rule, cause, expected, *evidence, got=got)
 
 
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:

@@ -205,10 +205,7 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield the counts near each usual limit. Of the large counts, which cost many runs, yield only those one above a
-    limit, the largest power of two (a multiple of the smaller ones), and the largest count (a multiple of many round
-    numbers).
-    """
+    """Yield the counts near each usual limit. Of the large ones, which cost many runs, yield only a few."""
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
         if count < FEW_RUNS or count in large:
@@ -220,9 +217,7 @@ FEW_RUNS: Final = 130
 
 
 def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield pairs and the largest subsets of the features, and every pair of their states. `feature_cases` has the
-    features alone.
-    """
+    """Yield pairs and the largest subsets of the features, and pairs of their states."""
     features = features_of(check, "bulk_create_runs")
     for subset in write_bodies.powerset(features):
         if len(subset) == 2 or len(subset) >= len(features) - 1:
@@ -297,14 +292,14 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation. `pools` are their positions in `_pools_of`; with `and_new`, a new pool
-    without machines is named too. Then the run is retried in other pools, `retried_in`, if there are any.
-    """
+    """A create in pools of an organisation, which are given by their positions in `_pools_of`."""
 
     pools: tuple[int, ...] = (0,)
     token: str = TOKEN
     retried_in: tuple[int, ...] = ()
+    """Other pools, in which the run is then retried."""
     and_new: bool = False
+    """Whether a new pool without machines is named too."""
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:

@@ -78,7 +78,7 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     for run in runs:
         run.context = context
         run.read()
-        for attachment in run.known.view.get("input_attachment_ids") or ():
+        for attachment in run.files():
             if context.check.offers("download_run_attachment"):
                 context.call_valid("download_run_attachment", attachment, after=run.evidence)
     if runs and context.check.offers("list_runs"):
@@ -222,9 +222,7 @@ _MAX_PAGES: Final = 40
 
 
 def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
-    """Read the list of all runs, and single pages beyond the first 1000 runs, while the check creates nothing. If
-    another client changes the list, nothing is judged.
-    """
+    """Read the list of all runs, and pages beyond the first 1000. Not judged if another client changes it."""
     before = _page(context, 0, 1)
     total = before.pages[0].total
     if not isinstance(total, int):

@@ -1,4 +1,4 @@
-"""The cases of `filters`: runs with different values in the fields that filters use, and the queries for them."""
+"""The cases of `filtered_lists`: runs that differ in the fields that filters use, and the queries for them."""
 
 import itertools
 import random
@@ -153,9 +153,7 @@ _NOT_SEARCHED: Final[Mapping[str, int]] = {
 
 FIRST_QUERIES: Final = 10
 MANY_QUERIES: Final = 80
-"""The number of queries of the first case, and of each other case. Each case creates and changes runs of its own, so
-there are few cases with many queries.
-"""
+"""Queries of the first case, and of each other one. Each case creates its own runs, so there are few cases."""
 
 
 def _filters_alone() -> Iterator[Filter]:
@@ -270,9 +268,7 @@ _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include"
 
 
 def _filters_of_create(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
-    """Yield filters that match the runs of one create. Then, for each name, yield them with a filter in its place that
-    does not match these runs.
-    """
+    """Yield filters that match the runs of one create, and variants of them with one filter that does not."""
     matching = _one_of_each(names, create)
     yield matching
     for place, name in enumerate(names):
@@ -309,9 +305,7 @@ _WORD: Final = "«marker:1»"
 
 
 def consecutive_cases(check: CheckContext) -> Iterator[FilterCase]:
-    """Yield lists of which each differs from the one before in one parameter. A server that caches lists until the next
-    write may have forgotten a parameter in the key.
-    """
+    """Yield lists that differ from the one before in one parameter, which the key of a cache may lack."""
     in_history = Filter("search", _SEARCHED_TEXTS["run_message_history"])
     queries: list[list[Filter]] = [[]]
     for one in (*_one_of_each(_COMBINED, 5), Filter("include", "workflow"), Filter("fields", "session_id")):

@@ -14,18 +14,19 @@ from contracts.rules.list_checks import check_activity, check_list, judge_list, 
 
 @dataclass(frozen=True)
 class Filter:
-    """A parameter of a list. Its value is `text`, with the placeholders filled. If `text` is empty, it is the value of
-    the first run of create number `create` that was not deleted; for a search, this run's value of the field `of`.
-    `way` is how the value is written, or `other` for the value of a run that has another one. A time is first shifted
-    by `shift` microseconds.
-    """
+    """A parameter of a list. Its value is a text, or else that of a run."""
 
     name: str
     text: str = ""
+    """The value with placeholders. If it is empty, the value is that of a run."""
     create: int = 0
+    """The number of a create. Its first run that was not deleted has the value."""
     way: str = "plain"
+    """How the value is written; `other` for the value of a run that has another one."""
     shift: int = 0
+    """A time is shifted by so many microseconds."""
     of: str = "id"
+    """The field of the run to search for."""
 
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""
@@ -172,9 +173,7 @@ _BOOLEANS: Final = {**dict.fromkeys(("True", "TRUE", "1"), True), **dict.fromkey
 
 
 def run_notations(context: CaseContext, case: Case) -> None:
-    """Send ids in capitals, and texts for the boolean `deep_search`. The target must refuse another notation, or read
-    it as the same value.
-    """
+    """Send ids in capitals and other texts for a boolean: the target refuses each, or reads it as the same value."""
     isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
     run, evidence = isolated.runs[0], isolated.creates_of(None)
     for name in ("workflow_id", "session_id", "machine_id"):

@@ -53,16 +53,14 @@ METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True)
 class MethodCase(Case):
-    """A request with a method to a path. `template` is the documented path, if it does not have the method, so that the
-    request must be refused. For any other request, an error must be JSON, and never a 5xx.
-
-    `made_by` is the operation that provides the resource «made»: a create, or the update that ends a run.
-    """
+    """A request with a method to a path. If it is an error, it must be JSON, and never a 5xx."""
 
     method: str
     path: str
     template: str = ""
+    """The documented path, if it does not have the method: the request must be refused."""
     made_by: str = ""
+    """The operation that provides the resource «made»: a create, or the update that ends a run."""
 
 
 def run_method(context: CaseContext, case: MethodCase) -> None:

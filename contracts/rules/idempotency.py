@@ -357,11 +357,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
             first, second, mine = second, first, theirs
         assume(first.accepted, f"{case.operation} under a key answers {first.status}")
     else:
-        first = send_first(context, mine, case.operation)
-        again = context.send(mine)
-        if not is_same(first.body, again.body):
-            _require_same_answer(context, first, again, KEY_IS_IGNORED)
-            raise Inconclusive("a repeat gets another answer, without the other organisation")
+        first = _send_twice(context, mine, case.operation)
         second = context.send(theirs)
     if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
@@ -369,14 +365,23 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
     if case.operation in WRITES_ON_A_RUN and isinstance(first.body, dict):
         foreign = context.send(mine.with_header("Authorization", tokens[1]))
-        shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
+        shown = (foreign.resource or {}).get("id")
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, first, foreign)
     third = context.send(mine)
     problem = difference(first.body, third.body, "answer")
-    cause = "the other organisation's write replaces the answer"
-    expected = "the first answer again"
+    cause, expected = "the other organisation's write replaces the answer", "the first answer again"
     context.require(problem is None, "IDEM-SCOPE", cause, expected, first, second, third, got=problem or "")
+
+
+def _send_twice(context: CaseContext, request: Request, operation: str) -> CallResult:
+    """Send a write and repeat it. Raises Inconclusive unless both get the same answer. Return the first result."""
+    first = send_first(context, request, operation)
+    again = context.send(request)
+    if not is_same(first.body, again.body):
+        _require_same_answer(context, first, again, KEY_IS_IGNORED)
+        raise Inconclusive("a repeat gets another answer, without the other organisation")
+    return first
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -55,9 +55,7 @@ class IncludeCase(Case):
 
 
 def run_included(context: CaseContext, case: IncludeCase) -> None:
-    """Read one run and list all runs, with each `include`. The resources are read before and after this: only the
-    values that have not changed meanwhile are compared.
-    """
+    """Read one run and list all runs, with each `include`. Only values that do not change meanwhile are compared."""
     workflows = [str(context.fill(workflow)) for workflow in case.workflows]
     for _ in range(case.equal_names):
         workflows.append(create_resource(context, "create_workflow", name="contracts").body["id"])

@@ -133,9 +133,7 @@ def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
 
 
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Yield mutations of a minimal body, of a minimal body with one more field, and of a full body. Then yield bodies
-    with several invalid fields.
-    """
+    """Yield bodies with one mutation of a minimal or a full body, and bodies with several invalid fields."""
     for _, bodies in (*_mutations_of_minimal(check, operation), *_mutations_of_full(check, operation)):
         yield from bodies
     for row in _pairs(check, operation):

@@ -62,9 +62,7 @@ _DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_ses
 
 
 def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
-    """Return the name of the filter that separates the runs. It is not `session_id` if one of the fields that the case
-    varies depends on the session.
-    """
+    """Return the name of the isolating filter. It is not `session_id` if a varied field depends on the session."""
     if check.workflows.accepts_any_id:
         return "workflow_id"
     is_free = check.sessions.accepts_any_id and _DEPEND_ON_SESSION.isdisjoint(varied)

@@ -52,9 +52,7 @@ def _check_no_files(context: CaseContext) -> None:
 
 
 def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
-    """Yield writes whose last reference is unknown, or whose last file is not base64. When the server finds that, it
-    may have carried out what comes before.
-    """
+    """Yield writes of which the last part is wrong: the server may have carried out what comes before it."""
     pools = [_UNKNOWN] if not check.pools.known else [check.pools.known[0], _UNKNOWN]
     references = {"machine_id": _UNKNOWN, "pool_ids": pools, "session_id": _UNKNOWN}
     for operation in WRITES_OF_RUNS:

@@ -62,9 +62,7 @@ class LifecycleCase(RunCase):
     of them adds a run first, unless `ends_first`.
     """
     fields_after: tuple[dict[str, Any], ...] = ()
-    """The fields of further runs. Each is then created alone in the session of the first run, if possible by a single
-    create.
-    """
+    """The fields of further runs. Each is created alone in the session of the first run."""
     joining: int = 0
     """How many runs are created without a session, cancelled, and retried in the session of the first run."""
     retried: int = 0
@@ -193,20 +191,21 @@ def _look_for_secrets(polled: PolledRuns) -> None:
     if context.check.offers("list_runs"):
         found = [("search", context.placeholder("secret")), DEEP_SEARCH]
         context.call("list_runs", query=[*workflow_filter(context), *found])
-    outputs = [attachment for run in ended for attachment in run.known.view.get("output_attachment_ids") or ()]
+    outputs = [attachment for run in ended for attachment in run.files("output")]
     for attachment in outputs[:4]:
         for operation in filter(context.check.offers, ATTACHMENT_READS):
             context.call(operation, attachment)
 
 
+_FILE_TYPES: Final[tuple[Literal["input", "output"], ...]] = ("input", "output")
+
+
 def _judge_files_by_type(polled: PolledRuns) -> None:
-    """Judge the attachment lists of an ended run by type, input and output; and those with limit 1 of another one, if
-    there is one.
-    """
-    with_output = [run for run in polled.runs if run.known.view.get("output_attachment_ids")]
+    """Judge the attachment lists of an ended run by type, and those of another one with limit 1."""
+    with_output = [run for run in polled.runs if run.files("output")]
     for run, limit in zip((with_output * 2)[:2], (1000, 1), strict=False):
-        for name in ("input", "output"):
-            expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
+        for name in _FILE_TYPES:
+            expected = set(run.files(name))
             query = [("run_id", run.id), ("attachment_type", name), ("limit", str(limit))]
             result = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             listed = [item.get("id") for item in items_of(result)]
@@ -220,9 +219,9 @@ def _judge_files_by_type(polled: PolledRuns) -> None:
 
 def _judge_types(polled: PolledRuns) -> None:
     """Judge the attachment lists of all runs by type."""
-    if not any(run.known.view.get("output_attachment_ids") for run in polled.runs):
+    if not any(run.files("output") for run in polled.runs):
         return
-    for name in ("input", "output"):
+    for name in _FILE_TYPES:
         query = [("attachment_type", name), WHOLE_PAGE]
         result = polled.context.call_valid("list_run_attachments", query=query, after=())
         others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
@@ -233,7 +232,7 @@ def _judge_types(polled: PolledRuns) -> None:
 def _judge_access_to_output(polled: PolledRuns) -> None:
     """Require that another organisation cannot read an output attachment."""
     run, check = _with_output_first(polled)[0], polled.context.check
-    outputs = run.known.view.get("output_attachment_ids")
+    outputs = run.files("output")
     for operation in ATTACHMENT_READS:
         if outputs and check.has_second and check.offers(operation):
             result = run.context.call(operation, outputs[0], token=SECOND_TOKEN)
@@ -245,13 +244,12 @@ def _judge_access_to_output(polled: PolledRuns) -> None:
 def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
     """Require that the first file of a run that has ended can be downloaded as it was sent."""
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
-    ids = run.known.view.get("input_attachment_ids")
-    if sent and ids:
-        run.require_file(ids[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
+    if sent and run.files():
+        run.require_file(run.files()[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
 
 
 def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
-    return sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
+    return sorted(polled.runs, key=lambda run: not run.files("output"))
 
 
 _RETRIES_OF_ENDED: Final[tuple[dict[str, Any], ...]] = ({}, {"reuse_session": False}, {"input_values": {"new": 1}}, {})
@@ -263,7 +261,7 @@ def _retry_ended(polled: PolledRuns) -> None:
     if polled.context.check.offers("update_run"):
         runs[0].update({"error": ["after the end"]})
     for number, (run, body) in enumerate(zip(runs, _RETRIES_OF_ENDED, strict=False)):
-        outputs = run.known.view.get("output_attachment_ids") or ()
+        outputs = run.files("output")
         if not run.retry(body).result.accepted:
             continue
         if number == 0 and len(runs) > 1:
@@ -383,7 +381,7 @@ def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
     for run in _with_output_first(polled)[:4]:
         run.read()
-        outputs = run.known.view.get("output_attachment_ids") or ()
+        outputs = run.files("output")
         run.delete()
         run.read()
         judge_attachments_gone(run, outputs)
@@ -472,9 +470,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
 
 
 def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
-    """Yield cases of the workflows after the first one, which most cases use: each may end in its own way, with or
-    without output.
-    """
+    """Yield cases of all workflows but the first. Each may end in its own way, with or without output."""
     if check.workflows.accepts_any_id:
         return
     for number in range(1, min(len(check.workflows.known), _MAX_WORKFLOWS)):

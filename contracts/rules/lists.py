@@ -11,7 +11,7 @@ from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.openapi.schemas import every_field, moment_of, newer_properties, selectable_fields
-from contracts.oracle.run import changed_field, gains_inputs, stable_fields
+from contracts.oracle import KnownRun
 from contracts.oracle.run_list import NEWEST, ListCandidate, Page, Query, missing_in_words, paging_violations
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
@@ -228,10 +228,7 @@ class ResourcePageCase(Case):
 
 
 def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
-    """Judge a page of resources by its own total, skip and limit.
-
-    Paging is not documented for these lists, so a list without it is inconclusive.
-    """
+    """Judge a page by its own total, skip and limit. A list need not have them, since they are not documented."""
     before = context.call(case.operation)
     skip = case.skip
     if skip is not None and skip < 0:
@@ -343,17 +340,12 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             continue
         selected = [value for name, value in query if name == "fields"]
         for run in isolated.runs:
-            if not _judge_item(context, case, run, items[run["id"]], selected, written):
+            if not _judge_item(context, run, items[run["id"]], selected, written):
                 break
 
 
 def _judge_item(
-    context: CaseContext,
-    case: ViewsCase,
-    run: Mapping[str, Any],
-    item: Mapping[str, Any],
-    selected: Sequence[str],
-    written: WriteResult,
+    context: CaseContext, run: Mapping[str, Any], item: Mapping[str, Any], selected: Sequence[str], written: WriteResult
 ) -> bool:
     """Judge that an item of a list has the selected fields of its run, and return whether it has."""
     evidence = (written.result, context.exchanges[-1])
@@ -363,16 +355,11 @@ def _judge_item(
     got = f"an item without {' and '.join(lost)}"
     if not context.require(not lost, "READ-BACK", cause, expected, *evidence, got=got):
         return False
-    names = {*_ALWAYS_SHOWN, *selected} if selected else run
-    view = {name: run[name] for name in names if name in run and name in item}
-    stable = [*stable_fields(written.parsed), *case.results]
-    changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
+    changed = KnownRun(run, written.parsed).difference_from(item, is_partial=True)
     if changed is not None:
-        name, problem = changed
-        expected = f"{name} as it was created"
-        context.report_violation(
-            Violation("READ-BACK", f"{name} reads differently", expected, problem, field=name), *evidence
-        )
+        name, got = changed
+        cause, expected = f"{name} reads differently", f"{name} as it was created"
+        context.report_violation(Violation("READ-BACK", cause, expected, got, field=name), *evidence)
     return changed is None
 
 

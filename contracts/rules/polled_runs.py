@@ -19,9 +19,7 @@ from contracts.rules.tracked_run import TrackedRun
 TIMEOUT_S: Final = 6.0
 _STUCK_S: Final = 4.0
 _STUCK_RUNS: Final = 3
-"""`note_if_stuck` tells the user of a session if none of its runs has changed for _STUCK_S, and for _STUCK_RUNS times
-as long as the slowest other run took.
-"""
+"""A session is stuck if none of its runs changes for _STUCK_S and _STUCK_RUNS times the slowest other run."""
 _MAX_UNREAD_POLLS: Final = 10
 """So many polls take a second or two. A server may fail some reads, or list a new run late."""
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
@@ -200,9 +198,7 @@ def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime,
 
 
 def _of_session(cause: str, expected: str, got: str) -> Violation:
-    """Return a violation of the order in a session. Which of them a defect shows depends on when the runs are read, so
-    they have one dedup key.
-    """
+    """Return a violation of the order in a session. All have one key, since it is by chance which of them shows."""
     return Violation("LIFECYCLE", cause, expected, got, dedup_key_override="LIFECYCLE: runs of a session")
 
 

@@ -303,9 +303,8 @@ def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
     if context.check.offers("list_runs"):
         for query in (*_queries(viewed, widely=widely), *_outdated_queries(viewed)):
             _check_list(viewed, query, widely=widely)
-    attachments = changed_run.known.view.get("input_attachment_ids") or []
-    if viewed.before is not None and attachments:
-        _check_attachments(viewed, attachments)
+    if viewed.before is not None and changed_run.files():
+        _check_attachments(viewed, changed_run.files())
 
 
 def _check_attachments(viewed: ViewedRuns, attachments: Sequence[str]) -> None:

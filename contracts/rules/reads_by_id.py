@@ -66,6 +66,12 @@ def judge_read(
     return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *evidence)
 
 
+def judge_gone(context: CaseContext, run_id: str, *before: CallResult) -> None:
+    """Judge by a read that a deleted run is gone."""
+    read = context.call("get_run", run_id)
+    context.judge("DELETE-GONE", KnownRun.gone_violations("get_run", read.status, read.words), *before, read)
+
+
 def judge_listed(context: CaseContext, written: WriteResult, query: Query) -> CallResult:
     """Judge the runs of a create as they are listed. Return the list, which need not have all of them."""
     listed = context.call_valid("list_runs", query=query, after=[written.result])
@@ -210,9 +216,8 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
         run.cancel()
     known = run.id
     if case.operation in ATTACHMENT_READS:
-        files = run.known.view.get("input_attachment_ids") or []
-        assume(files, "a run has no file")
-        known = files[0]
+        assume(run.files(), "a run has no file")
+        known = run.files()[0]
     written = other_forms_of(known)[case.form]
     body = _CHANGES.get(case.operation, {})
     if case.operation == _LIST:
@@ -225,7 +230,12 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
     if isinstance(shown, str) and case.operation in _RULES:
         cause, got = f"{case.operation} shows another form of the id", f"id {value_in_words(shown)}"
         run.require(shown == known, _RULES[case.operation], cause, "the id in lower case, with dashes", result, got=got)
-    match case.operation:
+    _judge_effect(run, case.operation, body, result)
+
+
+def _judge_effect(run: TrackedRun, operation: str, body: Mapping[str, Any], result: CallResult) -> None:
+    """Judge the answer to an accepted request by the run that its id names."""
+    match operation:
         case "get_run":
             run.judge("READ-BACK", run.known.read_violations(result.body), result)
         case "update_run":
@@ -235,8 +245,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
             run.judge_retry(read_body("retry_run", body), result)
             run.read()
         case "delete_run":
-            read = context.call("get_run", run.id)
-            run.judge("DELETE-GONE", KnownRun.gone_violations("get_run", read.status, read.words), result, read)
+            judge_gone(run.context, run.id, *run.evidence, result)
         case "download_run_attachment":
             cause, expected = "a file has other bytes by another form of its id", "the bytes as they were sent"
             run.require(result.answer.body == b"content", "ATTACHMENTS", cause, expected, result)
@@ -244,7 +253,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
             listed = {item.get("id") for item in items_of(result)}
             cause = "run_id in another form leaves out attachments of the run"
             got, expected = f"{counted(len(listed), 'attachment')}", "the input attachment of the run"
-            is_listed = listed.issuperset(run.known.view.get("input_attachment_ids") or ())
+            is_listed = listed.issuperset(run.files())
             run.require(is_listed, "LIST-FILTER", cause, expected, result, got=got)
 
 

@@ -208,9 +208,7 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 @dataclass(frozen=True)
 class AmbiguousCase(CreateCase):
-    """A create that a server may accept or refuse. If it is accepted, the answer and the reads must fit the values that
-    the contract gives it.
-    """
+    """A create that may be accepted or refused. If accepted, the runs have the values that the contract gives it."""
 
     is_read: bool = True
 

@@ -18,15 +18,15 @@ from contracts.rules.writes import create_runs, read_with_files
 
 @dataclass(frozen=True)
 class Event(Case):
-    """A change of a run. `body` is the body of an update or a retry. `words` are words that the event adds to the run
-    or removes from it, so that a search must find the run by them, or must not. `shift` is used for a delete in
-    `read_consistency`: the run that many positions after the run of the case is deleted.
-    """
+    """A change of a run."""
 
     kind: Literal["cancel", "update", "retry", "delete"]
     body: dict[str, Any] = field(default_factory=dict)
+    """Of an update or a retry."""
     shift: int = 0
+    """In `read_consistency`, a delete is of the run that many positions after the run of the case."""
     words: tuple[str, ...] = ()
+    """Words that the event adds to the run or removes: a search must find the run by them, or must not."""
 
 
 CANCEL: Final = Event("cancel")
@@ -125,7 +125,7 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
         ends_attempt = event.kind in {"retry", "delete"}
         if not was_read and (ends_attempt or (case.reads_each and event.kind != "cancel")):
             run.read()
-        if ends_attempt and run.known.view.get("input_attachment_ids"):
+        if ends_attempt and run.files():
             run.list_files("input") if event.kind == "retry" else read_with_files(context, [run.id], files=1)
         sets_status = event.kind == "retry" or "status" in event.body
         if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
@@ -159,7 +159,7 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
 
 def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
     """Judge that no file of a refused retry is listed."""
-    known = run.known.view.get("input_attachment_ids") or ()
+    known = run.files()
     for result in run.list_files("input") if body.get("file_inputs") else ():
         new = [item for item in items_of(result) if item.get("id") not in known]
         cause, got = "files of a refused retry are kept", counted(len(new), "new file")

@@ -357,10 +357,7 @@ def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase
 
 
 def run_aliases(context: CaseContext, case: Write) -> None:
-    """Require an alias for each secret of a create or a retry, also when the run is read.
-
-    `send` judges the aliases in the answer to a create; those of a retry are judged here.
-    """
+    """Require an alias for each secret, also when the run is read. `send` has judged the answer to a create."""
     ids = ids_for(context, case.operation)
     written = send(context, case.operation, ids, case.body)
     result, run_ids = written.result, ids or (written.ids if written.runs_are_reliable else ())

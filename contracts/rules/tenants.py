@@ -219,9 +219,7 @@ class _ForeignRun:
             self._require(result.status != 409, cause, expected, *evidence, result)
 
     def join_session(self) -> None:
-        """Create a run in the session as the other organisation, and retry it there. The target may refuse that, or
-        start a new session of this id. The owner must not find the run.
-        """
+        """Use the session as the other organisation, which may be refused. The owner must not find the new runs."""
         context, session = self.context, self.run["session_id"]
         known = (*context.check.workflows.known, "«workflow»")
         workflow = their_workflow(context) if self.other == SECOND_TOKEN else known[0]

@@ -57,6 +57,10 @@ class TrackedRun:
     def id(self) -> str:
         return self.known.id
 
+    def files(self, kind: Literal["input", "output"] = "input") -> list[str]:
+        """Return the ids of its attachments of one type, as the last answer showed them."""
+        return self.known.view.get(f"{kind}_attachment_ids") or []
+
     def add_evidence(self, result: CallResult) -> None:
         """Add a change to the evidence, which keeps the create and the last changes."""
         create, *changes = self.evidence

@@ -51,9 +51,7 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
 
 
 def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
-    """Return updates of one run, one after the other. By default, the run is cancelled first, so that it does not
-    change by itself.
-    """
+    """Return updates of one run. By default, it is cancelled first, so that it does not change by itself."""
     events = [Event("update", body) for body in bodies]
     return RunCase(**more, events=(*([CANCEL] if is_cancelled else []), *events), reads_each=True)
 

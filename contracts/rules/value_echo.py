@@ -24,10 +24,7 @@ from contracts.rules.writes import (
 
 
 def run_values(context: CaseContext, case: Write) -> None:
-    """Send the write, read its runs one by one and in a list, search them, and delete them.
-
-    No stored value may make a search fail.
-    """
+    """Send the write; read, list, search and delete its runs. No stored value may make a search fail."""
     body = case.body.json
     if case.operation in CREATES_OF_RUNS:
         run_create(context, CreateCase(case.operation, body, is_read=True, is_listed=True))

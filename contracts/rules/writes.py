@@ -264,9 +264,7 @@ def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
 
 
 def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
-    """Read each run and its first attachments, up to `files` of them: the first one with all operations for reading
-    attachments, the others with `reads` of these operations. As with any answer, a 5xx or a leaked secret is a finding.
-    """
+    """Read each run and its first files: the first with all of ATTACHMENT_READS, the others with the first `reads`."""
     offers = context.check.offers
     for run_id in runs:
         run = context.call("get_run", run_id) if offers("get_run") else None
