@@ -282,12 +282,7 @@ class CaseContext:
         return self.send(request_for(operation, *ids, **parts))
 
     def call_valid(
-        self,
-        operation: str,
-        *ids: str,
-        query: Query = (),
-        after: Evidence | None = None,
-        **more: Any,
+        self, operation: str, *ids: str, query: Query = (), after: Evidence | None = None, **more: Any
     ) -> CallResult:
         """Send a valid request; the answer must be the documented success. `after` are the exchanges that a finding
         shows before it; None means all of the case, `()` none.

@@ -283,7 +283,7 @@ def _judge_unreported(context: CaseContext, whole: RunList) -> None:
 
     Not judged if an answer was lost, which may have reported the run.
     """
-    guard, prefix = context.check.guard, context.check.search_prefix
+    guard = context.check.guard
     if guard.log.lost is not None:
         return
     sessions = {run_id: str(item.get("session_id")) for item in whole.items if (run_id := run_id_in(item.get("id")))}
@@ -292,16 +292,22 @@ def _judge_unreported(context: CaseContext, whole: RunList) -> None:
     for run_id in others[:_SAMPLE]:
         read = context.call("get_run", run_id)
         run = read.resource or {}
-        word = next((word for word in _words_in(run.get("input_values")) if word.startswith(prefix)), None)
-        if word is not None:
-            source = next((each for each in guard.exchanges if word.encode() in (each.request.body or b"")), None)
-        else:
-            made = context.check.seen.sessions.get(str(run.get("session_id")))
-            source = made.exchange if isinstance(made, CallResult) else None
+        source = _source_of(context, run)
         if source is None or not _is_after(run, source):
             continue  # of another client, or of an earlier check with the same seed and salt
         cause, expected = "a run that no answer reported", "no run beside those that the answers reported"
         context.report_violation(Violation("LIST-COMPLETE", cause, expected, f"run {run_id}"), source, read.exchange)
+
+
+def _source_of(context: CaseContext, run: Mapping[str, Any]) -> Exchange | None:
+    """Return an exchange of this check whose request has a word, or whose answer has the session, of a run."""
+    prefix = context.check.search_prefix
+    word = next((word for word in _words_in(run.get("input_values")) if word.startswith(prefix)), None)
+    if word is not None:
+        exchanges = context.check.guard.exchanges
+        return next((each for each in exchanges if word.encode() in (each.request.body or b"")), None)
+    made = context.check.seen.sessions.get(str(run.get("session_id")))
+    return made.exchange if isinstance(made, CallResult) else None
 
 
 def _is_after(run: Mapping[str, Any], source: Exchange) -> bool:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from contracts.core.counting import counted
@@ -248,22 +249,29 @@ def run_together(context: CaseContext, case: Together) -> None:
         done = [settled] if settled.accepted else []
     assume(done, f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
-        if result.accepted:
-            problem = difference(done[0].body, result.body, "answer") or (
-                None if result.status == done[0].status else f"the statuses {result.status} and {done[0].status}"
-            )
-            cause, expected = "concurrent repeats get different answers", "the same answer for both"
-            found = [] if problem is None else [Violation("IDEM-REPLAY", cause, expected, problem)]
-            # Whether the two meet is a matter of chance, and what they were answered is proof.
-            context.judge("IDEM-REPLAY", found, *results, is_proof=True)
-        else:
-            status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
-            waits = result.status == 409 and status == "in_progress"
-            cause, expected = "a concurrent repeat is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
-            context.require(waits, "IDEM-REPLAY", cause, expected, *results, got=result.words)
+        _judge_concurrent_repeat(context, done[0], result, results)
     final = _send_until_settled(context, request)
     _require_same_answer(context, done[0], final, "another answer after concurrent repeats")
     _require_no_duplicates(context, case.operation, done[0], *results)
+
+
+def _judge_concurrent_repeat(
+    context: CaseContext, done: CallResult, result: CallResult, results: Sequence[CallResult]
+) -> None:
+    """Require that a repeat gets the answer, or 409 with Idempotency-Status: in_progress."""
+    if not result.accepted:
+        status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
+        waits = result.status == 409 and status == "in_progress"
+        cause, expected = "a concurrent repeat is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
+        context.require(waits, "IDEM-REPLAY", cause, expected, *results, got=result.words)
+        return
+    problem: str | None = difference(done.body, result.body, "answer")
+    if problem is None and result.status != done.status:
+        problem = f"the statuses {result.status} and {done.status}"
+    cause, expected = "concurrent repeats get different answers", "the same answer for both"
+    found = [] if problem is None else [Violation("IDEM-REPLAY", cause, expected, problem)]
+    # Whether the two meet is a matter of chance, and what they were answered is proof.
+    context.judge("IDEM-REPLAY", found, *results, is_proof=True)
 
 
 def _duration_of(context: CaseContext, case: Together) -> float:

@@ -149,7 +149,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     polled, offers = create_polled_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         polled.runs[case.cancelled % len(polled.runs)].update({"status": "cancelled"})
-    is_of_active = case.change and case.change not in _CHANGES_OF_ENDED
+    is_of_active = case.change in _CHANGES_OF_ACTIVE
     deleted = _CHANGES_OF_ACTIVE[case.change](polled) if is_of_active else None
     timeout_s = _TIMEOUT_TO_DELETE_S if case.change == "delete ended" else TIMEOUT_S
     for _ in polled.until_ended(timeout_s=timeout_s, longest_pause_s=0.3):
@@ -169,16 +169,21 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     if not polled.have_ended:
         polled.note_if_stuck(case.change if is_of_active else "")
         return
+    _judge_ended(polled)
+    operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
+    if change_ended is not None and offers(operation):
+        change_ended(polled)
+
+
+def _judge_ended(polled: PolledRuns) -> None:
+    """Judge searches and files of runs that have ended."""
     polled.judge_search()
-    if offers("list_run_attachments"):
+    if polled.context.check.offers("list_run_attachments"):
         _judge_files_by_type(polled)
         _judge_types(polled)
     last = polled.runs[-1]
     _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
     _judge_access_to_output(polled)
-    operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
-    if change_ended is not None and offers(operation):
-        change_ended(polled)
 
 
 def _look_for_secrets(polled: PolledRuns) -> None:

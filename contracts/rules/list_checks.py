@@ -207,7 +207,7 @@ def check_list(
     found = read_list(context, [*query, ("sort_mode", sort)], limit=limit)
 
     def evidence_of(run_id: str | None) -> Evidence:
-        return [*before, *isolated.creates_of(run_id)]
+        return [*before, *isolated.evidence_of(run_id)]
 
     judge_list(context, found, isolated.candidates, evidence_of, are_all=_finds_no_others(context, isolated, query))
     missing = missing_runs(found.pages, found.query, isolated.candidates)
@@ -216,7 +216,7 @@ def check_list(
         if len(found.pages) > 1:
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
-        evidence: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
+        evidence: Evidence = [*before, *isolated.evidence_of(missing[0].id), *found.results[:3]]
         _report_missing(context, missing, found.query, rule, cause, evidence)
         return None
     return {str(item.get("id")): item for item in found.items}
@@ -234,7 +234,7 @@ def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) 
     found = read_list(context, [isolated.filter, ("sort_mode", "activity")], limit=limit)
     listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
     for wrong in activity_violations(listed):
-        evidence = isolated.creates_of(wrong.run_id)
+        evidence = isolated.evidence_of(wrong.run_id)
         context.report_violation(wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
 
 

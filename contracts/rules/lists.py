@@ -15,7 +15,7 @@ from contracts.oracle import KnownRun
 from contracts.oracle.run_list import NEWEST, ListCandidate, Page, Query, missing_in_words, paging_violations
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
-from contracts.rules.isolated_runs import create_isolated_runs, grow, within
+from contracts.rules.isolated_runs import create_isolated_runs, create_more_runs
 from contracts.rules.list_checks import (
     DEEP_SEARCH,
     NEWEST_FIRST,
@@ -79,7 +79,7 @@ def run_pages(context: CaseContext, case: PagesCase) -> None:
         if items is None:
             continue
         for run in isolated.runs:
-            written = isolated.maker_of(run)
+            written = isolated.create_of(run)
             if not judge_read(context, run, items[run["id"]], written.parsed, (written.result, context.exchanges[-1])):
                 break
 
@@ -128,7 +128,7 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
     for run in reversed(isolated.runs[: case.cancelled]):
         isolated.change(context.cancel(run["id"]))
     filters = [(name, context.fill(value)) for name, value in case.filters]
-    query = [*within(isolated, filters), ("sort_mode", case.sort)]
+    query = [*isolated.filtered(filters), ("sort_mode", case.sort)]
     if case.deletes:
         _, limit = case.windows[0]
         read_page(context, query, skip=0, limit=limit)  # a server may keep what it found for the pages after it
@@ -136,12 +136,12 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
             isolated.delete(isolated.runs[1])
     for skip, limit in case.windows:
         found = read_page(context, query, skip=skip, limit=limit)
-        judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
+        judge_list(context, found, isolated.candidates, isolated.evidence_of, are_all=True)
     for skip in case.far:
         result = context.call("list_runs", query=[*query, ("skip", str(skip)), ("limit", "1")])
         if result.accepted:
             found = page_of(result, query, skip=skip, limit=1)
-            judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
+            judge_list(context, found, isolated.candidates, isolated.evidence_of, are_all=True)
 
 
 def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
@@ -189,17 +189,17 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
     inputs = {"who": "«marker:1»"}
     body = {"count": case.count, "input_values": inputs}
     isolated = create_isolated_runs(context, [body])
-    queries = [within(isolated, [(name, context.fill(value)) for name, value in query]) for query in case.queries]
+    queries = [isolated.filtered([(name, context.fill(value)) for name, value in query]) for query in case.queries]
     last_exchanges: dict[int, list[Exchange]] = {}
     deletes: list[Exchange] = []
     for change in ("none", "create", "delete", "create", "chain"):
         if change == "create":
-            grow(context, isolated, body)
+            create_more_runs(context, isolated, body)
         elif change == "chain" and context.check.offers("create_run_chain", "get_run"):
-            grow(context, isolated, {"steps": [{"inputs": inputs}]})
+            create_more_runs(context, isolated, {"steps": [{"inputs": inputs}]})
         elif change == "delete" and context.check.offers("delete_run"):
             run = isolated.runs[-1]
-            deletes.append(context.call_valid("delete_run", run["id"], after=[isolated.made[-1].result]).exchange)
+            deletes.append(context.call_valid("delete_run", run["id"], after=[isolated.creates[-1].result]).exchange)
             isolated.delete(run)
         for number, query in enumerate(queries):
             sent = len(context.exchanges)
@@ -324,7 +324,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
     if case.in_new_pool:
         fields["pool_ids"] = [create_resource(context, "create_pool").body["id"]]
     isolated = create_isolated_runs(context, [{"count": case.count, **fields}], varied=fields)
-    written = isolated.made[0]
+    written = isolated.creates[0]
     for run in isolated.runs if case.results else ():
         context.cancel(run["id"])  # unless it has ended by itself
         results = context.fill(case.results)

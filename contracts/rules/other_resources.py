@@ -208,16 +208,22 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
         _require_machine_count(context, number, *evidence, pool_read)
     for machine in machines:
-        read = context.call("get_machine", machine)
-        pools = pool_ids_of(read.body)
-        if pools:  # a server may leave them out
-            cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
-            context.require(
-                pool in pools, "READ-BACK", cause, expected, *evidence, read, got=counted(len(pools), "other pool")
-            )
-            cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
-            got = f"{counted(len(before[machine] - pools), 'pool')} less"
-            context.require(before[machine] <= pools, "READ-BACK", cause, expected, *evidence, read, got=got)
+        _require_in_pools(context, machine, pool, before[machine], evidence)
+
+
+def _require_in_pools(
+    context: CaseContext, machine: str, pool: str, others: set[str], evidence: Sequence[CallResult]
+) -> None:
+    """Require that a machine shows the pool that it was added to, and the others that it had before."""
+    read = context.call("get_machine", machine)
+    pools = pool_ids_of(read.body)
+    if pools:  # a server may leave them out
+        cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
+        got = counted(len(pools), "other pool")
+        context.require(pool in pools, "READ-BACK", cause, expected, *evidence, read, got=got)
+        cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
+        got = f"{counted(len(others - pools), 'pool')} less"
+        context.require(others <= pools, "READ-BACK", cause, expected, *evidence, read, got=got)
 
 
 _SIGNS: Final = """é & <b> "x" 'y' \\ %41 {z}"""

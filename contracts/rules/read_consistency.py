@@ -17,7 +17,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.creates import features_of
-from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
+from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import (
     DEEP_SEARCH,
     NEWEST_FIRST,
@@ -216,7 +216,7 @@ class ViewedRuns:
         self.context = context
         self.isolated = isolated
         tracked = [
-            TrackedRun(context, KnownRun(run, isolated.maker_of(run).parsed), [isolated.made[-1].result])
+            TrackedRun(context, KnownRun(run, isolated.create_of(run).parsed), [isolated.creates[-1].result])
             for run in isolated.runs
         ]
         self.runs = {run.id: run for run in tracked}
@@ -342,7 +342,7 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
     base, view = isolated.filter, run.view
     yield [base]
     yield [base, NEWEST_FIRST]
-    yield within(isolated, [("search", run.id)])
+    yield isolated.filtered([("search", run.id)])
     if view.get("session_id"):
         yield [("session_id", view["session_id"])]
     if run.has_ended:
@@ -350,15 +350,15 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
     if "machine_id" in run.changed and view.get("machine_id"):
         yield [base, ("machine_id", view["machine_id"])]
     if viewed.before is None and viewed.rule == "READ-BACK" and view.get("session_alias"):
-        yield within(isolated, [("search", view["session_alias"].strip())])
+        yield isolated.filtered([("search", view["session_alias"].strip())])
     for word in viewed.words:
-        yield within(isolated, [("search", word), DEEP_SEARCH])
+        yield isolated.filtered([("search", word), DEEP_SEARCH])
     if not widely:
         return
     moment = created_between(view["created_at"], view["created_at"])
     yield moment
     yield [base, *moment]
-    yield within(isolated, [("search", run.id[4:30].upper()), DEEP_SEARCH])
+    yield isolated.filtered([("search", run.id[4:30].upper()), DEEP_SEARCH])
     if view.get("machine_id"):
         yield [base, ("machine_id", view["machine_id"])]
     yield [base, ("include", "workflow,machine")]

@@ -92,21 +92,26 @@ def apply(run: TrackedRun, event: Event) -> bool:
         case "retry" if run.known.has_ended:
             written = run.retry(body)
             if written.result.accepted:
-                judge_new_files(run, written)
+                _judge_new_files(run, written)
             return written.result.accepted
         case "retry":
-            result = run.call("retry_run", body=body)
-            if result.accepted:
-                raise RetriedTooEarly(run, result)
-            parsed = read_body("retry_run", body)
-            if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
-                run.require(result.status in {409, 422}, "RETRY-RULES", *RETRIED_EARLY, result)
-            run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
-            judge_no_new_files(run, body, result)
+            _retry_early(run, body)
             return False
         case "delete":
             run.delete()
     return True
+
+
+def _retry_early(run: TrackedRun, body: Mapping[str, Any]) -> None:
+    """Retry a run that has not ended: it must be refused. Raises RetriedTooEarly if it is accepted."""
+    result = run.call("retry_run", body=body)
+    if result.accepted:
+        raise RetriedTooEarly(run, result)
+    parsed = read_body("retry_run", body)
+    if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
+        run.require(result.status in {409, 422}, "RETRY-RULES", *RETRIED_EARLY, result)
+    run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
+    _judge_no_new_files(run, body, result)
 
 
 def run_events(context: CaseContext, case: RunCase) -> None:
@@ -138,7 +143,7 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
     return run
 
 
-def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
+def _judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     """Judge that the files of a retry can be downloaded, and that no other input files are listed."""
     files = retry.parsed.given("file_inputs")
     if not files or not run.context.check.offers("get_run_attachment", "download_run_attachment"):
@@ -157,7 +162,7 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
             run.require(is_right, "RETRY-RULES", cause, f"total {len(ids)}", result, got=got)
 
 
-def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
+def _judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
     """Judge that no file of a refused retry is listed."""
     known = run.files()
     for result in run.list_files("input") if body.get("file_inputs") else ():
