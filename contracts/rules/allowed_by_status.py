@@ -101,29 +101,26 @@ def _judge_list_while_active(run: TrackedRun) -> None:
 @in_turn_by_kind
 def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = write_bodies.EVERYTHING
-    new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
-    retries: tuple[dict[str, Any], ...] = (
-        {},
-        {"input_values": {"new": 1}, "file_inputs": [file()]},
-        {"input_values": 5},
-        new | {"file_inputs": [file("new.txt")]},
-    )
+    new: dict[str, Any] = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
+    new["file_inputs"] = [file("new.txt")]
+    bodies = ({"input_values": {"new": 1}, "file_inputs": [file()]}, {"input_values": 5}, new)
+    may_retry, may_delete = check.offers("retry_run"), check.offers("delete_run")
+    retries = [Event("retry", body) for body in bodies] if may_retry else []
     some_filled = Event("update", {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
     filled = Event("update", write_bodies.SOME_RESULTS)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
         yield StatusCase(events=events, is_listed=True)
         if not TERMINAL.intersection(path):  # every retry is refused, so one run serves for all of them
-            tried = [Event("retry", body) for body in retries[1:]] if check.offers("retry_run") else []
-            yield StatusCase(events=(some_filled, *events, *tried), is_active=True)
-            if check.offers("delete_run"):
-                yield StatusCase(events=(*events, *(tried and [RETRY]), DELETE))
+            yield StatusCase(events=(some_filled, *events, *retries), is_active=True)
+            if may_delete:
+                yield StatusCase(events=(*events, *([RETRY] if may_retry else []), DELETE))
             continue
-        for body in retries if check.offers("retry_run") else ():
-            yield StatusCase({} if body else rich, events=(*([] if body else [filled]), *events, Event("retry", body)))
-        if check.offers("retry_run"):
+        if may_retry:
+            yield StatusCase(rich, events=(filled, *events, RETRY))
+            yield from (StatusCase(events=(*events, retry)) for retry in retries)
             yield StatusCase(events=(some_filled, *events, RETRY))
-        if check.offers("delete_run"):
+        if may_delete:
             yield StatusCase(rich, events=(filled, *events, DELETE))
         others = sorted(STATUSES - {path[-1]})
         yield StatusCase(events=(filled, *events, *(Event("update", {"status": status}) for status in others)))

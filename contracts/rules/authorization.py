@@ -113,9 +113,7 @@ def rule_of_credentials(header: str | None) -> tuple[str, str]:
 
 
 def cause_of_credentials(result: CallResult, credentials: str) -> str:
-    """Return the cause if a request is not refused as unauthorized. It names the operation, so that a baseline accepts
-    this operation only, and says whether the request was carried out.
-    """
+    """Return the cause if a request is not refused. It names the operation: a baseline accepts only this one."""
     if result.accepted:
         return f"{result.operation} succeeds {credentials}"
     failed = result.status >= 500 or result.status == 0
@@ -226,7 +224,7 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, refused:
             cause, expected = "a refused delete is carried out", "the run, since the delete was refused"
             context.require(after.status != 404, rule, cause, expected, *refused, after)
             return
-        read = after.body if isinstance(after.body, dict) else {}
+        read = after.resource or {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"
         names = ("release_session_after", "session_alias")

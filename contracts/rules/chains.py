@@ -150,14 +150,12 @@ class _Chain:
             fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
     def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
-        """Describe how the inputs of a run differ from those of its step over the shared ones.
-
-        Keys that are both an input and a secret are left out: the contract does not determine their values.
-        """
+        """Describe how the inputs of a run differ from those of its step and the shared ones."""
         shared, own = self.body.get("shared_inputs") or {}, step.get("inputs") or {}
         wanted, shown = {**shared, **own}, run.get("input_values") or {}
         if self.body.get("machine_id") or self.body.get("pool_ids"):  # these may add inputs
             shown = {key: value for key, value in shown.items() if key in wanted}
+        # The contract does not determine the value of a key that is both an input and a secret.
         clash = wanted.keys() & self._secrets_of(step).keys()
         sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
         return difference(sent, read_back, "input_values")

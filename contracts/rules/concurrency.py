@@ -227,9 +227,9 @@ def _retries_and_updates(context: CaseContext, width: int) -> None:
     for run_id, *results in _retried_beside(context, width, "update_run", _UPDATE_OF_RETRIED):
         read = context.call_valid("get_run", run_id, after=results)
         for result, body in zip(results, (_RETRY, _UPDATE_OF_RETRIED), strict=True):
-            for name, value in body.items() if result.accepted else ():
+            if result.accepted:
                 cause = "a concurrent retry and update lose a value"
-                _require_shown(context, {name: value}, read.body, cause, *results, read)
+                _require_shown(context, body, read.body, cause, *results, read)
 
 
 def _retries_and_deletes(context: CaseContext, width: int) -> None:

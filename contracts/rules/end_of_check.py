@@ -162,9 +162,7 @@ _SOON: Final = 64
 
 
 def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
-    """Find out after how many other keys a key is forgotten. Return the first write, the writes with other keys and the
-    repeat of the first write; None if up to _SOON other keys are not enough.
-    """
+    """Return the shortest evidence that a key is forgotten; None if it is kept for _SOON other keys."""
     others = 1
     while others <= _SOON:
         evidence = _repeat_after(context, others)
@@ -279,10 +277,7 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
 
 
 def _judge_unreported(context: CaseContext, whole: RunList) -> None:
-    """Require that each run with a value or a session of this check has an id that an answer reported.
-
-    Not judged if an answer was lost, which may have reported the run.
-    """
+    """Require that answers reported all runs with a value or a session of this check, unless one was lost."""
     guard = context.check.guard
     if guard.log.lost is not None:
         return

@@ -158,9 +158,10 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
         return
     after = context.call("get_run", context.placeholder("run"))
     sent = [pair for other in case.others for pair in context.fill(other).items()]
-    for field, value in sent if isinstance(after.body, dict) else ():
-        taken = bool(value) and after.body.get(field) == value != first.body.get(field)
-        got, cause = f"{field} {value_in_words(after.body.get(field))}", f"a refused conflict changes {field}"
+    run = after.resource or {}
+    for field, value in sent:
+        taken = bool(value) and run.get(field) == value != first.body.get(field)
+        got, cause = f"{field} {value_in_words(run.get(field))}", f"a refused conflict changes {field}"
         expected = f"{field} {value_in_words(first.body.get(field))}, as before the refused request"
         by_others = field == "status"
         evidence = (first, *refused, after)

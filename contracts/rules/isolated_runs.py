@@ -111,10 +111,7 @@ def _with_inputs(fields: dict[str, Any], name: str, inputs: Mapping[str, Any]) -
 
 
 def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
-    """Create runs in the session that the first create starts.
-
-    Each create is the base request, which is known to work, with the session and the fields of a body.
-    """
+    """Create runs by the base request, with the fields of a body, in the session that the first create starts."""
     isolated = IsolatedRuns(("session_id", ""))
     for body in bodies:
         joins = {"session_id": isolated.filter[1]} if isolated.runs else {"start_session": True}

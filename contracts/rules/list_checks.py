@@ -103,10 +103,7 @@ def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> 
 
 
 def was_changed(context: CaseContext, found: RunList) -> bool:
-    """Return whether the total or the first run of a list has changed since its first page was read.
-
-    Other clients may create and delete runs, so that runs in the list of all runs move from one page to another.
-    """
+    """Return whether a list has changed since its first page was read: its total, or its first run."""
     first, again = found.pages[0], read_page(context, found.query, limit=1, after=[]).pages[0]
     ids = [[item.get("id") for item in page.items[:1]] for page in (first, again)]
     return first.total != again.total or ids[0] != ids[1]
@@ -300,8 +297,7 @@ def judge_list(
 def why_missing(
     context: CaseContext, run: Mapping[str, Any], query: Query, *, limit: int = DEFAULT_LIMIT, base: Query = ()
 ) -> tuple[str, str]:
-    """Return the rule and the cause for a run that is missing from a list. They depend on which other lists have the
-    run.
+    """Return the rule and the cause for a run that is missing from a list, by the other lists that have the run.
 
     `base` is a query that finds the run on a correct server.
     """

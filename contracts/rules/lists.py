@@ -106,14 +106,14 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
 
 @dataclass(frozen=True)
 class WindowsCase(Case):
-    """Runs of several bulk creates, and single pages of their list: (skip, limit), where None leaves a parameter out.
-    The first `cancelled` runs are cancelled, the oldest one last.
-    """
+    """Runs of several bulk creates, and single pages of their list."""
 
     counts: Sequence[int]
     windows: Sequence[tuple[int | None, int | None]]
+    """skip and limit of each page; None leaves a parameter out."""
     sort: str = NEWEST
     cancelled: int = 0
+    """How many of the first runs are cancelled, the oldest one last."""
     deletes: bool = False
     """Whether the second run is then deleted."""
     far: Sequence[int] = ()

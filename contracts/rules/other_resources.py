@@ -117,8 +117,7 @@ def _object_in(schema: Any) -> Any:
 
 
 def _require_machine_count(context: CaseContext, machines: int, *evidence: CallResult) -> None:
-    body = evidence[-1].body
-    count = body.get("machine_count") if isinstance(body, dict) else None
+    count = (evidence[-1].resource or {}).get("machine_count")
     cause, expected = "machine_count of a pool", f"a machine_count of {machines}, as many as were added"
     context.require(count in (None, machines), "READ-BACK", cause, expected, *evidence, got=f"machine_count {count}")
 
@@ -179,7 +178,7 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
         return False
     added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine, unknown]})
     read = _read(context, "get_pool", pool, created.body, created, added)
-    count = read.body.get("machine_count") if isinstance(read.body, dict) else None
+    count = (read.resource or {}).get("machine_count")
     cause, expected = "a refused add_machine_to_pool adds machines", "an empty pool, as before the refused request"
     holds = not added.refused or count in (None, 0)
     context.require(holds, "REQ-ATOMIC", cause, expected, created, added, read, got=f"machine_count {count}")
@@ -198,7 +197,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
             break
         added = add_machines(context, pool, some)
         evidence.append(added)
-        shown = {each.get("id") for each in added.body.get("machines") or ()} if isinstance(added.body, dict) else set()
+        shown = {each.get("id") for each in (added.resource or {}).get("machines") or ()}
         cause, expected = "a pool does not show its machines", f"the {counted(number, 'machine')} that were added"
         got = f"a pool with {len(shown & set(machines))} of them"
         holds = not shown or shown >= set(machines[:number])

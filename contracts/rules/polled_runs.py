@@ -185,10 +185,7 @@ def run_times(view: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
 
 
 def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime, datetime]) -> Violation | None:
-    """Judge the times of two runs of a session: the later run must not start in the first half of the earlier one.
-
-    A start in the second half is not judged, since the clocks of two machines may differ.
-    """
+    """Judge that a later run of a session does not start in the first half of an earlier one. Clocks may differ."""
     started, ended = earlier
     if later[0] >= started + (ended - started) / 2:
         return None

@@ -232,10 +232,7 @@ class ViewedRuns:
         """Words that the last event has added to the run, or removed."""
 
     def apply(self, event: Event) -> bool:
-        """Apply an event and return whether the target did it, so that there is something to check.
-
-        An event that changes the fields by which the isolating filter finds the run is not applied.
-        """
+        """Apply an event, unless it changes by what the runs are found. Return whether the target did it."""
         if not self.context.check.offers("update_run" if event.kind == "cancel" else f"{event.kind}_run"):
             return False
         if event.kind == "delete":

@@ -371,11 +371,10 @@ def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequenc
     was_refused = any(result.refused for result in sent)
     if not was_refused or "marker" not in context.placeholders or not context.check.offers(listing):
         return
-    accepted = {run_id for result in sent for run_id in created_ids(result)}
+    accepted = {created_id for result in sent for created_id in created_ids(result)}
     for result in resource_pages(context, listing):
-        items = items_of(result) if result.accepted else []
-        marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]
-        made = [item for item in marked if item.get("id") not in accepted]
+        items = [item for item in items_of(result) if item.get("id") not in accepted]
+        made = [item for item in items if context.placeholder("marker") in json.dumps(item)]
         cause, expected = "a refused request creates what it asked for", "nothing created by a refused request"
         got = f"a list with {counted(len(made), 'new item')}"
         context.require(not made, "REQ-ATOMIC", cause, expected, *sent, result, got=got)

@@ -156,9 +156,7 @@ def given_away_cases(check: CheckContext) -> Iterator[GivenAwayCase]:
 
 @dataclass(frozen=True, slots=True)
 class _ForeignRun:
-    """A run and the result of its create. `owner` is the token of its organisation, `other` that of the organisation
-    that tries to use the run. `widely`: the run is looked for with many more filters.
-    """
+    """A run of one organisation, which another one tries to use. `owner` and `other` are the tokens of both."""
 
     context: CaseContext
     run: dict[str, Any]
@@ -166,6 +164,7 @@ class _ForeignRun:
     owner: str
     other: str
     widely: bool
+    """Whether the run is looked for with many more filters."""
 
     @property
     def id(self) -> str:

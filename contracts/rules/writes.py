@@ -267,11 +267,11 @@ def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2
     """Read each run and its first files: the first with all of ATTACHMENT_READS, the others with the first `reads`."""
     offers = context.check.offers
     for run_id in runs:
-        run = context.call("get_run", run_id) if offers("get_run") else None
-        ids = run.body.get("input_attachment_ids") if run is not None and isinstance(run.body, dict) else None
+        run = context.call("get_run", run_id).resource if offers("get_run") else None
+        ids = (run or {}).get("input_attachment_ids") or []
         if offers("list_run_attachments") and ids:
             context.call("list_run_attachments", query=[("run_id", run_id)])
-        for index, attachment in enumerate((ids or [])[:files]):
+        for index, attachment in enumerate(ids[:files]):
             for operation in ATTACHMENT_READS if index == 0 else ATTACHMENT_READS[:reads]:
                 if offers(operation) and isinstance(attachment, str):
                     context.call(operation, attachment)
