@@ -13,6 +13,7 @@ from contracts.core.findings import Rule
 from contracts.data import batches, file, in_turn_by_kind, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
 from contracts.rules.list_checks import WHOLE_PAGE, list_own_runs, own_run_filters
@@ -165,33 +166,36 @@ _CHANGING_BODIES: Final[dict[str, Any]] = {
 
 
 def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
-    check, operation = context.check, case.operation
+    operation = case.operation
     method, template = operations()[operation]
     if operation in CREATES:
-        body: dict[str, Any] = write_bodies.minimal(operation, count=case.count)
-        marker = {"marker": "«marker»"}
-        if operation == "create_run_chain":
-            body["shared_inputs"] = marker
-        else:
-            body |= check.base_request
-            body["input_values"] = (body.get("input_values") or {}) | marker
-        return request_for(
-            operation, body=context.fill(body), key=context.placeholder("key") if case.repeated else None
-        )
-    if "{run_id}" in template:
-        run_id = _a_run(context)
-        if operation == "retry_run" and "run" in context.placeholders:
-            context.cancel(run_id)
-        return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
-    if "{attachment_id}" in template:
-        return request_for(operation, _an_attachment(context))
-    if "{" in template:
-        known = next(ids for name, ids in check.known_ids.items() if f"{{{name}}}" in template)
-        resource_id = known[0] if known else context.placeholder("uuid")
-        return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
-    if method == "POST":
-        return request_for(operation, body=context.fill(write_bodies.minimal(operation)))
-    return request_for(operation, query=case.query)
+        body = context.fill(_body_with_marker(context.check, case))
+        return request_for(operation, body=body, key=context.placeholder("key") if case.repeated else None)
+    match path_parameter(template):
+        case "run_id":
+            run_id = _a_run(context)
+            if operation == "retry_run" and "run" in context.placeholders:
+                context.cancel(run_id)
+            return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
+        case "attachment_id":
+            return request_for(operation, _an_attachment(context))
+        case "":
+            body = context.fill(write_bodies.minimal(operation)) if method == "POST" else UNREAD
+            return request_for(operation, query=case.query, body=body)
+        case kind:
+            known = context.check.known_ids[kind]
+            resource_id = known[0] if known else context.placeholder("uuid")
+            return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
+
+
+def _body_with_marker(check: CheckContext, case: CredentialsCase) -> dict[str, Any]:
+    """Return the body of a create whose runs a search for the marker finds."""
+    body: dict[str, Any] = write_bodies.minimal(case.operation, count=case.count)
+    marker = {"marker": "«marker»"}
+    if case.operation == "create_run_chain":
+        return body | {"shared_inputs": marker}
+    body |= check.base_request
+    return body | {"input_values": (body.get("input_values") or {}) | marker}
 
 
 def _a_run(context: CaseContext) -> str:

@@ -232,35 +232,30 @@ _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "create
 
 def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield combinations of filters without the isolating filter: every pair, and some larger ones."""
-    isolates = {
-        "search": True,
-        "workflow_id": check.workflows.accepts_any_id,
-        "session_id": check.sessions.accepts_any_id,
-    }
-    pairs, larger = (
-        [
-            query
-            for size in sizes
-            for names in itertools.combinations(_COMBINED, size)
-            if any(isolates.get(name) for name in names)
-            for create in range(6)
-            for query in _filters_of_create(names, create)
-        ]
-        for sizes in ((2,), (3, 4, 7))
-    )
+    pairs = [*_combinations(check, 2)]
+    larger = [query for size in (3, 4, 7) for query in _combinations(check, size)]
     # If any filter is dropped, one of these lists another run.
     all_filters = list(_filters_of_create(_COMBINED, _HAS_ALL))
     by_marker, by_id = Filter("search", f"«marker:{_HAS_ALL}»", _HAS_ALL), Filter("search", create=_HAS_ALL)
     by_ids = [[by_id if one == by_marker else one for one in query] for query in all_filters]
     shown = [[*query, other] for other in _CHANGE_WHAT_IS_SHOWN for query in all_filters]
-    queries = (
-        pairs + all_filters + by_ids + shown + check.random("combined filters").sample(larger, 80 - len(all_filters))
-    )
+    some_larger = check.random("combined filters").sample(larger, 80 - len(all_filters))
+    queries = pairs + all_filters + by_ids + shown + some_larger
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
     for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(_different_creates(check, 6), some, changes=CHANGE_KINDS, without_isolating_filter=True)
+
+
+def _combinations(check: CheckContext, size: int) -> Iterator[list[Filter]]:
+    """Yield queries with so many filters, of which one finds only runs of the case."""
+    isolating = {"search"}
+    isolating |= {"workflow_id"} if check.workflows.accepts_any_id else set()
+    isolating |= {"session_id"} if check.sessions.accepts_any_id else set()
+    for names in itertools.combinations(_COMBINED, size):
+        for create in range(6) if isolating.intersection(names) else ():
+            yield from _filters_of_create(names, create)
 
 
 _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))

@@ -213,7 +213,7 @@ def check_list(
         if len(found.pages) > 1:
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
-        evidence: Evidence = [*before, *isolated.evidence_of(missing[0].id), *found.results[:3]]
+        evidence: Evidence = [*evidence_of(missing[0].id), *found.results[:3]]
         _report_missing(context, missing, found.query, rule, cause, evidence)
         return None
     return {str(item.get("id")): item for item in found.items}

@@ -154,7 +154,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
         yield rich.with_events(CANCEL, Event("update", row))
     for row in rows(with_available_ids(check, write_bodies.RETRY_FEATURES)):
         yield rich.with_events(CANCEL, Event("retry", row))
-    machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
+    machine = with_available_ids(check, {"machine_id": "«machine»"})
     bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
     for fields in bodies:
         plain = ConsistencyCase(operation, fields)
