@@ -10,7 +10,8 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, check_page, items_of, listed_item
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, items_of, listed_item
 from contracts.rules.run_events import (
     CANCEL,
     DELETE,

@@ -16,7 +16,7 @@ from contracts.engine.request_building import request_for
 from contracts.oracle import Query, Violation
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.writes import create_runs
 

@@ -16,7 +16,7 @@ from contracts.engine.request_building import request_for
 from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, list_own_runs, own_run_filters
+from contracts.rules.list_reads import WHOLE_PAGE, list_own_runs, own_run_filters
 from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
 from contracts.rules.writes import WRITES_ON_A_RUN
 

@@ -11,7 +11,7 @@ from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, li
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations
-from contracts.rules.list_checks import DEEP_SEARCH, NEWEST_FIRST
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     OTHER_WRITES,

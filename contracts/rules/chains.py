@@ -16,7 +16,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import ParsedRequest, Violation, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import with_available_ids
 

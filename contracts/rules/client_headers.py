@@ -9,7 +9,7 @@ from contracts.core.exchange import Headers
 from contracts.data import limits, rows, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, Scenario
 from contracts.engine.request_building import request_for
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, listed_item, own_run_filters
+from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, listed_item, own_run_filters
 from contracts.rules.tracked_run import TrackedRun
 
 _COUNT: Final = 2**3 + 1

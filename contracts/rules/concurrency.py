@@ -21,7 +21,8 @@ from contracts.oracle.included import pool_ids_of
 from contracts.oracle.known_run import RESULTS, SET_BY_END
 from contracts.oracle.run import changed_field
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
-from contracts.rules.list_checks import NEWEST_FIRST, check_list, items_of, total_of
+from contracts.rules.list_checks import check_list
+from contracts.rules.list_reads import NEWEST_FIRST, items_of, total_of
 from contracts.rules.reads_by_id import judge_gone
 from contracts.rules.writes import create_resource, create_runs, created_ids, offered_creates
 

@@ -17,10 +17,16 @@ from contracts.data.value_classes import STRUCTURES
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.rules.list_checks import NEWEST_FIRST, items_of, their_workflow
+from contracts.rules.list_reads import NEWEST_FIRST, items_of
 from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource, groups_of_foreign_properties, offered_creates, with_available_ids
+from contracts.rules.writes import (
+    create_resource,
+    groups_of_foreign_properties,
+    offered_creates,
+    their_workflow,
+    with_available_ids,
+)
 
 GROUP = "The answer of a create"
 RULES = (

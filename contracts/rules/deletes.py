@@ -10,15 +10,8 @@ from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import LARGE_CREATE, MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle import Query
-from contracts.rules.list_checks import (
-    DEEP_SEARCH,
-    NEWEST_FIRST,
-    check_page,
-    created_between,
-    items_of,
-    read_page,
-    total_of,
-)
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, created_between, items_of, read_page, total_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import (
     CANCEL,

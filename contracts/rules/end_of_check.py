@@ -21,7 +21,8 @@ from contracts.oracle import KnownRun, Violation
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, Keyed, keyed_writes, simple_body
-from contracts.rules.list_checks import NEWEST_FIRST, RunList, check_page, read_page, was_changed
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import NEWEST_FIRST, RunList, read_page, was_changed
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import CHANGING_WRITES, create_runs

@@ -9,7 +9,8 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import Case, CaseContext
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
-from contracts.rules.list_checks import check_activity, check_list, judge_list, listed_item, page_of
+from contracts.rules.list_checks import check_activity, check_list, judge_list
+from contracts.rules.list_reads import listed_item, page_of
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from contracts.openapi.fields import query_parameters
 from contracts.openapi.router import operation_at, path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
-from contracts.rules.list_checks import NEWEST_FIRST
+from contracts.rules.list_reads import NEWEST_FIRST
 
 GROUP = "HTTP"
 RULES = (

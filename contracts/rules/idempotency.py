@@ -35,9 +35,9 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.list_checks import list_own_runs, own_run_filters, with_their_workflow
+from contracts.rules.list_reads import list_own_runs, own_run_filters
 from contracts.rules.run_events import RunCase, create_for
-from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
+from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids, with_their_workflow
 
 GROUP = "Idempotency"
 RULES = (

@@ -8,7 +8,8 @@ from contracts.core.findings import Rule
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, items_of, judge_list, page_of, paging_query, read_page
+from contracts.rules.list_checks import judge_list
+from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, items_of, page_of, paging_query, read_page
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import add_machines, create_resource

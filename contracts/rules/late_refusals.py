@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.data import batches, file, write_bodies
 from contracts.data.limits import MAX_COUNT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, total_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, total_of
 from contracts.rules.refused_requests import run_refused
 from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered, optional_ids
 

@@ -14,7 +14,7 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
-from contracts.rules.list_checks import DEEP_SEARCH, WHOLE_PAGE, items_of
+from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_for

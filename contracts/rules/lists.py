@@ -16,19 +16,17 @@ from contracts.oracle.run_list import NEWEST, ListCandidate, Page, Query, missin
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs, create_more_runs
-from contracts.rules.list_checks import (
+from contracts.rules.list_checks import check_list, judge_list, why_missing
+from contracts.rules.list_reads import (
     DEEP_SEARCH,
     NEWEST_FIRST,
     RunList,
-    check_list,
-    judge_list,
     page_of,
     paging_query,
     read_page,
     read_pages,
     total_of,
     was_changed,
-    why_missing,
 )
 from contracts.rules.reads_by_id import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import create_resource

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, assume
 from contracts.oracle import value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, listed_item
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item
 
 _SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
 _MAX_WORD: Final = 40

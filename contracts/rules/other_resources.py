@@ -16,7 +16,7 @@ from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, listed_item, resource_pages
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, resource_pages
 from contracts.rules.writes import add_machines, create_resource
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}

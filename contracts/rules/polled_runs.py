@@ -13,7 +13,7 @@ from contracts.engine import CallResult, CaseContext, assume
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
 from contracts.oracle.run_list import activity_violations
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, listed_item
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item
 from contracts.rules.tracked_run import TrackedRun
 
 TIMEOUT_S: Final = 6.0

@@ -18,15 +18,8 @@ from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.creates import features_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
-from contracts.rules.list_checks import (
-    DEEP_SEARCH,
-    NEWEST_FIRST,
-    WHOLE_PAGE,
-    check_page,
-    created_between,
-    items_of,
-    read_page,
-)
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, WHOLE_PAGE, created_between, items_of, read_page
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES

@@ -14,7 +14,7 @@ from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest, Query, read_body, value_in_words
 from contracts.oracle.run import STABLE
-from contracts.rules.list_checks import WHOLE_PAGE, created_between, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, created_between, items_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import ATTACHMENT_READS
 

@@ -25,7 +25,7 @@ from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
 from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, combined, invalid_bodies, malformed_cases, malformed_writes
-from contracts.rules.list_checks import items_of, list_own_runs, own_run_filters, resource_pages
+from contracts.rules.list_reads import items_of, list_own_runs, own_run_filters, resource_pages
 from contracts.rules.writes import (
     OTHER_WRITES,
     WRITES_OF_RUNS,

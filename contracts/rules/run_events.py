@@ -11,9 +11,9 @@ from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.oracle import KnownRun, read_body
-from contracts.rules.list_checks import items_of, their_workflow, total_of
+from contracts.rules.list_reads import items_of, total_of
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_runs, read_with_files
+from contracts.rules.writes import create_runs, read_with_files, their_workflow
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.oracle.create import alias_difference
 from contracts.rules.invalid_bodies import combined
-from contracts.rules.list_checks import DEEP_SEARCH, items_of
+from contracts.rules.list_reads import DEEP_SEARCH, items_of
 from contracts.rules.refused_requests import run_refused
 from contracts.rules.writes import (
     Body,

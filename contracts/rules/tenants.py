@@ -16,23 +16,28 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
-from contracts.rules.list_checks import (
+from contracts.rules.list_checks import judge_list
+from contracts.rules.list_reads import (
     DEEP_SEARCH,
     NEWEST_FIRST,
     WHOLE_PAGE,
     created_between,
     items_of,
-    judge_list,
     listed_item,
     page_of,
     read_page,
-    their_workflow,
     total_of,
-    with_their_workflow,
 )
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids, with_available_ids
+from contracts.rules.writes import (
+    ATTACHMENT_READS,
+    WRITES_ON_A_RUN,
+    created_ids,
+    their_workflow,
+    with_available_ids,
+    with_their_workflow,
+)
 
 STOLEN: Final = "stolen-by-another"
 

@@ -10,7 +10,8 @@ from contracts.data import in_turn, value_packs
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.creates import CreateCase, run_create
-from contracts.rules.list_checks import DEEP_SEARCH, check_page
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import DEEP_SEARCH
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
 from contracts.rules.writes import (
     CREATES_OF_RUNS,

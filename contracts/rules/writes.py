@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import TOKEN
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
@@ -20,6 +20,7 @@ from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid
 from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import CREATES, ParsedRequest, read_body
+from contracts.rules.list_reads import items_of
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
@@ -202,6 +203,24 @@ def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
     if operation in CHANGING_WRITES:
         return (create_changeable_run(context, operation)["id"],)
     return (context.placeholder("pool"),) if operation == "add_machine_to_pool" else ()
+
+
+def their_workflow(context: CaseContext) -> str:
+    """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
+    if context.check.workflows.accepts_any_id:
+        return str(context.placeholder("workflow"))
+    if "their-workflow" not in context.placeholders:
+        result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
+        found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
+        assume(found, "no workflow of the second organisation is known")
+        context.placeholders["their-workflow"] = found[0]
+    return str(context.placeholder("their-workflow"))
+
+
+def with_their_workflow(context: CaseContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a create with a workflow that the second organisation may use."""
+    workflow = {"workflow_id": their_workflow(context)}
+    return {**body, **({"steps": [step | workflow for step in body["steps"]]} if "steps" in body else workflow)}
 
 
 # Sending
