@@ -12,17 +12,7 @@ from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
 from contracts.rules.list_checks import check_page
 from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, items_of, listed_item
-from contracts.rules.run_events import (
-    CANCEL,
-    DELETE,
-    RETRIED_EARLY,
-    RETRY,
-    Event,
-    RetriedTooEarly,
-    RunCase,
-    apply_events,
-    create_for,
-)
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RetriedTooEarly, RunCase, apply_events, create_for
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 
@@ -54,7 +44,7 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
             run = apply_events(context, case, create_for(context, case))
         except RetriedTooEarly as early:
             if is_last:  # it is unlikely that the run has ended by itself each time
-                _report_early_retry(early)
+                early.report()
             continue
         is_retried = run.known.rule == "RETRY-RULES"
         if case.is_active and is_retried and not is_last:
@@ -66,12 +56,6 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
         elif case.events[-1:] == (RETRY,) and is_retried:
             _judge_list_while_active(run)
         return
-
-
-def _report_early_retry(early: RetriedTooEarly) -> None:
-    is_retried = early.run.known.rule == "RETRY-RULES"
-    cause = "a run that is retried and has not ended is retried again" if is_retried else RETRIED_EARLY[0]
-    early.run.require(False, "RETRY-RULES", cause, RETRIED_EARLY[1], early.result, got=str(early))
 
 
 def _judge_lists_by_status(run: TrackedRun) -> None:

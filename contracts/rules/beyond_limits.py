@@ -22,6 +22,7 @@ from contracts.rules.writes import (
     ids_for,
     in_batches,
     read_with_files,
+    search_runs,
     send_all,
     send_each,
     workflow_filter,
@@ -47,10 +48,9 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     """Send all operations that could fail with a 5xx because of the values that the runs have."""
     newest = [*workflow_filter(context), ("limit", "100"), NEWEST_FIRST]
-    found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), DEEP_SEARCH]
     for run_id in runs:
+        search_runs(context)
         for operation, ids, more in (
-            ("list_runs", (), {"query": found}),
             ("update_run", (run_id,), {"body": {"release_session_after": True}}),
             ("update_run", (run_id,), {"body": {"status": "cancelled"}}),
             ("retry_run", (run_id,), {"body": {}}),

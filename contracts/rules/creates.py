@@ -20,13 +20,7 @@ from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.list_reads import NEWEST_FIRST, items_of
 from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import (
-    create_resource,
-    groups_of_foreign_properties,
-    offered_creates,
-    their_workflow,
-    with_available_ids,
-)
+from contracts.rules.writes import create_resource, foreign_bodies, offered_creates, their_workflow, with_available_ids
 
 GROUP = "The answer of a create"
 RULES = (
@@ -206,8 +200,8 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
                 value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // count + 1)]
             yield _case("bulk_create_runs", count=count, **{name: value})
     for operation in offered_creates(check):
-        for foreign in groups_of_foreign_properties(check, operation):
-            yield CreateCase(operation, write_bodies.minimal(operation) | foreign, is_read=True, is_listed=True)
+        for body in foreign_bodies(check, operation):
+            yield CreateCase(operation, body, is_read=True, is_listed=True)
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:

@@ -1,7 +1,6 @@
 """The lifecycle of runs: creates runs, changes some of them on their way, and judges them until they have ended."""
 
 import functools
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -15,7 +14,7 @@ from contracts.data.json_values import SAMPLE
 from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
 from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
-from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
+from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
@@ -286,17 +285,20 @@ def _retry_ended(polled: PolledRuns) -> None:
 def _cancel_retried(polled: PolledRuns) -> None:
     """Retry ended runs, and cancel one when it is running again: its times must be those of the new attempt."""
     _retry_ended(polled)
-    end, pause = time.monotonic() + TIMEOUT_S, 0.02
-    while time.monotonic() < end and (active := [run for run in polled.runs[:4] if not run.known.has_ended]):
-        for run in active[:2]:
-            run.read()
-            if run.known.status == "running":
-                run.update({"status": "cancelled"})
-                run.read()
-                if run.known.status == "cancelled":
-                    return
-        polled.context.wait(pause)
-        pause = min(0.3, pause * 1.3)
+    for _ in growing_pauses(polled.context, TIMEOUT_S, 0.3):
+        active = [run for run in polled.runs[:4] if not run.known.has_ended]
+        if not active or any(map(_is_cancelled_while_running, active[:2])):
+            return
+
+
+def _is_cancelled_while_running(run: TrackedRun) -> bool:
+    """Read a run, cancel it if it is running, and return whether it is cancelled then."""
+    run.read()
+    if run.known.status != "running":
+        return False
+    run.update({"status": "cancelled"})
+    run.read()
+    return run.known.status == "cancelled"
 
 
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:

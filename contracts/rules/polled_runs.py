@@ -77,13 +77,12 @@ class PolledRuns:
                     self._judge({run.id: result.resource}, result)
 
     def until_ended(self, *, timeout_s: float = TIMEOUT_S, longest_pause_s: float = 0.1) -> Iterator[None]:
-        """Poll the runs until all have ended or the time is over. The pauses grow, up to the longest one."""
-        end, pause_s = time.monotonic() + timeout_s, 0.02
-        while time.monotonic() < end and not self.have_ended:
+        """Poll the runs until all have ended or the time is over."""
+        for _ in growing_pauses(self.context, timeout_s, longest_pause_s):
+            if self.have_ended:
+                return
             self.poll()
             yield
-            self.context.wait(pause_s)
-            pause_s = min(longest_pause_s, pause_s * 1.3)
 
     def _next_runs(self) -> list[TrackedRun]:
         """Return the runs to read one by one: two of them in turn or, if no list shows them, the first eight."""
@@ -170,6 +169,15 @@ class PolledRuns:
             f"Not judged: the runs of a session{after} stayed {' and '.join(statuses)} for {waited:.0f} s, while"
             " other runs ended. No rule says how long a run takes: see whether such a session goes on."
         )
+
+
+def growing_pauses(context: CaseContext, timeout_s: float, longest_pause_s: float) -> Iterator[None]:
+    """Yield now, and after each of several pauses that grow up to the longest one, until the time is over."""
+    end, pause_s = time.monotonic() + timeout_s, 0.02
+    while time.monotonic() < end:
+        yield
+        context.wait(pause_s)
+        pause_s = min(longest_pause_s, pause_s * 1.3)
 
 
 def _word_in(value: Any) -> str:

@@ -11,7 +11,7 @@ from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
-from contracts.rules.writes import groups_of_foreign_properties, with_available_ids
+from contracts.rules.writes import foreign_bodies, with_available_ids
 
 RULES = (
     Rule(
@@ -78,8 +78,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     one, other = ({"input_values": {"same": {name: 1}}, "file_inputs": [file(f"{name}.txt")]} for name in "ab")
     yield RunCase(one, events=(*retry_case(other).events, *retry_case(one).events))
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
-    for foreign in groups_of_foreign_properties(check, "retry_run"):
-        yield retry_case(foreign, filled=filled)
+    for body in foreign_bodies(check, "retry_run"):
+        yield retry_case(body, filled=filled)
     if check.machines.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"machine_id": "«machine»"})
     if check.pools.available:

@@ -66,7 +66,7 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     return create_runs(context, "bulk_create_runs", body | {"count": case.count}, token=case.token)
 
 
-RETRIED_EARLY: Final = ("a run that has not ended is retried", "409 or 422, since the run has not ended")
+_RETRIED_EARLY: Final = ("a run that has not ended is retried", "409 or 422, since the run has not ended")
 """The cause and the expectation of a violation."""
 
 
@@ -76,6 +76,13 @@ class RetriedTooEarly(Inconclusive):
     def __init__(self, run: TrackedRun, result: CallResult) -> None:
         super().__init__(f"{result.words} while {run.known.status}")
         self.run, self.result = run, result
+
+    def report(self) -> None:
+        """Report the retry as a violation, since it is unlikely that the run had ended."""
+        cause, expected = _RETRIED_EARLY
+        if self.run.known.rule == "RETRY-RULES":
+            cause = "a run that is retried and has not ended is retried again"
+        self.run.require(False, "RETRY-RULES", cause, expected, self.result, got=str(self))
 
 
 def apply(run: TrackedRun, event: Event) -> bool:
@@ -109,7 +116,7 @@ def _retry_early(run: TrackedRun, body: Mapping[str, Any]) -> None:
         raise RetriedTooEarly(run, result)
     parsed = read_body("retry_run", body)
     if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
-        run.require(result.status in {409, 422}, "RETRY-RULES", *RETRIED_EARLY, result)
+        run.require(result.status in {409, 422}, "RETRY-RULES", *_RETRIED_EARLY, result)
     run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
     _judge_no_new_files(run, body, result)
 

@@ -11,17 +11,8 @@ from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.list_checks import check_page
-from contracts.rules.list_reads import DEEP_SEARCH
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
-from contracts.rules.writes import (
-    CREATES_OF_RUNS,
-    WRITES_OF_RUNS,
-    Body,
-    Write,
-    delete_created,
-    is_offered,
-    workflow_filter,
-)
+from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, Write, delete_created, is_offered, search_runs
 
 
 def run_values(context: CaseContext, case: Write) -> None:
@@ -36,9 +27,7 @@ def run_values(context: CaseContext, case: Write) -> None:
         run = apply_events(context, change, create_for(context, change))
         if context.check.offers("list_runs"):
             check_page(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
-    if context.check.offers("list_runs"):
-        found = [("limit", "20"), ("search", "x"), DEEP_SEARCH]
-        context.call("list_runs", query=[*workflow_filter(context), *found])
+    search_runs(context)
     delete_created(context)
 
 

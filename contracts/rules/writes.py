@@ -20,7 +20,7 @@ from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid
 from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import CREATES, ParsedRequest, read_body
-from contracts.rules.list_reads import items_of
+from contracts.rules.list_reads import DEEP_SEARCH, items_of
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
@@ -122,10 +122,11 @@ def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_any_id}
 
 
-def groups_of_foreign_properties(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Yield the properties that only other writes have: all of them, and each half, since a target may refuse some."""
+def foreign_bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
+    """Yield bodies with properties of other writes: with all, and with each half, since a target may refuse some."""
     every = list(with_available_ids(check, write_bodies.foreign_properties(operation)).items())
-    yield from map(dict, (every, every[::2], every[1::2]))
+    for some in (every, every[::2], every[1::2]):
+        yield write_bodies.minimal(operation) | dict(some)
 
 
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
@@ -280,6 +281,13 @@ def delete_created(context: CaseContext) -> None:
 def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     """Return a filter by the workflow of the case, so that the cost of a list does not depend on other runs."""
     return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.placeholders else []
+
+
+def search_runs(context: CaseContext) -> None:
+    """Search all texts of the runs of the case. No stored value may make a search fail."""
+    if context.check.offers("list_runs"):
+        query = [*workflow_filter(context), ("limit", "20"), ("search", "x"), DEEP_SEARCH]
+        context.call("list_runs", query=query)
 
 
 def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
