@@ -13,17 +13,7 @@ from contracts.oracle import Query
 from contracts.rules.list_checks import check_page
 from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, created_between, items_of, read_page, total_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
-from contracts.rules.run_events import (
-    CANCEL,
-    DELETE,
-    RETRY,
-    Event,
-    RunCase,
-    apply_events,
-    create_for,
-    judge_other_runs,
-    updates,
-)
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, judge_other_runs
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 from contracts.rules.writes import ATTACHMENT_READS, create_runs
@@ -195,8 +185,8 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
         yield DeleteCase({}, count, index)
     yield DeleteCase({"file_inputs": files}, 50, 49)
     if may_cancel:
-        for event in updates({"output_data": {"a": 1}, "input_values": {"b": 2}, "release_session_after": True}):
-            yield DeleteCase(count=2, index=1, events=(event, DELETE))
+        for body in ({"output_data": {"a": 1}}, {"input_values": {"b": 2}}, {"release_session_after": True}):
+            yield DeleteCase(count=2, index=1, events=(Event("update", body), DELETE))
 
 
 SCENARIOS = (

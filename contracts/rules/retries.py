@@ -10,7 +10,7 @@ from contracts.engine import CheckContext, Scenario
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.reads_by_id import READING_AND_CHANGING
-from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
+from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events
 from contracts.rules.writes import foreign_bodies, with_available_ids
 
 RULES = (
@@ -34,7 +34,8 @@ RULES = (
 
 def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] | None = None, **more: Any) -> RunCase:
     """Return a retry of a cancelled run. `filled` are fields that an update sets before, and that the retry clears."""
-    return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
+    updates = [Event("update", {name: value}) for name, value in (filled or {}).items()]
+    return RunCase(**more, events=(CANCEL, *updates, Event("retry", body or {})))
 
 
 _LARGE_INPUTS: Final = tuple({"text": letter * MAX_TEXT} for letter in "ab")

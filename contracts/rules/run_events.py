@@ -34,11 +34,6 @@ RETRY: Final = Event("retry")
 DELETE: Final = Event("delete")
 
 
-def updates(values: Mapping[str, Any]) -> tuple[Event, ...]:
-    """Return one update for each of the fields."""
-    return tuple(Event("update", {name: value}) for name, value in values.items())
-
-
 @dataclass(frozen=True)
 class RunCase(Case):
     """`fields` are those of the create. `index` is the position of the run that the events change."""

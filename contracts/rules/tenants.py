@@ -30,14 +30,7 @@ from contracts.rules.list_reads import (
 )
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import (
-    ATTACHMENT_READS,
-    WRITES_ON_A_RUN,
-    created_ids,
-    their_workflow,
-    with_available_ids,
-    with_their_workflow,
-)
+from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids, their_workflow, with_their_workflow
 
 STOLEN: Final = "stolen-by-another"
 
@@ -389,7 +382,7 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     alias = {"session_alias": "«marker:4»", "start_session": True}
     session = {"session_id": "«session»"} if check.sessions.accepts_any_id else {"start_session": True}
     files = {"file_inputs": [file(), file("b.txt")]}
-    machine = with_available_ids(check, {"machine_id": "«machine»"})
+    machine = {"machine_id": "«machine»"} if check.machines.available else {}
     everything = {"sensitive_input_values": {"pin": "«secret»"}, "start_session": True} | machine
     created_by = [name for name in ("create_run_chain", "create_run") if check.offers(name)]
     created = [  # each pair of create, organisation and state
