@@ -202,8 +202,8 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load_unless_it_m
 ) -> None:
     def run(context: CaseContext, case: Case) -> None:
         is_alone, result = threading.current_thread() is threading.main_thread(), context.call("list_runs")
-        wrong = "LIST-PAGE", "two at once", "one", "another"
-        context.require(is_alone, *wrong, result, may_be_by_others=by_others)
+        wrong = "LIST-PAGE", "two at once", "one"
+        context.require(is_alone, *wrong, result, got="another", may_be_by_others=by_others)
 
     search = Search(world_of(lambda request: (200, PAGE)))
     both = dataclasses.replace(scenario(run), is_parallel=True)
