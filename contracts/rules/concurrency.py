@@ -191,7 +191,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
                 continue
             if is_cancelled and name in written_by_end:
                 continue
-            _require_shown(context, {name: value}, read.body, _LOST_UPDATE, *results, read)
+            _require_shown(context, "UPDATE-PARTIAL", {name: value}, read.body, _LOST_UPDATE, *results, read)
 
 
 def _deletes(context: CaseContext, width: int) -> None:
@@ -230,7 +230,7 @@ def _retries_and_updates(context: CaseContext, width: int) -> None:
         for result, body in zip(results, (_RETRY, _UPDATE_OF_RETRIED), strict=True):
             if result.accepted:
                 cause = "a concurrent retry and update lose a value"
-                _require_shown(context, body, read.body, cause, *results, read)
+                _require_shown(context, "UPDATE-PARTIAL", body, read.body, cause, *results, read)
 
 
 def _retries_and_deletes(context: CaseContext, width: int) -> None:
@@ -272,7 +272,7 @@ def _retries(context: CaseContext, width: int) -> None:
         read = context.call_valid("get_run", run_id, after=results)
         for shown in (result.resource, read.body):
             cause = "concurrent retries mix their inputs"
-            _require_shown(context, body, shown, cause, *results, read, rule="RETRY-RULES")
+            _require_shown(context, "RETRY-RULES", body, shown, cause, *results, read)
 
 
 _SIBLINGS: Final = 12
@@ -311,7 +311,7 @@ def _writes_to_neighbours(context: CaseContext, width: int) -> None:
     for run, body in zip(updated, bodies, strict=True):
         read = context.call_valid("get_run", run["id"], after=results)
         for shown in (read.body, *([] if items is None else [items.get(run["id"], read.body)])):
-            _require_shown(context, body, shown, _LOST_UPDATE, *results, read)
+            _require_shown(context, "UPDATE-PARTIAL", body, shown, _LOST_UPDATE, *results, read)
 
 
 def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
@@ -396,17 +396,12 @@ _LOST_UPDATE: Final = "one of two concurrent updates is lost"
 
 
 def _require_shown(
-    context: CaseContext,
-    sent: Mapping[str, Any],
-    shown: Mapping[str, Any],
-    cause: str,
-    *evidence: CallResult,
-    rule: str = "UPDATE-PARTIAL",
+    context: CaseContext, rule: str, sent: Mapping[str, Any], shown: Mapping[str, Any], cause: str, *results: CallResult
 ) -> None:
     """Require that a run shows the values of fields that were sent."""
     changed = changed_field(sent, shown, sent)
     expected, got = f"{' and '.join(sent)} as sent", "" if changed is None else changed[1]
-    context.require(changed is None, rule, cause, expected, *evidence, got=got)
+    context.require(changed is None, rule, cause, expected, *results, got=got)
 
 
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
