@@ -218,10 +218,9 @@ def _an_attachment(context: CaseContext) -> str:
 def _require_no_effect(context: CaseContext, operation: str, rule: str, refused: Sequence[CallResult]) -> None:
     if operation in CREATES:
         for listed, made in list_own_runs(context, own_run_filters(context, ["marker"])):
-            cause, got = "a refused create makes runs", counted(len(made), "new run")
-            context.require(
-                not made, "REQ-ATOMIC", cause, "no run created by a refused request", *refused, listed, got=got
-            )
+            cause, expected = "a refused create makes runs", "no run created by a refused request"
+            got = counted(len(made), "new run")
+            context.require(not made, "REQ-ATOMIC", cause, expected, *refused, listed, got=got)
     elif operation in WRITES_ON_A_RUN and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         if operation == "delete_run":

@@ -105,10 +105,9 @@ class _Chain:
     def judge_ids(self) -> None:
         """Judge the ids of the answer: new ones, one for each step, and the session that the request names."""
         ids, session, joins, seen = self.ids, self.session, self.body.get("session_id"), self.context.check.seen
-        steps, expected = len(self.body["steps"]), "a run of its own for each step"
-        self._require(
-            len(ids) == steps, "not one run per step", counted(steps, "run id"), got=counted(len(ids), "run id")
-        )
+        steps, got = len(self.body["steps"]), counted(len(ids), "run id")
+        self._require(len(ids) == steps, "not one run per step", counted(steps, "run id"), got=got)
+        expected = "a run of its own for each step"
         self._require(len(set(ids)) == len(ids), "one run for several steps", expected, got="a run id twice")
         with self.context.check.lock:
             old = [run_id for run_id in ids if run_id in seen.runs]

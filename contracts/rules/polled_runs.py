@@ -146,9 +146,8 @@ class PolledRuns:
                 listed = self.context.call_valid("list_runs", query=query, after=run.evidence)
                 cause, got = f"a search does not find what a run has written to {name}", f"no run {run.id}"
                 expected = f"run {run.id}, since its {name} has {word!r}"
-                run.require(
-                    listed_item(listed, run.id), "LIST-FILTER", cause, expected, *run.read_before, listed, got=got
-                )
+                is_listed = listed_item(listed, run.id)
+                run.require(is_listed, "LIST-FILTER", cause, expected, *run.read_before, listed, got=got)
 
     def judge_order(self) -> None:
         """Judge the order of the lists that were read. A list with an old status has a wrong order, too."""

@@ -14,7 +14,7 @@ from contracts.core.findings import Rule
 from contracts.core.json_tree import put
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, texts, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import operations
@@ -167,10 +167,9 @@ def _check_nothing_changed(
             changed = changed if is_sent else None
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
         got = "" if changed is None else changed[1]
+        evidence: Evidence = (*before, after)
         by_others = name == "status"
-        context.require(
-            changed is None, "REQ-ATOMIC", cause, expected, *before, after, got=got, may_be_by_others=by_others
-        )
+        context.require(not changed, "REQ-ATOMIC", cause, expected, *evidence, got=got, may_be_by_others=by_others)
 
 
 _CHANGES_BY_ITSELF: Final = ("status", *RESULTS)
