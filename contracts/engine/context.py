@@ -275,13 +275,17 @@ class CaseContext:
         rule: str,
         cause: str,
         expected: str,
-        got: str,
         *evidence: CallResult | Exchange,
+        got: str = "",
         may_be_by_others: bool = False,
     ) -> bool:
-        """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds."""
+        """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds.
+
+        If `got` is empty, the finding shows the last answer of the evidence.
+        """
         self.count(rule, *evidence)
         if not holds:
+            got = got or answer_in_words(evidence[-1].answer)
             violation = Violation(rule, cause, expected, got, may_be_by_others=may_be_by_others)
             self.report_violation(violation, *evidence)
         return bool(holds)

@@ -20,7 +20,7 @@ from contracts.engine.request_building import encode, path_for, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.created import created_by
-from contracts.openapi.router import operation_at
+from contracts.openapi.router import operation_at, path_parameter
 from contracts.openapi.schemas import UNREAD, is_uuid, operations
 from contracts.oracle import CREATES, accepts
 from contracts.oracle.violation import excerpt
@@ -418,7 +418,7 @@ class _Discovery:
 
     def _real_ids(self, path: str) -> list[str]:
         """Return an id that exists for the parameter of the path; nothing if none is known."""
-        parameter = path.partition("{")[2].partition("}")[0]
+        parameter = path_parameter(path)
         if parameter == "attachment_id":
             return self._an_attachment()
         if parameter != "run_id":

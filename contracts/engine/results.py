@@ -52,6 +52,12 @@ class Inconclusive(Exception):
     """A case that cannot be judged on this target; the message says why."""
 
 
+def assume(holds: object, reason: str) -> None:
+    """Raises Inconclusive with the reason unless the condition holds."""
+    if not holds:
+        raise Inconclusive(reason)
+
+
 class OutOfTime(Exception):
     """The time of the check is over."""
 

@@ -29,7 +29,8 @@ from contracts.explore.steps import (
 from contracts.oracle import KnownRun, Query, Violation
 from contracts.oracle.run_list import FOREIGN, list_violations, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
-from contracts.rules.list_checks import NEWEST_FIRST, RunList, has_filter_value, read_pages, why_missing
+from contracts.rules.list_checks import why_missing
+from contracts.rules.list_reads import NEWEST_FIRST, RunList, has_filter_value, read_pages
 from contracts.rules.writes import create_chain
 
 _MAX_PAGES: Final = 12

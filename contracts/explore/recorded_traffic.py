@@ -27,7 +27,8 @@ from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, s
 from contracts.oracle import CREATES, KnownRun, accepts, read_request
 from contracts.rules.authorization import cause_of_credentials, rule_of_credentials
 from contracts.rules.http_errors import judge_undocumented_method
-from contracts.rules.list_checks import judge_list, page_of
+from contracts.rules.list_checks import judge_list
+from contracts.rules.list_reads import page_of
 from contracts.rules.reads_by_id import judge_absent_id
 
 MAX_EARLIER_WRITES: Final = 8
@@ -221,7 +222,7 @@ def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
     rule, credentials = rule_of_credentials(header)
     cause = cause_of_credentials(result, credentials)
     expected = "401 or 403, since the credentials are not valid"
-    context.require(not result.accepted, rule, cause, expected, result.words, result)
+    context.require(not result.accepted, rule, cause, expected, result)
 
 
 def _judge_presence(

@@ -33,6 +33,11 @@ def route_of(method: str, path: str) -> Route | None:
     return next((route for route in routes if route.operation), routes[0] if routes else None)
 
 
+def path_parameter(template: str) -> str:
+    """Return the name of the path parameter of a template; empty if the template has none."""
+    return template.partition("{")[2].partition("}")[0]
+
+
 def operation_at(method: str, path: str) -> str | None:
     """Return the operationId of a request, or None if it has no documented path and method."""
     route = route_of(method, path)

@@ -63,9 +63,7 @@ def null_cases(check: CheckContext) -> Iterator[Write]:
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield empty and null optional fields to add to a minimal body, first all of them together. The pairs of fields of
-    a create are in `bulk_answer`.
-    """
+    """Yield empty and null optional fields to add to a minimal body. `creates` has the pairs of a create."""
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
     yield nulls

@@ -10,18 +10,9 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.deletes import judge_not_listed
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, check_page, items_of
-from contracts.rules.run_events import (
-    CANCEL,
-    DELETE,
-    RETRIED_EARLY,
-    RETRY,
-    Event,
-    RetriedTooEarly,
-    RunCase,
-    apply_events,
-    create_for,
-)
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, items_of, listed_item
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RetriedTooEarly, RunCase, apply_events, create_for
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 
@@ -47,33 +38,34 @@ class StatusCase(RunCase):
 
 
 def run_status(context: CaseContext, case: StatusCase) -> None:
-    for attempt in (1, 2, 3):
+    """Apply the events, up to three times if a retry is accepted: the run may have ended by itself before it."""
+    for is_last in (False, False, True):
         try:
             run = apply_events(context, case, create_for(context, case))
         except RetriedTooEarly as early:
-            if attempt == 3:  # it is unlikely that the run has ended by itself each time
-                is_retried = early.run.known.rule == "RETRY-RULES"
-                cause = "a run that is retried and has not ended is retried again" if is_retried else RETRIED_EARLY[0]
-                early.run.require(False, "RETRY-RULES", cause, RETRIED_EARLY[1], early.result, got=str(early))
-        else:
-            if case.is_active and run.known.rule == "RETRY-RULES" and attempt < 3:
-                continue  # a retry was accepted, since the run had ended by itself
-            if run.known.is_deleted:
-                judge_not_listed(run, widely=False)
-            elif case.is_listed:
-                _judge_lists_by_status(run)
-            elif case.events[-1:] == (RETRY,) and run.known.rule == "RETRY-RULES":
-                _judge_list_while_active(run)
-            return
+            if is_last:  # it is unlikely that the run has ended by itself each time
+                early.report()
+            continue
+        is_retried = run.known.rule == "RETRY-RULES"
+        if case.is_active and is_retried and not is_last:
+            continue
+        if run.known.is_deleted:
+            judge_not_listed(run, widely=False)
+        elif case.is_listed:
+            _judge_lists_by_status(run)
+        elif case.events[-1:] == (RETRY,) and is_retried:
+            _judge_list_while_active(run)
+        return
 
 
 def _judge_lists_by_status(run: TrackedRun) -> None:
     """Judge that lists in both orders contain the run, and that only the filter by its own status finds it."""
     if run.context.check.offers("list_runs"):
+        workflow = ("workflow_id", run.known.view["workflow_id"])
         for mode in ("activity", "created_at_desc"):
-            check_page(run, [("workflow_id", run.known.view["workflow_id"]), ("sort_mode", mode)])
+            check_page(run, [workflow, ("sort_mode", mode)])
         for status in sorted(STATUSES - {"running_checks"} | {run.known.status}):  # older servers lack running_checks
-            check_page(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
+            check_page(run, [workflow, ("status", status)], limit=MAX_LIMIT)
 
 
 def _judge_list_while_active(run: TrackedRun) -> None:
@@ -86,38 +78,34 @@ def _judge_list_while_active(run: TrackedRun) -> None:
     read = run.read()
     is_whole = len(items_of(listed)) < MAX_LIMIT
     if run.known.status == before and is_whole:
-        is_listed = any(item.get("id") == run.id for item in items_of(listed))
         expected = f"run {run.id}, which had status {before} before and after"
         cause, got = misses_a_run(["status", "workflow_id"]), f"a list without run {run.id}"
-        run.require(is_listed, "LIST-FILTER", cause, expected, listed, read, got=got)
+        run.require(listed_item(listed, run.id), "LIST-FILTER", cause, expected, listed, read, got=got)
 
 
 @in_turn_by_kind
 def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = write_bodies.EVERYTHING
-    new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
-    retries: tuple[dict[str, Any], ...] = (
-        {},
-        {"input_values": {"new": 1}, "file_inputs": [file()]},
-        {"input_values": 5},
-        new | {"file_inputs": [file("new.txt")]},
-    )
+    new: dict[str, Any] = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
+    new["file_inputs"] = [file("new.txt")]
+    bodies = ({"input_values": {"new": 1}, "file_inputs": [file()]}, {"input_values": 5}, new)
+    may_retry, may_delete = check.offers("retry_run"), check.offers("delete_run")
+    retries = [Event("retry", body) for body in bodies] if may_retry else []
     some_filled = Event("update", {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
     filled = Event("update", write_bodies.SOME_RESULTS)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
         yield StatusCase(events=events, is_listed=True)
         if not TERMINAL.intersection(path):  # every retry is refused, so one run serves for all of them
-            tried = [Event("retry", body) for body in retries[1:]] if check.offers("retry_run") else []
-            yield StatusCase(events=(some_filled, *events, *tried), is_active=True)
-            if check.offers("delete_run"):
-                yield StatusCase(events=(*events, *(tried and [RETRY]), DELETE))
+            yield StatusCase(events=(some_filled, *events, *retries), is_active=True)
+            if may_delete:
+                yield StatusCase(events=(*events, *([RETRY] if may_retry else []), DELETE))
             continue
-        for body in retries if check.offers("retry_run") else ():
-            yield StatusCase({} if body else rich, events=(*([] if body else [filled]), *events, Event("retry", body)))
-        if check.offers("retry_run"):
+        if may_retry:
+            yield StatusCase(rich, events=(filled, *events, RETRY))
+            yield from (StatusCase(events=(*events, retry)) for retry in retries)
             yield StatusCase(events=(some_filled, *events, RETRY))
-        if check.offers("delete_run"):
+        if may_delete:
             yield StatusCase(rich, events=(filled, *events, DELETE))
         others = sorted(STATUSES - {path[-1]})
         yield StatusCase(events=(filled, *events, *(Event("update", {"status": status}) for status in others)))

@@ -13,10 +13,10 @@ from contracts.data import in_turn_by_kind, limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
-from contracts.oracle import Violation
+from contracts.oracle import Query, Violation
 from contracts.oracle.violation import excerpt
-from contracts.oracle.wording import answer_in_words, value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.oracle.wording import value_in_words
+from contracts.rules.list_reads import WHOLE_PAGE, items_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.writes import create_runs
 
@@ -65,27 +65,27 @@ class AttachmentsCase(Case):
 def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     offers = context.check.offers
     written = _create_with_files(context, case)
-    created, runs = written.result, written.runs
-    if not written.runs_are_reliable or not runs:
+    if not written.runs_are_reliable or not written.runs:
         return
+    judge, runs = _FileJudge(context, written.result), written.runs
     contents: list[tuple[str, bytes]] = []  # of the first files of the first run, by id
     for run in [runs[index] for index in _first_middle_last(runs)]:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
             return
-        for index in range(len(ids)) if len(ids) <= MAX_FILES else _first_middle_last(ids):
-            described = _described(context, run, ids[index], created)
+        for index in range(len(ids)) if len(ids) <= _MAX_FILES else _first_middle_last(ids):
+            described = judge.read_description(ids[index], run["id"])
             # The ids need not be in the order of the files: match each to its file by the filename in its description.
             sent = _file_of(case.files, described.body, index)
             is_last = run is runs[-1] and index == len(ids) - 1
-            _judge_description(context, sent, described, created)
-            is_right = _judge_content(context, sent, ids[index], created, repeated=is_last)
+            judge.judge_description(sent, described)
+            is_right = judge.judge_content(sent, ids[index], repeated=is_last)
             if is_right and index < 2 and run is runs[0]:
                 contents.append((ids[index], base64.b64decode(sent["content"])))
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
-            _judge_list(context, run, ids, created)
+            judge.judge_lists(run["id"], ids)
     if case.listed and contents and offers("get_run_attachment_download_url"):
-        _judge_urls(context, contents, created, expires=case.expires)
+        judge.judge_urls(contents, expires=case.expires)
 
 
 _OTHER_BYTES: Final = (b"one", b"another", b"")
@@ -106,10 +106,11 @@ def run_same_name(context: CaseContext, case: SameNameCase) -> None:
         session = {"session_id": created[0].runs[0].get("session_id")}
     for written, content in zip(created, _OTHER_BYTES, strict=True):
         for attachment in written.runs[0].get("input_attachment_ids") or ():
-            _judge_content(context, file("same.txt", content), attachment, written.result, repeated=False)
+            judge = _FileJudge(context, written.result)
+            judge.judge_content(file("same.txt", content), attachment, repeated=False)
 
 
-MAX_FILES: Final = 12
+_MAX_FILES: Final = 12
 """If a run has more files, only the first, the middle and the last one are read."""
 
 
@@ -137,57 +138,10 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return context.some_runs(case.count, **fields)
 
 
-def _described(context: CaseContext, run: Mapping[str, Any], attachment: str, created: CallResult) -> CallResult:
-    result = context.call_valid("get_run_attachment", attachment, after=[created])
-    same = result.body.get("id") == attachment and result.body.get("run_id") == run["id"]
-    expected = f"id {attachment} of run {run['id']}"
-    got = f"id {result.body.get('id')} of run {result.body.get('run_id')}"
-    context.require(same, "ATTACHMENTS", "described as another's", expected, got, created, result)
-    return result
-
-
 def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
     """Return the file with the described filename. If several files or none have it, return the one at the position."""
     named = [file for file in files if file["filename"] == description.get("filename")]
     return files[position] if files[position] in named or len(named) != 1 else named[0]
-
-
-def _judge_description(context: CaseContext, sent: Mapping[str, Any], result: CallResult, created: CallResult) -> None:
-    documented = {
-        "filename": sent["filename"],
-        "attachment_type": "input",
-        "size_bytes": len(base64.b64decode(sent["content"])),
-        "target_path": sent.get("target_path"),
-        "cleanup_imports_after_run": sent.get("cleanup_imports_after_run", False),
-    }
-    optional = {"target_path", "cleanup_imports_after_run"}
-    for name, value in documented.items():
-        if name not in result.body and not value:
-            continue
-        found = result.body.get(name)
-        same = found == value or (not found and not value and name in optional)
-        expected, got = (f"{name} {value_in_words(one)}" for one in (value, found))
-        context.require(same, "ATTACHMENTS", f"another {name}", expected, got, created, result)
-
-
-def _judge_content(
-    context: CaseContext, sent: Mapping[str, Any], attachment: str, created: CallResult, *, repeated: bool
-) -> bool:
-    """Return whether the bytes are those that were sent. With `repeated`, the file is downloaded twice."""
-    content = base64.b64decode(sent["content"])
-    read = context.call_valid("download_run_attachment", attachment, after=[created])
-    expected = f"the {counted(len(content), 'byte')} that were sent"
-    coding = read.answer.header("content-encoding") or "identity"
-    problem = _difference(content, read.answer.body)
-    if not problem and coding != "identity":  # the guard removes the header when it decodes the body
-        problem = f"bytes that cannot be decoded from Content-Encoding {excerpt(coding.encode())}"
-    wrong = [Violation("ATTACHMENTS", "other bytes", expected, problem)] if problem else []
-    is_right = context.judge("ATTACHMENTS", wrong, created, read, is_proof=True)
-    if is_right and repeated:
-        again = context.call_valid("download_run_attachment", attachment, after=[created, read])
-        problem, cause = _difference(content, again.answer.body), "other bytes the second time"
-        context.require(not problem, "ATTACHMENTS", cause, "the same bytes again", problem, created, read, again)
-    return is_right
 
 
 def _difference(sent: bytes, got: bytes) -> str:
@@ -200,122 +154,166 @@ def _difference(sent: bytes, got: bytes) -> str:
     return f"byte {at + 1:,} is {got[at]:#04x} instead of {sent[at]:#04x}"
 
 
-def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str], created: CallResult) -> None:
-    """Judge lists of a run's attachments: whole, in windows, and in pages of one.
-
-    A run that has ended may have output attachments too; `attachment_type` distinguishes them.
-    """
-    mine = set(ids)
-    of_run, of_inputs = ("run_id", run["id"]), ("attachment_type", "input")
-
-    def listed(*query: tuple[str, str]) -> CallResult:
-        return context.call_valid("list_run_attachments", query=query, after=[created])
-
-    def require_all(found: Sequence[Any], results: Sequence[CallResult]) -> None:
-        cause, expected = "the list has other attachments", f"the {counted(len(mine), 'input attachment')} of the run"
-        right = len(mine.intersection(found))
-        got = f"{counted(len(found), 'attachment')}, {right or 'none'} of them right"
-        same = set(found) == mine and len(found) == len(mine)
-        context.require(same, "ATTACHMENTS", cause, expected, got, created, *results[:3])
-
-    for query in ((of_run, of_inputs), (of_run,)):
-        result = listed(*query, WHOLE_PAGE)
-        items = items_of(result)
-        inputs = [item for item in items if of_inputs in query or item.get("attachment_type") != "output"]
-        require_all([item.get("id") for item in inputs], [result])
-        got, expected = f"total {result.body.get('total')}", f"total {len(items)}"
-        context.require(got == expected, "ATTACHMENTS", "the list's total", expected, got, created, result)
-    windows: list[dict[str, int]] = [{}, {"skip": 1}, {"limit": 1}, {"skip": len(ids), "limit": 1}]
-    pages = [{"skip": skip, "limit": 1} for skip in range(len(ids) if len(ids) <= 6 else 2)]
-    results = []
-    for window in (*windows, *pages):
-        result = listed(of_run, of_inputs, *((name, str(value)) for name, value in window.items()))
-        _judge_window(context, result, window, mine, created)
-        results.append(result)
-    if len(ids) <= 6:
-        of_pages = results[len(windows) :]
-        require_all([item.get("id") for page in of_pages for item in items_of(page)], of_pages)
-    result = listed(of_run, ("attachment_type", "output"))
-    wrong = any(item.get("id") in mine for item in items_of(result))
-    cause, expected = "inputs listed as outputs", "output attachments only"
-    context.require(not wrong, "ATTACHMENTS", cause, expected, "an input attachment", created, result)
-
-
-def _judge_window(
-    context: CaseContext, result: CallResult, window: dict[str, int], mine: set[str], created: CallResult
-) -> None:
-    """Judge one page of the list: its items, and total, skip and limit. If no limit was asked for, it may have any."""
-    shown = result.body.get("limit")
-    expected = {"total": len(mine), "skip": 0, "limit": shown if type(shown) is int and shown > 0 else 100} | window
-    paging = {name: result.body.get(name) for name in expected}
-    items = items_of(result)
-    size = min(expected["limit"], max(0, len(mine) - expected["skip"]))
-    right = paging == expected and len(items) == size and {item.get("id") for item in items} <= mine
-    wanted = f"{counted(size, 'item')} and {json.dumps(expected)}"
-    got = f"{counted(len(items), 'item')} and {value_in_words(paging)}"
-    context.require(right, "ATTACHMENTS", "a page of the list", wanted, got, created, result)
-
-
+_FEW_FILES: Final = 6
+"""The files of a run that has no more are listed one by one."""
 _URL_IN_USE_S: Final = 1.0
 """A url that is valid for 10 s is used after this time, and must still work."""
 
 
-def _judge_urls(
-    context: CaseContext, files: Sequence[tuple[str, bytes]], created: CallResult, *, expires: bool
-) -> None:
-    """Judge the download urls of files, given by id and content. All urls are made before the first is used."""
-    results: list[CallResult] = []
-    for seconds in (None, 10, 3600) if expires else (None,):
-        urls: list[tuple[str, bytes]] = []
-        for attachment, raw in files:
-            query = [] if seconds is None else [("expires_in", str(seconds))]
-            result = context.call_valid("get_run_attachment_download_url", attachment, query=query, after=[created])
-            results.append(result)
-            body = result.body
-            right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
-            cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
-            if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
-                urls.append((body["url"], raw))
-        if urls and seconds == 10:
-            context.wait(_URL_IN_USE_S)
-        for url, raw in urls:
-            _follow(context, url, raw, [created, *results])
-        if urls and seconds == 3600:
-            _follow_altered(context, urls[-1][0], [created, *results])
-    for wrong in ("9", "3601", "x") if expires else ():
-        result = context.call("get_run_attachment_download_url", files[0][0], query=[("expires_in", wrong)])
-        cause = "expires_in out of range is accepted"
-        context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result.words, result)
+@dataclass(frozen=True, slots=True)
+class _FileJudge:
+    """Reads the files of created runs and judges them. A finding shows the create first."""
 
+    context: CaseContext
+    created: CallResult
 
-def _path_of(context: CaseContext, url: str) -> str:
-    """Return the path and the query of a url of the target itself; empty for any other url."""
-    parts, target = urlsplit(url), urlsplit(context.check.target.url)
-    if parts.netloc != target.netloc or parts.scheme not in {"http", "https"}:
-        return ""
-    return parts.path.removeprefix(target.path.rstrip("/")) + (f"?{parts.query}" if parts.query else "")
+    def _require(self, holds: object, cause: str, expected: str, *results: CallResult, got: str = "") -> bool:
+        return self.context.require(holds, "ATTACHMENTS", cause, expected, self.created, *results, got=got)
 
+    def _read(self, operation: str, *ids: str, query: Query = ()) -> CallResult:
+        return self.context.call_valid(operation, *ids, query=query, after=[self.created])
 
-def _follow(context: CaseContext, url: str, raw: bytes, evidence: Sequence[CallResult]) -> None:
-    """Download from the url, if it points to the target itself, and compare the bytes."""
-    if path := _path_of(context, url):
-        read = context.send(request_for(("GET", path)))
-        got = _difference(raw, read.answer.body) if read.status == 200 else read.words
-        cause, expected = "the download url gives other bytes", f"the file of {counted(len(raw), 'byte')} that was sent"
-        context.require(not got, "ATTACHMENTS", cause, expected, got, *evidence, read)
+    def read_description(self, attachment: str, run_id: str) -> CallResult:
+        result = self._read("get_run_attachment", attachment)
+        same = result.body.get("id") == attachment and result.body.get("run_id") == run_id
+        got = f"id {result.body.get('id')} of run {result.body.get('run_id')}"
+        self._require(same, "described as another's", f"id {attachment} of run {run_id}", result, got=got)
+        return result
 
+    def judge_description(self, sent: Mapping[str, Any], result: CallResult) -> None:
+        documented = {
+            "filename": sent["filename"],
+            "attachment_type": "input",
+            "size_bytes": len(base64.b64decode(sent["content"])),
+            "target_path": sent.get("target_path"),
+            "cleanup_imports_after_run": sent.get("cleanup_imports_after_run", False),
+        }
+        optional = {"target_path", "cleanup_imports_after_run"}
+        for name, value in documented.items():
+            if name not in result.body and not value:
+                continue
+            found = result.body.get(name)
+            same = found == value or (not found and not value and name in optional)
+            expected, got = (f"{name} {value_in_words(one)}" for one in (value, found))
+            self._require(same, f"another {name}", expected, result, got=got)
 
-def _follow_altered(context: CaseContext, url: str, evidence: Sequence[CallResult]) -> None:
-    """Download from the url with another end. This is not done after each download: where two servers take turns, one
-    of them would get all altered urls.
-    """
-    if path := _path_of(context, url):
-        # Only the status is judged: a file server may refuse the altered url, and its errors need not be JSON.
-        altered = request_for(("GET", path[:-1] + ("1" if path[-1] == "0" else "0")))
-        exchange = context.check.guard.send(altered)
-        fails, cause = exchange.answer.status >= 500, "a 5xx from a download url that was altered"
-        got = answer_in_words(exchange.answer)
-        context.require(not fails, "NO-5XX", cause, "no 5xx, whatever is sent", got, *evidence, exchange)
+    def judge_content(self, sent: Mapping[str, Any], attachment: str, *, repeated: bool) -> bool:
+        """Return whether the bytes are those that were sent. With `repeated`, the file is downloaded twice."""
+        content = base64.b64decode(sent["content"])
+        read = self._read("download_run_attachment", attachment)
+        expected = f"the {counted(len(content), 'byte')} that were sent"
+        coding = read.answer.header("content-encoding") or "identity"
+        problem = _difference(content, read.answer.body)
+        if not problem and coding != "identity":  # the guard removes the header when it decodes the body
+            problem = f"bytes that cannot be decoded from Content-Encoding {excerpt(coding.encode())}"
+        wrong = [Violation("ATTACHMENTS", "other bytes", expected, problem)] if problem else []
+        is_right = self.context.judge("ATTACHMENTS", wrong, self.created, read, is_proof=True)
+        if is_right and repeated:
+            again = self.context.call_valid("download_run_attachment", attachment, after=[self.created, read])
+            problem, cause = _difference(content, again.answer.body), "other bytes the second time"
+            self._require(not problem, cause, "the same bytes again", read, again, got=problem)
+        return is_right
+
+    def judge_lists(self, run_id: str, ids: Sequence[str]) -> None:
+        """Judge lists of a run's attachments: whole, in windows, and in pages of one.
+
+        A run that has ended may have output attachments too; `attachment_type` distinguishes them.
+        """
+        of_run, of_inputs = ("run_id", run_id), ("attachment_type", "input")
+        for query in ((of_run, of_inputs), (of_run,)):
+            result = self._read("list_run_attachments", query=(*query, WHOLE_PAGE))
+            items = items_of(result)
+            inputs = [item for item in items if of_inputs in query or item.get("attachment_type") != "output"]
+            self._require_all(ids, inputs, result)
+            got, expected = f"total {result.body.get('total')}", f"total {len(items)}"
+            self._require(got == expected, "the list's total", expected, result, got=got)
+        self._judge_windows((of_run, of_inputs), ids)
+        result = self._read("list_run_attachments", query=(of_run, ("attachment_type", "output")))
+        wrong = any(item.get("id") in ids for item in items_of(result))
+        cause, expected = "inputs listed as outputs", "output attachments only"
+        self._require(not wrong, cause, expected, result, got="an input attachment")
+
+    def _require_all(self, ids: Sequence[str], items: Sequence[Mapping[str, Any]], *lists: CallResult) -> None:
+        mine, found = set(ids), [item.get("id") for item in items]
+        cause, expected = "the list has other attachments", f"the {counted(len(mine), 'input attachment')} of the run"
+        got = f"{counted(len(found), 'attachment')}, {len(mine.intersection(found)) or 'none'} of them right"
+        same = set(found) == mine and len(found) == len(mine)
+        self._require(same, cause, expected, *lists[:3], got=got)
+
+    def _judge_windows(self, query: Query, ids: Sequence[str]) -> None:
+        windows: list[dict[str, int]] = [{}, {"skip": 1}, {"limit": 1}, {"skip": len(ids), "limit": 1}]
+        lists_all = len(ids) <= _FEW_FILES
+        pages = [{"skip": skip, "limit": 1} for skip in range(len(ids) if lists_all else 2)]
+        results = []
+        for window in (*windows, *pages):
+            paging = [(name, str(value)) for name, value in window.items()]
+            results.append(self._read("list_run_attachments", query=(*query, *paging)))
+            self._judge_window(window, set(ids), results[-1])
+        if lists_all:
+            of_pages = results[len(windows) :]
+            self._require_all(ids, [item for page in of_pages for item in items_of(page)], *of_pages)
+
+    def _judge_window(self, window: dict[str, int], mine: set[str], result: CallResult) -> None:
+        """Judge one page of the list: its items, and total, skip and limit. Without a limit, it may have any."""
+        shown = result.body.get("limit")
+        expected = {"total": len(mine), "skip": 0, "limit": shown if type(shown) is int and shown > 0 else 100} | window
+        paging = {name: result.body.get(name) for name in expected}
+        items = items_of(result)
+        size = min(expected["limit"], max(0, len(mine) - expected["skip"]))
+        right = paging == expected and len(items) == size and {item.get("id") for item in items} <= mine
+        wanted = f"{counted(size, 'item')} and {json.dumps(expected)}"
+        got = f"{counted(len(items), 'item')} and {value_in_words(paging)}"
+        self._require(right, "a page of the list", wanted, result, got=got)
+
+    def judge_urls(self, files: Sequence[tuple[str, bytes]], *, expires: bool) -> None:
+        """Judge the download urls of files, given by id and content. All urls are made before the first is used."""
+        results: list[CallResult] = []
+        for seconds in (None, 10, 3600) if expires else (None,):
+            urls: list[tuple[str, bytes]] = []
+            for attachment, raw in files:
+                query = [] if seconds is None else [("expires_in", str(seconds))]
+                results.append(self._read("get_run_attachment_download_url", attachment, query=query))
+                body = results[-1].body
+                right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
+                cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
+                if self._require(right, cause, expected, results[-1]):
+                    urls.append((body["url"], raw))
+            if urls and seconds == 10:
+                self.context.wait(_URL_IN_USE_S)
+            for url, raw in urls:
+                self._follow(url, raw, results)
+            if urls and seconds == 3600:
+                self._follow_altered(urls[-1][0], results)
+        for wrong in ("9", "3601", "x") if expires else ():
+            query = [("expires_in", wrong)]
+            result = self.context.call("get_run_attachment_download_url", files[0][0], query=query)
+            cause = "expires_in out of range is accepted"
+            self.context.require(result.refused, "ATTACHMENTS", cause, "a refusal", result)
+
+    def _path_of(self, url: str) -> str:
+        """Return the path and the query of a url of the target itself; empty for any other url."""
+        parts, target = urlsplit(url), urlsplit(self.context.check.target.url)
+        if parts.netloc != target.netloc or parts.scheme not in {"http", "https"}:
+            return ""
+        return parts.path.removeprefix(target.path.rstrip("/")) + (f"?{parts.query}" if parts.query else "")
+
+    def _follow(self, url: str, raw: bytes, results: Sequence[CallResult]) -> None:
+        """Download from the url, if it points to the target itself, and compare the bytes."""
+        if path := self._path_of(url):
+            read = self.context.send(request_for(("GET", path)))
+            got = _difference(raw, read.answer.body) if read.status == 200 else read.words
+            expected = f"the file of {counted(len(raw), 'byte')} that was sent"
+            self._require(not got, "the download url gives other bytes", expected, *results, read, got=got)
+
+    def _follow_altered(self, url: str, results: Sequence[CallResult]) -> None:
+        """Download from an altered url. Only once: if two servers take turns, one would get all altered urls."""
+        if path := self._path_of(url):
+            # Only the status is judged: a file server may refuse the altered url, and its errors need not be JSON.
+            altered = request_for(("GET", path[:-1] + ("1" if path[-1] == "0" else "0")))
+            exchange = self.context.check.guard.send(altered)
+            fails, cause = exchange.answer.status >= 500, "a 5xx from a download url that was altered"
+            expected = "no 5xx, whatever is sent"
+            self.context.require(not fails, "NO-5XX", cause, expected, self.created, *results, exchange)
 
 
 _ODD_FILES: Final = [

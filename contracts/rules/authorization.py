@@ -13,9 +13,10 @@ from contracts.core.findings import Rule
 from contracts.data import batches, file, in_turn_by_kind, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, list_own_runs, own_run_filters
+from contracts.rules.list_reads import WHOLE_PAGE, list_own_runs, own_run_filters
 from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
 from contracts.rules.writes import WRITES_ON_A_RUN
 
@@ -115,9 +116,7 @@ def rule_of_credentials(header: str | None) -> tuple[str, str]:
 
 
 def cause_of_credentials(result: CallResult, credentials: str) -> str:
-    """Return the cause if a request is not refused as unauthorized. It names the operation, so that a baseline accepts
-    this operation only, and says whether the request was carried out.
-    """
+    """Return the cause if a request is not refused. It names the operation: a baseline accepts only this one."""
     if result.accepted:
         return f"{result.operation} succeeds {credentials}"
     failed = result.status >= 500 or result.status == 0
@@ -126,16 +125,14 @@ def cause_of_credentials(result: CallResult, credentials: str) -> str:
 
 @dataclass(frozen=True)
 class CredentialsCase(Case):
-    """A request that is sent with each of the Authorization headers, and valid apart from these.
-
-    With `repeated`, the same create is sent first with a valid token and the same idempotency key.
-    """
+    """A request that is sent with each of the Authorization headers, and valid apart from these."""
 
     operation: str
     headers: tuple[str | None, ...]
     count: int = 1
     query: Query = ()
     repeated: bool = False
+    """Whether the same create is sent first with a valid token and the same idempotency key."""
 
 
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
@@ -151,7 +148,7 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
             missing = result.status in {404, 405} and not context.check.offers(case.operation)
             holds = result.status in {401, 403} or missing
             cause = cause_of_credentials(result, credentials)
-            if context.require(holds, rule, cause, expected, result.words, *earlier, result):
+            if context.require(holds, rule, cause, expected, *earlier, result):
                 refused.append(result)
         if refused and not is_carried_out:
             _require_no_effect(context, case.operation, rule, refused)
@@ -161,7 +158,7 @@ def run_health(context: CaseContext, case: Case) -> None:
     """Send a request to health without an Authorization header."""
     result = context.call("health_check", token=None)
     cause, expected = "health needs authorization", "a success, since health needs no authorization"
-    context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result.words, result)
+    context.require(result.status not in {401, 403}, "AUTH-REQUIRED", cause, expected, result)
 
 
 _CHANGING_BODIES: Final[dict[str, Any]] = {
@@ -171,33 +168,36 @@ _CHANGING_BODIES: Final[dict[str, Any]] = {
 
 
 def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
-    check, operation = context.check, case.operation
+    operation = case.operation
     method, template = operations()[operation]
     if operation in CREATES:
-        body: dict[str, Any] = write_bodies.minimal(operation, count=case.count)
-        marker = {"marker": "«marker»"}
-        if operation == "create_run_chain":
-            body["shared_inputs"] = marker
-        else:
-            body |= check.base_request
-            body["input_values"] = (body.get("input_values") or {}) | marker
-        return request_for(
-            operation, body=context.fill(body), key=context.placeholder("key") if case.repeated else None
-        )
-    if "{run_id}" in template:
-        run_id = _a_run(context)
-        if operation == "retry_run" and "run" in context.placeholders:
-            context.cancel(run_id)
-        return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
-    if "{attachment_id}" in template:
-        return request_for(operation, _an_attachment(context))
-    if "{" in template:
-        known = next(ids for name, ids in check.known_ids.items() if f"{{{name}}}" in template)
-        resource_id = known[0] if known else context.placeholder("uuid")
-        return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
-    if method == "POST":
-        return request_for(operation, body=context.fill(write_bodies.minimal(operation)))
-    return request_for(operation, query=case.query)
+        body = context.fill(_body_with_marker(context.check, case))
+        return request_for(operation, body=body, key=context.placeholder("key") if case.repeated else None)
+    match path_parameter(template):
+        case "run_id":
+            run_id = _a_run(context)
+            if operation == "retry_run" and "run" in context.placeholders:
+                context.cancel(run_id)
+            return request_for(operation, run_id, query=case.query, body=_CHANGING_BODIES.get(operation, UNREAD))
+        case "attachment_id":
+            return request_for(operation, _an_attachment(context))
+        case "":
+            body = context.fill(write_bodies.minimal(operation)) if method == "POST" else UNREAD
+            return request_for(operation, query=case.query, body=body)
+        case kind:
+            known = context.check.known_ids[kind]
+            resource_id = known[0] if known else context.placeholder("uuid")
+            return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
+
+
+def _body_with_marker(check: CheckContext, case: CredentialsCase) -> dict[str, Any]:
+    """Return the body of a create whose runs a search for the marker finds."""
+    body: dict[str, Any] = write_bodies.minimal(case.operation, count=case.count)
+    marker = {"marker": "«marker»"}
+    if case.operation == "create_run_chain":
+        return body | {"shared_inputs": marker}
+    body |= check.base_request
+    return body | {"input_values": (body.get("input_values") or {}) | marker}
 
 
 def _a_run(context: CaseContext) -> str:
@@ -220,20 +220,21 @@ def _an_attachment(context: CaseContext) -> str:
 def _require_no_effect(context: CaseContext, operation: str, rule: str, refused: Sequence[CallResult]) -> None:
     if operation in CREATES:
         for listed, made in list_own_runs(context, own_run_filters(context, ["marker"])):
-            cause, got = "a refused create makes runs", counted(len(made), "new run")
-            context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
+            cause, expected = "a refused create makes runs", "no run created by a refused request"
+            got = counted(len(made), "new run")
+            context.require(not made, "REQ-ATOMIC", cause, expected, *refused, listed, got=got)
     elif operation in WRITES_ON_A_RUN and "run" in context.placeholders:
         after = context.call("get_run", context.placeholder("run"))
         if operation == "delete_run":
             cause, expected = "a refused delete is carried out", "the run, since the delete was refused"
-            context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
+            context.require(after.status != 404, rule, cause, expected, *refused, after)
             return
-        read = after.body if isinstance(after.body, dict) else {}
+        read = after.resource or {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"
         names = ("release_session_after", "session_alias")
         got = ", ".join(f"{name} {value_in_words(read.get(name))}" for name in names)
-        context.require(not changed, rule, cause, "the run as before the refused request", got, *refused, after)
+        context.require(not changed, rule, cause, "the run as before the refused request", *refused, after, got=got)
 
 
 _LIST_QUERIES: Final[tuple[Query, ...]] = (

@@ -11,7 +11,7 @@ from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, li
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations
-from contracts.rules.list_checks import NEWEST_FIRST
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     OTHER_WRITES,
@@ -22,6 +22,7 @@ from contracts.rules.writes import (
     ids_for,
     in_batches,
     read_with_files,
+    search_runs,
     send_all,
     send_each,
     workflow_filter,
@@ -47,10 +48,9 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     """Send all operations that could fail with a 5xx because of the values that the runs have."""
     newest = [*workflow_filter(context), ("limit", "100"), NEWEST_FIRST]
-    found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
     for run_id in runs:
+        search_runs(context)
         for operation, ids, more in (
-            ("list_runs", (), {"query": found}),
             ("update_run", (run_id,), {"body": {"release_session_after": True}}),
             ("update_run", (run_id,), {"body": {"status": "cancelled"}}),
             ("retry_run", (run_id,), {"body": {}}),
@@ -297,7 +297,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
         if case.name in _MOMENTS:  # a server may compare both ends, of which one has no time zone
             more += [(name, formats.FAR_MOMENTS[-1]) for name in _MOMENTS if name != case.name]
         if case.is_deep:
-            more.append(("deep_search", "true"))
+            more.append(DEEP_SEARCH)
         if case.name == "skip" and case.operation == "list_runs":
             more.append(("search", "x"))  # an index for searches may have limits of its own
         context.call(case.operation, *ids, query=[(case.name, value), *more])
@@ -305,9 +305,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
 
 @in_turn_by_kind
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
-    """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
-    others in turn.
-    """
+    """Yield all unusual values for a search of runs; for other parameters those of their type, and some others."""
     for operation, (_, template) in operations().items():
         documented = query_parameters(operation)
         if documented and check.offers(operation) and ("{" not in template or operation == "get_run"):

@@ -16,7 +16,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import ParsedRequest, Violation, difference, value_in_words
 from contracts.oracle.answer_schema import is_run
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import with_available_ids
 
@@ -41,13 +41,12 @@ RULES = (
 
 @dataclass(frozen=True)
 class ChainCase(Case):
-    """A chain that is sent `times` times. With `reads_all`, all of its runs are read, otherwise the first two, a middle
-    one and the last two.
-    """
+    """A chain that is sent `times` times."""
 
     body: dict[str, Any]
     times: int = 1
     reads_all: bool = False
+    """Whether all of its runs are read, and not only the first two, a middle one and the last two."""
     deletes_first: bool = False
     """Whether the run of the first step is then deleted: the others must keep their files."""
 
@@ -100,26 +99,27 @@ class _Chain:
     session: str
     ids: list[str]
 
-    def _require(self, holds: bool, cause: str, expected: str, got: str, *reads: CallResult) -> None:
-        self.context.require(holds, "CHAIN-RULES", cause, expected, got, self.result, *reads)
+    def _require(self, holds: bool, cause: str, expected: str, *reads: CallResult, got: str) -> None:
+        self.context.require(holds, "CHAIN-RULES", cause, expected, self.result, *reads, got=got)
 
     def judge_ids(self) -> None:
         """Judge the ids of the answer: new ones, one for each step, and the session that the request names."""
         ids, session, joins, seen = self.ids, self.session, self.body.get("session_id"), self.context.check.seen
-        steps, expected = len(self.body["steps"]), "a run of its own for each step"
-        self._require(len(ids) == steps, "not one run per step", counted(steps, "run id"), counted(len(ids), "run id"))
-        self._require(len(set(ids)) == len(ids), "one run for several steps", expected, "a run id twice")
+        steps, got = len(self.body["steps"]), counted(len(ids), "run id")
+        self._require(len(ids) == steps, "not one run per step", counted(steps, "run id"), got=got)
+        expected = "a run of its own for each step"
+        self._require(len(set(ids)) == len(ids), "one run for several steps", expected, got="a run id twice")
         with self.context.check.lock:
             old = [run_id for run_id in ids if run_id in seen.runs]
             seen.runs.update(dict.fromkeys(ids, self.result))
             known_session = session in seen.sessions and joins is None
             seen.sessions.setdefault(session, self.result)
         got = f"run id {next(iter(old), '')} of an earlier answer"
-        self._require(not old, "run ids of an earlier answer", "new run ids", got)
+        self._require(not old, "run ids of an earlier answer", "new run ids", got=got)
         expected = f"session_id {joins}"
-        self._require(joins in (None, session), "not the session of the request", expected, f"session_id {session}")
+        self._require(joins in (None, session), "not the session of the request", expected, got=f"session_id {session}")
         got = f"session_id {session} of an earlier answer"
-        self._require(not known_session, "a session of an earlier call", "a new session", got)
+        self._require(not known_session, "a session of an earlier call", "a new session", got=got)
 
     def judge_step(self, index: int, read: CallResult) -> None:
         """Judge the run of a step by the step and by what all steps share."""
@@ -149,14 +149,12 @@ class _Chain:
             fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
     def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
-        """Describe how the inputs of a run differ from those of its step over the shared ones.
-
-        Keys that are both an input and a secret are left out: the contract does not determine their values.
-        """
+        """Describe how the inputs of a run differ from those of its step and the shared ones."""
         shared, own = self.body.get("shared_inputs") or {}, step.get("inputs") or {}
         wanted, shown = {**shared, **own}, run.get("input_values") or {}
         if self.body.get("machine_id") or self.body.get("pool_ids"):  # these may add inputs
             shown = {key: value for key, value in shown.items() if key in wanted}
+        # The contract does not determine the value of a key that is both an input and a secret.
         clash = wanted.keys() & self._secrets_of(step).keys()
         sent, read_back = ({key: one for key, one in each.items() if key not in clash} for each in (wanted, shown))
         return difference(sent, read_back, "input_values")
@@ -165,18 +163,16 @@ class _Chain:
         return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
     def judge_together(self, reads: Sequence[CallResult], began: datetime) -> None:
-        """Judge what must hold between the runs of several steps: their order, and attachments of their own. None was
-        created before `began`.
-        """
+        """Judge that the runs were created after `began`, in the order of their steps, and have their own files."""
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
         if moments:
             expected, got = f"created_at from {began.isoformat()} on", f"created_at {min(moments).isoformat()}"
-            self._require(min(moments) >= began, "created_at is before the request", expected, got, *reads[:1])
+            self._require(min(moments) >= began, "created_at is before the request", expected, *reads[:1], got=got)
         expected, got = "runs created in the order of the steps", "a later step created earlier"
-        self._require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])
+        self._require(moments == sorted(moments), "steps created out of order", expected, *reads[:2], got=got)
         attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]
         is_own, expected = len(set(attachments)) == len(attachments), "attachments of its own for each run"
-        self._require(is_own, "steps share attachments", expected, "one attachment on two runs", *reads[:2])
+        self._require(is_own, "steps share attachments", expected, *reads[:2], got="one attachment on two runs")
 
     def judge_files(self, index: int, read: CallResult) -> None:
         """Judge that the run of a step has each of the shared files."""
@@ -185,14 +181,14 @@ class _Chain:
         cause, noun = "shared files are not on a run", "input attachment"
         expected, got = f"{counted(len(files), noun)} in the run of step {index + 1}", counted(len(attachments), noun)
         has_all = len(attachments) == len(files)
-        if not context.require(has_all, "CHAIN-RULES", cause, expected, got, self.result):
+        if not context.require(has_all, "CHAIN-RULES", cause, expected, self.result, got=got):
             return
         left = sorted(base64.b64decode(file["content"]) for file in files)
         for attachment in attachments if context.check.offers("download_run_attachment") else ():
             content = context.call_valid("download_run_attachment", attachment, after=[self.result])
             raw, expected = content.answer.body, "the bytes of a shared file"
             got = f"{counted(len(raw), 'byte')} that are in none of the files"
-            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, got, self.result, content):
+            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, self.result, content, got=got):
                 return
             left.remove(raw)
 
@@ -205,7 +201,7 @@ class _Chain:
         is_listed = len(found) == len(self.ids) or self.body.get("session_id") is not None
         cause = "a run of a chain is not listed"
         wanted, got = f"the {counted(len(self.ids), 'run')} of the chain", f"a list with {len(found)} of them"
-        self.context.require(is_listed, "LIST-COMPLETE", cause, wanted, got, self.result, listed)
+        self.context.require(is_listed, "LIST-COMPLETE", cause, wanted, self.result, listed, got=got)
         for read in reads:
             item = items.get(read.body.get("id"))
             if item is not None:

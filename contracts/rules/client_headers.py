@@ -9,7 +9,7 @@ from contracts.core.exchange import Headers
 from contracts.data import limits, rows, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, Scenario
 from contracts.engine.request_building import request_for
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, items_of, own_run_filters
+from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, listed_item, own_run_filters
 from contracts.rules.tracked_run import TrackedRun
 
 _COUNT: Final = 2**3 + 1
@@ -57,10 +57,10 @@ def _list(run: TrackedRun) -> list[CallResult]:
         return []
     query = [*own_run_filters(run.context)[:1], WHOLE_PAGE, NEWEST_FIRST]
     result = run.context.call_valid("list_runs", query=query, after=run.evidence, headers=run.headers)
-    found = [item for item in items_of(result) if item.get("id") == run.id]
+    item = listed_item(result, run.id)
     cause, expected = "a run is missing from a list", f"run {run.id}"
-    run.require(found, "LIST-COMPLETE", cause, expected, result, got="a list without it")
-    for item in found:
+    run.require(item, "LIST-COMPLETE", cause, expected, result, got="a list without it")
+    if item is not None:
         run.compare(item, result)
     return [result]
 
@@ -76,9 +76,7 @@ def _judge_validator(run: TrackedRun, before: CallResult) -> None:
 
 
 def _judge_range(run: TrackedRun, attachment: str) -> None:
-    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2). It must not send a part of
-    the compressed file, since the request does not accept a compressed answer.
-    """
+    """Download a part of a file. A server may send the whole file instead (RFC 9110, 14.2), but not compressed."""
     first, last = 1, limits.BUFFER
     others = (header for header in run.headers if header[0] != "Accept-Encoding")
     asked = (*others, ("Range", f"bytes={first}-{last}"))

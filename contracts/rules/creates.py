@@ -14,13 +14,13 @@ from contracts.core.findings import Rule
 from contracts.data import files, json_values, limits, strategies, value_packs, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.rules.list_checks import NEWEST_FIRST, items_of, their_workflow
+from contracts.rules.list_reads import NEWEST_FIRST, items_of
 from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource, offered_creates, with_available_ids
+from contracts.rules.writes import create_resource, foreign_bodies, offered_creates, their_workflow, with_available_ids
 
 GROUP = "The answer of a create"
 RULES = (
@@ -160,7 +160,7 @@ def _list_back(context: CaseContext, written: WriteResult, *, is_alone: bool) ->
     new = {item.get("id") for item in items_of(listed)}.difference(written.ids) if is_alone else ()
     cause, got = f"{operation} creates runs that it does not report", f"{counted(len(new), 'more run')} created"
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE[operation]
-    context.require(not new, rule, cause, "every created run to be reported", got, written.result, listed)
+    context.require(not new, rule, cause, "every created run to be reported", written.result, listed, got=got)
 
 
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
@@ -200,9 +200,8 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
                 value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // count + 1)]
             yield _case("bulk_create_runs", count=count, **{name: value})
     for operation in offered_creates(check):
-        foreign = list(with_available_ids(check, write_bodies.foreign_properties(operation)).items())
-        for some in (foreign, foreign[::2], foreign[1::2]):  # a target may refuse some of them
-            yield CreateCase(operation, write_bodies.minimal(operation) | dict(some), is_read=True, is_listed=True)
+        for body in foreign_bodies(check, operation):
+            yield CreateCase(operation, body, is_read=True, is_listed=True)
 
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:
@@ -222,9 +221,7 @@ FEW_RUNS: Final = 130
 
 
 def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield pairs and the largest subsets of the features, and every pair of their states. `feature_cases` has the
-    features alone.
-    """
+    """Yield pairs and the largest subsets of the features, and pairs of their states."""
     features = features_of(check, "bulk_create_runs")
     for subset in write_bodies.powerset(features):
         if len(subset) == 2 or len(subset) >= len(features) - 1:
@@ -299,22 +296,21 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 
 @dataclass(frozen=True)
 class PickCase(Case):
-    """A create in pools of an organisation. `pools` are their positions in `_pools_of`; with `and_new`, a new pool
-    without machines is named too. Then the run is retried in other pools, `retried_in`, if there are any.
-    """
+    """A create in pools of an organisation, which are given by their positions in `_pools_of`."""
 
     pools: tuple[int, ...] = (0,)
     token: str = TOKEN
     retried_in: tuple[int, ...] = ()
+    """Other pools, in which the run is then retried."""
     and_new: bool = False
+    """Whether a new pool without machines is named too."""
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """Judge that the machine of the run, if it gets one, belongs to its organisation and to all of its pools."""
     most = max(case.pools + case.retried_in)
     ids = _pools_of(context, case.token, most + 1)
-    if len(ids) <= most:
-        raise Inconclusive("the organisation has too few pools")
+    assume(len(ids) > most, "the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
     if case.and_new:
         pools.append(create_resource(context, "create_pool").body["id"])
@@ -322,8 +318,7 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
     written = context.create(
         "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
     )
-    if not written.runs:
-        raise Inconclusive("no run is created")
+    assume(written.runs, "no run is created")
     _judge_picked(context, written.runs[0], pools, written.result, token=case.token)
     if case.retried_in:
         run = TrackedRun.of(context, written)
@@ -352,15 +347,14 @@ def _judge_picked(
             break  # a run that has started without a machine will not get one
         context.wait(0.1)
         run = context.call_valid("get_run", run["id"], token=token).body
-    if not run.get("machine_id"):
-        raise Inconclusive("no machine is picked")
+    assume(run.get("machine_id"), "no machine is picked")
     machine = context.call("get_machine", run["machine_id"], token=token)
     cause, expected = "the picked machine is not of the organisation", "a machine that can be read"
-    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, *evidence, machine):
+    if context.require(machine.accepted, "BULK-ECHO", cause, expected, *evidence, machine):
         its_pools = pool_ids_of(machine.body)
         lacks = set(pools) - its_pools if its_pools is not None else set()
         cause, got = "the picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
-        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, *evidence, machine)
+        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", *evidence, machine, got=got)
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10

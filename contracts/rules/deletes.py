@@ -8,21 +8,12 @@ from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import file, in_turn_by_kind
 from contracts.data.limits import LARGE_CREATE, MAX_LIMIT
-from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle import Query
-from contracts.rules.list_checks import NEWEST_FIRST, check_page, created_between, items_of, read_page, total_of
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, created_between, items_of, read_page, total_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
-from contracts.rules.run_events import (
-    CANCEL,
-    DELETE,
-    RETRY,
-    Event,
-    RunCase,
-    apply_events,
-    create_for,
-    judge_other_runs,
-    updates,
-)
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, judge_other_runs
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 from contracts.rules.writes import ATTACHMENT_READS, create_runs
@@ -118,8 +109,7 @@ def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
 def _create_in_own_session(context: CaseContext) -> WriteResult:
     """Create a run that starts a session (the run's id is the session_id), and two more runs in that session."""
     first = create_runs(context, "create_run", {"workflow_id": "«workflow»", "start_session": True})
-    if not first.runs[0].get("session_id"):
-        raise Inconclusive("no session can be started")
+    assume(first.runs[0].get("session_id"), "no session can be started")
     more = context.some_runs(2, session_id=first.runs[0]["session_id"])
     return WriteResult(more.parsed, first.result, (*first.runs, *more.runs), True)
 
@@ -139,7 +129,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
     if widely:
         moment = created_between(view["created_at"], view["created_at"])
         queries += [moment, [NEWEST_FIRST], [("search", run.id)], [workflow, *moment]]
-        queries += [[workflow, ("search", run.id), ("deep_search", "true")]]
+        queries += [[workflow, ("search", run.id), DEEP_SEARCH]]
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
     for query in queries:
         found = check_page(run, query, limit=MAX_LIMIT)
@@ -195,8 +185,8 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
         yield DeleteCase({}, count, index)
     yield DeleteCase({"file_inputs": files}, 50, 49)
     if may_cancel:
-        for event in updates({"output_data": {"a": 1}, "input_values": {"b": 2}, "release_session_after": True}):
-            yield DeleteCase(count=2, index=1, events=(event, DELETE))
+        for body in ({"output_data": {"a": 1}}, {"input_values": {"b": 2}}, {"release_session_after": True}):
+            yield DeleteCase(count=2, index=1, events=(Event("update", body), DELETE))
 
 
 SCENARIOS = (

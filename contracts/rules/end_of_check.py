@@ -13,7 +13,7 @@ from contracts.core.exchange import TOKEN, Exchange, Request
 from contracts.core.json_tree import leaves
 from contracts.data import batches, write_bodies
 from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.engine.request_building import request_for
 from contracts.guard.created import created_by, run_id_in
 from contracts.openapi.schemas import moment_of
@@ -21,7 +21,8 @@ from contracts.oracle import KnownRun, Violation
 from contracts.oracle.run_list import list_violations
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, Keyed, keyed_writes, simple_body
-from contracts.rules.list_checks import NEWEST_FIRST, RunList, check_page, read_page, was_changed
+from contracts.rules.list_checks import check_page
+from contracts.rules.list_reads import NEWEST_FIRST, RunList, read_page, was_changed
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import CHANGING_WRITES, create_runs
@@ -78,7 +79,7 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     for run in runs:
         run.context = context
         run.read()
-        for attachment in run.known.view.get("input_attachment_ids") or ():
+        for attachment in run.files():
             if context.check.offers("download_run_attachment"):
                 context.call_valid("download_run_attachment", attachment, after=run.evidence)
     if runs and context.check.offers("list_runs"):
@@ -119,8 +120,7 @@ def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
     """Send the first keys again, only once: a cache may keep a key longer if it is used again."""
     with context.check.lock:
         kept = list(context.check.first_keys.values())
-    if not kept:
-        raise Inconclusive("no key was sent at the start of the check")
+    assume(kept, "no key was sent at the start of the check")
     missing = case.keys - len(_accepted_keys(context))
     if missing > 0 and context.check.offers("update_run"):
         _send_other_keys(context, missing)
@@ -163,9 +163,7 @@ _SOON: Final = 64
 
 
 def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
-    """Find out after how many other keys a key is forgotten. Return the first write, the writes with other keys and the
-    repeat of the first write; None if up to _SOON other keys are not enough.
-    """
+    """Return the shortest evidence that a key is forgotten; None if it is kept for _SOON other keys."""
     others = 1
     while others <= _SOON:
         evidence = _repeat_after(context, others)
@@ -223,9 +221,7 @@ _MAX_PAGES: Final = 40
 
 
 def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
-    """Read the list of all runs, and single pages beyond the first 1000 runs, while the check creates nothing. If
-    another client changes the list, nothing is judged.
-    """
+    """Read the list of all runs, and pages beyond the first 1000. Not judged if another client changes it."""
     before = _page(context, 0, 1)
     total = before.pages[0].total
     if not isinstance(total, int):
@@ -237,8 +233,7 @@ def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
     with_included = read_page(context, query, skip=0, limit=MAX_LIMIT, after=[])
     beyond = above(MAX_LIMIT, total - 2) if total > MAX_LIMIT else ()
     single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in beyond]
-    if was_changed(context, before):
-        raise Inconclusive("the list of all runs changed while it was read")
+    assume(not was_changed(context, before), "the list of all runs changed while it was read")
     for pages in (whole, with_included, *(one + other for one, other in single)):
         _judge_pages(context, pages)
     if total <= _MAX_PAGES * MAX_LIMIT:
@@ -248,7 +243,7 @@ def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
         second, first_of_next = page.items[1:2], next_page.items[:1]
         same = [item.get("id") for item in second] == [item.get("id") for item in first_of_next]
         cause, expected = "pages beyond 1000 have gaps", "the second run of a page to be the first of the next"
-        context.require(same, "LIST-PAGE", cause, expected, "another run", *page.results, *next_page.results)
+        context.require(same, "LIST-PAGE", cause, expected, *page.results, *next_page.results, got="another run")
 
 
 def _page(context: CaseContext, skip: int, limit: int) -> RunList:
@@ -278,16 +273,13 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
         cause, expected = "a created run is on no page of all runs", "every run that can be read"
         got = f"{counted(len(whole.items), 'run')} without it"
         made = context.check.seen.runs[run_id]
-        context.require(not read.accepted, "LIST-COMPLETE", cause, expected, got, made, read, *whole.results[-1:])
+        context.require(not read.accepted, "LIST-COMPLETE", cause, expected, made, read, *whole.results[-1:], got=got)
     context.check.count("LIST-COMPLETE")
 
 
 def _judge_unreported(context: CaseContext, whole: RunList) -> None:
-    """Require that each run with a value or a session of this check has an id that an answer reported.
-
-    Not judged if an answer was lost, which may have reported the run.
-    """
-    guard, prefix = context.check.guard, context.check.search_prefix
+    """Require that answers reported all runs with a value or a session of this check, unless one was lost."""
+    guard = context.check.guard
     if guard.log.lost is not None:
         return
     sessions = {run_id: str(item.get("session_id")) for item in whole.items if (run_id := run_id_in(item.get("id")))}
@@ -296,16 +288,22 @@ def _judge_unreported(context: CaseContext, whole: RunList) -> None:
     for run_id in others[:_SAMPLE]:
         read = context.call("get_run", run_id)
         run = read.resource or {}
-        word = next((word for word in _words_in(run.get("input_values")) if word.startswith(prefix)), None)
-        if word is not None:
-            source = next((each for each in guard.exchanges if word.encode() in (each.request.body or b"")), None)
-        else:
-            made = context.check.seen.sessions.get(str(run.get("session_id")))
-            source = made.exchange if isinstance(made, CallResult) else None
+        source = _source_of(context, run)
         if source is None or not _is_after(run, source):
             continue  # of another client, or of an earlier check with the same seed and salt
         cause, expected = "a run that no answer reported", "no run beside those that the answers reported"
         context.report_violation(Violation("LIST-COMPLETE", cause, expected, f"run {run_id}"), source, read.exchange)
+
+
+def _source_of(context: CaseContext, run: Mapping[str, Any]) -> Exchange | None:
+    """Return an exchange of this check whose request has a word, or whose answer has the session, of a run."""
+    prefix = context.check.search_prefix
+    word = next((word for word in _words_in(run.get("input_values")) if word.startswith(prefix)), None)
+    if word is not None:
+        exchanges = context.check.guard.exchanges
+        return next((each for each in exchanges if word.encode() in (each.request.body or b"")), None)
+    made = context.check.seen.sessions.get(str(run.get("session_id")))
+    return made.exchange if isinstance(made, CallResult) else None
 
 
 def _is_after(run: Mapping[str, Any], source: Exchange) -> bool:

@@ -1,4 +1,4 @@
-"""The cases of `filters`: runs with different values in the fields that filters use, and the queries for them."""
+"""The cases of `filtered_lists`: runs that differ in the fields that filters use, and the queries for them."""
 
 import itertools
 import random
@@ -153,9 +153,7 @@ _NOT_SEARCHED: Final[Mapping[str, int]] = {
 
 FIRST_QUERIES: Final = 10
 MANY_QUERIES: Final = 80
-"""The number of queries of the first case, and of each other case. Each case creates and changes runs of its own, so
-there are few cases with many queries.
-"""
+"""Queries of the first case, and of each other one. Each case creates its own runs, so there are few cases."""
 
 
 def _filters_alone() -> Iterator[Filter]:
@@ -234,30 +232,15 @@ _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "create
 
 def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     """Yield combinations of filters without the isolating filter: every pair, and some larger ones."""
-    isolates = {
-        "search": True,
-        "workflow_id": check.workflows.accepts_any_id,
-        "session_id": check.sessions.accepts_any_id,
-    }
-    pairs, larger = (
-        [
-            query
-            for size in sizes
-            for names in itertools.combinations(_COMBINED, size)
-            if any(isolates.get(name) for name in names)
-            for create in range(6)
-            for query in _filters_of_create(names, create)
-        ]
-        for sizes in ((2,), (3, 4, 7))
-    )
+    pairs = [*_combinations(check, 2)]
+    larger = [query for size in (3, 4, 7) for query in _combinations(check, size)]
     # If any filter is dropped, one of these lists another run.
     all_filters = list(_filters_of_create(_COMBINED, _HAS_ALL))
     by_marker, by_id = Filter("search", f"«marker:{_HAS_ALL}»", _HAS_ALL), Filter("search", create=_HAS_ALL)
     by_ids = [[by_id if one == by_marker else one for one in query] for query in all_filters]
     shown = [[*query, other] for other in _CHANGE_WHAT_IS_SHOWN for query in all_filters]
-    queries = (
-        pairs + all_filters + by_ids + shown + check.random("combined filters").sample(larger, 80 - len(all_filters))
-    )
+    some_larger = check.random("combined filters").sample(larger, 80 - len(all_filters))
+    queries = pairs + all_filters + by_ids + shown + some_larger
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
@@ -275,14 +258,22 @@ def _searches_beside_filters() -> Iterator[list[Filter]]:
             yield [other, search, _DEEP]
 
 
+def _combinations(check: CheckContext, size: int) -> Iterator[list[Filter]]:
+    """Yield queries with so many filters, of which one finds only runs of the case."""
+    isolating = {"search"}
+    isolating |= {"workflow_id"} if check.workflows.accepts_any_id else set()
+    isolating |= {"session_id"} if check.sessions.accepts_any_id else set()
+    for names in itertools.combinations(_COMBINED, size):
+        for create in range(6) if isolating.intersection(names) else ():
+            yield from _filters_of_create(names, create)
+
+
 _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))
 """Parameters that change what is shown of a run, and not which runs are found."""
 
 
 def _filters_of_create(names: Sequence[str], create: int) -> Iterator[list[Filter]]:
-    """Yield filters that match the runs of one create. Then, for each name, yield them with a filter in its place that
-    does not match these runs.
-    """
+    """Yield filters that match the runs of one create, and variants of them with one filter that does not."""
     matching = _one_of_each(names, create)
     yield matching
     for place, name in enumerate(names):
@@ -319,9 +310,7 @@ _WORD: Final = "«marker:1»"
 
 
 def consecutive_cases(check: CheckContext) -> Iterator[FilterCase]:
-    """Yield lists of which each differs from the one before in one parameter. A server that caches lists until the next
-    write may have forgotten a parameter in the key.
-    """
+    """Yield lists that differ from the one before in one parameter, which the key of a cache may lack."""
     in_history = Filter("search", _SEARCHED_TEXTS["run_message_history"])
     queries: list[list[Filter]] = [[]]
     for one in (*_one_of_each(_COMBINED, 5), Filter("include", "workflow"), Filter("fields", "session_id")):

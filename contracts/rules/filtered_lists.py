@@ -6,30 +6,32 @@ from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext
+from contracts.engine import Case, CaseContext
 from contracts.openapi.schemas import moment_of
-from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs, within
-from contracts.rules.list_checks import check_activity, check_list, items_of, judge_list, page_of
+from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
+from contracts.rules.list_checks import check_activity, check_list, judge_list
+from contracts.rules.list_reads import listed_item, page_of
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A parameter of a list. Its value is `text`, with the placeholders filled. If `text` is empty, it is the value of
-    the first run of create number `create` that was not deleted; for a search, this run's value of the field `of`.
-    `way` is how the value is written, or `other` for the value of a run that has another one. A time is first shifted
-    by `shift` microseconds.
-    """
+    """A parameter of a list. Its value is a text, or else that of a run."""
 
     name: str
     text: str = ""
+    """The value with placeholders. If it is empty, the value is that of a run."""
     create: int = 0
+    """The number of a create. Its first run that was not deleted has the value."""
     way: str = "plain"
+    """How the value is written; `other` for the value of a run that has another one."""
     shift: int = 0
+    """A time is shifted by so many microseconds."""
     of: str = "id"
+    """The field of the run to search for."""
 
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""
-        runs = isolated.made[self.create % len(isolated.made)].runs
+        runs = isolated.creates[self.create % len(isolated.creates)].runs
         gone = {run["id"] for run in isolated.deleted}
         run = next((run for run in runs if run["id"] not in gone), runs[0])
         if self.name == "search":
@@ -114,11 +116,11 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
         if len(query) < len(filters):
             continue
         if not case.without_isolating_filter:
-            query = list(within(isolated, query))
+            query = list(isolated.filtered(query))
         if case.may_be_refused:
             result = context.call("list_runs", query=query)
             if result.accepted:
-                judge_list(context, page_of(result, query), isolated.candidates, isolated.creates_of)
+                judge_list(context, page_of(result, query), isolated.candidates, isolated.evidence_of)
             continue
         for limit in case.limits:
             check_list(context, isolated, query, limit=limit)
@@ -160,7 +162,7 @@ def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence
         isolated.change(context.call("retry_run", cancelled[1]["id"], body={}))
     if "delete" in changes and context.check.offers("delete_run"):
         changed = [run["id"] for run in cancelled[:2]]
-        of_second = {run["id"] for run in isolated.made[1 % len(isolated.made)].runs}.difference(changed)
+        of_second = {run["id"] for run in isolated.creates[1 % len(isolated.creates)].runs}.difference(changed)
         gone = next((run for run in isolated.runs if run["id"] in of_second), None)
         if gone is not None:
             context.cancel(gone["id"])
@@ -172,29 +174,23 @@ _BOOLEANS: Final = {**dict.fromkeys(("True", "TRUE", "1"), True), **dict.fromkey
 
 
 def run_notations(context: CaseContext, case: Case) -> None:
-    """Send ids in capitals, and texts for the boolean `deep_search`. The target must refuse another notation, or read
-    it as the same value.
-    """
+    """Send ids in capitals and other texts for a boolean: the target refuses each, or reads it as the same value."""
     isolated = create_isolated_runs(context, [{"count": 1, "start_session": True}])
-    run, evidence = isolated.runs[0], isolated.creates_of(None)
-
-    def is_listed(result: CallResult) -> bool:
-        return any(item.get("id") == run["id"] for item in items_of(result))
-
+    run, evidence = isolated.runs[0], isolated.evidence_of(None)
     for name in ("workflow_id", "session_id", "machine_id"):
         if run.get(name):
-            result = context.call("list_runs", query=within(isolated, [(name, run[name].upper())]))
+            result = context.call("list_runs", query=isolated.filtered([(name, run[name].upper())]))
             cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
-            right = not result.accepted or is_listed(result)
-            context.require(right, "LIST-FILTER", cause, expected, "a list without the run", *evidence, result)
+            right = not result.accepted or listed_item(result, run["id"]) is not None
+            context.require(right, "LIST-FILTER", cause, expected, *evidence, result, got="a list without the run")
     if not context.check.offers("update_run"):
         return
     word = context.placeholder("marker:1")
     history = {"run_message_history": [{"content": word}]}
     updated = context.call_valid("update_run", run["id"], body=history, after=evidence)
     for text, is_deep in _BOOLEANS.items():
-        result = context.call("list_runs", query=within(isolated, [("search", word), ("deep_search", text)]))
+        result = context.call("list_runs", query=isolated.filtered([("search", word), ("deep_search", text)]))
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
-        right = not result.accepted or is_listed(result) == is_deep
+        right = not result.accepted or (listed_item(result, run["id"]) is not None) == is_deep
         expected, got = f"{listed[is_deep]}, or a 4xx, since it means {str(is_deep).lower()}", listed[not is_deep]
-        context.require(right, "LIST-FILTER", cause, expected, got, *evidence, updated, result)
+        context.require(right, "LIST-FILTER", cause, expected, *evidence, updated, result, got=got)

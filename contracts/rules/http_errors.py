@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +12,10 @@ from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.fields import query_parameters
-from contracts.openapi.router import operation_at
+from contracts.openapi.router import operation_at, path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
-from contracts.rules.list_checks import NEWEST_FIRST
+from contracts.rules.list_reads import NEWEST_FIRST
 
 GROUP = "HTTP"
 RULES = (
@@ -54,16 +53,14 @@ METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True)
 class MethodCase(Case):
-    """A request with a method to a path. `template` is the documented path, if it does not have the method, so that the
-    request must be refused. For any other request, an error must be JSON, and never a 5xx.
-
-    `made_by` is the operation that provides the resource «made»: a create, or the update that ends a run.
-    """
+    """A request with a method to a path. If it is an error, it must be JSON, and never a 5xx."""
 
     method: str
     path: str
     template: str = ""
+    """The documented path, if it does not have the method: the request must be refused."""
     made_by: str = ""
+    """The operation that provides the resource «made»: a create, or the update that ends a run."""
 
 
 def run_method(context: CaseContext, case: MethodCase) -> None:
@@ -83,7 +80,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
 def judge_undocumented_method(context: CaseContext, template: str, result: CallResult) -> None:
     cause = f"{result.exchange.request.method} is answered on {template}"
     expected = "a 4xx, since the method is not documented"
-    context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
+    context.require(result.refused, "HTTP-METHOD", cause, expected, result)
 
 
 def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None]:
@@ -99,30 +96,34 @@ def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None
 
 
 def method_cases(check: CheckContext) -> Iterator[MethodCase]:
-    """Yield each undocumented method of each path, with an unknown id and existing ids."""
-    existing = {f"{{{name}}}": ids[:1] for name, ids in check.known_ids.items()}
-    for method, template, parameter in _undocumented_methods():
-        yield MethodCase(method, re.sub(r"\{.*\}", "«unknown»", template), template)
-        if method == "GET" or parameter == "{run_id}":
-            for known_id in existing.get(parameter, ()):
-                yield MethodCase(method, template.replace(parameter, known_id), template)
+    """Yield each undocumented method of each path, with an unknown id and an existing one."""
+    for method, template in _undocumented_methods():
+        yield MethodCase(method, _with_id(template, "«unknown»"), template)
+        parameter = path_parameter(template)
+        if method == "GET" or parameter == "run_id":
+            for known_id in check.known_ids.get(parameter, ())[:1]:
+                yield MethodCase(method, _with_id(template, known_id), template)
 
 
 def created_method_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield each undocumented method of each path with the id of an ended run, or of another created resource."""
-    makers = {"{run_id}": "update_run", "{pool_id}": "create_pool", "{workflow_id}": "create_workflow"}
-    for method, template, parameter in _undocumented_methods():
-        maker = makers.get(parameter)
+    makers = {"run_id": "update_run", "pool_id": "create_pool", "workflow_id": "create_workflow"}
+    for method, template in _undocumented_methods():
+        maker = makers.get(path_parameter(template))
         if maker is not None and check.offers(maker):
-            yield MethodCase(method, template.replace(parameter, "«made»"), template, made_by=maker)
+            yield MethodCase(method, _with_id(template, "«made»"), template, made_by=maker)
 
 
-def _undocumented_methods() -> Iterator[tuple[str, str, str]]:
-    """Yield each method, the path that does not have it, and the path's parameter."""
-    documented = {(method, path) for method, path in operations().values()}
-    for template in dict.fromkeys(path for _, path in operations().values()):
-        parameter = template[template.find("{") : template.find("}") + 1]
-        yield from ((method, template, parameter) for method in METHODS if (method, template) not in documented)
+def _undocumented_methods() -> Iterator[tuple[str, str]]:
+    """Yield each path with each method that it does not have."""
+    documented = operations().values()
+    for template in dict.fromkeys(path for _, path in documented):
+        yield from ((method, template) for method in METHODS if (method, template) not in documented)
+
+
+def _with_id(template: str, text: str) -> str:
+    """Return a path with a text in place of its parameter."""
+    return template.replace(f"{{{path_parameter(template)}}}", text)
 
 
 _MALFORMED_ESCAPES: Final = ("%", "%f", "%zz", "%u0041")
@@ -133,15 +134,15 @@ def malformed_url_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield reads with a malformed escape in place of an id, of each parameter's value, and of a parameter's name."""
     escapes = itertools.cycle(_MALFORMED_ESCAPES)
     for operation, (method, template) in operations().items():
-        before, brace, after = template.partition("{")
-        if method == "GET" and check.offers(operation):
-            if brace:
-                in_path = _MALFORMED_ESCAPES if operation == "get_run" else (next(escapes),)
-                yield from (MethodCase(method, before + escape + after.partition("}")[2]) for escape in in_path)
-            else:
-                names = query_parameters(operation)
-                yield from (MethodCase(method, f"{template}?{name}={next(escapes)}") for name in names)
-                yield MethodCase(method, f"{template}?{next(escapes)}=1")
+        if method != "GET" or not check.offers(operation):
+            continue
+        if path_parameter(template):
+            in_path = _MALFORMED_ESCAPES if operation == "get_run" else (next(escapes),)
+            yield from (MethodCase(method, _with_id(template, escape)) for escape in in_path)
+        else:
+            names = query_parameters(operation)
+            yield from (MethodCase(method, f"{template}?{name}={next(escapes)}") for name in names)
+            yield MethodCase(method, f"{template}?{next(escapes)}=1")
 
 
 _UNDOCUMENTED_PATHS: Final = (
@@ -149,10 +150,6 @@ _UNDOCUMENTED_PATHS: Final = (
     "/v1/runs/bulk/nothing", "/v1/runs/«unknown»/retry/x", "/nothing/%C3%A9", "/v1/%00", "/v1/runs/«unknown»/cancel",
     "/v1/bulk",
 )  # fmt: skip
-
-
-def path_cases(check: CheckContext) -> Iterator[MethodCase]:
-    yield from (MethodCase(method, path) for path in _UNDOCUMENTED_PATHS for method in METHODS)
 
 
 # Limits
@@ -260,14 +257,10 @@ _ODD_TOKENS: Final = (
     "t\xf6k", "\xff", "\x80\x81", "a b", "a,b", "a=b", '"', "'", "%00", "\\", "a" * 4000, "a" * 6000, "..", "{}", "()",
 )  # fmt: skip
 _ODD_CREDENTIALS: Final = (
+    *(f"Bearer {token}" for token in _ODD_TOKENS),
     "Bearer\tx", "Bearer  ", "\xff", "Bearer\xa0x", ":", "Bearer:", "=", ",", "Bearer x, Bearer y", "a" * 4000,
     "Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ==",
 )  # fmt: skip
-
-
-def credentials_cases(check: CheckContext) -> Iterator[OddCredentialsCase]:
-    yield from (OddCredentialsCase(f"Bearer {token}") for token in _ODD_TOKENS)
-    yield from map(OddCredentialsCase, _ODD_CREDENTIALS)
 
 
 # Odd ids in a path
@@ -287,10 +280,9 @@ _ODD_IDS: Final = (
 def odd_ids_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield every unusual id for a run, and a part of them for each other operation, in turn."""
     for number, (operation, (method, template)) in enumerate(operations().items()):
-        before, brace, after = template.partition("{")
-        if brace and check.offers(operation):
-            for odd_id in _ODD_IDS if operation == "get_run" else _ODD_IDS[number % 4 :: 4]:
-                yield MethodCase(method, before + odd_id + after.partition("}")[2])
+        if path_parameter(template) and check.offers(operation):
+            odd_ids = _ODD_IDS if operation == "get_run" else _ODD_IDS[number % 4 :: 4]
+            yield from (MethodCase(method, _with_id(template, odd_id)) for odd_id in odd_ids)
 
 
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
@@ -320,8 +312,20 @@ SCENARIOS = (
         run_method,
         created_method_cases,
     ),
-    Scenario("unknown paths", ("HTTP-ERROR-JSON",), run_method, path_cases, creates_runs=False),
-    Scenario("unusual credentials", _ERRORS, run_odd_credentials, credentials_cases, creates_runs=False),
+    Scenario(
+        "unknown paths",
+        ("HTTP-ERROR-JSON",),
+        run_method,
+        lambda check: [MethodCase(method, path) for path in _UNDOCUMENTED_PATHS for method in METHODS],
+        creates_runs=False,
+    ),
+    Scenario(
+        "unusual credentials",
+        _ERRORS,
+        run_odd_credentials,
+        lambda check: map(OddCredentialsCase, _ODD_CREDENTIALS),
+        creates_runs=False,
+    ),
     Scenario("malformed URLs", ("NO-5XX",), run_method, malformed_url_cases, creates_runs=False),
     Scenario("unusual ids", _ERRORS, run_method, odd_ids_cases, creates_runs=False, order=2),
 )

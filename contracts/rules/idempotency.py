@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from contracts.core.counting import counted
@@ -10,7 +11,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import EVERY_FIELD, Rule
 from contracts.core.json_tree import map_texts
 from contracts.data import limits, write_bodies
-from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario
+from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, assume
 from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.oracle import CREATES, difference, is_same, read_body, value_in_words
@@ -34,9 +35,9 @@ from contracts.rules.idempotency_cases import (
     two_keys_cases,
     two_organisations_cases,
 )
-from contracts.rules.list_checks import list_own_runs, own_run_filters, with_their_workflow
+from contracts.rules.list_reads import list_own_runs, own_run_filters
 from contracts.rules.run_events import RunCase, create_for
-from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids
+from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids, with_their_workflow
 
 GROUP = "Idempotency"
 RULES = (
@@ -114,10 +115,8 @@ def send_first(context: CaseContext, request: Request, operation: str) -> CallRe
         raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
-    if not result.accepted:
-        raise Inconclusive(f"{operation} under a key answers {result.status}")
-    if operation in CREATES and not created_ids(result):
-        raise Inconclusive(f"{operation} under a key answers without ids")
+    assume(result.accepted, f"{operation} under a key answers {result.status}")
+    assume(operation not in CREATES or created_ids(result), f"{operation} under a key answers without ids")
     return result
 
 
@@ -134,7 +133,7 @@ def answer_difference(first: CallResult, again: CallResult) -> str | None:
 def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
     problem = answer_difference(first, again)
     expected = "the first answer again, since key and body are the same"
-    context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
+    context.require(problem is None, "IDEM-REPLAY", cause, expected, first, again, got=problem or "")
 
 
 def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *evidence: CallResult) -> None:
@@ -142,33 +141,31 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     if operation not in CREATES:
         return
     mine = created_ids(first)
-    lists = list_own_runs(context, own_run_filters(context) if mine else ())
-    for listed, items in itertools.islice(lists, 1):
-        more = sum(item["id"] not in mine for item in items)
+    lists = list_own_runs(context, own_run_filters(context) if mine else (), beside=mine)
+    for listed, more in itertools.islice(lists, 1):
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
-        context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *evidence, listed)
+        context.require(not more, "IDEM-REPLAY", cause, expected, *evidence, listed, got=counted(len(more), "more run"))
 
 
 def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, *refused: CallResult) -> None:
     """Require that refused conflicts have created and changed nothing."""
-    mine = created_ids(first)
     names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
-    for listed, items in list_own_runs(context, own_run_filters(context, names)):
-        more = sum(item["id"] not in mine for item in items)
+    for listed, more in list_own_runs(context, own_run_filters(context, names), beside=created_ids(first)):
         cause = "a refused conflict creates runs"
-        expected, got = "no run created by a refused request", counted(more, "new run")
-        context.require(not more, "IDEM-CONFLICT", cause, expected, got, first, *refused, listed)
+        expected, got = "no run created by a refused request", counted(len(more), "new run")
+        context.require(not more, "IDEM-CONFLICT", cause, expected, first, *refused, listed, got=got)
     if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
     sent = [pair for other in case.others for pair in context.fill(other).items()]
-    for field, value in sent if isinstance(after.body, dict) else ():
-        taken = bool(value) and after.body.get(field) == value != first.body.get(field)
-        got, cause = f"{field} {value_in_words(after.body.get(field))}", f"a refused conflict changes {field}"
+    run = after.resource or {}
+    for field, value in sent:
+        taken = bool(value) and run.get(field) == value != first.body.get(field)
+        got, cause = f"{field} {value_in_words(run.get(field))}", f"a refused conflict changes {field}"
         expected = f"{field} {value_in_words(first.body.get(field))}, as before the refused request"
         by_others = field == "status"
         evidence = (first, *refused, after)
-        context.require(not taken, "IDEM-CONFLICT", cause, expected, got, *evidence, may_be_by_others=by_others)
+        context.require(not taken, "IDEM-CONFLICT", cause, expected, *evidence, got=got, may_be_by_others=by_others)
 
 
 def _require_own_runs(
@@ -177,7 +174,7 @@ def _require_own_runs(
     """Require that the second of two writes is accepted, and that its runs are not those of the first one."""
     overlap = set(created_ids(first)) & set(created_ids(second))
     got = f"run {min(overlap)} of the first request again" if second.accepted and overlap else second.words
-    context.require(second.accepted and not overlap, rule, cause, expected, got, first, second)
+    context.require(second.accepted and not overlap, rule, cause, expected, first, second, got=got)
 
 
 # Repeated keys
@@ -206,17 +203,16 @@ def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
         context.placeholders["run"] = context.placeholder("unknown")
     request = _request_of(context, case)
     first = context.send(request)
-    if not first.refused:
-        raise Inconclusive("an invalid write is not refused")
+    assume(first.refused, "an invalid write is not refused")
     for _ in range(case.times):
         again = context.send(request)
         cause, expected = "a refused write gets another answer when it is repeated", f"{first.status} again"
-        context.require(again.status == first.status, "IDEM-REPLAY", cause, expected, again.words, first, again)
+        context.require(again.status == first.status, "IDEM-REPLAY", cause, expected, first, again)
     if case.operation in CREATES and context.check.has_second:
         body = write_bodies.minimal(case.operation)
         theirs = context.send(keyed_request(context, case.operation, body, case.key, token=SECOND_TOKEN))
         cause, expected = "a key that another organisation has used is refused", "a success, since the keys are its own"
-        context.require(theirs.status != 409, "IDEM-SCOPE", cause, expected, theirs.words, first, theirs)
+        context.require(theirs.status != 409, "IDEM-SCOPE", cause, expected, first, theirs)
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
@@ -226,8 +222,8 @@ def _change_between(context: CaseContext, operation: str, first: CallResult) -> 
         return
     for run_id in created_ids(first)[:1]:
         cancelled = context.cancel(run_id)
-        if operation == "retry_run" and not cancelled.accepted:
-            raise Inconclusive("the run had ended before it could be cancelled")
+        is_done = cancelled.accepted or operation != "retry_run"
+        assume(is_done, "the run had ended before it could be cancelled")
 
 
 _CHANGED: Final = {"input_values": {"between": True}}
@@ -241,7 +237,7 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
     wrong = ("", after.words) if after.resource is None else changed_field(change, after.resource, change)
     named = ", ".join(f"{name} {value_in_words(value)}" for name, value in change.items())
     expected = f"{named}, as changed before the request was repeated"
-    context.require(wrong is None, "IDEM-REPLAY", cause, expected, wrong[1] if wrong else "", first, again, after)
+    context.require(wrong is None, "IDEM-REPLAY", cause, expected, first, again, after, got=wrong[1] if wrong else "")
 
 
 def run_together(context: CaseContext, case: Together) -> None:
@@ -252,25 +248,31 @@ def run_together(context: CaseContext, case: Together) -> None:
     if not done and all(result.status == 409 for result in results):
         settled = _send_until_settled(context, request)
         done = [settled] if settled.accepted else []
-    if not done:
-        raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
+    assume(done, f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
-        if result.accepted:
-            problem = difference(done[0].body, result.body, "answer") or (
-                None if result.status == done[0].status else f"the statuses {result.status} and {done[0].status}"
-            )
-            cause, expected = "concurrent repeats get different answers", "the same answer for both"
-            found = [] if problem is None else [Violation("IDEM-REPLAY", cause, expected, problem)]
-            # Whether the two meet is a matter of chance, and what they were answered is proof.
-            context.judge("IDEM-REPLAY", found, *results, is_proof=True)
-        else:
-            status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
-            waits = result.status == 409 and status == "in_progress"
-            cause, expected = "a concurrent repeat is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
-            context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *results)
+        _judge_concurrent_repeat(context, done[0], result, results)
     final = _send_until_settled(context, request)
     _require_same_answer(context, done[0], final, "another answer after concurrent repeats")
     _require_no_duplicates(context, case.operation, done[0], *results)
+
+
+def _judge_concurrent_repeat(
+    context: CaseContext, done: CallResult, result: CallResult, results: Sequence[CallResult]
+) -> None:
+    """Require that a repeat gets the answer, or 409 with Idempotency-Status: in_progress."""
+    if not result.accepted:
+        status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
+        waits = result.status == 409 and status == "in_progress"
+        cause, expected = "a concurrent repeat is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
+        context.require(waits, "IDEM-REPLAY", cause, expected, *results, got=result.words)
+        return
+    problem: str | None = difference(done.body, result.body, "answer")
+    if problem is None and result.status != done.status:
+        problem = f"the statuses {result.status} and {done.status}"
+    cause, expected = "concurrent repeats get different answers", "the same answer for both"
+    found = [] if problem is None else [Violation("IDEM-REPLAY", cause, expected, problem)]
+    # Whether the two meet is a matter of chance, and what they were answered is proof.
+    context.judge("IDEM-REPLAY", found, *results, is_proof=True)
 
 
 def _duration_of(context: CaseContext, case: Together) -> float:
@@ -311,10 +313,9 @@ def run_conflict(context: CaseContext, case: Conflict) -> None:
         again = context.send(other)
         cause = "a key is accepted with another body"
         expected = "409 or 422, since the key was used for another body"
-        context.require(again.refused, "IDEM-CONFLICT", cause, expected, again.words, first, again)
+        context.require(again.refused, "IDEM-CONFLICT", cause, expected, first, again)
         refused.append(again)
-    if not refused:
-        raise Inconclusive("the target may not know the properties in which the bodies differ")
+    assume(refused, "the target may not know the properties in which the bodies differ")
     _require_no_effect(context, case, first, *refused)
     _require_same_answer(context, first, context.send(request), "another answer after a conflict")
 
@@ -334,7 +335,7 @@ def run_conflict_together(context: CaseContext, case: Conflict) -> None:
     results = context.send_together(requests)
     both = sum(result.accepted for result in results) > 1
     cause, expected = "two bodies with one key are both accepted", "409 or 422 for one of two bodies with one key"
-    context.require(not both, "IDEM-CONFLICT", cause, expected, results[-1].words, *results)
+    context.require(not both, "IDEM-CONFLICT", cause, expected, *results, got=results[-1].words)
 
 
 # Other keys and other organisations
@@ -352,8 +353,7 @@ def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
 
 def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     """Send a write of each organisation under one key: both must be carried out."""
-    if not context.check.has_second:
-        raise Inconclusive("no second token was given")
+    assume(context.check.has_second, "no second token was given")
     tokens = (SECOND_TOKEN, TOKEN) if case.is_reversed else (TOKEN, SECOND_TOKEN)
     bodies = (case.body, case.body if case.other is None else case.other)
     mine, theirs = (
@@ -364,14 +364,9 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         first, second = context.send_together([mine, theirs])
         if not first.accepted:
             first, second, mine = second, first, theirs
-        if not first.accepted:
-            raise Inconclusive(f"{case.operation} under a key answers {first.status}")
+        assume(first.accepted, f"{case.operation} under a key answers {first.status}")
     else:
-        first = send_first(context, mine, case.operation)
-        again = context.send(mine)
-        if not is_same(first.body, again.body):
-            _require_same_answer(context, first, again, KEY_IS_IGNORED)
-            raise Inconclusive("a repeat gets another answer, without the other organisation")
+        first = _send_twice(context, mine, case.operation)
         second = context.send(theirs)
     if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
@@ -379,15 +374,24 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
     if case.operation in WRITES_ON_A_RUN:
         foreign = context.send(mine.with_header("Authorization", tokens[1]))
-        ids = [each.body.get("id") if isinstance(each.body, dict) else None for each in (first, foreign)]
-        refuses = not foreign.accepted or ids[0] != ids[1]  # a delete has no body: both are None
+        shown, own = ((each.resource or {}).get("id") for each in (foreign, first))
+        refuses = not foreign.accepted or shown != own  # a delete has no body: both are None
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
-        context.require(refuses, "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
+        context.require(refuses, "IDEM-SCOPE", cause, expected, first, foreign)
     third = context.send(mine)
     problem = difference(first.body, third.body, "answer")
-    cause = "the other organisation's write replaces the answer"
-    expected = "the first answer again"
-    context.require(problem is None, "IDEM-SCOPE", cause, expected, problem or "", first, second, third)
+    cause, expected = "the other organisation's write replaces the answer", "the first answer again"
+    context.require(problem is None, "IDEM-SCOPE", cause, expected, first, second, third, got=problem or "")
+
+
+def _send_twice(context: CaseContext, request: Request, operation: str) -> CallResult:
+    """Send a write and repeat it. Raises Inconclusive unless both get the same answer. Return the first result."""
+    first = send_first(context, request, operation)
+    again = context.send(request)
+    if not is_same(first.body, again.body):
+        _require_same_answer(context, first, again, KEY_IS_IGNORED)
+        raise Inconclusive("a repeat gets another answer, without the other organisation")
+    return first
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

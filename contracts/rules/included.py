@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Final
 
 from contracts.core.findings import Rule
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle.included import INCLUDE_RULE, included_violations, pool_ids_of, pools_of
-from contracts.rules.list_checks import NEWEST_FIRST, WHOLE_PAGE, items_of, judge_list, page_of, read_page
+from contracts.rules.list_checks import judge_list
+from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, items_of, page_of, paging_query, read_page
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource
+from contracts.rules.writes import add_machines, create_resource
 
 RULES = (
     Rule(
@@ -55,42 +56,17 @@ class IncludeCase(Case):
 
 
 def run_included(context: CaseContext, case: IncludeCase) -> None:
-    """Read one run and list all runs, with each `include`. The resources are read before and after this: only the
-    values that have not changed meanwhile are compared.
-    """
+    """Read one run and list all runs, with each `include`. Only values that do not change meanwhile are compared."""
     workflows = [str(context.fill(workflow)) for workflow in case.workflows]
     for _ in range(case.equal_names):
         workflows.append(create_resource(context, "create_workflow", name="contracts").body["id"])
     if case.in_one_pool:
-        pool = create_resource(context, "create_pool").body["id"]
-        added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(case.machines)})
-        if not added.accepted:
-            raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+        add_machines(context, create_resource(context, "create_pool").body["id"], case.machines)
     ids = {"get_workflow": workflows, "get_machine": case.machines}
     before = _read_each(context, ids)
-    marker = context.placeholder("marker")
-    creates: list[WriteResult] = []
-    for number, workflow in enumerate((workflows[0], *workflows)):
-        machine = {"machine_id": case.machines[number % len(case.machines)]} if case.machines else {}
-        count = 1 if number < 2 else case.count
-        creates.append(context.some_runs(count, workflow_id=workflow, input_values={"marker": marker}, **machine))
+    creates = _create_runs(context, case, workflows)
     created = [each.result for each in creates]
-    run = creates[0].runs[0]
-    if case.is_retried:
-        retried = TrackedRun.of(context, creates[0])
-        retried.cancel()
-        retried.retry({"machine_id": case.machines[1]})
-    found: list[tuple[str, CallResult]] = []
-    for include in case.includes:
-        found.append((include, context.call_valid("get_run", run["id"], query=[("include", include)])))
-        if context.check.offers("list_runs"):
-            query = [("search", marker), ("include", include), NEWEST_FIRST]
-            every = context.call_valid("list_runs", query=[*query, WHOLE_PAGE])
-            judge_list(context, page_of(every, query, limit=MAX_LIMIT), (), lambda run_id: created)
-            pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.pages)]
-            lists = [[WHOLE_PAGE, ("fields", "session_id")], *pages]
-            others = [context.call_valid("list_runs", query=query + each) for each in lists]
-            found += [(include, each) for each in (every, *others)]
+    found = [(include, view) for include in case.includes for view in _views(context, case, creates, include)]
     after = _read_each(context, ids)
     if context.check.offers("list_runs"):
         _search_by_names(context, created, after)
@@ -101,6 +77,36 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
             evidence = [read for resource, read in after.items() if any(resource in run.values() for run in runs)]
             violations = included_violations(result.body, include.split(","), known)
             context.judge(INCLUDE_RULE, violations, *created, *evidence, result)
+
+
+def _create_runs(context: CaseContext, case: IncludeCase, workflows: Sequence[str]) -> list[WriteResult]:
+    creates: list[WriteResult] = []
+    inputs = {"marker": context.placeholder("marker")}
+    for number, workflow in enumerate((workflows[0], *workflows)):
+        machine = {"machine_id": case.machines[number % len(case.machines)]} if case.machines else {}
+        count = 1 if number < 2 else case.count
+        creates.append(context.some_runs(count, workflow_id=workflow, input_values=inputs, **machine))
+    if case.is_retried:
+        run = TrackedRun.of(context, creates[0])
+        run.cancel()
+        run.retry({"machine_id": case.machines[1]})
+    return creates
+
+
+def _views(
+    context: CaseContext, case: IncludeCase, creates: Sequence[WriteResult], include: str
+) -> Iterator[CallResult]:
+    """Yield answers with included resources: a read of the first run, and lists of all runs, whole and in pages."""
+    yield context.call_valid("get_run", creates[0].ids[0], query=[("include", include)])
+    if context.check.offers("list_runs"):
+        query = [("search", context.placeholder("marker")), ("include", include), NEWEST_FIRST]
+        every = context.call_valid("list_runs", query=[*query, WHOLE_PAGE])
+        whole = page_of(every, query, limit=MAX_LIMIT)
+        judge_list(context, whole, (), lambda run_id: [each.result for each in creates])
+        yield every
+        pages = [paging_query(skip, 1) for skip in range(case.pages)]
+        for page in ([WHOLE_PAGE, ("fields", "session_id")], *pages):
+            yield context.call_valid("list_runs", query=[*query, *page])
 
 
 def _search_by_names(context: CaseContext, created: Sequence[CallResult], reads: Mapping[str, CallResult]) -> None:
@@ -180,13 +186,11 @@ def run_with_many_workflows(context: CaseContext, case: ManyWorkflowsCase) -> No
     listed = items_of(context.call_valid("list_workflows", query=[WHOLE_PAGE]))
     made = [each["id"] for each in listed if each["id"] not in known and not each.get("input_schema")]
     workflows = made[: DEFAULT_LIMIT + 1]
-    if len(workflows) < 2:
-        raise Inconclusive("no workflows have been created that need no inputs")
+    assume(len(workflows) >= 2, "no workflows have been created that need no inputs")
     created = context.call("create_run_chain", body={"steps": [{"workflow_id": each} for each in workflows]})
     runs = (created.resource or {}).get("run_ids") or ()
-    session = context.call_valid("get_run", runs[0]).body.get("session_id") if runs else None
-    if not session:
-        raise Inconclusive("a chain cannot be created, or has no session")
+    session = str(context.call_valid("get_run", runs[0]).body.get("session_id") or "") if runs else ""
+    assume(session, "a chain cannot be created, or has no session")
     query = [("session_id", session), ("include", "workflow"), WHOLE_PAGE, NEWEST_FIRST]
     result = context.call_valid("list_runs", query=query, after=[created])
     violations = included_violations(result.body, ["workflow"], {each: {} for each in workflows})

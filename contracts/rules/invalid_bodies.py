@@ -122,41 +122,58 @@ def merge(base: Any, one: Any, other: Any) -> Any:
 
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
     """Yield all invalid bodies of `almost_valid`. Those with one invalid part are combined."""
-    variants = _variants(check, operation)
-    of_bare, *of_lists = (combined(operation, base, bodies) for base, bodies in variants.one_mutation)
+    of_bare, *of_lists = (combined(operation, base, bodies) for base, bodies in _mutations_of_minimal(check, operation))
     yield from in_turn((of_bare, in_turn(of_lists)))  # every second body is based on the minimal one
-    for base, bodies in variants.one_mutation_again:
+    for base, bodies in _mutations_of_full(check, operation):
         yield from combined(operation, base, bodies, alone=0)
-    for row in variants.pairs:
+    for row in _pairs(check, operation):
         body = row.body(operation)
         if read_filled(operation, body.json).is_invalid:
             yield body
 
 
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Yield mutations of a minimal body, of a full body, and of a minimal body with one more field."""
-    variants = _variants(check, operation)
-    for _, bodies in (*variants.one_mutation, *variants.one_mutation_again):
+    """Yield bodies with one mutation of a minimal or a full body, and bodies with several invalid fields."""
+    for _, bodies in (*_mutations_of_minimal(check, operation), *_mutations_of_full(check, operation)):
         yield from bodies
-    for row in variants.pairs:
+    for row in _pairs(check, operation):
         yield row.values
 
 
-_OneMutation = tuple[dict[str, Any], Iterator[dict[str, Any]]]
+_Mutations = tuple[dict[str, Any], Iterator[dict[str, Any]]]
+"""A valid body, and bodies with one mutation of it."""
 
 
-@dataclass(frozen=True)
-class _Variants:
-    one_mutation: tuple[_OneMutation, ...]
-    """Bodies with one mutation, by the body that was changed."""
-    one_mutation_again: tuple[_OneMutation, ...]
-    """Bodies with one mutation of a full body; for the bulk create also with several counts."""
-    pairs: list[_Row]
+def _mutations_of_minimal(check: CheckContext, operation: str) -> Iterator[_Mutations]:
+    """Yield the mutations of a minimal body, and of minimal bodies to each of which a long list is added."""
+    bare, full = write_bodies.minimal(operation), full_body(check, operation)
+    yield bare, _wrong_fields(check, operation, bare)
+    for name in _fields_of(check, operation):
+        if isinstance(full.get(name), list):
+            base = bare | {name: [full[name][0]] * mutations.LONG_LIST}
+            yield base, mutations.in_long_list(base, name)
+
+
+def _mutations_of_full(check: CheckContext, operation: str) -> Iterator[_Mutations]:
+    """Yield the mutations of a full body, and for a bulk create wrong values beside each of several counts."""
+    full = full_body(check, operation)
+    yield full, _wrong_parts(check, operation, full)
+    if operation == "bulk_create_runs":
+        counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
+        for number, count in enumerate(counts):
+            base = full | {"count": count}
+            yield base, map(partial(_with_wrong, base), places[number :: len(counts)])
+
+
+def _fields_of(check: CheckContext, operation: str) -> list[str]:
+    """Return the properties of a body that the target can take."""
+    tried = write_bodies.minimal(operation) | full_body(check, operation)
+    return [name for name in body_properties(operation) if name in tried]
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a pairwise table: each field is absent, valid or invalid."""
+    """A row of a pairwise table: each field is absent, valid or invalid. `good` has a valid value for each field."""
 
     values: dict[str, Any]
     good: dict[str, Any]
@@ -171,31 +188,11 @@ class _Row:
         return Body(self.values, parts=tuple(map(Body, parts)))
 
 
-def _variants(check: CheckContext, operation: str) -> _Variants:
-    bare, full = write_bodies.minimal(operation), full_body(check, operation)
-    properties = body_properties(operation)
-    fields = [name for name in properties if name in full or name in bare]
-    lists = [bare | {name: full[name]} for name in fields if isinstance(full.get(name), list)]
-    return _Variants(
-        (
-            (bare, _wrong_fields(check, operation, bare, fields)),
-            *((base, mutations.in_long_list(base, name)) for base, name in map(_long_list, lists)),
-        ),
-        (
-            (full, _wrong_parts(check, operation, full)),
-            *(_beside_counts(full) if operation == "bulk_create_runs" else ()),
-        ),
-        _pairs(operation, bare, full, fields),
-    )
-
-
-def _wrong_fields(
-    check: CheckContext, operation: str, bare: dict[str, Any], fields: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def _wrong_fields(check: CheckContext, operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if operation == "bulk_create_runs":
         for count in mutations.WRONG_COUNTS:
             yield bare | {"count": count}
-    for name in fields:
+    for name in _fields_of(check, operation):
         for wrong in _wrong_of(check, operation, name):
             yield bare | {name: wrong}
     if operation == "update_run":
@@ -203,26 +200,13 @@ def _wrong_fields(
             yield {"status": wrong}
 
 
-def _long_list(body: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the body with many items in its last field, and the name of that field."""
-    name = list(body)[-1]
-    return body | {name: [body[name][0]] * mutations.LONG_LIST}, name
-
-
-def _beside_counts(full: dict[str, Any]) -> Iterator[_OneMutation]:
-    """For each of several counts, yield a full body with that count and a share of the wrong values."""
-    counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
-    for number, count in enumerate(counts):
-        base = full | {"count": count}
-        yield base, map(partial(_with_wrong, base), places[number :: len(counts)])
-
-
 def _with_wrong(body: dict[str, Any], path: Path) -> Any:
     return put(body, path, 5 if path[-1] in {"filename", "content", "target_path"} else "x")
 
 
-def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Row]:
+def _pairs(check: CheckContext, operation: str) -> list[_Row]:
     """Return few bodies that contain each combination of absent, valid and invalid for every two fields."""
+    bare, full, fields = write_bodies.minimal(operation), full_body(check, operation), _fields_of(check, operation)
     good = {name: True if name == "start_session" else full.get(name, bare.get(name)) for name in fields}
     values: dict[str, list[Any]] = {name: [write_bodies.ABSENT, good[name]] for name in fields}
     of_wrong_type: Iterator[Any] = itertools.cycle(("", 5, [], "x"))

@@ -17,14 +17,14 @@ class IsolatedRuns:
     fields: Mapping[str, Any] = field(default_factory=dict)
     """The fields of a create that make the filter match."""
     runs: list[dict[str, Any]] = field(default_factory=list)
-    made: list[WriteResult] = field(default_factory=list)
     deleted: list[dict[str, Any]] = field(default_factory=list)
-    _maker: dict[str, WriteResult] = field(default_factory=dict)
+    creates: list[WriteResult] = field(default_factory=list)
+    _create_of: dict[str, WriteResult] = field(default_factory=dict)
 
     def add(self, written: WriteResult) -> None:
-        self.made.append(written)
+        self.creates.append(written)
         self.runs.extend(written.runs)
-        self._maker.update(dict.fromkeys(written.ids, written))
+        self._create_of.update(dict.fromkeys(written.ids, written))
 
     def change(self, result: CallResult) -> None:
         """Replace a run by the run in the answer to a change, if the answer has one."""
@@ -37,34 +37,30 @@ class IsolatedRuns:
         self.runs.remove(run)
         self.deleted.append(run)
 
-    def maker_of(self, run: Mapping[str, Any]) -> WriteResult:
+    def create_of(self, run: Mapping[str, Any]) -> WriteResult:
         """Return the create that made the run."""
-        return self._maker[run["id"]]
+        return self._create_of[run["id"]]
 
     @property
     def candidates(self) -> list[ListCandidate]:
-        alive = [ListCandidate.of(run, self.maker_of(run).parsed) for run in self.runs]
-        return alive + [ListCandidate.of(run, self.maker_of(run).parsed, DELETED) for run in self.deleted]
+        alive = [ListCandidate.of(run, self.create_of(run).parsed) for run in self.runs]
+        return alive + [ListCandidate.of(run, self.create_of(run).parsed, DELETED) for run in self.deleted]
 
-    def creates_of(self, run_id: str | None) -> list[CallResult]:
+    def evidence_of(self, run_id: str | None) -> list[CallResult]:
         """Return the create of a run; for None, the last two creates."""
-        shown = self.made[-2:] if run_id is None else [self._maker[run_id]]
+        shown = self.creates[-2:] if run_id is None else [self._create_of[run_id]]
         return [written.result for written in shown]
 
-
-def within(isolated: IsolatedRuns, query: Query) -> Query:
-    """Add the isolating filter to a query, unless the query has a filter of that name already."""
-    named = {name for name, _ in query}
-    return query if isolated.filter[0] in named else [isolated.filter, *query]
+    def filtered(self, query: Query) -> Query:
+        """Add the isolating filter to a query, unless the query has a filter of that name already."""
+        return query if self.filter[0] in dict(query) else [self.filter, *query]
 
 
 _DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_session", "machine_id", "pool_ids"})
 
 
 def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
-    """Return the name of the filter that separates the runs. It is not `session_id` if one of the fields that the case
-    varies depends on the session.
-    """
+    """Return the name of the isolating filter. It is not `session_id` if a varied field depends on the session."""
     if check.workflows.accepts_any_id:
         return "workflow_id"
     is_free = check.sessions.accepts_any_id and _DEPEND_ON_SESSION.isdisjoint(varied)
@@ -92,11 +88,11 @@ def create_isolated_runs(
         return _create_live_isolated_runs(context, bodies)
     isolated = IsolatedRuns(*isolating_fields(context, varied))
     for body in bodies:
-        grow(context, isolated, body)
+        create_more_runs(context, isolated, body)
     return isolated
 
 
-def grow(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
+def create_more_runs(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
     """Create more runs that the filter matches. A body with steps creates a chain."""
     fields, own = dict(isolated.fields), dict(context.fill(dict(body)))
     if "session_id" in fields:
@@ -115,10 +111,7 @@ def _with_inputs(fields: dict[str, Any], name: str, inputs: Mapping[str, Any]) -
 
 
 def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
-    """Create runs in the session that the first create starts.
-
-    Each create is the base request, which is known to work, with the session and the fields of a body.
-    """
+    """Create runs by the base request, with the fields of a body, in the session that the first create starts."""
     isolated = IsolatedRuns(("session_id", ""))
     for body in bodies:
         joins = {"session_id": isolated.filter[1]} if isolated.runs else {"start_session": True}

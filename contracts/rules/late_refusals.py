@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.data import batches, file, write_bodies
 from contracts.data.limits import MAX_COUNT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, total_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, total_of
 from contracts.rules.refused_requests import run_refused
 from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered, optional_ids
 
@@ -48,13 +48,11 @@ def _check_no_files(context: CaseContext) -> None:
             if attachment.get("filename") == name and attachment.get("run_id") not in accepted
         ]
         cause, expected = "a refused write stores its files", "no file of a refused request"
-        context.require(not left, "REQ-ATOMIC", cause, expected, f"attachment {name}", *refused, listed)
+        context.require(not left, "REQ-ATOMIC", cause, expected, *refused, listed, got=f"attachment {name}")
 
 
 def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
-    """Yield writes whose last reference is unknown, or whose last file is not base64. When the server finds that, it
-    may have carried out what comes before.
-    """
+    """Yield writes of which the last part is wrong: the server may have carried out what comes before it."""
     pools = [_UNKNOWN] if not check.pools.known else [check.pools.known[0], _UNKNOWN]
     references = {"machine_id": _UNKNOWN, "pool_ids": pools, "session_id": _UNKNOWN}
     for operation in WRITES_OF_RUNS:

@@ -1,7 +1,6 @@
 """The lifecycle of runs: creates runs, changes some of them on their way, and judges them until they have ended."""
 
 import functools
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -12,10 +11,10 @@ from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.rules.deletes import judge_attachments_gone, judge_not_listed
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
-from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
+from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
+from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
@@ -62,9 +61,7 @@ class LifecycleCase(RunCase):
     of them adds a run first, unless `ends_first`.
     """
     fields_after: tuple[dict[str, Any], ...] = ()
-    """The fields of further runs. Each is then created alone in the session of the first run, if possible by a single
-    create.
-    """
+    """The fields of further runs. Each is created alone in the session of the first run."""
     joining: int = 0
     """How many runs are created without a session, cancelled, and retried in the session of the first run."""
     retried: int = 0
@@ -131,8 +128,7 @@ def _may_join(context: CaseContext, session: Any) -> bool:
 
 def _cancel_and_retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
     run.cancel()
-    if not run.retry(body).result.accepted:
-        raise Inconclusive("a run cannot be cancelled and retried")
+    assume(run.retry(body).result.accepted, "a run cannot be cancelled and retried")
 
 
 def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -152,7 +148,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     polled, offers = create_polled_runs(context, case), context.check.offers
     if case.cancelled is not None and offers("update_run"):
         polled.runs[case.cancelled % len(polled.runs)].update({"status": "cancelled"})
-    is_of_active = case.change and case.change not in _CHANGES_OF_ENDED
+    is_of_active = case.change in _CHANGES_OF_ACTIVE
     deleted = _CHANGES_OF_ACTIVE[case.change](polled) if is_of_active else None
     timeout_s = _TIMEOUT_TO_DELETE_S if case.change == "delete ended" else TIMEOUT_S
     for _ in polled.until_ended(timeout_s=timeout_s, longest_pause_s=0.3):
@@ -172,16 +168,21 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     if not polled.have_ended:
         polled.note_if_stuck(case.change if is_of_active else "")
         return
+    _judge_ended(polled)
+    operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
+    if change_ended is not None and offers(operation):
+        change_ended(polled)
+
+
+def _judge_ended(polled: PolledRuns) -> None:
+    """Judge searches and files of runs that have ended."""
     polled.judge_search()
-    if offers("list_run_attachments"):
+    if polled.context.check.offers("list_run_attachments"):
         _judge_files_by_type(polled)
         _judge_types(polled)
     last = polled.runs[-1]
     _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
     _judge_access_to_output(polled)
-    operation, change_ended = _CHANGES_OF_ENDED.get(case.change, ("", None))
-    if change_ended is not None and offers(operation):
-        change_ended(polled)
 
 
 def _look_for_secrets(polled: PolledRuns) -> None:
@@ -192,22 +193,23 @@ def _look_for_secrets(polled: PolledRuns) -> None:
     for run in ended:
         run.read()
     if context.check.offers("list_runs"):
-        found = [("search", context.placeholder("secret")), ("deep_search", "true")]
+        found = [("search", context.placeholder("secret")), DEEP_SEARCH]
         context.call("list_runs", query=[*workflow_filter(context), *found])
-    outputs = [attachment for run in ended for attachment in run.known.view.get("output_attachment_ids") or ()]
+    outputs = [attachment for run in ended for attachment in run.files("output")]
     for attachment in outputs[:4]:
         for operation in filter(context.check.offers, ATTACHMENT_READS):
             context.call(operation, attachment)
 
 
+_FILE_TYPES: Final[tuple[Literal["input", "output"], ...]] = ("input", "output")
+
+
 def _judge_files_by_type(polled: PolledRuns) -> None:
-    """Judge the attachment lists of an ended run by type, input and output; and those with limit 1 of another one, if
-    there is one.
-    """
-    with_output = [run for run in polled.runs if run.known.view.get("output_attachment_ids")]
+    """Judge the attachment lists of an ended run by type, and those of another one with limit 1."""
+    with_output = [run for run in polled.runs if run.files("output")]
     for run, limit in zip((with_output * 2)[:2], (1000, 1), strict=False):
-        for name in ("input", "output"):
-            expected = set(run.known.view.get(f"{name}_attachment_ids") or ())
+        for name in _FILE_TYPES:
+            expected = set(run.files(name))
             query = [("run_id", run.id), ("attachment_type", name), ("limit", str(limit))]
             result = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
             listed = [item.get("id") for item in items_of(result)]
@@ -221,20 +223,20 @@ def _judge_files_by_type(polled: PolledRuns) -> None:
 
 def _judge_types(polled: PolledRuns) -> None:
     """Judge the attachment lists of all runs by type."""
-    if not any(run.known.view.get("output_attachment_ids") for run in polled.runs):
+    if not any(run.files("output") for run in polled.runs):
         return
-    for name in ("input", "output"):
+    for name in _FILE_TYPES:
         query = [("attachment_type", name), WHOLE_PAGE]
         result = polled.context.call_valid("list_run_attachments", query=query, after=())
         others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
         got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
-        polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, got, result)
+        polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, result, got=got)
 
 
 def _judge_access_to_output(polled: PolledRuns) -> None:
     """Require that another organisation cannot read an output attachment."""
     run, check = _with_output_first(polled)[0], polled.context.check
-    outputs = run.known.view.get("output_attachment_ids")
+    outputs = run.files("output")
     for operation in ATTACHMENT_READS:
         if outputs and check.has_second and check.offers(operation):
             result = run.context.call(operation, outputs[0], token=SECOND_TOKEN)
@@ -246,13 +248,12 @@ def _judge_access_to_output(polled: PolledRuns) -> None:
 def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
     """Require that the first file of a run that has ended can be downloaded as it was sent."""
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
-    ids = run.known.view.get("input_attachment_ids")
-    if sent and ids:
-        run.require_file(ids[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
+    if sent and run.files():
+        run.require_file(run.files()[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
 
 
 def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
-    return sorted(polled.runs, key=lambda run: not run.known.view.get("output_attachment_ids"))
+    return sorted(polled.runs, key=lambda run: not run.files("output"))
 
 
 _RETRIES_OF_ENDED: Final[tuple[dict[str, Any], ...]] = ({}, {"reuse_session": False}, {"input_values": {"new": 1}}, {})
@@ -264,7 +265,7 @@ def _retry_ended(polled: PolledRuns) -> None:
     if polled.context.check.offers("update_run"):
         runs[0].update({"error": ["after the end"]})
     for number, (run, body) in enumerate(zip(runs, _RETRIES_OF_ENDED, strict=False)):
-        outputs = run.known.view.get("output_attachment_ids") or ()
+        outputs = run.files("output")
         if not run.retry(body).result.accepted:
             continue
         if number == 0 and len(runs) > 1:
@@ -284,17 +285,20 @@ def _retry_ended(polled: PolledRuns) -> None:
 def _cancel_retried(polled: PolledRuns) -> None:
     """Retry ended runs, and cancel one when it is running again: its times must be those of the new attempt."""
     _retry_ended(polled)
-    end, pause = time.monotonic() + TIMEOUT_S, 0.02
-    while time.monotonic() < end and (active := [run for run in polled.runs[:4] if not run.known.has_ended]):
-        for run in active[:2]:
-            run.read()
-            if run.known.status == "running":
-                run.update({"status": "cancelled"})
-                run.read()
-                if run.known.status == "cancelled":
-                    return
-        polled.context.wait(pause)
-        pause = min(0.3, pause * 1.3)
+    for _ in growing_pauses(polled.context, TIMEOUT_S, 0.3):
+        active = [run for run in polled.runs[:4] if not run.known.has_ended]
+        if not active or any(map(_is_cancelled_while_running, active[:2])):
+            return
+
+
+def _is_cancelled_while_running(run: TrackedRun) -> bool:
+    """Read a run, cancel it if it is running, and return whether it is cancelled then."""
+    run.read()
+    if run.known.status != "running":
+        return False
+    run.update({"status": "cancelled"})
+    run.read()
+    return run.known.status == "cancelled"
 
 
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
@@ -384,7 +388,7 @@ def _delete_ended(polled: PolledRuns) -> None:
     """Delete ended runs. Their output attachments must be deleted with them."""
     for run in _with_output_first(polled)[:4]:
         run.read()
-        outputs = run.known.view.get("output_attachment_ids") or ()
+        outputs = run.files("output")
         run.delete()
         run.read()
         judge_attachments_gone(run, outputs)
@@ -473,9 +477,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
 
 
 def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
-    """Yield cases of the workflows after the first one, which most cases use: each may end in its own way, with or
-    without output.
-    """
+    """Yield cases of all workflows but the first. Each may end in its own way, with or without output."""
     if check.workflows.accepts_any_id:
         return
     for number in range(1, min(len(check.workflows.known), _MAX_WORKFLOWS)):

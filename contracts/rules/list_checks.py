@@ -1,182 +1,25 @@
-"""Reads lists of runs page by page, judges them by the runs that are known, and finds out why a run is missing."""
-
-from __future__ import annotations
+"""Judges lists of runs by the runs that are known, and finds out why a run is missing."""
 
 import contextlib
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
-from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT
-from contracts.engine import CallResult, CaseContext, Evidence, Inconclusive
+from contracts.core.exchange import Exchange
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.engine import CaseContext, Evidence, Inconclusive
 from contracts.oracle import ListCandidate, Query, Violation
 from contracts.oracle.run_list import (
     NEWEST,
-    Page,
     activity_violations,
     filter_names,
-    items_in,
     list_violations,
     missing_in_words,
     missing_runs,
 )
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
+from contracts.rules.list_reads import NEWEST_FIRST, RunList, created_between, read_list, read_page, read_pages
 from contracts.rules.tracked_run import TrackedRun
-
-MAX_PAGES: Final = 60
-_MAX_RESOURCE_PAGES: Final = 20
-NEWEST_FIRST: Final = ("sort_mode", NEWEST)
-WHOLE_PAGE: Final = ("limit", str(MAX_LIMIT))
-"""Asks for as many items as a page can have."""
-
-
-@dataclass(frozen=True)
-class RunList:
-    """Pages of a list of runs and the answers they came from. The query has no `skip` and `limit`."""
-
-    query: Query
-    pages: tuple[Page, ...]
-    results: tuple[CallResult, ...]
-
-    @property
-    def items(self) -> list[dict[str, Any]]:
-        return [item for page in self.pages for item in page.items]
-
-    def __add__(self, other: RunList) -> RunList:
-        return RunList(self.query, self.pages + other.pages, self.results + other.results)
-
-
-def created_between(first: str, last: str) -> list[tuple[str, str]]:
-    """Return the filters for runs that were created from one moment to another, inclusive."""
-    return [("created_at_from", first), ("created_at_to", last)]
-
-
-def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit: int | None = None) -> RunList:
-    """Return the answer to one request of list_runs as a RunList."""
-    page = Page(skip or 0, DEFAULT_LIMIT if limit is None else limit, result.body)
-    return RunList(query, (page,), (result,))
-
-
-def read_page(
-    context: CaseContext,
-    query: Query,
-    *,
-    skip: int | None = None,
-    limit: int | None = None,
-    token: str = TOKEN,
-    after: Evidence | None = None,
-) -> RunList:
-    if limit is not None and not MIN_LIMIT <= limit <= MAX_LIMIT:
-        raise Inconclusive("the limit of a page is outside its range")  # shrinking can make it 0
-    asked = [("skip", skip), ("limit", limit)]
-    paging = [(name, str(value)) for name, value in asked if value is not None]
-    result = context.call_valid("list_runs", query=[*query, *paging], token=token, after=after)
-    return page_of(result, query, skip=skip, limit=limit)
-
-
-def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
-    """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
-    has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
-    """
-    found = read_page(context, query, limit=limit, token=token, after=[])
-    yield found
-    while found.pages[-1].is_full and not _is_beyond_end(found.pages[-1]):
-        if len(found.pages) == MAX_PAGES:
-            raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")
-        skip = len(found.pages) * limit
-        found += read_page(context, query, skip=skip, limit=limit, token=token, after=found.results[:1])
-        yield found
-
-
-def _is_beyond_end(page: Page) -> bool:
-    return isinstance(page.total, int) and page.skip >= page.total
-
-
-def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> RunList:
-    *_, whole = read_pages(context, query, limit=limit)
-    return whole
-
-
-def was_changed(context: CaseContext, found: RunList) -> bool:
-    """Return whether the total or the first run of a list has changed since its first page was read.
-
-    Other clients may create and delete runs, so that runs in the list of all runs move from one page to another.
-    """
-    first, again = found.pages[0], read_page(context, found.query, limit=1, after=[]).pages[0]
-    ids = [[item.get("id") for item in page.items[:1]] for page in (first, again)]
-    return first.total != again.total or ids[0] != ids[1]
-
-
-def items_of(result: CallResult) -> list[dict[str, Any]]:
-    return items_in(result.body)
-
-
-def total_of(result: CallResult) -> int | None:
-    total = result.body.get("total") if isinstance(result.body, dict) else None
-    return total if isinstance(total, int) else None
-
-
-def own_run_filters(context: CaseContext, placeholders: Sequence[str] = ("workflow", "session", "marker")) -> Query:
-    """Return filters by the values of the placeholders, if only runs created by this case can have these values."""
-    check = context.check
-    fields = {"marker": "search"}
-    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_any_id else {}
-    fields |= {"session": "session_id"} if check.sessions.accepts_any_id else {}
-    named = ((fields.get(name.partition(":")[0]), name) for name in placeholders if name in context.placeholders)
-    return [(field, context.placeholder(name)) for field, name in named if field is not None]
-
-
-def list_own_runs(context: CaseContext, filters: Query) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
-    """List runs by each of the filters, if the target offers it. Yield each list, and the runs in it that really have
-    the value: one page of up to 1000, newest first.
-    """
-    for name, value in filters if context.check.offers("list_runs") else ():
-        result = context.call("list_runs", query=[(name, value), WHOLE_PAGE, NEWEST_FIRST])
-        if result.accepted:
-            items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
-            yield result, [item for item in items if has_filter_value(item, name, value)]
-
-
-def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:
-    """Return whether a listed run really has the value of the filter. A broken filter may return other runs."""
-    if name == "search":
-        return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
-    return item.get(name) == value
-
-
-def resource_pages(context: CaseContext, listing: str) -> Iterator[CallResult]:
-    """Yield the pages of a list of pools or workflows. If the last one is full, there may be more."""
-    for page in range(_MAX_RESOURCE_PAGES):
-        result = context.call(listing, query=[WHOLE_PAGE, ("skip", str(MAX_LIMIT * page))])
-        yield result
-        if not result.accepted or len(items_of(result)) < MAX_LIMIT:
-            return
-
-
-def their_workflow(context: CaseContext) -> str:
-    """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
-    if context.check.workflows.accepts_any_id:
-        return str(context.placeholder("workflow"))
-    if "their-workflow" not in context.placeholders:
-        result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
-        found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
-        if not found:
-            raise Inconclusive("no workflow of the second organisation is known")
-        context.placeholders["their-workflow"] = found[0]
-    return str(context.placeholder("their-workflow"))
-
-
-def with_their_workflow(context: CaseContext, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a create with a workflow that the second organisation may use."""
-    workflow = {"workflow_id": their_workflow(context)}
-    return {**body, **({"steps": [step | workflow for step in body["steps"]]} if "steps" in body else workflow)}
-
-
-# Judging
-
 
 _NOT_LISTED: Final = "a created run is not listed"
 _LIMITS: Final = (MAX_LIMIT, DEFAULT_LIMIT, 37)
@@ -199,7 +42,7 @@ def check_list(
     found = read_list(context, [*query, ("sort_mode", sort)], limit=limit)
 
     def evidence_of(run_id: str | None) -> Evidence:
-        return [*before, *isolated.creates_of(run_id)]
+        return [*before, *isolated.evidence_of(run_id)]
 
     judge_list(context, found, isolated.candidates, evidence_of, are_all=_finds_no_others(context, isolated, query))
     missing = missing_runs(found.pages, found.query, isolated.candidates)
@@ -208,7 +51,7 @@ def check_list(
         if len(found.pages) > 1:
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
-        evidence: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
+        evidence: Evidence = [*evidence_of(missing[0].id), *found.results[:3]]
         _report_missing(context, missing, found.query, rule, cause, evidence)
         return None
     return {str(item.get("id")): item for item in found.items}
@@ -226,7 +69,7 @@ def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) 
     found = read_list(context, [isolated.filter, ("sort_mode", "activity")], limit=limit)
     listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
     for wrong in activity_violations(listed):
-        evidence = isolated.creates_of(wrong.run_id)
+        evidence = isolated.evidence_of(wrong.run_id)
         context.report_violation(wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
 
 
@@ -292,8 +135,7 @@ def judge_list(
 def why_missing(
     context: CaseContext, run: Mapping[str, Any], query: Query, *, limit: int = DEFAULT_LIMIT, base: Query = ()
 ) -> tuple[str, str]:
-    """Return the rule and the cause for a run that is missing from a list. They depend on which other lists have the
-    run.
+    """Return the rule and the cause for a run that is missing from a list, by the other lists that have the run.
 
     `base` is a query that finds the run on a correct server.
     """

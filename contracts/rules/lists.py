@@ -9,24 +9,24 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
-from contracts.engine import Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.openapi.schemas import every_field, moment_of, newer_properties, selectable_fields
-from contracts.oracle.run import changed_field, gains_inputs, stable_fields
+from contracts.oracle import KnownRun
 from contracts.oracle.run_list import NEWEST, ListCandidate, Page, Query, missing_in_words, paging_violations
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
-from contracts.rules.isolated_runs import create_isolated_runs, grow, within
-from contracts.rules.list_checks import (
+from contracts.rules.isolated_runs import create_isolated_runs, create_more_runs
+from contracts.rules.list_checks import check_list, judge_list, why_missing
+from contracts.rules.list_reads import (
+    DEEP_SEARCH,
     NEWEST_FIRST,
     RunList,
-    check_list,
-    judge_list,
     page_of,
+    paging_query,
     read_page,
     read_pages,
     total_of,
     was_changed,
-    why_missing,
 )
 from contracts.rules.reads_by_id import READING_AND_CHANGING, judge_read
 from contracts.rules.writes import create_resource
@@ -77,7 +77,7 @@ def run_pages(context: CaseContext, case: PagesCase) -> None:
         if items is None:
             continue
         for run in isolated.runs:
-            written = isolated.maker_of(run)
+            written = isolated.create_of(run)
             if not judge_read(context, run, items[run["id"]], written.parsed, (written.result, context.exchanges[-1])):
                 break
 
@@ -104,14 +104,14 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
 
 @dataclass(frozen=True)
 class WindowsCase(Case):
-    """Runs of several bulk creates, and single pages of their list: (skip, limit), where None leaves a parameter out.
-    The first `cancelled` runs are cancelled, the oldest one last.
-    """
+    """Runs of several bulk creates, and single pages of their list."""
 
     counts: Sequence[int]
     windows: Sequence[tuple[int | None, int | None]]
+    """skip and limit of each page; None leaves a parameter out."""
     sort: str = NEWEST
     cancelled: int = 0
+    """How many of the first runs are cancelled, the oldest one last."""
     deletes: bool = False
     """Whether the second run is then deleted."""
     far: Sequence[int] = ()
@@ -126,7 +126,7 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
     for run in reversed(isolated.runs[: case.cancelled]):
         isolated.change(context.cancel(run["id"]))
     filters = [(name, context.fill(value)) for name, value in case.filters]
-    query = [*within(isolated, filters), ("sort_mode", case.sort)]
+    query = [*isolated.filtered(filters), ("sort_mode", case.sort)]
     if case.deletes:
         _, limit = case.windows[0]
         read_page(context, query, skip=0, limit=limit)  # a server may keep what it found for the pages after it
@@ -134,12 +134,12 @@ def run_windows(context: CaseContext, case: WindowsCase) -> None:
             isolated.delete(isolated.runs[1])
     for skip, limit in case.windows:
         found = read_page(context, query, skip=skip, limit=limit)
-        judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
+        judge_list(context, found, isolated.candidates, isolated.evidence_of, are_all=True)
     for skip in case.far:
         result = context.call("list_runs", query=[*query, ("skip", str(skip)), ("limit", "1")])
         if result.accepted:
             found = page_of(result, query, skip=skip, limit=1)
-            judge_list(context, found, isolated.candidates, isolated.creates_of, are_all=True)
+            judge_list(context, found, isolated.candidates, isolated.evidence_of, are_all=True)
 
 
 def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
@@ -147,7 +147,7 @@ def window_cases(check: CheckContext) -> Iterator[WindowsCase]:
         yield WindowsCase(counts, _windows(sum(counts)), far=far)
     some = ((None, None), (1, 2), (3, 1), (0, MAX_LIMIT), (MAX_LIMIT, MAX_LIMIT), (10 * MAX_LIMIT, 1))
     word = ("search", "«marker:1»")
-    for filters in ([word], [word, ("deep_search", "true")], [word, ("created_at_from", "2020-01-01T00:00:00Z")]):
+    for filters in ([word], [word, DEEP_SEARCH], [word, ("created_at_from", "2020-01-01T00:00:00Z")]):
         yield WindowsCase([4], some, filters=filters)
     if check.offers("update_run"):  # a page by activity may begin with active runs and end with ended ones
         yield WindowsCase([1, 1, 2, 2], [(skip, limit) for skip in (0, 1, 2) for limit in (2, 4, 10)], "activity", 3)
@@ -187,17 +187,17 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
     inputs = {"who": "«marker:1»"}
     body = {"count": case.count, "input_values": inputs}
     isolated = create_isolated_runs(context, [body])
-    queries = [within(isolated, [(name, context.fill(value)) for name, value in query]) for query in case.queries]
+    queries = [isolated.filtered([(name, context.fill(value)) for name, value in query]) for query in case.queries]
     last_exchanges: dict[int, list[Exchange]] = {}
     deletes: list[Exchange] = []
     for change in ("none", "create", "delete", "create", "chain"):
         if change == "create":
-            grow(context, isolated, body)
+            create_more_runs(context, isolated, body)
         elif change == "chain" and context.check.offers("create_run_chain", "get_run"):
-            grow(context, isolated, {"steps": [{"inputs": inputs}]})
+            create_more_runs(context, isolated, {"steps": [{"inputs": inputs}]})
         elif change == "delete" and context.check.offers("delete_run"):
             run = isolated.runs[-1]
-            deletes.append(context.call_valid("delete_run", run["id"], after=[isolated.made[-1].result]).exchange)
+            deletes.append(context.call_valid("delete_run", run["id"], after=[isolated.creates[-1].result]).exchange)
             isolated.delete(run)
         for number, query in enumerate(queries):
             sent = len(context.exchanges)
@@ -207,7 +207,7 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
 
 def growing_cases(check: CheckContext) -> Iterator[GrowingCase]:
     word = ("search", "«marker:1»")
-    queries: list[Query] = [[word], [word, ("deep_search", "true")], [word, ("fields", "session_id")]]
+    queries: list[Query] = [[word], [word, DEEP_SEARCH], [word, ("fields", "session_id")]]
     queries += [[("include", "workflow")], []]
     for count, limit in ((2, MAX_LIMIT), (2, 3), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT)):
         yield GrowingCase(count, limit, queries)
@@ -226,22 +226,18 @@ class ResourcePageCase(Case):
 
 
 def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
-    """Judge a page of resources by its own total, skip and limit.
-
-    Paging is not documented for these lists, so a list without it is inconclusive.
-    """
+    """Judge a page by its own total, skip and limit. A list need not have them, since they are not documented."""
     before = context.call(case.operation)
     skip = case.skip
     if skip is not None and skip < 0:
         skip = max(0, (total_of(before) or 0) + skip)
-    asked = [("skip", skip), ("limit", case.limit)]
-    query = [(name, str(value)) for name, value in asked if value is not None]
-    page, after = (context.call(case.operation, query=each_query) for each_query in (query, []))
+    page = context.call(case.operation, query=paging_query(skip, case.limit))
+    after = context.call(case.operation)
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
-    if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
-        raise Inconclusive("the list changed meanwhile, or has no paging")
+    is_whole = len(totals) == 3 and page.accepted and totals[0] == totals[2]
+    assume(is_whole, "the list changed meanwhile, or has no paging")
     cause, expected = "total differs between pages", f"total {totals[0]}"
-    context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
+    context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, before, page, got=f"total {totals[1]}")
     reported = Page(page.body.get("skip"), page.body.get("limit"), page.body)
     context.judge("LIST-PAGE", paging_violations(reported), page)
 
@@ -270,8 +266,8 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
     found = _newest_until(context, written, case.limit)
     if found is None:
         return
-    if len(found.pages) > 1 and was_changed(context, found):
-        raise Inconclusive("the list of all runs changed while it was read")
+    is_same = len(found.pages) == 1 or not was_changed(context, found)
+    assume(is_same, "the list of all runs changed while it was read")
     judge_list(context, found, runs, lambda run_id: [written.result])
     listed = {item.get("id") for item in found.items}
     missing = [run for run in runs if run.id not in listed]
@@ -326,7 +322,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
     if case.in_new_pool:
         fields["pool_ids"] = [create_resource(context, "create_pool").body["id"]]
     isolated = create_isolated_runs(context, [{"count": case.count, **fields}], varied=fields)
-    written = isolated.made[0]
+    written = isolated.creates[0]
     for run in isolated.runs if case.results else ():
         context.cancel(run["id"])  # unless it has ended by itself
         results = context.fill(case.results)
@@ -342,17 +338,12 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             continue
         selected = [value for name, value in query if name == "fields"]
         for run in isolated.runs:
-            if not _judge_item(context, case, run, items[run["id"]], selected, written):
+            if not _judge_item(context, run, items[run["id"]], selected, written):
                 break
 
 
 def _judge_item(
-    context: CaseContext,
-    case: ViewsCase,
-    run: Mapping[str, Any],
-    item: Mapping[str, Any],
-    selected: Sequence[str],
-    written: WriteResult,
+    context: CaseContext, run: Mapping[str, Any], item: Mapping[str, Any], selected: Sequence[str], written: WriteResult
 ) -> bool:
     """Judge that an item of a list has the selected fields of its run, and return whether it has."""
     evidence = (written.result, context.exchanges[-1])
@@ -360,18 +351,13 @@ def _judge_item(
     lost += [name for name in selected if name not in item and run.get(name)]
     cause, expected = "a field that was asked for is missing", f"{' and '.join(lost)} in each item, as asked"
     got = f"an item without {' and '.join(lost)}"
-    if not context.require(not lost, "READ-BACK", cause, expected, got, *evidence):
+    if not context.require(not lost, "READ-BACK", cause, expected, *evidence, got=got):
         return False
-    names = {*_ALWAYS_SHOWN, *selected} if selected else run
-    view = {name: run[name] for name in names if name in run and name in item}
-    stable = [*stable_fields(written.parsed), *case.results]
-    changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
+    changed = KnownRun(run, written.parsed).difference_from(item, is_partial=True)
     if changed is not None:
-        name, problem = changed
-        expected = f"{name} as it was created"
-        context.report_violation(
-            Violation("READ-BACK", f"{name} reads differently", expected, problem, field=name), *evidence
-        )
+        name, got = changed
+        cause, expected = f"{name} reads differently", f"{name} as it was created"
+        context.report_violation(Violation("READ-BACK", cause, expected, got, field=name), *evidence)
     return changed is None
 
 
@@ -382,7 +368,7 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     queries += [[("fields", name) for name in selectable]]
     queries += [[("include", text)] for text in INCLUDES]
     queries += [[("include", "workflow"), ("fields", "input_values")]]
-    queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]
+    queries += [[("sort_mode", "activity")], [DEEP_SEARCH], [("deep_search", "false")]]
     yield ViewsCase(queries, write_bodies.EVERYTHING)
     if check.offers("update_run"):
         results = write_bodies.SOME_RESULTS

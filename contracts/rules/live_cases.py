@@ -103,9 +103,7 @@ def _refused(check: CheckContext) -> Iterator[Writes]:
     yield Writes("bulk_create_runs", tuple(map(Body, wrong)))
 
 
-def _malformed_bodies(check: CheckContext) -> Iterator[Writes]:
-    texts = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
-    yield Writes("bulk_create_runs", tuple(Body(text=text) for text in texts))
+_MALFORMED: Final = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
 
 
 def _secrets(check: CheckContext) -> Iterator[Writes]:
@@ -179,7 +177,7 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "creates with each feature": _create_cases,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
-    "malformed bodies": _malformed_bodies,
+    "malformed bodies": lambda check: [Writes("bulk_create_runs", tuple(Body(text=text) for text in _MALFORMED))],
     "access by another organisation": lambda check: [TenantCase(_BY_ANOTHER)] if check.has_second else [],
     "secrets in invalid requests": _secrets,
     "null, empty and absent": _nulls,

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, assume
 from contracts.oracle import value_in_words
-from contracts.rules.list_checks import WHOLE_PAGE, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item
 
 _SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
 _MAX_WORD: Final = 40
@@ -28,30 +28,24 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     """
     listed = context.call(case.operation, query=[WHOLE_PAGE])
     item, value = next(_with_value(listed, case), ({}, ""))
-    if not value:
-        raise Inconclusive(f"{case.operation} shows no {case.field} to filter by")
+    assume(value, f"{case.operation} shows no {case.field} to filter by")
     word = value[:_MAX_WORD].swapcase() if case.name == "search" else value
     found = context.call(case.operation, query=[(case.name, word), WHOLE_PAGE])
-    if not found.accepted:
-        raise Inconclusive(f"{case.operation} answers {found.status}")
-    if _lists(context.call(case.operation, query=[(case.name, _other_value(context, case, word)), WHOLE_PAGE]), item):
-        raise Inconclusive(f"{case.operation} ignores {case.name}")
-    is_listed = _lists(found, item)
+    assume(found.accepted, f"{case.operation} answers {found.status}")
+    others = context.call(case.operation, query=[(case.name, _other_value(context, case, word)), WHOLE_PAGE])
+    assume(not listed_item(others, item["id"]), f"{case.operation} ignores {case.name}")
+    is_listed = listed_item(found, item["id"])
     cause, expected = f"{case.name} of {case.operation} leaves out a match", f"the item with this {case.field}"
-    context.require(is_listed, "LIST-FILTER", cause, expected, "a list without that item", listed, found)
+    context.require(is_listed, "LIST-FILTER", cause, expected, listed, found, got="a list without that item")
     wrong = [each for each in items_of(found) if not _matches(each, case, word)]
     cause = f"{case.name} of {case.operation} finds what does not match"
     got = f"an item with {_in_words(wrong[0], case)}" if wrong else ""
-    context.require(not wrong, "LIST-FILTER", cause, "only items that match", got, listed, found)
+    context.require(not wrong, "LIST-FILTER", cause, "only items that match", listed, found, got=got)
     if case.name == "name" and word != word.swapcase():
         other = context.call(case.operation, query=[("name", word.swapcase()), WHOLE_PAGE])
         wrong = [each for each in items_of(other) if each.get("name") == word]
         cause, expected = "a name in other capitals is taken for the name", "only items of exactly this name"
-        context.require(not wrong, "LIST-FILTER", cause, expected, f"an item with name {word}", listed, other)
-
-
-def _lists(found: CallResult, item: Mapping[str, Any]) -> bool:
-    return any(each.get("id") == item["id"] for each in items_of(found))
+        context.require(not wrong, "LIST-FILTER", cause, expected, listed, other, got=f"an item with name {word}")
 
 
 def _other_value(context: CaseContext, case: OtherFilterCase, value: str) -> str:

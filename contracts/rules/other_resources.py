@@ -10,14 +10,14 @@ from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
 from contracts.data import value_packs, write_bodies
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of
 from contracts.oracle.run import changed_field
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, resource_pages
-from contracts.rules.writes import create_resource, created_ids
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, resource_pages
+from contracts.rules.writes import add_machines, create_resource, created_ids
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
 RULES = (
@@ -78,7 +78,7 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
 def _read(context: CaseContext, get: str, identity: str, before: Mapping[str, Any], *after: CallResult) -> CallResult:
     read = context.call(get, identity)
     cause, expected = f"{get} does not find what was created", "200, since it was created"
-    if context.require(read.accepted, "READ-BACK", cause, expected, read.words, *after, read):
+    if context.require(read.accepted, "READ-BACK", cause, expected, *after, read):
         _require_same(context, before, read.body, *after, read)
     return read
 
@@ -96,7 +96,7 @@ def _require_same(
     changed = changed_field(_with_schemas(before), _with_schemas(after, before), fields)
     name, problem = changed or ("", "")
     cause = f"{evidence[-1].operation} shows another {name}"
-    context.require(changed is None, "READ-BACK", cause, f"{name} {expected}", problem, *evidence)
+    context.require(changed is None, "READ-BACK", cause, f"{name} {expected}", *evidence, got=problem)
 
 
 def _with_schemas(resource: Mapping[str, Any], of: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
@@ -117,24 +117,22 @@ def _object_in(schema: Any) -> Any:
 
 
 def _require_machine_count(context: CaseContext, machines: int, *evidence: CallResult) -> None:
-    body = evidence[-1].body
-    count = body.get("machine_count") if isinstance(body, dict) else None
+    count = (evidence[-1].resource or {}).get("machine_count")
     cause, expected = "machine_count of a pool", f"a machine_count of {machines}, as many as were added"
-    context.require(count in (None, machines), "READ-BACK", cause, expected, f"machine_count {count}", *evidence)
+    context.require(count in (None, machines), "READ-BACK", cause, expected, *evidence, got=f"machine_count {count}")
 
 
 def _find(context: CaseContext, listing: str, created: CallResult) -> None:
     """Look for the resource in all pages of the list, whose order is not determined."""
-    found: list[Any] = []
     for listed in resource_pages(context, listing):
-        found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
-        if found:
+        found = listed_item(listed, created.body["id"])
+        if found is not None:
             break
-    if not found and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
+    if found is None and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
         raise Inconclusive(f"{listing} cannot be read to its end")
     cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
-    if context.require(found, "READ-BACK", cause, expected, "no such item", created, listed):
-        _require_same(context, created.body, found[0], created, listed)
+    if context.require(found, "READ-BACK", cause, expected, created, listed, got="no such item"):
+        _require_same(context, created.body, found, created, listed)
 
 
 def _require_hidden(context: CaseContext, get: str, listing: str, created: CallResult) -> None:
@@ -142,14 +140,14 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
     cause, expected = "another organisation finds what was created", "404 and no such item, as for any unknown id"
     if context.check.offers(get):
         read = context.call(get, created.body["id"], token=SECOND_TOKEN)
-        context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, created, read)
+        context.require(not read.accepted, "AUTH-TENANT", cause, expected, created, read)
     queries: list[Query] = [()]
     if listing == "list_workflows":
         queries.append([("search", str(context.placeholder("marker")))])
     for query in queries if context.check.offers(listing) else ():
         listed = context.call(listing, query=[*query, WHOLE_PAGE], token=SECOND_TOKEN)
-        found = [item for item in items_of(listed) if item.get("id") == created.body["id"]]
-        context.require(not found, "AUTH-TENANT", cause, expected, "a list with the item", created, listed)
+        found = listed_item(listed, created.body["id"])
+        context.require(found is None, "AUTH-TENANT", cause, expected, created, listed, got="a list with the item")
 
 
 def _require_another(context: CaseContext, operation: str, sent: Mapping[str, Any], created: CallResult) -> None:
@@ -157,7 +155,7 @@ def _require_another(context: CaseContext, operation: str, sent: Mapping[str, An
     again = context.call(operation, body=write_bodies.minimal(operation) | dict(sent))
     cause, expected = "a create answers with what was there before", "another id, since it is another create"
     holds = again.resource is None or again.resource.get("id") != created.body["id"]
-    context.require(holds, "READ-BACK", cause, expected, f"id {created.body['id']} again", created, again)
+    context.require(holds, "READ-BACK", cause, expected, created, again, got=f"id {created.body['id']} again")
 
 
 def _require_same_name_allowed(
@@ -170,7 +168,7 @@ def _require_same_name_allowed(
         "another organisation learns what was created",
         "a success, since the resource does not exist there",
     )
-    context.require(other.status != 409, "AUTH-TENANT", cause, expected, other.words, created, other)
+    context.require(other.status != 409, "AUTH-TENANT", cause, expected, created, other)
 
 
 def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str) -> bool:
@@ -180,10 +178,10 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
         return False
     added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine, unknown]})
     read = _read(context, "get_pool", pool, created.body, created, added)
-    count = read.body.get("machine_count") if isinstance(read.body, dict) else None
+    count = (read.resource or {}).get("machine_count")
     cause, expected = "a refused add_machine_to_pool adds machines", "an empty pool, as before the refused request"
     holds = not added.refused or count in (None, 0)
-    context.require(holds, "REQ-ATOMIC", cause, expected, f"machine_count {count}", created, added, read)
+    context.require(holds, "REQ-ATOMIC", cause, expected, created, added, read, got=f"machine_count {count}")
     return count not in (None, 0)
 
 
@@ -197,30 +195,34 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
     for number, some in ((1, machines[:1]), (len(machines), machines[1:])):
         if not some:
             break
-        added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)})
-        if not added.accepted:
-            raise Inconclusive(f"add_machine_to_pool answers {added.status}")
+        added = add_machines(context, pool, some)
         evidence.append(added)
-        shown = {each.get("id") for each in added.body.get("machines") or ()} if isinstance(added.body, dict) else set()
+        shown = {each.get("id") for each in (added.resource or {}).get("machines") or ()}
         cause, expected = "a pool does not show its machines", f"the {counted(number, 'machine')} that were added"
         got = f"a pool with {len(shown & set(machines))} of them"
         holds = not shown or shown >= set(machines[:number])
-        context.require(holds, "READ-BACK", cause, expected, got, *evidence)
+        context.require(holds, "READ-BACK", cause, expected, *evidence, got=got)
         if number == 1:  # it is there already
             evidence.append(context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)}))
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
         _require_machine_count(context, number, *evidence, pool_read)
     for machine in machines:
-        read = context.call("get_machine", machine)
-        pools = pool_ids_of(read.body)
-        if pools:  # a server may leave them out
-            cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
-            context.require(
-                pool in pools, "READ-BACK", cause, expected, counted(len(pools), "other pool"), *evidence, read
-            )
-            cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
-            got = f"{counted(len(before[machine] - pools), 'pool')} less"
-            context.require(before[machine] <= pools, "READ-BACK", cause, expected, got, *evidence, read)
+        _require_in_pools(context, machine, pool, before[machine], evidence)
+
+
+def _require_in_pools(
+    context: CaseContext, machine: str, pool: str, others: set[str], evidence: Sequence[CallResult]
+) -> None:
+    """Require that a machine shows the pool that it was added to, and the others that it had before."""
+    read = context.call("get_machine", machine)
+    pools = pool_ids_of(read.body)
+    if pools:  # a server may leave them out
+        cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
+        got = counted(len(pools), "other pool")
+        context.require(pool in pools, "READ-BACK", cause, expected, *evidence, read, got=got)
+        cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
+        got = f"{counted(len(others - pools), 'pool')} less"
+        context.require(others <= pools, "READ-BACK", cause, expected, *evidence, read, got=got)
 
 
 _SIGNS: Final = """é & <b> "x" 'y' \\ %41 {z}"""
@@ -270,8 +272,7 @@ class AnswerCase(Case):
 def run_answers(context: CaseContext, case: AnswerCase) -> None:
     """Read a list, or health. `CaseContext.send` judges each answer."""
     result = context.call(case.operation)
-    if not result.accepted:
-        raise Inconclusive(f"{case.operation} answers {result.status}")
+    assume(result.accepted, f"{case.operation} answers {result.status}")
     for item in items_of(result)[: case.reads]:
         if context.check.offers(_READ_ONE[case.operation]):
             context.call(_READ_ONE[case.operation], str(item.get("id")))
@@ -298,13 +299,12 @@ def run_foreign(context: CaseContext, case: ForeignCase) -> None:
     """Require that the first organisation can neither read it, nor get it by a run that names it."""
     theirs = context.call(case.listing, query=[WHOLE_PAGE], token=SECOND_TOKEN)
     foreign = next(iter(_not_shared(context, case.listing, theirs)), None)
-    if foreign is None:
-        raise Inconclusive(f"{case.listing} shows both organisations the same")
+    assume(foreign is not None, f"{case.listing} shows both organisations the same")
     get, offers = _READ_ONE[case.listing], context.check.offers
     if offers(get):
         read = context.call(get, foreign)
         cause, expected = "another organisation's resource can be read", "404, as for any unknown id"
-        context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, theirs, read)
+        context.require(not read.accepted, "AUTH-TENANT", cause, expected, theirs, read)
     match case.listing:
         case "list_pools" if offers("list_machines"):
             machines = context.call("list_machines", query=[WHOLE_PAGE], token=SECOND_TOKEN)
@@ -313,7 +313,7 @@ def run_foreign(context: CaseContext, case: ForeignCase) -> None:
             cause, expected = "a run gets a machine of another organisation", "no machine, or one of its own"
             got = "a machine that only the other organisation lists"
             right = picked.isdisjoint(_not_shared(context, "list_machines", machines))
-            context.require(right, "AUTH-TENANT", cause, expected, got, theirs, machines, created)
+            context.require(right, "AUTH-TENANT", cause, expected, theirs, machines, created, got=got)
         case "list_machines":
             _require_not_added(context, foreign, theirs)
             _require_not_included(context, foreign, {"machine_id": foreign}, theirs)
@@ -338,10 +338,10 @@ def _require_not_added(context: CaseContext, machine: str, theirs: CallResult) -
     created = create_resource(context, "create_pool")
     added = context.call("add_machine_to_pool", created.body["id"], body={"machine_ids": [machine]})
     read = context.call("get_pool", created.body["id"])
-    count = read.body.get("machine_count") if isinstance(read.body, dict) else None
+    count = (read.resource or {}).get("machine_count")
     cause, expected = "another organisation's machine is added to a pool", "an empty pool, as with any unknown id"
     got = f"machine_count {count}"
-    context.require(count in (None, 0), "AUTH-TENANT", cause, expected, got, theirs, created, added, read)
+    context.require(count in (None, 0), "AUTH-TENANT", cause, expected, theirs, created, added, read, got=got)
 
 
 def _require_not_included(context: CaseContext, foreign: str, fields: Mapping[str, Any], theirs: CallResult) -> None:
@@ -352,7 +352,7 @@ def _require_not_included(context: CaseContext, foreign: str, fields: Mapping[st
         shown = {item.get("id") for item in included or () if isinstance(item, dict)}
         cause, expected = "another organisation's resource is included", "a run without it, as with any unknown id"
         got = f"{foreign} in included"
-        context.require(foreign not in shown, "AUTH-TENANT", cause, expected, got, theirs, created, read)
+        context.require(foreign not in shown, "AUTH-TENANT", cause, expected, theirs, created, read, got=got)
 
 
 def foreign_cases(check: CheckContext) -> Iterator[ForeignCase]:

@@ -11,20 +11,19 @@ from typing import Any, Final
 from contracts.core.json_tree import leaves
 from contracts.core.statuses import TERMINAL
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.engine import CallResult, CaseContext, assume
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Query, Violation
 from contracts.oracle.run_list import activity_violations
 from contracts.oracle.violation import misses_a_run
-from contracts.rules.list_checks import WHOLE_PAGE, items_of, judge_list, page_of
+from contracts.rules.list_checks import judge_list
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, page_of
 from contracts.rules.tracked_run import TrackedRun
 
 TIMEOUT_S: Final = 6.0
 _STUCK_S: Final = 4.0
 _STUCK_RUNS: Final = 3
-"""`note_if_stuck` tells the user of a session if none of its runs has changed for _STUCK_S, and for _STUCK_RUNS times
-as long as the slowest other run took.
-"""
+"""A session is stuck if none of its runs changes for _STUCK_S and _STUCK_RUNS times the slowest other run."""
 _MAX_UNREAD_POLLS: Final = 10
 """So many polls take a second or two. A server may fail some reads, or list a new run late."""
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
@@ -70,8 +69,7 @@ class PolledRuns:
         """
         self._polls += 1
         self._unread += 1
-        if self._unread > _MAX_UNREAD_POLLS:
-            raise Inconclusive("the runs cannot be read")
+        assume(self._unread <= _MAX_UNREAD_POLLS, "the runs cannot be read")
         if self._query is not None and (self.in_session or self._polls % 2 == 0):
             status = self._next_status()
             by_status = [] if status is None else [("status", status)]
@@ -114,13 +112,12 @@ class PolledRuns:
             missing.require(is_right, "LIST-FILTER", cause, expected, *missing.read_before, result, read, got=got)
 
     def until_ended(self, *, timeout_s: float = TIMEOUT_S, longest_pause_s: float = 0.1) -> Iterator[None]:
-        """Poll the runs until all have ended or the time is over. The pauses grow, up to the longest one."""
-        end, pause_s = time.monotonic() + timeout_s, 0.02
-        while time.monotonic() < end and not self.have_ended:
+        """Poll the runs until all have ended or the time is over."""
+        for _ in growing_pauses(self.context, timeout_s, longest_pause_s):
+            if self.have_ended:
+                return
             self.poll()
             yield
-            self.context.wait(pause_s)
-            pause_s = min(longest_pause_s, pause_s * 1.3)
 
     def _next_runs(self) -> list[TrackedRun]:
         """Return the runs to read one by one: two of them in turn or, if no list shows them, the first eight."""
@@ -185,9 +182,9 @@ class PolledRuns:
             if run is not None:
                 query = [*self._query, ("search", word)]
                 listed = self.context.call_valid("list_runs", query=query, after=run.evidence)
-                is_listed = any(item.get("id") == run.id for item in items_of(listed))
                 cause, got = f"a search does not find what a run has written to {name}", f"no run {run.id}"
                 expected = f"run {run.id}, since its {name} has {word!r}"
+                is_listed = listed_item(listed, run.id)
                 run.require(is_listed, "LIST-FILTER", cause, expected, *run.read_before, listed, got=got)
 
     def judge_order(self) -> None:
@@ -211,6 +208,15 @@ class PolledRuns:
         )
 
 
+def growing_pauses(context: CaseContext, timeout_s: float, longest_pause_s: float) -> Iterator[None]:
+    """Yield now, and after each of several pauses that grow up to the longest one, until the time is over."""
+    end, pause_s = time.monotonic() + timeout_s, 0.02
+    while time.monotonic() < end:
+        yield
+        context.wait(pause_s)
+        pause_s = min(longest_pause_s, pause_s * 1.3)
+
+
 def _word_in(value: Any) -> str:
     """Return a word from the texts of a JSON value; "" if there is none."""
     found = (_WORD.search(text) for _, text in leaves(value) if isinstance(text, str))
@@ -224,10 +230,7 @@ def run_times(view: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
 
 
 def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime, datetime]) -> Violation | None:
-    """Judge the times of two runs of a session: the later run must not start in the first half of the earlier one.
-
-    A start in the second half is not judged, since the clocks of two machines may differ.
-    """
+    """Judge that a later run of a session does not start in the first half of an earlier one. Clocks may differ."""
     started, ended = earlier
     if later[0] >= started + (ended - started) / 2:
         return None
@@ -237,9 +240,7 @@ def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime,
 
 
 def _of_session(cause: str, expected: str, got: str) -> Violation:
-    """Return a violation of the order in a session. Which of them a defect shows depends on when the runs are read, so
-    they have one dedup key.
-    """
+    """Return a violation of the order in a session. All have one key, since it is by chance which of them shows."""
     return Violation("LIFECYCLE", cause, expected, got, dedup_key_override="LIFECYCLE: runs of a session")
 
 

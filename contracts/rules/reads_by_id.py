@@ -9,11 +9,12 @@ from contracts.core.findings import Rule
 from contracts.data import file, in_turn_by_kind, write_bodies
 from contracts.data.formats import other_forms_of
 from contracts.data.limits import LARGE_CREATE, MAX_COUNT, few, sizes
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario, WriteResult, assume
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest, Query, read_body, value_in_words
 from contracts.oracle.run import STABLE
-from contracts.rules.list_checks import WHOLE_PAGE, created_between, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, created_between, items_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import ATTACHMENT_READS
 
@@ -63,6 +64,12 @@ def judge_read(
     """Judge READ-BACK and LIFECYCLE for a run that no request has changed."""
     context.count("LIFECYCLE", *evidence)
     return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *evidence)
+
+
+def judge_gone(context: CaseContext, run_id: str, *before: CallResult) -> None:
+    """Judge by a read that a deleted run is gone."""
+    read = context.call("get_run", run_id)
+    context.judge("DELETE-GONE", KnownRun.gone_violations("get_run", read.status, read.words), *before, read)
 
 
 def judge_listed(context: CaseContext, written: WriteResult, query: Query) -> CallResult:
@@ -142,7 +149,7 @@ def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *,
     else:
         cause, expected = f"an unknown id is not 404 with {operation}", "404, since the id is unknown"
     holds = result.refused if is_malformed else result.status == 404
-    context.require(holds, "READ-UNKNOWN", cause, expected, result.words, result)
+    context.require(holds, "READ-UNKNOWN", cause, expected, result)
 
 
 @in_turn_by_kind
@@ -165,7 +172,7 @@ def unknown_cases(check: CheckContext) -> Iterator[UnknownIdCase]:
 def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownIdCase]:
     """Yield ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {name: next(iter(ids), None) for name, ids in check.known_ids.items()}
-    kind = template.partition("{")[2].partition("}")[0]
+    kind = path_parameter(template)
     own = by_kind.get(kind)
     if own is not None:
         yield UnknownIdCase(operation, own[:-1] + ("0" if own[-1] != "0" else "1"))
@@ -209,10 +216,8 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
         run.cancel()
     known = run.id
     if case.operation in ATTACHMENT_READS:
-        files = run.known.view.get("input_attachment_ids")
-        if not files:
-            raise Inconclusive("a run has no file")
-        known = files[0]
+        assume(run.files(), "a run has no file")
+        known = run.files()[0]
     written = other_forms_of(known)[case.form]
     body = _CHANGES.get(case.operation, {})
     if case.operation == _LIST:
@@ -225,7 +230,12 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
     if isinstance(shown, str) and case.operation in _RULES:
         cause, got = f"{case.operation} shows another form of the id", f"id {value_in_words(shown)}"
         run.require(shown == known, _RULES[case.operation], cause, "the id in lower case, with dashes", result, got=got)
-    match case.operation:
+    _judge_effect(run, case.operation, body, result)
+
+
+def _judge_effect(run: TrackedRun, operation: str, body: Mapping[str, Any], result: CallResult) -> None:
+    """Judge the answer to an accepted request by the run that its id names."""
+    match operation:
         case "get_run":
             run.judge("READ-BACK", run.known.read_violations(result.body), result)
         case "update_run":
@@ -235,8 +245,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
             run.judge_retry(read_body("retry_run", body), result)
             run.read()
         case "delete_run":
-            read = context.call("get_run", run.id)
-            run.judge("DELETE-GONE", KnownRun.gone_violations("get_run", read.status, read.words), result, read)
+            judge_gone(run.context, run.id, *run.evidence, result)
         case "download_run_attachment":
             cause, expected = "a file has other bytes by another form of its id", "the bytes as they were sent"
             run.require(result.answer.body == b"content", "ATTACHMENTS", cause, expected, result)
@@ -244,7 +253,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
             listed = {item.get("id") for item in items_of(result)}
             cause = "run_id in another form leaves out attachments of the run"
             got, expected = f"{counted(len(listed), 'attachment')}", "the input attachment of the run"
-            is_listed = listed.issuperset(run.known.view.get("input_attachment_ids") or ())
+            is_listed = listed.issuperset(run.files())
             run.require(is_listed, "LIST-FILTER", cause, expected, result, got=got)
 
 

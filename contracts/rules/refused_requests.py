@@ -14,8 +14,9 @@ from contracts.core.findings import Rule
 from contracts.core.json_tree import put
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, texts, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Evidence, Scenario
 from contracts.openapi.fields import query_parameters
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES
 from contracts.oracle.answer_schema import SCHEMA_RULE
@@ -24,7 +25,7 @@ from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
 from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, combined, invalid_bodies, malformed_cases, malformed_writes
-from contracts.rules.list_checks import items_of, list_own_runs, own_run_filters, resource_pages
+from contracts.rules.list_reads import items_of, list_own_runs, own_run_filters, resource_pages
 from contracts.rules.writes import (
     OTHER_WRITES,
     WRITES_OF_RUNS,
@@ -156,7 +157,7 @@ def _check_nothing_changed(
         for attachment in run.get("input_attachment_ids") or ():
             left = context.call("get_run_attachment", attachment)
             cause, there = f"a refused {operation} removes attachments", left.status != 404
-            context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
+            context.require(there, "REQ-ATOMIC", cause, "attachments as before", *before, left)
     after = context.call_valid("get_run", run["id"], after=sent[-1:])
     for name in ("input_values", *STABLE, *_CHANGES_BY_ITSELF):
         changed = changed_field({name: run.get(name)}, after.body, (name,))  # the answer to a create may lack it
@@ -166,8 +167,9 @@ def _check_nothing_changed(
             changed = changed if is_sent else None
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
         got = "" if changed is None else changed[1]
+        evidence: Evidence = (*before, after)
         by_others = name == "status"
-        context.require(changed is None, "REQ-ATOMIC", cause, expected, got, *before, after, may_be_by_others=by_others)
+        context.require(not changed, "REQ-ATOMIC", cause, expected, *evidence, got=got, may_be_by_others=by_others)
 
 
 _CHANGES_BY_ITSELF: Final = ("status", *RESULTS)
@@ -190,10 +192,9 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     names_it = (value.encode() in (result.exchange.request.body or b"") for _, value in by_workflow for result in sent)
     # A search of all runs is expensive.
     filters = by_workflow if by_workflow and all(names_it) else own_run_filters(context)
-    for listed, items in list_own_runs(context, filters):
-        made = [item for item in items if item["id"] not in accepted]
+    for listed, made in list_own_runs(context, filters, beside=accepted):
         cause, expected = "a refused create makes runs", "nothing created by a refused request"
-        context.require(not made, "REQ-ATOMIC", cause, expected, counted(len(made), "new run"), *sent, listed)
+        context.require(not made, "REQ-ATOMIC", cause, expected, *sent, listed, got=counted(len(made), "new run"))
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:
@@ -206,9 +207,7 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 @dataclass(frozen=True)
 class AmbiguousCase(CreateCase):
-    """A create that a server may accept or refuse. If it is accepted, the answer and the reads must fit the values that
-    the contract gives it.
-    """
+    """A create that may be accepted or refused. If accepted, the runs have the values that the contract gives it."""
 
     is_read: bool = True
 
@@ -284,8 +283,7 @@ def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
     for operation, (method, template) in operations().items():
         if method != "GET" or not check.offers(operation):
             continue
-        if "{" in template:
-            name = template.partition("{")[2].partition("}")[0]
+        if name := path_parameter(template):
             yield WrongParameter(operation, "path", name, "not-a-uuid")
             continue
         for name, spec in query_parameters(operation).items():
@@ -372,14 +370,13 @@ def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequenc
     was_refused = any(result.refused for result in sent)
     if not was_refused or "marker" not in context.placeholders or not context.check.offers(listing):
         return
-    accepted = {run_id for result in sent for run_id in created_ids(result)}
+    accepted = {created_id for result in sent for created_id in created_ids(result)}
     for result in resource_pages(context, listing):
-        items = items_of(result) if result.accepted else []
-        marked = [item for item in items if context.placeholder("marker") in json.dumps(item)]
-        made = [item for item in marked if item.get("id") not in accepted]
+        items = [item for item in items_of(result) if item.get("id") not in accepted]
+        made = [item for item in items if context.placeholder("marker") in json.dumps(item)]
         cause, expected = "a refused request creates what it asked for", "nothing created by a refused request"
         got = f"a list with {counted(len(made), 'new item')}"
-        context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)
+        context.require(not made, "REQ-ATOMIC", cause, expected, *sent, result, got=got)
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")

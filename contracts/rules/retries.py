@@ -10,8 +10,8 @@ from contracts.engine import CheckContext, Scenario
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.reads_by_id import READING_AND_CHANGING
-from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events, updates
-from contracts.rules.writes import with_available_ids
+from contracts.rules.run_events import CANCEL, RETRY, Event, RunCase, run_events
+from contracts.rules.writes import foreign_bodies, with_available_ids
 
 RULES = (
     Rule(
@@ -34,7 +34,8 @@ RULES = (
 
 def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] | None = None, **more: Any) -> RunCase:
     """Return a retry of a cancelled run. `filled` are fields that an update sets before, and that the retry clears."""
-    return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
+    updates = [Event("update", {name: value}) for name, value in (filled or {}).items()]
+    return RunCase(**more, events=(CANCEL, *updates, Event("retry", body or {})))
 
 
 _LARGE_INPUTS: Final = tuple({"text": letter * MAX_TEXT} for letter in "ab")
@@ -78,9 +79,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     one, other = ({"input_values": {"same": {name: 1}}, "file_inputs": [file(f"{name}.txt")]} for name in "ab")
     yield RunCase(one, events=(*retry_case(other).events, *retry_case(one).events))
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
-    foreign = list(with_available_ids(check, write_bodies.foreign_properties("retry_run")).items())
-    for some in (foreign, foreign[::2], foreign[1::2]):  # a target may refuse some of them
-        yield retry_case(dict(some), filled=filled)
+    for body in foreign_bodies(check, "retry_run"):
+        yield retry_case(body, filled=filled)
     if check.machines.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"machine_id": "«machine»"})
     if check.pools.available:

@@ -11,32 +11,27 @@ from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, WriteResult
 from contracts.oracle import KnownRun, read_body
-from contracts.rules.list_checks import items_of, their_workflow, total_of
+from contracts.rules.list_reads import items_of, total_of
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_runs, read_with_files
+from contracts.rules.writes import create_runs, read_with_files, their_workflow
 
 
 @dataclass(frozen=True)
 class Event(Case):
-    """A change of a run. `body` is the body of an update or a retry. `words` are words that the event adds to the run
-    or removes from it, so that a search must find the run by them, or must not. `shift` is used for a delete in
-    `read_consistency`: the run that many positions after the run of the case is deleted.
-    """
+    """A change of a run."""
 
     kind: Literal["cancel", "update", "retry", "delete"]
     body: dict[str, Any] = field(default_factory=dict)
+    """Of an update or a retry."""
     shift: int = 0
+    """In `read_consistency`, a delete is of the run that many positions after the run of the case."""
     words: tuple[str, ...] = ()
+    """Words that the event adds to the run or removes: a search must find the run by them, or must not."""
 
 
 CANCEL: Final = Event("cancel")
 RETRY: Final = Event("retry")
 DELETE: Final = Event("delete")
-
-
-def updates(values: Mapping[str, Any]) -> tuple[Event, ...]:
-    """Return one update for each of the fields."""
-    return tuple(Event("update", {name: value}) for name, value in values.items())
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     return create_runs(context, "bulk_create_runs", body | {"count": case.count}, token=case.token)
 
 
-RETRIED_EARLY: Final = ("a run that has not ended is retried", "409 or 422, since the run has not ended")
+_RETRIED_EARLY: Final = ("a run that has not ended is retried", "409 or 422, since the run has not ended")
 """The cause and the expectation of a violation."""
 
 
@@ -76,6 +71,13 @@ class RetriedTooEarly(Inconclusive):
     def __init__(self, run: TrackedRun, result: CallResult) -> None:
         super().__init__(f"{result.words} while {run.known.status}")
         self.run, self.result = run, result
+
+    def report(self) -> None:
+        """Report the retry as a violation, since it is unlikely that the run had ended."""
+        cause, expected = _RETRIED_EARLY
+        if self.run.known.rule == "RETRY-RULES":
+            cause = "a run that is retried and has not ended is retried again"
+        self.run.require(False, "RETRY-RULES", cause, expected, self.result, got=str(self))
 
 
 def apply(run: TrackedRun, event: Event) -> bool:
@@ -92,21 +94,26 @@ def apply(run: TrackedRun, event: Event) -> bool:
         case "retry" if run.known.has_ended:
             written = run.retry(body)
             if written.result.accepted:
-                judge_new_files(run, written)
+                _judge_new_files(run, written)
             return written.result.accepted
         case "retry":
-            result = run.call("retry_run", body=body)
-            if result.accepted:
-                raise RetriedTooEarly(run, result)
-            parsed = read_body("retry_run", body)
-            if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
-                run.require(result.status in {409, 422}, "RETRY-RULES", *RETRIED_EARLY, result)
-            run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
-            judge_no_new_files(run, body, result)
+            _retry_early(run, body)
             return False
         case "delete":
             run.delete()
     return True
+
+
+def _retry_early(run: TrackedRun, body: Mapping[str, Any]) -> None:
+    """Retry a run that has not ended: it must be refused. Raises RetriedTooEarly if it is accepted."""
+    result = run.call("retry_run", body=body)
+    if result.accepted:
+        raise RetriedTooEarly(run, result)
+    parsed = read_body("retry_run", body)
+    if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
+        run.require(result.status in {409, 422}, "RETRY-RULES", *_RETRIED_EARLY, result)
+    run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
+    _judge_no_new_files(run, body, result)
 
 
 def run_events(context: CaseContext, case: RunCase) -> None:
@@ -125,7 +132,7 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
         ends_attempt = event.kind in {"retry", "delete"}
         if not was_read and (ends_attempt or (case.reads_each and event.kind != "cancel")):
             run.read()
-        if ends_attempt and run.known.view.get("input_attachment_ids"):
+        if ends_attempt and run.files():
             run.list_files("input") if event.kind == "retry" else read_with_files(context, [run.id], files=1)
         sets_status = event.kind == "retry" or "status" in event.body
         if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
@@ -138,7 +145,7 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
     return run
 
 
-def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
+def _judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     """Judge that the files of a retry can be downloaded, and that no other input files are listed."""
     files = retry.parsed.given("file_inputs")
     if not files or not run.context.check.offers("get_run_attachment", "download_run_attachment"):
@@ -157,9 +164,9 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
             run.require(is_right, "RETRY-RULES", cause, f"total {len(ids)}", result, got=got)
 
 
-def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
+def _judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
     """Judge that no file of a refused retry is listed."""
-    known = run.known.view.get("input_attachment_ids") or ()
+    known = run.files()
     for result in run.list_files("input") if body.get("file_inputs") else ():
         new = [item for item in items_of(result) if item.get("id") not in known]
         cause, got = "files of a refused retry are kept", counted(len(new), "new file")

@@ -22,7 +22,7 @@ from contracts.engine.request_building import encode, request_for
 from contracts.openapi.router import operation_at
 from contracts.oracle.create import alias_difference
 from contracts.rules.invalid_bodies import combined
-from contracts.rules.list_checks import items_of
+from contracts.rules.list_reads import DEEP_SEARCH, items_of
 from contracts.rules.refused_requests import run_refused
 from contracts.rules.writes import (
     Body,
@@ -116,46 +116,46 @@ def run_secrets(context: CaseContext, case: SecretsCase) -> None:
 
 
 def _read_everything(context: CaseContext, written: CallResult) -> None:
+    """Read, list, search and change the first and the last created run in every way that could show a secret."""
     offers, created = context.check.offers, created_ids(written)
     runs = list(dict.fromkeys(created[:1] + created[-1:]))
+    if not runs:
+        return
     for run_id in runs:
         read_with_files(context, [run_id], files=1)
         if offers("get_run"):
             context.call("get_run", run_id, query=[("include", "workflow,machine,machine.pools")])
-        for query in ([], [("deep_search", "true")]) if offers("list_runs") else ():
+        for query in ([], [DEEP_SEARCH]) if offers("list_runs") else ():
             context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
-    if runs and offers("list_runs"):
+    if offers("list_runs"):
         fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
         for query in ([("include", "workflow,machine")], fields):
             context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
-    if offers("list_runs") and runs:
         _search_for_secrets(context, written, set(runs), most=1)  # the writes below may index the run anew
-    for run_id in runs[-1:]:
-        if offers("update_run"):
-            for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
-                context.call("update_run", run_id, body=body)
-        if offers("retry_run", "update_run"):
-            context.call("retry_run", run_id, body={})
-            context.call("retry_run", run_id, body={"input_values": 5})
-            context.call("get_run", run_id)
-    if offers("list_runs") and runs:
+    if offers("update_run"):
+        for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
+            context.call("update_run", runs[-1], body=body)
+        if offers("retry_run"):
+            context.call("retry_run", runs[-1], body={})
+            context.call("retry_run", runs[-1], body={"input_values": 5})
+            context.call("get_run", runs[-1])
+    if offers("list_runs"):
         _search_for_secrets(context, written, set(runs))
-    if offers("delete_run") and runs:
+    if offers("delete_run"):
         context.call("delete_run", runs[0])
 
 
 def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str], *, most: int | None = None) -> None:
     filled = context.placeholders.items()
     secrets = [value for name, value in filled if name.startswith("secret") and isinstance(value, str)]
-    deep = ("deep_search", "true")
-    searches = [[("search", secret), *more] for secret in secrets[:2] for more in ([], [deep])]
-    searches += [[("search", secret[4:-4]), deep] for secret in secrets[:1]]
+    searches = [[("search", secret), *more] for secret in secrets[:2] for more in ([], [DEEP_SEARCH])]
+    searches += [[("search", secret[4:-4]), DEEP_SEARCH] for secret in secrets[:1]]
     searches += [[("search", secret.upper())] for secret in secrets[:1]]
     for query in searches[:most]:
         result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
         found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
         cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
-        context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
+        context.require(not found, "SECRET-LEAK", cause, expected, written, result, got=counted(len(found), "run"))
 
 
 @in_turn_by_kind
@@ -357,10 +357,7 @@ def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase
 
 
 def run_aliases(context: CaseContext, case: Write) -> None:
-    """Require an alias for each secret of a create or a retry, also when the run is read.
-
-    `send` judges the aliases in the answer to a create; those of a retry are judged here.
-    """
+    """Require an alias for each secret, also when the run is read. `send` has judged the answer to a create."""
     ids = ids_for(context, case.operation)
     written = send(context, case.operation, ids, case.body)
     result, run_ids = written.result, ids or (written.ids if written.runs_are_reliable else ())
@@ -375,7 +372,7 @@ def run_aliases(context: CaseContext, case: Write) -> None:
             problem = alias_difference(secrets, answer.body.get("sensitive_input_aliases"))
             expected = "an alias for each key of the sensitive values, and no others"
             cause = "other keys" if answer is not result else "other keys after a retry"
-            context.require(problem is None, "BULK-ALIASES", cause, expected, problem or "", result, answer)
+            context.require(problem is None, "BULK-ALIASES", cause, expected, result, answer, got=problem or "")
 
 
 _ALIASED: Final[tuple[Any, ...]] = (

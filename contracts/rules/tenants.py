@@ -11,26 +11,26 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
 from contracts.core.json_tree import leaves
 from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, assume
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
 from contracts.oracle.wording import value_in_words
-from contracts.rules.list_checks import (
+from contracts.rules.list_checks import judge_list
+from contracts.rules.list_reads import (
+    DEEP_SEARCH,
     NEWEST_FIRST,
     WHOLE_PAGE,
     created_between,
     items_of,
-    judge_list,
+    listed_item,
     page_of,
     read_page,
-    their_workflow,
     total_of,
-    with_their_workflow,
 )
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids
+from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids, their_workflow, with_their_workflow
 
 STOLEN: Final = "stolen-by-another"
 
@@ -79,16 +79,14 @@ class TenantCase(Case):
 
 def run_tenant(context: CaseContext, case: TenantCase) -> None:
     check = context.check
-    if not check.has_second:
-        raise Inconclusive("no second token was given")
+    assume(check.has_second, "no second token was given")
     mine, theirs = (SECOND_TOKEN, TOKEN) if case.by_second else (TOKEN, SECOND_TOKEN)
     run, created = _create_run(context, case, mine)
     foreign = _ForeignRun(context, run, created, mine, theirs, case.widely)
     if case.by_second and case.widely and check.offers("list_runs"):
         foreign.list_as_owner()
-    if case.cancelled and not context.cancel(foreign.id, token=mine).accepted:
-        raise Inconclusive("a run cannot be cancelled")
     if case.cancelled:
+        assume(context.cancel(foreign.id, token=mine).accepted, "a run cannot be cancelled")
         context.call("update_run", foreign.id, body=context.fill(_RESULTS), token=mine)
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
@@ -123,8 +121,7 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
     if operation == "create_run_chain" and made:
         return context.call_valid("get_run", made["run_ids"][-1], token=token).body, result
     runs = made.get("created_runs") or [made]
-    if not isinstance(runs[-1].get("id"), str):
-        raise Inconclusive(f"{operation} gives no run to go on with")
+    assume(isinstance(runs[-1].get("id"), str), f"{operation} gives no run to go on with")
     return runs[-1], result
 
 
@@ -156,7 +153,7 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
         for operation in filter(context.check.offers, ATTACHMENT_READS):
             read = context.call(operation, attachment)
             cause, expected = "an update opens an attachment of another organisation", "404, as for any unknown id"
-            context.require(not read.accepted, "AUTH-TENANT", cause, expected, read.words, named, read)
+            context.require(not read.accepted, "AUTH-TENANT", cause, expected, named, read)
 
 
 def given_away_cases(check: CheckContext) -> Iterator[GivenAwayCase]:
@@ -166,9 +163,7 @@ def given_away_cases(check: CheckContext) -> Iterator[GivenAwayCase]:
 
 @dataclass(frozen=True, slots=True)
 class _ForeignRun:
-    """A run and the result of its create. `owner` is the token of its organisation, `other` that of the organisation
-    that tries to use the run. `widely`: the run is looked for with many more filters.
-    """
+    """A run of one organisation, which another one tries to use. `owner` and `other` are the tokens of both."""
 
     context: CaseContext
     run: dict[str, Any]
@@ -176,20 +171,21 @@ class _ForeignRun:
     owner: str
     other: str
     widely: bool
+    """Whether the run is looked for with many more filters."""
 
     @property
     def id(self) -> str:
         return str(self.run["id"])
 
-    def _require(self, holds: object, cause: str, expected: str, got: str, *evidence: CallResult | Exchange) -> None:
-        self.context.require(holds, "AUTH-TENANT", cause, expected, got, *evidence)
+    def _require(self, holds: object, cause: str, expected: str, *more: CallResult | Exchange, got: str = "") -> None:
+        self.context.require(holds, "AUTH-TENANT", cause, expected, *more, got=got)
 
     def require_unchanged(self, before: dict[str, Any]) -> None:
         """Read the run and its attachments as their owner, after another organisation tried to change them."""
         context, another = self.context, "another organisation"
         evidence: Sequence[Exchange] = context.exchanges
         result = context.call("get_run", self.id, token=self.owner)
-        self._require(result.accepted, f"{another} deletes a run", "the run as before", result.words, *evidence)
+        self._require(result.accepted, f"{another} deletes a run", "the run as before", *evidence, got=result.words)
         if (after := result.resource) is not None:
             kept = (*_INPUTS, *_RESULTS) if before.get("status") == "cancelled" else _INPUTS
             changed = [name for name in kept if (before.get(name) or None) != (after.get(name) or None)]
@@ -201,14 +197,14 @@ class _ForeignRun:
             evidence = _without_other_updates(context.exchanges, names)
             expected = "the run as before, since another organisation sent the writes"
             cause, by_others = f"{another} changes a run", names == ["status"]
-            context.require(not names, "AUTH-TENANT", cause, expected, got, *evidence, may_be_by_others=by_others)
+            context.require(not names, "AUTH-TENANT", cause, expected, *evidence, got=got, may_be_by_others=by_others)
             got = f"status {after.get('status')}"
-            self._require(not retried, f"{another} retries a run", expected, got, *evidence)
+            self._require(not retried, f"{another} retries a run", expected, *evidence, got=got)
         if context.check.offers("get_run_attachment"):
             for attachment in before.get("input_attachment_ids") or ():
                 result = context.call("get_run_attachment", attachment, token=self.owner)
                 cause, expected = f"{another} removes attachments", "attachments as before"
-                self._require(result.status != 404, cause, expected, result.words, *evidence)
+                self._require(result.status != 404, cause, expected, *evidence, got=result.words)
 
     def try_operation(self, operation: str, *evidence: CallResult, widely: bool) -> None:
         is_of_attachment = "{attachment_id}" in operations()[operation][1]
@@ -223,15 +219,13 @@ class _ForeignRun:
             result = self.context.call(operation, one, query=query, body=body, token=self.other)
             cause = f"another organisation may use {operation}"
             expected = "404, since for another organisation the run does not exist"
-            self._require(result.refused, cause, expected, result.words, *evidence, result)
+            self._require(result.refused, cause, expected, *evidence, result)
             cause = f"another organisation learns from {operation} that a run is there"
             expected = "404, as for any unknown run"
-            self._require(result.status != 409, cause, expected, result.words, *evidence, result)
+            self._require(result.status != 409, cause, expected, *evidence, result)
 
     def join_session(self) -> None:
-        """Create a run in the session as the other organisation, and retry it there. The target may refuse that, or
-        start a new session of this id. The owner must not find the run.
-        """
+        """Use the session as the other organisation, which may be refused. The owner must not find the new runs."""
         context, session = self.context, self.run["session_id"]
         known = (*context.check.workflows.known, "«workflow»")
         workflow = their_workflow(context) if self.other == SECOND_TOKEN else known[0]
@@ -256,7 +250,7 @@ class _ForeignRun:
             machines = self.context.call("list_machines", query=[WHOLE_PAGE], token=self.other)
             is_own = any(item.get("id") == machine for item in items_of(machines))
             cause, expected = "a session gives another organisation its machine", "no machine, or one of its own"
-            self._require(is_own, cause, expected, f"machine {machine}", self.created, machines, joined)
+            self._require(is_own, cause, expected, self.created, machines, joined, got=f"machine {machine}")
 
     def list_runs(self) -> None:
         context, foreign = self.context, ListCandidate.of(self.run, None, FOREIGN)
@@ -277,8 +271,8 @@ class _ForeignRun:
                 result = self.context.call_valid("list_runs", query=page, token=self.owner, after=[self.created])
                 cause, expected = misses_a_run(filter_names(query)), "every run that matches"
                 got = f"a list without run {self.id}"
-                found = any(item.get("id") == self.id for item in items_of(result))
-                self.context.require(found, "LIST-FILTER", cause, expected, got, self.created, result)
+                found = listed_item(result, self.id)
+                self.context.require(found, "LIST-FILTER", cause, expected, self.created, result, got=got)
 
     def list_attachments(self) -> None:
         operation, of_run, of_inputs = "list_run_attachments", ("run_id", self.id), ("attachment_type", "input")
@@ -292,7 +286,7 @@ class _ForeignRun:
                 cause = f"another organisation finds a run with {operation}"
                 expected = "no attachment of another organisation's run"
                 got = f"{counted(len(seen), 'attachment')} of run {self.id}"
-                self._require(not seen, cause, expected, got, self.created, result)
+                self._require(not seen, cause, expected, self.created, result, got=got)
         if self.widely:
             self._list_ends_of_attachments()
 
@@ -311,7 +305,7 @@ class _ForeignRun:
         empty = context.call(operation, query=[*without_match, WHOLE_PAGE], token=self.other)
         if empty.accepted and total_of(empty) == 0:
             cause = f"another organisation counts a run with {operation}"
-            self._require(False, cause, "total 0", f"total {total}", self.created, empty, result)
+            self._require(False, cause, "total 0", self.created, empty, result, got=f"total {total}")
 
     def _list_ends_of_attachments(self) -> None:
         """Check lists without run_id: the first and the last attachment must not belong to the other organisation."""
@@ -331,7 +325,7 @@ class _ForeignRun:
                     cause = "another organisation's attachments are listed"
                     expected = "attachments of its own runs only"
                     got = f"an attachment of run {run_id} of another organisation"
-                    self._require(not theirs.accepted, cause, expected, got, create, theirs, end)
+                    self._require(not theirs.accepted, cause, expected, create, theirs, end, got=got)
 
 
 def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
@@ -344,7 +338,6 @@ def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) 
 
 
 _SEARCHED: Final = ("input_values", "session_alias", "output_data", "error")
-_DEEP: Final = ("deep_search", "true")
 
 
 def _first_text(value: Any) -> list[str]:
@@ -357,7 +350,7 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     yield from ([(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name))
     yield [("search", run["id"])]
     yield from ([("search", text)] for name in _SEARCHED for text in _first_text(run.get(name)))
-    yield from ([("search", text), _DEEP] for text in _first_text(run.get("run_message_history")))
+    yield from ([("search", text), DEEP_SEARCH] for text in _first_text(run.get("run_message_history")))
     yield created_between(run["created_at"], run["created_at"])
     yield [NEWEST_FIRST]
     yield [("status", str(run["status"]))]
@@ -373,14 +366,14 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
 
     search, sort = ("search", run["id"]), NEWEST_FIRST
     since, until = created_between(run["created_at"], run["created_at"])
-    yield [search, _DEEP]
+    yield [search, DEEP_SEARCH]
     yield []
     yield [since]
     yield from ([("status", status)] for status in ("running", "cancelled", "success"))
     if not check.is_live:
         identifying = [*(one(name) for name in ("workflow_id", "session_id") if run.get(name)), search]
         others = [one("status"), sort, ("sort_mode", "activity"), since, until, one("workflow_id")]
-        pairs = itertools.product(identifying, [*others, _DEEP])
+        pairs = itertools.product(identifying, [*others, DEEP_SEARCH])
         for number, pair in enumerate(pair for pair in pairs if pair[0] != pair[1]):
             if number % 2 == (token == TOKEN) or pair[0][0] == "session_id":
                 yield list(pair)

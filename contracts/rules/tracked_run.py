@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from contracts.core.exchange import TOKEN, Headers
 from contracts.core.statuses import STATUSES, TERMINAL
-from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
+from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult, assume
 from contracts.openapi.schemas import body_properties
 from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
@@ -57,6 +57,10 @@ class TrackedRun:
     def id(self) -> str:
         return self.known.id
 
+    def files(self, kind: Literal["input", "output"] = "input") -> list[str]:
+        """Return the ids of its attachments of one type, as the last answer showed them."""
+        return self.known.view.get(f"{kind}_attachment_ids") or []
+
     def add_evidence(self, result: CallResult) -> None:
         """Add a change to the evidence, which keeps the create and the last changes."""
         create, *changes = self.evidence
@@ -82,10 +86,7 @@ class TrackedRun:
         return holds
 
     def require(self, holds: object, rule: str, cause: str, expected: str, *more: CallResult, got: str = "") -> bool:
-        """Count the rule as judged, and report a violation unless `holds`. Return whether it holds.
-
-        If `got` is empty, the finding shows the last of the results.
-        """
+        """As `CaseContext.require`, with the evidence of the run before the results."""
         violations = [] if holds else [Violation(rule, cause, expected, got or more[-1].words)]
         return self.judge(rule, violations, *more)
 
@@ -115,8 +116,8 @@ class TrackedRun:
         parsed = read_body("update_run", body)
         if self.judge_if_deleted(result):
             return result
-        if not result.refused and (parsed.is_invalid or not result.accepted):
-            raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
+        is_right = result.refused or (result.accepted and not parsed.is_invalid)
+        assume(is_right, f"an update answers {result.status}")  # other scenarios judge this
         if result.accepted:
             self.judge_update(body, result)
         else:
@@ -148,8 +149,7 @@ class TrackedRun:
         """Cancel the run. If that is refused, wait until the run ends by itself. Raises Inconclusive if it does not."""
         result = self.update({"status": "cancelled"})
         if result.accepted:
-            if not self.known.has_ended:
-                raise Inconclusive("a run cannot be cancelled")
+            assume(self.known.has_ended, "a run cannot be cancelled")
             return
         for _ in range(20):
             if self.known.has_ended:
@@ -164,8 +164,7 @@ class TrackedRun:
         result = written.result
         if self.judge_if_deleted(result):
             return written
-        if not result.refused and not result.accepted:
-            raise Inconclusive(f"a retry answers {result.status}")  # NO-5XX judges this
+        assume(result.refused or result.accepted, f"a retry answers {result.status}")  # NO-5XX judges this
         before = self.read_before
         if result.accepted:
             self.judge_retry(written.parsed, result)

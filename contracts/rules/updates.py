@@ -51,9 +51,7 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
 
 
 def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
-    """Return updates of one run, one after the other. By default, the run is cancelled first, so that it does not
-    change by itself.
-    """
+    """Return updates of one run. By default, it is cancelled first, so that it does not change by itself."""
     events = [Event("update", body) for body in bodies]
     return RunCase(**more, events=(*([CANCEL] if is_cancelled else []), *events), reads_each=True)
 
@@ -110,13 +108,10 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     for status in ("running", "success"):
         for is_cancelled in (True, False):
             yield update_case({"status": status} | known_ids, is_cancelled=is_cancelled, fields=rich)
-    for fields in (
-        {"machine_id": "«machine»"} if check.machines.available else {},
-        {"pool_ids": ["«pool:0»"]} if check.pools.available else {},
-        {"session_id": "«session»"} if check.sessions.accepts_any_id else {},
-    ):
-        if fields:
-            yield update_case(*singles[:4], {"status": "cancelled"}, is_cancelled=False, fields=fields, count=2)
+    placed = with_available_ids(check, {"machine_id": "«machine»", "pool_ids": ["«pool:0»"]})
+    placed |= {"session_id": "«session»"} if check.sessions.accepts_any_id else {}
+    for name, value in placed.items():
+        yield update_case(*singles[:4], {"status": "cancelled"}, is_cancelled=False, fields={name: value}, count=2)
 
 
 # One run that is changed more often than a small counter or a history of usual size can hold

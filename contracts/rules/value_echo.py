@@ -12,22 +12,11 @@ from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.list_checks import check_page
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
-from contracts.rules.writes import (
-    CREATES_OF_RUNS,
-    WRITES_OF_RUNS,
-    Body,
-    Write,
-    delete_created,
-    is_offered,
-    workflow_filter,
-)
+from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, Write, delete_created, is_offered, search_runs
 
 
 def run_values(context: CaseContext, case: Write) -> None:
-    """Send the write, read its runs one by one and in a list, search them, and delete them.
-
-    No stored value may make a search fail.
-    """
+    """Send the write; read, list, search and delete its runs. No stored value may make a search fail."""
     body = case.body.json
     if case.operation in CREATES_OF_RUNS:
         run_create(context, CreateCase(case.operation, body, is_read=True, is_listed=True))
@@ -38,9 +27,7 @@ def run_values(context: CaseContext, case: Write) -> None:
         run = apply_events(context, change, create_for(context, change))
         if context.check.offers("list_runs"):
             check_page(run, [("workflow_id", str(run.known.view["workflow_id"]))], compares=True)
-    if context.check.offers("list_runs"):
-        found = [("limit", "20"), ("search", "x"), ("deep_search", "true")]
-        context.call("list_runs", query=[*workflow_filter(context), *found])
+    search_runs(context)
     delete_created(context)
 
 

@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import TOKEN
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult, assume
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid
 from contracts.oracle.refusal import names_an_invalid_part
 from contracts.oracle.request import CREATES, ParsedRequest, read_body
+from contracts.rules.list_reads import DEEP_SEARCH, items_of
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
@@ -121,6 +122,13 @@ def with_made_up_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].accepts_any_id}
 
 
+def foreign_bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
+    """Yield bodies with properties of other writes: with all, and with each half, since a target may refuse some."""
+    every = list(with_available_ids(check, write_bodies.foreign_properties(operation)).items())
+    for some in (every, every[::2], every[1::2]):
+        yield write_bodies.minimal(operation) | dict(some)
+
+
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     """Return a valid body with every field and several items in each list, so that every part can be mutated.
 
@@ -151,19 +159,18 @@ def create_changeable_run(context: CaseContext, operation: str, *, filled: bool 
     if filled:
         context.call("update_run", run["id"], body=_RESULTS)
     cancelled = context.cancel(run["id"])
-    if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
-        raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
+    is_cancelled = cancelled.accepted and cancelled.body.get("status") == "cancelled"
+    assume(is_cancelled, "a run cannot be cancelled, so no retry can be tried")
     return dict(cancelled.body) if filled else dict(run, status="cancelled")
 
 
 def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
     """Create a chain, read its runs, and return them like the runs of any other create."""
     written = context.write("create_run_chain", body=body)
-    if not written.result.accepted or not written.runs_are_reliable:
-        raise Inconclusive("a chain cannot be created")
+    assume(written.result.accepted and written.runs_are_reliable, "a chain cannot be created")
     ids = written.result.body.get("run_ids") or ()
-    if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):
-        raise Inconclusive("a chain has other runs than steps")
+    has_all = len(ids) == len(body["steps"]) and all(map(is_uuid, ids))
+    assume(has_all, "a chain has other runs than steps")
     runs = tuple(context.call_valid("get_run", run_id, after=[written.result]).body for run_id in ids)
     return WriteResult(written.parsed, written.result, runs, True)
 
@@ -173,8 +180,7 @@ def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *
     if operation == "create_run_chain":
         return create_chain(context, context.fill(body))
     written = context.create(operation, body, token=token)
-    if not written.runs_are_reliable or not written.runs:
-        raise Inconclusive(f"{operation} gives runs that break a rule already")
+    assume(written.runs_are_reliable and written.runs, f"{operation} gives runs that break a rule already")
     return written
 
 
@@ -186,11 +192,36 @@ def create_resource(context: CaseContext, operation: str, **fields: Any) -> Call
     return created
 
 
+def add_machines(context: CaseContext, pool: str, machines: Sequence[str]) -> CallResult:
+    """Add machines to a pool. Raises Inconclusive if that is refused."""
+    added = context.call("add_machine_to_pool", pool, body={"machine_ids": list(machines)})
+    assume(added.accepted, f"add_machine_to_pool answers {added.status}")
+    return added
+
+
 def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
     """Return the id of the run or pool that the operation changes; a run is created for it."""
     if operation in CHANGING_WRITES:
         return (create_changeable_run(context, operation)["id"],)
     return (context.placeholder("pool"),) if operation == "add_machine_to_pool" else ()
+
+
+def their_workflow(context: CaseContext) -> str:
+    """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
+    if context.check.workflows.accepts_any_id:
+        return str(context.placeholder("workflow"))
+    if "their-workflow" not in context.placeholders:
+        result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
+        found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
+        assume(found, "no workflow of the second organisation is known")
+        context.placeholders["their-workflow"] = found[0]
+    return str(context.placeholder("their-workflow"))
+
+
+def with_their_workflow(context: CaseContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a create with a workflow that the second organisation may use."""
+    workflow = {"workflow_id": their_workflow(context)}
+    return {**body, **({"steps": [step | workflow for step in body["steps"]]} if "steps" in body else workflow)}
 
 
 # Sending
@@ -252,17 +283,22 @@ def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     return [("workflow_id", context.placeholder("workflow"))] if "workflow" in context.placeholders else []
 
 
+def search_runs(context: CaseContext) -> None:
+    """Search all texts of the runs of the case. No stored value may make a search fail."""
+    if context.check.offers("list_runs"):
+        query = [*workflow_filter(context), ("limit", "20"), ("search", "x"), DEEP_SEARCH]
+        context.call("list_runs", query=query)
+
+
 def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
-    """Read each run and its first attachments, up to `files` of them: the first one with all operations for reading
-    attachments, the others with `reads` of these operations. As with any answer, a 5xx or a leaked secret is a finding.
-    """
+    """Read each run and its first files: the first with all of ATTACHMENT_READS, the others with the first `reads`."""
     offers = context.check.offers
     for run_id in runs:
-        run = context.call("get_run", run_id) if offers("get_run") else None
-        ids = run.body.get("input_attachment_ids") if run is not None and isinstance(run.body, dict) else None
+        run = context.call("get_run", run_id).resource if offers("get_run") else None
+        ids = (run or {}).get("input_attachment_ids") or []
         if offers("list_run_attachments") and ids:
             context.call("list_run_attachments", query=[("run_id", run_id)])
-        for index, attachment in enumerate((ids or [])[:files]):
+        for index, attachment in enumerate(ids[:files]):
             for operation in ATTACHMENT_READS if index == 0 else ATTACHMENT_READS[:reads]:
                 if offers(operation) and isinstance(attachment, str):
                     context.call(operation, attachment)

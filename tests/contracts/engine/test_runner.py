@@ -123,7 +123,7 @@ def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unst
     holds = iter([False])
 
     def run(context: CaseContext, case: Case) -> None:
-        context.require(next(holds, True), "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+        context.require(next(holds, True), "LIST-PAGE", "a cause", "one", context.call("list_runs"), got="another")
 
     runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
 
@@ -154,10 +154,10 @@ def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_
     def by_chance(context: CaseContext, case: Case) -> None:
         tried.append(case["n"])
         holds = tried.count(case["n"]) > 1 or case["n"] not in fails
-        context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+        context.require(holds, "LIST-PAGE", "a cause", "one", context.call("list_runs"), got="another")
 
     def each_time(context: CaseContext, case: Case) -> None:
-        context.require(False, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+        context.require(False, "LIST-PAGE", "a cause", "one", context.call("list_runs"), got="another")
 
     runner.run([CaseGroup(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
 
@@ -177,7 +177,7 @@ def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
     def by_chance(context: CaseContext, case: Case) -> None:
         tried[case["name"]] += 1
         holds = tried[case["name"]] > 1
-        context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+        context.require(holds, "LIST-PAGE", "a cause", "one", context.call("list_runs"), got="another")
 
     for name in map(str, range(MAX_UNSTABLE_IN_ALL + 1)):
         runner.run([CaseGroup(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))])
@@ -202,8 +202,8 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load_unless_it_m
 ) -> None:
     def run(context: CaseContext, case: Case) -> None:
         is_alone, result = threading.current_thread() is threading.main_thread(), context.call("list_runs")
-        wrong = "LIST-PAGE", "two at once", "one", "another"
-        context.require(is_alone, *wrong, result, may_be_by_others=by_others)
+        wrong = "LIST-PAGE", "two at once", "one"
+        context.require(is_alone, *wrong, result, got="another", may_be_by_others=by_others)
 
     runner = Runner(world_of(lambda request: (200, PAGE)))
     both = dataclasses.replace(scenario(run), is_parallel=True)
@@ -263,7 +263,7 @@ def test_one_cause_is_reported_once() -> None:
 
 def test_the_number_of_findings_under_one_rule_is_limited() -> None:
     def run(context: CaseContext, case: Case) -> None:
-        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
+        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", context.call("list_runs"), got="that")
 
     runner = after_running(lambda request: (200, PAGE), run, *({"cause": number} for number in range(9)))
 
@@ -272,7 +272,7 @@ def test_the_number_of_findings_under_one_rule_is_limited() -> None:
 
 def test_findings_that_a_baseline_accepts_leave_room_for_new_ones() -> None:
     def run(context: CaseContext, case: Case) -> None:
-        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
+        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", context.call("list_runs"), got="that")
 
     runner = Runner(world_of(lambda request: (200, PAGE)))
     accepted = frozenset(fingerprint_of("READ-BACK", f"cause {number}") for number in range(4))
@@ -286,7 +286,7 @@ def test_a_violation_that_another_one_of_the_same_case_hides_is_found_too() -> N
     def run(context: CaseContext, case: Case) -> None:
         result = context.call("list_runs")
         for cause in ("first", "second"):
-            context.require(False, "READ-BACK", cause, "this", "that", result)
+            context.require(False, "READ-BACK", cause, "this", result, got="that")
 
     runner = after_running(lambda request: (200, PAGE), run, {"a": 1})
 
