@@ -298,9 +298,9 @@ class ForeignCase(Case):
 def run_foreign(context: CaseContext, case: ForeignCase) -> None:
     """Require that the first organisation can neither read it, nor get it by a run that names it."""
     theirs = context.call(case.listing, query=[WHOLE_PAGE], token=SECOND_TOKEN)
-    foreign = next(iter(_not_shared(context, case.listing, theirs)), None)
-    assume(foreign is not None, f"{case.listing} shows both organisations the same")
-    get, offers = _READ_ONE[case.listing], context.check.offers
+    others = _not_shared(context, case.listing, theirs)
+    assume(others, f"{case.listing} shows both organisations the same")
+    foreign, get, offers = others[0], _READ_ONE[case.listing], context.check.offers
     if offers(get):
         read = context.call(get, foreign)
         cause, expected = "another organisation's resource can be read", "404, as for any unknown id"
