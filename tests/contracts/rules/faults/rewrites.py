@@ -207,6 +207,23 @@ class SessionAndStatusFindRunsOfAnyOrganisation(Standin):
         return [run for org in orgs for run in org.runs.values()]
 
 
+class RetryAfterAnErrorKeepsOneNewFile(Standin):
+    """Runs that failed have a branch of their own, which attaches the first file only."""
+
+    def take_over(self, org, run, body):
+        if run.status == Status.ERROR and body.file_inputs:
+            body = body.model_copy(update={"file_inputs": body.file_inputs[:1]})
+        super().take_over(org, run, body)
+
+
+class OutputFilesAreDownloadedEmpty(Standin):
+    """The worker's upload is read before it is flushed."""
+
+    def download(self, one):
+        answer = super().download(one)
+        return replace(answer, raw=b"") if one.attachment_type == "output" else answer
+
+
 class AttachmentsOfNamedOutputsAreReadable(Standin):
     """An attachment may be read by whoever has a run that names it."""
 

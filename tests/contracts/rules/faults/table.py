@@ -360,6 +360,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.AttachmentsOfNamedOutputsAreReadable, "runs given to another organisation", "AUTH-TENANT"),
     (rewrites.SessionsOfAllOrganisationsHaveOneMachine, "access by another organisation", "AUTH-TENANT"),
     (rewrites.SessionAndStatusFindRunsOfAnyOrganisation, "access by another organisation", "AUTH-TENANT"),
+    (rewrites.RetryAfterAnErrorKeepsOneNewFile, "lifecycles of runs", "RETRY-RULES"),
+    (rewrites.OutputFilesAreDownloadedEmpty, "lifecycles of runs", "ATTACHMENTS"),
     (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
     (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
     (reads_and_lists.SearchFindsSessions, "lists with filters", "LIST-FILTER"),

@@ -1,0 +1,186 @@
+"""What holds for runs that have ended by themselves: their files, searches and secrets, and what may be done with them.
+
+The scenario "lifecycles of runs" (`lifecycle.py`) creates the runs and reads them until they have ended.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from contracts.core.counting import counted
+from contracts.core.exchange import SECOND_TOKEN
+from contracts.data.files import file
+from contracts.engine import CallResult
+from contracts.rules.deletes import judge_attachments_gone
+from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
+from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
+from contracts.rules.tracked_run import TrackedRun
+from contracts.rules.writes import ATTACHMENT_READS, workflow_filter
+
+
+def judge_ended(polled: PolledRuns) -> None:
+    """Judge searches and files of runs that have ended."""
+    polled.judge_search()
+    if polled.context.check.offers("list_run_attachments"):
+        _judge_files_by_type(polled)
+        _judge_types(polled)
+    last = polled.runs[-1]
+    _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
+    _judge_access_to_output(polled)
+    _judge_size_of_output(polled)
+
+
+def look_for_secrets(polled: PolledRuns) -> None:
+    """If the runs have secrets, send the reads that could show them at the end of a run."""
+    context, ended = polled.context, [run for run in polled.runs if run.known.has_ended]
+    if not ended or "secret" not in context.placeholders:
+        return
+    for run in ended:
+        run.read()
+    if context.check.offers("list_runs"):
+        found = [("search", context.placeholder("secret")), DEEP_SEARCH]
+        context.call("list_runs", query=[*workflow_filter(context), *found])
+    outputs = [attachment for run in ended for attachment in run.files("output")]
+    for attachment in outputs[:4]:
+        for operation in filter(context.check.offers, ATTACHMENT_READS):
+            context.call(operation, attachment)
+
+
+_FILE_TYPES: Final[tuple[Literal["input", "output"], ...]] = ("input", "output")
+
+
+def _judge_files_by_type(polled: PolledRuns) -> None:
+    """Judge the attachment lists of an ended run by type, and those of another one with limit 1."""
+    with_output = [run for run in polled.runs if run.files("output")]
+    for run, limit in zip((with_output * 2)[:2], (1000, 1), strict=False):
+        for name in _FILE_TYPES:
+            expected = set(run.files(name))
+            query = [("run_id", run.id), ("attachment_type", name), ("limit", str(limit))]
+            result = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
+            listed = [item.get("id") for item in items_of(result)]
+            is_full = len(set(listed)) == len(listed) == min(limit, len(expected))
+            right = is_full and expected.issuperset(listed) and result.body.get("total") == len(expected)
+            got = f"{counted(len(listed), f'{name} attachment')}, total {result.body.get('total')}"
+            cause = f"the list of {name} attachments"
+            wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
+            run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
+
+
+def _judge_types(polled: PolledRuns) -> None:
+    """Judge the attachment lists of all runs by type."""
+    if not any(run.files("output") for run in polled.runs):
+        return
+    for name in _FILE_TYPES:
+        query = [("attachment_type", name), WHOLE_PAGE]
+        result = polled.context.call_valid("list_run_attachments", query=query, after=())
+        others = [item for item in items_of(result) if item.get("attachment_type") not in (None, name)]
+        got, expected = counted(len(others), "attachment") + " of the other type", f"{name} attachments only"
+        polled.context.require(not others, "ATTACHMENTS", f"a list of {name}s has others", expected, result, got=got)
+
+
+def _judge_access_to_output(polled: PolledRuns) -> None:
+    """Require that another organisation cannot read an output attachment."""
+    run, check = _with_output_first(polled)[0], polled.context.check
+    outputs = run.files("output")
+    for operation in ATTACHMENT_READS:
+        if outputs and check.has_second and check.offers(operation):
+            result = run.context.call(operation, outputs[0], token=SECOND_TOKEN)
+            cause = f"another organisation may use {operation}"
+            expected = "404, since the run is another organisation's"
+            run.require(not result.accepted, "AUTH-TENANT", cause, expected, *run.read_before, result)
+
+
+def _judge_size_of_output(polled: PolledRuns) -> None:
+    """Require that the download of an output attachment has as many bytes as the attachment says."""
+    context, outputs = polled.context, [one for run in polled.runs for one in run.files("output")]
+    if outputs and context.check.offers("get_run_attachment", "download_run_attachment"):
+        shown = context.call("get_run_attachment", outputs[0])
+        content = context.call("download_run_attachment", outputs[0])
+        size = (shown.resource or {}).get("size_bytes")
+        is_right = not content.accepted or size in (None, len(content.answer.body))
+        cause, expected = "an output file of another size", f"{size} bytes, which is the size_bytes of the attachment"
+        got = counted(len(content.answer.body), "byte")
+        context.require(is_right, "ATTACHMENTS", cause, expected, shown, content, got=got)
+
+
+def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
+    """Require that the first file of a run that has ended can be downloaded as it was sent."""
+    sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
+    if sent and run.files():
+        run.require_file(run.files()[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
+
+
+def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:
+    return sorted(polled.runs, key=lambda run: not run.files("output"))
+
+
+_RETRIES_OF_ENDED: Final[tuple[dict[str, Any], ...]] = ({}, {"reuse_session": False}, {"input_values": {"new": 1}}, {})
+_FULL_RETRY: Final[dict[str, Any]] = {
+    "input_values": {"new": 1},
+    "file_inputs": [file("new.txt", b"new"), file("more.txt", b"more")],
+    "session_alias": "after the end",
+    "release_session_after": True,
+}
+
+
+def _retry_ended(polled: PolledRuns) -> None:
+    """Retry ended runs, and one of each final status with new values. A retry clears the results of the run, whatever
+    its final status was, and changes nothing else.
+    """
+    runs = _with_output_first(polled)
+    each_status = {run.known.status: run for run in runs[len(_RETRIES_OF_ENDED) :]}.values()
+    retries = [*zip(runs, _RETRIES_OF_ENDED, strict=False), *((run, _FULL_RETRY) for run in each_status)]
+    if polled.context.check.offers("update_run"):
+        runs[0].update({"error": ["after the end"]})
+    for number, (run, body) in enumerate(retries):
+        outputs = run.files("output")
+        if not run.retry(body).result.accepted:
+            continue
+        if number == 0 and len(runs) > 1:
+            read = run.context.call_valid("get_run", runs[1].id, after=run.evidence)
+            changed = runs[1].known.unchanged_violations("RETRY-RULES", "another run changes too", read.body)
+            run.judge("RETRY-RULES", changed, read)
+        if "file_inputs" not in body:
+            _require_input_file(run, "RETRY-RULES", "an input file is lost by a retry")
+        if outputs and run.context.check.offers("list_run_attachments"):
+            query = [("run_id", run.id), ("attachment_type", "output")]
+            left = run.context.call_valid("list_run_attachments", query=query, after=run.evidence)
+            old = [attachment for attachment in items_of(left) if attachment.get("id") in outputs]
+            cause = "output attachments are not cleared"
+            got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
+            run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
+
+
+def _cancel_retried(polled: PolledRuns) -> None:
+    """Retry ended runs, and cancel one when it is running again: its times must be those of the new attempt."""
+    _retry_ended(polled)
+    for _ in growing_pauses(polled.context, TIMEOUT_S, 0.3):
+        active = [run for run in polled.runs[:4] if not run.known.has_ended]
+        if not active or any(map(_is_cancelled_while_running, active[:2])):
+            return
+
+
+def _is_cancelled_while_running(run: TrackedRun) -> bool:
+    """Read a run, cancel it if it is running, and return whether it is cancelled then."""
+    run.read()
+    if run.known.status != "running":
+        return False
+    run.update({"status": "cancelled"})
+    run.read()
+    return run.known.status == "cancelled"
+
+
+def _delete_ended(polled: PolledRuns) -> None:
+    """Delete ended runs. Their output attachments must be deleted with them."""
+    for run in _with_output_first(polled)[:4]:
+        run.read()
+        outputs = run.files("output")
+        run.delete()
+        run.read()
+        judge_attachments_gone(run, outputs)
+
+
+CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = {
+    "retry ended": ("retry_run", _retry_ended),
+    "cancel retried": ("retry_run", _cancel_retried),
+    "delete ended": ("delete_run", _delete_ended),
+}
