@@ -39,6 +39,10 @@ _DEEP: Final = Filter("deep_search", "true")
 # The runs
 
 
+_HAS_ALL: Final = 5
+"""The create whose first run has a value for every filter."""
+
+
 def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
     """Return creates whose runs differ in every field that a filter uses. Their inputs have words: «marker:0», …"""
     found: list[dict[str, Any]] = []
@@ -48,7 +52,8 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
         if number % 2 and check.machines.available and (check.machines.accepts_any_id or number == 1):
             body["machine_id"] = f"«machine:{number % 4}»" if check.machines.accepts_any_id else "«machine»"
         if number % 3 == 2 and check.sessions.accepts_any_id and isolating_filter(check) != "session_id":
-            body["session_id"] = f"«session:{number % 2}»"
+            # The machine may be kept in a session that starts with it, but not in one that has runs.
+            body |= {"start_session": True} if number == _HAS_ALL else {"session_id": f"«session:{number % 2}»"}
         if number % 4 == 3 and check.workflows.has_several:
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
@@ -225,8 +230,6 @@ def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
     return [Filter(name, values.get(name, ""), create) for name in names]
 
 
-_HAS_ALL: Final = 5
-"""The create whose first run has a value for every filter."""
 _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "created_at_from", "created_at_to", "search")
 
 

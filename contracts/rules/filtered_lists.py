@@ -106,6 +106,9 @@ class FilterCase(Case):
         return sum(body.get("count", 1) for body in self.creates)
 
 
+_MANY_FILTERS: Final = 4
+
+
 def run_filters(context: CaseContext, case: FilterCase) -> None:
     isolated = create_isolated_runs(context, case.creates)
     if case.changes:
@@ -113,7 +116,9 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
     for filters in case.queries:
         values = [one.value(context, isolated) for one in filters]
         query = [(one.name, value) for one, value in zip(filters, values, strict=True) if value is not None]
-        if len(query) < len(filters):
+        lacks = {one.name for one, value in zip(filters, values, strict=True) if value is None}
+        # A run has no machine if its session decides, and the other filters can still be combined.
+        if lacks and (lacks != {"machine_id"} or len(filters) < _MANY_FILTERS):
             continue
         if not case.without_isolating_filter:
             query = list(isolated.filtered(query))
