@@ -49,10 +49,8 @@ _SHOW_THE_RESOURCE_OF_THE_PATH: Final = frozenset(
 
 
 def other_resource(operation: str | None, request: Request, answer: Answer) -> Violation | None:
-    """Return a violation if the answer is about another resource than the request. Only ids in lower case are read. An
-    answer under an idempotency key may be that of another path: whether keys are of one path is not determined.
-    """
-    if operation not in _SHOW_THE_RESOURCE_OF_THE_PATH or not accepts(answer) or request.header("Idempotency-Key"):
+    """Return a violation if the answer is about another resource than the request. Only ids in lower case are read."""
+    if operation not in _SHOW_THE_RESOURCE_OF_THE_PATH or not accepts(answer):
         return None
     body, asked = answer.json_or_none(), next(filter(is_uuid, request.path.partition("?")[0].split("/")), None)
     shown = body.get("id") if isinstance(body, dict) else None

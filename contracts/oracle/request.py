@@ -183,9 +183,11 @@ def _names_of_inputs(body: Mapping[str, Any]) -> Iterator[tuple[set[str], set[st
 
 
 def _is_plain_resource(body: Mapping[str, Any]) -> bool:
-    """Whether every server accepts a pool or workflow that has the right types: no blank name or prompt, no schema or
-    parameters to parse.
+    """Whether the contract determines if a pool or workflow of these values is accepted: no blank name or prompt, no
+    schema or parameters to parse, and no null for is_webhooks_enabled, whose type is not documented.
     """
+    if body.get("is_webhooks_enabled", False) is None:
+        return False
     texts = [text for text in (body.get("name"), body.get("main_prompt")) if isinstance(text, str)]
     return all(map(str.strip, texts)) and not any(
         body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")

@@ -37,7 +37,13 @@ from contracts.rules.idempotency_cases import (
 )
 from contracts.rules.list_reads import list_own_runs, own_run_filters
 from contracts.rules.run_events import RunCase, create_for
-from contracts.rules.writes import WRITES_ON_A_RUN, create_changeable_run, created_ids, with_their_workflow
+from contracts.rules.writes import (
+    CHANGING_WRITES,
+    WRITES_ON_A_RUN,
+    create_changeable_run,
+    created_ids,
+    with_their_workflow,
+)
 
 GROUP = "Idempotency"
 RULES = (
@@ -154,7 +160,7 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
         cause = "a refused conflict creates runs"
         expected, got = "no run created by a refused request", counted(len(more), "new run")
         context.require(not more, "IDEM-CONFLICT", cause, expected, first, *refused, listed, got=got)
-    if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
+    if case.operation not in CHANGING_WRITES or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
     sent = [pair for other in case.others for pair in context.fill(other).items()]
@@ -193,7 +199,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
-    elif case.operation in WRITES_ON_A_RUN:
+    elif case.operation in CHANGING_WRITES:
         _require_change_kept(context, case.operation, first, again)
 
 
@@ -367,21 +373,31 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         assume(first.accepted, f"{case.operation} under a key answers {first.status}")
     else:
         first = _send_twice(context, mine, case.operation)
+        if case.operation == "delete_run" and case.is_reversed:
+            # The answer to a delete has no id, so only before the other organisation has used the key is it certain
+            # whose answer it is.
+            _require_no_foreign_answer(context, first, mine.with_header("Authorization", tokens[1]))
+            return
         second = context.send(theirs)
     if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
     cause, expected = "another organisation's key blocks a write", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
-    if case.operation in WRITES_ON_A_RUN:
-        foreign = context.send(mine.with_header("Authorization", tokens[1]))
-        shown, own = ((each.resource or {}).get("id") for each in (foreign, first))
-        refuses = not foreign.accepted or shown != own  # a delete has no body: both are None
-        cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
-        context.require(refuses, "IDEM-SCOPE", cause, expected, first, foreign)
+    if case.operation in CHANGING_WRITES:
+        _require_no_foreign_answer(context, first, mine.with_header("Authorization", tokens[1]))
     third = context.send(mine)
     problem = difference(first.body, third.body, "answer")
     cause, expected = "the other organisation's write replaces the answer", "the first answer again"
     context.require(problem is None, "IDEM-SCOPE", cause, expected, first, second, third, got=problem or "")
+
+
+def _require_no_foreign_answer(context: CaseContext, first: CallResult, request: Request) -> None:
+    """Send a write on a run as another organisation than the one whose run it is, with the key of the first write."""
+    foreign = context.send(request)
+    shown, own = ((each.resource or {}).get("id") for each in (foreign, first))
+    cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
+    is_refused = not foreign.accepted or shown != own
+    context.require(is_refused, "IDEM-SCOPE", cause, expected, first, foreign)
 
 
 def _send_twice(context: CaseContext, request: Request, operation: str) -> CallResult:

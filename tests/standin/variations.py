@@ -651,6 +651,23 @@ class KeysArePerPath(Standin):
         return f"{call.method} {call.path} {super().key_name(call)}"
 
 
+@varies("A repeat is known by its key and body, on any path.")
+class RepeatsOnAnyPath(Standin):
+    def fingerprint(self, call):
+        return hashlib.sha256(call.body).hexdigest()
+
+
+@varies("A large create is carried out in part: every third of 100 runs or more is not created.")
+class PartialCreates(Standin):
+    def bulk_length(self, body):
+        return int(body.count) if body.count < 100 else body.count - body.count // 3
+
+    def bulk_answer(self, runs, body):
+        failed = body.count - len(runs)
+        errors = [f"{failed} runs could not be created."] if failed else []
+        return super().bulk_answer(runs, body) | {"failed_count": failed, "errors": errors}
+
+
 @varies("Two hundred requests a second, and a hundred at once; more are 429, to be sent again after a second.")
 class RateLimited(Standin):
     async def admit(self, call):

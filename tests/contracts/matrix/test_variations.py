@@ -33,6 +33,7 @@ GROUPS = {
     "other_filters_are_ignored",
     "strict": "strict_scalars limits_are_hard duplicate_names_refused other_content_type_is_415 not_base_64_refused",
     "lenient": "not_finite_is_null",
+    "partial": "partial_creates repeats_on_any_path",
     "http": "answers_compressed answers_have_etags ranges_served",
     "existing": "unknown_workflow_refused unknown_machine_refused unknown_pool_refused unknown_session_refused",
     "limited": "rate_limited",

@@ -153,6 +153,12 @@ class TestRequests:
         assert not parsed.invalid_parts
         assert not parsed.is_valid
 
+    def test_whether_the_flag_of_a_workflow_may_be_null_is_not_determined(self) -> None:
+        parsed = read_body("create_workflow", {"main_prompt": "a", "is_webhooks_enabled": None})
+
+        assert not parsed.is_valid
+        assert not parsed.is_invalid
+
     @pytest.mark.parametrize(
         ("operation", "body"),
         [
