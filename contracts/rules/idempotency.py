@@ -160,7 +160,7 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
         cause = "a refused conflict creates runs"
         expected, got = "no run created by a refused request", counted(len(more), "new run")
         context.require(not more, "IDEM-CONFLICT", cause, expected, first, *refused, listed, got=got)
-    if case.operation not in CHANGING_WRITES or not isinstance(first.body, dict):
+    if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
     sent = [pair for other in case.others for pair in context.fill(other).items()]
@@ -199,7 +199,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
-    elif case.operation in CHANGING_WRITES:
+    elif case.operation in WRITES_ON_A_RUN:
         _require_change_kept(context, case.operation, first, again)
 
 
