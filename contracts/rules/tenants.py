@@ -424,7 +424,7 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     yield from created[: len(created_by)]
     yield TenantCase(_TRIED)
     yield TenantCase(_TRIED, session)
-    yield TenantCase(_TRIED, inputs | session, by_second=True, widely=True)
+    yield TenantCase(_TRIED, inputs | session, by_second=True, widely=True, cancelled=True)
     yield TenantCase(_TRIED, inputs | files, cancelled=True)
     yield TenantCase(_TRIED, inputs | session | files, by_second=True, cancelled=True)
     yield from created[len(created_by) :]
