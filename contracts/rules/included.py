@@ -43,6 +43,8 @@ class IncludeCase(Case):
     includes: tuple[str, ...] = INCLUDES
     pages: int = 0
     """How many pages with a single run are read too."""
+    is_cancelled: bool = False
+    """Whether all runs are cancelled before anything is read, if the target offers updates."""
     is_retried: bool = False
     """Whether the first run is retried on the second machine, before anything is read."""
     equal_names: int = 0
@@ -86,6 +88,9 @@ def _create_runs(context: CaseContext, case: IncludeCase, workflows: Sequence[st
         machine = {"machine_id": case.machines[number % len(case.machines)]} if case.machines else {}
         count = 1 if number < 2 else case.count
         creates.append(context.some_runs(count, workflow_id=workflow, input_values=inputs, **machine))
+    if case.is_cancelled and context.check.offers("update_run"):
+        for run_id in (run_id for each in creates for run_id in each.ids):
+            context.cancel(run_id)
     if case.is_retried:
         run = TrackedRun.of(context, creates[0])
         run.cancel()
@@ -164,7 +169,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
         if check.offers("create_workflow"):
             yield IncludeCase(workflows[:1], includes=("workflow",), equal_names=2)
         if check.machines.known:
-            yield IncludeCase(workflows, check.machines.known[:1])
+            yield IncludeCase(workflows, check.machines.known[:1], is_cancelled=True)
             yield IncludeCase(workflows, check.machines.known[:2])
         if check.machines.known[1:] and check.offers("create_pool", "add_machine_to_pool"):
             includes = ("machine.pools", _REVERSED)

@@ -233,6 +233,14 @@ class FourFiltersForgetTheSession(Standin):
         return super().matches(run, query)
 
 
+class EndedRunsIncludeNoMachine(Standin):
+    """The join starts from the machines that work for a run."""
+
+    def included(self, org, runs, include):
+        active = [run if run.status not in TERMINAL else replace(run, machine_id=None) for run in runs]
+        return super().included(org, active, include)
+
+
 class AttachmentsOfNamedOutputsAreReadable(Standin):
     """An attachment may be read by whoever has a run that names it."""
 

@@ -363,6 +363,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.RetryAfterAnErrorKeepsOneNewFile, "lifecycles of runs", "RETRY-RULES"),
     (rewrites.OutputFilesAreDownloadedEmpty, "lifecycles of runs", "ATTACHMENTS"),
     (rewrites.FourFiltersForgetTheSession, "lists with filters combined", "LIST-FILTER"),
+    (rewrites.EndedRunsIncludeNoMachine, RESOURCES, "READ-INCLUDE"),
     (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
     (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
     (reads_and_lists.SearchFindsSessions, "lists with filters", "LIST-FILTER"),
