@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import copy
 import gzip
 import uuid
 from dataclasses import replace
@@ -22,21 +21,6 @@ class TotalOfASearchForgetsStatus(Standin):
             wider = query.model_copy(update={"status": None})
             return sum(self.matches(run, wider) for run in self.listed(call))
         return super().total(call, found, query)
-
-
-class SearchFindsAliasesOfAnyOrganisation(Standin):
-    """`org = ? AND id LIKE ? OR session_alias LIKE ?`, without brackets."""
-
-    searched = ""
-
-    def list_runs(self, call, query):
-        self.searched = (query.search or "").lower()
-        return super().list_runs(call, query)
-
-    def listed(self, call):
-        others = [run for org in self.organisations.values() if org is not call.org for run in org.runs.values()]
-        found = [run for run in others if self.searched and self.searched in (run.session_alias or "").lower()]
-        return [*super().listed(call), *found]
 
 
 class SearchBeyondTheWindowIsRefused(ResultWindow):
@@ -118,47 +102,6 @@ class WaitingRunsOfASessionAreListedWithTheRunningOne(Standin):
         return super().matches(run, query)
 
 
-class MachinesAreReadByIdAlone(Standin):
-    """`SELECT … WHERE id = ?`, without the organisation."""
-
-    def get_machine(self, call, machine_id):
-        owners = [org for org in self.organisations.values() if machine_id in org.machines]
-        return super().get_machine(replace(call, org=owners[0]) if owners else call, machine_id)
-
-
-class WorkflowsAreJoinedByIdAlone(Standin):
-    """`included` is a join without the organisation."""
-
-    def included(self, org, runs, include):
-        org = copy.copy(org)
-        org.workflows = {name: one for each in self.organisations.values() for name, one in each.workflows.items()}
-        return super().included(org, runs, include)
-
-
-class PoolsOfAnyOrganisationGiveMachines(Standin):
-    """The scheduler looks for a machine in the pools that the run names, whoever owns them."""
-
-    def machine_of(self, org, body, index, of):
-        wanted = {str(pool_id) for pool_id in body.pool_ids or ()}
-        every = [one for each in self.organisations.values() if each is not org for one in each.machines.values()]
-        found = next((one["id"] for one in every if wanted & set(one["pools"])), None)
-        return found or super().machine_of(org, body, index, of)
-
-
-class KeysOfDeletesAreOfAllOrganisations(Standin):
-    """The keys of deletes are kept by key and path in one table, without the organisation."""
-
-    def __init__(self, settings):
-        super().__init__(settings)
-        self.of_deletes = {}
-
-    def keys_of(self, call):
-        return self.of_deletes if call.method == "DELETE" else super().keys_of(call)
-
-    def key_name(self, call):
-        return f"{call.key} {call.path}" if call.method == "DELETE" else super().key_name(call)
-
-
 class BasicWithTheTokenAsNameReads(Standin):
     """`curl -u TOKEN:` works, as with other APIs that take a key."""
 
@@ -175,36 +118,6 @@ class RunningRunsOfASessionAreNotListed(Standin):
     def matches(self, run, query):
         is_hidden = query.status == Status.RUNNING and run.session_id is not None
         return super().matches(run, query) and not is_hidden
-
-
-class MachinesAreAddedByIdAlone(Standin):
-    """`SELECT … WHERE id IN (…)`, without the organisation."""
-
-    def add_machine_to_pool(self, call, pool_id, body):
-        return super().add_machine_to_pool(replace(call, org=self.with_all_machines(call.org)), pool_id, body)
-
-    def pool_shown(self, org, pool):
-        return super().pool_shown(self.with_all_machines(org), pool)
-
-    def machine_shown(self, org, machine):
-        return super().machine_shown(org, machine | {"pools": [one for one in machine["pools"] if one in org.pools]})
-
-    def with_all_machines(self, org):
-        org = copy.copy(org)
-        org.machines = {name: one for each in self.organisations.values() for name, one in each.machines.items()}
-        return org
-
-
-class SessionAndStatusFindRunsOfAnyOrganisation(Standin):
-    """The query for the session's page forgot the organisation."""
-
-    def list_runs(self, call, query):
-        self.is_of_session = query.session_id is not None and query.status is not None
-        return super().list_runs(call, query)
-
-    def listed(self, call):
-        orgs = self.organisations.values() if self.is_of_session else (call.org,)
-        return [run for org in orgs for run in org.runs.values()]
 
 
 class RetryAfterAnErrorKeepsOneNewFile(Standin):
@@ -239,30 +152,6 @@ class EndedRunsIncludeNoMachine(Standin):
     def included(self, org, runs, include):
         active = [run if run.status not in TERMINAL else replace(run, machine_id=None) for run in runs]
         return super().included(org, active, include)
-
-
-class AttachmentsOfNamedOutputsAreReadable(Standin):
-    """An attachment may be read by whoever has a run that names it."""
-
-    def get_run_attachment(self, call, attachment_id):
-        if any(attachment_id in (run.output_attachment_ids or ()) for run in call.org.runs.values()):
-            owners = [org for org in self.organisations.values() if attachment_id in org.attachments]
-            call = replace(call, org=owners[0]) if owners else call
-        return super().get_run_attachment(call, attachment_id)
-
-
-class SessionsOfAllOrganisationsHaveOneMachine(Standin):
-    """The machine of a session is kept by the id of the session alone."""
-
-    def __init__(self, settings):
-        super().__init__(settings)
-        self.machine_of_session = {}
-
-    def run_made(self, call, body, index, of, session_id, created_at):
-        run = super().run_made(call, body, index, of, session_id, created_at)
-        if session_id is not None:
-            run.machine_id = self.machine_of_session.setdefault(session_id, run.machine_id)
-        return run
 
 
 class EqualFilesAreStoredOnce(Standin):
