@@ -4,7 +4,7 @@ import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -71,15 +71,13 @@ class PolledRuns:
         self._unread += 1
         assume(self._unread <= _MAX_UNREAD_POLLS, "the runs cannot be read")
         if self._query is not None and (self.in_session or self._polls % 2 == 0):
-            status = self._next_status()
-            by_status = [] if status is None else [("status", status)]
-            result = self.context.call("list_runs", query=[*self._query, *by_status])
+            result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
-            if by_status and result.accepted:
-                self._judge_status_filter([self._query[0], *by_status], items, result)
             self._judge(items if result.accepted else {}, result)
             violations = activity_violations([(0, item) for item in items.values()])
             self._wrong_order = self._wrong_order or next(((wrong.violation, result) for wrong in violations), None)
+            if (status := self._next_status()) is not None:
+                self._judge_status_filter([self._query[0], ("status", status)])
         if self._query is None or not self.in_session or self._polls % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
@@ -88,7 +86,7 @@ class PolledRuns:
 
     def _next_status(self) -> str | None:
         """Return the status to list the runs by: each one when it is first seen, and later, in every sixth poll, the
-        one that was listed least often. None if all runs are to be listed, or none is active.
+        one that was listed least often; else None.
         """
         active = {run.known.status for run in self.runs if not run.known.has_ended}
         status = min(sorted(active), key=lambda status: self._listed[status], default=None)
@@ -97,19 +95,23 @@ class PolledRuns:
         self._listed[status] += 1
         return status
 
-    def _judge_status_filter(self, query: Query, items: Collection[str], result: CallResult) -> None:
+    def _judge_status_filter(self, query: Query) -> None:
         """Judge a list by status: all its runs have the status, and no run is missing that had it before and after."""
+        result = self.context.call("list_runs", query=[*query, WHOLE_PAGE])
         evidence = self.runs[0].evidence[:1]
-        if not judge_list(self.context, page_of(result, query, limit=MAX_LIMIT), (), lambda run_id: evidence):
+        page = page_of(result, query, limit=MAX_LIMIT)
+        if not result.accepted or not judge_list(self.context, page, (), lambda run_id: evidence):
             return
-        status = query[-1][1]
-        missing = next((run for run in self.runs if run.known.status == status and run.id not in items), None)
-        read = None if missing is None else self.context.call("get_run", missing.id)
-        if missing is not None and read is not None and read.resource is not None:
+        status, listed = query[-1][1], {item.get("id") for item in page.items}
+        missing = next((run for run in self.runs if run.known.status == status and run.id not in listed), None)
+        if missing is None:
+            return
+        read = self.context.call("get_run", missing.id)
+        if read.resource is not None:
             is_right = read.resource.get("status") != status
             cause, got = misses_a_run(["status"]), f"a list without run {missing.id}"
             expected = f"run {missing.id}, which was {status} before the list and after it"
-            missing.require(is_right, "LIST-FILTER", cause, expected, *missing.read_before, result, read, got=got)
+            missing.require(is_right, "LIST-FILTER", cause, expected, *missing.read_before, result, got=got)
 
     def until_ended(self, *, timeout_s: float = TIMEOUT_S, longest_pause_s: float = 0.1) -> Iterator[None]:
         """Poll the runs until all have ended or the time is over."""
