@@ -75,6 +75,7 @@ class Attempt:
 
 INTERNAL_ERRORS: Final = (
     *(LookupError, ArithmeticError, TypeError, AttributeError, ValueError, UnboundLocalError),
+    StopIteration,
     RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
 )
 """Errors of a scenario that does not find what it expects: after a broken rule, or in a case that was shrunk."""
