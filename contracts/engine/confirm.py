@@ -93,6 +93,7 @@ class Confirmer:
             repro_of(evidence, sent, recorded, replaceable=replaceable),
             again.passed,
             again.failed,
+            recorded=recorded,
             secrets=self._check.canaries.forms,
             cause_in_words=OUTDATED if self._is_outdated(final) else "",
             stable=stable,

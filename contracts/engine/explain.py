@@ -8,7 +8,7 @@ from contracts.core.findings import Finding
 from contracts.engine.guess import guess
 from contracts.engine.neighbour import also_failing, neighbours
 from contracts.engine.results import Attempt, RuleViolated
-from contracts.engine.summary import exchange_in_words, shorten_ids, summary_of
+from contracts.engine.summary import commands_note_of, exchange_in_words, shorten_ids, summary_of
 
 _MOST_DIFFERENCES: Final = 2
 """An attempt that differs in more places is not shown: its request says nothing about the one that fails."""
@@ -20,15 +20,17 @@ def finding_of(
     passed: Sequence[Attempt] = (),
     failed: Sequence[Attempt] = (),
     *,
+    recorded: Sequence[Exchange] = (),
     secrets: Sequence[bytes] = (),
     cause_in_words: str = "",
     stable: bool,
     intermittent: bool,
 ) -> Finding:
-    """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation, and
-    `failed` other attempts that showed it; they are used only if the violation is stable. `secrets` are the forms of
-    sensitive values. A neighbour with one of them is left out, since a report masks only the values in the finding's
-    exchanges. Without `cause_in_words`, the most similar of `passed` gives a guess at the cause.
+    """`exchanges` reproduce the violation, and `recorded` are the last ones of the check. `passed` are the attempts at
+    smaller cases that showed no violation, and `failed` other attempts that showed it; they are used only if the
+    violation is stable. `secrets` are the forms of sensitive values. A neighbour with one of them is left out, since a
+    report masks only the values in the finding's exchanges. Without `cause_in_words`, the most similar of `passed`
+    gives a guess at the cause.
     """
     judged = violated.exchanges[-1]
     failing = failing_part(violated)
@@ -37,6 +39,7 @@ def finding_of(
     shown = (exchange_in_words(one.exchange) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])
+    shown_until = until(judged, exchanges)
     return Finding(
         violation.rule,
         violation.cause,
@@ -45,7 +48,8 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violation.expected, violation.got, until(judged, exchanges), why, violated.concurrent),
+        summary=summary_of(violation.expected, violation.got, shown_until, why, violated.concurrent, recorded),
+        commands_note=commands_note_of(exchanges, violated.concurrent),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
         field=violation.field,
