@@ -81,40 +81,61 @@ def neighbours(failing: Attempt, passing: Iterable[Attempt]) -> list[Neighbour]:
     """Return the attempts that passed and got a success for the request that fails, the nearest first. An attempt does
     not count if it got no success for an earlier request either, and the failing one did.
     """
-    found = (_neighbour(failing, attempt, must_work=True) for attempt in passing)
+    found = (_neighbour(failing, attempt) for attempt in passing)
     return sorted((one for one in found if one is not None), key=lambda one: one.distance)
 
 
 def also_failing(failing: Attempt, others: Iterable[Attempt]) -> list[Neighbour]:
-    """Return how other attempts that fail differ from the failing one, if they do."""
-    found = (_neighbour(failing, attempt, must_work=False) for attempt in others)
+    """Return how other attempts that fail differ from the failing one, if they do. Of an attempt that sent other
+    requests too, only the last one is compared, which was judged.
+    """
+    found = (_other_failing(failing, attempt) for attempt in others)
     return [one for one in found if one is not None]
 
 
-def _neighbour(failing: Attempt, other: Attempt, *, must_work: bool) -> Neighbour | None:
+def _other_failing(failing: Attempt, other: Attempt) -> Neighbour | None:
     failing_requests, other_requests = _requests(failing), _requests(other)
-    pairs = _aligned(failing_requests, other_requests)
+    names = [[request.name for request in requests] for requests in (failing_requests, other_requests)]
+    if not names[1] or names[0][-1] != names[1][-1]:
+        return None
+    number = len(names[0]) if names[0] == names[1] else 1
+    pairs = [(len(names[0]) - back, len(names[1]) - back) for back in range(number, 0, -1)]
+    return _neighbour_of(failing_requests, other_requests, other, pairs, ())
+
+
+def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
+    failing_requests, passing_requests = _requests(failing), _requests(passing)
+    pairs = _aligned(failing_requests, passing_requests)
     if not pairs or pairs[-1][0] != len(failing_requests) - 1:
         return None  # it did not send the request that fails
-    if must_work and not _works(failing, other, pairs):
+    if not _works(failing, passing, pairs):
         return None
     end = pairs[-1][1]
-    judged = other.exchanges[end]
-    paired_failing, paired_other = (set(indices) for indices in zip(*pairs, strict=True))
+    paired_failing, paired_passing = (set(indices) for indices in zip(*pairs, strict=True))
     only_failing = [request for index, request in enumerate(failing_requests) if index not in paired_failing]
-    only_other = [request for index, request in enumerate(other_requests[:end]) if index not in paired_other]
+    only_passing = [request for index, request in enumerate(passing_requests[:end]) if index not in paired_passing]
+    judged = passing.exchanges[end]
     differences = [
         *(RequestDifference(f"after {request.name}", request, ABSENT, judged) for request in only_failing),
-        *(RequestDifference(f"without {request.name}", ABSENT, request, judged) for request in only_other),
+        *(RequestDifference(f"without {request.name}", ABSENT, request, judged) for request in only_passing),
     ]
-    counts = _counts_of_values(failing_requests)
+    return _neighbour_of(failing_requests, passing_requests, passing, pairs, differences)
+
+
+def _neighbour_of(
+    failing: Sequence[ComparableRequest],
+    requests: Sequence[ComparableRequest],
+    other: Attempt,
+    pairs: Sequence[tuple[int, int]],
+    before: Sequence[RequestDifference],
+) -> Neighbour | None:
+    """Return the neighbour with the differences between the requests of the pairs, after those `before`."""
+    differences, counts = list(before), _counts_of_values(failing)
     for left, right in pairs:
-        for place, one, two in _differences(failing_requests[left].parts, other_requests[right].parts):
+        for place, one, two in _differences(failing[left].parts, requests[right].parts):
             is_linked = counts[_value_key(place, one)] > 1
             differences.append(RequestDifference(place, one, two, other.exchanges[right], is_linked))
-    if not differences:
-        return None
-    return Neighbour(differences[-1].exchange, tuple(differences))
+    return Neighbour(differences[-1].exchange, tuple(differences)) if differences else None
 
 
 def _works(failing: Attempt, passing: Attempt, pairs: Sequence[tuple[int, int]]) -> bool:

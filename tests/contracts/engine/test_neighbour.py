@@ -100,3 +100,12 @@ def test_other_attempts_that_fail_are_compared_whatever_they_were_answered() -> 
     (other,) = also_failing(created({"count": 2}), [created({"count": 2}), created({"count": 3}, 422), Attempt([])])
 
     assert [(one.place, one.failing, one.other) for one in other.differences] == [("count", 2, 3)]
+
+
+def test_of_an_attempt_that_fails_after_other_requests_only_the_last_one_is_compared() -> None:
+    failing = Attempt([*created({"count": 2}).exchanges, *listed(("limit", "1"), ("fields", "id")).exchanges])
+    longer = Attempt([*created({"count": 3}).exchanges, *listed().exchanges, *listed(("fields", "id")).exchanges])
+
+    (other,) = also_failing(failing, [longer])
+
+    assert [(one.place, one.failing) for one in other.differences] == [("limit", 1)]
