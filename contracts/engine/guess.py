@@ -22,6 +22,7 @@ _MAX_NAMED: Final = 3
 """The most parts that a guess names."""
 _LONG: Final = 3
 """The length of a shorter text says nothing."""
+_FEW: Final = 3
 _EMPTY: Final[tuple[Any, ...]] = ("", [], {})
 _KEY_OF: Final = "the key of "
 """Begins the place of the only name in an object."""
@@ -29,7 +30,7 @@ _KEY_OF: Final = "the key of "
 
 @dataclass(frozen=True)
 class _Guess:
-    """`holds` says whether a value of the place is as the words say."""
+    """`holds` says whether another value of the place, of the same type, is as the words say."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -53,9 +54,16 @@ def guess(nearest: Sequence[Neighbour], failed: Sequence[Neighbour] = ()) -> str
 
 
 def _is_refuted(place: str, one: _Guess, failed: Sequence[Neighbour]) -> bool:
-    """Return whether an attempt failed for which the guess does not hold."""
-    others = [each.other for attempt in failed for each in attempt.differences if each.place == place]
-    return not all(map(one.holds, others))
+    """Return whether an attempt failed for which the guess does not hold. Values of another type are not compared: the
+    failing value was perhaps in them.
+    """
+    found = [each for attempt in failed for each in attempt.differences if each.place == place]
+    return any(each.other is ABSENT or (_are_alike(each) and not one.holds(each.other)) for each in found)
+
+
+def _are_alike(difference: RequestDifference) -> bool:
+    one, other = difference.failing, difference.other
+    return type(one) is type(other) or (is_number(one) and is_number(other))
 
 
 # Places that the failing request needs
@@ -127,6 +135,8 @@ def _guess_at(place: str, found: Sequence[RequestDifference], nearest: Sequence[
     if any(one.is_linked for one in found):
         return None
     if is_number(failing):
+        if 0 <= failing <= _FEW and not found[0].is_judged:
+            return None  # the later requests of the case may need so many
         numbers = [one.other for one in found if is_number(one.other)]
         return _guess_at_number(place, failing, numbers) if numbers else None
     others = [one.other for one in found if type(one.other) is type(failing)]
@@ -141,9 +151,9 @@ def _guess_at_number(place: str, failing: float, passing: Sequence[float]) -> _G
     below = max((one for one in passing if one < failing), default=-math.inf)
     above = min((one for one in passing if one > failing), default=math.inf)
     if failing - below == 1 and above == math.inf:
-        return _Guess(f"with {place} above {below:,}", lambda other: is_number(other) and other > below)
+        return _Guess(f"with {place} above {below:,}", lambda other: bool(other > below))
     if above - failing == 1 and below == -math.inf:
-        return _Guess(f"with {place} below {above:,}", lambda other: is_number(other) and other < above)
+        return _Guess(f"with {place} below {above:,}", lambda other: bool(other < above))
     if failing - below == 1 and above - failing == 1:
         return _Guess(f"with {place} {failing:,}", lambda other: bool(other == failing))
     return None
@@ -163,7 +173,7 @@ def _guess_at_length(place: str, failing: Any, passing: Sequence[Any]) -> _Guess
         return None
     noun = "character" if isinstance(failing, str) else "item" if isinstance(failing, list) else "member"
     words = f"with more than {counted(longest, noun)} in {place}"
-    return _Guess(words, lambda other: type(other) is type(failing) and len(other) > longest)
+    return _Guess(words, lambda other: len(other) > longest)
 
 
 def _guess_at_text(place: str, failing: str, passing: Sequence[str]) -> _Guess | None:
@@ -184,7 +194,7 @@ def _has_offset(text: str) -> bool:
 
 
 def _guess_at_feature(place: str, words: str, has: Callable[[str], Any]) -> _Guess:
-    return _Guess(f"with {words} in {place}", lambda other: isinstance(other, str) and bool(has(other)))
+    return _Guess(f"with {words} in {place}", lambda other: bool(has(other)))
 
 
 def _differ_only_in(has: Callable[[str], Any], failing: str, passing: str) -> bool:

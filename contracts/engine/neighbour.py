@@ -43,7 +43,7 @@ class ComparableRequest:
 class RequestDifference:
     """A place in which two requests differ, with the value of the failing one and the other value. Either may be
     `ABSENT`. `exchange` is the other one. If `is_linked`, the failing value stands at another place of the failing
-    attempt too, so that it may matter only that both are equal.
+    attempt too, so that it may matter only that both are equal. `is_judged` is true of the last request, which fails.
     """
 
     place: str
@@ -51,6 +51,7 @@ class RequestDifference:
     other: Any
     exchange: Exchange
     is_linked: bool = False
+    is_judged: bool = False
 
     @property
     def size(self) -> float:
@@ -134,7 +135,8 @@ def _neighbour_of(
     for left, right in pairs:
         for place, one, two in _differences(failing[left].parts, requests[right].parts):
             is_linked = counts[_value_key(place, one)] > 1
-            differences.append(RequestDifference(place, one, two, other.exchanges[right], is_linked))
+            is_judged = left == len(failing) - 1
+            differences.append(RequestDifference(place, one, two, other.exchanges[right], is_linked, is_judged))
     return Neighbour(differences[-1].exchange, tuple(differences)) if differences else None
 
 

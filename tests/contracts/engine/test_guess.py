@@ -174,3 +174,18 @@ def test_a_value_is_named_only_if_no_other_value_fails() -> None:
     assert guessed(failing, passing) == "only with steps[0].a []?"
     assert guessed(failing, passing, failed=[created({"steps": [{"a": [1]}]})]) == "only with steps[0].a?"
     assert guessed(created({"a": {"_k": 0}}), created({"a": {}})) == "only with a._k?"
+
+
+def test_a_failing_value_of_another_type_does_not_refute_a_guess() -> None:
+    failing, passing, failed = (created({"a": value}) for value in (8, 7, {"b": 8}))
+
+    assert guessed(failing, passing, failed=[failed]) == "only with a above 7?"
+
+
+def test_a_few_runs_may_be_what_the_later_requests_need() -> None:
+    def listed_after(count: int) -> Attempt:
+        return Attempt([*created({"count": count}).exchanges, *listed().exchanges])
+
+    assert guessed(listed_after(3), listed_after(2)) == ""
+    assert guessed(listed_after(502), listed_after(501)) == "only with count above 501?"
+    assert guessed(created({"count": 3}), created({"count": 2})) == "only with count above 2?"
