@@ -47,7 +47,7 @@ def guess(nearest: Sequence[Neighbour], failed: Sequence[Neighbour] = ()) -> str
     for neighbour in nearest:
         if len(neighbour.differences) == 1:
             by_place.setdefault(neighbour.differences[0].place, []).append(neighbour.differences[0])
-    found = {place: _guess_at(place, by_place[place], nearest) for place in by_place}
+    found = {place: _guess_at(place, by_place[place], nearest, failed) for place in by_place}
     guesses = [one.words for place, one in found.items() if one is not None and not _is_refuted(place, one, failed)]
     named = guesses[:_MAX_NAMED] or _needed_places(by_place, nearest, failed)
     return f"only {' and '.join(named)}?" if named else ""
@@ -118,16 +118,19 @@ def _is_sent_by(place: str, nearest: Sequence[Neighbour]) -> bool:
 
 
 def _part_in_words(place: str, value: Any, failed: Sequence[Neighbour]) -> str:
-    """Return a place, with its value if that is short, and no other value was seen to fail."""
-    is_short = value is None or isinstance(value, bool) or value in _EMPTY
+    """Return a place, with its value if that is null, true or false, and no other value was seen to fail. Other values
+    are often only those that shrinking has left.
+    """
     has_others = any(_is_inside(one.place, place) for attempt in failed for one in attempt.differences)
-    return f"{place} {json.dumps(value)}" if is_short and not has_others else place
+    return f"{place} {json.dumps(value)}" if isinstance(value, bool | None) and not has_others else place
 
 
 # Values of one place
 
 
-def _guess_at(place: str, found: Sequence[RequestDifference], nearest: Sequence[Neighbour]) -> _Guess | None:
+def _guess_at(
+    place: str, found: Sequence[RequestDifference], nearest: Sequence[Neighbour], failed: Sequence[Neighbour]
+) -> _Guess | None:
     """Describe how the failing value of a place differs from those that passed; None if that is not clear."""
     failing = found[0].failing
     if "sensitive" in place and not isinstance(failing, list | dict | str):
@@ -142,8 +145,9 @@ def _guess_at(place: str, found: Sequence[RequestDifference], nearest: Sequence[
     others = [one.other for one in found if type(one.other) is type(failing)]
     if isinstance(failing, str) and place and others:
         return _guess_at_text(place, failing, others)
-    if isinstance(failing, list | dict) and others:
-        return None if _has_same_length(place, nearest) else _guess_at_length(place, failing, others)
+    if isinstance(failing, list | dict) and others and not _differs_inside(f"{place}[", nearest):
+        is_of_length = isinstance(failing, dict) or _ends_are_like_others(place, failing, failed)
+        return _guess_at_length(place, failing, others) if is_of_length else None
     return None
 
 
@@ -159,17 +163,28 @@ def _guess_at_number(place: str, failing: float, passing: Sequence[float]) -> _G
     return None
 
 
-def _has_same_length(place: str, nearest: Sequence[Neighbour]) -> bool:
-    """Return whether an attempt passed with a list or object of the same length, but other contents."""
-    inside = [one.place for neighbour in nearest for one in neighbour.differences if one.place != place]
-    return any(each.startswith(f"{place}[") for each in inside)
+def _differs_inside(place: str, attempts: Sequence[Neighbour]) -> bool:
+    """Return whether an attempt has another value somewhere inside the place, and so as many items."""
+    return any(one.place.startswith(place) for attempt in attempts for one in attempt.differences)
+
+
+def _ends_are_like_others(place: str, failing: list[Any], failed: Sequence[Neighbour]) -> bool:
+    """Return whether the first and the last item occur twice, or other ones failed too: then the number matters, not
+    the item that the attempts that passed lack.
+    """
+    return all(
+        failing.count(failing[at]) > 1 or _differs_inside(f"{place}[{at}]", failed) for at in (0, len(failing) - 1)
+    )
 
 
 def _guess_at_length(place: str, failing: Any, passing: Sequence[Any]) -> _Guess | None:
-    """Describe the length of a value that has one part more than all that passed, if its parts are alike."""
+    """Describe the length of a value that has one part more than all that passed. The characters of a text must be all
+    the same.
+    """
     longest = max(map(len, passing))
-    is_exact = len(failing) - longest == 1 and longest > 0
-    if not is_exact or (not isinstance(failing, dict) and any(part != failing[0] for part in failing)):
+    if len(failing) - longest != 1 or longest == 0:
+        return None
+    if isinstance(failing, str) and failing != failing[0] * len(failing):
         return None
     noun = "character" if isinstance(failing, str) else "item" if isinstance(failing, list) else "member"
     words = f"with more than {counted(longest, noun)} in {place}"

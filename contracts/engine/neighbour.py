@@ -58,7 +58,9 @@ class RequestDifference:
         one, other = self.failing, self.other
         if is_number(one) and is_number(other):
             return float(min(abs(one - other), 1e9))
-        if isinstance(one, str | list | dict) and type(one) is type(other):
+        if isinstance(one, dict) and isinstance(other, dict):
+            return max(0.5, len(one.keys() ^ other.keys()))
+        if isinstance(one, str | list) and type(one) is type(other):
             is_alike = isinstance(one, str) and "«" in one and "«" in other
             return 0.5 if is_alike else max(0.5, abs(len(one) - len(other)))
         return 1.5

@@ -169,11 +169,15 @@ def test_an_attempt_that_fails_without_it_refutes_a_guess(failing: Attempt, pass
 
 
 def test_a_value_is_named_only_if_no_other_value_fails() -> None:
-    failing, passing = created({"steps": [{"a": []}]}), created({"steps": [{}]})
+    failing, passing = created({"steps": [{"a": None}]}), created({"steps": [{}]})
 
-    assert guessed(failing, passing) == "only with steps[0].a []?"
+    assert guessed(failing, passing) == "only with steps[0].a null?"
     assert guessed(failing, passing, failed=[created({"steps": [{"a": [1]}]})]) == "only with steps[0].a?"
-    assert guessed(created({"a": {"_k": 0}}), created({"a": {}})) == "only with a._k?"
+
+
+@pytest.mark.parametrize("value", [0, 1, "", [], {}])
+def test_a_plain_value_that_shrinking_may_have_left_is_not_named(value: Any) -> None:
+    assert guessed(created({"a": {"_k": value}}), created({"a": {}})) == "only with a._k?"
 
 
 def test_a_failing_value_of_another_type_does_not_refute_a_guess() -> None:
@@ -189,3 +193,16 @@ def test_a_few_runs_may_be_what_the_later_requests_need() -> None:
     assert guessed(listed_after(3), listed_after(2)) == ""
     assert guessed(listed_after(502), listed_after(501)) == "only with count above 501?"
     assert guessed(created({"count": 3}), created({"count": 2})) == "only with count above 2?"
+
+
+def test_the_items_of_a_list_need_not_all_be_alike() -> None:
+    """Shrinking may end before all are plain."""
+    assert guessed(created({"a": [0, 0, 1, 1]}), created({"a": [0, 0, 1]})) == "only with more than 3 items in a?"
+
+
+def test_the_number_of_items_matters_if_others_failed_at_both_ends() -> None:
+    failing, passing = created({"a": [7, 0, 0, 8]}), created({"a": [7, 0, 0]})
+
+    assert guessed(failing, passing) == ""
+    assert guessed(failing, passing, failed=[created({"a": [7, 0, 0, 9]})]) == ""
+    assert guessed(failing, passing, failed=[created({"a": [1, 0, 0, 9]})]) == "only with more than 3 items in a?"

@@ -109,3 +109,11 @@ def test_of_an_attempt_that_fails_after_other_requests_only_the_last_one_is_comp
     (other,) = also_failing(failing, [longer])
 
     assert [(one.place, one.failing) for one in other.differences] == [("limit", 1)]
+
+
+def test_an_object_with_other_names_is_farther_than_a_list_with_an_item_less() -> None:
+    passing = [created({"a": {"x": 1, "y": 2}}), created({"a": {"b": [0]}})]
+
+    near = neighbours(created({"a": {"b": [0, 0]}}), passing)
+
+    assert near[0].differences[0].place == "a.b"
