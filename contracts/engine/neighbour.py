@@ -7,6 +7,7 @@ count.
 import difflib
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,11 +99,10 @@ def also_failing(failing: Attempt, others: Iterable[Attempt]) -> list[Neighbour]
 
 def _other_failing(failing: Attempt, other: Attempt) -> Neighbour | None:
     failing_requests, other_requests = _requests(failing), _requests(other)
-    names = [[request.name for request in requests] for requests in (failing_requests, other_requests)]
-    if not names[1] or names[0][-1] != names[1][-1]:
+    one, two = ([request.name for request in requests] for requests in (failing_requests, other_requests))
+    if not one or one[-1:] != two[-1:]:
         return None
-    number = len(names[0]) if names[0] == names[1] else 1
-    pairs = [(len(names[0]) - back, len(names[1]) - back) for back in range(number, 0, -1)]
+    pairs = [(len(one) - back, len(two) - back) for back in range(len(one) if one == two else 1, 0, -1)]
     return _neighbour_of(failing_requests, other_requests, other, pairs, ())
 
 
@@ -249,4 +249,5 @@ def _number_or_text(text: str) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value is a number that a double can hold, so that it can be compared with others."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

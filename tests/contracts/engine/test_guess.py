@@ -206,3 +206,10 @@ def test_the_number_of_items_matters_if_others_failed_at_both_ends() -> None:
     assert guessed(failing, passing) == ""
     assert guessed(failing, passing, failed=[created({"a": [7, 0, 0, 9]})]) == ""
     assert guessed(failing, passing, failed=[created({"a": [1, 0, 0, 9]})]) == "only with more than 3 items in a?"
+
+
+def test_numbers_that_no_double_can_hold_are_not_compared() -> None:
+    large = 10**400
+
+    assert guessed(created({"a": large}), created({"a": 1.5}), created({"a": large - 1})) == ""
+    assert guessed(created({"a": 1.5}), created({"a": large})) == ""

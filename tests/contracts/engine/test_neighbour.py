@@ -117,3 +117,10 @@ def test_an_object_with_other_names_is_farther_than_a_list_with_an_item_less() -
     near = neighbours(created({"a": {"b": [0, 0]}}), passing)
 
     assert near[0].differences[0].place == "a.b"
+
+
+def test_an_attempt_without_requests_is_not_compared() -> None:
+    some, none = created({"count": 1}), Attempt([])
+
+    assert also_failing(none, [some, none]) == also_failing(some, [none]) == []
+    assert neighbours(none, [some, none]) == neighbours(some, [none]) == []
