@@ -99,6 +99,8 @@ class Finding:
     judged: int = 0
     summary: str = ""
     """What was found, in one sentence: the request, the answer, and what was expected."""
+    commands_note: str = ""
+    """How the requests must be sent, if not one after the other."""
     neighbour: str = ""
     """The most similar request that was answered correctly, and its answer, in words; empty if none was tried."""
     guess: str = ""
@@ -119,7 +121,28 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        return self.summary or self.expected_and_got
+        return self.first_line or self.expected_and_got
+
+    @property
+    def first_line(self) -> str:
+        """The summary, and how often the violation was seen if it did not repeat; empty without a summary."""
+        if not self.summary or not self.intermittent or self.not_sent_again:
+            return self.summary
+        others = ", while other requests were answered" if any(one.beside for one in self.reproductions) else ""
+        return f"{self.summary} ({self._times}{others})"
+
+    @property
+    def _times(self) -> str:
+        times = f"{self.seen:,} of {self.judged:,}" if self.judged >= self.seen else f"{self.seen:,}"
+        return f"{times} {'time' if times == '1' else 'times'}"
+
+    @property
+    def commands_notes(self) -> tuple[str, ...]:
+        """What to know before the commands are run."""
+        alone = ""
+        if self.intermittent and not self.not_sent_again:
+            alone = "Sent again alone, they did not show it: send them many times, while other requests are answered."
+        return tuple(filter(None, (self.commands_note, alone)))
 
     @property
     def expected_and_got(self) -> str:
@@ -130,10 +153,9 @@ class Finding:
         """How often an intermittent violation was seen, in words; empty for others."""
         if not self.intermittent:
             return ""
-        times = f"{self.seen:,} of {self.judged:,}" if self.judged >= self.seen else f"{self.seen:,}"
         why = self.not_sent_again
         again = f"not sent again: {why}" if why else "not seen when it was sent again alone"
-        return f"seen {times} {'time' if times == '1' else 'times'}; {again}"
+        return f"seen {self._times}; {again}"
 
     @property
     def details(self) -> dict[str, str]:

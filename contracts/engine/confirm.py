@@ -11,7 +11,7 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
-from contracts.engine.explain import finding_of, until
+from contracts.engine.explain import failing_part, finding_of, until
 from contracts.engine.found_violations import FoundViolations
 from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read
 from contracts.engine.parallel import THREADS
@@ -47,6 +47,8 @@ class _Repetition:
     before: tuple[Exchange, ...] = ()
     """If `case` is the last request of the original case: the exchanges before it."""
     passed: list[Attempt] = dataclasses.field(default_factory=list)
+    failed: list[Attempt] = dataclasses.field(default_factory=list)
+    """Attempts at larger cases that fail."""
     confirmed: RuleViolated | None = None
     """What the case showed again; None if it did not."""
     under_load: RuleViolated | None = None
@@ -90,6 +92,8 @@ class Confirmer:
             final,
             repro_of(evidence, sent, recorded, replaceable=replaceable),
             again.passed,
+            again.failed,
+            recorded=recorded,
             secrets=self._check.canaries.forms,
             cause_in_words=OUTDATED if self._is_outdated(final) else "",
             stable=stable,
@@ -100,7 +104,7 @@ class Confirmer:
         self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool
     ) -> _Repetition:
         """Send the case again: its last request alone if that suffices, then smaller cases; else under load."""
-        again = _Repetition(origin, first)
+        again = _Repetition(origin, first, failed=[failing_part(first)])
         if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
             again.before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
             again.case, again.violated = alone
@@ -132,6 +136,8 @@ class Confirmer:
                 return False
             if attempt.passed:
                 again.passed.append(attempt)
+            if attempt.violated is not None:
+                again.failed.append(failing_part(attempt.violated))
             return attempt.violated is not None
 
         smaller = shrink(case, still_fails, tries=MAX_TRIES)

@@ -1,37 +1,45 @@
 """Turns a violation into a finding: with a summary, the most similar request that works, and a guess at the cause."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
-from contracts.engine.neighbour import guess, neighbours
+from contracts.engine.guess import guess
+from contracts.engine.neighbour import also_failing, neighbours
 from contracts.engine.results import Attempt, RuleViolated
-from contracts.engine.summary import exchange_in_words, shorten_ids, summary_of
+from contracts.engine.summary import commands_note_of, exchange_in_words, shorten_ids, summary_of
+
+_MOST_DIFFERENCES: Final = 2
+"""An attempt that differs in more places is not shown: its request says nothing about the one that fails."""
 
 
 def finding_of(
     violated: RuleViolated,
     exchanges: tuple[Exchange, ...],
     passed: Sequence[Attempt] = (),
+    failed: Sequence[Attempt] = (),
     *,
+    recorded: Sequence[Exchange] = (),
     secrets: Sequence[bytes] = (),
     cause_in_words: str = "",
     stable: bool,
     intermittent: bool,
 ) -> Finding:
-    """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation; they
-    are used only if the violation is stable. `secrets` are the forms of sensitive values. A neighbour with one of them
-    is left out, since a report masks only the values in the finding's exchanges. Without `cause_in_words`, the
-    most similar of `passed` gives a guess at the cause.
+    """`exchanges` reproduce the violation, and `recorded` are the last ones of the check. `passed` are the attempts at
+    smaller cases that showed no violation, and `failed` other attempts that showed it; they are used only if the
+    violation is stable. `secrets` are the forms of sensitive values. A neighbour with one of them is left out, since a
+    report masks only the values in the finding's exchanges. Without `cause_in_words`, the most similar of `passed`
+    gives a guess at the cause.
     """
     judged = violated.exchanges[-1]
-    # Later requests may explain why the judged one fails.
-    failing = Attempt(until(judged, violated.all_exchanges), violated.placeholders)
+    failing = failing_part(violated)
     near = neighbours(failing, passed) if stable and not cause_in_words else []
-    why = cause_in_words or guess(near)
-    shown = (exchange_in_words(one.exchange) for one in near)
+    why = cause_in_words or guess(near, also_failing(failing, failed))
+    shown = (exchange_in_words(one.exchange) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])
+    shown_until = until(judged, exchanges)
     return Finding(
         violation.rule,
         violation.cause,
@@ -40,7 +48,8 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violation.expected, violation.got, until(judged, exchanges), why, violated.concurrent),
+        summary=summary_of(violation.expected, violation.got, shown_until, why, violated.concurrent, recorded),
+        commands_note=commands_note_of(exchanges, violated.concurrent),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
         field=violation.field,
@@ -48,6 +57,11 @@ def finding_of(
         same_answer=violated.same_answer,
         dedup_key=violation.dedup_key,
     )
+
+
+def failing_part(violated: RuleViolated) -> Attempt:
+    """Return the attempt up to the judged request: later ones may explain why it fails."""
+    return Attempt(until(violated.exchanges[-1], violated.all_exchanges), violated.placeholders, violated)
 
 
 def until(judged: Exchange, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:

@@ -72,7 +72,8 @@ class FoundViolations:
         """Keep a finding without repeating it, with the reason."""
         self._check.known_violations.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
-        finding = finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent)
+        recorded = self._check.guard.exchanges
+        finding = finding_of(violated, violated.exchanges, recorded=recorded, stable=stable, intermittent=intermittent)
         self.keep(dataclasses.replace(finding, not_sent_again=why or self.why_not_repeated))
 
     @property

@@ -232,12 +232,26 @@ class _Shrinker(Generic[C]):
             self._try(where, type(value)(copy.copy(plain[0]) for _ in value))
 
     def _plain_keys(self, where: Path) -> None:
-        """Replace each name that is not an identifier by a plain one, if only a few members are left."""
+        """Replace each odd name by a plain one, or else by one without its odd characters, if only a few members are
+        left.
+        """
         value = at(self.best, where)
         if isinstance(value, dict) and len(value) <= _FEW_MEMBERS:
-            for odd in [key for key in value if not key.isidentifier()]:
+            for odd in filter(_is_odd, value):
                 value = at(self.best, where)
-                self._try(where, {"a" if key == odd else key: one for key, one in value.items()})
+                names = [name for name in ("a", _without_odd_characters(odd)) if name and name not in value]
+                self._try_each(
+                    where, ({name if key == odd else key: one for key, one in value.items()} for name in names)
+                )
+
+
+def _is_odd(name: str) -> bool:
+    """Return whether a name is of another form than those of the contract, such as `workflow_id`."""
+    return not name.isidentifier() or name != name.lower() or name != name.strip("_")
+
+
+def _without_odd_characters(name: str) -> str:
+    return "".join(c for c in name.lower().strip("_") if c.isascii() and (c.isalnum() or c == "_"))
 
 
 _TAKE_NAMES: Final = frozenset({"fields", "include", "sort_mode", "status"})

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.core.secret_matcher import SENSITIVE_KEY
+from contracts.engine.elapsed import elapsed_in_words
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words
@@ -31,16 +32,43 @@ def summary_of(
     exchanges: Sequence[Exchange],
     guess: str = "",
     concurrent: Sequence[Sequence[Exchange]] = (),
+    recorded: Sequence[Exchange] = (),
 ) -> str:
     """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
     is a guess at the cause. `concurrent` are groups of exchanges whose requests were sent at the same moment.
+    `recorded` are the last exchanges of the check, which say how many lie between those of the finding.
     """
     sentence = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
-    return shorten_ids([f"{_requests_in_words(exchanges, concurrent)}: {sentence}" if exchanges else sentence])[0]
+    if not exchanges:
+        return shorten_ids([sentence])[0]
+    return shorten_ids([f"{_requests_in_words(exchanges, concurrent, recorded)}: {sentence}"])[0]
 
 
 def exchange_in_words(exchange: Exchange) -> str:
     return shorten_ids([f"{request_in_words(exchange.request)}: {answer_in_words(exchange.answer)}"])[0]
+
+
+def commands_note_of(exchanges: Sequence[Exchange], concurrent: Sequence[Sequence[Exchange]]) -> str:
+    """Say which of the requests must be sent at the same moment; empty if none."""
+    found = ([n for n, one in enumerate(exchanges, 1) if any(one is each for each in group)] for group in concurrent)
+    notes = (_at_the_same_moment(numbers, len(group)) for numbers, group in zip(found, concurrent, strict=True))
+    return " ".join(filter(None, notes))
+
+
+def _at_the_same_moment(numbers: Sequence[int], sent: int) -> str:
+    if len(numbers) > 1:
+        return f"Send requests {_list_in_words(numbers)} at the same moment: one after the other, they may not show it."
+    if numbers and sent > 1:
+        others = counted(sent - 1, "other")
+        return f"Request {numbers[0]} was sent at the same moment as {others}: alone, it may not show it."
+    return ""
+
+
+def _list_in_words(numbers: Sequence[int]) -> str:
+    *others, last = numbers
+    if len(others) > 1 and last - numbers[0] == len(others):
+        return f"{numbers[0]} to {last}"
+    return f"{', '.join(map(str, others))} and {last}"
 
 
 def shorten_ids(texts: Iterable[str]) -> list[str]:
@@ -57,21 +85,26 @@ def shorten_ids(texts: Iterable[str]) -> list[str]:
     return [_UUID.sub(shortened, text) for text in texts]
 
 
-def _requests_in_words(exchanges: Sequence[Exchange], concurrent: Sequence[Sequence[Exchange]]) -> str:
+def _requests_in_words(
+    exchanges: Sequence[Exchange], concurrent: Sequence[Sequence[Exchange]], recorded: Sequence[Exchange]
+) -> str:
     *before, last = exchanges
     words, moment = request_in_words(last.request), _moment_in_words(last, concurrent)
     prior = _prior(last.request, before)
     if prior is None:
         return words + moment
+    elapsed = elapsed_in_words(prior, last, recorded)
     if prior.request == last.request:
         times = 1 + sum(exchange.request == last.request for exchange in before)
         if moment:
             return f"{words}, sent {times} times at the same moment"
-        return f"{words} again" if times == 2 else f"{words}, sent {times} times"
+        later = f", {elapsed} later" if elapsed else ""
+        return f"{words} again{later}" if times == 2 else f"{words}, sent {times} times{later}"
     prior_words = request_in_words(prior.request)
     if prior_words == words:
         prior_words = f"the same with another {_other_part(last.request, prior.request)}"
-    return f"{words}{moment} after {prior_words}{_moment_in_words(prior, concurrent)}"
+    later = f", {elapsed}" if elapsed else ""
+    return f"{words}{moment}{later} after {prior_words}{_moment_in_words(prior, concurrent)}"
 
 
 def _other_part(one: Request, other: Request) -> str:

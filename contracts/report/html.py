@@ -131,7 +131,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
     parts = [
         f'<details class="finding"{" open" if is_open else ""}>',
         f'<summary><span class="severity {severity}">{severity}</span> <h3>{escape(finding.rule)}</h3>'
-        f" {_text(finding.summary or report.title_of(finding.rule))}</summary>\n<div>",
+        f" {_text(finding.first_line or report.title_of(finding.rule))}</summary>\n<div>",
         "<dl>",
         f"<dt>Rule</dt><dd>{escape(report.title_of(finding.rule))}</dd>",
         f"<dt>Expected</dt><dd>{_text(finding.expected)}</dd>",
@@ -146,8 +146,9 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         parts.append(_exchange(number, exchange, places if is_last else None))
     if finding.exchanges:
         commands = "\n".join(report.commands(finding))
+        notes = "".join(f"<p>{escape(note)}</p>" for note in finding.commands_notes)
         parts.append(
-            '<details class="commands"><summary>Commands that repeat it</summary>'
+            f'<details class="commands"><summary>Commands that repeat it</summary>{notes}'
             f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre></details>'
         )
     return "\n".join([*parts, "</div>\n</details>"])

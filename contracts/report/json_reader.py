@@ -51,6 +51,7 @@ def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
         exchanges=tuple(map(_exchange, finding["exchanges"])),
         stable=stable,
         not_sent_again=finding.get("not_sent_again", ""),
+        commands_note=finding.get("commands_note", ""),
         also_seen=tuple(finding["also_seen"]),
         reproductions=tuple(map(_reproduction, finding["reproductions"])),
     )

@@ -42,6 +42,7 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "fingerprint": finding.fingerprint,
         **{name: getattr(finding, name) for name in SAME_FIELDS},
         "also_seen": list(finding.also_seen),
+        "commands_note": finding.commands_note,
         "not_sent_again": finding.not_sent_again,
         "seen": finding.seen,
         "judged": finding.judged,

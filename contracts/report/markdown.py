@@ -44,7 +44,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
-    lines = [finding.summary] if finding.summary else [f"expected {finding.expected}", f"got {finding.got}"]
+    lines = [finding.first_line] if finding.summary else [f"expected {finding.expected}", f"got {finding.got}"]
     lines += [f"works: {finding.neighbour}"] if finding.neighbour else []
     lines += [f"also seen: {', '.join(finding.also_seen)}"] if finding.also_seen else []
     yield from ("", f"### {heading}", "", *(line for one in lines for line in (_code(one), "")))

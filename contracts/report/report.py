@@ -22,11 +22,12 @@ _NOT_REPEATED: Final = "Unstable, did not repeat when sent again alone"
 
 
 def unstable_heading(finding: Finding) -> str:
-    return f"Unstable, not sent again: {finding.not_sent_again}" if finding.not_sent_again else _NOT_REPEATED
+    return f"Not sent again, since {finding.not_sent_again}" if finding.not_sent_again else _NOT_REPEATED
 
 
 def common_unstable_heading(findings: Iterable[Finding]) -> str:
-    return "Unstable" if any(finding.not_sent_again for finding in findings) else _NOT_REPEATED
+    headings = set(map(unstable_heading, findings))
+    return headings.pop() if len(headings) == 1 else "Unstable, or not sent again"
 
 
 @dataclass(frozen=True, slots=True)

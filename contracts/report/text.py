@@ -100,13 +100,14 @@ def _finding(finding: Finding, target: str, rules: Mapping[str, Rule], heading: 
     title = f"({rules[finding.rule].severity}) {rules[finding.rule].title}" if finding.rule in rules else ""
     yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
     if finding.summary:
-        yield f"   {_short(finding.summary)}"
+        yield f"   {_short(finding.first_line)}"
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"
     yield from (f"   {name:<12} {_short(words)}" for name, words in finding.details.items())
     yield f"   fingerprint  {finding.fingerprint}"
     if finding.exchanges:
         yield ""
+        yield from finding.commands_notes
         yield from curls(finding.exchanges, target)
     yield ""
 

@@ -59,3 +59,15 @@ def test_requests_after_the_judged_one_are_not_compared_or_reported() -> None:
 
     assert found.summary.startswith("GET /v1/runs?search=a&deep_search=true: 500")
     assert found.guess
+
+
+def test_a_neighbour_that_differs_in_many_places_is_not_shown() -> None:
+    other = Attempt([listed(("search", "b"), ("deep_search", "false"), ("limit", "1"))])
+
+    assert finding([other]).neighbour == ""
+
+
+def test_an_attempt_that_fails_too_may_refute_the_guess() -> None:
+    failed = Attempt([listed(("search", "a"), ("limit", "1"), status=500)])
+
+    assert finding(failed=[failed]).guess == "only with search?"

@@ -1,11 +1,11 @@
-"""The nearest attempt that passed, and the guess that follows from such attempts."""
+"""The nearest attempt that passed."""
 
 from typing import Any
 
 import pytest
 
 from contracts.core.exchange import Answer, Exchange
-from contracts.engine.neighbour import guess, neighbours
+from contracts.engine.neighbour import also_failing, neighbours
 from contracts.engine.request_building import request_for
 from contracts.engine.results import Attempt
 
@@ -24,10 +24,6 @@ def created(body: Any, status: int = 200) -> Attempt:
 
 def listed(*query: tuple[str, str]) -> Attempt:
     return Attempt([sent("list_runs", query=query)])
-
-
-def guessed(failing: Attempt, *passing: Attempt) -> str:
-    return guess(neighbours(failing, passing))
 
 
 def test_the_nearest_is_the_one_that_differs_least() -> None:
@@ -90,70 +86,41 @@ def test_the_request_that_differs_is_shown_and_not_the_same_read_after_it() -> N
     assert near.exchange == passing.exchanges[0]
 
 
-@pytest.mark.parametrize(
-    ("failing", "passing", "words"),
-    [
-        (created({"count": 501}), [created({"count": 500}), created({"count": 250})], "only with count above 500?"),
-        (created({"count": 501}), [created({"count": 250})], ""),
-        (created({"n": -1}), [created({"n": 0})], "only with n below 0?"),
-        (created({"n": 7}), [created({"n": 6}), created({"n": 8})], "only with n 7?"),
-        (listed(("limit", "1000")), [listed(("limit", "999"))], "only with limit above 999?"),
-        (created({"error": None}), [created({})], "only with error null?"),
-        (created({"start_session": True, "count": 1}), [created({"count": 1})], "only with start_session true?"),
-        (
-            listed(("session_id", RUN), ("machine_id", RUN)),
-            [listed(("session_id", RUN)), listed(("machine_id", RUN))],
-            "only with machine_id and session_id together?",
-        ),
-        (
-            listed(("created_at_from", "2026-11-26T07:02:56+05:30")),
-            [listed(("created_at_from", "2026-11-26T01:33:58Z"))],
-            "only with a time zone offset in created_at_from?",
-        ),
-        (
-            created({"a": {f"k{n}": n for n in range(21)}}),
-            [created({"a": {f"key {n}": 0 for n in range(20)}})],
-            "only with more than 20 members in a?",
-        ),
-        (created({"a": [0] * 51}), [created({"a": [1] * 50})], "only with more than 50 items in a?"),
-        (created({"a": "x" * 256}), [created({"a": "x" * 255})], "only with more than 255 characters in a?"),
-        (created({"a": "é"}), [created({"a": "e"})], "only with a non-ASCII character in a?"),
-        (created({"a": "aB1_" * 20}), [created({"a": "x"})], ""),  # the length may be what matters
-        (created({"a": "é"}), [created({"a": "e"}), created({"a": "ü"})], ""),
-        (created({"a": " x"}), [created({"a": "x"})], "only with a space at an end in a?"),
-        (
-            created({"a": {" k": 0}}),
-            [created({"a": {"k": 0}}), created({"a": {}})],
-            "only with a space at an end in the key of a?",
-        ),
-        (created({"a": {"b": [1.0]}}), [created({"a": {"b": ["x"]}})], ""),
-        (created({"a": 2, "b": 2}), [created({"a": 1, "b": 1})], ""),
-        (listed(("workflow_id", RUN)), [listed(("workflow_id", "x"))], ""),
-        (created([1]), [created([1, 2])], ""),
-        (
-            created({"sensitive_input_values": {"pin": 12345}}),
-            [created({"sensitive_input_values": {"pin": 12344}})],
-            "",
-        ),
-        (
-            created({"a": 1, "sensitive_input_values": {"pin": 12345, "x": 1}}),
-            [created({"a": 1, "sensitive_input_values": {"x": 1}})],
-            "only with sensitive_input_values.pin?",
-        ),
-        (created({"a": {"b": None}}), [created({"a": {}}), created({})], "only with a?"),
-    ],
-)
-def test_a_guess_names_what_only_the_failing_request_has(failing: Attempt, passing: list[Attempt], words: str) -> None:
-    assert guessed(failing, *passing) == words
+def test_an_attempt_whose_earlier_request_was_refused_is_not_a_neighbour() -> None:
+    def updated(status: str, code: int) -> Attempt:
+        update = sent("update_run", RUN, body={"status": status}, status=code)
+        return Attempt([update, sent("list_runs", query=[("status", "error")])])
+
+    assert neighbours(updated("task_failed", 200), [updated("aaaaaaaaaaa", 422)]) == []
+    assert neighbours(updated("task_failed", 409), [updated("aaaaaaaaaaa", 422)]) != []
+    assert neighbours(updated("task_failed", 409), [updated("cancelled", 200)]) != []
 
 
-def test_a_request_that_is_needed_before_it_is_named() -> None:
-    failing = Attempt([sent("update_run", RUN, body={"error": None}), sent("get_run", RUN)])
+def test_other_attempts_that_fail_are_compared_whatever_they_were_answered() -> None:
+    (other,) = also_failing(created({"count": 2}), [created({"count": 2}), created({"count": 3}, 422), Attempt([])])
 
-    assert guessed(failing, Attempt([sent("get_run", RUN)])) == "only after PATCH /v1/runs/{run_id}?"
+    assert [(one.place, one.failing, one.other) for one in other.differences] == [("count", 2, 3)]
 
 
-def test_a_body_that_is_not_json_is_compared_as_a_text() -> None:
-    failing, passing = (Attempt([sent("create_run", raw=raw)]) for raw in (b'{"a": \xff}', b'{"a": x}'))
+def test_of_an_attempt_that_fails_after_other_requests_only_the_last_one_is_compared() -> None:
+    failing = Attempt([*created({"count": 2}).exchanges, *listed(("limit", "1"), ("fields", "id")).exchanges])
+    longer = Attempt([*created({"count": 3}).exchanges, *listed().exchanges, *listed(("fields", "id")).exchanges])
 
-    assert guessed(failing, passing) == "only with a non-ASCII character in the body?"
+    (other,) = also_failing(failing, [longer])
+
+    assert [(one.place, one.failing) for one in other.differences] == [("limit", 1)]
+
+
+def test_an_object_with_other_names_is_farther_than_a_list_with_an_item_less() -> None:
+    passing = [created({"a": {"x": 1, "y": 2}}), created({"a": {"b": [0]}})]
+
+    near = neighbours(created({"a": {"b": [0, 0]}}), passing)
+
+    assert near[0].differences[0].place == "a.b"
+
+
+def test_an_attempt_without_requests_is_not_compared() -> None:
+    some, none = created({"count": 1}), Attempt([])
+
+    assert also_failing(none, [some, none]) == also_failing(some, [none]) == []
+    assert neighbours(none, [some, none]) == neighbours(some, [none]) == []

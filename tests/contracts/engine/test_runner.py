@@ -700,6 +700,17 @@ def test_a_finding_shows_the_nearest_request_that_is_answered_rightly_and_guesse
     assert finding.neighbour == 'POST /v1/runs/bulk without a token with {"count": 500}: 201 with 500 created runs'
 
 
+def test_a_guess_does_not_name_a_value_if_others_failed_before_shrinking() -> None:
+    def reply(request: Request) -> tuple[int, Any]:
+        return (500, {}) if b"input_values" in (request.body or b"") else (201, new_runs(request))
+
+    runner = after_running(reply, create, {"body": {"workflow_id": W, "input_values": {"a": [1], "b": 2}}})
+
+    (finding,) = runner.findings
+    assert finding.exchanges[-1].request.json()["input_values"] == {}
+    assert finding.guess == "only with input_values?"
+
+
 def test_an_attempt_with_another_violation_is_not_shown_as_answered_rightly() -> None:
     def reply(request: Request) -> tuple[int, Any]:
         if request.header("Authorization") != TOKEN:

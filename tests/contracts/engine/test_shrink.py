@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from contracts.engine.case import Case as TypedCase
 from contracts.engine.shrink import shrink
 
@@ -230,3 +232,24 @@ def test_the_value_of_a_parameter_that_takes_names_stays_whole() -> None:
     small = shrink(case, lambda one: len(one.get("query", ())) == 2 and all(map(len, one["query"])), tries=200)
 
     assert small == {"query": [("fields", "error"), ("search", "")]}
+
+
+@pytest.mark.parametrize(("name", "plain"), [("_private", "private"), (" k", "k"), ("fileName", "filename")])
+def test_a_name_is_tried_without_its_odd_characters(name: str, plain: str) -> None:
+    tried: list[Case] = []
+
+    def fails(one: Case) -> bool:
+        tried.append(one)
+        return name in one["values"]
+
+    shrink({"values": {name: 0}}, fails, tries=20)
+
+    assert {"values": {plain: 0}} in tried
+
+
+def test_names_of_the_form_that_the_contract_has_are_kept() -> None:
+    tried: list[Case] = []
+    shrink({"workflow_id": {"session_alias": 0}}, lambda one: bool(tried.append(one)), tries=20)
+
+    assert all(set(one) <= {"workflow_id"} for one in tried)
+    assert all(set(one.get("workflow_id", {})) <= {"session_alias"} for one in tried)

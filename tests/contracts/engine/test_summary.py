@@ -1,12 +1,14 @@
 """What a finding says in one sentence."""
 
+import dataclasses
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.engine.request_building import encode, request_for
-from contracts.engine.summary import request_in_words, shorten_ids, summary_of
+from contracts.engine.summary import commands_note_of, request_in_words, shorten_ids, summary_of
 from contracts.openapi.schemas import UNREAD
 
 RUN = "0b0e1234-0000-4000-8000-000000000001"
@@ -166,3 +168,62 @@ def test_a_summary_is_short_whatever_was_sent() -> None:
     )
 
     assert len(request_in_words(request)) < 500
+
+
+START = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def at_second(seconds: float, exchange: Exchange) -> Exchange:
+    answer = dataclasses.replace(exchange.answer, received_at=START + timedelta(seconds=seconds))
+    return Exchange(exchange.request, answer)
+
+
+def said_of(seconds: float, others: int, *, forgotten: int = 0) -> str:
+    created, read = at_second(0, sent("create_run")), at_second(seconds, sent("get_run", RUN))
+    between = [at_second(seconds * (n + 1) / (others + 1), sent("list_runs")) for n in range(others)]
+    recorded = [created, *between, read][forgotten:]
+    return summary_of("200", "404", [created, read], recorded=recorded).removesuffix(": 404; expected 200")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "others", "words"),
+    [
+        (41.2, 1204, ", 41 s and 1,204 requests after"),
+        (5, 100, ", 5 s and 100 requests after"),
+        (4.9, 1204, " after"),
+        (600, 99, " after"),
+    ],
+)
+def test_a_summary_says_how_long_before_the_request_an_earlier_one_was_sent(
+    seconds: float, others: int, words: str
+) -> None:
+    assert said_of(seconds, others) == f"GET /v1/runs/0b0e1234…{words} POST /v1/runs"
+
+
+def test_requests_that_are_no_longer_recorded_are_not_counted() -> None:
+    assert ", 41 s and at least 999 requests after" in said_of(41, 1000, forgotten=2)
+
+
+def test_a_repeated_request_says_how_much_later_it_was_sent() -> None:
+    first, again = at_second(0, sent("create_run", key="k")), at_second(60, sent("create_run", key="k"))
+    recorded = [first, *(at_second(n % 60 + 0.5, sent("list_runs")) for n in range(300)), again]
+
+    said = summary_of("a", "b", [first, again], recorded=recorded)
+
+    assert said == "POST /v1/runs with Idempotency-Key k again, 60 s and 300 requests later: b; expected a"
+
+
+def test_the_commands_of_requests_at_the_same_moment_have_a_note() -> None:
+    create, one, two, three = (sent("delete_run", RUN) for _ in range(4))
+
+    def note(*concurrent: tuple[Exchange, ...]) -> str:
+        return commands_note_of([create, one, two, three], concurrent)
+
+    at_once = "at the same moment: one after the other, they may not show it."
+    assert note((one, three)) == f"Send requests 2 and 4 {at_once}"
+    assert note((one, two, three)) == f"Send requests 2 to 4 {at_once}"
+    assert note((create, one, three)) == f"Send requests 1, 2 and 4 {at_once}"
+    assert note((two, sent("delete_run", RUN))) == (
+        "Request 3 was sent at the same moment as 1 other: alone, it may not show it."
+    )
+    assert note((sent("delete_run", RUN), sent("delete_run", RUN))) == note() == ""

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult
+from contracts.core.findings import CheckResult, Finding, Reproduction
 from contracts.report import FORMATS
 from contracts.report.json_reader import read_report
 from contracts.report.masking import Mask
@@ -99,3 +101,53 @@ def test_a_secret_is_masked_in_every_sentence() -> None:
     masked = mask.finding(leak)
 
     assert "correct" not in masked.summary + masked.neighbour + masked.guess
+
+
+BESIDE = (Reproduction("a scenario", "{}", beside=(Reproduction("another scenario", "{}"),)),)
+SOMETIMES = dataclasses.replace(
+    samples.COUNT, summary=SUMMARY, stable=False, intermittent=True, seen=1, judged=204, reproductions=BESIDE
+)
+
+
+def result_of(finding: Finding) -> CheckResult:
+    return dataclasses.replace(RESULT, findings=(finding,))
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "junit", "sarif"])
+def test_the_sentence_of_an_intermittent_finding_says_how_often_it_was_seen(form: str) -> None:
+    said = unescape(rendered(form, result_of(SOMETIMES))).replace('\\"', '"')
+
+    assert f"{SUMMARY} (1 of 204 times, while other requests were answered)" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({"reproductions": ()}, " (1 of 204 times)"),
+        ({"not_sent_again": "the time was over"}, ""),
+        ({"stable": True, "intermittent": False}, ""),
+    ],
+)
+def test_the_sentence_of_other_findings_says_no_more_than_is_known(changes: dict[str, Any], more: str) -> None:
+    assert dataclasses.replace(SOMETIMES, **changes).sentence == SUMMARY + more
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_a_note_on_the_commands_precedes_them(form: str) -> None:
+    note = "Send requests 1 and 2 at the same moment: one after the other, they may not show it."
+    finding = dataclasses.replace(SOMETIMES, commands_note=note)
+
+    said = unescape(rendered(form, result_of(finding)))
+
+    commands = said.index("curl -sS")
+    assert said.index(note) < commands
+    assert said.index("Sent again alone, they did not show it") < commands
+
+
+def test_the_json_report_keeps_the_note_on_the_commands(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(rendered("json", result_of(dataclasses.replace(SOMETIMES, commands_note="a note"))))
+
+    (saved,) = read_report(path).findings
+
+    assert (saved.commands_note, saved.summary) == ("a note", SUMMARY)

@@ -303,4 +303,13 @@ def test_a_finding_that_was_not_sent_again_says_so():
     report = samples.report(samples.without_findings(unstable=(finding,)))
     for name in ("junit", "html", "markdown"):
         assert "did not repeat when sent again" not in FORMATS[name](report)
-    assert "Unstable, not sent again: the time was over: BULK-ECHO" in render_text(report)
+    assert "Not sent again, since the time was over: BULK-ECHO" in render_text(report)
+
+
+def test_the_page_names_one_reason_only_if_all_have_it():
+    one = Finding("BULK-ECHO", "a cause", "this", "that", (), stable=False, not_sent_again="the time was over")
+    other = dataclasses.replace(one, cause="b", not_sent_again="")
+    results = (samples.without_findings(unstable=unstable) for unstable in ((one, other), (one,)))
+    both, alone = (FORMATS["html"](samples.report(result)) for result in results)
+    assert "<h2>Unstable, or not sent again</h2>" in both
+    assert "<h2>Not sent again, since the time was over</h2>" in alone
