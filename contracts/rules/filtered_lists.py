@@ -6,11 +6,11 @@ from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import Case, CaseContext
+from contracts.engine import Case, CaseContext, assume
 from contracts.openapi.schemas import moment_of
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import check_activity, check_list, judge_list
-from contracts.rules.list_reads import listed_item, page_of
+from contracts.rules.list_reads import DEEP_SEARCH, listed_item, page_of
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,8 @@ def run_notations(context: CaseContext, case: Case) -> None:
     word = context.placeholder("marker:1")
     history = {"run_message_history": [{"content": word}]}
     updated = context.call_valid("update_run", run["id"], body=history, after=evidence)
+    usual = context.call("list_runs", query=isolated.filtered([("search", word), DEEP_SEARCH]))
+    assume(listed_item(usual, run["id"]) is not None, "deep_search=true does not find the run")  # judged elsewhere
     for text, is_deep in _BOOLEANS.items():
         result = context.call("list_runs", query=isolated.filtered([("search", word), ("deep_search", text)]))
         cause, listed = "deep_search is read as another value", ("a list without the run", "a list with the run")
