@@ -3,7 +3,6 @@
 import itertools
 import re
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -39,8 +38,8 @@ class PolledRuns:
         self._wrong_order: tuple[Violation, CallResult] | None = None
         self._polls = 0
         self._unread = 0
-        self._listed: Counter[str] = Counter()
-        """How often the runs were listed by each status."""
+        self._listed: set[frozenset[str]] = set()
+        """The statuses that the active runs had together when they were listed by each of them."""
         self._begin = self._last_change = time.monotonic()
         self._last: CallResult | None = None
         self._starts_late: dict[str, bool] = {}
@@ -76,7 +75,7 @@ class PolledRuns:
             self._judge(items if result.accepted else {}, result)
             violations = activity_violations([(0, item) for item in items.values()])
             self._wrong_order = self._wrong_order or next(((wrong.violation, result) for wrong in violations), None)
-            if (status := self._next_status()) is not None:
+            for status in self._statuses_to_list():
                 self._judge_status_filter([self._query[0], ("status", status)])
         if self._query is None or not self.in_session or self._polls % 3 == 0:
             for run in self._next_runs():
@@ -84,16 +83,13 @@ class PolledRuns:
                 if result.resource is not None:
                     self._judge({run.id: result.resource}, result)
 
-    def _next_status(self) -> str | None:
-        """Return the status to list the runs by: each one when it is first seen, and later, in every sixth poll, the
-        one that was listed least often; else None.
-        """
-        active = {run.known.status for run in self.runs if not run.known.has_ended}
-        status = min(sorted(active), key=lambda status: self._listed[status], default=None)
-        if status is None or (self._listed[status] and self._polls % 6):
-            return None
-        self._listed[status] += 1
-        return status
+    def _statuses_to_list(self) -> list[str]:
+        """Return the statuses of the runs that have not ended, if they have these statuses for the first time."""
+        active = frozenset(run.known.status for run in self.runs if not run.known.has_ended)
+        if active in self._listed:
+            return []
+        self._listed.add(active)
+        return sorted(active)
 
     def _judge_status_filter(self, query: Query) -> None:
         """Judge a list by status: all its runs have the status, and no run is missing that had it before and after."""
