@@ -134,8 +134,10 @@ def is_nested_too_deeply(body: bytes) -> bool:
         return False
     try:
         _json(body, _integer)
-    except ValueError as error:
-        return isinstance(error, NestedTooDeeply)
+    except NestedTooDeeply:
+        return True
+    except ValueError:
+        pass
     return False
 
 

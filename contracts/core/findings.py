@@ -137,7 +137,7 @@ class Finding:
         return f"{times} {'time' if times == '1' else 'times'}"
 
     @property
-    def commands_notes(self) -> tuple[str, ...]:
+    def command_hints(self) -> tuple[str, ...]:
         """What to know before the commands are run."""
         alone = ""
         if self.intermittent and not self.not_sent_again:

@@ -6,5 +6,16 @@ from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals, forg
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
 from contracts.guard.unreported_run_detector import UnreportedRuns
 
-__all__ = ["CleanUpReport", "Guard", "NoAnswer", "NotAllowed", "NotOwned", "OutOfBudget", "Refused", "RequestKind"]
-__all__ += ["UnreportedRuns", "clean_up_journals", "forget_journals"]
+__all__ = [
+    "CleanUpReport",
+    "Guard",
+    "NoAnswer",
+    "NotAllowed",
+    "NotOwned",
+    "OutOfBudget",
+    "Refused",
+    "RequestKind",
+    "UnreportedRuns",
+    "clean_up_journals",
+    "forget_journals",
+]

@@ -146,7 +146,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         parts.append(_exchange(number, exchange, places if is_last else None))
     if finding.exchanges:
         commands = "\n".join(report.commands(finding))
-        notes = "".join(f"<p>{escape(note)}</p>" for note in finding.commands_notes)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in finding.command_hints)
         parts.append(
             f'<details class="commands"><summary>Commands that repeat it</summary>{notes}'
             f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre></details>'

@@ -107,7 +107,7 @@ def _finding(finding: Finding, target: str, rules: Mapping[str, Rule], heading: 
     yield f"   fingerprint  {finding.fingerprint}"
     if finding.exchanges:
         yield ""
-        yield from finding.commands_notes
+        yield from finding.command_hints
         yield from curls(finding.exchanges, target)
     yield ""
 

@@ -107,6 +107,7 @@ class FilterCase(Case):
 
 
 _MANY_FILTERS: Final = 4
+"""Smaller combinations occur without the machine anyway."""
 
 
 def run_filters(context: CaseContext, case: FilterCase) -> None:

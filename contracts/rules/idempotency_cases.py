@@ -11,7 +11,14 @@ from contracts.data.write_bodies import ABSENT
 from contracts.engine import Case, CheckContext
 from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import CREATES
-from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, is_offered, optional_ids, with_made_up_ids
+from contracts.rules.writes import (
+    CHANGING_WRITES,
+    WRITES_OF_RUNS,
+    WRITES_ON_A_RUN,
+    is_offered,
+    optional_ids,
+    with_made_up_ids,
+)
 
 KEY_HEADER: Final = "Idempotency-Key"
 
@@ -73,9 +80,12 @@ class TwoKeys(Case):
 
 @dataclass(frozen=True)
 class TwoOrganisations(Keyed):
-    """The same key for two organisations. `other` is the body of the second write; None if it is the same body."""
+    """The same key for two organisations."""
 
     other: dict[str, Any] | None = None
+    """The body of the second write; None if it is the same body."""
+    is_repeat: bool = False
+    """Whether the other organisation repeats the first write, on the same run, instead of a write of its own."""
     is_reversed: bool = False
     together: bool = False
 
@@ -321,6 +331,8 @@ def two_organisations_cases(check: CheckContext) -> Iterator[TwoOrganisations]:
             body |= {"output_data": _CHANGE} if operation == "update_run" else {}
         for is_reversed in (False, True):
             yield TwoOrganisations(operation, body, is_reversed=is_reversed)
+            if operation in WRITES_ON_A_RUN:
+                yield TwoOrganisations(operation, body, is_reversed=is_reversed, is_repeat=True)
             if operation in CREATES:
                 other = body | {write_bodies.OBJECT_FIELDS[operation]: _CHANGE}
                 yield TwoOrganisations(operation, body, other=other, is_reversed=is_reversed)

@@ -298,7 +298,7 @@ class ForeignCase(Case):
 def run_foreign(context: CaseContext, case: ForeignCase) -> None:
     """Require that the first organisation can neither read it, nor get it by a run that names it."""
     theirs = context.call(case.listing, query=[WHOLE_PAGE], token=SECOND_TOKEN)
-    others = _not_shared(context, case.listing, theirs)
+    others = _only_theirs(context, case.listing, theirs)
     assume(others, f"{case.listing} shows both organisations the same")
     foreign, get, offers = others[0], _READ_ONE[case.listing], context.check.offers
     if offers(get):
@@ -312,7 +312,7 @@ def run_foreign(context: CaseContext, case: ForeignCase) -> None:
             picked = {run.get("machine_id") for run in (created.resource or {}).get("created_runs") or ()}
             cause, expected = "a run gets a machine of another organisation", "no machine, or one of its own"
             got = "a machine that only the other organisation lists"
-            right = picked.isdisjoint(_not_shared(context, "list_machines", machines))
+            right = picked.isdisjoint(_only_theirs(context, "list_machines", machines))
             context.require(right, "AUTH-TENANT", cause, expected, theirs, machines, created, got=got)
         case "list_machines":
             _require_not_added(context, foreign, theirs)
@@ -321,7 +321,7 @@ def run_foreign(context: CaseContext, case: ForeignCase) -> None:
             _require_not_included(context, foreign, {"workflow_id": foreign}, theirs)
 
 
-def _not_shared(context: CaseContext, listing: str, theirs: CallResult) -> list[str]:
+def _only_theirs(context: CaseContext, listing: str, theirs: CallResult) -> list[str]:
     """Return the ids in a list of the second organisation that are not in the list of the first one."""
     own = {item.get("id") for listed in resource_pages(context, listing) for item in items_of(listed)}
     return [item["id"] for item in items_of(theirs) if item.get("id") not in {None, *own}]

@@ -76,7 +76,7 @@ class PolledRuns:
             violations = activity_violations([(0, item) for item in items.values()])
             self._wrong_order = self._wrong_order or next(((wrong.violation, result) for wrong in violations), None)
             for status in self._statuses_to_list():
-                self._judge_status_filter([self._query[0], ("status", status)])
+                self._judge_status_filter(self._query[0], status)
         if self._query is None or not self.in_session or self._polls % 3 == 0:
             for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
@@ -84,21 +84,22 @@ class PolledRuns:
                     self._judge({run.id: result.resource}, result)
 
     def _statuses_to_list(self) -> list[str]:
-        """Return the statuses of the runs that have not ended, if they have these statuses for the first time."""
+        """Return the statuses of the runs that have not ended, if no poll has seen just these statuses together."""
         active = frozenset(run.known.status for run in self.runs if not run.known.has_ended)
         if active in self._listed:
             return []
         self._listed.add(active)
         return sorted(active)
 
-    def _judge_status_filter(self, query: Query) -> None:
+    def _judge_status_filter(self, of_runs: tuple[str, str], status: str) -> None:
         """Judge a list by status: all its runs have the status, and no run is missing that had it before and after."""
+        query: Query = [of_runs, ("status", status)]
         result = self.context.call("list_runs", query=[*query, WHOLE_PAGE])
         evidence = self.runs[0].evidence[:1]
         page = page_of(result, query, limit=MAX_LIMIT)
         if not result.accepted or not judge_list(self.context, page, (), lambda run_id: evidence):
             return
-        status, listed = query[-1][1], {item.get("id") for item in page.items}
+        listed = {item.get("id") for item in page.items}
         missing = next((run for run in self.runs if run.known.status == status and run.id not in listed), None)
         if missing is None:
             return

@@ -30,6 +30,7 @@ from contracts.engine.runner import Runner
 from contracts.engine.same_fault import grouped
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
+from contracts.guard.ownership import Ownership
 from contracts.guard.rate_limiter import Clock
 from contracts.guard.reachability import Reachability
 from contracts.oracle.request import read_request
@@ -40,6 +41,7 @@ from contracts.rules.refused_requests import WrongParameter, run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+OTHER_ID = "4c90c3cc-0d44-4b50-8888-8dd25736052a"
 PAGE = {"items": [], "total": 0, "skip": 0, "limit": 100}
 RUN = {"id": W, "workflow_id": W, "machine_id": None, "status": "scheduling", "created_at": "2026-01-02T03:04:05Z"}
 Case = dict[str, Any]
@@ -55,6 +57,7 @@ class Server:
         self.spent = Spent(0, 0, 0, 0.0)
         self.unreported: list[UnreportedRuns] = []
         self.reachability = Reachability(Clock())
+        self.ownership = Ownership()
 
     def send(self, request: Request) -> Exchange:
         status, body = self.reply(request)
@@ -379,6 +382,19 @@ def test_an_error_is_ours_unless_an_answer_of_its_case_is_wrong() -> None:
 
     ours = after_running(lambda request: (200, without_id), run, {"reads": True}, {"reads": False})
     assert ours.check.internal_errors
+
+
+def test_an_answer_under_a_key_that_was_used_on_another_path_may_be_about_another_run() -> None:
+    """Whether such a repeat gets the first answer is not determined."""
+
+    def run(context: CaseContext, case: Case) -> None:
+        context.call("get_run", W, key=case["first"])
+        context.call("get_run", OTHER_ID, key="key-2")
+
+    same, other = (after_running(lambda request: (200, RUN), run, {"first": key}) for key in ("key-2", "key-1"))
+
+    assert not same.findings
+    assert [finding.cause for finding in other.findings] == ["get_run answers with another resource"]
 
 
 def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:

@@ -273,37 +273,34 @@ def test_a_run_that_ends_before_the_others_of_its_session_may_be_retried(monkeyp
     assert not result.unstable
 
 
-def test_one_stale_read_after_an_update_is_a_finding_though_it_does_not_happen_again(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("kind", "scenario", "rule", "cause"),
+    [
+        (changes.OneReadAfterAnUpdateIsStale, "updates", "UPDATE-PARTIAL", "reads differently"),
+        (reads_and_lists.OneRunIsUnlisted, "lists in pages", "LIST-COMPLETE", "a created run is not listed"),
+        pytest.param(
+            lifecycles.OneSessionRunsTwo,
+            "lifecycles of runs",
+            "LIFECYCLE",
+            "two runs of a session run at a time",
+            marks=pytest.mark.matrix,  # the runs work for so long that a busy machine meets both
+        ),
+        pytest.param(
+            requests.KeyOfARetryEndsWithTheRun, KEYS, "IDEM-REPLAY", "an old key is forgotten", marks=pytest.mark.matrix
+        ),
+    ],
+)
+def test_what_one_answer_proves_is_a_finding_though_it_does_not_happen_again(
+    kind: type, scenario: str | tuple[str, ...], rule: str, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only("updates", monkeypatch)
+    only(scenario, monkeypatch)
 
-    with serving(changes.OneReadAfterAnUpdateIsStale) as url:
-        result = checked(url, {"UPDATE-PARTIAL"}, max_time_s=20)
+    with serving(kind) as url:
+        result = checked(url, {rule}, max_time_s=60)
 
-    assert [(one.rule, one.stable, one.intermittent) for one in result.findings] == [("UPDATE-PARTIAL", False, True)]
-
-
-@pytest.mark.matrix  # the runs work for so long that a busy machine meets both
-def test_two_runs_of_a_session_in_one_answer_are_a_finding_though_it_does_not_happen_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    only("lifecycles of runs", monkeypatch)
-
-    with serving(lifecycles.OneSessionRunsTwo) as url:
-        result = checked(url, {"LIFECYCLE"}, max_time_s=60)
-
-    assert [(one.cause, one.intermittent) for one in result.findings] == [("two runs of a session run at a time", True)]
-
-
-def test_a_run_that_no_list_shows_is_a_finding_though_it_does_not_happen_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    only("lists in pages", monkeypatch)
-
-    with serving(reads_and_lists.OneRunIsUnlisted) as url:
-        result = checked(url, {"LIST-COMPLETE"}, max_time_s=20)
-
-    found = {(one.cause, one.stable, one.intermittent) for one in result.findings}
-    assert ("a created run is not listed", False, True) in found
+    (finding,) = result.findings
+    assert (finding.rule, finding.stable, finding.intermittent) == (rule, False, True)
+    assert cause in finding.cause
     assert result.verdict == "failed"
 
 
@@ -323,16 +320,6 @@ def test_filters_that_a_target_ignores_are_not_judged(monkeypatch: pytest.Monkey
         result = checked(url, {"LIST-FILTER"}, max_time_s=60)
 
     assert result.findings == ()
-
-
-@pytest.mark.matrix
-def test_a_retry_whose_key_ends_with_the_run_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    only(KEYS, monkeypatch)
-
-    with serving(requests.KeyOfARetryEndsWithTheRun) as url:
-        result = checked(url, {"IDEM-REPLAY"}, max_time_s=30)
-
-    assert [(one.cause, one.intermittent) for one in result.findings] == [("an old key is forgotten", True)]
 
 
 def test_no_scenario_at_the_beginning_seems_to_be_at_the_end_by_its_name() -> None:
