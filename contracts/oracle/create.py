@@ -45,6 +45,11 @@ class Seen:
         ahead = self.first_ahead[0] if self.first_ahead is not None else -_TOLERANCE_TO_OUR_CLOCK
         return moment + ahead - _DIFFERENCE_OF_CLOCKS
 
+    def latest_clock_at(self, moment: datetime) -> datetime:
+        """Return the latest that the target's clock can have shown at a moment of ours, by the first create."""
+        ahead = self.first_ahead[0] + _TOLERANCE_BETWEEN_CREATES if self.first_ahead else _TOLERANCE_TO_OUR_CLOCK
+        return moment + ahead
+
 
 @dataclass(frozen=True, slots=True)
 class CreateJudgement:

@@ -201,7 +201,7 @@ class _FileJudge:
         """Return whether the bytes are those that were sent. With `repeated`, the file is downloaded twice."""
         content = base64.b64decode(sent["content"])
         read = self._read("download_run_attachment", attachment)
-        expected = f"the {counted(len(content), 'byte')} that were sent"
+        expected = f"{counted(len(content), 'byte')}, as sent"
         coding = read.answer.header("content-encoding") or "identity"
         problem = _difference(content, read.answer.body)
         if not problem and coding != "identity":  # the guard removes the header when it decodes the body

@@ -18,7 +18,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
 from contracts.rules.list_reads import WHOLE_PAGE, list_own_runs, own_run_filters
 from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
-from contracts.rules.writes import WRITES_ON_A_RUN
+from contracts.rules.writes import WRITES_ON_A_RUN, create_resource
 
 GROUP = "Authorization"
 RULES = (
@@ -184,6 +184,9 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
         case "":
             body = context.fill(write_bodies.minimal(operation)) if method == "POST" else UNREAD
             return request_for(operation, query=case.query, body=body)
+        case "pool_id" if method == "POST" and context.check.offers("create_pool") and not context.check.is_live:
+            pool = create_resource(context, "create_pool").body["id"]
+            return request_for(operation, pool, body={"machine_ids": []})
         case kind:
             known = context.check.known_ids[kind]
             resource_id = known[0] if known else context.placeholder("uuid")

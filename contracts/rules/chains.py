@@ -64,6 +64,7 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
 def _create_and_judge(context: CaseContext, case: ChainCase, body: dict[str, Any]) -> None:
     began = context.check.seen.earliest_clock_at(datetime.now(UTC))
     written = context.write("create_run_chain", body=body)
+    ended = context.check.seen.latest_clock_at(datetime.now(UTC))
     result = written.result
     if not result.accepted or not written.parsed.is_valid or not written.runs_are_reliable:
         return
@@ -77,7 +78,7 @@ def _create_and_judge(context: CaseContext, case: ChainCase, body: dict[str, Any
     reads = [(index, context.call_valid("get_run", ids[index], after=[result])) for index in to_read]
     for index, read in reads:
         chain.judge_step(index, read)
-    chain.judge_together([read for _, read in reads], began)
+    chain.judge_together([read for _, read in reads], began, ended)
     if body.get("shared_file_inputs"):
         for index, read in (*reads[:2], *reads[2:][-1:]):
             chain.judge_files(index, read)
@@ -162,12 +163,14 @@ class _Chain:
     def _secrets_of(self, step: Mapping[str, Any]) -> dict[str, Any]:
         return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
-    def judge_together(self, reads: Sequence[CallResult], began: datetime) -> None:
-        """Judge that the runs were created after `began`, in the order of their steps, and have their own files."""
+    def judge_together(self, reads: Sequence[CallResult], began: datetime, ended: datetime) -> None:
+        """Judge that the runs were created from `began` to `ended`, in the order of their steps, with their own files."""
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
         if moments:
             expected, got = f"created_at from {began.isoformat()} on", f"created_at {min(moments).isoformat()}"
             self._require(min(moments) >= began, "created_at is before the request", expected, *reads[:1], got=got)
+            expected, got = f"created_at until {ended.isoformat()}", f"created_at {max(moments).isoformat()}"
+            self._require(max(moments) <= ended, "created_at is after the answer", expected, *reads[-1:], got=got)
         expected, got = "runs created in the order of the steps", "a later step created earlier"
         self._require(moments == sorted(moments), "steps created out of order", expected, *reads[:2], got=got)
         attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]

@@ -61,7 +61,7 @@ def _judge_files_by_type(polled: PolledRuns) -> None:
             right = is_full and expected.issuperset(listed) and result.body.get("total") == len(expected)
             got = f"{counted(len(listed), f'{name} attachment')}, total {result.body.get('total')}"
             cause = f"the list of {name} attachments"
-            wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
+            wanted = f"{counted(len(expected), f'{name} attachment')}, as the run shows, and that total"
             run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
 
 

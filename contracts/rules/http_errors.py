@@ -8,8 +8,8 @@ from typing import Final
 
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
-from contracts.data import write_bodies
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
+from contracts.data import file, write_bodies
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.router import operation_at, path_parameter
@@ -60,13 +60,17 @@ class MethodCase(Case):
     template: str = ""
     """The documented path, if it does not have the method: the request must be refused."""
     made_by: str = ""
-    """The operation that provides the resource «made»: a create, or the update that ends a run."""
+    """The operation that provides the resource «made»: a create, the update that ends a run, or the read of a file."""
 
 
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
         context.placeholders["made"] = context.some_runs(1).ids[0]
         context.cancel(context.placeholder("made"))
+    elif case.made_by == "get_run_attachment":
+        attachments = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids")
+        assume(attachments, "runs do not show their attachments")
+        context.placeholders["made"] = attachments[0]
     elif case.made_by:
         made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
         context.placeholders["made"] = made.body["id"]
@@ -107,7 +111,10 @@ def method_cases(check: CheckContext) -> Iterator[MethodCase]:
 
 def created_method_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield each undocumented method of each path with the id of an ended run, or of another created resource."""
-    makers = {"run_id": "update_run", "pool_id": "create_pool", "workflow_id": "create_workflow"}
+    makers = {
+        **{"run_id": "update_run", "attachment_id": "get_run_attachment"},
+        **{"pool_id": "create_pool", "workflow_id": "create_workflow"},
+    }
     for method, template in _undocumented_methods():
         maker = makers.get(path_parameter(template))
         if maker is not None and check.offers(maker):

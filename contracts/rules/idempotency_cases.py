@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -209,7 +210,7 @@ def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
 _OTHERS: Final = 12
 """How many other bodies a case has at most. With more, a case would find a fault only after more requests."""
 _OBJECT: Final[dict[str, Any]] = {
-    **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60 + 1},
+    **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60 + 1, "double": 0.1},
     **{"falsy": [False, {"b": 0}], "deep": {"b": {"c": [1, {"d": 1}]}}},
 }
 _OTHER_OBJECTS: Final[tuple[dict[str, Any], ...]] = tuple(
@@ -217,7 +218,12 @@ _OTHER_OBJECTS: Final[tuple[dict[str, Any], ...]] = tuple(
     for change in (
         *({"a": 2}, {"a": "1"}, {"a": 1.5}, {"a": True}, {"falsy": [0, {"b": 0}]}, {"none": False}),
         *({"more": 1}, {"a": 2, "b": 1}, {"text": "X"}, {"text": "x "}, {"accent": "e\u0301"}),
-        *({"list": [2, 1]}, {"large": 2**60}, {"deep": {"b": {"c": [1, {"d": 2}]}}}),
+        *(
+            {"list": [2, 1]},
+            {"large": 2**60},
+            {"double": math.nextafter(0.1, 1)},
+            {"deep": {"b": {"c": [1, {"d": 2}]}}},
+        ),
         *({"a": [1]}, {"list": {"0": 1, "1": 2}}),  # the same, if a server flattens bodies
     )
 )

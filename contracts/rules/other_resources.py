@@ -14,7 +14,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconc
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
-from contracts.oracle.included import pool_ids_of
+from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.oracle.run import changed_field
 from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, resource_pages
 from contracts.rules.writes import add_machines, create_resource, created_ids
@@ -213,16 +213,18 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
 def _require_in_pools(
     context: CaseContext, machine: str, pool: str, others: set[str], evidence: Sequence[CallResult]
 ) -> None:
-    """Require that a machine shows the pool that it was added to, and the others that it had before."""
+    """Require that a machine shows the pool that it was added to, once, and the others that it had before."""
     read = context.call("get_machine", machine)
-    pools = pool_ids_of(read.body)
-    if pools:  # a server may leave them out
+    shown, pools = pools_of(read.body), pool_ids_of(read.body)
+    if shown and pools:  # a server may leave them out
         cause, expected = "a machine does not show its new pool", "a machine with the pool that it was added to"
         got = counted(len(pools), "other pool")
         context.require(pool in pools, "READ-BACK", cause, expected, *evidence, read, got=got)
         cause, expected = "a machine loses its other pools", "a machine with the pools that it had before, too"
         got = f"{counted(len(others - pools), 'pool')} less"
         context.require(others <= pools, "READ-BACK", cause, expected, *evidence, read, got=got)
+        cause, expected, got = "a machine shows a pool twice", "each pool once", counted(len(shown), "pool")
+        context.require(len(shown) == len(pools), "READ-BACK", cause, expected, *evidence, read, got=got)
 
 
 _SIGNS: Final = """é & <b> "x" 'y' \\ %41 {z}"""

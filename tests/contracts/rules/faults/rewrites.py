@@ -3,12 +3,14 @@
 import base64
 import contextlib
 import gzip
+import json
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 from contracts.core.json_tree import map_texts
 from tests.contracts.rules.faults.combinations import ResultWindow
-from tests.standin.behaviour import Problem, Standin
+from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.models import Status
 from tests.standin.store import TERMINAL
 
@@ -164,3 +166,52 @@ class EqualFilesAreStoredOnce(Standin):
             for other in [each for each in org.attachments.values() if each.content == one.content]:
                 if org.runs[other.run_id].created_at != run.created_at:
                     del org.attachments[other.id]
+
+
+class MachineAddedTwice(Standin):
+    """The table of machines and pools has no unique key."""
+
+    def add_machine_to_pool(self, call, pool_id, body):
+        has = [one for one in map(call.org.machines.get, map(str, body.machine_ids)) if one and pool_id in one["pools"]]
+        answer = super().add_machine_to_pool(call, pool_id, body)
+        for machine in has:
+            machine["pools"].append(pool_id)
+        return answer
+
+
+class KeyedDoublesAreRounded(Standin):
+    """Bodies are compared with the precision of the language's usual notation, six digits."""
+
+    def fingerprint(self, call):
+        with contextlib.suppress(ValueError):
+            body = json.loads(call.body, parse_float=lambda text: round(float(text), 6))
+            call = replace(call, body=json.dumps(body).encode())
+        return super().fingerprint(call)
+
+
+class ChainsInLocalTime(Standin):
+    """The worker that creates the steps writes local time as if it were UTC."""
+
+    def step_made(self, call, body, index, of, session_id, created_at):
+        return super().step_made(call, body, index, of, session_id, created_at + timedelta(hours=2))
+
+
+class AttachmentsAnswerDelete(Standin):
+    """The route of the attachment takes all methods."""
+
+    doors = (("DELETE", "/run-attachments/{attachment_id}"),)
+
+    def behind_door(self, ids):
+        for org in self.organisations.values():
+            if ids["attachment_id"] in org.attachments:
+                return Answer(200, {"id": ids["attachment_id"]})
+        raise Problem(404, "Attachment not found")
+
+
+class MachinesAreAddedWithoutToken(Standin):
+    """The newest route was left out of the list of those that need a token."""
+
+    def authorize(self, authorization, operation):
+        if operation == "add_machine_to_pool" and authorization is None:
+            return next(iter(self.organisations.values()))
+        return super().authorize(authorization, operation)

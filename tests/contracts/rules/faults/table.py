@@ -33,6 +33,11 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (rewrites.MachineAddedTwice, CREATED, "READ-BACK"),
+    (rewrites.KeyedDoublesAreRounded, "idempotency keys with another body", "IDEM-CONFLICT"),
+    (rewrites.ChainsInLocalTime, "chains", "CHAIN-RULES"),
+    (rewrites.AttachmentsAnswerDelete, "undocumented methods of created resources", "HTTP-METHOD"),
+    (rewrites.MachinesAreAddedWithoutToken, "missing and invalid credentials", "AUTH-REQUIRED"),
     (rewrites.TotalOfASearchForgetsStatus, "lists with filters combined", "LIST-PAGE"),
     (tenants.SearchFindsAliasesOfAnyOrganisation, TENANTS, "AUTH-TENANT"),
     (rewrites.SearchBeyondTheWindowIsRefused, "single pages", "LIST-COMPLETE"),
