@@ -164,7 +164,7 @@ class _Chain:
         return {**(self.body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
 
     def judge_together(self, reads: Sequence[CallResult], began: datetime, ended: datetime) -> None:
-        """Judge that the runs were created from `began` to `ended`, in the order of their steps, with their own files."""
+        """Judge that the runs were created from `began` to `ended`, in order, with their own files."""
         moments = [at for at in (moment_of(read.body.get("created_at")) for read in reads) if at is not None]
         if moments:
             expected, got = f"created_at from {began.isoformat()} on", f"created_at {min(moments).isoformat()}"
