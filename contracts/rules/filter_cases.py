@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from contracts.core.findings import Rule
@@ -262,13 +263,13 @@ def _searches_beside_filters() -> Iterator[list[Filter]]:
 
 
 def _combinations(check: CheckContext, size: int) -> Iterator[list[Filter]]:
-    """Yield queries with so many filters, of which one finds only runs of the case."""
+    """Return queries with so many filters, of which one finds only runs of the case. The first ones have all filters."""
     isolating = {"search"}
     isolating |= {"workflow_id"} if check.workflows.accepts_any_id else set()
     isolating |= {"session_id"} if check.sessions.accepts_any_id else set()
-    for names in itertools.combinations(_COMBINED, size):
-        for create in range(6) if isolating.intersection(names) else ():
-            yield from _filters_of_create(names, create)
+    chosen = [names for names in itertools.combinations(_COMBINED, size) if isolating.intersection(names)]
+    creates = (_HAS_ALL, *range(_HAS_ALL))
+    return in_turn(chain.from_iterable(_filters_of_create(names, create) for create in creates) for names in chosen)
 
 
 _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))

@@ -151,7 +151,8 @@ def replay_cases(check: CheckContext) -> Iterator[Replay]:
             yield Replay(operation, times=2)
             continue
         for index, body in enumerate(_bodies(check, operation)):
-            yield Replay(operation, body, times=3 if index == 0 else 1)
+            is_first_create = operation == "bulk_create_runs" and index == 0
+            yield Replay(operation, body, times=3 if is_first_create or index == 1 else 1)
         body = simple_body(operation)
         step = 1 if operation == "bulk_create_runs" else 3
         yield from (Replay(operation, body, key) for key in _KEYS[number % step :: step])
@@ -203,12 +204,18 @@ def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
         if operation != "delete_run":
             for one, other in _body_pairs(check, operation):
                 others.setdefault(json.dumps(one), (one, []))[1].append(other)
-        for body, group in others.values():
-            yield from (Conflict(operation, body, others=tuple(batch)) for batch in batches(group, _OTHERS))
+        for number, (body, group) in enumerate(others.values()):
+            few = _FIRST_OTHERS if number == 0 else 0
+            for batch in (group[:few], *batches(group[few:], _OTHERS)):
+                if batch:
+                    yield Conflict(operation, body, others=tuple(batch))
 
 
+_FIRST_OTHERS: Final = 2
 _OTHERS: Final = 12
-"""How many other bodies a case has at most. With more, a case would find a fault only after more requests."""
+"""How many other bodies the first case of an operation has, and each other one, at most. With more, a case would find a
+fault only after more requests.
+"""
 _OBJECT: Final[dict[str, Any]] = {
     **{"a": 1, "b": 2, "none": None, "text": "x", "accent": "é", "list": [1, 2], "large": 2**60 + 1, "double": 0.1},
     **{"falsy": [False, {"b": 0}], "deep": {"b": {"c": [1, {"d": 1}]}}},

@@ -51,6 +51,9 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     filled = write_bodies.SOME_RESULTS
     features = with_available_ids(check, write_bodies.RETRY_FEATURES)
     yield retry_case(filled=filled)
+    for left_out in ({"machine_id", "session_id"}, {"pool_ids", "start_session"}):  # one of two may replace the other
+        row = {name: values[0] for name, values in features.items() if name not in left_out}
+        yield retry_case(row, filled=filled, fields=rich)
     yield retry_case(filled=filled, fields=rich)
     if check.has_second:
         of_inputs = {name: rich[name] for name in ("input_values", "sensitive_input_values")}

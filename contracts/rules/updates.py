@@ -61,11 +61,14 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     singles = [{name: value} for name, options in UPDATES.items() for value in options]
     firsts = {name: options[0] for name, options in UPDATES.items()}
     rich = write_bodies.EVERYTHING
+    known_ids = {name: value for name, value in firsts.items() if name != "output_attachment_ids"}
+    full = {name: write_bodies.UPDATE_VALUES[name][0] for name in known_ids}
+    lasts = [{name: options[-1]} for name, options in UPDATES.items()]
+    yield update_case(full, *lasts, fields=rich)
     for update in singles:
         yield update_case(update, is_cancelled=False)
     for name, value in firsts.items():
         yield update_case({name: value}, fields=rich, count=3, index=1)
-    known_ids = {name: value for name, value in firsts.items() if name != "output_attachment_ids"}
     for row in rows({name: UPDATES[name] for name in known_ids}):
         yield update_case(row, {}, fields=rich, count=3, index=1)
     yield from map(update_case, write_bodies.pairs(write_bodies.absent_or_first(UPDATES)))
@@ -79,8 +82,6 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     yield update_case(known_ids)
     yield update_case(*singles, fields=rich)
     if check.offers("create_run"):
-        full = {name: write_bodies.UPDATE_VALUES[name][0] for name in known_ids}
-        lasts = [{name: options[-1]} for name, options in UPDATES.items()]
         named = rich | {"session_alias": "Front Desk", "release_session_after": True}
         yield update_case(full, *lasts, fields=named, is_single=True)
         yield update_case(full, *lasts[::-1], fields=named, is_single=True, is_cancelled=False)
