@@ -10,7 +10,7 @@ from typing import Any, Final
 from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
-from contracts.data import batches, file, in_turn_by_kind, write_bodies
+from contracts.data import batches, in_turn_by_kind, write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import request_for
 from contracts.openapi.router import path_parameter
@@ -18,7 +18,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
 from contracts.rules.list_reads import WHOLE_PAGE, list_own_runs, own_run_filters
 from contracts.rules.tenants import STOLEN, given_away_cases, run_given_away, run_tenant, tenant_cases
-from contracts.rules.writes import WRITES_ON_A_RUN, create_resource
+from contracts.rules.writes import WRITES_ON_A_RUN, create_attachment, create_resource
 
 GROUP = "Authorization"
 RULES = (
@@ -215,9 +215,7 @@ def _a_run(context: CaseContext) -> str:
 def _an_attachment(context: CaseContext) -> str:
     if context.check.is_live or not context.check.may_create:
         return str(context.placeholder("unknown"))
-    written = context.some_runs(1, file_inputs=[file()])
-    ids = written.runs[0].get("input_attachment_ids") or [str(context.placeholder("uuid"))]
-    return str(ids[0])
+    return create_attachment(context)
 
 
 def _require_no_effect(context: CaseContext, operation: str, rule: str, refused: Sequence[CallResult]) -> None:

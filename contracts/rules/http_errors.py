@@ -8,14 +8,15 @@ from typing import Final
 
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
-from contracts.data import file, write_bodies
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
+from contracts.data import write_bodies
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.fields import query_parameters
 from contracts.openapi.router import operation_at, path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
 from contracts.rules.list_reads import NEWEST_FIRST
+from contracts.rules.writes import create_attachment
 
 GROUP = "HTTP"
 RULES = (
@@ -68,9 +69,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         context.placeholders["made"] = context.some_runs(1).ids[0]
         context.cancel(context.placeholder("made"))
     elif case.made_by == "get_run_attachment":
-        attachments = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids")
-        assume(attachments, "runs do not show their attachments")
-        context.placeholders["made"] = attachments[0]
+        context.placeholders["made"] = create_attachment(context)
     elif case.made_by:
         made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
         context.placeholders["made"] = made.body["id"]

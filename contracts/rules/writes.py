@@ -184,6 +184,14 @@ def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *
     return written
 
 
+def create_attachment(context: CaseContext) -> str:
+    """Create a run with a file and return the id of the attachment. Raises Inconclusive if the run does not show it."""
+    ids = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids")
+    if not ids:
+        raise Inconclusive("runs do not show their attachments")
+    return str(ids[0])
+
+
 def create_resource(context: CaseContext, operation: str, **fields: Any) -> CallResult:
     """Create a pool or a workflow. Raises Inconclusive unless the answer has its id."""
     created = context.call(operation, body=context.fill(write_bodies.minimal(operation) | fields))
