@@ -280,7 +280,7 @@ def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Ite
     names = _names_of(unfinished)
     if why_gone := context.guard.reachability.why_gone:
         not_done = f" Not done: {names}." if names else ""
-        yield f"The target can no longer be reached: {why_gone}.{not_done}"
+        yield f"The target no longer answers: {why_gone}.{not_done}"
     elif context.was_interrupted:
         yield "Interrupted: rules that were not reached are listed as skipped, others with what they judged."
     elif context.has_enough_findings and names:

@@ -25,6 +25,7 @@ from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_viol
 from contracts.oracle.create import judge_create
 from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
 
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """The target may not be the cause of these: no answer (0), or an answer of a gateway."""
 
@@ -114,15 +115,27 @@ class CaseContext:
 
     def _unanswered(self, request: Request) -> Exchange:
         """Send a request again that got no answer. If it gets no answer again, but a list does, return an answer with
-        status 0, which the oracle judges like a 5xx. Raises NoAnswer if the list gets no answer either.
+        status 0, which the oracle judges like a 5xx.
+
+        Raises NoAnswer if the list gets no answer either, and for a write whose repeat is answered: nobody knows whether
+        the write was carried out the first time. With an idempotency key, it is carried out once.
         """
+        self._require_answering()
+        try:
+            exchange = self.check.guard.send(request)
+        except NoAnswer as error:
+            self._require_answering()
+            return Exchange(request, Answer(0, (), b"", lost=error.lost))
+        if request.method not in _SAFE_METHODS and request.header("idempotency-key") is None:
+            raise NoAnswer(f"{request.method} {request.path}: the first answer was lost, so the effect is not known")
+        return exchange
+
+    def _require_answering(self) -> None:
         self._check_time()
         try:
-            return self.check.guard.send(request)
-        except NoAnswer as error:
+            self.check.guard.require_answering(request_for("list_runs", query=[("limit", "1")]))
+        finally:
             self._check_time()  # the end of the check may have cut the answer off
-            self.check.guard.send(request_for("list_runs", query=[("limit", "1")]))
-            return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
     def observe(self, exchange: Exchange) -> CallResult:
         """Judge an exchange by the rules of every answer. Raises Inconclusive for a 429, and for an answer that cannot

@@ -12,7 +12,11 @@ class Bounds:
     connect_s: float = 5.0
     """For the TCP connection, for the proxy tunnel and for the TLS handshake: each may take this long."""
     gone_s: float = 10.0
-    """How long requests wait for a target that could be reached before and now cannot. After that, the check ends."""
+    """How long requests wait for a target that answered before and now cannot be reached, or answers nothing. After that,
+    the check ends.
+    """
+    silent_s: float = 20.0
+    """How long nothing must have been answered at the end of the time for the check to say that the target is gone."""
     exchange_s: float = 30.0
     """For connecting (if needed), sending the request and reading the whole answer, however slowly its bytes arrive."""
     head_bytes: int = 256 * 1024

@@ -233,6 +233,19 @@ class Guard:
             self._wait(admitted)
             return self._execute(admitted)
 
+    def require_answering(self, request: Request) -> None:
+        """Send a read until it gets an answer, whatever the answer is. Raises NoAnswer, as `send` does, if none has come
+        for so long that the target counts as gone, and a Refused.
+        """
+        while True:
+            sent_at = self._clock.monotonic()
+            try:
+                self.send(request)
+                return
+            except NoAnswer as error:
+                if not self.reachability.wait(str(error), sent_at=sent_at):
+                    raise
+
     def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[Exchange]:
         """Send all requests at the same time, or one after the other within `over_s`, over separate connections that
         are opened first.
@@ -369,24 +382,26 @@ class Guard:
         return exchange
 
     def _answer(self, admitted: AdmittedRequest, connection: Connection | None) -> Answer:
-        left_s = self._schedule.left_s(creates=admitted.effect.creates)
+        left_s, sent_at = self._schedule.left_s(creates=admitted.effect.creates), self._clock.monotonic()
         if left_s <= 0:
             raise NotDelivered(f"{describe(admitted.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(
             admitted.request, self._tokens.put_in, connection, within_s=left_s, may_resend=self._may_send_again
         )
         if not isinstance(outcome, Lost):
-            self.reachability.note_reached()
+            self.reachability.note_answered()
             return self._tokens.mask_answer(outcome)
         message = f"{describe(admitted.masked)}: {outcome.reason}"
         if outcome.malformed:
             raise NotAllowed(message)
         if outcome.reached:
             self.reachability.note_reached()
-        elif self.reachability.wait(outcome.reason):
+        elif self.reachability.wait(outcome.reason, sent_at=sent_at):
             return self._answer(admitted, None)
-        if self._schedule.left_s(creates=admitted.effect.creates) > 0:  # else the end of the check cut the answer off
+        if self._schedule.left_s(creates=admitted.effect.creates) > 0:
             self.log.add_lost(message)
+        else:
+            self.reachability.note_cut_off(message, sent_at=sent_at)
         raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
 
     def _wait_to_repeat(self, exchange: Exchange, attempt: int) -> bool:

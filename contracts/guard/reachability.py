@@ -1,4 +1,4 @@
-"""Tracks whether the target can be reached. While it cannot, requests wait, since it may be restarting."""
+"""Tracks whether the target can be reached and answers. While it does not, requests wait: it may be restarting."""
 
 import threading
 
@@ -16,24 +16,31 @@ class Reachability:
         self._bounds = bounds
         self._lock = threading.Lock()
         self._was_reached = False
+        self._answered_at = 0.0
         self._failing_since: float | None = None
         self.why_gone = ""
-        """Why the target could not be reached, once that has lasted `gone_s`; "" until then. No request waits again."""
+        """Why no request was answered, once that has lasted `gone_s`; "" until then. No request waits again."""
 
     def note_reached(self) -> None:
+        """Note that a connection could be made, though perhaps no answer came."""
         with self._lock:
             self._was_reached = True
+
+    def note_answered(self) -> None:
+        with self._lock:
+            self._was_reached = True
+            self._answered_at = self._clock.monotonic()
             self._failing_since = None
 
-    def wait(self, why: str) -> bool:
-        """Wait after a request that could not connect, and return whether to try again. `why` is the reason.
+    def wait(self, why: str, *, sent_at: float) -> bool:
+        """Wait after a request that got no answer, and return whether to try again. `why` is the reason.
 
-        A target that was never reached is not waited for: its URL may be wrong.
+        `sent_at` is monotonic. A target that was never reached is not waited for: its URL may be wrong.
         """
         with self._lock:
             now = self._clock.monotonic()
             if self._failing_since is None:
-                self._failing_since = now
+                self._failing_since = sent_at if self._answered_at <= sent_at else now
             if not self._was_reached or self.why_gone:
                 return False
             if now - self._failing_since >= self._bounds.gone_s:
@@ -41,3 +48,10 @@ class Reachability:
                 return False
         self._clock.sleep(_PAUSE_S)
         return True
+
+    def note_cut_off(self, why: str, *, sent_at: float) -> None:
+        """Note that the end of the check cut off a request: the target may have stopped to answer long before."""
+        with self._lock:
+            silent_s = self._clock.monotonic() - max(sent_at, self._answered_at)
+            if self._was_reached and silent_s >= self._bounds.silent_s and not self.why_gone:
+                self.why_gone = f"{why}, after {silent_s:.0f} s without any answer"

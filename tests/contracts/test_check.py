@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 import threading
@@ -245,9 +246,35 @@ def test_a_check_ends_when_its_target_is_gone(tmp_path: Path) -> None:
             result = contracts.check.check(guard.target, guard, rules={"READ-BACK"}, progress=stop_the_target)
 
     assert result.verdict == "could_not_check"
-    (why,) = [note for note in result.notes if "can no longer be reached" in note]
+    (why,) = [note for note in result.notes if "no longer answers" in note]
     assert "refused" in why
     assert "Not done: " in why
+
+
+class HangsLater(Standin):
+    """Answers nothing any more after so many requests: its pool of connections to the database is empty."""
+
+    requests = 0
+
+    async def admit(self, call: Any) -> None:
+        self.requests += 1
+        if self.requests > 100:
+            await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("max_time_s", "exchange_s"), [(60, 0.8), (5, 30)], ids=["long before the end", "cut off by the end"]
+)
+def test_a_check_whose_target_stops_to_answer_is_no_pass(max_time_s: float, exchange_s: float, tmp_path: Path) -> None:
+    bounds = dataclasses.replace(BOUNDS, exchange_s=exchange_s, gone_s=0.2, silent_s=0.2)
+    with (
+        serving(HangsLater) as url,
+        Guard(target_at(url, max_time_s=max_time_s), journal_dir=tmp_path, bounds=bounds) as guard,
+    ):
+        result = contracts.check.check(guard.target, guard, rules={"READ-BACK"})
+
+    assert result.verdict == "could_not_check"
+    assert [note for note in result.notes if "no longer answers" in note]
 
 
 @pytest.mark.matrix

@@ -65,6 +65,9 @@ class Server:
         self.exchanges.append(exchange)
         return exchange
 
+    def require_answering(self, request: Request) -> None:
+        self.send(request)
+
     def allow_unknown(self, run_id: str) -> None:
         pass
 
@@ -367,6 +370,32 @@ def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> No
     assert runner.skipped == {"a scenario": why}
     assert not runner.findings
     assert bool(runner.check.internal_errors) == why.startswith("internal error")
+
+
+@pytest.mark.parametrize(
+    ("key", "is_judged"), [(None, False), ("key-1", True)], ids=["without a key", "with an idempotency key"]
+)
+def test_what_follows_a_write_whose_first_answer_was_lost_is_not_judged(key: str | None, is_judged: bool) -> None:
+    deletes: list[Request] = []
+
+    def reply(request: Request) -> tuple[int, Any]:
+        if request.method == "DELETE":
+            deletes.append(request)
+            if len(deletes) == 1:
+                raise NoAnswer("cut off")
+            return 404, {"detail": "Run not found"}
+        return 200, PAGE
+
+    reached: list[int] = []
+
+    def run(context: CaseContext, case: Case) -> None:
+        reached.append(context.call("delete_run", W, key=key).status)
+
+    runner = after_running(reply, run, {"a": 1})
+
+    assert len(deletes) == 2
+    assert reached == ([404] if is_judged else [])
+    assert ("a scenario" in runner.skipped) != is_judged
 
 
 def test_an_error_is_ours_unless_an_answer_of_its_case_is_wrong() -> None:

@@ -12,7 +12,7 @@ from tests.contracts.guard.standin import StandIn
 
 
 def test_a_target_that_was_never_reached_is_not_waited_for(manual: ManualClock) -> None:
-    assert not Reachability(manual.clock).wait("refused")
+    assert not Reachability(manual.clock).wait("refused", sent_at=manual.moment)
     assert manual.sleeps == []
 
 
@@ -20,21 +20,57 @@ def test_a_target_that_was_reached_is_waited_for_until_it_counts_as_gone(manual:
     reachability = Reachability(manual.clock)
     reachability.note_reached()
 
-    while reachability.wait("refused"):
+    while reachability.wait("refused", sent_at=manual.moment):
         assert not reachability.why_gone
     assert sum(manual.sleeps) == pytest.approx(10, abs=0.21)
     assert reachability.why_gone == "refused"
-    assert not reachability.wait("refused")
+    assert not reachability.wait("refused", sent_at=manual.moment)
 
 
 def test_a_restart_in_between_does_not_count(manual: ManualClock) -> None:
     reachability = Reachability(manual.clock)
     for _ in range(3):
-        reachability.note_reached()
+        reachability.note_answered()
         manual.moment += 9
-        assert reachability.wait("refused")
+        assert reachability.wait("refused", sent_at=manual.moment)
         manual.moment += 9
-        assert reachability.wait("refused")
+        assert reachability.wait("refused", sent_at=manual.moment)
+
+
+def test_a_target_that_is_reached_and_does_not_answer_is_gone_too(manual: ManualClock) -> None:
+    reachability = Reachability(manual.clock)
+    reachability.note_answered()
+    sent_at = manual.moment = manual.moment + 1
+    manual.moment += 30
+
+    reachability.note_reached()  # another connection is accepted, and not answered either
+    assert not reachability.wait("timed out", sent_at=sent_at)
+    assert reachability.why_gone == "timed out"
+
+
+def test_an_answer_since_the_request_was_sent_shows_that_the_target_is_there(manual: ManualClock) -> None:
+    reachability = Reachability(manual.clock)
+    sent_at = manual.moment
+    manual.moment += 30
+    reachability.note_answered()
+
+    assert reachability.wait("timed out", sent_at=sent_at)
+    reachability.note_cut_off("timed out", sent_at=sent_at)
+    assert not reachability.why_gone
+
+
+@pytest.mark.parametrize(("silent_s", "gone"), [(19, False), (21, True)])
+def test_a_target_that_answers_nothing_when_the_time_is_over_is_gone(
+    silent_s: int, gone: bool, manual: ManualClock
+) -> None:
+    reachability = Reachability(manual.clock)
+    reachability.note_answered()
+    sent_at = manual.moment = manual.moment + 5
+    manual.moment += silent_s
+
+    reachability.note_cut_off("timed out", sent_at=sent_at)
+
+    assert bool(reachability.why_gone) == gone
 
 
 def test_a_guard_knows_that_its_server_is_gone(open_guard: OpenGuard, server: StandIn) -> None:
