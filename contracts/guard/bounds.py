@@ -12,9 +12,7 @@ class Bounds:
     connect_s: float = 5.0
     """For the TCP connection, for the proxy tunnel and for the TLS handshake: each may take this long."""
     gone_s: float = 10.0
-    """How long requests wait for a target that answered before and now cannot be reached, or answers nothing. After that,
-    the check ends.
-    """
+    """How long requests wait for a target that answered before and now answers nothing. After that, the check ends."""
     silent_s: float = 20.0
     """How long nothing must have been answered at the end of the time for the check to say that the target is gone."""
     exchange_s: float = 30.0

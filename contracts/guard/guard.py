@@ -233,19 +233,6 @@ class Guard:
             self._wait(admitted)
             return self._execute(admitted)
 
-    def require_answering(self, request: Request) -> None:
-        """Send a read until it gets an answer, whatever the answer is. Raises NoAnswer, as `send` does, if none has come
-        for so long that the target counts as gone, and a Refused.
-        """
-        while True:
-            sent_at = self._clock.monotonic()
-            try:
-                self.send(request)
-                return
-            except NoAnswer as error:
-                if not self.reachability.wait(str(error), sent_at=sent_at):
-                    raise
-
     def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[Exchange]:
         """Send all requests at the same time, or one after the other within `over_s`, over separate connections that
         are opened first.

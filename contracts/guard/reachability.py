@@ -1,9 +1,11 @@
 """Tracks whether the target can be reached and answers. While it does not, requests wait: it may be restarting."""
 
 import threading
+from collections.abc import Callable
 
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.rate_limiter import Clock
+from contracts.guard.refusals import NoAnswer
 
 _PAUSE_S = 0.2
 
@@ -48,6 +50,17 @@ class Reachability:
                 return False
         self._clock.sleep(_PAUSE_S)
         return True
+
+    def require_answer(self, send: Callable[[], object]) -> None:
+        """Call `send`, which sends a read, until that gets an answer. Raises NoAnswer once the target is gone."""
+        while True:
+            sent_at = self._clock.monotonic()
+            try:
+                send()
+                return
+            except NoAnswer as error:
+                if not self.wait(str(error), sent_at=sent_at):
+                    raise
 
     def note_cut_off(self, why: str, *, sent_at: float) -> None:
         """Note that the end of the check cut off a request: the target may have stopped to answer long before."""

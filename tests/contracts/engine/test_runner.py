@@ -65,9 +65,6 @@ class Server:
         self.exchanges.append(exchange)
         return exchange
 
-    def require_answering(self, request: Request) -> None:
-        self.send(request)
-
     def allow_unknown(self, run_id: str) -> None:
         pass
 
