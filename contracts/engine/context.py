@@ -117,8 +117,8 @@ class CaseContext:
         """Send a request again that got no answer. If it gets no answer again, but a list does, return an answer with
         status 0, which the oracle judges like a 5xx.
 
-        Raises NoAnswer if the list gets no answer either, and for a write that is answered the second time: nobody knows
-        whether it was carried out the first time. With an idempotency key, it is carried out once.
+        Raises NoAnswer if the list gets no answer either, and for a write that is answered the second time: it is not
+        known whether it was carried out the first time. With an idempotency key, it is carried out once.
         """
         self._require_answering()
         try:
