@@ -24,8 +24,10 @@ from contracts.guard import NoAnswer, Refused
 
 MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
-MAX_SHRINK_REQUESTS: Final = 800
-"""The most requests to shrink one case, so a case of many requests gets fewer tries."""
+MAX_SHRINK_COST: Final = 800
+"""The most that shrinking one case may cost, in requests, so a case of many requests gets fewer tries."""
+BYTES_OF_A_REQUEST: Final = 32 * 1024
+"""A large answer costs as much as one request more for each of these."""
 REPEATS_IF_BY_OTHERS: Final = 6
 """So many more times in a row must a violation show that others may have caused. If every third run is cancelled by
 others, this happens by chance in one of a thousand.
@@ -62,8 +64,8 @@ class Confirmer:
         self._check = check
         self._found = found
         self._attempt = attempt
-        self._requests = 0
-        """The requests sent for findings so far."""
+        self._cost = 0
+        """The cost of the attempts for findings so far, in requests."""
 
     def confirm(self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable.
@@ -108,7 +110,7 @@ class Confirmer:
         if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
             again.before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
             again.case, again.violated = alone
-        request_limit = self._requests + MAX_SHRINK_REQUESTS
+        cost_limit = self._cost + MAX_SHRINK_COST
         again.confirmed = self._reproduce([again.case], again.violated.dedup_key)
         by_others = (again.confirmed or again.violated).violation.may_be_by_others
         if by_others and again.confirmed and not self._shows_each_time(again.case, again.violated.dedup_key):
@@ -116,19 +118,19 @@ class Confirmer:
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
-            self._shrink(again, again.confirmed, request_limit)
-        if beside and not by_others and again.confirmed is None and self._requests < request_limit:
+            self._shrink(again, again.confirmed, cost_limit)
+        if beside and not by_others and again.confirmed is None and self._cost < cost_limit:
             again.under_load = self._reproduce([origin, *beside], first.dedup_key)
         return again
 
-    def _shrink(self, again: _Repetition, confirmed: RuleViolated, request_limit: int) -> None:
-        """Replace the case by the smallest one that repeats the violation. None is tried once `_requests` has reached
-        `request_limit`.
+    def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int) -> None:
+        """Replace the case by the smallest one that repeats the violation. None is tried once `_cost` has reached
+        `cost_limit`.
         """
         key, (scenario, case) = confirmed.dedup_key, again.case
 
         def still_fails(candidate: Any) -> bool:
-            if self._requests >= request_limit or self._check.time_left < LEAST_TO_SHRINK_S:
+            if self._cost >= cost_limit or self._check.time_left < LEAST_TO_SHRINK_S:
                 return False
             try:
                 attempt = self._try((scenario, candidate), key)
@@ -177,7 +179,7 @@ class Confirmer:
     def _try(self, case: ScenarioCase, dedup_key: str) -> Attempt:
         attempt = self._attempt(*case, only=dedup_key)
         with self._check.lock:
-            self._requests += len(attempt.exchanges)
+            self._cost += sum(1 + len(each.answer.body) // BYTES_OF_A_REQUEST for each in attempt.exchanges)
         return attempt
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:

@@ -229,6 +229,12 @@ def _may_change(query: Query, runs: Collection[ListCandidate], *, are_all: bool)
     return not are_all or None in (matches(run, query) for run in runs)
 
 
+def has_other_runs(page: Page, query: Query, runs: Collection[ListCandidate]) -> bool:
+    """Return whether a page has a run that the filters of the query must not find."""
+    known = {run.id: run for run in runs}
+    return any(_wrong_filter(known.get(str(item.get("id"))), item, query) for item in page.items)
+
+
 def missing_runs(pages: Sequence[Page], query: Query, runs: Collection[ListCandidate]) -> list[ListCandidate]:
     """Return the known runs that the list must contain and does not; none unless the pages are the whole list."""
     if not _is_whole(pages) or (len(pages) > 1 and _may_change(query, runs, are_all=True)):

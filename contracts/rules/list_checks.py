@@ -10,8 +10,10 @@ from contracts.engine import CaseContext, Evidence, Inconclusive
 from contracts.oracle import ListCandidate, Query, Violation
 from contracts.oracle.run_list import (
     NEWEST,
+    Page,
     activity_violations,
     filter_names,
+    has_other_runs,
     list_violations,
     missing_in_words,
     missing_runs,
@@ -35,11 +37,16 @@ def check_list(
     sort: str = NEWEST,
     before: Sequence[Exchange] = (),
 ) -> dict[str, dict[str, Any]] | None:
-    """Read and judge all pages of a list. Returns the items by id, or None if a run is missing.
+    """Read and judge all pages of a list. Returns the items by id, or None if some are missing.
 
-    `before` are earlier exchanges that may influence the list; a finding shows them too.
+    `before` are earlier exchanges that may influence the list; a finding shows them too. A list is not read further if
+    a page shows that it is not filtered: it may have all runs of the check.
     """
-    found = read_list(context, [*query, ("sort_mode", sort)], limit=limit)
+
+    def is_unfiltered(page: Page) -> bool:
+        return has_other_runs(page, query, isolated.candidates)
+
+    found = read_list(context, [*query, ("sort_mode", sort)], limit=limit, is_enough=is_unfiltered)
 
     def evidence_of(run_id: str | None) -> Evidence:
         return [*before, *isolated.evidence_of(run_id)]
@@ -53,6 +60,8 @@ def check_list(
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
         evidence: Evidence = [*evidence_of(missing[0].id), *found.results[:3]]
         _report_missing(context, missing, found.query, rule, cause, evidence)
+        return None
+    if found.pages[-1].is_full and is_unfiltered(found.pages[-1]):
         return None
     return {str(item.get("id")): item for item in found.items}
 

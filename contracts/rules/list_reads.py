@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,13 +68,20 @@ def read_page(
     return page_of(result, query, skip=skip, limit=limit)
 
 
-def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
+def read_pages(
+    context: CaseContext,
+    query: Query,
+    *,
+    limit: int = MAX_LIMIT,
+    token: str = TOKEN,
+    is_enough: Callable[[Page], bool] = lambda page: False,
+) -> Iterator[RunList]:
     """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
-    has items. Raises Inconclusive if the list has more than MAX_PAGES pages.
+    has items, and so is one that `is_enough`. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
     found = read_page(context, query, limit=limit, token=token, after=[])
     yield found
-    while found.pages[-1].is_full and not _is_beyond_end(found.pages[-1]):
+    while (page := found.pages[-1]).is_full and not _is_beyond_end(page) and not is_enough(page):
         assume(len(found.pages) != MAX_PAGES, f"a list of more than {MAX_PAGES * limit} runs")
         skip = len(found.pages) * limit
         found += read_page(context, query, skip=skip, limit=limit, token=token, after=found.results[:1])
@@ -85,8 +92,15 @@ def _is_beyond_end(page: Page) -> bool:
     return isinstance(page.total, int) and page.skip >= page.total
 
 
-def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> RunList:
-    *_, whole = read_pages(context, query, limit=limit)
+def read_list(
+    context: CaseContext,
+    query: Query,
+    *,
+    limit: int = MAX_LIMIT,
+    token: str = TOKEN,
+    is_enough: Callable[[Page], bool] = lambda page: False,
+) -> RunList:
+    *_, whole = read_pages(context, query, limit=limit, token=token, is_enough=is_enough)
     return whole
 
 
