@@ -99,7 +99,7 @@ class _Known:
         for resource_id, resource in shown.items():
             for known in self.by_id.get(resource_id, ()):
                 for name in (field,) if field else known:
-                    if name in known and known[name] != resource.get(name):
+                    if name in known and [known[name]] != [resource.get(name)]:  # in lists, NaN is equal to itself
                         found.setdefault((resource_id, name), []).append(known[name])
         return found
 

@@ -7,6 +7,8 @@ Two findings show the same fault only if the answers prove it:
 - a list and a read show the same wrong value in the same field;
 - successes of several operations show a secret in the same field;
 - one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
+- an invalid value is accepted, and a later answer shows a value of the same field that violates the schema: the
+  accepted request is then the main finding;
 - one operation succeeds for several kinds of invalid credentials, or several operations for one kind;
 - one operation ignores idempotency keys, so that repeats, conflicts and concurrent requests are all handled wrongly;
 - both show an outdated state: READ-BACK is then the main finding if it is among them;
@@ -24,8 +26,9 @@ from typing import Any, Final
 
 from contracts.core.findings import Finding
 from contracts.engine.outdated import OUTDATED
-from contracts.openapi.router import route_of
+from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UUID_PATTERN
+from contracts.oracle.answer_schema import field_at, has_documented_form, wrong_parts
 
 _ID: Final = re.compile(rf"{UUID_PATTERN}|[0-9a-f]{{8}}…")
 _PLACE: Final = re.compile(r"\bitems\.([0-9]+|\[\])\.")
@@ -59,6 +62,8 @@ def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callabl
         main_rule = "NO-5XX"
     elif all(findings[index].guess == OUTDATED for index in group):
         main_rule = "READ-BACK"
+    elif accepted := [findings[index].rule for index in group if _accepts_invalid_value(findings[index])]:
+        main_rule = accepted[0]
 
     def order(index: int) -> tuple[Any, ...]:
         return bool(main_rule) and findings[index].rule != main_rule, rank(findings[index]), index
@@ -81,6 +86,10 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if {one.rule, other.rule} <= _RULES_OF_CREDENTIALS and _is_success(one) and _is_success(other):
         return one.rule == other.rule or _operation_of(one) == _operation_of(other)
+    if same_field and _accepts_invalid_value(one) and _violates_schema(other):
+        return True
+    if same_field and _accepts_invalid_value(other) and _violates_schema(one):
+        return True
     are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
     if are_of_keys and _operation_of(one) == _operation_of(other):
         return True
@@ -89,7 +98,7 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     if one.guess == OUTDATED:
         return True
     if one.rule == other.rule:
-        return same_field or not (one.field and other.field)
+        return same_field or not (one.field and other.field) or _accepts_invalid_value(one)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
     return same_field and (same_value or _names_values_of(one.field, one.guess))
 
@@ -98,6 +107,18 @@ KEY_IS_IGNORED: Final = "another answer for the same key and body"
 """The cause if a write is carried out again when it is repeated later with its key."""
 _RULES_OF_KEYS: Final = frozenset({"IDEM-REPLAY", "IDEM-CONFLICT"})
 _RULES_OF_CREDENTIALS: Final = frozenset({"AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"})
+
+
+def _accepts_invalid_value(finding: Finding) -> bool:
+    return finding.rule.startswith("REQ-") and not finding.exchanges[-1].request.is_read and _is_success(finding)
+
+
+def _violates_schema(finding: Finding) -> bool:
+    exchange = finding.exchanges[-1]
+    operation = operation_at(exchange.request.method, exchange.request.path)
+    if operation is None or not has_documented_form(operation, exchange.answer):
+        return False
+    return any(field_at(path) == finding.field for path in wrong_parts(operation, exchange.answer))
 
 
 def _is_success(finding: Finding) -> bool:

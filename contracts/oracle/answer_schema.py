@@ -95,6 +95,8 @@ def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterat
         rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
         if value is not _MISSING:
             rule = _FIELD_RULE.get((operation, str(path[-1])), rule)
+        if operation == "list_runs" and path[0] == "items" and len(path) > 2:
+            rule = ANSWER_RULE["get_run"]  # what is listed is also what a read shows
         item = _part(body, (*path[:2], "id")) if path[0] == "items" else None
         about = item if isinstance(item, str) else ""
         cause, expected = f"{where} of {operation} is not of its schema", _wanted(where, requirements.get(path))

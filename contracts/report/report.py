@@ -111,16 +111,12 @@ def severity_of(rule: str, rules: Mapping[str, Rule]) -> Severity:
 
 
 def worst_first(result: CheckResult, rules: Mapping[str, Rule]) -> CheckResult:
-    """Return the result with its findings ordered by severity, then by rule. A main finding is as severe as the
-    worst of its parts.
-    """
+    """Return the result with its findings ordered by severity, then by rule."""
     ids, severities = list(rules), list(SEVERITIES)
-    findings = (*result.findings, *result.unstable, *result.baselined)
 
     def rank(finding: Finding) -> tuple[int, int]:
-        group = [finding, *(other for other in findings if other.part_of == finding.fingerprint)]
         position = ids.index(finding.rule) if finding.rule in rules else len(ids)
-        return min(severities.index(severity_of(one.rule, rules)) for one in group), position
+        return severities.index(severity_of(finding.rule, rules)), position
 
     return dataclasses.replace(
         result,

@@ -17,7 +17,7 @@ from contracts.data.value_classes import STRUCTURES
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle.answer_schema import ANSWER_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.rules.list_reads import NEWEST_FIRST, items_of
+from contracts.rules.list_reads import NEWEST_FIRST, has_filter_value, items_of
 from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import create_resource, foreign_bodies, offered_creates, their_workflow, with_available_ids
@@ -157,7 +157,8 @@ def _list_back(context: CaseContext, written: WriteResult, *, is_alone: bool) ->
         query.append(("created_at_from", first["created_at"]))
     listed = judge_listed(context, written, query)
     operation = str(written.result.operation)
-    new = {item.get("id") for item in items_of(listed)}.difference(written.ids) if is_alone else ()
+    of_workflow = (each for each in items_of(listed) if has_filter_value(each, "workflow_id", first["workflow_id"]))
+    new = {item.get("id") for item in of_workflow}.difference(written.ids) if is_alone else ()
     cause, got = f"{operation} creates runs that it does not report", f"{counted(len(new), 'more run')} created"
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE[operation]
     context.require(not new, rule, cause, "every created run to be reported", written.result, listed, got=got)

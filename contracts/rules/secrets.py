@@ -6,7 +6,7 @@ request whose answer could show them. `lifecycle` looks for them in runs that ha
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -152,10 +152,19 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
     searches += [[("search", secret[4:-4]), DEEP_SEARCH] for secret in secrets[:1]]
     searches += [[("search", secret.upper())] for secret in secrets[:1]]
     for query in searches[:most]:
-        result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
-        found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
+        result, found = _searched(context, query, runs)
+        if found and _searched(context, [("search", context.placeholder("marker:98"))], runs)[1]:
+            return  # the target does not search: it lists all runs
         cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
         context.require(not found, "SECRET-LEAK", cause, expected, written, result, got=counted(len(found), "run"))
+
+
+def _searched(
+    context: CaseContext, query: Sequence[tuple[str, str]], runs: set[str]
+) -> tuple[CallResult, list[dict[str, Any]]]:
+    """Return the answer to a search, and which of the runs it lists."""
+    result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
+    return result, [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
 
 
 @in_turn_by_kind
