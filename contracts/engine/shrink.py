@@ -149,7 +149,8 @@ class _Shrinker(Generic[C]):
         if isinstance(value, float):
             self._try_each(where, (n for n in (0.5, 1.5) if len(repr(n)) < len(repr(value))))
             return
-        if self._try_each(where, (n for n in (0, 1, 2, 3, 5, 10) if n < abs(value))):
+        least = 1 if where[-1] in _COUNTS else 0  # a count of 0 is invalid, which would be another fault
+        if self._try_each(where, (n for n in (0, 1, 2, 3, 5, 10) if least <= n < abs(value))):
             return
         sign = 1 if value > 0 else -1
         if abs(value) > _LARGEST_COUNT:

@@ -1,6 +1,7 @@
 """A read that answers with an outdated state: it is recognised when it is sent again, and told once."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -36,6 +37,12 @@ DELETED = exchange("DELETE", None, 204)
 OLD = exchange("GET", run())
 LISTED_OLD = exchange("GET", {"items": [run()]}, path="/v1/runs?limit=1")
 NOT_FOUND = exchange("GET", {"detail": "Run not found"}, 404)
+
+
+def test_a_nan_does_not_contradict_a_nan() -> None:
+    created = exchange("POST", {"created_runs": [run(input_values=math.nan)]}, 201, "/v1/runs/bulk")
+
+    assert not contradictions_of([created, exchange("GET", run(input_values=math.nan))], "input_values")
 
 
 @pytest.mark.parametrize(

@@ -609,7 +609,7 @@ def test_a_run_that_a_list_shows_wrong_is_reported_with_its_create() -> None:
     runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
     (finding,) = runner.findings
-    assert (finding.rule, finding.got) == ("LIST-COMPLETE", "items.0.started_at 1700000000")
+    assert (finding.rule, finding.got) == ("READ-BACK", "items.0.started_at 1700000000")
     assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "GET"]
 
 

@@ -1,6 +1,7 @@
 """Findings of one fault are told once, and findings that may be of two faults stay apart."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -211,3 +212,30 @@ def test_a_secret_in_one_field_of_the_successes_of_several_operations_is_one_fin
     assert found[0].also_seen == ("SECRET-LEAK on GET /v1/runs",)
     assert found[1].part_of == found[0].fingerprint
     assert found[2:] == others
+
+
+def accepted(rule: str, field: str) -> Finding:
+    """A finding about an invalid create that is accepted."""
+    exchange = Exchange(Request("POST", "/v1/runs/bulk"), Answer(201, (), b"{}"))
+    return dataclasses.replace(finding(rule, "accepted", "201", field=field), exchanges=(exchange,))
+
+
+def listed_with(field: str, value: Any) -> Finding:
+    """A finding about a list whose only run has a wrong value."""
+    run = {"id": RUN, "workflow_id": RUN, "machine_id": None, "status": "scheduling"}
+    run |= {"created_at": "2026-01-02T03:04:05Z", field: value}
+    body = json.dumps({"items": [run], "total": 1, "skip": 0, "limit": 100}).encode()
+    exchange = Exchange(Request("GET", "/v1/runs"), Answer(200, (("Content-Type", "application/json"),), body))
+    return dataclasses.replace(finding("READ-BACK", "a wrong part", field=field), exchanges=(exchange,))
+
+
+def test_what_an_accepted_invalid_value_makes_of_later_answers_is_part_of_the_acceptance() -> None:
+    listed, taken = listed_with("pool_ids", False), accepted("REQ-TYPES", "pool_ids")
+
+    first, second = grouped([listed, taken], rank=lambda one: one.rule)
+
+    assert (first.part_of, second.part_of) == (taken.fingerprint, "")
+    for other in (accepted("REQ-TYPES", "machine_id"), accepted("BULK-ECHO", "pool_ids")):
+        assert [one.part_of for one in grouped([listed, other])] == ["", ""]
+    right = listed_with("pool_ids", [])
+    assert [one.part_of for one in grouped([right, taken])] == ["", ""]

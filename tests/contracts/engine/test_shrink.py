@@ -253,3 +253,11 @@ def test_names_of_the_form_that_the_contract_has_are_kept() -> None:
 
     assert all(set(one) <= {"workflow_id"} for one in tried)
     assert all(set(one.get("workflow_id", {})) <= {"session_alias"} for one in tried)
+
+
+def test_a_count_that_does_not_matter_stays_valid() -> None:
+    case: Case = {"op": "bulk_create_runs", "body": {"count": 3, "machine_id": False}}
+
+    small = shrink(case, lambda case: case["body"].get("machine_id") is False and "count" in case["body"], tries=120)
+
+    assert small["body"] == {"count": 1, "machine_id": False}
