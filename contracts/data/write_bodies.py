@@ -85,7 +85,7 @@ UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     "usage_metadata": ({"tokens": 10, "cost": 0.25},),
     # Later than any created_at: a server may refuse a moment before it.
     "started_at": ("2099-01-02T03:04:05.678901Z", "2099-01-02T03:04:05+05:30"),
-    "ended_at": ("2099-01-02T04:04:05Z", FAR_MOMENTS[-1]),
+    "ended_at": ("2099-01-02T04:04:05.678901Z", FAR_MOMENTS[-1]),
     "release_session_after": (True, False),
     # Eight random ids are hardly ever in ascending order, so a server that sorts them is found.
     "output_attachment_ids": (["«uuid:1»"], [f"«uuid:{number}»" for number in range(8)]),

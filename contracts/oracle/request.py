@@ -122,7 +122,7 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     name = body_schema(operation)
     if name is None:
         return ParsedRequest(operation, body, body, ambiguities=("body: the operation has none",))
-    exceeded_limit = beyond_limits(body)
+    exceeded_limit = beyond_limits(_without_contents(body))
     if not isinstance(body, dict):
         if body is None and operation == "retry_run":
             return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
@@ -138,6 +138,19 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
         places.append(())
     ambiguities = (*diagnostics.ambiguities, *without_place)
     return ParsedRequest(operation, body, value, tuple(diagnostics.invalid_parts), ambiguities, tuple(places))
+
+
+def _without_contents(body: Any) -> Any:
+    """Return a body without the contents of its files, which only the largest size of a body limits."""
+    if not isinstance(body, dict):
+        return body
+    shortened = dict(body)
+    for name in ("file_inputs", "shared_file_inputs"):
+        if isinstance(files := body.get(name), list):
+            are_texts = [isinstance(file, dict) and isinstance(file.get("content"), str) for file in files]
+            pairs = zip(files, are_texts, strict=True)
+            shortened[name] = [file | {"content": ""} if is_text else file for file, is_text in pairs]
+    return shortened
 
 
 def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from contracts.data.formats import FAR_MOMENTS, SAMPLE_ID, UNUSUAL_IDS
 from contracts.data.json_values import nested, numbered
 from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, LONG_WORD, MAX_LIMIT
 from contracts.engine import Case, CheckContext, Scenario
-from contracts.rules.filtered_lists import CHANGE_KINDS, Filter, FilterCase, run_filters, run_notations
+from contracts.rules.filtered_lists import CANCEL_ALL, CHANGE_KINDS, Filter, FilterCase, run_filters, run_notations
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import LISTS
 from contracts.rules.reads_by_id import READING_AND_CHANGING
@@ -218,6 +218,9 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
     yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGE_KINDS)
+    # While a run is active, it may get the status by itself and change the pages.
+    ended = [[Filter("status", "cancelled")], [Filter("status", "cancelled"), Filter("search", _WORD)]]
+    yield FilterCase([{"count": 5, "input_values": {"who": _WORD}}], ended, limits=[2], changes=(CANCEL_ALL,))
     large = [{"count": 1, "input_values": inputs} for inputs in _LARGE_INPUTS]
     yield FilterCase(large, [[Filter("search", f"«marker:{number}»")] for number in range(1, len(large) + 1)])
     for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):

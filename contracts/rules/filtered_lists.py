@@ -149,17 +149,19 @@ UPDATED_TEXTS: Final[Mapping[str, Any]] = {
 }
 
 
+CANCEL_ALL: Final = "cancel all"
 CHANGE_KINDS: Final = ("cancel", *UPDATED_TEXTS, "retry", "delete")
 """Every third run is cancelled. Of these, the first gets a text in each of the fields, and the second is retried.
-Another run, of the second create, is cancelled and deleted.
+Another run, of the second create, is cancelled and deleted. With CANCEL_ALL, every run is cancelled, and nothing else.
 """
 
 
 def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence[str]) -> None:
     if not context.check.offers("update_run"):
         return
-    cancelled = isolated.runs[::3]
-    updates = [(run["id"], {"status": "cancelled"}) for run in cancelled if "cancel" in changes]
+    cancelled = isolated.runs if CANCEL_ALL in changes else isolated.runs[::3]
+    cancels = not {"cancel", CANCEL_ALL}.isdisjoint(changes)
+    updates = [(run["id"], {"status": "cancelled"}) for run in cancelled if cancels]
     texts = {name: value for name, value in UPDATED_TEXTS.items() if name in changes}
     updates += [(cancelled[0]["id"], {name: context.fill(value)}) for name, value in texts.items()]
     for run_id, body in updates:

@@ -1,6 +1,7 @@
 """Lists of runs without filters: in pages, as they grow, with selected fields, and of runs that exist already."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +22,7 @@ from contracts.rules.list_reads import (
     DEEP_SEARCH,
     NEWEST_FIRST,
     RunList,
+    items_of,
     page_of,
     paging_query,
     read_page,
@@ -244,9 +246,35 @@ def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
 
 def resource_page_cases(check: CheckContext) -> Iterator[ResourcePageCase]:
     windows = ((None, None), (0, 1), (1, 1), (1, None), (2, 2), (5, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT), (-1, 1))
-    for operation in ("list_machines", "list_pools", "list_workflows", "list_run_attachments"):
-        if check.offers(operation):
-            yield from (ResourcePageCase(operation, skip, limit) for skip, limit in windows)
+    for operation in filter(check.offers, _OTHER_LISTS):
+        yield from (ResourcePageCase(operation, skip, limit) for skip, limit in windows)
+
+
+_OTHER_LISTS: Final = ("list_machines", "list_pools", "list_workflows", "list_run_attachments")
+
+
+@dataclass(frozen=True)
+class ResourcePagesCase(Case):
+    """The first three pages of a list of machines, pools, workflows or attachments."""
+
+    operation: str
+
+
+def run_resource_pages(context: CaseContext, case: ResourcePagesCase) -> None:
+    """Require that the pages have different items. The order is not determined, but it must stay the same."""
+    total = total_of(context.call(case.operation)) or 0
+    size = min(max(1, total // 3), DEFAULT_LIMIT)
+    pages = [context.call(case.operation, query=paging_query(number * size, size)) for number in range(3)]
+    assume({total_of(page) for page in pages} == {total}, "the list changed meanwhile, or has no paging")
+    ids = Counter(str(item.get("id")) for page in pages for item in items_of(page))
+    twice = next((one for one, times in ids.items() if times > 1), "")
+    cause, expected = f"an item of {case.operation} on two pages", "every item once, as long as the list is the same"
+    context.require(not twice, "LIST-PAGE", cause, expected, *pages, got=f"id {twice} twice")
+
+
+def resource_pages_cases(check: CheckContext) -> Iterator[ResourcePagesCase]:
+    for operation in filter(check.offers, _OTHER_LISTS):
+        yield ResourcePagesCase(operation)
 
 
 # Lists without filters
@@ -416,6 +444,15 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         ("LIST-PAGE",),
         run_resource_page,
         resource_page_cases,
+        creates_runs=False,
+        is_exclusive=True,  # other scenarios create pools and workflows
+        order=2,
+    ),
+    Scenario(
+        "other lists in pages",
+        ("LIST-PAGE",),
+        run_resource_pages,
+        resource_pages_cases,
         creates_runs=False,
         is_exclusive=True,  # other scenarios create pools and workflows
         order=2,

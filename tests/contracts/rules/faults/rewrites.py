@@ -4,6 +4,7 @@ import base64
 import contextlib
 import gzip
 import json
+import random
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -215,3 +216,40 @@ class MachinesAreAddedWithoutToken(Standin):
         if operation == "add_machine_to_pool" and authorization is None:
             return next(iter(self.organisations.values()))
         return super().authorize(authorization, operation)
+
+
+class WorkflowsInAnyOrder(Standin):
+    """The workflows come from a hash table whose order is another one in each worker."""
+
+    def list_workflows(self, call, query):
+        items = list(call.org.workflows.items())
+        random.shuffle(items)
+        call.org.workflows = dict(items)
+        return super().list_workflows(call, query)
+
+
+class PagesByStatusOverlap(Standin):
+    """The query by status was written for pages that are counted from 1."""
+
+    def page(self, found, query):
+        if getattr(query, "status", None) and query.skip:
+            query = query.model_copy(update={"skip": query.skip - 1})
+        return super().page(found, query)
+
+
+class EndsAreWholeSeconds(Standin):
+    """The column has no fractions of seconds."""
+
+    def update_run(self, call, run_id, body):
+        if body.ended_at is not None:
+            body = body.model_copy(update={"ended_at": body.ended_at.replace(microsecond=0)})
+        return super().update_run(call, run_id, body)
+
+
+class LargeFilesAreRefused(Standin):
+    """The store of the files takes 256 KiB."""
+
+    def attachment(self, org, run, file):
+        if len(file.content) > 4 * 2**18 // 3:
+            raise Problem(422, "The file is too large.")
+        return super().attachment(org, run, file)

@@ -33,6 +33,10 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (rewrites.WorkflowsInAnyOrder, "other lists in pages", "LIST-PAGE"),
+    (rewrites.PagesByStatusOverlap, "lists with filters", "LIST-PAGE"),
+    (rewrites.EndsAreWholeSeconds, "updates", "UPDATE-PARTIAL"),
+    (rewrites.LargeFilesAreRefused, "attachments", "REQ-ACCEPT"),
     (rewrites.MachineAddedTwice, CREATED, "READ-BACK"),
     (rewrites.KeyedDoublesAreRounded, "idempotency keys with another body", "IDEM-CONFLICT"),
     (rewrites.ChainsInLocalTime, "chains", "CHAIN-RULES"),
