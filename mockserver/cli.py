@@ -117,7 +117,7 @@ mockserver serve --port 0 --ready-file mock.url     a free port; the file holds 
 mockserver serve --time-scale 100 --open            runs end soon; the page opens in the browser
 mockserver serve --token secret=acme --rate-limit 10/s
 mockserver serve --faults faults.yaml               # - {match: POST /v1/runs/bulk, times: 2, answer: {status: 500}}
-MOCKSERVER_LOG_LEVEL=debug mockserver serve         says why requests are refused
+MOCKSERVER_LOG_LEVEL=warning mockserver serve       logs no requests
 """,
 )
 @every_setting
@@ -145,14 +145,13 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     if settings.workers > 1:
         sys.exit(_serve_by_workers(settings, ready_file, open_page=open_page))
     log, app = _logged_app(settings)
-    if settings.state is not None:
-        asyncio.run(load_states(settings.state, app.states))
+    read = b"" if settings.state is None else asyncio.run(load_states(settings.state, app.states))
     asyncio.run(app.check_store())
     listener = listen(settings.host, settings.port)
     with _ready_file(ready_file, local_url_of(listener)) as publish:
         _print_startup_message(app, listener)
         _run(app, listener, _readiness(publish, listener, open_page=open_page))
-    saved = settings.state is None or _save(app, settings.state)
+    saved = settings.state is None or _save(app, settings.state, read)
     log.close()
     if not saved:
         sys.exit(1)
@@ -203,13 +202,16 @@ def _run(app: MockApp, listener: socket.socket, on_ready: Callable[[], None]) ->
     Server(app, app.settings.limits, on_ready=on_ready).run(sockets=[listener])
 
 
-def _save(app: MockApp, path: Path) -> bool:
+def _save(app: MockApp, path: Path, read: bytes) -> bool:
     try:
-        asyncio.run(save_states(path, app.namespaces, app.states))
+        written = asyncio.run(save_states(path, app.namespaces, app.states, read=read))
     except OSError as error:
         click.echo(f"mockserver: {path}: cannot write the state: {error.strerror}", err=True)
         return False
-    return True
+    if written != path:
+        why = f"{path}: changed since this mock has read it, perhaps by another one"
+        click.echo(f"mockserver: {why}: the state is in {written}", err=True)
+    return written == path
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -17,13 +18,14 @@ from mockserver.state import FORMAT, States
 from mockserver.state_codec import StateError
 
 
-async def load_states(path: Path, states: States) -> None:
-    """Restore each namespace, and make this its state after a reset. Raises StartError.
+async def load_states(path: Path, states: States) -> bytes:
+    """Restore each namespace, and make this its state after a reset. Return a digest of the file, for `save_states`.
+    Raises StartError.
 
     If the file does not exist, nothing is restored. A file with an answer of `GET /__admin/state` is restored into the
     default namespace.
     """
-    document = _read(path)
+    document, digest = _read(path), digest_of(path)
     try:
         with _beside(path).open("wb"):
             pass
@@ -31,7 +33,7 @@ async def load_states(path: Path, states: States) -> None:
     except OSError as error:
         raise StartError(f"{path}: the state cannot be written there at the end: {error.strerror}") from error
     if document is None:
-        return
+        return digest
     namespaces: Any = document.get("namespaces", {"": document})
     if not isinstance(namespaces, dict):
         raise StartError(f"{path}: /namespaces: expected an object")
@@ -43,6 +45,15 @@ async def load_states(path: Path, states: States) -> None:
             raise StartError(f"{path}: {where}{error}") from error
         except HTTPError as error:
             raise StartError(f"{path}: {error.detail}") from error
+    return digest
+
+
+def digest_of(path: Path) -> bytes:
+    """Return a digest of the contents; empty if there is no such file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -67,8 +78,14 @@ def _beside(path: Path) -> Path:
     return target.with_name(f"{target.name}.{os.getpid()}.tmp")
 
 
-async def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
-    """Write the file completely or not at all; its permissions stay. Raises OSError."""
+async def save_states(path: Path, namespaces: Namespaces, states: States, *, read: bytes) -> Path:
+    """Write the file completely or not at all; its permissions stay. `read` is the digest of what was read from it.
+
+    If something else has changed the file since then, such as another mock, write another file beside it. Return the
+    path of the file. Raises OSError.
+    """
+    if digest_of(path) not in (b"", read):
+        path = path.with_name(f"{path.name}.{os.getpid()}")
     beside = _beside(path)
     try:
         with beside.open("wb") as file:
@@ -83,6 +100,7 @@ async def save_states(path: Path, namespaces: Namespaces, states: States) -> Non
         _replace(path, beside)
     finally:
         beside.unlink(missing_ok=True)
+    return path
 
 
 def _replace(path: Path, beside: Path) -> None:

@@ -338,7 +338,8 @@ def _forget(url: str | None) -> int:
 
     report = forget_journals(base_url(url))
     discarded = f"{counted(report.journals, 'journal')} of {printable(url)} discarded"
-    click.echo(f"{discarded}; {counted(report.left, 'run')} named in them may still exist.")
+    may_exist = f"; of the runs named in them, {report.left:,} may still exist" if report.left else ""
+    click.echo(f"{discarded}{may_exist}.")
     _print_problems(report.problems)
     return 1 if report.problems else 0
 

@@ -64,6 +64,8 @@ def _report(text: str) -> tuple[str, Path]:
     if name not in FORMATS or not path:
         formats = ", ".join(FORMATS)
         raise ValueError(f"{text!r} is not FORMAT=PATH with one of {formats}: write json=report.json")
+    if path == "-":
+        raise ValueError(f"a report is a file, not the standard output: write {name}=report.{name}")
     if not Path(path).resolve().parent.is_dir():
         raise ValueError(f"there is no folder {Path(path).parent} for {path}: make it first")
     return name, Path(path)

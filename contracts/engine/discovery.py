@@ -171,7 +171,7 @@ class _Discovery:
             return "try again when the target is ready"
         if refused.status in _NO_API and not self.check.workflows.known:
             return f"{_CORRECT_URL}, or {_NAME_WORKFLOW}" if refused.status == 404 else _CORRECT_URL
-        return _NAME_WORKFLOW
+        return f"see its log, or {_NAME_WORKFLOW}" if refused.status >= 500 else _NAME_WORKFLOW
 
     def _budget_step(self) -> str:
         """Return which flag raises the budget that does not cover one create; empty if the budget covers it."""

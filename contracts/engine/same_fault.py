@@ -7,6 +7,7 @@ Two findings show the same fault only if the answers prove it:
 - a list and a read show the same wrong value in the same field;
 - successes of several operations show a secret in the same field;
 - one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
+- several operations get the same 502, 503 or 504, as all do behind a gateway whose server is down;
 - an invalid value is accepted, and a later answer shows a value of the same field that violates the schema: the
   accepted request is then the main finding;
 - one operation succeeds for several kinds of invalid credentials, or several operations for one kind;
@@ -84,6 +85,8 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
         return True
+    if _is_down(one) and _is_down(other) and one.exchanges[-1].answer.status == other.exchanges[-1].answer.status:
+        return True
     if {one.rule, other.rule} <= _RULES_OF_CREDENTIALS and _is_success(one) and _is_success(other):
         return one.rule == other.rule or _operation_of(one) == _operation_of(other)
     if same_field and _accepts_invalid_value(one) and _violates_schema(other):
@@ -127,6 +130,10 @@ def _is_success(finding: Finding) -> bool:
 
 def _gets_5xx(finding: Finding) -> bool:
     return finding.exchanges[-1].answer.status >= 500
+
+
+def _is_down(finding: Finding) -> bool:
+    return finding.exchanges[-1].answer.status in {502, 503, 504}
 
 
 def _is_list_and_read(one: Finding, other: Finding) -> bool:

@@ -111,7 +111,9 @@ class _LaterCleanup:
         report.journals += 1
         tokens = self._tokens_of(record)
         if not tokens:
-            what = f"was written with another token on {record.origin}, or changed since"
+            what = (
+                f"was written with another token on {record.origin}, or changed since: give the URL and a valid token"
+            )
             report.problems.append(f"{journal.path.name} {what}")
         can_reach = record.origin not in report.unreachable
         was_cleaned_up = bool(tokens) and can_reach and self._clean_up_with(tokens, journal)

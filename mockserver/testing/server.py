@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -136,12 +137,15 @@ class _Serving:
         # State is loaded and saved in this thread too: that needs an event loop, and the caller may already run one.
         path = self._app.settings.state
         try:
-            if path is not None:
-                asyncio.run(load_states(path, self._app.states))
+            read = b"" if path is None else asyncio.run(load_states(path, self._app.states))
             asyncio.run(self._app.check_store())
             self._server.run(sockets=[self._listener])
             if path is not None and self._ready.done():
-                asyncio.run(save_states(path, self._app.namespaces, self._app.states))
+                written = asyncio.run(save_states(path, self._app.namespaces, self._app.states, read=read))
+                if written != path:
+                    warnings.warn(
+                        f"{path}: changed since this mock has read it: the state is in {written}", stacklevel=1
+                    )
         except BaseException as error:  # noqa: BLE001 - the caller gets it, in its own thread
             self._ended.set_exception(error)
         else:

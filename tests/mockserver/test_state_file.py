@@ -52,6 +52,21 @@ def test_all_namespaces_are_as_they_were_after_a_restart(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
+def test_what_another_mock_has_written_meanwhile_is_not_overwritten(tmp_path):
+    state = tmp_path / "state.json"
+    with serving("--state", str(state)) as (first, first_url), serving("--state", str(state)) as (second, second_url):
+        for url, count in ((first_url, 1), (second_url, 2)):
+            _call(f"{url}/v1/runs/bulk", "POST", {"workflow_id": SUCCEEDS, "count": count})
+        assert _end(first) == 0
+        assert _end(second) == 1
+
+    (other,) = (path for path in tmp_path.iterdir() if path != state)
+    assert other.name == f"state.json.{second.pid}"
+    for path, count in ((state, 1), (other, 2)):
+        with serving("--state", str(path)) as (_, url):
+            assert _call(f"{url}/v1/runs")["total"] == count
+
+
 def test_a_link_and_the_permissions_of_the_file_stay(tmp_path):
     (tmp_path / "folder").mkdir()
     state, link = tmp_path / "folder" / "state.json", tmp_path / "link.json"

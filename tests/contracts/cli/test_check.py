@@ -59,12 +59,15 @@ def test_findings_are_reported_worst_first_in_every_format(check, engine, tmp_pa
     assert headings == order
 
 
-def test_a_finding_is_as_severe_as_its_most_severe_part(check, engine):
+def test_the_order_of_findings_is_that_of_the_severities_that_are_shown(check, engine):
     told = fakes.finding("REQ-COUNT")
     part = fakes.finding("AUTH-TENANT", part_of=told.fingerprint)
-    engine.answer = fakes.result(fakes.finding("BULK-ECHO"), told, part)
+    engine.answer = fakes.result(told, part, fakes.finding("BULK-ECHO"))
     _, out, _ = check()
-    assert re.findall(r"^\d\. (\S+) ", out, re.MULTILINE) == ["REQ-COUNT", "BULK-ECHO"]
+    assert re.findall(r"^\d\. (\S+) \((\S+)\)", out, re.MULTILINE) == [
+        ("BULK-ECHO", "major"),
+        ("REQ-COUNT", "moderate"),
+    ]
 
 
 def test_there_are_no_colours_where_there_is_no_terminal(check, engine):

@@ -105,6 +105,10 @@ def test_a_report_of_no_known_format(check, report):
     assert "write json=report.json" in refused(check, "--report", report)
 
 
+def test_a_report_does_not_go_to_the_standard_output(check):
+    assert "write junit=report.junit" in refused(check, "--report", "junit=-")
+
+
 def test_a_report_in_a_folder_that_there_is_not(check, tmp_path):
     assert "make it first" in refused(check, "--report", f"json={tmp_path / 'none' / 'out.json'}")
 

@@ -131,7 +131,7 @@ def test_cleanup_forgets_the_journals_of_a_url_without_a_token(contracts, engine
     engine.cleaned = Report(journals=1, left=3)
     status, out, _ = contracts("cleanup", "http://127.0.0.1:4010/v1", "--forget")
     assert (status, engine.journals) == (0, [("http://127.0.0.1:4010", "forget")])
-    assert out == "1 journal of http://127.0.0.1:4010/v1 discarded; 3 runs named in them may still exist.\n"
+    assert out == "1 journal of http://127.0.0.1:4010/v1 discarded; of the runs named in them, 3 may still exist.\n"
     engine.cleaned = Report(problems=("x.jsonl is in use",))
     assert contracts("cleanup", "http://127.0.0.1:4010", "--forget")[0] == 1
     status, _, err = contracts("cleanup", "--forget")

@@ -239,3 +239,14 @@ def test_what_an_accepted_invalid_value_makes_of_later_answers_is_part_of_the_ac
         assert [one.part_of for one in grouped([listed, other])] == ["", ""]
     right = listed_with("pool_ids", [])
     assert [one.part_of for one in grouped([right, taken])] == ["", ""]
+
+
+@pytest.mark.parametrize(("status", "is_one"), [(503, True), (500, False)])
+def test_what_a_server_that_is_down_answers_to_all_operations_is_one_finding(status: int, is_one: bool) -> None:
+    def failing(rule: str, path: str) -> Finding:
+        exchange = Exchange(Request("GET", path), Answer(status, (), b""))
+        return dataclasses.replace(finding(rule), exchanges=(exchange,))
+
+    findings = [failing("NO-5XX", "/v1/runs"), failing("AUTH-REQUIRED", "/v1/pools"), failing("NO-5XX", "/v1/pools")]
+
+    assert len([one for one in grouped(findings) if not one.part_of]) == (1 if is_one else 2)
