@@ -41,7 +41,7 @@ def summary_of(
     sentence = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
     if not exchanges:
         return shorten_ids([sentence])[0]
-    return shorten_ids([f"{_requests_in_words(exchanges, concurrent, recorded)}: {sentence}"])[0]
+    return shorten_ids([f"{_requests_in_words(got, exchanges, concurrent, recorded)}: {sentence}"])[0]
 
 
 def exchange_in_words(exchange: Exchange) -> str:
@@ -86,11 +86,14 @@ def shorten_ids(texts: Iterable[str]) -> list[str]:
 
 
 def _requests_in_words(
-    exchanges: Sequence[Exchange], concurrent: Sequence[Sequence[Exchange]], recorded: Sequence[Exchange]
+    got: str,
+    exchanges: Sequence[Exchange],
+    concurrent: Sequence[Sequence[Exchange]],
+    recorded: Sequence[Exchange],
 ) -> str:
     *before, last = exchanges
     words, moment = request_in_words(last.request), _moment_in_words(last, concurrent)
-    prior = _prior(last.request, before)
+    prior = _prior(last.request, before, got)
     if prior is None:
         return words + moment
     elapsed = elapsed_in_words(prior, last, recorded)
@@ -130,15 +133,20 @@ def _moment_in_words(exchange: Exchange, concurrent: Sequence[Sequence[Exchange]
     return f" (one of {sent} requests at the same moment)" if sent > 1 else ""
 
 
-def _prior(last: Request, before: Sequence[Exchange]) -> Exchange | None:
-    """Return the earlier exchange that matters most: the first write with the same idempotency key, or else the last
-    write.
+def _prior(last: Request, before: Sequence[Exchange], got: str) -> Exchange | None:
+    """Return the earlier exchange that matters most: the first write with the same idempotency key; or the last write
+    of the run that a list shows wrongly; or the last write.
     """
     key = last.header("Idempotency-Key")
     writes = [exchange for exchange in before if not exchange.request.is_read]
     same_key = [exchange for exchange in writes if exchange.request.header("Idempotency-Key") == key]
     if key is not None and same_key:
         return same_key[0]
+    if last.is_read and (listed := re.search(rf"\brun ({UUID_PATTERN})", got)):
+        of_listed = [
+            each for each in writes if listed[1] in each.request.path or listed[1].encode() in each.answer.body
+        ]
+        writes = of_listed or writes
     return writes[-1] if writes else None
 
 

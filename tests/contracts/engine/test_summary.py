@@ -227,3 +227,14 @@ def test_the_commands_of_requests_at_the_same_moment_have_a_note() -> None:
         "Request 3 was sent at the same moment as 1 other: alone, it may not show it."
     )
     assert note((sent("delete_run", RUN), sent("delete_run", RUN))) == note() == ""
+
+
+def test_the_write_of_the_run_that_a_list_shows_wrongly_is_named() -> None:
+    create = dataclasses.replace(
+        sent("bulk_create_runs", body={"workflow_id": WORKFLOW, "count": 1}), answer=Answer(201, (), RUN.encode())
+    )
+    exchanges = [create, sent("delete_run", ALIKE), sent("list_runs", query=[("search", "x")])]
+
+    said = summary_of("only runs that match", f"run {RUN}, which does not match search", exchanges)
+
+    assert said.startswith('GET /v1/runs?search=x after POST /v1/runs/bulk with {"count": 1}: run 0b0e1234…, which')
