@@ -63,7 +63,7 @@ class Reachability:
                     raise
 
     def note_cut_off(self, why: str, *, sent_at: float) -> None:
-        """Note that the end of the check cut off a request: the target may have stopped to answer long before."""
+        """Note that the end of the check cut off a request: the target may have stopped answering long before."""
         with self._lock:
             silent_s = self._clock.monotonic() - max(sent_at, self._answered_at)
             if self._was_reached and silent_s >= self._bounds.silent_s and not self.why_gone:

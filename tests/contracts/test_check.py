@@ -265,7 +265,7 @@ class HangsLater(Standin):
 @pytest.mark.parametrize(
     ("max_time_s", "exchange_s"), [(60, 0.8), (5, 30)], ids=["long before the end", "cut off by the end"]
 )
-def test_a_check_whose_target_stops_to_answer_is_no_pass(max_time_s: float, exchange_s: float, tmp_path: Path) -> None:
+def test_a_check_whose_target_stops_answering_is_no_pass(max_time_s: float, exchange_s: float, tmp_path: Path) -> None:
     bounds = dataclasses.replace(BOUNDS, exchange_s=exchange_s, gone_s=0.2, silent_s=0.2)
     with (
         serving(HangsLater) as url,
