@@ -1,6 +1,5 @@
 """Updates: an update changes the fields that it names, and nothing else, also after many changes of one run."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -76,10 +75,6 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     timeless = {name: values for name, values in UPDATES.items() if not name.endswith("_at")}
     for row in write_bodies.pairs(write_bodies.absent_or_first(timeless)):
         yield update_case({"status": "cancelled"} | row, is_cancelled=False, count=2)
-    for (a, one), (b, other) in itertools.pairwise(firsts.items()):
-        yield update_case({a: one}, {b: other})
-        yield update_case({b: other}, {a: one})
-    yield update_case(known_ids)
     yield update_case(*singles, fields=rich)
     if check.offers("create_run"):
         named = rich | {"session_alias": "Front Desk", "release_session_after": True}
