@@ -404,7 +404,13 @@ def _send_twice(context: CaseContext, request: Request, operation: str) -> CallR
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("idempotency keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases),
+    Scenario(
+        "idempotency keys repeated",
+        ("IDEM-REPLAY",),
+        run_replay,
+        replay_cases,
+        weight=2,  # each operation may have a fault of its own
+    ),
     Scenario(
         "idempotency keys repeated concurrently",
         ("IDEM-REPLAY",),
@@ -414,7 +420,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         is_exclusive=True,  # else the requests are further apart
         order=2,
     ),
-    Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, order=2),
+    Scenario(
+        "idempotency keys with another body",
+        ("IDEM-CONFLICT",),
+        run_conflict,
+        conflict_cases,
+        weight=2,  # each operation may have a fault of its own
+        order=2,
+    ),
     Scenario(
         "idempotency keys with two bodies concurrently",
         ("IDEM-CONFLICT",),

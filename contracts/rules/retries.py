@@ -115,6 +115,11 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
 
 SCENARIOS = (
     Scenario(
-        "retries", ("RETRY-RULES", "ATTACHMENTS"), run_events, retry_cases, needs=("retry_run", "get_run", "update_run")
+        "retries",
+        ("RETRY-RULES", "ATTACHMENTS"),
+        run_events,
+        retry_cases,
+        needs=("retry_run", "get_run", "update_run"),
+        weight=2,  # each field may have a fault of its own
     ),
 )

@@ -141,7 +141,14 @@ def many_changes_cases(check: CheckContext) -> Iterator[ManyChangesCase]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("updates", ("UPDATE-PARTIAL", "REQ-ACCEPT"), run_events, update_cases, needs=("update_run", "get_run")),
+    Scenario(
+        "updates",
+        ("UPDATE-PARTIAL", "REQ-ACCEPT"),
+        run_events,
+        update_cases,
+        needs=("update_run", "get_run"),
+        weight=2,  # each field may have a fault of its own
+    ),
     Scenario(
         "many changes of one run",
         ("UPDATE-PARTIAL", "RETRY-RULES"),
