@@ -3,7 +3,6 @@
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from contracts.core.findings import Rule
@@ -271,8 +270,12 @@ def _combinations(check: CheckContext, size: int) -> Iterator[list[Filter]]:
     isolating |= {"workflow_id"} if check.workflows.accepts_any_id else set()
     isolating |= {"session_id"} if check.sessions.accepts_any_id else set()
     chosen = [names for names in itertools.combinations(_COMBINED, size) if isolating.intersection(names)]
-    creates = (_HAS_ALL, *range(_HAS_ALL))
-    return in_turn(chain.from_iterable(_filters_of_create(names, create) for create in creates) for names in chosen)
+    return in_turn(map(_filters_of_creates, chosen))
+
+
+def _filters_of_creates(names: Sequence[str]) -> Iterator[list[Filter]]:
+    for create in (_HAS_ALL, *range(_HAS_ALL)):
+        yield from _filters_of_create(names, create)
 
 
 _CHANGE_WHAT_IS_SHOWN: Final = (Filter("fields", "session_id"), Filter("include", "workflow"))

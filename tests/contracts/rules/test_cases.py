@@ -8,6 +8,7 @@ import math
 import re
 import time
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET
 from contracts.rules import SCENARIOS
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.deletes import DeleteCase
+from contracts.rules.filter_cases import combined_filter_cases
 from contracts.rules.http_errors import ManyCase, malformed_url_cases
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoKeys, TwoOrganisations
 from contracts.rules.lifecycle import LifecycleCase, lifecycle_cases
@@ -238,3 +240,13 @@ def test_malformed_urls_reach_the_target_as_they_are(tmp_path: Path) -> None:
     assert len(paths) > 20
     assert [each.target for each in server.received] == paths
     assert all(re.search("%(?![0-9A-Fa-f]{2})", path) for path in paths)
+
+
+def test_every_pair_of_filters_is_sent_among_the_first_queries() -> None:
+    """Else a filter that is ignored beside another one is found late, or not at all."""
+    first, second, *_ = combined_filter_cases(check())
+    sent = {tuple(filter_.name for filter_ in query) for case in (first, second) for query in case.queries}
+    filters = ("workflow_id", "machine_id", "session_id", "status", "created_at_from", "created_at_to", "search")
+    isolating = {"workflow_id", "session_id", "search"}  # without one of them, a query finds runs of other cases
+
+    assert {pair for pair in combinations(filters, 2) if isolating.intersection(pair)} <= sent
