@@ -28,6 +28,7 @@ from contracts.engine.discovery import discover
 from contracts.engine.runner import Runner
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
+from contracts.engine.summary import request_in_words, shorten_ids
 from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
@@ -281,6 +282,10 @@ def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Ite
     if why_gone := context.guard.reachability.why_gone:
         not_done = f" Not done: {names}." if names else ""
         yield f"The target no longer answers: {why_gone}.{not_done}"
+        suspects = [request_in_words(request) for request in context.guard.reachability.unanswered[:_MOST_NAMED]]
+        if suspects:
+            one = "This request" if len(suspects) == 1 else "One of these requests"
+            yield f"{one} may have stopped it, since no answer came: {'; '.join(shorten_ids(suspects))}."
     elif context.was_interrupted:
         yield "Interrupted: rules that were not reached are listed as skipped, others with what they judged."
     elif context.has_enough_findings and names:
@@ -327,6 +332,8 @@ def _status(
     if missing:
         return RuleResult(rule, "not_offered", missing[0])
     judged = context.judged[rule]
+    if rule == "NO-5XX" and context.guard.reachability.why_gone:
+        return RuleResult(rule, "skipped", "the target stopped answering, perhaps because of a request")
     if judged:
         return RuleResult(rule, "passed", f"judged {counted(judged, 'time')}")
     either = REGISTRY[rule].needs_one_of
@@ -336,7 +343,7 @@ def _status(
 
 
 def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: list[ScenarioProgress]) -> str:
-    if rule == "HTTP-LIMIT":
+    if rule == "HTTP-LIMIT" and not context.guard.log.throttled:
         return "the target never answered 429"
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
         return "no second token was given"

@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
@@ -197,8 +197,9 @@ class Confirmer:
             return False  # what was sent at the same moment may have changed what it shows
         if not judged.request.is_read:
             return field != "" and has_outdated_read(sent, field)  # a write may change other fields itself
-        if judged.answer.status in {0, 401, 403} or field == "id":
-            return False  # cut off, refused, or an answer to another request
+        is_error = judged.answer.status == 0 or (judged.answer.status >= 400 and judged.answer.status != 404)
+        if is_error or field == "id":
+            return False  # an error, which shows no state, or an answer to another request
         contradictions = contradictions_of(sent, field)
         for wait_s in READ_AGAIN_AFTER_S if contradictions else ():
             self._check.over.wait(wait_s)
@@ -211,14 +212,15 @@ class Confirmer:
         return False
 
     def _sources(self, final: RuleViolated) -> list[Exchange]:
-        """Return the exchange that the violation depends on, unless it is among those that show it: the create of a run
-        that a list shows wrongly, or the request that sent the secret which an answer leaks.
+        """Return the exchanges that the violation depends on, if not among those that show it: the create and the
+        last write of a run that a list shows wrongly, or the request that sent the secret which an answer leaks.
         """
         recorded = (*final.exchanges, *self._check.guard.exchanges)
-        sources: Iterable[Exchange] = ()
+        sources: list[Exchange] = []
         if about := final.violation.about.encode():
-            sources = (each for each in recorded if not each.request.is_read and about in each.answer.body)
+            writes = [each for each in recorded if not each.request.is_read and about in each.answer.body]
+            sources = [*writes[:1], *writes[1:][-1:]]
         elif final.rule == "SECRET-LEAK":
             leaked = self._check.canaries.value_in(final.exchanges[-1].answer.body)
-            sources = (each for each in recorded if leaked and leaked in (each.request.body or b""))
-        return [source for source in islice(sources, 1) if source not in final.exchanges]
+            sources = [each for each in recorded if leaked and leaked in (each.request.body or b"")][:1]
+        return [source for source in sources if source not in final.exchanges]

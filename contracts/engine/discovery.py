@@ -30,6 +30,8 @@ _NO_API = _NOT_THERE | {501}
 """The statuses of servers that do not have the API."""
 _CORRECT_URL = "correct the URL, which is the part before /v1"
 _NAME_WORKFLOW = "give --workflow-id a workflow that the target knows"
+_OVERLOAD = frozenset({429, 502, 503, 504})
+_TRIES = 4
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
 """A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
 
@@ -49,6 +51,8 @@ class _Discovery:
         """The first answer of the list of runs."""
         self._unknown_path_answer: Answer | None = None
         self._why_unanswered = "no answer"
+        self._first_id: str | None = None
+        """The id of the first run as the target shows it, which may not be a UUID."""
         self._made_up_values = check.made_up("discovery")
 
     def run(self) -> CheckContext:
@@ -149,7 +153,7 @@ class _Discovery:
                 answers.append(answer)
                 if accepts(answer):
                     is_made_up = workflow not in check.workflows.known
-                    self.first_run = _first_run(answer)
+                    self.first_run, self._first_id = _first_run(answer), _first_id(answer)
                     known = check.workflows.known if is_made_up else self._plain_workflows()
                     check.workflows = Ids(known, accepts_any_id=is_made_up)
                     return
@@ -201,8 +205,11 @@ class _Discovery:
         return good or known
 
     def _accepts(self, body: dict[str, Any], *, key: str | None = None) -> bool:
-        """Return whether a bulk create with this body succeeds."""
-        answer = self._send(request_for("bulk_create_runs", body=body, key=key))
+        """Return whether a bulk create with this body succeeds. One that is refused for overload is sent again."""
+        for _ in range(_TRIES):
+            answer = self._send(request_for("bulk_create_runs", body=body, key=key))
+            if answer is None or answer.status not in _OVERLOAD:
+                break
         return answer is not None and accepts(answer)
 
     def _created(self, body: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -425,6 +432,8 @@ class _Discovery:
             return list(self.check.known_ids[parameter][:1])
         if self.first_run is not None:
             return [self.first_run["id"]]
+        if self._first_id is not None:
+            return [self._first_id]
         if not path.endswith("{run_id}"):
             return []
         self.check.foreign_run = next(iter(self._listed("list_runs")), None)
@@ -441,6 +450,11 @@ class _Discovery:
 
 def _probe(method: str, path: str) -> Request:
     return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
+
+
+def _first_id(answer: Answer) -> str | None:
+    run = next((run.body for run in created_by(answer).runs), None)
+    return None if run is None or run.get("id") is None else str(run["id"])
 
 
 def _first_run(answer: Answer) -> Mapping[str, Any] | None:

@@ -74,7 +74,12 @@ def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callabl
 
 def _is_same_fault(one: Finding, other: Finding) -> bool:
     same_field = bool(one.field) and one.field == other.field
-    if same_field and ((one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer):
+    is_one_of_a_filter = (one.rule == "LIST-FILTER") != (other.rule == "LIST-FILTER")  # any run may be listed wrongly
+    if (
+        same_field
+        and not is_one_of_a_filter
+        and ((one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer)
+    ):
         return True
     if same_field and one.change and _ID.sub("id", one.change) == _ID.sub("id", other.change):
         return True

@@ -382,7 +382,7 @@ class Guard:
         if outcome.malformed:
             raise NotAllowed(message)
         if outcome.reached:
-            self.reachability.note_reached()
+            self.reachability.note_unanswered(admitted.masked)
         elif self.reachability.wait(outcome.reason, sent_at=sent_at):
             return self._answer(admitted, None)
         if self._schedule.left_s(creates=admitted.effect.creates) > 0:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+from contracts.core.exchange import Request
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.rate_limiter import Clock
 from contracts.guard.refusals import NoAnswer
@@ -23,16 +24,21 @@ class Reachability:
         self.why_gone = ""
         """Why no request was answered, once that has lasted `gone_s`; "" until then. No request waits again."""
 
-    def note_reached(self) -> None:
-        """Note that a connection could be made, though perhaps no answer came."""
+        self.unanswered: list[Request] = []
+        """The requests that reached the target since its last answer, and got none: one of them may have ended it."""
+
+    def note_unanswered(self, request: Request) -> None:
         with self._lock:
             self._was_reached = True
+            if not self.why_gone:
+                self.unanswered.append(request)
 
     def note_answered(self) -> None:
         with self._lock:
             self._was_reached = True
             self._answered_at = self._clock.monotonic()
             self._failing_since = None
+            self.unanswered.clear()
 
     def wait(self, why: str, *, sent_at: float) -> bool:
         """Wait after a request that got no answer, and return whether to try again. `why` is the reason.

@@ -129,7 +129,10 @@ class RunsClient:
         return None if items is None else (exchange, _runs(items))
 
     def pages(self, authorization: str | None, **query: str | None) -> Iterator[Run]:
-        """Yield the runs of a list, newest first. Raises NoAnswer for a page that is not a list, or too many pages."""
+        """Yield the runs of a list, newest first. A page without a new run is the last one, since a server may ignore
+        `skip`. Raises NoAnswer for a page that is not a list, or too many pages.
+        """
+        seen: set[Any] = set()
         max_pages = _MAX_SHARED_PAGES if self.is_shared else _MAX_PAGES
         for page in range(max_pages):
             parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
@@ -139,9 +142,12 @@ class RunsClient:
                 self.no_list = answer.status
             if items is None:
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
-            yield from _runs(items)
-            if len(items) < _PAGE:
+            runs = list(_runs(items))
+            yield from runs
+            ids = {run.get("id") for run in runs}
+            if len(items) < _PAGE or ids <= seen:
                 return
+            seen |= ids
         raise NoAnswer(f"GET /v1/runs: more than {max_pages} pages")
 
 

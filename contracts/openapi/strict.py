@@ -65,7 +65,7 @@ def _in_words(error: jsonschema.ValidationError) -> str:
         case "type":
             return " or ".join(_TYPES[name] for name in ([required] if isinstance(required, str) else required))
         case "format":
-            return f"a {'UUID' if required == 'uuid' else required}"
+            return _FORMATS_IN_WORDS.get(required, f"a {required}")
         case "enum":
             return f"one of {', '.join(map(str, required))}"
         case "minimum":
@@ -82,6 +82,10 @@ def _in_words(error: jsonschema.ValidationError) -> str:
     return ""
 
 
+_FORMATS_IN_WORDS: Final = {
+    "uuid": "a UUID in lower case, with dashes",
+    "date-time": "a date-time with a time zone (RFC 3339)",
+}
 _TYPES: Final = {
     "null": "null",
     "boolean": "a boolean",

@@ -148,6 +148,7 @@ def _lists_during_a_create(context: CaseContext, width: int) -> None:
     created, *lists = _send(context, [create, *[request_for("list_runs", query=query)] * width])
     assume(created.accepted, f"a bulk create answers {created.status}")
     count = len(created_ids(created))  # a server may create a part of the runs
+    assume(count, "a bulk create shows no ids of its runs")
     for result in lists:
         total = total_of(result)
         if total is not None:

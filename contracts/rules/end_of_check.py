@@ -12,9 +12,10 @@ from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN, Exchange, Request
 from contracts.core.json_tree import leaves
 from contracts.data import batches, write_bodies
-from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
+from contracts.data.limits import MANY_KEYS, MAX_LIMIT, POWERS_OF_TWO, above
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.engine.request_building import request_for
+from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.guard.created import created_by, run_id_in
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import KnownRun, Violation
@@ -144,7 +145,7 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
         again = context.send(request)
         problem = answer_difference(first, again)
         if problem is not None:
-            _report_forgotten(context, _find_forgotten_key(context) or [first, again], problem)
+            _report_forgotten(context, [first, again], problem)
         elif run is not None and run.resource is not None:
             _require_unchanged(context, first, run, again)
     context.check.count("IDEM-REPLAY", len(kept))
@@ -164,12 +165,10 @@ _SOON: Final = 64
 
 def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
     """Return the shortest evidence that a key is forgotten; None if it is kept for _SOON other keys."""
-    others = 1
-    while others <= _SOON:
+    for others in (0, *(count for count in POWERS_OF_TWO if count <= _SOON)):
         evidence = _repeat_after(context, others)
         if answer_difference(evidence[0], evidence[-1]) is not None:
             return evidence
-        others *= 2
     return None
 
 
@@ -186,13 +185,17 @@ def repeat_key_soon(context: CaseContext, case: KeySoonAgainCase) -> None:
     """Repeat a key after some others. This finds a server that keeps very few keys long before the end of the check."""
     first, *between, again = _repeat_after(context, _SOON)
     if (problem := answer_difference(first, again)) is not None:
-        _report_forgotten(context, _find_forgotten_key(context) or [first, *between, again], problem)
+        _report_forgotten(context, [first, *between, again], problem)
     context.count("IDEM-REPLAY", again)
 
 
-def _report_forgotten(context: CaseContext, evidence: list[CallResult], problem: str) -> None:
+def _report_forgotten(context: CaseContext, seen: list[CallResult], problem: str) -> None:
+    """Report that a key is forgotten, by the shortest evidence: what was `seen`, or fewer requests."""
+    evidence = _find_forgotten_key(context) or seen
     after = f", with {counted(len(evidence) - 2, 'key')} in between" if len(evidence) > 2 else ""
-    cause, expected = "an old key is forgotten", "the answer of the first one"
+    is_ignored = evidence is not seen and len(evidence) == 2
+    cause = KEY_IS_IGNORED if is_ignored else "an old key is forgotten"
+    expected = "the answer of the first one"
     context.report_violation(Violation("IDEM-REPLAY", cause, expected, problem + after), *evidence)
 
 

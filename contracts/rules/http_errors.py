@@ -212,7 +212,7 @@ def judge_limits(context: CaseContext) -> None:
         context.count("HTTP-LIMIT", exchange)
         operation = operation_at(exchange.request.method, exchange.request.path)
         for violation in universal_violations(operation, exchange.request, exchange.answer, check.canaries.forms):
-            context.report_violation(violation, exchange)
+            context.report_violation(violation, exchange, is_proof=True)
 
 
 def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:

@@ -227,7 +227,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
     if not result.accepted:
         return  # a target may refuse other forms of an id
     shown = result.resource.get("id") if result.resource is not None else None
-    if isinstance(shown, str) and case.operation in _RULES:
+    if isinstance(shown, str) and shown.lower() == known.lower() and case.operation in _RULES:
         cause, got = f"{case.operation} shows another form of the id", f"id {value_in_words(shown)}"
         run.require(shown == known, _RULES[case.operation], cause, "the id in lower case, with dashes", result, got=got)
     _judge_effect(run, case.operation, body, result)

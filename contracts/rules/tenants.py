@@ -219,7 +219,7 @@ class _ForeignRun:
             result = self.context.call(operation, one, query=query, body=body, token=self.other)
             cause = f"another organisation may use {operation}"
             expected = "404, since for another organisation the run does not exist"
-            self._require(result.refused, cause, expected, *evidence, result)
+            self._require(not result.accepted, cause, expected, *evidence, result)
             cause = f"another organisation learns from {operation} that a run is there"
             expected = "404, as for any unknown run"
             self._require(result.status != 409, cause, expected, *evidence, result)

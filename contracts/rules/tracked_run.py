@@ -166,6 +166,7 @@ class TrackedRun:
             return written
         assume(result.refused or result.accepted, f"a retry answers {result.status}")  # NO-5XX judges this
         before = self.read_before
+        assume(result.refused or not written.parsed.is_invalid, "an invalid retry is accepted")
         if result.accepted:
             self.judge_retry(written.parsed, result)
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):

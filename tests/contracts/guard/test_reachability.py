@@ -18,7 +18,7 @@ def test_a_target_that_was_never_reached_is_not_waited_for(manual: ManualClock) 
 
 def test_a_target_that_was_reached_is_waited_for_until_it_counts_as_gone(manual: ManualClock) -> None:
     reachability = Reachability(manual.clock)
-    reachability.note_reached()
+    reachability.note_answered()
 
     while reachability.wait("refused", sent_at=manual.moment):
         assert not reachability.why_gone
@@ -43,9 +43,10 @@ def test_a_target_that_is_reached_and_does_not_answer_is_gone_too(manual: Manual
     sent_at = manual.moment = manual.moment + 1
     manual.moment += 30
 
-    reachability.note_reached()  # another connection is accepted, and not answered either
+    reachability.note_unanswered(get("/v1/runs"))
     assert not reachability.wait("timed out", sent_at=sent_at)
     assert reachability.why_gone == "timed out"
+    assert reachability.unanswered == [get("/v1/runs")]
 
 
 def test_an_answer_since_the_request_was_sent_shows_that_the_target_is_there(manual: ManualClock) -> None:
