@@ -104,9 +104,7 @@ def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation | 
     rule, problem = rule_of_invalid_part(invalid), f"{invalid.where} {_PROBLEM_WORDS[invalid.kind]}"
     cause, expected = f"accepted although {problem}", f"a refusal with 4xx, since {problem}"
     field = next((step for step in invalid.path if isinstance(step, str)), "")
-    return Violation(
-        rule, cause, expected, answer_in_words(answer), field=field, dedup_key_override=f"accepted: {rule}"
-    )
+    return Violation(rule, cause, expected, answer_in_words(answer), field=field)
 
 
 def ignored_properties(answer: Answer) -> frozenset[str]:

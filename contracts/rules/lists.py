@@ -455,7 +455,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         resource_pages_cases,
         creates_runs=False,
         is_exclusive=True,  # other scenarios create pools and workflows
-        order=2,
+        order=8,  # when these have created many
     ),
     Scenario(
         "single pages",

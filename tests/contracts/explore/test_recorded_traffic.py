@@ -101,7 +101,7 @@ def page(*items: Any, **more: Any) -> dict[str, Any]:
         (exchange("POST", "/v1/runs", 422, {"detail": "no"}, sent={"workflow_id": WORKFLOW}), "REQ-ACCEPT"),
         (exchange("POST", "/v1/runs/chain", 201, {"run_ids": [RUN]}, sent={"steps": []}), "REQ-TYPES"),
         (exchange("GET", "/v1/run-attachments", 200, page({"id": 5})), "ATTACHMENTS"),
-        (exchange("GET", "/v1/runs", 200, page(A_RUN | {"created_at": "today"})), "LIST-COMPLETE"),
+        (exchange("GET", "/v1/runs", 200, page(A_RUN | {"created_at": "today"})), "READ-BACK"),
         (exchange("GET", "/v1/runs?limit=5", 200, page(A_RUN)), "LIST-PAGE"),
         (exchange("GET", "/v1/runs?skip=0&limit=100", 200, page(A_RUN, total=7)), "LIST-PAGE"),
         (exchange("GET", "/v1/runs?status=success", 200, page(A_RUN)), "LIST-FILTER"),
