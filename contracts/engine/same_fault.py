@@ -5,6 +5,7 @@ Two findings show the same fault only if the answers prove it:
 - one answer shows both, in the same field;
 - both show the same change within one field, or the same change of its form;
 - a list and a read show the same wrong value in the same field;
+- answers of several operations break the same requirement of the schema in the same field, with a value of one type;
 - successes of several operations show a secret in the same field;
 - one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
 - several operations get the same 502, 503 or 504, as all do behind a gateway whose server is down;
@@ -27,9 +28,10 @@ from typing import Any, Final
 
 from contracts.core.findings import Finding
 from contracts.engine.outdated import OUTDATED
+from contracts.openapi import strict
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UUID_PATTERN
-from contracts.oracle.answer_schema import field_at, has_documented_form, wrong_parts
+from contracts.oracle.answer_schema import field_at, has_documented_form, part, wrong_parts
 
 _ID: Final = re.compile(rf"{UUID_PATTERN}|[0-9a-f]{{8}}…")
 _PLACE: Final = re.compile(r"\bitems\.([0-9]+|\[\])\.")
@@ -94,9 +96,12 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if {one.rule, other.rule} <= _RULES_OF_CREDENTIALS and _is_success(one) and _is_success(other):
         return one.rule == other.rule or _operation_of(one) == _operation_of(other)
-    if same_field and _accepts_invalid_value(one) and _violates_schema(other):
+    broken, broken_by_other = _broken_requirement(one), _broken_requirement(other)
+    if same_field and (broken == broken_by_other is not None):
         return True
-    if same_field and _accepts_invalid_value(other) and _violates_schema(one):
+    if same_field and (_accepts_invalid_value(one) and broken_by_other is not None):
+        return True
+    if same_field and (_accepts_invalid_value(other) and broken is not None):
         return True
     are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
     if are_of_keys and _operation_of(one) == _operation_of(other):
@@ -121,12 +126,20 @@ def _accepts_invalid_value(finding: Finding) -> bool:
     return finding.rule.startswith("REQ-") and not finding.exchanges[-1].request.is_read and _is_success(finding)
 
 
-def _violates_schema(finding: Finding) -> bool:
+def _broken_requirement(finding: Finding) -> tuple[str, str] | None:
+    """Return which requirement of the schema the field of the finding breaks in the answer, and the type of its value;
+    None if it breaks none.
+    """
     exchange = finding.exchanges[-1]
     operation = operation_at(exchange.request.method, exchange.request.path)
-    if operation is None or not has_documented_form(operation, exchange.answer):
-        return False
-    return any(field_at(path) == finding.field for path in wrong_parts(operation, exchange.answer))
+    if operation is None or not finding.field or not has_documented_form(operation, exchange.answer):
+        return None
+    paths = (path for path in wrong_parts(operation, exchange.answer) if field_at(path) == finding.field)
+    if (path := next(paths, None)) is None:
+        return None
+    body = exchange.answer.json()
+    value = part(body, path)
+    return strict.success_requirements(operation, body).get(path, ""), type(value).__name__
 
 
 def _is_success(finding: Finding) -> bool:

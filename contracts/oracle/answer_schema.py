@@ -91,13 +91,13 @@ def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterat
     for path in paths:
         first.setdefault(_where(path), path)
     for where, path in first.items():
-        value = _part(body, path)
+        value = part(body, path)
         rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
         if value is not _MISSING:
             rule = _FIELD_RULE.get((operation, str(path[-1])), rule)
         if operation == "list_runs" and path[0] == "items" and len(path) > 2:
             rule = ANSWER_RULE["get_run"]  # what is listed is also what a read shows
-        item = _part(body, (*path[:2], "id")) if path[0] == "items" else None
+        item = part(body, (*path[:2], "id")) if path[0] == "items" else None
         about = item if isinstance(item, str) else ""
         cause, expected = f"{where} of {operation} is not of its schema", _wanted(where, requirements.get(path))
         yield Violation(rule, cause, expected, _in_words(value, path), about=about, field=field_at(path))
@@ -115,7 +115,7 @@ def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violati
         for path in strict.differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
             rule, where = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON", _where(path)
             cause = f"{where} of a {answer.status} is not of its schema"
-            yield Violation(rule, cause, _wanted(where), _in_words(_part(body, path), path))
+            yield Violation(rule, cause, _wanted(where), _in_words(part(body, path), path))
 
 
 _OBJECT: Final = "application/json with an object"
@@ -158,7 +158,8 @@ def field_at(path: Path) -> str:
     return next((step for step in path if isinstance(step, str) and step not in {"items", "created_runs"}), "")
 
 
-def _part(body: Any, path: Path) -> Any:
+def part(body: Any, path: Path) -> Any:
+    """Return the part of a JSON value at a path; an object that is no JSON value if it is missing."""
     for step in path:
         if isinstance(step, str) and (not isinstance(body, dict) or step not in body):
             return _MISSING

@@ -250,3 +250,12 @@ def test_what_a_server_that_is_down_answers_to_all_operations_is_one_finding(sta
     findings = [failing("NO-5XX", "/v1/runs"), failing("AUTH-REQUIRED", "/v1/pools"), failing("NO-5XX", "/v1/pools")]
 
     assert len([one for one in grouped(findings) if not one.part_of]) == (1 if is_one else 2)
+
+
+def test_one_requirement_of_the_schema_that_answers_of_several_operations_break_is_one_finding() -> None:
+    listed, first_read = listed_with("created_at", "today"), listed_with("created_at", "yesterday")
+    read = dataclasses.replace(first_read, rule="CREATE-ANSWER", cause="another")
+
+    assert [bool(one.part_of) for one in grouped([listed, read])] == [False, True]
+    number = dataclasses.replace(listed_with("created_at", 5), rule="CREATE-ANSWER", cause="another")
+    assert [one.part_of for one in grouped([listed, number])] == ["", ""]
