@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from contracts.core.exchange import Request
 from contracts.core.findings import Finding
 from contracts.engine.outdated import OUTDATED
 from contracts.openapi import strict
@@ -104,7 +105,7 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     if same_field and (_accepts_invalid_value(other) and broken is not None):
         return True
     are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
-    if are_of_keys and _operation_of(one) == _operation_of(other):
+    if are_of_keys and _keyed_operation(one) == _keyed_operation(other):
         return True
     if not one.guess or one.guess != other.guess:
         return False
@@ -174,8 +175,19 @@ def _operation_of(finding: Finding) -> str:
     return f"{finding.exchanges[-1].request.method} {_path_of(finding)}"
 
 
+def _keyed_operation(finding: Finding) -> str:
+    """Return the operation of the last write with an idempotency key, also if a read shows what it has done."""
+    requests = [exchange.request for exchange in finding.exchanges]
+    keyed = [request for request in requests if request.header("Idempotency-Key") is not None]
+    last = (keyed or requests)[-1]
+    return f"{last.method} {_path_in_document(last)}"
+
+
 def _path_of(finding: Finding) -> str:
-    """Return the documented path of the last request if there is one, else the path itself."""
-    request = finding.exchanges[-1].request
+    return _path_in_document(finding.exchanges[-1].request)
+
+
+def _path_in_document(request: Request) -> str:
+    """Return the documented path of a request if there is one, else the path itself."""
     route = route_of(request.method, request.path)
     return request.path.partition("?")[0] if route is None else route.template

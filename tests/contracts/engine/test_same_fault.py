@@ -259,3 +259,13 @@ def test_one_requirement_of_the_schema_that_answers_of_several_operations_break_
     assert [bool(one.part_of) for one in grouped([listed, read])] == [False, True]
     number = dataclasses.replace(listed_with("created_at", 5), rule="CREATE-ANSWER", cause="another")
     assert [one.part_of for one in grouped([listed, number])] == ["", ""]
+
+
+def test_a_read_that_shows_what_a_repeated_write_has_done_is_of_that_write() -> None:
+    keyed = Request("POST", "/v1/runs/bulk", (("Idempotency-Key", "one"),))
+    write = Exchange(keyed, Answer(201, (), b"{}"))
+    read = Exchange(Request("GET", "/v1/runs"), Answer(200, (), b"{}"))
+    ignored = dataclasses.replace(finding("IDEM-REPLAY", KEY_IS_IGNORED), exchanges=(write, write))
+    runs = dataclasses.replace(finding("IDEM-CONFLICT", "a refused conflict creates runs"), exchanges=(write, read))
+
+    assert [bool(one.part_of) for one in grouped([ignored, runs])] == [False, True]
