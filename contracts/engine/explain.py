@@ -6,9 +6,10 @@ from typing import Final
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.guess import guess
-from contracts.engine.neighbour import also_failing, neighbours
+from contracts.engine.neighbour import ABSENT, also_failing, neighbours
 from contracts.engine.results import Attempt, RuleViolated
 from contracts.engine.summary import commands_note_of, exchange_in_words, shorten_ids, summary_of
+from contracts.oracle import accepts
 
 _MOST_DIFFERENCES: Final = 2
 """An attempt that differs in more places is not shown: its request says nothing about the one that fails."""
@@ -36,6 +37,9 @@ def finding_of(
     failing = failing_part(violated)
     near = neighbours(failing, passed) if stable and not cause_in_words else []
     why = cause_in_words or guess(near, also_failing(failing, failed))
+    compared = [one.differences[0] for one in near if len(one.differences) == 1]
+    if _is_invalid_value_accepted(violated) and all(one.other in (ABSENT, None) for one in compared):
+        why = ""  # that a body without the field is right says nothing about other invalid values of the field
     shown = (exchange_in_words(one.exchange) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])
@@ -57,6 +61,11 @@ def finding_of(
         same_answer=violated.same_answer,
         dedup_key=violation.dedup_key,
     )
+
+
+def _is_invalid_value_accepted(violated: RuleViolated) -> bool:
+    is_accepted = accepts(violated.exchanges[-1].answer)
+    return is_accepted and violated.rule.startswith("REQ-") and violated.violation.field != ""
 
 
 def failing_part(violated: RuleViolated) -> Attempt:

@@ -60,8 +60,17 @@ class RunsClient:
         """How far the target's clock is ahead of ours, by the Date of its answers."""
         return self._ahead or timedelta()
 
-    def request(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        authorization: str | None,
+        body: bytes | None = None,
+        *,
+        is_recorded: bool = True,
+    ) -> Answer:
         """Send a request; wait and retry after 429. Returns the 429 if the retries are used up or the wait is too long.
+        Thousands of requests that count runs are not recorded: they would replace the exchanges of the check.
 
         Raises NoAnswer, also without sending if the target seems dead, and OutOfBudget.
         """
@@ -72,7 +81,7 @@ class RunsClient:
         if body is not None:
             headers = (*headers, ("Content-Type", "application/json"))
         try:
-            answer = self._exchange(Request(method, path, headers, body))
+            answer = self._exchange(Request(method, path, headers, body), is_recorded=is_recorded)
         except NoAnswer:
             self._unanswered += 1
             if self._silent_since is None:
@@ -88,10 +97,12 @@ class RunsClient:
         silent_s = 0.0 if self._silent_since is None else now - self._silent_since
         return self._unanswered >= _DEAD_AFTER or (self._unanswered >= _SILENT_AFTER and silent_s >= _SILENT_S)
 
-    def _exchange(self, request: Request) -> Answer:
+    def _exchange(self, request: Request, *, is_recorded: bool) -> Answer:
         what = f"{request.method} {request.path}"
 
         def may_send() -> bool:
+            if self.left_s(request.method) <= 0:
+                raise OutOfBudget(f"{what}: no time is left")
             if not self.charge():
                 return False
             self.rate_limiter.wait(left_s=lambda: self.left_s(request.method))
@@ -106,7 +117,8 @@ class RunsClient:
             if isinstance(outcome, Lost):
                 raise NoAnswer(f"{what}: {outcome.reason}", lost=outcome.reason)
             answer = self.tokens.mask_answer(outcome)
-            self.record(Exchange(request, answer))
+            if is_recorded:
+                self.record(Exchange(request, answer))
             if answer.status != 429:
                 break
             wait_s = self.rate_limiter.asked_wait_s(answer, attempt)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine import Case, CaseContext, assume
 from contracts.openapi.schemas import moment_of
+from contracts.oracle.answer_schema import has_documented_form
 from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import check_activity, check_list, judge_list
 from contracts.rules.list_reads import DEEP_SEARCH, listed_item, page_of
@@ -189,7 +190,7 @@ def run_notations(context: CaseContext, case: Case) -> None:
         if run.get(name):
             result = context.call("list_runs", query=isolated.filtered([(name, run[name].upper())]))
             cause, expected = f"{name} in capitals finds nothing", "the run, or a 4xx, since both forms are one id"
-            right = not result.accepted or listed_item(result, run["id"]) is not None
+            right = not has_documented_form("list_runs", result.answer) or listed_item(result, run["id"]) is not None
             context.require(right, "LIST-FILTER", cause, expected, *evidence, result, got="a list without the run")
     if not context.check.offers("update_run"):
         return

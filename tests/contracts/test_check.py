@@ -275,6 +275,8 @@ def test_a_check_whose_target_stops_answering_is_no_pass(max_time_s: float, exch
 
     assert result.verdict == "could_not_check"
     assert [note for note in result.notes if "no longer answers" in note]
+    assert [note for note in result.notes if "may have stopped it, since no answer came: " in note]
+    assert {rule.id: rule.status for rule in result.rules if rule.id == "NO-5XX"}.get("NO-5XX") != "passed"
 
 
 class ListsEverything(Standin):

@@ -391,6 +391,41 @@ def test_a_live_check_creates_one_run_and_uses_no_machine_that_the_options_do_no
     assert not context.not_offered
 
 
+class IdsInCapitals(Standin):
+    """Ids are shown in capitals, and found by them only."""
+
+    def show(self, run: Any, *args: Any, **more: Any) -> Any:
+        return super().show(run, *args, **more) | {"id": run.id.upper()}
+
+    def find(self, call: Any, run_id: str) -> Any:
+        if call.path.rpartition("/")[2] != call.path.rpartition("/")[2].upper():
+            raise Problem(404, "Run not found")
+        return super().find(call, run_id.lower())
+
+
+def test_operations_of_runs_whose_ids_are_no_uuids_are_offered() -> None:
+    assert not {"get_run", "update_run", "delete_run"}.intersection(found(IdsInCapitals).not_offered)
+
+
+class OverloadedAtTimes(Standin):
+    """Every second create is refused for overload."""
+
+    creates = 0
+
+    async def admit(self, call: Any) -> None:
+        if call.operation == "bulk_create_runs":
+            self.creates += 1
+            if self.creates % 2 == 0:
+                raise Problem(503, "overloaded")
+
+
+def test_a_create_that_is_refused_for_overload_does_not_say_that_an_id_is_refused() -> None:
+    context = found(OverloadedAtTimes)
+
+    assert context.machines.accepts_any_id
+    assert context.sessions.accepts_any_id
+
+
 def test_a_live_check_finds_operations_that_are_not_offered() -> None:
     assert "list_machines" in found(RunsAlone, **LIVE).not_offered
 

@@ -71,3 +71,19 @@ def test_an_attempt_that_fails_too_may_refute_the_guess() -> None:
     failed = Attempt([listed(("search", "a"), ("limit", "1"), status=500)])
 
     assert finding(failed=[failed]).guess == "only with search?"
+
+
+def test_that_a_body_without_a_field_is_accepted_explains_no_accepted_invalid_value() -> None:
+    def created(status: int, **fields: Any) -> Exchange:
+        request = request_for("bulk_create_runs", body={"workflow_id": RUN, "count": 1} | fields)
+        return Exchange(request, Answer(status, (), b""))
+
+    failing, without = created(201, machine_id=False), Attempt([created(201)])
+    violation = Violation("REQ-TYPES", "accepted", "a refusal", "201", field="machine_id")
+    invalid = RuleViolated(violation, (failing,), all_exchanges=(failing,))
+
+    assert finding_of(invalid, (failing,), [without], stable=True, intermittent=False).guess == ""
+    echo = RuleViolated(Violation("BULK-ECHO", "another", "a", "b"), (failing,), all_exchanges=(failing,))
+    assert (
+        finding_of(echo, (failing,), [without], stable=True, intermittent=False).guess == "only with machine_id false?"
+    )

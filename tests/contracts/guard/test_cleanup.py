@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.exchange import SECOND_TOKEN, Answer
 from contracts.core.target import Budget
 from contracts.guard import Guard, NoAnswer, clean_up_journals, cleaner, concurrency, runs_client
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
@@ -450,3 +450,19 @@ def test_an_interruption_while_threads_work_is_raised_at_once(monkeypatch: pytes
     monkeypatch.setattr(concurrency.threading, "Thread", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         concurrency.in_threads(lambda _: None, range(10))
+
+
+def test_a_list_that_ignores_skip_is_read_until_a_page_has_no_new_run() -> None:
+    asked: list[str] = []
+
+    class SamePage(runs_client.RunsClient):
+        def request(self, method: str, path: str, *args: Any, **more: Any) -> Answer:
+            asked.append(path)
+            items = [{"id": str(number)} for number in range(runs_client._PAGE)]
+            return Answer(200, (), json.dumps({"items": items}).encode())
+
+    missing: Any = None
+    client = SamePage(missing, missing, missing, missing, is_shared=False)
+
+    assert {run["id"] for run in client.pages("Bearer one")} == {str(number) for number in range(runs_client._PAGE)}
+    assert len(asked) == 2

@@ -238,3 +238,10 @@ def test_a_parameter_that_is_not_known_is_not_taken_for_one_that_matches_every_r
     assert matches(run(), neutral) is True
     with pytest.raises(ValueError, match="usage_above"):
         matches(run(), [*neutral, ("usage_above", "3")])
+
+
+def test_the_order_is_not_judged_where_pages_overlap() -> None:
+    """Each page may be in order: what follows from one to the next is that of the overlap."""
+    pages = [page(1, 2, limit=2, total=4), page(1, 2, skip=2, limit=2, total=4)]
+
+    assert {cause for _, cause in causes(pages, [])} == {"a run on two pages"}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.engine import CallResult, CaseContext
+from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult
 from contracts.engine.discovery import discover
-from contracts.oracle import KnownRun
+from contracts.oracle import KnownRun, read_body
 from contracts.rules.tracked_run import TrackedRun
 from tests.contracts.checks import guarded
 from tests.standin.serving import serving
@@ -67,3 +67,17 @@ def test_an_update_whose_value_has_no_determined_meaning_may_be_refused() -> Non
         run = TrackedRun.of(context, context.some_runs(1))
 
         assert run.update({"started_at": "9a"}).refused
+
+
+def test_a_run_whose_invalid_retry_was_accepted_is_not_judged_further() -> None:
+    """The retry itself is reported, and what the run has to be afterwards is not determined."""
+    accepted = CallResult("retry_run", Exchange(Request("POST", f"/v1/runs/{RUN['id']}/retry"), Answer(200, (), b"{}")))
+
+    class Accepts(Recorder):
+        def write(self, *args: Any, **more: Any) -> WriteResult:
+            return WriteResult(read_body("retry_run", {"input_values": 5}), accepted, (), False)
+
+    run = TrackedRun(Accepts(), KnownRun(RUN | {"status": "cancelled"}, None), [read()])  # type: ignore[arg-type]
+
+    with pytest.raises(Inconclusive, match="an invalid retry is accepted"):
+        run.retry({"input_values": 5})
