@@ -6,7 +6,7 @@ from typing import Final
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.guess import guess
-from contracts.engine.neighbour import ABSENT, also_failing, neighbours
+from contracts.engine.neighbour import ABSENT, Neighbour, also_failing, neighbours
 from contracts.engine.results import Attempt, RuleViolated
 from contracts.engine.summary import commands_note_of, exchange_in_words, shorten_ids, summary_of
 from contracts.oracle import accepts
@@ -37,9 +37,8 @@ def finding_of(
     failing = failing_part(violated)
     near = neighbours(failing, passed) if stable and not cause_in_words else []
     why = cause_in_words or guess(near, also_failing(failing, failed))
-    compared = [one.differences[0] for one in near if len(one.differences) == 1]
-    if _is_invalid_value_accepted(violated) and all(one.other in (ABSENT, None) for one in compared):
-        why = ""  # that a body without the field is right says nothing about other invalid values of the field
+    # That a body without the field is right says nothing about other values of it. Yet equal guesses are of one fault.
+    said = "" if _lack_the_field(near, violated) else why
     shown = (exchange_in_words(one.exchange) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])
@@ -52,7 +51,7 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violation.expected, violation.got, shown_until, why, violated.concurrent, recorded),
+        summary=summary_of(violation.expected, violation.got, shown_until, said, violated.concurrent, recorded),
         commands_note=commands_note_of(exchanges, violated.concurrent),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
@@ -63,9 +62,13 @@ def finding_of(
     )
 
 
-def _is_invalid_value_accepted(violated: RuleViolated) -> bool:
-    is_accepted = accepts(violated.exchanges[-1].answer)
-    return is_accepted and violated.rule.startswith("REQ-") and violated.violation.field != ""
+def _lack_the_field(near: Sequence[Neighbour], violated: RuleViolated) -> bool:
+    """Return whether the attempts that passed only lack the field that is wrong, or a part of it that is invalid."""
+    field, is_accepted = violated.violation.field, accepts(violated.exchanges[-1].answer)
+    is_invalid_value = is_accepted and violated.rule.startswith("REQ-")
+    compared = [one.differences[0] for one in near if len(one.differences) == 1]
+    lacking = [one for one in compared if one.other in (ABSENT, None) and (is_invalid_value or one.place == field)]
+    return field != "" and bool(compared) and len(lacking) == len(compared)
 
 
 def failing_part(violated: RuleViolated) -> Attempt:
