@@ -65,7 +65,7 @@ class ValkeyConnection:
             from mockserver.store import valkey_client
         except ModuleNotFoundError as error:
             raise StartError(
-                f"--store {address.shown} needs {error.name}: install the extra `valkey`, as the README says"
+                f"--store {address.shown} needs the package {error.name}: python -m pip install 'redis[hiredis]>=5'"
             ) from error
         self._client = valkey_client
         self.address = address
