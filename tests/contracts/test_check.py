@@ -279,20 +279,6 @@ def test_a_check_whose_target_stops_answering_is_no_pass(max_time_s: float, exch
     assert {rule.id: rule.status for rule in result.rules if rule.id == "NO-5XX"}.get("NO-5XX") != "passed"
 
 
-class ListsEverything(Standin):
-    """Ignores all filters, as a server does whose author has not come to them yet."""
-
-    def matches(self, run: Any, query: Any) -> bool:
-        return True
-
-
-def test_a_server_that_ignores_filters_is_told_so_and_not_blamed_for_the_runs_of_other_cases() -> None:
-    with serving(ListsEverything) as url, guarded(url, max_time_s=60) as guard:
-        result = contracts.check.check(guard.target, guard, rules={"BULK-COUNT", "SECRET-LEAK", "LIST-FILTER"})
-
-    assert {finding.rule for finding in result.findings} == {"LIST-FILTER"}
-
-
 @pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["IDEM-SCOPE", "AUTH-TENANT"])
 def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str) -> None:

@@ -335,3 +335,20 @@ def test_a_refused_page_is_shown_with_a_valid_limit(monkeypatch: pytest.MonkeyPa
 
     (finding,) = result.findings
     assert "limit=0" not in finding.exchanges[-1].request.path
+
+
+class ListsEverything(Standin):
+    """Ignores all filters, as a server does whose author has not come to them yet."""
+
+    def matches(self, run: Any, query: Any) -> bool:
+        return True
+
+
+def test_a_server_that_ignores_filters_is_not_blamed_for_the_runs_of_other_cases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(("creates with each feature", "secrets in accepted requests", "filters in other notations"), monkeypatch)
+
+    result = result_of(ListsEverything, rules=("BULK-COUNT", "SECRET-LEAK", "LIST-FILTER"))
+
+    assert {finding.rule for finding in result.findings} == {"LIST-FILTER"}
