@@ -152,19 +152,16 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
     searches += [[("search", secret[4:-4]), DEEP_SEARCH] for secret in secrets[:1]]
     searches += [[("search", secret.upper())] for secret in secrets[:1]]
     for query in searches[:most]:
-        result, found = _searched(context, query, runs)
-        if found and _searched(context, [("search", context.placeholder("marker:98"))], runs)[1]:
-            return  # the target does not search: it lists all runs
+        result = _search(context, query)
+        found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
+        if found and items_of(_search(context, [("search", context.placeholder("marker:98"))])):
+            return  # the target does not search: it lists runs that cannot have this word
         cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
         context.require(not found, "SECRET-LEAK", cause, expected, written, result, got=counted(len(found), "run"))
 
 
-def _searched(
-    context: CaseContext, query: Sequence[tuple[str, str]], runs: set[str]
-) -> tuple[CallResult, list[dict[str, Any]]]:
-    """Return the answer to a search, and which of the runs it lists."""
-    result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
-    return result, [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
+def _search(context: CaseContext, query: Sequence[tuple[str, str]]) -> CallResult:
+    return context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
 
 
 @in_turn_by_kind
