@@ -282,7 +282,7 @@ def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Ite
     if why_gone := context.guard.reachability.why_gone:
         not_done = f" Not done: {names}." if names else ""
         yield f"The target no longer answers: {why_gone}.{not_done}"
-        suspects = [request_in_words(request) for request in context.guard.reachability.unanswered[:_MOST_NAMED]]
+        suspects = list(dict.fromkeys(map(request_in_words, context.guard.reachability.unanswered)))[:_MOST_NAMED]
         if suspects:
             one = "This request" if len(suspects) == 1 else "One of these requests"
             yield f"{one} may have stopped it, since no answer came: {'; '.join(shorten_ids(suspects))}."

@@ -25,7 +25,6 @@ from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_viol
 from contracts.oracle.create import judge_create
 from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
 
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """The target may not be the cause of these: no answer (0), or an answer of a gateway."""
 
@@ -126,7 +125,7 @@ class CaseContext:
         except NoAnswer as error:
             self._require_answering()
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
-        if request.method not in _SAFE_METHODS and request.header("idempotency-key") is None:
+        if not request.is_read and request.header("idempotency-key") is None:
             raise NoAnswer(f"{request.method} {request.path}: the first answer was lost, so the effect is not known")
         return exchange
 

@@ -51,8 +51,8 @@ class _Discovery:
         """The first answer of the list of runs."""
         self._unknown_path_answer: Answer | None = None
         self._why_unanswered = "no answer"
-        self._first_id: str | None = None
-        """The id of the first run as the target shows it, which may not be a UUID."""
+        self._first_shown: Mapping[str, Any] | None = None
+        """The first run as the target shows it. Its id may not be a UUID."""
         self._made_up_values = check.made_up("discovery")
 
     def run(self) -> CheckContext:
@@ -153,7 +153,7 @@ class _Discovery:
                 answers.append(answer)
                 if accepts(answer):
                     is_made_up = workflow not in check.workflows.known
-                    self.first_run, self._first_id = _first_run(answer), _first_id(answer)
+                    self.first_run, self._first_shown = _first_run(answer), _first_shown(answer)
                     known = check.workflows.known if is_made_up else self._plain_workflows()
                     check.workflows = Ids(known, accepts_any_id=is_made_up)
                     return
@@ -432,8 +432,8 @@ class _Discovery:
             return list(self.check.known_ids[parameter][:1])
         if self.first_run is not None:
             return [self.first_run["id"]]
-        if self._first_id is not None:
-            return [self._first_id]
+        if self._first_shown is not None:
+            return [str(self._first_shown["id"])]
         if not path.endswith("{run_id}"):
             return []
         self.check.foreign_run = next(iter(self._listed("list_runs")), None)
@@ -452,11 +452,10 @@ def _probe(method: str, path: str) -> Request:
     return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
 
 
-def _first_id(answer: Answer) -> str | None:
-    run = next((run.body for run in created_by(answer).runs), None)
-    return None if run is None or run.get("id") is None else str(run["id"])
+def _first_shown(answer: Answer) -> Mapping[str, Any] | None:
+    return next((run.body for run in created_by(answer).runs), None)
 
 
 def _first_run(answer: Answer) -> Mapping[str, Any] | None:
-    run = next((run.body for run in created_by(answer).runs), None)
+    run = _first_shown(answer)
     return run if run is not None and is_uuid(run.get("id")) else None

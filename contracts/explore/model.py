@@ -30,7 +30,7 @@ from contracts.oracle import KnownRun, Query, Violation
 from contracts.oracle.run_list import FOREIGN, list_violations, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_checks import why_missing
-from contracts.rules.list_reads import NEWEST_FIRST, RunList, has_filter_value, read_list
+from contracts.rules.list_reads import NEWEST_FIRST, RunList, has_filter_value, read_pages
 from contracts.rules.writes import create_chain
 
 _MAX_PAGES: Final = 12
@@ -206,7 +206,7 @@ class Model:
             return
         organisation = self._organisation(step.is_second)
         query: Query = [self._filter, *self._narrowing(step), NEWEST_FIRST]
-        found = read_list(self.context, query, limit=limit, token=TOKENS[organisation])
+        *_, found = read_pages(self.context, query, limit=limit, token=TOKENS[organisation])
         by_id = {run.id: run for run in self.runs.values()}
         candidates = [
             run.known.candidate(None if run.organisation == organisation else FOREIGN) for run in by_id.values()

@@ -46,7 +46,7 @@ def check_list(
     def is_unfiltered(page: Page) -> bool:
         return has_other_runs(page, query, isolated.candidates)
 
-    found = read_list(context, [*query, ("sort_mode", sort)], limit=limit, is_enough=is_unfiltered)
+    *_, found = read_pages(context, [*query, ("sort_mode", sort)], limit=limit, is_enough=is_unfiltered)
 
     def evidence_of(run_id: str | None) -> Evidence:
         return [*before, *isolated.evidence_of(run_id)]

@@ -92,15 +92,8 @@ def _is_beyond_end(page: Page) -> bool:
     return isinstance(page.total, int) and page.skip >= page.total
 
 
-def read_list(
-    context: CaseContext,
-    query: Query,
-    *,
-    limit: int = MAX_LIMIT,
-    token: str = TOKEN,
-    is_enough: Callable[[Page], bool] = lambda page: False,
-) -> RunList:
-    *_, whole = read_pages(context, query, limit=limit, token=token, is_enough=is_enough)
+def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> RunList:
+    *_, whole = read_pages(context, query, limit=limit)
     return whole
 
 

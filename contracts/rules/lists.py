@@ -449,7 +449,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         order=2,
     ),
     Scenario(
-        "other lists in pages",
+        "order of other lists",
         ("LIST-PAGE",),
         run_resource_pages,
         resource_pages_cases,

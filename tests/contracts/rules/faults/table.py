@@ -33,7 +33,7 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
-    (rewrites.WorkflowsInAnyOrder, "other lists in pages", "LIST-PAGE"),
+    (rewrites.WorkflowsInAnyOrder, "order of other lists", "LIST-PAGE"),
     (rewrites.PagesByStatusOverlap, "lists with filters", "LIST-PAGE"),
     (rewrites.EndsAreWholeSeconds, "updates", "UPDATE-PARTIAL"),
     (rewrites.LargeFilesAreRefused, "attachments", "REQ-ACCEPT"),
