@@ -25,7 +25,7 @@ async def load_states(path: Path, states: States) -> bytes:
     If the file does not exist, nothing is restored. A file with an answer of `GET /__admin/state` is restored into the
     default namespace.
     """
-    document, digest = _read(path), digest_of(path)
+    document, digest = _read(path)
     try:
         with _beside(path).open("wb"):
             pass
@@ -48,28 +48,30 @@ async def load_states(path: Path, states: States) -> bytes:
     return digest
 
 
-def digest_of(path: Path) -> bytes:
-    """Return a digest of the contents; empty if there is no such file."""
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return b""
-
-
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> tuple[dict[str, Any] | None, bytes]:
+    """Return the document and a digest of the file: None and an empty digest if there is no such file."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise StartError(f"{path}: cannot read the state: not a regular file")
-        document = json.loads(path.read_bytes())
+        contents = path.read_bytes()
+        document = json.loads(contents)
     except FileNotFoundError:
-        return None
+        return None, b""
     except OSError as error:
         raise StartError(f"{path}: cannot read the state: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise StartError(f"{path}: not JSON: {error}") from error
     if not isinstance(document, dict):
         raise StartError(f"{path}: expected an object: the state that --state or GET /__admin/state has written")
-    return document
+    return document, _digest(contents)
+
+
+def _digest(contents: bytes) -> bytes:
+    return hashlib.sha256(contents).digest()
+
+
+def _was_changed(path: Path, read: bytes) -> bool:
+    return path.exists() and _digest(path.read_bytes()) != read
 
 
 def _beside(path: Path) -> Path:
@@ -84,7 +86,7 @@ async def save_states(path: Path, namespaces: Namespaces, states: States, *, rea
     If something else has changed the file since then, such as another mock, write another file beside it. Return the
     path of the file. Raises OSError.
     """
-    if digest_of(path) not in (b"", read):
+    if _was_changed(path, read):
         path = path.with_name(f"{path.name}.{os.getpid()}")
     beside = _beside(path)
     try:

@@ -20,6 +20,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Finding, Spent, fingerprint_of
 from contracts.core.target import Target
+from contracts.engine import confirm
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, MAX_UNSTABLE_IN_ALL
@@ -811,3 +812,47 @@ def test_a_repeat_in_progress_is_awaited_so_that_the_end_of_the_check_ends_it(mo
 
     assert idempotency._send_until_settled(context, Request("POST", "/v1/nothing")).status == 201
     assert len(waits) == 2
+
+
+def test_a_case_with_large_answers_is_shrunk_in_fewer_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "MAX_SHRINK_COST", 30)
+
+    def tries(padding: int) -> int:
+        sent: list[Request] = []
+
+        def reply(request: Request) -> tuple[int, Any]:
+            sent.append(request)
+            return 500 if count_in(request) >= 2 else 404, {"detail": "x" * padding}
+
+        values = {f"v{index}": index for index in range(40)}
+        after_running(reply, create, {"body": {"workflow_id": W, "count": 9, "input_values": values}})
+        return len(sent)
+
+    assert tries(10 * confirm.BYTES_OF_A_REQUEST) < tries(10) / 2
+
+
+def test_a_listed_run_is_shown_with_its_create_and_its_last_write() -> None:
+    """The last write may be what makes it wrong."""
+
+    def reply(request: Request) -> tuple[int, Any]:
+        wrong = RUN | {"error": 5}
+        answers: dict[str, tuple[int, Any]] = {
+            "POST": (201, {"created_runs": [RUN], "failed_count": 0, "errors": []}),
+            "PATCH": (200, RUN),
+            "GET": (200, PAGE | {"items": [wrong]}),
+        }
+        return answers[request.method]
+
+    def update(context: CaseContext, case: Case) -> None:
+        for number in range(3):
+            context.call("update_run", W, body={"error": [str(number)]})
+
+    runner = Runner(world_of(reply))
+    runner.run([CaseGroup(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
+    runner.run([CaseGroup(scenario(update), iter([{}]))])
+    runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+
+    (finding,) = runner.findings
+    writes = [exchange.request for exchange in finding.exchanges if not exchange.request.is_read]
+    assert [request.method for request in writes] == ["POST", "PATCH"]
+    assert writes[-1].json() == {"error": ["2"]}
