@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -270,7 +270,9 @@ class CoarseCreatedAt(Standin):
 @varies("Moments have nanoseconds, without the zeros at their end.")
 class Nanoseconds(Standin):
     def written(self, at):
-        return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S.%f}{at.microsecond % 10}00".rstrip("0").rstrip(".") + "Z"
+        if at is None:
+            return None
+        return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}{at.microsecond % 10}00".rstrip("0").rstrip(".") + "Z"
 
 
 @varies("The runs of one bulk have one created_at and are listed in no order that shows.")
