@@ -277,6 +277,8 @@ def test_a_run_that_ends_before_the_others_of_its_session_may_be_retried(monkeyp
     ("kind", "scenario", "rule", "cause"),
     [
         (changes.OneReadAfterAnUpdateIsStale, "updates", "UPDATE-PARTIAL", "reads differently"),
+        (requests.OneReadIsOfAnotherRun, "large creates read run by run", "READ-BACK", "another resource"),
+        (requests.OneReadIsUnauthorized, "updates", "REQ-ACCEPT", "a valid token is refused"),
         (reads_and_lists.OneRunIsUnlisted, "lists in pages", "LIST-COMPLETE", "a created run is not listed"),
         pytest.param(
             lifecycles.OneSessionRunsTwo,

@@ -465,23 +465,25 @@ class ObjectsOfAChainAreMerged(Standin):
         return found
 
 
-class SomeReadsAreUnauthorized(Standin):
-    """The service that knows the tokens does not answer each time."""
+class OneReadIsUnauthorized(Standin):
+    """The service that knows the tokens does not answer once."""
 
     reads = 0
 
     async def admit(self, call):
-        self.reads += call.operation == "get_run"
-        if call.operation == "get_run" and self.reads % 50 == 0:
-            raise self.unauthorized("The token is not valid.")
+        if call.operation == "get_run":
+            self.reads += 1
+            if self.reads == 50:
+                raise self.unauthorized("The token is not valid.")
         await super().admit(call)
 
 
-class SomeReadsAreOfAnotherRun(Standin):
+class OneReadIsOfAnotherRun(Standin):
     reads = 0
 
     def get_run(self, call, run_id, query):
-        self.reads += 1
         others = [one for one in call.org.runs if one != run_id]
-        is_swapped = self.reads % 50 == 0 and others and run_id in call.org.runs
-        return super().get_run(call, others[0] if is_swapped else run_id, query)
+        if others and run_id in call.org.runs:
+            self.reads += 1
+            run_id = others[0] if self.reads == 50 else run_id
+        return super().get_run(call, run_id, query)

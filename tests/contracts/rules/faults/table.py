@@ -72,8 +72,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.PathsAreTrimmed, "attachments", "ATTACHMENTS"),
     (requests.SharedInputsWin, "chains", "CHAIN-RULES"),
     (requests.ObjectsOfAChainAreMerged, "chains", "CHAIN-RULES"),
-    (requests.SomeReadsAreOfAnotherRun, "updates", "READ-BACK"),
-    (requests.SomeReadsAreUnauthorized, "updates", "REQ-ACCEPT"),
     (regressions.SecondChunkLosesPools, EACH, "BULK-ECHO"),
     (regressions.EncodingGuessedByName, "attachments", "ATTACHMENTS"),
     (regressions.DownloadUrlOfTheMinute, "attachments", "ATTACHMENTS"),
