@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
+from mockserver import delays
 from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
@@ -95,11 +96,11 @@ class _Request(NamedTuple):
     async def delayed(self) -> _Request:
         """Wait for the delay of its preferences, then return the request with the current time.
 
-        Raises Unavailable if it has a large body, and others wait for memory.
+        Raises Unavailable if it has a large body, and others wait for memory; or if others need its connection.
         """
         delay = self.space.clock.sleep(self.preferences.delay_s or 0)
         bodies = next((holder for holder, _ in self.state.held if isinstance(holder, Bodies)), None)
-        await (delay if bodies is None else bodies.hold_during(delay))
+        await delays.wait(delay if bodies is None else bodies.hold_during(delay), self.state.scope)
         return self.as_of_now()
 
     def as_of_now(self) -> _Request:

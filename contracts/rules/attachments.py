@@ -349,8 +349,9 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
     }
-    ten_files = [file(f"{index}.txt", b"x") for index in range(10)]
-    yield AttachmentsCase(ten_files, count=limits.MAX_COUNT)  # more rows than one statement of SQL may have parameters
+    many_files = [file(f"{index}.txt", b"x") for index in range(20)]
+    # A row for each file of each run takes more parameters than one statement of SQL may have.
+    yield AttachmentsCase(many_files, count=limits.LARGE_CREATE)
     for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (_ODD_FILES[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)

@@ -343,7 +343,7 @@ def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     for count, others, limits in (
         (3, 3, [MAX_LIMIT, 2]),
         (DEFAULT_LIMIT + 1, DEFAULT_LIMIT + 1, [MAX_LIMIT, DEFAULT_LIMIT, 50]),
-        (MAX_LIMIT, LARGE_CREATE, [MAX_LIMIT, MAX_LIMIT // 2]),
+        (LARGE_CREATE, DEFAULT_LIMIT + 1, [MAX_LIMIT, MAX_LIMIT // 2]),
     ):
         many = {"count": count, "input_values": {"who": "«marker:1»"}}
         yield FilterCase([many, few, {"count": others} | session], queries, limits)

@@ -125,7 +125,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     for start in (0, 1) if fields else ():
         yield bare | dict(itertools.islice(fields.items(), start, None, 2))
     if operation == "bulk_create_runs":
-        for count in limits.few(2, limits.MAX_COUNT):
+        for count in limits.few(2, limits.LARGE_CREATE):
             yield bare | {"count": count}
         yield bare | {
             "count": 3,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
-from contracts.data.limits import DEFAULT_LIMIT, LARGE_CREATE, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, above, around, sizes
 from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.openapi.schemas import every_field, moment_of, newer_properties, selectable_fields
 from contracts.oracle import KnownRun
@@ -93,12 +93,12 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     yield PagesCase([2 * DEFAULT_LIMIT + 50, 7], [*above(50, MAX_LIMIT), DEFAULT_LIMIT])
     yield PagesCase([MAX_LIMIT, 5], [*above(100, MAX_LIMIT), DEFAULT_LIMIT])
     for name, value in write_bodies.EVERYTHING.items():
-        yield PagesCase([3, 50], [MAX_LIMIT, 50], {name: value})
+        yield PagesCase([3, 10], [MAX_LIMIT, 10], {name: value})
     # The runs of a session run one by one, so most are still active when they are listed. In the order by activity, a
     # run that ends moves to another position, so only a list of one page is sure to contain all runs.
     session = {"input_values": write_bodies.INPUTS, "start_session": True}
-    for count, sort in ((more, NEWEST), (LARGE_CREATE, "activity")):
-        yield PagesCase([count], [MAX_LIMIT], session, sort)
+    for sort in (NEWEST, "activity"):
+        yield PagesCase([more], [MAX_LIMIT], session, sort)
 
 
 # Single pages
@@ -322,7 +322,7 @@ def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> Run
 
 
 def unfiltered_cases(check: CheckContext) -> Iterator[UnfilteredCase]:
-    for count, limit in ((1, DEFAULT_LIMIT), (3, 2), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT), (LARGE_CREATE, MAX_LIMIT)):
+    for count, limit in ((1, DEFAULT_LIMIT), (3, 2), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT), (3, MAX_LIMIT)):
         yield UnfilteredCase(count, limit)
 
 

@@ -1,7 +1,7 @@
 """Updates: an update changes the fields that it names, and nothing else, also after many changes of one run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
@@ -12,7 +12,7 @@ from contracts.data.limits import LARGE_CREATE, MANY_RETRIES, MANY_UPDATES
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.known_run import CHANGEABLE
 from contracts.rules.reads_by_id import READING_AND_CHANGING
-from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
+from contracts.rules.run_events import CANCEL, DELETE, Event, RunCase, run_events
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import with_available_ids
 
@@ -93,7 +93,8 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     for count, index in ((2, 0), (3, 2)):
         yield update_case(*new, count=count, index=index)
     token = SECOND_TOKEN if check.has_second else TOKEN  # the other cases are of the first organisation
-    yield update_case(*new, count=LARGE_CREATE, index=LARGE_CREATE - 1, token=token)
+    large = update_case(*new, count=LARGE_CREATE, index=LARGE_CREATE - 1, token=token)
+    yield replace(large, events=(*large.events, DELETE)) if check.offers("delete_run") else large
     for count, index in ((2, 1), (3, 1), (101, 100)):
         yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)
     for name, value in firsts.items():

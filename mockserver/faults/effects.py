@@ -53,7 +53,9 @@ class FaultedRequest:
     clock: Clock
     random: Random
     hold_during: Callable[[Awaitable[None]], Awaitable[None]]
-    """Awaits a delay. Raises Unavailable if the request has a large body, and others wait for its memory too long."""
+    """Awaits a delay. Raises Unavailable if others wait too long for the memory of the request's body, or need its
+    connection.
+    """
     held_answers: ByteBudget
     """The memory of the answers that faults hold back. Nobody waits for it: who would, gets a 503."""
     held: int = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from mockserver import delays
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
 from mockserver.errors import HTTPError
@@ -154,8 +155,10 @@ class _Body:
         return {"type": "http.request", "body": self._content, "more_body": False}
 
     async def hold_during(self, delay: Awaitable[None]) -> None:
-        """Wait for a delay. Raises Unavailable if the body has memory, and others wait for it too long."""
-        await (self._bodies.hold_during(delay) if self._taken else delay)
+        """Wait for a delay. Raises Unavailable if the body has memory, and others wait for it too long; or if others
+        need the connection.
+        """
+        await delays.wait(self._bodies.hold_during(delay) if self._taken else delay, self._scope)
 
     def give_back(self) -> None:
         self._bodies.give_back(self._taken)

@@ -5,5 +5,6 @@ needs only `Limits` and the key of a scope from the rest of the mock.
 """
 
 from mockserver.http11.connection import Connection, ConnectionFactory
+from mockserver.http11.room import Delay
 
-__all__ = ["Connection", "ConnectionFactory"]
+__all__ = ["Connection", "ConnectionFactory", "Delay"]

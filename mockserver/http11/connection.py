@@ -25,7 +25,7 @@ from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
-from mockserver.http11.room import has_room
+from mockserver.http11.room import Delay, has_room
 from mockserver.http11.unacknowledged import unacknowledged_bytes
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
@@ -111,6 +111,7 @@ class Connection(asyncio.Protocol):
         self._body_since = 0.0
         self.has_ended = False  # the client has closed its sending side
         self.leaves_at_eof = False  # the exchange has no end of its own
+        self.delay: Delay | None = None  # of the exchange
         self._is_closing = False
         self._lingers = False
         self._is_reading = True

@@ -10,21 +10,34 @@ if TYPE_CHECKING:
     from mockserver.http11.connection import Connection
 
 _STALLED_S = 1.0
-"""How long a client has sent nothing of the rest of its request, or has had an answer without an end, before another
-one may have its place.
+"""How long a client has sent nothing of the rest of its request, or has had an answer without an end, or a request has
+been delayed, before another client may have its place.
 """
 
 
-def has_room(connections: set[Connection], most: int) -> bool:
-    """Return whether another connection may be open. At the limit, abort the one that is of least use, if any.
+class Delay:
+    """A delay of a request, which began now and ends at the latest when it is cut."""
 
-    Refused connections do not count: they are closed soon, and no request on them is answered.
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self.since = asyncio.get_running_loop().time()
+        self._timeout = timeout
+
+    def cut(self) -> None:
+        self._timeout.reschedule(self.since)
+
+
+def has_room(connections: set[Connection], most: int) -> bool:
+    """Return whether another connection may be open. At the limit, abort the one that is of least use, or else end the
+    longest delay.
+
+    Refused connections do not count: they are closed soon.
     """
     if len(connections) < most or sum(not each.is_refused for each in connections) < most:
         return True
-    gone = _least_useful(connections, asyncio.get_running_loop().time())
+    now = asyncio.get_running_loop().time()
+    gone = _least_useful(connections, now)
     if gone is None:
-        return False
+        return _cut_a_delay(connections, now)
     gone.abort()
     # Not left to `connection_lost`, which the transport calls only in a later turn of the event loop.
     connections.discard(gone)
@@ -45,3 +58,15 @@ def _least_useful(connections: Collection[Connection], now: float) -> Connection
         return min(stalled, key=lambda each: each.stalled_since)
     endless = [each for each in connections if each.leaves_at_eof and each.idle_since < now - _STALLED_S]
     return min(endless, key=lambda each: each.idle_since, default=None)
+
+
+def _cut_a_delay(connections: Collection[Connection], now: float) -> bool:
+    """Refuse the request that has been delayed for longest, if that is over a second. Return whether there is one."""
+    delayed = [(each.delay.since, each.delay, each) for each in connections if each.delay and not each.is_refused]
+    since, delay, connection = min(delayed, key=lambda each: each[0], default=(now, None, None))
+    if delay is None or connection is None or since >= now - _STALLED_S:
+        return False
+    delay.cut()
+    connection.is_refused = True
+    connection.shutdown()  # after its answer
+    return True

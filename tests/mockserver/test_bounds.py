@@ -27,6 +27,7 @@ from mockserver.namespaces import Namespaces
 from mockserver.settings import MEBIBYTE, Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.http11.wire import Server, Wire, answers, request
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
     ACCOUNTING_SOFTWARE,
@@ -999,3 +1000,39 @@ def test_a_request_with_a_large_body_is_delayed_as_long_as_it_asks_while_no_othe
         return (await delayed).status_code
 
     assert mock.run(go()) == 201
+
+
+# --- Connections
+
+
+@pytest.mark.parametrize(("fault", "headers"), [(None, "Prefer: delay=300\r\n"), ({"delay_s": 300}, "")])
+def test_past_the_last_connection_the_request_delayed_for_longest_is_refused_after_a_second(
+    fault: dict[str, Any] | None, headers: str
+):
+    mock = ControlledMock()
+    if fault is not None:
+        mock.fault(match="GET /v1/runs", **fault)
+
+    async def run() -> list[Wire]:
+        server = Server(mock.app, max_connections=2)
+        wires = []
+        for path in ("/v1/runs", "/v1/runs", "/v1/health", "/v1/health"):
+            protocol, wire = server.connect()
+            wires.append(wire)
+            if not wire.is_half_closed:
+                sent = f"Authorization: Bearer test\r\n{headers if path == '/v1/runs' else ''}"
+                protocol.data_received(request(path, headers=sent))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            if len(wires) == 3:
+                server.pass_time(1.5)
+        return wires
+
+    delayed, later, early, late = mock.run(run())
+
+    ((status, body),) = answers(delayed.written)
+    assert status == 503
+    assert "--max-connections" in json.loads(body)["detail"]
+    assert delayed.is_half_closed
+    assert not later.written
+    assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
