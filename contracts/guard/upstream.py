@@ -145,7 +145,8 @@ class Upstream:
             answer = reader.read(request.method)
         except ExchangeFailed as error:
             return Lost(str(error), reached=True, was_cut=isinstance(error, Cut) and not reader.has_begun)
-        conn.must_close = conn.must_close or reader.ends_connection
+        # After an unhandled error, some servers (uvicorn) close the connection without saying so in the answer.
+        conn.must_close = conn.must_close or reader.ends_connection or answer.status >= 500
         return answer
 
     def _head(self, request: Request, put_token_in: Callable[[str], str]) -> bytes:

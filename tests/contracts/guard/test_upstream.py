@@ -226,6 +226,15 @@ def test_a_kept_connection_is_used_again_and_a_read_survives_that_it_was_closed(
     assert wire.connections == 2
 
 
+def test_a_connection_is_not_used_again_after_a_5xx_since_the_server_may_close_it_without_notice() -> None:
+    failed = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+    with Wire(ok(), failed, ok()) as wire:
+        upstream = Upstream(wire.url)
+        for _ in range(3):
+            exchange(upstream, bulk())
+    assert wire.connections == 2
+
+
 def test_a_read_that_was_cut_on_a_kept_connection_is_sent_again_and_a_write_is_not() -> None:
     with Wire(ok(), close, ok(), close, ok()) as wire:
         upstream = Upstream(wire.url)
