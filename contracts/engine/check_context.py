@@ -46,6 +46,8 @@ class CheckContext:
     guard: Guard
     deadline: float
     """When the check ends (monotonic)."""
+    latency_s: float = 0.0
+    """The median time that an answer took while nothing else was sent."""
     workflows: Ids = field(default_factory=Ids)
     machines: Ids = field(default_factory=Ids)
     pools: Ids = field(default_factory=Ids)

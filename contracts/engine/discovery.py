@@ -3,6 +3,8 @@
 Discovery judges nothing. An operation with an unexpected answer counts as offered; the rules then report the fault.
 """
 
+import statistics
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -54,6 +56,7 @@ class _Discovery:
         self._first_shown: Mapping[str, Any] | None = None
         """The first run as the target shows it. Its id may not be a UUID."""
         self._made_up_values = check.made_up("discovery")
+        self._latencies_s: list[float] = []
 
     def run(self) -> CheckContext:
         self._reach()
@@ -67,12 +70,16 @@ class _Discovery:
         self._find_not_offered()
         self._require_runs_api()
         check.first_run = None if self.first_run is None else self.first_run["id"]
+        check.latency_s = statistics.median(self._latencies_s or [0.0])
         return check
 
     def _send(self, request: Request) -> Answer | None:
         """Return None if the guard refused the request or no answer came. Raises CouldNotCheck at the deadline."""
+        began = time.monotonic()
         try:
-            return self.check.guard.send(request).answer
+            answer = self.check.guard.send(request).answer
+            self._latencies_s.append(time.monotonic() - began)
+            return answer
         except (Refused, NoAnswer) as error:
             self._why_unanswered = str(error)
             if self.check.time_left <= 0:

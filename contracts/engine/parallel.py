@@ -21,11 +21,21 @@ from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario, ScenarioCase
 
 THREADS: Final = 4
-"""Cases that run at the same time."""
+"""How many cases run at the same time, if the target answers quickly. More would compete with it for processors."""
+_MAX_THREADS: Final = 16
+_LATENCY_OF_A_THREAD_S: Final = 0.01
 BATCH: Final = 6
 """The most cases of a group in one batch."""
 BESIDE: Final = 5
 """How many cases that ran at the same time are kept for each case."""
+
+
+def width_for(latency_s: float) -> int:
+    """Return how many cases run at the same time: more if the target is far away, since each case mostly waits then.
+
+    `latency_s` is the time that an answer takes while nothing else is sent.
+    """
+    return max(THREADS, min(_MAX_THREADS, int(latency_s / _LATENCY_OF_A_THREAD_S)))
 
 
 @dataclass(eq=False, slots=True)
@@ -93,15 +103,15 @@ class CaseQueue:
         """`width` is how many cases run at the same time."""
         self._coming = deque(sorted(groups, key=lambda group: group.scenario.is_exclusive))
         self._begun: list[CaseGroup] = []
-        self._width = width
+        self.width = width
         self._on_begin = on_begin
 
     def next_case(self, running: int) -> tuple[CaseGroup, Any] | None:
         """Return the case to begin while `running` cases run; None if none may begin now."""
-        if running >= self._width:
+        if running >= self.width:
             return None
         for group in self._in_order():
-            if (case := group.next_case(together=self._width > 1)) is not None:
+            if (case := group.next_case(together=self.width > 1)) is not None:
                 return group, case
         return None
 
@@ -164,7 +174,7 @@ def run_in_parallel(
     numbers = itertools.count(1)
     pauses = False
     is_over = False
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(queue.width) as pool:
         while True:
             is_over = is_over or time.monotonic() >= until
             while not pauses and not is_over and (found := queue.next_case(len(running))) is not None:

@@ -17,7 +17,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.confirm import Confirmer
 from contracts.engine.context import CaseContext
 from contracts.engine.found_violations import MAX_CAUSES, FoundViolations
-from contracts.engine.parallel import THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
+from contracts.engine.parallel import CaseGroup, CaseQueue, RunningCase, run_in_parallel, width_for
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED, Attempt, OutOfTime, RuleViolated, why_not_judged
 from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.waiting import WaitingCases
@@ -83,7 +83,8 @@ class Runner:
 
         Raises OutOfTime at `until` (monotonic), or earlier if the check ends.
         """
-        queue = CaseQueue(groups, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
+        width = 1 if self.check.is_live else width_for(self.check.latency_s)
+        queue = CaseQueue(groups, width=width, on_begin=on_begin)
         for failed in run_in_parallel(
             queue, self._run_case, until=until, must_pause=lambda: self.waiting.have_failed, stop=self.check.over.set
         ):

@@ -175,15 +175,15 @@ class ManyCase(Case):
 
 
 _READS: Final = (
-    ManyCase("lists", 1, 220),
+    ManyCase("lists", 4, 55),
     ManyCase("lists", 20, 2),
     ManyCase("refused creates", 6, 1),
-    ManyCase("refused creates", 1, 55),
-    ManyCase("refused credentials", 1, 55),
+    ManyCase("refused creates", 5, 11),
+    ManyCase("refused credentials", 5, 11),
     ManyCase("reads", 10, 6),
 )
 _REPEATED_WRITES: Final = (
-    ManyCase("creates", 1, 55),
+    ManyCase("creates", 5, 11),
     ManyCase("creates", 6, 5),
     ManyCase("creates", 20, 3),
     ManyCase("equal creates", 8, 2),

@@ -496,6 +496,23 @@ def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: o
     assert not [note for note in result.notes if "Internal error" in note]
 
 
+def test_more_cases_run_at_the_same_time_if_answers_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    all_run = threading.Barrier(10, timeout=60)
+
+    def run(context: CaseContext, case: NamedCase) -> None:
+        all_run.wait()
+        context.check.count("READ-BACK")
+
+    names = [f"case {number}" for number in range(10)]
+    scenarios = tuple(Scenario(name, ("READ-BACK",), run, lambda check: [NamedCase("only")]) for name in names)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", scenarios)
+
+    with serving(delay_s=0.1) as url:
+        result = checked(url, {"READ-BACK"}, max_time_s=120)
+
+    assert {each.scenario: each.done for each in result.scenarios} == dict.fromkeys(names, 1)
+
+
 def test_an_interrupted_check_reports_what_it_has_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[str] = []
 
@@ -515,7 +532,7 @@ def test_an_interrupted_check_reports_what_it_has_judged(monkeypatch: pytest.Mon
         for order, (name, rule) in enumerate(names.items(), 1)
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", scenarios)
-    monkeypatch.setattr("contracts.engine.runner.THREADS", 1)
+    monkeypatch.setattr("contracts.engine.parallel.THREADS", 1)
 
     with serving() as url, guarded(url, max_time_s=60) as guard, pytest.raises(CheckInterrupted) as interrupted:
         contracts.check.check(guard.target, guard, rules=set(names.values()))

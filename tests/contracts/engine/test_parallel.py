@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from contracts.engine.case import Case, next_batch
-from contracts.engine.parallel import BATCH, THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel
+from contracts.engine.parallel import BATCH, THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel, width_for
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
 from contracts.oracle.violation import Violation
@@ -109,6 +109,11 @@ def test_no_more_cases_run_than_there_are_threads() -> None:
 
     assert runs.most == THREADS
     assert len(runs.begun) == 16
+
+
+@pytest.mark.parametrize(("latency_s", "width"), [(0.0, 4), (0.049, 4), (0.09, 9), (0.15, 15), (3.0, 16)])
+def test_more_cases_run_at_the_same_time_if_the_target_is_far_away(latency_s: float, width: int) -> None:
+    assert width_for(latency_s) == width
 
 
 def test_cases_that_must_not_run_in_parallel_run_in_parallel_with_those_of_other_scenarios() -> None:

@@ -76,6 +76,16 @@ class IncludesOfTheFirstPage(Standin):
         )
 
 
+class AttachmentsOfBothTypesCounted(Standin):
+    """In the list of all attachments, which is counted by another query than that of a run."""
+
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.run_id is None:
+            answer.content["total"] = len(call.org.attachments)
+        return answer
+
+
 class AttachmentTotalOfPage(Standin):
     def list_run_attachments(self, call, query):
         answer = super().list_run_attachments(call, query)

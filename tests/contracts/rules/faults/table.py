@@ -228,6 +228,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (changes.DeletedFoundInDeepSearch, "deletes", "DELETE-GONE"),
     (changes.DeletedCancelled, "deletes", "DELETE-GONE"),
     (requests.SharedFilesOnFirstStep, "chains", "CHAIN-RULES"),
+    (resources.AttachmentsOfBothTypesCounted, ("attachments of one name", "attachments by type"), "ATTACHMENTS"),
     (resources.AttachmentTotalOfPage, "attachments", "ATTACHMENTS"),
     (resources.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
     (resources.UnknownSignaturesFail, "attachments", "NO-5XX"),
