@@ -23,7 +23,7 @@ from contracts.engine.scenario import Scenario, ScenarioCase
 THREADS: Final = 4
 """How many cases run at the same time, if the target answers quickly. More would compete with it for processors."""
 _MAX_THREADS: Final = 16
-_LATENCY_OF_A_THREAD_S: Final = 0.01
+_LATENCY_OF_A_THREAD_S: Final = 0.005
 BATCH: Final = 6
 """The most cases of a group in one batch."""
 BESIDE: Final = 5

@@ -111,7 +111,7 @@ def test_no_more_cases_run_than_there_are_threads() -> None:
     assert len(runs.begun) == 16
 
 
-@pytest.mark.parametrize(("latency_s", "width"), [(0.0, 4), (0.049, 4), (0.09, 9), (0.15, 15), (3.0, 16)])
+@pytest.mark.parametrize(("latency_s", "width"), [(0.0, 4), (0.024, 4), (0.05, 10), (0.075, 15), (3.0, 16)])
 def test_more_cases_run_at_the_same_time_if_the_target_is_far_away(latency_s: float, width: int) -> None:
     assert width_for(latency_s) == width
 
