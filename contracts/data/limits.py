@@ -38,6 +38,10 @@ LONG_WORD: Final = 2**8 + 1
 """The length of a text to search for: columns and parameters are cut at 32, 64, 128 or 255 characters."""
 LONG_QUERY: Final = 2**12 + 1
 """The length of a parameter of a query: most servers read a request line of up to 8 KiB, so they read such a query."""
+ABOVE_CHUNK: Final = 501
+"""One run more than the largest usual chunk of a server that inserts rows in chunks. If the last chunk of one row is
+lost or counted wrongly, a larger count does not show it.
+"""
 LARGE_CREATE: Final = 2**9 + 1
 """The count of a bulk create that a server carries out in several chunks, which usually have 100, 256 or 500 runs.
 Only a few cases create MAX_COUNT runs, which cost twice as much.

@@ -193,13 +193,14 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     for operation in offered_creates(check):
         for name, values in features_of(check, operation).items():
             yield from (_case(operation, count=2, read=True, **{name: value}) for value in values)
-    for name in ("machine_id", "pool_ids"):  # alone, since a session takes precedence
-        if name in features:
-            value, count = features[name][-1], 101
-            if name == "pool_ids" and check.pools.accepts_any_id:  # more rows than one statement of SQL inserts
-                count = limits.LARGE_CREATE
-                value = [f"«pool:{index}»" for index in range(limits.SQL_PARAMETERS // count + 1)]
-            yield _case("bulk_create_runs", count=count, **{name: value})
+    # Without other fields, since a session takes precedence over a machine and pools.
+    if "machine_id" in features:
+        yield _case("bulk_create_runs", count=101, machine_id=features["machine_id"][-1])
+    pool_ids = {"pool_ids": features["pool_ids"][-1]} if "pool_ids" in features else {}
+    if pool_ids and check.pools.accepts_any_id:  # more rows than one statement of SQL inserts
+        most = limits.SQL_PARAMETERS // limits.ABOVE_CHUNK
+        pool_ids = {"pool_ids": [f"«pool:{index}»" for index in range(most + 1)]}
+    yield _case("bulk_create_runs", count=limits.ABOVE_CHUNK, **pool_ids)
     for operation in offered_creates(check):
         for body in foreign_bodies(check, operation):
             yield CreateCase(operation, body, is_read=True, is_listed=True)
@@ -207,11 +208,11 @@ def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
 
 def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield the counts near each usual limit. Of the large counts, which cost many runs, yield only those one above a
-    limit, and the largest power of two (a multiple of the smaller ones). LARGE_CREATE and MAX_COUNT are left out: other
-    scenarios create that many runs.
+    limit, and the largest power of two (a multiple of the smaller ones). ABOVE_CHUNK, LARGE_CREATE and MAX_COUNT are
+    left out: other scenarios create that many runs.
     """
     large = {*limits.above(limits.MIN_COUNT, limits.MAX_COUNT), limits.largest_power_of_two(limits.MAX_COUNT)}
-    large -= {limits.LARGE_CREATE, limits.MAX_COUNT}
+    large -= {limits.ABOVE_CHUNK, limits.LARGE_CREATE, limits.MAX_COUNT}
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
         if count < FEW_RUNS or count in large:
             yield _case("bulk_create_runs", count=count)
