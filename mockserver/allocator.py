@@ -1,4 +1,4 @@
-"""Makes the C library keep memory that was freed, for the next large answer.
+"""Makes the C library keep memory that was freed, for the next large answer, or return it.
 
 By default, glibc returns free memory at the end of the heap to the system after almost every large answer, and takes it
 again for the next one. The system must then provide each page anew. With the memory kept, a bulk create of 1000 runs
@@ -30,3 +30,12 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # musl has no such function
         return False
     return all(mallopt(option, value) for option, value in _OPTIONS.items())
+
+
+def return_freed_memory() -> None:
+    """Return freed memory to the system, as far as the C library can."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # only glibc has it
+        return
+    trim(0)

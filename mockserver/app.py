@@ -24,7 +24,7 @@ from mockserver.behaviour import (
     runs,
     workflows,
 )
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
 from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
 from mockserver.bodies import Bodies
@@ -42,6 +42,7 @@ from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
 from mockserver.journal import Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
+from mockserver.memory_limit import MemoryLimit
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
 from mockserver.reference import Reference
@@ -114,6 +115,7 @@ class MockApp:
         self.operations = _operations(settings, api)
         paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
         self._near_paths = NearPaths((each.method, each.path) for each in self.operations.values())
+        self._memory_limit = MemoryLimit(settings.limits.max_memory, self._drop_caches)
         self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
         self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
@@ -278,6 +280,11 @@ class MockApp:
             return Namespaces(*constructors, self._store, max_spaces=most)
         return SharedNamespaces(*constructors, self._shared, self._fault_parser, max_spaces=most)
 
+    def _drop_caches(self) -> None:
+        for _, namespace in self.namespaces.items():
+            for space in namespace.spaces.values():
+                space.cached = Cache()
+
     def _seeds_by_organisation(self) -> Mapping[str, Sequence[Seed]]:
         """The initial runs of the world file."""
         seeds: dict[str, list[Seed]] = {}
@@ -295,6 +302,7 @@ class MockApp:
             organisations=self._organisations,
             namespaces=self.namespaces,
             make_context=self._make_context,
+            memory_limit=self._memory_limit,
             access_log=access_log,
         )
 
@@ -314,6 +322,7 @@ class MockApp:
             world=self._world,
             seeded=self._seeds.keys(),
             readers=ByteBudget(settings.limits.max_bodies_bytes),
+            memory_limit=self._memory_limit,
         )
         return Admin(dependencies)
 

@@ -34,6 +34,7 @@ from mockserver.headers import Headers, headers_of, raw_path
 from mockserver.idempotency import Idempotency
 from mockserver.journal import Entry
 from mockserver.log import AccessLog
+from mockserver.memory_limit import MemoryLimit
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
@@ -52,7 +53,8 @@ from mockserver.time_slice import TimeSlice
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
 
-_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_STORING = frozenset({"POST", "PUT", "PATCH"})
+_WRITES = _STORING | {"DELETE"}
 _DECODER_THREADS = 2
 _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
@@ -120,6 +122,7 @@ class Endpoint:
         organisations: Organisations,
         namespaces: Namespaces,
         make_context: MakeContext,
+        memory_limit: MemoryLimit,
         access_log: AccessLog,
     ) -> None:
         max_bodies = max(settings.max_body, settings.limits.max_bodies_bytes)
@@ -129,6 +132,7 @@ class Endpoint:
         self._organisations = organisations
         self._namespaces = namespaces
         self._make_context = make_context
+        self._memory_limit = memory_limit
         self._rate_limit = settings.rate_limit
         patience_s = settings.limits.body_timeout
         self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, patience_s=patience_s)
@@ -260,6 +264,8 @@ class Endpoint:
         scope, headers, query, now = state.scope, state.headers, state.query, state.now
         if self._rate_limit is not None and operation.secured:
             await self._apply_rate_limit(space, self._rate_limit, now.moment, state.extra)
+        if operation.method in _STORING:
+            self._memory_limit.require_room()
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__" in query:
             preferences = self._preferences(operation, state)

@@ -192,6 +192,13 @@ class Limits:
         "503",
         range_=_AT_LEAST_TWO,
     )
+    max_memory: int = _limit(
+        4096 * MEBIBYTE,
+        "bytes",
+        "Memory of each process, on Linux; at most 80 % of that of the machine or container.",
+        "503 for what would store more",
+        range_=_AT_LEAST_ONE,
+    )
     max_idempotency_keys: int = _limit(
         100_000,
         "",

@@ -15,6 +15,7 @@ from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock, text_of
 from mockserver.events import Subscription
 from mockserver.faults import FaultParser
+from mockserver.memory_limit import MemoryLimit
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
 from mockserver.settings import Settings
@@ -44,6 +45,7 @@ class Dependencies:
     """The organisations that have runs in each namespace from the start."""
     readers: ByteBudget
     """Limits the entries of journals and the large runs that clients are reading."""
+    memory_limit: MemoryLimit
     journal_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an entry of a journal is rendered."""
     watchers: set[Subscription] = field(default_factory=set)

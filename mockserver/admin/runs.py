@@ -155,6 +155,7 @@ def _with_move(run_context: Context, run: Run, change: Change, status: str) -> C
 
 
 async def seed_runs(call: Call, context: AdminContext) -> Reply:
+    context.dependencies.memory_limit.require_room()
     ids = await seed_all(context, read_seeds(call.body))
     return Reply(201, JSONContent({"ids": ids}))
 

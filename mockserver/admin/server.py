@@ -66,9 +66,11 @@ async def delete_namespace(call: Call, context: AdminContext) -> Reply:
     name = call.path["name"]
     if not await context.dependencies.namespaces.drop(name):
         raise NotFound(f"There is no namespace {name!r}; GET /__admin/namespaces lists those that are in use")
+    context.dependencies.memory_limit.measure_again()
     return Reply(204)
 
 
 async def reset(call: Call, context: AdminContext) -> Reply:
     await context.dependencies.states.reset(context.namespace.name)
+    context.dependencies.memory_limit.measure_again()
     return Reply(204)

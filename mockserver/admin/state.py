@@ -15,6 +15,7 @@ async def get_state(call: Call, context: AdminContext) -> Reply:
 
 
 async def put_state(call: Call, context: AdminContext) -> Reply:
+    context.dependencies.memory_limit.require_room()
     try:
         await context.dependencies.states.restore(context.namespace.name, call.sent)
     except StateError as error:
