@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from mockserver.clock import real_time
 from mockserver.errors import StartError
@@ -185,13 +185,20 @@ class Workers:
         except Exception:  # noqa: BLE001 - the process ends here, whatever it is
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush(sys.stdout, sys.stderr)
             os._exit(code)
 
     def _end_with_parent(self) -> None:
         asyncio.get_running_loop().remove_reader(self._alive)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _flush(*streams: TextIO | None) -> None:
+    """Never raises: a worker must reach its exit. A stream is None if it was closed before Python started."""
+    for stream in streams:
+        if stream is not None:
+            with suppress(OSError, ValueError):  # its reader is gone, the disk is full, or it was closed
+                stream.flush()
 
 
 _SHORTEST_LIFE_S = 0.5
