@@ -134,20 +134,25 @@ class ServerWatch:
 
     async def changes(self, namespace: Namespace) -> bytes:
         """Return events, or `b""` if there is nothing new."""
+        is_reset = namespace.epoch != self._epoch
+        seq = 0 if is_reset else self._seq
+        if seq is None:
+            seq = await namespace.journal.last_seq()
+        entries = await namespace.journal.recorded_after(seq)
+        # No step below can fail: after a look during which the store did not answer, the next one tells all of it.
         text = b""
-        if namespace.epoch != self._epoch:
-            self._epoch, self._seq = namespace.epoch, 0
+        if is_reset:
+            self._epoch = namespace.epoch
             text += _event("reset", b"{}")
         if namespace.version != self._version:
             self._version = namespace.version
             now = namespace.clock.now()
             text += _event("clock", render_json(clock_json(namespace.clock)))
             text += _event("faults", render_json({"items": [fault.shown(now) for fault in namespace.faults]}))
-        if self._seq is None:
-            self._seq = await namespace.journal.last_seq()
-        for entry in await namespace.journal.recorded_after(self._seq):
+        for entry in entries:
             text += _event("request", render_json(request_summary(entry, self._context.dependencies)))
-            self._seq = entry.seq
+            seq = entry.seq
+        self._seq = seq
         return text
 
 
