@@ -249,7 +249,7 @@ class Cut:
             connection.end()
             return
         # Always hold back at least one byte: otherwise a short answer would be complete.
-        part = body[: min(self.after_bytes, max(0, len(body) - 1))]
+        part = body[: min(self.after_bytes, len(body) - 1)]
         request.record(status, headers, part)
         await request.send({"type": "http.response.start", "status": status, "headers": headers})
         await request.send({"type": "http.response.body", "body": part, "more_body": True})
