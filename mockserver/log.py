@@ -1,7 +1,7 @@
 """The log on standard error: a line for each request, and errors.
 
-It never contains a query, a header or a body. It contains the reasons of refusals, which are masked but may quote a name
-or a value of these, and the origins of web pages that may not use the mock.
+It never contains a query, a header or a body. It does contain the reasons of refusals, masked, which may quote a name
+or a value of them, and the origins of web pages that may not use the mock.
 
 A separate thread writes the lines. The server never waits for it: while standard error is not read, is closed or full,
 lines are dropped and counted, and the count is logged once lines can be written again.

@@ -132,13 +132,13 @@ class _Body:
         self._is_given = False
 
     async def read(self) -> bytes:
-        """Raises TooLarge or Disconnected."""
+        """Raises TooLarge, Unavailable or Disconnected, as `Bodies.read`."""
         if self._content is None:
             self._content, self._taken = await self._bodies.read(headers_of(self._scope), self._receive)
         return self._content
 
     async def json(self) -> Any:
-        """Return None if the body is not JSON, or too much of it. Raises TooLarge or Disconnected."""
+        """Return None if the body is not JSON, or too much of it. Raises as `read`."""
         if self._json is _UNREAD:
             try:
                 content = await self.read()
