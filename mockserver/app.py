@@ -115,7 +115,7 @@ class MockApp:
         paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
         self._near_paths = NearPaths((each.method, each.path) for each in self.operations.values())
         self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
-        self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
+        self._initial_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
@@ -123,7 +123,7 @@ class MockApp:
         self._masker = Masker(document.sensitive, document.enumerations) if document else Masker(())
         self._shared: SharedStore | None = None
         if store is None and settings.store.is_shared:
-            fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._first_faults)
+            fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._initial_faults)
             self._shared = SharedStore(settings.store.url, fingerprint)
             store = self._shared.units
         self._store: Store = store or MemoryStore()
@@ -151,15 +151,15 @@ class MockApp:
             hosts=settings.allowed_host,
             exposed_headers=EXPOSED_HEADERS,
         )
-        self._records = settings.journal_bytes > 0
+        self._keeps_journal = settings.journal_bytes > 0
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
         body_timeout = settings.limits.body_timeout
         bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, patience_s=body_timeout)
         max_held_bytes = max(settings.max_body, settings.limits.max_bodies_bytes)
         self._injector = Injector(routes, bodies, access_log, max_held_bytes=max_held_bytes)
-        made = origin_of_state(settings, self._world)
-        self.states = States(self.namespaces, self._fault_parser, made, self._make_space, make_context)
+        origin = origin_of_state(settings, self._world)
+        self.states = States(self.namespaces, self._fault_parser, origin, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -202,7 +202,7 @@ class MockApp:
             await self._downloads(scope, receive, send)
         elif self._admin is not None and (path == ADMIN or path.startswith(f"{ADMIN}/")):
             await self._admin(namespace, path, scope, receive, send)
-        elif self._shared is None or not self._records:
+        elif self._shared is None or not self._keeps_journal:
             await self._serve(namespace, path, scope, receive, send)
         else:
             await self._recorded(namespace, partial(self._serve, namespace, path, scope, receive), scope, send)
@@ -223,7 +223,7 @@ class MockApp:
             return
         now = self._begin(namespace, scope)
         answer = partial(self._endpoint.refuse, refusal, path, now, scope, receive)
-        if self._shared is None or not self._records:
+        if self._shared is None or not self._keeps_journal:
             await answer(send)
         else:
             await self._recorded(namespace, answer, scope, send)
@@ -267,7 +267,7 @@ class MockApp:
     def _begin(self, namespace: Namespace, scope: Scope) -> Instant:
         """Begin the entry of a request in the journal, and return the current time."""
         now = namespace.clock.read()
-        if self._records:
+        if self._keeps_journal:
             scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
         return now
 
@@ -327,7 +327,7 @@ class MockApp:
         namespace = Namespace(
             name, clock=clock, shares_clock=self._clock is not None, journal=journal, events=events, faults=faults
         )
-        for source in self._first_faults:
+        for source in self._initial_faults:
             self._fault_parser.add(namespace.faults, source, clock)
         namespace.faults.begin()
         return namespace

@@ -56,7 +56,8 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DECODER_THREADS = 2
 _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
-_WRONG_BY_ITSELF = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
+_INVALID_REQUEST_ERRORS = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
+"""The errors of requests that are invalid by themselves, whatever the state of the mock."""
 _MAX_CHECKED_BYTES = 8 * MEBIBYTE
 _log = logging.getLogger("mockserver")
 
@@ -84,7 +85,7 @@ def _state_of(path: str, now: Instant, scope: Scope, receive: Receive) -> _Reque
     return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [], [])
 
 
-class _Request(NamedTuple):
+class _DecodedRequest(NamedTuple):
     """A request that was read and validated, at the time at which it takes effect."""
 
     call: Call
@@ -93,7 +94,7 @@ class _Request(NamedTuple):
     now: Instant
     state: _RequestState
 
-    async def delayed(self) -> _Request:
+    async def delayed(self) -> _DecodedRequest:
         """Wait for the delay of its preferences, then return the request with the current time.
 
         Raises Unavailable if it has a large body, and others wait for memory; or if others need its connection.
@@ -103,7 +104,7 @@ class _Request(NamedTuple):
         await delays.wait(delay if bodies is None else bodies.hold_during(delay), self.state.scope)
         return self.as_of_now()
 
-    def as_of_now(self) -> _Request:
+    def as_of_now(self) -> _DecodedRequest:
         return self._replace(now=self.space.clock.read())
 
 
@@ -235,7 +236,7 @@ class Endpoint:
         entry = state.entry
         if entry is not None:
             entry.reason = reason
-            entry.is_valid = not isinstance(error, _WRONG_BY_ITSELF)
+            entry.is_valid = not isinstance(error, _INVALID_REQUEST_ERRORS)
         state.warnings.append(f"{reply.status}: {reason}")
 
     def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
@@ -275,7 +276,7 @@ class Endpoint:
         content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
         raw = RawRequest(parameters, query, headers.text, content_type, body)
         call = await self._decoded(operation, raw, preferences, state)
-        request = _Request(call, space, preferences, now, state)
+        request = _DecodedRequest(call, space, preferences, now, state)
         if b"idempotency-key" in headers and operation.method in _WRITES:
             key = headers.text("idempotency-key")
             if key:
@@ -320,7 +321,7 @@ class Endpoint:
             extra.update(error.headers)
             raise
 
-    async def _handle_once(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
+    async def _handle_once(self, key: str, fingerprint: bytes, request: _DecodedRequest) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
         keys = self._idempotency
         with keys.in_progress(request.space, key, fingerprint):
@@ -333,7 +334,7 @@ class Endpoint:
             except VersionConflict:
                 return await retried(lambda: self._replay_or_handle(key, fingerprint, request.as_of_now()))
 
-    async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
+    async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _DecodedRequest) -> Reply:
         """Replay the stored reply; else store the effects and a successful reply at once. Raises VersionConflict."""
         keys, store, moment = self._idempotency, request.space.store, request.now.moment
         replayed = await self._replay(key, fingerprint, request)
@@ -354,14 +355,14 @@ class Endpoint:
         await keys.evict(store, key, fingerprint, moment)
         return reply
 
-    async def _replay(self, key: str, fingerprint: bytes, request: _Request) -> Reply | None:
+    async def _replay(self, key: str, fingerprint: bytes, request: _DecodedRequest) -> Reply | None:
         """Return the stored reply, if any. Raises Conflict if the key was used for another request."""
         reply = await self._idempotency.reply(request.space.store, key, fingerprint, request.now.moment)
         if reply is not None:
             request.state.extra["Idempotency-Status"] = "replayed"
         return reply
 
-    async def _handle(self, request: _Request) -> Reply:
+    async def _handle(self, request: _DecodedRequest) -> Reply:
         if request.preferences.delay_s:
             request = await request.delayed()
         try:
@@ -369,7 +370,7 @@ class Endpoint:
         except VersionConflict:
             return await retried(lambda: self._run_behaviour(request.as_of_now(), None))
 
-    async def _run_behaviour(self, request: _Request, transaction: Transaction | None) -> Reply:
+    async def _run_behaviour(self, request: _DecodedRequest, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises VersionConflict."""
         call, space, preferences, now, state = request
         behaviour = self._behaviours.get(call.operation.operation_id)

@@ -170,27 +170,27 @@ class RunSequence:
         self.runs += runs
         for node in (span, chunk):
             node.runs += runs
-            node.bounds = node.bounds.with_those_of(bounds)
+            node.bounds = node.bounds.union(bounds)
             if runs > _RUNS_ADDED_AT_ONCE:
                 node.steps = None  # `prepare` makes them again, and lets others run meanwhile
             elif node.steps is not None:
                 self._states.add_to(node.steps, batches, self._machine_id, folded_until)
 
-    def change(self, batch: Batch, gone: Sequence[Timeline], come: Sequence[Timeline]) -> None:
+    def change(self, batch: Batch, removed: Sequence[Timeline], added: Sequence[Timeline]) -> None:
         """Replace timelines of runs of a batch, which enters the sequence if it is new here."""
         self.changes += 1
         span, chunk = self._entered(batch)
         chunk.rows.clear()
         span.folds_at = -FOREVER
         span.changes += 1
-        self.runs += len(come) - len(gone)
+        self.runs += len(added) - len(removed)
         for node in (span, chunk):
-            node.runs += len(come) - len(gone)
+            node.runs += len(added) - len(removed)
             node.bounds = UNKNOWN
             if node.steps is not None:
-                for timeline in gone:
+                for timeline in removed:
                     node.steps.remove(timeline)
-                for timeline in come:
+                for timeline in added:
                     node.steps.add(timeline)
 
     def discard(self, batch: Batch) -> None:
@@ -263,7 +263,7 @@ class RunSequence:
         chunk.batches = batches
         chunk.runs = sum(len(self._states.places(batch, self._machine_id, None, 0)) for batch in batches)
         for batch in batches:
-            chunk.bounds = chunk.bounds.with_those_of(self._states.bounds(batch))
+            chunk.bounds = chunk.bounds.union(self._states.bounds(batch))
         return chunk
 
     # --- Counts and pages
@@ -431,5 +431,5 @@ def _span(chunks: list[_Chunk]) -> _Span:
     span.chunks = chunks
     span.runs = sum(chunk.runs for chunk in chunks)
     for chunk in chunks:
-        span.bounds = span.bounds.with_those_of(chunk.bounds)
+        span.bounds = span.bounds.union(chunk.bounds)
     return span

@@ -308,7 +308,7 @@ def cached_run_json(
         return known
     timeline = space.timeline(batch, place, change) if timelines is None else timelines[batch.tail, place]
     text = run_json(space, Run(batch, place, change, timeline), sim_time)
-    known = CachedJSON(change, timelines, sim_time, timeline.next_turn(sim_time), text)
+    known = CachedJSON(change, timelines, sim_time, timeline.next_change(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
         of_batch[place] = known
         cached.rendered_bytes += len(text)
