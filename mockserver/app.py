@@ -155,7 +155,7 @@ class MockApp:
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
         body_timeout = settings.limits.body_timeout
-        bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, patience_s=body_timeout)
+        bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, timeout_s=body_timeout)
         max_held_bytes = max(settings.max_body, settings.limits.max_bodies_bytes)
         self._injector = Injector(routes, bodies, access_log, max_held_bytes=max_held_bytes)
         origin = origin_of_state(settings, self._world)
@@ -313,7 +313,7 @@ class MockApp:
             default_organisation=self._organisations.default,
             world=self._world,
             seeded=self._seeds.keys(),
-            readers=ByteBudget(settings.limits.max_bodies_bytes),
+            answer_budget=ByteBudget(settings.limits.max_bodies_bytes),
         )
         return Admin(dependencies)
 

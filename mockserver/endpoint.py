@@ -131,9 +131,9 @@ class Endpoint:
         self._namespaces = namespaces
         self._make_context = make_context
         self._rate_limit = settings.rate_limit
-        patience_s = settings.limits.body_timeout
-        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, patience_s=patience_s)
-        self._answers = ByteBudget(max_bodies)
+        timeout_s = settings.limits.body_timeout
+        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, timeout_s=timeout_s)
+        self._answer_budget = ByteBudget(max_bodies)
         self._decoders = ThreadPoolExecutor(_DECODER_THREADS, thread_name_prefix="decoder")
         self._strict = settings.coercion == "strict"
         self._self_check = settings.self_check
@@ -185,7 +185,7 @@ class Endpoint:
                     space.requests -= 1
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                state.held.append((self._answers, await self._answers.take(reply.held_bytes)))
+                state.held.append((self._answer_budget, await self._answer_budget.take(reply.held_bytes)))
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
@@ -425,8 +425,8 @@ class Endpoint:
                 if time_slice.is_over:
                     await time_slice.give_way()
             payload = b"".join(parts)
-            if size > LARGE_BYTES and all(budget is not self._answers for budget, _ in state.held):
-                state.held.append((self._answers, await self._answers.take(size)))
+            if size > LARGE_BYTES and all(budget is not self._answer_budget for budget, _ in state.held):
+                state.held.append((self._answer_budget, await self._answer_budget.take(size)))
         if len(payload) > _MAX_CHECKED_BYTES:
             return reply, payload
         check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)

@@ -42,7 +42,7 @@ class JournalClient:
         """Raises ValueError if `url` is not http(s), or has a query or a fragment, or the token cannot be one."""
         parts = _parts_of(url)
         if parts is None:
-            # What is no URL may have its password anywhere before the last @.
+            # An invalid URL may have its password anywhere before the last @.
             shown = re.sub(r"\A([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL | re.IGNORECASE)
             raise ValueError(f"invalid URL of a mock {shown!r}; use http://127.0.0.1:4010, or …/__ns/NAME")
         _, at, host = parts.netloc.rpartition("@")

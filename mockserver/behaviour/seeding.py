@@ -9,7 +9,7 @@ from typing import Any
 
 from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batch, Change, Placement, Script
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
+from mockserver.behaviour.ids import GivenIds, Ids, head_of, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
 from mockserver.behaviour.new_files import outputs
 from mockserver.behaviour.resources import COUNTER, check_machine, drawn_machine, find_workflow
@@ -147,7 +147,7 @@ def _rows(context: Context, seed: Seed, number: int) -> Iterator[Ids]:
         return
     heads: dict[str, list[str]] = {}
     for id_ in seed.ids:
-        heads.setdefault(tail_of(id_), []).append(id_[: -len(tail_of(id_))])
+        heads.setdefault(tail_of(id_), []).append(head_of(id_))
     for tail, given in heads.items():
         yield GivenIds(tail, tuple(given))
 
