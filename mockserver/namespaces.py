@@ -193,7 +193,7 @@ class Namespaces:
         namespace.events.publish("reset", {})
 
     def _check_room(self, name: str, spaces: int) -> None:
-        """Raises Unavailable if a namespace with so many spaces cannot take the place of the current one."""
+        """Raises Unavailable if a namespace with this number of spaces cannot take the place of the current one."""
         known = self._namespaces.get(name)
         before = 0 if known is None else 1 + len(known.spaces)
         if spaces and len(self._namespaces) + self._spaces - before + 1 + spaces > self._max_spaces:

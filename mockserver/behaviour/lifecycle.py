@@ -28,7 +28,7 @@ from mockserver.settings import Progression
 
 _MAX_NUMBER = 0xFFFFFFFF
 SMALLEST_SHARED = 64
-"""Batches of so many runs share their timelines with others that are as large."""
+"""From this number of runs on, batches share their timelines with others that are as large."""
 _TABLES = 64
 
 SETTABLE_STATUSES: Mapping[str, frozenset[str]] = {

@@ -29,7 +29,7 @@ from mockserver.store import ABSENT, UnitStore
 from mockserver.time_slice import TimeSlice
 
 _MAX_POLLS = 50
-"""So often at most a list looks again for what other servers have written meanwhile."""
+"""How often a list looks again at most, for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
 ReadSession = Callable[[str], Awaitable[SessionTimelines]]
 """Returns the timelines of a session by its id. Raises VersionConflict if the session changes meanwhile."""

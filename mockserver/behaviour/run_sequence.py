@@ -96,6 +96,14 @@ class _Span:
     def newest(self) -> Batch:
         return self.chunks[-1].batches[-1]
 
+    def fold(self, until: int) -> None:
+        """Fold the steps until a simulated time, which must not be asked for again."""
+        for chunk in self.chunks:
+            if chunk.steps is not None:
+                chunk.steps.fold(until)
+        if self.steps is not None:
+            self.folds_at = self.steps.fold(until)
+
 
 _NO_ROWS: _Kept = (-FOREVER, -FOREVER, ())
 
@@ -276,34 +284,36 @@ class RunSequence:
             if not number % _SPANS_AT_ONCE:
                 await give_way()
             if span.steps is not None and folded_until >= span.folds_at:
-                for chunk in span.chunks:
-                    if chunk.steps is not None:
-                        chunk.steps.fold(folded_until)
-                span.folds_at = span.steps.fold(folded_until)
+                span.fold(folded_until)
                 await give_way()
-            if span.steps is not None or span.bounds.decides(wanted, sim_time) is not None:
-                continue
-            # Steps of runs that cannot have ended yet take long to make, and this count may not need them.
-            has_young = any(
-                sim_time < chunk.bounds.active_until and chunk.bounds.decides(wanted, sim_time) is not None
-                for chunk in span.chunks
-            )
-            is_last = span is self._spans[-1]
-            has_steps = not has_young and (not is_last or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE)
-            for chunk in list(span.chunks):
-                if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
-                    for batch in list(chunk.batches):
-                        self._states.compute_timelines(batch, folded_until)
-                        await give_way()
-                    self._make_steps(chunk, folded_until)
+            if span.steps is None and span.bounds.decides(wanted, sim_time) is None:
+                await self._prepare_span(span, wanted, sim_time, folded_until, give_way)
+
+    async def _prepare_span(
+        self, span: _Span, wanted: str, sim_time: int, folded_until: int, give_way: GiveWay
+    ) -> None:
+        """Make the steps of the chunks that a count needs, and those of the span, if it should have any."""
+        # Steps of runs that cannot have ended yet take long to make, and this count may not need them.
+        has_young = any(
+            sim_time < chunk.bounds.active_until and chunk.bounds.decides(wanted, sim_time) is not None
+            for chunk in span.chunks
+        )
+        is_last = span is self._spans[-1]
+        has_steps = not has_young and (not is_last or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE)
+        for chunk in list(span.chunks):
+            if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
+                for batch in list(chunk.batches):
+                    self._states.compute_timelines(batch, folded_until)
                     await give_way()
-            if has_steps:
-                parts = [chunk.steps or self._make_steps(chunk, folded_until) for chunk in span.chunks]
-                steps, changes = StatusSteps(), span.changes
-                for _ in steps.merge(parts):
-                    await give_way()
-                if span.changes == changes:
-                    span.steps = steps
+                self._make_steps(chunk, folded_until)
+                await give_way()
+        if has_steps:
+            parts = [chunk.steps or self._make_steps(chunk, folded_until) for chunk in span.chunks]
+            steps, changes = StatusSteps(), span.changes
+            for _ in steps.merge(parts):
+                await give_way()
+            if span.changes == changes:
+                span.steps = steps
 
     def _make_steps(self, chunk: _Chunk, folded_until: int) -> StatusSteps:
         steps = chunk.steps = StatusSteps()
