@@ -24,7 +24,7 @@ from mockserver.behaviour import (
     runs,
     workflows,
 )
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, RenderedBudget, Space
 from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
 from mockserver.bodies import Bodies
@@ -117,6 +117,7 @@ class MockApp:
         self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
         self._initial_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
+        self._rendered_budget = RenderedBudget()
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
         document = next(iter(self.operations.values())).document if self.operations else None
@@ -344,6 +345,7 @@ class MockApp:
             organisation=organisation,
             world=self._world,
             progression=self.settings.progression,
+            rendered_budget=self._rendered_budget,
         )
 
     def _make_store(self, epoch: str, space: Space) -> SpaceStore:

@@ -356,6 +356,22 @@ def test_a_retry_does_not_compute_the_timelines_of_its_session(monkeypatch: pyte
     assert computed >= 300
 
 
+def test_the_runs_that_lists_keep_rendered_have_one_limit_for_all_organisations():
+    mock = Mock(self_check=False, journal_bytes=0)
+    for number in range(3):
+        token = f"test-{number}"
+        for _ in range(20):
+            mock.create_many(100, token=token, input_values={"text": "x" * 10_000})
+        for skip in range(0, 2_000, 50):
+            mock.get(f"/v1/runs?limit=50&skip={skip}", token=token)
+
+    kept = 0
+    for space in mock.app.namespaces.default.spaces.values():
+        kept += sum(len(each.text) for runs in space.cached.rendered.values() for each in runs.values())
+        kept += sum(len(text) for _, _, text in space.cached.rendered_ranges.values())
+    assert MEBIBYTE < kept <= 32 * MEBIBYTE
+
+
 @pytest.mark.parametrize("is_retried", [True, False])
 def test_a_session_without_runs_keeps_its_machine_and_nothing_else(is_retried: bool):
     mock = Mock(self_check=False)
