@@ -24,7 +24,7 @@ from mockserver.behaviour import (
     runs,
     workflows,
 )
-from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, RenderedBudget, Space
 from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
 from mockserver.bodies import Bodies
@@ -117,15 +117,16 @@ class MockApp:
         self._near_paths = NearPaths((each.method, each.path) for each in self.operations.values())
         self._memory_limit = MemoryLimit(settings.limits.max_memory, self._drop_caches)
         self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
-        self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
+        self._initial_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
+        self._rendered_budget = RenderedBudget()
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
         document = next(iter(self.operations.values())).document if self.operations else None
         self._masker = Masker(document.sensitive, document.enumerations) if document else Masker(())
         self._shared: SharedStore | None = None
         if store is None and settings.store.is_shared:
-            fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._first_faults)
+            fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._initial_faults)
             self._shared = SharedStore(settings.store.url, fingerprint)
             store = self._shared.units
         self._store: Store = store or MemoryStore()
@@ -153,15 +154,15 @@ class MockApp:
             hosts=settings.allowed_host,
             exposed_headers=EXPOSED_HEADERS,
         )
-        self._records = settings.journal_bytes > 0
+        self._keeps_journal = settings.journal_bytes > 0
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
         body_timeout = settings.limits.body_timeout
-        bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, patience_s=body_timeout)
+        bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, timeout_s=body_timeout)
         max_held_bytes = max(settings.max_body, settings.limits.max_bodies_bytes)
         self._injector = Injector(routes, bodies, access_log, max_held_bytes=max_held_bytes)
-        made = origin_of_state(settings, self._world)
-        self.states = States(self.namespaces, self._fault_parser, made, self._make_space, make_context)
+        origin = origin_of_state(settings, self._world)
+        self.states = States(self.namespaces, self._fault_parser, origin, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -204,7 +205,7 @@ class MockApp:
             await self._downloads(scope, receive, send)
         elif self._admin is not None and (path == ADMIN or path.startswith(f"{ADMIN}/")):
             await self._admin(namespace, path, scope, receive, send)
-        elif self._shared is None or not self._records:
+        elif self._shared is None or not self._keeps_journal:
             await self._serve(namespace, path, scope, receive, send)
         else:
             await self._recorded(namespace, partial(self._serve, namespace, path, scope, receive), scope, send)
@@ -225,7 +226,7 @@ class MockApp:
             return
         now = self._begin(namespace, scope)
         answer = partial(self._endpoint.refuse, refusal, path, now, scope, receive)
-        if self._shared is None or not self._records:
+        if self._shared is None or not self._keeps_journal:
             await answer(send)
         else:
             await self._recorded(namespace, answer, scope, send)
@@ -269,7 +270,7 @@ class MockApp:
     def _begin(self, namespace: Namespace, scope: Scope) -> Instant:
         """Begin the entry of a request in the journal, and return the current time."""
         now = namespace.clock.read()
-        if self._records:
+        if self._keeps_journal:
             scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
         return now
 
@@ -321,7 +322,7 @@ class MockApp:
             default_organisation=self._organisations.default,
             world=self._world,
             seeded=self._seeds.keys(),
-            readers=ByteBudget(settings.limits.max_bodies_bytes),
+            answer_budget=ByteBudget(settings.limits.max_bodies_bytes),
             memory_limit=self._memory_limit,
         )
         return Admin(dependencies)
@@ -336,7 +337,7 @@ class MockApp:
         namespace = Namespace(
             name, clock=clock, shares_clock=self._clock is not None, journal=journal, events=events, faults=faults
         )
-        for source in self._first_faults:
+        for source in self._initial_faults:
             self._fault_parser.add(namespace.faults, source, clock)
         namespace.faults.begin()
         return namespace
@@ -353,6 +354,7 @@ class MockApp:
             organisation=organisation,
             world=self._world,
             progression=self.settings.progression,
+            rendered_budget=self._rendered_budget,
         )
 
     def _make_store(self, epoch: str, space: Space) -> SpaceStore:

@@ -23,15 +23,15 @@ class Bodies:
     """`max_bytes` limits one body; `max_together` limits all large bodies that are in use at the same time.
 
     A body takes its memory once more than LARGE_BODY bytes of it have arrived, so a client that sends next to nothing
-    takes none. If one has to wait for memory, those that are arriving have `patience_s` seconds to arrive, and those
+    takes none. If one has to wait for memory, those that are arriving have `timeout_s` seconds to arrive, and those
     whose requests are delayed have as long: neither can hold up the others. One that waits twice as long is refused.
     """
 
-    def __init__(self, *, max_bytes: int, max_together: int, patience_s: float) -> None:
+    def __init__(self, *, max_bytes: int, max_together: int, timeout_s: float) -> None:
         self._max_bytes = max_bytes
         self._small_bytes = min(LARGE_BODY, max_bytes)
         self._budget = ByteBudget(max_together)
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._deadlines: set[asyncio.Timeout] = set()
         """Of the bodies that have memory and are arriving, or delayed. They are set once a body has to wait."""
 
@@ -93,7 +93,7 @@ class Bodies:
             self._set_deadlines()
         try:
             # Twice: those that hold up this one end after half of it.
-            async with asyncio.timeout(2 * self._patience_s):
+            async with asyncio.timeout(2 * self._timeout_s):
                 taken = await self._budget.take(size)
         except TimeoutError:
             what = "Other requests use the memory for large bodies, which --max-bodies-bytes limits; try again"
@@ -107,13 +107,13 @@ class Bodies:
             self._set_deadlines()
 
     def _set_deadlines(self) -> None:
-        at = asyncio.get_running_loop().time() + self._patience_s
+        at = asyncio.get_running_loop().time() + self._timeout_s
         for deadline in self._deadlines:
             if deadline.when() is None:
                 deadline.reschedule(at)
 
     def _held_up_others(self, what: str) -> Unavailable:
-        detail = f"Other requests wait for memory, and this {what} within {self._patience_s:g} s"
+        detail = f"Other requests wait for memory, and this {what} within {self._timeout_s:g} s"
         return Unavailable(detail, {"Retry-After": "1"})
 
     def give_back(self, taken: int) -> None:

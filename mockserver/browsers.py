@@ -41,7 +41,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORT = re.compile(r":[0-9]*\Z")
 _CONTROL_PATH = re.compile(r"(/__ns/[^/]*)?/__admin(/|\Z)")
 _MAX_LENGTH = 200
-"""What is quoted of an origin or a host."""
+"""How many characters of an origin or a host are quoted."""
 _MAX_WARNINGS = 100
 _log = logging.getLogger("mockserver")
 

@@ -41,10 +41,10 @@ class ByteBudget:
     def give_back(self, size: int) -> None:
         self._left += size
         while self._waiting:
-            size, granted = self._waiting[0]
+            wanted, granted = self._waiting[0]
             if not granted.cancelled():
-                if size > self._left:
+                if wanted > self._left:
                     return
-                self._left -= size
+                self._left -= wanted
                 granted.set_result(None)
             self._waiting.popleft()

@@ -42,7 +42,8 @@ class Downloads:
 
     def sign(self, base_url: str, space: Space, attachment_id: str, expires: int) -> str:
         # Each segment begins with a dash: clients and proxies may drop empty segments and resolve `.` and `..`.
-        path = "/".join("-" + quote(each, safe="") for each in (space.namespace, space.organisation, attachment_id))
+        names = (space.namespace, space.organisation, attachment_id)
+        path = "/".join("-" + quote(each, safe="", errors="surrogateescape") for each in names)
         return f"{base_url}{PREFIX}{path}?expires={expires}&signature={_signature(path, expires, space.secret)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +61,8 @@ class Downloads:
         expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
         if not re.fullmatch("-?[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
             raise gone
-        name, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
+        names = (unquote(each[1:], errors="surrogateescape") for each in path.split("/"))
+        name, organisation, attachment_id = names
         namespace = await self._namespaces.find(name)
         space = None if namespace is None else await self._namespaces.find_space(namespace, organisation)
         if space is None:

@@ -58,7 +58,8 @@ _WRITES = _STORING | {"DELETE"}
 _DECODER_THREADS = 2
 _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
-_WRONG_BY_ITSELF = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
+_INVALID_REQUEST_ERRORS = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
+"""The errors of requests that are invalid by themselves, whatever the state of the mock."""
 _MAX_CHECKED_BYTES = 8 * MEBIBYTE
 _log = logging.getLogger("mockserver")
 
@@ -86,7 +87,7 @@ def _state_of(path: str, now: Instant, scope: Scope, receive: Receive) -> _Reque
     return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [], [])
 
 
-class _Request(NamedTuple):
+class _DecodedRequest(NamedTuple):
     """A request that was read and validated, at the time at which it takes effect."""
 
     call: Call
@@ -95,7 +96,7 @@ class _Request(NamedTuple):
     now: Instant
     state: _RequestState
 
-    async def delayed(self) -> _Request:
+    async def delayed(self) -> _DecodedRequest:
         """Wait for the delay of its preferences, then return the request with the current time.
 
         Raises Unavailable if it has a large body, and others wait for memory; or if others need its connection.
@@ -105,7 +106,7 @@ class _Request(NamedTuple):
         await delays.wait(delay if bodies is None else bodies.hold_during(delay), self.state.scope)
         return self.as_of_now()
 
-    def as_of_now(self) -> _Request:
+    def as_of_now(self) -> _DecodedRequest:
         return self._replace(now=self.space.clock.read())
 
 
@@ -134,9 +135,9 @@ class Endpoint:
         self._make_context = make_context
         self._memory_limit = memory_limit
         self._rate_limit = settings.rate_limit
-        patience_s = settings.limits.body_timeout
-        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, patience_s=patience_s)
-        self._answers = ByteBudget(max_bodies)
+        timeout_s = settings.limits.body_timeout
+        self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, timeout_s=timeout_s)
+        self._answer_budget = ByteBudget(max_bodies)
         self._decoders = ThreadPoolExecutor(_DECODER_THREADS, thread_name_prefix="decoder")
         self._strict = settings.coercion == "strict"
         self._self_check = settings.self_check
@@ -188,7 +189,7 @@ class Endpoint:
                     space.requests -= 1
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                state.held.append((self._answers, await self._answers.take(reply.held_bytes)))
+                state.held.append((self._answer_budget, await self._answer_budget.take(reply.held_bytes)))
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:
@@ -239,7 +240,7 @@ class Endpoint:
         entry = state.entry
         if entry is not None:
             entry.reason = reason
-            entry.is_valid = not isinstance(error, _WRONG_BY_ITSELF)
+            entry.is_valid = not isinstance(error, _INVALID_REQUEST_ERRORS)
         state.warnings.append(f"{reply.status}: {reason}")
 
     def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
@@ -281,7 +282,7 @@ class Endpoint:
         content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
         raw = RawRequest(parameters, query, headers.text, content_type, body)
         call = await self._decoded(operation, raw, preferences, state)
-        request = _Request(call, space, preferences, now, state)
+        request = _DecodedRequest(call, space, preferences, now, state)
         if b"idempotency-key" in headers and operation.method in _WRITES:
             key = headers.text("idempotency-key")
             if key:
@@ -326,7 +327,7 @@ class Endpoint:
             extra.update(error.headers)
             raise
 
-    async def _handle_once(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
+    async def _handle_once(self, key: str, fingerprint: bytes, request: _DecodedRequest) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
         keys = self._idempotency
         with keys.in_progress(request.space, key, fingerprint):
@@ -339,7 +340,7 @@ class Endpoint:
             except VersionConflict:
                 return await retried(lambda: self._replay_or_handle(key, fingerprint, request.as_of_now()))
 
-    async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
+    async def _replay_or_handle(self, key: str, fingerprint: bytes, request: _DecodedRequest) -> Reply:
         """Replay the stored reply; else store the effects and a successful reply at once. Raises VersionConflict."""
         keys, store, moment = self._idempotency, request.space.store, request.now.moment
         replayed = await self._replay(key, fingerprint, request)
@@ -360,14 +361,14 @@ class Endpoint:
         await keys.evict(store, key, fingerprint, moment)
         return reply
 
-    async def _replay(self, key: str, fingerprint: bytes, request: _Request) -> Reply | None:
+    async def _replay(self, key: str, fingerprint: bytes, request: _DecodedRequest) -> Reply | None:
         """Return the stored reply, if any. Raises Conflict if the key was used for another request."""
         reply = await self._idempotency.reply(request.space.store, key, fingerprint, request.now.moment)
         if reply is not None:
             request.state.extra["Idempotency-Status"] = "replayed"
         return reply
 
-    async def _handle(self, request: _Request) -> Reply:
+    async def _handle(self, request: _DecodedRequest) -> Reply:
         if request.preferences.delay_s:
             request = await request.delayed()
         try:
@@ -375,7 +376,7 @@ class Endpoint:
         except VersionConflict:
             return await retried(lambda: self._run_behaviour(request.as_of_now(), None))
 
-    async def _run_behaviour(self, request: _Request, transaction: Transaction | None) -> Reply:
+    async def _run_behaviour(self, request: _DecodedRequest, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises VersionConflict."""
         call, space, preferences, now, state = request
         behaviour = self._behaviours.get(call.operation.operation_id)
@@ -430,8 +431,8 @@ class Endpoint:
                 if time_slice.is_over:
                     await time_slice.give_way()
             payload = b"".join(parts)
-            if size > LARGE_BYTES and all(budget is not self._answers for budget, _ in state.held):
-                state.held.append((self._answers, await self._answers.take(size)))
+            if size > LARGE_BYTES and all(budget is not self._answer_budget for budget, _ in state.held):
+                state.held.append((self._answer_budget, await self._answer_budget.take(size)))
         if len(payload) > _MAX_CHECKED_BYTES:
             return reply, payload
         check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)

@@ -10,7 +10,7 @@ from typing import Any
 
 _MAX_WAITING = 1_000
 _MAX_WAITING_BYTES = 262_144
-"""As much as is kept unsent for each client: there may be a thousand readers, each with other events."""
+"""The default of `max_response_buffer`: there may be a thousand readers, each with different events."""
 SMALL_BYTES = 256
 """The size of an event without long texts."""
 

@@ -22,8 +22,8 @@ from mockserver.store import SpaceStore, Write
 KEY = "idempotency"
 KEPT_US = 24 * 3600 * SECOND
 _EVICTED_AT_ONCE = 256
-_EVICTS = 256 // 32
-"""One use of 32 evicts."""
+_EVICTING_BYTES = 256 // 32
+"""A use evicts if its digest, one byte, is below this number: one use in 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ class Idempotency:
     async def evict(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> None:
         """Remove some of the oldest keys: expired ones, and others if there are too many.
 
-        Most uses of many keys remove none. To find the oldest key, a dict passes all places of keys that were removed
-        before, which takes up to 40 µs. So one use removes many.
+        If there are many keys, only one use in 32 does so, and removes many: to find the oldest key, a dict passes the
+        places of all keys that were removed before, which takes up to 40 µs.
         """
         _, total = await store.oldest(KEY, 0)
-        if _EVICTED_AT_ONCE < total <= self._max_keys + _EVICTED_AT_ONCE and not evicts(key, fingerprint):
+        if _EVICTED_AT_ONCE < total <= self._max_keys + _EVICTED_AT_ONCE and not should_evict(key, fingerprint):
             return
         uses, total = await store.oldest(KEY, _EVICTED_AT_ONCE)
         old = [
@@ -102,9 +102,9 @@ class Idempotency:
                 await store.commit(*old)
 
 
-def evicts(key: str, fingerprint: bytes) -> bool:
-    """Whether this use evicts. No client can predict it, since the fingerprint is keyed."""
-    return blake2b(key.encode("utf-8", "surrogateescape"), key=fingerprint, digest_size=1).digest()[0] < _EVICTS
+def should_evict(key: str, fingerprint: bytes) -> bool:
+    """Whether a use of one of many keys evicts. No client can predict it, since the fingerprint is keyed."""
+    return blake2b(key.encode("utf-8", "surrogateescape"), key=fingerprint, digest_size=1).digest()[0] < _EVICTING_BYTES
 
 
 def _check(known: bytes, fingerprint: bytes) -> None:

@@ -6,9 +6,10 @@ import http.client
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from mockserver.errors import MockServerError
 
@@ -39,15 +40,9 @@ class JournalClient:
 
     def __init__(self, url: str, *, admin_token: str | None = None) -> None:
         """Raises ValueError if `url` is not http(s), or has a query or a fragment, or the token cannot be one."""
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
-        is_url = is_url and not _NAMELESS.search(parts.path)
-        if not is_url or parts.query or parts.fragment:
-            # What is no URL may have its password anywhere before the last @.
+        parts = _parts_of(url)
+        if parts is None:
+            # An invalid URL may have its password anywhere before the last @.
             shown = re.sub(r"\A([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL | re.IGNORECASE)
             raise ValueError(f"invalid URL of a mock {shown!r}; use http://127.0.0.1:4010, or …/__ns/NAME")
         _, at, host = parts.netloc.rpartition("@")
@@ -57,7 +52,7 @@ class JournalClient:
         self._base = quote(urlsplit(self.url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         try:
-            self._connection = make(parts.hostname or "", port, timeout=_TIMEOUT_S)
+            self._connection = make(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
         except http.client.InvalidURL as error:
             raise ValueError(f"invalid URL of a mock {self.url!r}: {error}") from error
         self._headers = {"Accept": "application/json"}
@@ -128,3 +123,14 @@ class JournalClient:
         raise NotReadable(
             f"{self.url} has no control API ({answer.status}): it is not a mock, or was started with --no-admin"
         )
+
+
+def _parts_of(url: str) -> SplitResult | None:
+    """Return the parts of the URL of a mock; None if it cannot be one."""
+    with suppress(ValueError):  # its message may quote a password
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError if it is no number up to 65535
+        is_url = parts.scheme in ("http", "https") and parts.hostname and not _NAMELESS.search(parts.path)
+        if is_url and not parts.query and not parts.fragment:
+            return parts
+    return None

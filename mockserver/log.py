@@ -1,5 +1,7 @@
-"""The log on standard error: a line for each request, and errors. Never a query, a header or a body; but the reasons of
-refusals, masked, which may quote a name or a value from them, and the origins of web pages that may not use the mock.
+"""The log on standard error: a line for each request, and errors.
+
+It never contains a query, a header or a body. It does contain the reasons of refusals, masked, which may quote a name
+or a value of them, and the origins of web pages that may not use the mock.
 
 A separate thread writes the lines. The server never waits for it: while standard error is not read, is closed or full,
 lines are dropped and counted, and the count is logged once lines can be written again.
@@ -106,8 +108,9 @@ class Log:
     def _write_waiting(self) -> None:
         self._being_written = len(self._lines)
         text = "".join([self._format(self._lines.popleft()) for _ in range(self._being_written)])
-        if self.dropped and self._write(self._format(_notice(self.dropped))):
-            self.dropped = 0
+        dropped = self.dropped
+        if dropped and self._write(self._format(_notice(dropped))):
+            self.dropped -= dropped  # not to 0: more may have been dropped meanwhile
         if not self._write(text):
             self.dropped += self._being_written
         self._being_written = 0

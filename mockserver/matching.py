@@ -54,7 +54,7 @@ class RequestMatch:
 
 
 def _path_of(text: str) -> str:
-    """Return the path of a URL, inside its namespace; a text that is no URL is a path without its first slash."""
+    """Return the path of a URL, inside its namespace; other text is a path without its first slash."""
     _, is_url, rest = text.partition("://")
     path = "/" + (rest.partition("/")[2] if is_url else text)
     return re.sub(r"\A/__ns/[^/]+(?=/)", "", path)[:200]

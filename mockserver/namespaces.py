@@ -193,7 +193,7 @@ class Namespaces:
         namespace.events.publish("reset", {})
 
     def _check_room(self, name: str, spaces: int) -> None:
-        """Raises Unavailable if a namespace with so many spaces cannot take the place of the current one."""
+        """Raises Unavailable if a namespace with this number of spaces cannot take the place of the current one."""
         known = self._namespaces.get(name)
         before = 0 if known is None else 1 + len(known.spaces)
         if spaces and len(self._namespaces) + self._spaces - before + 1 + spaces > self._max_spaces:
@@ -254,20 +254,26 @@ class Namespaces:
         )
 
 
-def namespace_of(scope: Scope) -> tuple[str, str]:
-    """Return the name of the namespace, and the path inside it. Raises NotFound if the name is none."""
-    path: str = scope["path"]
+def split_path(path: str) -> tuple[str, str]:
+    """Return the name of the namespace of a path, and the path inside it. The default namespace has the name ""."""
     if path.startswith(PREFIX):
         name, slash, rest = path[len(PREFIX) :].partition("/")
         if name and slash:
-            if len(name) > _MAX_NAME_LENGTH:
-                raise NotFound(f"The name of a namespace has {_MAX_NAME_LENGTH} characters at most")
-            if "\ufffd" in name:
-                # Bytes that are not UTF-8 were decoded to U+FFFD: different names would be one.
-                raw = scope.get("raw_path", path.encode())[len(PREFIX) :].partition(b"/")[0]
-                try:
-                    unquote_to_bytes(raw).decode()
-                except UnicodeDecodeError:
-                    raise NotFound("The name of a namespace is UTF-8") from None
             return name, slash + rest
     return "", path
+
+
+def namespace_of(scope: Scope) -> tuple[str, str]:
+    """As `split_path`, for the path of a request. Raises NotFound for a name that is too long, or not UTF-8."""
+    path: str = scope["path"]
+    name, inside = split_path(path)
+    if len(name) > _MAX_NAME_LENGTH:
+        raise NotFound(f"The name of a namespace has {_MAX_NAME_LENGTH} characters at most")
+    if "\ufffd" in name:
+        # Bytes that are not UTF-8 were decoded to U+FFFD: different names would be one.
+        raw = scope.get("raw_path", path.encode())[len(PREFIX) :].partition(b"/")[0]
+        try:
+            unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError:
+            raise NotFound("The name of a namespace is UTF-8") from None
+    return name, inside

@@ -18,7 +18,7 @@ JSON = "application/json"
 LARGE_BYTES = 1_048_576
 """A content that may be larger is rendered in parts, so that it is never in memory as a whole."""
 _MAX_JOINED_PARTS = 8_192
-"""To make so many small parts takes about 4 ms, in which nothing else is handled."""
+"""Making this number of small parts takes about 4 ms, in which nothing else is handled."""
 _PART_BYTES = 65_536
 
 

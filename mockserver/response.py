@@ -69,7 +69,7 @@ async def send_reply(
         time_slice = TimeSlice()
         for part in body:
             # A large part too: the connection waits for the client between two pieces.
-            for piece in (part,) if len(part) <= _PART_BYTES else _parts(part):
+            for piece in _parts(part):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             if time_slice.is_over:
                 await time_slice.give_way()

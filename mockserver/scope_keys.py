@@ -1,13 +1,19 @@
-"""The keys that the mock adds to the ASGI scope of a request: how its parts tell each other about it.
+"""The keys that the mock adds to the ASGI scope of a request, so that its parts can tell each other about it.
 
-The connection is absent under another server, the entry if nothing is recorded, the others if no fault applies. The
-page warning is present only if a web page cannot read the answer.
+Any of them may be absent.
 """
 
 CONNECTION_KEY = "mockserver.connection"
+"""The `http11.Connection`; absent under another server."""
 JOURNAL_KEY = "mockserver.entry"
-PAGE_WARNING_KEY = "mockserver.page_warning"  # why a web page cannot read the answer
-FAULT_KEY = "mockserver.fault"  # its id
-FAILED_KEY = "mockserver.failed"  # how many runs of a bulk create fail
+"""The entry of the journal; absent if the journal keeps nothing."""
+PAGE_WARNING_KEY = "mockserver.page_warning"
+"""Why a web page cannot read the answer."""
+FAULT_KEY = "mockserver.fault"
+"""The id of the fault that applies."""
+FAILED_KEY = "mockserver.failed"
+"""How many runs of a bulk create fail, by a fault."""
 FAILED_SHARE_KEY = "mockserver.failed_share"
-STALE_S_KEY = "mockserver.stale_s"  # how many seconds old the answer is
+"""Which share of the runs of a bulk create fails, by a fault."""
+STALE_S_KEY = "mockserver.stale_s"
+"""How many seconds old the answer is, by a fault."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from mockserver.setting_values import SettingError, byte_count, check_names, read_fields, seconds, whole_seconds
 
@@ -72,10 +72,10 @@ class Token:
         return cls(organisation or None, token)
 
 
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is a number up to 65535, or not given."""
-    with suppress(ValueError):
-        return parts.port is None or bool(parts.port)
+def _is_store_url(text: str) -> bool:
+    with suppress(ValueError):  # its message may quote a password
+        parts = urlsplit(text)
+        return parts.scheme in _STORE_SCHEMES and bool(parts.hostname) and parts.port != 0
     return False
 
 
@@ -88,8 +88,7 @@ class StoreURL:
     @classmethod
     def from_text(cls, text: str) -> StoreURL:
         """Raises ValueError, which never shows a password."""
-        parts = urlsplit(text)
-        if text != "memory" and (parts.scheme not in _STORE_SCHEMES or not parts.hostname or not _has_port(parts)):
+        if text != "memory" and not _is_store_url(text):
             raise ValueError("invalid store; use memory or valkey://HOST:PORT/0?prefix=NAME:")
         return cls(text)
 

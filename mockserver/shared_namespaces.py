@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from mockserver.behaviour.context import Space
-from mockserver.errors import VersionConflict
+from mockserver.errors import Unprocessable, VersionConflict
 from mockserver.events import Events
 from mockserver.faults import FaultParser
 from mockserver.faults.fault import Fault, Faults
@@ -188,13 +189,21 @@ class SharedNamespaces(Namespaces):
             return
 
     def _taken(self, name: str, record: Record) -> Namespace:
-        """Return the namespace as its record says."""
+        """Return the namespace as its record says. Raises Unavailable if the record cannot be read."""
         namespace = self._namespaces.get(name)
         if namespace is None or namespace.epoch != record.epoch:
             namespace = self.make(name)
             self._set_epoch(namespace, self._records.epoch(name, record.epoch))
             self._put(namespace)
-        content = json.loads(record.content)
+        try:
+            self._restore(namespace, json.loads(record.content))
+        except (KeyError, TypeError, ValueError, OverflowError, Unprocessable) as error:
+            raise self._records.damaged(name, error) from error
+        namespace.version = record.version
+        return namespace
+
+    def _restore(self, namespace: Namespace, content: Mapping[str, Any]) -> None:
+        """Raises KeyError, TypeError, ValueError, OverflowError or Unprocessable for what `_content` did not return."""
         if not namespace.shares_clock:
             namespace.clock.restore(content["clock"])
         namespace.secret = bytes.fromhex(content["secret"])
@@ -205,8 +214,6 @@ class SharedNamespaces(Namespaces):
             fault.matched, fault.applied = counts.get(fault.id, (0, 0))
         if isinstance(namespace.journal, SharedJournal):
             namespace.journal.secret = namespace.secret
-        namespace.version = record.version
-        return namespace
 
     def _content(self, namespace: Namespace) -> bytes:
         return render_json(

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from mockserver.clock import real_time
 from mockserver.errors import StartError
@@ -57,14 +57,16 @@ class Workers:
         self._kill_at = math.inf
         self._ending = ending_signals()
         self._exit_code = 0
-        self._news, self._tell = os.pipe()  # a byte from each worker that is ready, and one for each signal
-        self._alive, self._keep_alive = os.pipe()  # at its end when this process has gone
-        for end in (self._news, self._tell):
+        self._wakeup_read, self._wakeup_write = (
+            os.pipe()
+        )  # a byte from each worker that is ready, and one for each signal
+        self._parent_read, self._parent_write = os.pipe()  # at its end once this process has ended
+        for end in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(end, False)
 
     def run(self, on_ready: Callable[[], None]) -> int:
         """Return the exit code, once a signal has ended all workers. `on_ready` is called once all of them answer."""
-        signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda signum, frame: None)
         for signum in self._ending:
             signal.signal(signum, self._end)
@@ -72,7 +74,7 @@ class Workers:
             self._start(place)
         while self._places or self._due:
             next_at = min([self._kill_at, *self._due.values()])
-            select.select([self._news], [], [], None if next_at == math.inf else max(0.0, next_at - real_time()))
+            select.select([self._wakeup_read], [], [], None if next_at == math.inf else max(0.0, next_at - real_time()))
             dead = self._dead()
             if not self._all_were_ready and len(self._ready) == len(self._listeners):
                 self._all_were_ready = True
@@ -86,7 +88,7 @@ class Workers:
 
     def _end(self, signum: int, frame: Any) -> None:
         self._is_ending = True
-        self._kill_at = min(self._kill_at, real_time() + self._shutdown_grace + _PATIENCE_S)
+        self._kill_at = min(self._kill_at, real_time() + self._shutdown_grace + _KILL_AFTER_S)
         self._send(signal.SIGTERM)
 
     def _kill(self) -> None:
@@ -109,7 +111,7 @@ class Workers:
         """
         dead: list[tuple[int, int]] = []
         while True:
-            self._read_news()
+            self._read_wakeups()
             known = len(dead)
             while len(dead) < len(self._places):
                 process_id, status = os.waitpid(-1, os.WNOHANG)
@@ -119,10 +121,10 @@ class Workers:
             if len(dead) == known:
                 return dead
 
-    def _read_news(self) -> None:
+    def _read_wakeups(self) -> None:
         with suppress(BlockingIOError):
             while True:
-                ready = {each - _FIRST_PLACE for each in os.read(self._news, 4_096) if each >= _FIRST_PLACE}
+                ready = {each - _FIRST_PLACE for each in os.read(self._wakeup_read, 4_096) if each >= _FIRST_PLACE}
                 self._ready |= ready
                 self._failed -= ready
 
@@ -173,11 +175,11 @@ class Workers:
             for signum in self._ending:
                 signal.signal(signum, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ending)
-            os.close(self._keep_alive)
+            os.close(self._parent_write)
 
             def be_ready() -> None:
-                asyncio.get_running_loop().add_reader(self._alive, self._end_with_parent)
-                os.write(self._tell, bytes([_FIRST_PLACE + place]))
+                asyncio.get_running_loop().add_reader(self._parent_read, self._end_with_parent)
+                os.write(self._wakeup_write, bytes([_FIRST_PLACE + place]))
 
             code = self._serve(self._listeners[place], be_ready)
         except StartError as error:
@@ -185,18 +187,25 @@ class Workers:
         except Exception:  # noqa: BLE001 - the process ends here, whatever it is
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush(sys.stdout, sys.stderr)
             os._exit(code)
 
     def _end_with_parent(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._alive)
+        asyncio.get_running_loop().remove_reader(self._parent_read)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _flush(*streams: TextIO | None) -> None:
+    """Never raises: a worker must reach its exit. A stream is None if it was closed before Python started."""
+    for stream in streams:
+        if stream is not None:
+            with suppress(OSError, ValueError):  # its reader is gone, the disk is full, or it was closed
+                stream.flush()
 
 
 _SHORTEST_LIFE_S = 0.5
 """The next worker of a place is started no earlier after the last: one that dies at once must not take all the time."""
-_PATIENCE_S = 3.0
+_KILL_AFTER_S = 3.0
 """How much longer than its `shutdown_grace` a worker may take to end."""
 _FIRST_PLACE = signal.NSIG
 """Smaller bytes in the pipe are the numbers of signals. With at most 128 workers, the places fit above them."""

@@ -40,7 +40,7 @@ class Admin:
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
         self._guard = Guard(settings.admin_token)
         self._page = PageFiles(PREFIX)
-        self._bodies = Bodies(max_bytes=max_body, max_together=max_body, patience_s=settings.limits.body_timeout)
+        self._bodies = Bodies(max_bytes=max_body, max_together=max_body, timeout_s=settings.limits.body_timeout)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""
@@ -49,7 +49,7 @@ class Admin:
             reply = await self._reply(namespace, path, scope, receive)
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                held = await self._dependencies.readers.take(reply.held_bytes)
+                held = await self._dependencies.answer_budget.take(reply.held_bytes)
             body = reply.render()
         except Disconnected:
             return
@@ -59,7 +59,7 @@ class Admin:
         try:
             await self._send(reply, body, scope, receive, send)
         finally:
-            self._dependencies.readers.give_back(held)
+            self._dependencies.answer_budget.give_back(held)
 
     async def _send(
         self, reply: Reply, body: bytes | Iterator[bytes], scope: Scope, receive: Receive, send: Send

@@ -43,13 +43,13 @@ class Dependencies:
     """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
-    readers: ByteBudget
-    """Limits the entries of journals and the large runs that clients are reading."""
+    answer_budget: ByteBudget
+    """The memory of the journal entries and the large runs in answers that clients have not read yet."""
     memory_limit: MemoryLimit
     journal_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an entry of a journal is rendered."""
     watchers: set[Subscription] = field(default_factory=set)
-    """Those of the events of all namespaces."""
+    """The subscriptions to the events of all namespaces."""
     run_watch_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the watcher that is reading the runs."""
 

@@ -73,16 +73,12 @@ class EventStream:
                     # One watcher at a time: otherwise many watchers would take turns and starve other requests.
                     async with self._context.dependencies.run_watch_lock:
                         began = real_time()
-                        # While a shared store does not answer, there is nothing new; the next look asks again.
-                        with suppress(Unavailable, VersionConflict):
-                            # Not the namespace that the watcher began with: a reset replaces the object.
-                            namespace = await self._namespace()
-                            if namespace is None:
-                                subscription.close()
-                            else:
-                                text += await others.changes(namespace)
-                                text += await runs.changes(namespace)
+                        changes = await self._changes(runs, others)
                         took = real_time() - began
+                    if changes is None:
+                        subscription.close()
+                    else:
+                        text += changes
                     next_look = real_time() + max(_MIN_INTERVAL_S, took * len(watchers) / _MAX_LOAD)
                 if text:
                     await send({"type": "http.response.body", "body": text, "more_body": True})
@@ -99,6 +95,21 @@ class EventStream:
             gone.cancel()
             events.unsubscribe(subscription)
             watchers.discard(subscription)
+
+    async def _changes(self, runs: RunWatch, others: ServerWatch) -> bytes | None:
+        """Return the events of what has changed since the last look; None if the namespace was deleted.
+
+        While a shared store does not answer, there is nothing new: the next look asks again.
+        """
+        text = b""
+        with suppress(Unavailable, VersionConflict):
+            # Not the namespace that the watcher began with: a reset replaces the object.
+            namespace = await self._namespace()
+            if namespace is None:
+                return None
+            text += await others.changes(namespace)
+            text += await runs.changes(namespace)
+        return text
 
     async def _namespace(self) -> Namespace | None:
         """Return the namespace as it is now; None if it was removed, perhaps by another server.
@@ -134,20 +145,25 @@ class ServerWatch:
 
     async def changes(self, namespace: Namespace) -> bytes:
         """Return events, or `b""` if there is nothing new."""
+        is_reset = namespace.epoch != self._epoch
+        seq = 0 if is_reset else self._seq
+        if seq is None:
+            seq = await namespace.journal.last_seq()
+        entries = await namespace.journal.recorded_after(seq)
+        # No step below can fail: after a look during which the store did not answer, the next one tells all of it.
         text = b""
-        if namespace.epoch != self._epoch:
-            self._epoch, self._seq = namespace.epoch, 0
+        if is_reset:
+            self._epoch = namespace.epoch
             text += _event("reset", b"{}")
         if namespace.version != self._version:
             self._version = namespace.version
             now = namespace.clock.now()
             text += _event("clock", render_json(clock_json(namespace.clock)))
             text += _event("faults", render_json({"items": [fault.shown(now) for fault in namespace.faults]}))
-        if self._seq is None:
-            self._seq = await namespace.journal.last_seq()
-        for entry in await namespace.journal.recorded_after(self._seq):
+        for entry in entries:
             text += _event("request", render_json(request_summary(entry, self._context.dependencies)))
-            self._seq = entry.seq
+            seq = entry.seq
+        self._seq = seq
         return text
 
 

@@ -50,7 +50,7 @@ class JournalContent:
     @asynccontextmanager
     async def in_parts(self) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
         """Wait until clients have read enough of the contents before this one, then return its parts."""
-        budget = self._dependencies.readers
+        budget = self._dependencies.answer_budget
         taken = await budget.take(self.size)
         try:
             async with aclosing(self.parts()) as parts:

@@ -15,6 +15,7 @@ from mockserver.errors import NotFound, Unprocessable
 from mockserver.journal import Entry
 from mockserver.masking import masked_content, masked_headers, masked_query, query_pairs
 from mockserver.matching import PathPattern, RequestMatch
+from mockserver.namespaces import split_path
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.suggestions import suggestion
@@ -114,21 +115,18 @@ async def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entr
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
 
     def is_wanted(entry: Entry) -> bool:
+        _, path_inside = split_path(entry.path)
         return (
             (operation is None or entry.operation_id == operation)
             and (method is None or entry.method == method.upper())
             and (status is None or entry.status == status)
             and (valid is None or entry.is_valid is valid)
-            and (path is None or path.matches(path_in_namespace(entry.path)))
-            and (match is None or match.matches(entry.method, path_in_namespace(entry.path), entry.operation_id))
+            and (path is None or path.matches(path_inside))
+            and (match is None or match.matches(entry.method, path_inside, entry.operation_id))
         )
 
     entries = await _between(context, filters)
     return list(compress(entries, await in_slices(is_wanted, entries)))
-
-
-def path_in_namespace(path: str) -> str:
-    return "/" + path.split("/", 3)[3] if path.startswith("/__ns/") and path.count("/") >= 3 else path
 
 
 def request_summary(entry: Entry, dependencies: Dependencies) -> dict[str, Any]:

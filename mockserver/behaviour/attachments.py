@@ -26,14 +26,13 @@ _FRAME_BYTES = 500
 
 
 async def list_run_attachments(call: Call, context: Context) -> Reply:
+    skip, limit = window(call.query)
     types: tuple[str, ...] = ("input", "output")
     if call.query.get("attachment_type") is not None:
         types = (call.query["attachment_type"],)
     if call.query.get("run_id") is not None:
         found = await _attachments_of_run(context, call.query["run_id"], types)
-        skip, limit = window(call.query)
         return Reply(200, _AttachmentPage(found[skip : skip + limit], len(found), skip, limit))
-    skip, limit = window(call.query)
     total = 0
     shown: list[Attachment] = []
     time_slice = TimeSlice()

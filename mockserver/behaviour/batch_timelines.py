@@ -16,7 +16,7 @@ from mockserver.behaviour.world import RunProfile
 _RUNS_KEPT = 1_048_576
 _ONES_KEPT = 4_096
 _BATCH_COST = 64
-"""What a batch counts for besides its runs: a small one takes as much memory as so many runs of a large one."""
+"""Added to the number of runs of a batch: a small batch takes as much memory as this number of runs of a large one."""
 
 
 class BatchTimelines:

@@ -13,7 +13,7 @@ from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import Clock, Instant
-from mockserver.settings import Limits, Progression
+from mockserver.settings import MEBIBYTE, Limits, Progression
 from mockserver.spec import render_json
 from mockserver.store import SpaceStore, UnitStore
 
@@ -43,6 +43,34 @@ class CachedJSON(NamedTuple):
     text: bytes
 
 
+class RenderedBudget:
+    """Limits the JSON of runs that the caches of all spaces keep together. Past it, all of it is dropped.
+
+    One limit for each space would not limit anything: clients can use any number of organisations.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._caches: dict[int, dict[Any, Any]] = {}
+        """The dicts with the texts, by `id`. Not the spaces, which may have been dropped."""
+
+    def add(self, texts: dict[Any, Any], size: int) -> None:
+        """Count a text that is about to be put into `texts`."""
+        size += _TEXT_OVERHEAD_BYTES
+        if self._bytes + size > _MAX_RENDERED_BYTES:
+            for each in self._caches.values():
+                each.clear()
+            self._caches.clear()
+            self._bytes = 0
+        self._caches[id(texts)] = texts
+        self._bytes += size
+
+
+_MAX_RENDERED_BYTES = 32 * MEBIBYTE
+_TEXT_OVERHEAD_BYTES = 512
+"""What a cached text takes in memory besides its bytes."""
+
+
 @dataclass(slots=True)
 class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
@@ -56,13 +84,15 @@ class Cache:
     sessions: dict[str, tuple[int, SessionTimelines]] = field(default_factory=dict)
     timeline_count: int = 0  # of all sessions together
     rendered: dict[str, dict[int, CachedJSON]] = field(default_factory=dict)
-    rendered_bytes: int = 0
     rendered_ranges: dict[tuple[str, range], tuple[int, int, bytes]] = field(default_factory=dict)
     index: RunIndex | None = None
 
 
 class Space:
-    """One organisation in one namespace: its store, its clock, and the key that seeds all its randomness."""
+    """One organisation in one namespace: its store, its clock, and the key that seeds all its randomness.
+
+    `rendered_budget` is that of all spaces of the mock.
+    """
 
     def __init__(
         self,
@@ -75,6 +105,7 @@ class Space:
         organisation: str,
         world: World,
         progression: Progression,
+        rendered_budget: RenderedBudget,
     ) -> None:
         self.clock = clock
         self.key = key
@@ -86,6 +117,7 @@ class Space:
         self.profiles = RunProfiles(world)
         self.schedules = Schedules(key, progression)
         self.cached = Cache()
+        self.rendered_budget = rendered_budget
         self.created_template: bytes | None = None
         self.requests = 0  # in flight
         self.secret = secret

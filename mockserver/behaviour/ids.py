@@ -45,7 +45,7 @@ class IdRow(NamedTuple):
 
     def place(self, id_: str) -> int | None:
         """Return the place in the row of a text with this tail, or None if it is not an id of the row."""
-        head = id_[:8]
+        head = head_of(id_)
         if not _HEX.issuperset(head):
             return None
         place = _unmixed(int(head, 16)) - self.first
@@ -72,7 +72,7 @@ class GivenIds(NamedTuple):
         return any(text in head + self.tail for head in self.given)
 
     def place(self, id_: str) -> int | None:
-        head = id_[:8]
+        head = head_of(id_)
         return self.given.index(head) if head in self.given else None
 
 
@@ -99,6 +99,10 @@ def _keyed(key: bytes) -> blake2b:
 
 def one_id(key: bytes, label: str) -> str:
     return id_row(key, label, 1).id(0)
+
+
+def head_of(id_: str) -> str:
+    return id_[:8]
 
 
 def tail_of(id_: str) -> str:

@@ -133,9 +133,9 @@ class _Schema(NamedTuple):
 _MAX_CHECKS = 300_000
 """They take about half a second, in which nothing else is handled."""
 _STEPS_OF_CHECK = 200
-"""So many steps of a pattern take as long as one failed check."""
+"""How many steps of a pattern take as long as one failed check."""
 _MEMBERS_OF_CHECK = 5
-"""So many members of an object or array take as long to pass over as one failed check."""
+"""How many members of an object or array take as long to pass over as one failed check."""
 
 
 class CompiledSchemas:
@@ -224,7 +224,7 @@ def _types(part: Any) -> int:
 
 
 _CHECKS_OF_DATE_TIME = 4
-"""One is checked in Python, and takes as long as so many other failed checks."""
+"""How many other failed checks take as long as one of a date-time, which is checked in Python."""
 
 
 _MAX_PATTERN_COST = 200

@@ -28,7 +28,7 @@ from mockserver.settings import Progression
 
 _MAX_NUMBER = 0xFFFFFFFF
 SMALLEST_SHARED = 64
-"""Batches of so many runs share their timelines with others that are as large."""
+"""From this number of runs on, batches share their timelines with others that are as large."""
 _TABLES = 64
 
 SETTABLE_STATUSES: Mapping[str, frozenset[str]] = {
@@ -65,11 +65,11 @@ class Timeline(NamedTuple):
             return "running_checks"
         return "running" if sim_time >= self.started else "scheduling"
 
-    def next_turn(self, sim_time: int) -> int:
+    def next_change(self, sim_time: int) -> int:
         """The time of the next status change, or FOREVER."""
         if sim_time >= self.ended:
             return FOREVER
-        return min(turn for turn in (self.started, self.checking, self.ended) if turn > sim_time)
+        return min(time for time in (self.started, self.checking, self.ended) if time > sim_time)
 
 
 class Timelines(NamedTuple):

@@ -20,7 +20,7 @@ from mockserver.state_codec import Shared
 WORLD_CREATED = 1_735_689_600 * SECOND
 """The creation time of everything in the world: the start of 2025."""
 _TEXT_PART = 32_768
-"""In characters, or bytes of JSON: so much of a text is rendered at once."""
+"""How much of a text is rendered at once, in characters or in bytes of JSON."""
 
 
 class View(Protocol):

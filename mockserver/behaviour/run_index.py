@@ -29,7 +29,7 @@ from mockserver.store import ABSENT, UnitStore
 from mockserver.time_slice import TimeSlice
 
 _MAX_POLLS = 50
-"""So often at most a list looks again for what other servers have written meanwhile."""
+"""How often a list looks again at most, for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
 ReadSession = Callable[[str], Awaitable[SessionTimelines]]
 """Returns the timelines of a session by its id. Raises VersionConflict if the session changes meanwhile."""
@@ -217,7 +217,7 @@ class RunIndex:
             for part in parts_of[kind]:
                 part.batches.append(batch)
                 part.runs += batch.ids.size
-                part.bounds = part.bounds.with_those_of(bounds)
+                part.bounds = part.bounds.union(bounds)
         for key, part in parts.items():
             self._opened(key).add(part.batches, part.runs, part.bounds, self.folded_until)
 
@@ -232,18 +232,18 @@ class RunIndex:
 
     def _replace(self, batch: Batch, before: StatesByPlace, after: StatesByPlace) -> None:
         """Move the runs of a batch between sequences, and from one timeline to another."""
-        gone: defaultdict[_Key, list[Timeline]] = defaultdict(list)
-        come: defaultdict[_Key, list[Timeline]] = defaultdict(list)
+        removed: defaultdict[_Key, list[Timeline]] = defaultdict(list)
+        added: defaultdict[_Key, list[Timeline]] = defaultdict(list)
         for place, old in before.items():
             new = after[place]
             if old is not None and new is not None and old[:2] == new[:2]:
                 continue
-            for state, into in ((old, gone), (new, come)):
+            for state, into in ((old, removed), (new, added)):
                 if state is not None:
                     for key in _keys(batch.workflow_id, state.machine_id):
                         into[key].append(state.timeline)
-        for key in gone.keys() | come.keys():
-            self._opened(key).change(batch, gone[key], come[key])
+        for key in removed.keys() | added.keys():
+            self._opened(key).change(batch, removed[key], added[key])
         machines = {state.machine_id for state in (*before.values(), *after.values()) if state is not None}
         for key in {key for each in machines for key in _keys(batch.workflow_id, each)}:
             if key in self._sequences:

@@ -36,7 +36,7 @@ from mockserver.spec import Call
 from mockserver.time_slice import TimeSlice
 
 _MAX_RESTARTS = 10
-"""So often at most a list begins again because runs changed while others ran. Then it no longer lets others run."""
+"""How often a list begins again because runs have changed while others ran. After that it lets no others run."""
 
 
 class Row(NamedTuple):

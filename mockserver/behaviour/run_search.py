@@ -23,7 +23,7 @@ _LARGE_BYTES = 32_768
 """A larger JSON text is searched in a thread: one of 256 KiB with many numbers takes 0.2 s."""
 
 _MEMBERS_AT_ONCE = 500
-"""So many shared inputs are rendered together. Meanwhile the thread does not let the event loop run."""
+"""How many shared inputs are rendered together. Meanwhile the thread does not let the event loop run."""
 _MAX_NAMES = 10_000
 
 _searcher = ThreadPoolExecutor(1, thread_name_prefix="searcher")

@@ -96,6 +96,14 @@ class _Span:
     def newest(self) -> Batch:
         return self.chunks[-1].batches[-1]
 
+    def fold(self, until: int) -> None:
+        """Fold the steps until a simulated time, which must not be asked for again."""
+        for chunk in self.chunks:
+            if chunk.steps is not None:
+                chunk.steps.fold(until)
+        if self.steps is not None:
+            self.folds_at = self.steps.fold(until)
+
 
 _NO_ROWS: _Kept = (-FOREVER, -FOREVER, ())
 
@@ -170,27 +178,27 @@ class RunSequence:
         self.runs += runs
         for node in (span, chunk):
             node.runs += runs
-            node.bounds = node.bounds.with_those_of(bounds)
+            node.bounds = node.bounds.union(bounds)
             if runs > _RUNS_ADDED_AT_ONCE:
                 node.steps = None  # `prepare` makes them again, and lets others run meanwhile
             elif node.steps is not None:
                 self._states.add_to(node.steps, batches, self._machine_id, folded_until)
 
-    def change(self, batch: Batch, gone: Sequence[Timeline], come: Sequence[Timeline]) -> None:
+    def change(self, batch: Batch, removed: Sequence[Timeline], added: Sequence[Timeline]) -> None:
         """Replace timelines of runs of a batch, which enters the sequence if it is new here."""
         self.changes += 1
         span, chunk = self._entered(batch)
         chunk.rows.clear()
         span.folds_at = -FOREVER
         span.changes += 1
-        self.runs += len(come) - len(gone)
+        self.runs += len(added) - len(removed)
         for node in (span, chunk):
-            node.runs += len(come) - len(gone)
+            node.runs += len(added) - len(removed)
             node.bounds = UNKNOWN
             if node.steps is not None:
-                for timeline in gone:
+                for timeline in removed:
                     node.steps.remove(timeline)
-                for timeline in come:
+                for timeline in added:
                     node.steps.add(timeline)
 
     def discard(self, batch: Batch) -> None:
@@ -263,7 +271,7 @@ class RunSequence:
         chunk.batches = batches
         chunk.runs = sum(len(self._states.places(batch, self._machine_id, None, 0)) for batch in batches)
         for batch in batches:
-            chunk.bounds = chunk.bounds.with_those_of(self._states.bounds(batch))
+            chunk.bounds = chunk.bounds.union(self._states.bounds(batch))
         return chunk
 
     # --- Counts and pages
@@ -276,34 +284,36 @@ class RunSequence:
             if not number % _SPANS_AT_ONCE:
                 await give_way()
             if span.steps is not None and folded_until >= span.folds_at:
-                for chunk in span.chunks:
-                    if chunk.steps is not None:
-                        chunk.steps.fold(folded_until)
-                span.folds_at = span.steps.fold(folded_until)
+                span.fold(folded_until)
                 await give_way()
-            if span.steps is not None or span.bounds.decides(wanted, sim_time) is not None:
-                continue
-            # Steps of runs that cannot have ended yet take long to make, and this count may not need them.
-            has_young = any(
-                sim_time < chunk.bounds.active_until and chunk.bounds.decides(wanted, sim_time) is not None
-                for chunk in span.chunks
-            )
-            is_last = span is self._spans[-1]
-            has_steps = not has_young and (not is_last or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE)
-            for chunk in list(span.chunks):
-                if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
-                    for batch in list(chunk.batches):
-                        self._states.compute_timelines(batch, folded_until)
-                        await give_way()
-                    self._make_steps(chunk, folded_until)
+            if span.steps is None and span.bounds.decides(wanted, sim_time) is None:
+                await self._prepare_span(span, wanted, sim_time, folded_until, give_way)
+
+    async def _prepare_span(
+        self, span: _Span, wanted: str, sim_time: int, folded_until: int, give_way: GiveWay
+    ) -> None:
+        """Make the steps of the chunks that a count needs, and those of the span, if it should have any."""
+        # Steps of runs that cannot have ended yet take long to make, and this count may not need them.
+        has_young = any(
+            sim_time < chunk.bounds.active_until and chunk.bounds.decides(wanted, sim_time) is not None
+            for chunk in span.chunks
+        )
+        is_last = span is self._spans[-1]
+        has_steps = not has_young and (not is_last or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE)
+        for chunk in list(span.chunks):
+            if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
+                for batch in list(chunk.batches):
+                    self._states.compute_timelines(batch, folded_until)
                     await give_way()
-            if has_steps:
-                parts = [chunk.steps or self._make_steps(chunk, folded_until) for chunk in span.chunks]
-                steps, changes = StatusSteps(), span.changes
-                for _ in steps.merge(parts):
-                    await give_way()
-                if span.changes == changes:
-                    span.steps = steps
+                self._make_steps(chunk, folded_until)
+                await give_way()
+        if has_steps:
+            parts = [chunk.steps or self._make_steps(chunk, folded_until) for chunk in span.chunks]
+            steps, changes = StatusSteps(), span.changes
+            for _ in steps.merge(parts):
+                await give_way()
+            if span.changes == changes:
+                span.steps = steps
 
     def _make_steps(self, chunk: _Chunk, folded_until: int) -> StatusSteps:
         steps = chunk.steps = StatusSteps()
@@ -431,5 +441,5 @@ def _span(chunks: list[_Chunk]) -> _Span:
     span.chunks = chunks
     span.runs = sum(chunk.runs for chunk in chunks)
     for chunk in chunks:
-        span.bounds = span.bounds.with_those_of(chunk.bounds)
+        span.bounds = span.bounds.union(chunk.bounds)
     return span

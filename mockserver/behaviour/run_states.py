@@ -46,7 +46,8 @@ class Bounds(NamedTuple):
             return None if wanted in TERMINAL else wanted == ENDED
         return None
 
-    def with_those_of(self, other: Bounds) -> Bounds:
+    def union(self, other: Bounds) -> Bounds:
+        """Return the bounds of both groups of runs together."""
         return Bounds(min(self.active_until, other.active_until), max(self.ended_from, other.ended_from))
 
 

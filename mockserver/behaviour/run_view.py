@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -39,7 +39,6 @@ from mockserver.behaviour.session_timelines import Part, SessionTimelines
 from mockserver.clock import FOREVER, Clock, moment_from, text_of
 from mockserver.errors import NotFound, VersionConflict
 from mockserver.reply import LARGE_BYTES, Reply
-from mockserver.settings import MEBIBYTE
 from mockserver.spec import render_json
 from mockserver.store import Transaction, Unit, Write
 from mockserver.time_slice import TimeSlice
@@ -75,13 +74,12 @@ RESULT_FIELDS = frozenset(
 TIMESTAMPS = ("started_at", "ended_at")
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
-_BATCHES_CACHED = 2_048
 _RANGES_CACHED = 64
 _MAX_RANGE_RUNS = 200
 _NO_RANGE = (0, 0, b"")
+_NOTHING_RENDERED: Mapping[int, CachedJSON] = {}
 _SLOTS_AT_ONCE = 100
 _TIMELINES_CACHED = 200_000
-_BYTES_CACHED = 32 * MEBIBYTE
 _MAX_CACHED_RUN_BYTES = 16_384
 _FRAME_BYTES = 1_536
 _ID_BYTES = 39
@@ -277,6 +275,7 @@ def unchanged_runs_json(space: Space, batch: Batch, places: Sequence[int], sim_t
     if key is not None and len(text) <= LARGE_BYTES:
         if len(rendered_ranges) >= _RANGES_CACHED:
             rendered_ranges.clear()
+        space.rendered_budget.add(rendered_ranges, len(text))
         rendered_ranges[key] = (max(one.since for one in each), min(one.until for one in each), text)
     return text
 
@@ -290,15 +289,8 @@ def cached_run_json(
     sim_time: int,
 ) -> CachedJSON:
     """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
-    cached = space.cached
-    rendered = cached.rendered
-    of_batch = rendered.get(batch.tail)
-    if of_batch is None:
-        if len(rendered) >= _BATCHES_CACHED or cached.rendered_bytes > _BYTES_CACHED:
-            rendered.clear()
-            cached.rendered_bytes = 0
-        of_batch = rendered[batch.tail] = {}
-    known = of_batch.get(place)
+    rendered = space.cached.rendered
+    known = rendered.get(batch.tail, _NOTHING_RENDERED).get(place)
     if (
         known is not None
         and known.since <= sim_time < known.until
@@ -308,10 +300,10 @@ def cached_run_json(
         return known
     timeline = space.timeline(batch, place, change) if timelines is None else timelines[batch.tail, place]
     text = run_json(space, Run(batch, place, change, timeline), sim_time)
-    known = CachedJSON(change, timelines, sim_time, timeline.next_turn(sim_time), text)
+    known = CachedJSON(change, timelines, sim_time, timeline.next_change(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
-        of_batch[place] = known
-        cached.rendered_bytes += len(text)
+        space.rendered_budget.add(rendered, len(text))
+        rendered.setdefault(batch.tail, {})[place] = known
     return known
 
 

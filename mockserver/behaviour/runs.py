@@ -59,20 +59,20 @@ async def get_run(call: Call, context: Context) -> Reply:
 async def delete_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, session_id = found.run, found.run.placement.session_id
-    gone = run.change
+    before = run.change
     # Keep what its timeline is computed from: the timelines of later runs in its session depend on it.
     change = Change(
         deleted=context.sim_time,
-        moves=gone.moves,
-        began=gone.began,
-        attempt=gone.attempt,
-        placement=gone.placement,
-        script=gone.script,
+        moves=before.moves,
+        began=before.began,
+        attempt=before.attempt,
+        placement=before.placement,
+        script=before.script,
     )
     changes = changes_with(found.changes, run.place, change)
     removable = await _removable(context, found, changes)
     sessions = dict(removable.sessions)
-    writes = await _without_owners(context, (*(gone.files or ()), *gone.outputs))
+    writes = await _without_owners(context, (*(before.files or ()), *before.outputs))
     if found.session is not None and session_id is not None and session_id not in sessions:
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
     for key, unit in sessions.items():
@@ -169,7 +169,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         check_inputs(workflow, inputs, most=context.limits.max_violations)
 
     attempt = run.change.attempt + 1
-    placement, session_write = await _retry_placement(context, found, body, attempt)
+    placement, write_of_session = await _retry_placement(context, found, body, attempt)
     fields = {name: value for name, value in run.change.fields.items() if name not in RESULT_FIELDS}
     if body.get("input_values") is not None:
         fields["input_values"] = json_or_null(body["input_values"])
@@ -194,8 +194,8 @@ async def retry_run(call: Call, context: Context) -> Reply:
     )
     writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version))
     writes += _writes_of_leaving(context, found, placement)
-    if session_write is not None:
-        writes.append(session_write)
+    if write_of_session is not None:
+        writes.append(write_of_session)
     # As it is at the beginning of the attempt, which may be over at once; a create shows its runs in this way too.
     return await commit_and_reply(context, run, *writes, timeline=_AT_THE_BEGINNING)
 

@@ -82,7 +82,7 @@ def values_of(json_text: bytes, overlap: int = 0) -> Iterable[str]:
 
 
 def folded(text: str, overlap: int) -> Iterator[str]:
-    """Yield a text without case, in parts that overlap by so many characters.
+    """Yield a text without case, in parts that overlap by `overlap` characters.
 
     Nothing else runs while a part is folded: a character beyond ASCII takes up to 40 ns, and there may be 16 million.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batch, Change, Placement, Script
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
+from mockserver.behaviour.ids import GivenIds, Ids, head_of, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
 from mockserver.behaviour.new_files import outputs
 from mockserver.behaviour.resources import COUNTER, check_machine, drawn_machine, find_workflow
@@ -68,10 +68,10 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
             raise SeedError(at, "ended_at is given: say with which status the run ended")
         for id_ in seed.ids:
             if owners.setdefault((tail_of(id_), seed.organisation), at) != at:
-                raise SeedError(at, _too_like(id_))
+                raise SeedError(at, _tail_conflict(id_))
 
 
-def _too_like(id_: str) -> str:
+def _tail_conflict(id_: str) -> str:
     return f"id {id_} equals the id of another run from the first dash on; only runs of one item may share that part"
 
 
@@ -120,7 +120,7 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
         for row in _rows(context, seed, number):
             while (await context.store.load(BATCH, row.tail)).version:
                 if seed.ids:
-                    raise Conflict(_too_like(row.id(0)))
+                    raise Conflict(_tail_conflict(row.id(0)))
                 # Another server has used the number meanwhile, or a seed has given these ids.
                 number += 1
                 row = _generated(context, seed, number)
@@ -147,7 +147,7 @@ def _rows(context: Context, seed: Seed, number: int) -> Iterator[Ids]:
         return
     heads: dict[str, list[str]] = {}
     for id_ in seed.ids:
-        heads.setdefault(tail_of(id_), []).append(id_[: -len(tail_of(id_))])
+        heads.setdefault(tail_of(id_), []).append(head_of(id_))
     for tail, given in heads.items():
         yield GivenIds(tail, tuple(given))
 

@@ -19,10 +19,11 @@ from mockserver.errors import VersionConflict
 from mockserver.time_slice import TimeSlice
 
 _COMPUTED_AT_ONCE = 64
-"""To compute 64 timelines takes less than 1 ms.
+"""Computing 64 timelines takes less than 1 ms.
 
-If all changed runs lie within so many positions, these are computed again, and the later timelines are kept if the
-session becomes free at the same time as before."""
+If all changed runs lie within this number of positions, these are computed again, and the later timelines are kept if
+the session becomes free at the same time as before.
+"""
 
 
 class Part(NamedTuple):

@@ -36,16 +36,18 @@ def matches(timeline: Timeline, wanted: str, sim_time: int) -> bool:
 
 
 class _Times:
-    """A multiset of times: `over` that are over and only counted, `due`, and those of `tables`, each from its `since`
-    on, without those that are `gone`.
+    """A multiset of times.
+
+    `passed` counts those that are over. The others are in `due`, and in `tables`, where each table counts from its
+    `since`; those that were `removed` are not taken out of the tables.
     """
 
-    __slots__ = ("due", "gone", "over", "since", "tables")
+    __slots__ = ("due", "passed", "removed", "since", "tables")
 
     def __init__(self) -> None:
-        self.over = 0
+        self.passed = 0
         self.due = array("q")
-        self.gone = array("q")
+        self.removed = array("q")
         self.tables: list[array[int]] = []
         self.since: list[int] = []
 
@@ -53,11 +55,11 @@ class _Times:
         in_tables = 0
         if self.tables:
             in_tables = sum(map(bisect_right, self.tables, map(sub, repeat(sim_time), self.since)))
-            in_tables -= bisect_right(self.gone, sim_time)
-        return self.over + bisect_right(self.due, sim_time) + in_tables
+            in_tables -= bisect_right(self.removed, sim_time)
+        return self.passed + bisect_right(self.due, sim_time) + in_tables
 
     def after(self, sim_time: int) -> int:
-        """The first time after `sim_time`, or FOREVER. It may be one that is gone."""
+        """The first time after `sim_time`, or FOREVER. It may be one that was removed."""
         times = [(self.due, 0), *zip(self.tables, self.since, strict=True)]
         places = (bisect_right(table, sim_time - since) for table, since in times)
         found = (
@@ -66,23 +68,23 @@ class _Times:
         return min(found, default=FOREVER)
 
     def last(self) -> int:
-        """The last time that is not folded, or -FOREVER. It may be one that is gone."""
+        """The last time that is not folded, or -FOREVER. It may be one that was removed."""
         ends = [table[-1] + since for table, since in zip(self.tables, self.since, strict=True)]
         return max(chain(ends, self.due[-1:]), default=-FOREVER)
 
     def fold(self, sim_time: int) -> None:
-        passed = bisect_right(self.due, sim_time)
-        self.over += passed
-        del self.due[:passed]
+        count = bisect_right(self.due, sim_time)
+        self.passed += count
+        del self.due[:count]
         left = [
             (table, since) for table, since in zip(self.tables, self.since, strict=True) if table[-1] + since > sim_time
         ]
         if len(left) < len(self.tables):
-            self.over += sum(map(len, self.tables)) - sum(len(table) for table, _ in left)
+            self.passed += sum(map(len, self.tables)) - sum(len(table) for table, _ in left)
             self.tables, self.since = [table for table, _ in left], [since for _, since in left]
             if not left:
-                self.over -= len(self.gone)
-                del self.gone[:]
+                self.passed -= len(self.removed)
+                del self.removed[:]
 
     def extend(self, times: Sequence[int]) -> None:
         every = sorted([*self.due, *times])
@@ -100,9 +102,9 @@ class _Times:
         if place < len(self.due) and self.due[place] == sim_time:
             del self.due[place]
         elif self.tables:
-            insort(self.gone, sim_time)
+            insort(self.removed, sim_time)
         else:
-            self.over -= 1
+            self.passed -= 1
 
 
 class Steps(NamedTuple):
@@ -134,12 +136,12 @@ class StatusSteps:
             due: list[int] = []
             for part in parts:
                 if (times := part._times.get(kind)) is not None:
-                    into.over += times.over
+                    into.passed += times.passed
                     into.tables += times.tables
                     into.since += times.since
-                    into.gone.extend(times.gone)
+                    into.removed.extend(times.removed)
                     due += times.due
-            into.gone = array("q", sorted(into.gone))
+            into.removed = array("q", sorted(into.removed))
             into.extend(due)
             yield
 
@@ -149,7 +151,7 @@ class StatusSteps:
         for outcome, runs in runs_by_outcome.items():
             self.runs += runs
             for kind in (outcome, ENDED, _BEGUN):
-                self._of(kind).over += runs
+                self._of(kind).passed += runs
 
     def add_all(self, timelines: Iterable[Timeline], of_batches: Iterable[tuple[Steps, int]]) -> None:
         """Add runs by their timelines, and those of batches by their steps and the time from which these count."""

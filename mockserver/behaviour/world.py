@@ -253,8 +253,8 @@ def _output(item: _Reader) -> Output:
     path = Path(item.file).parent / item.text("file")
     try:
         return Output(filename, path.read_bytes())
-    except OSError as error:
-        raise item.wrong("file", f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: there is a null character in it
+        raise item.wrong("file", f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _runs(top: _Reader) -> bytes:
@@ -379,7 +379,7 @@ class _Reader:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise self.wrong(key, f"is not JSON: {error}") from error
         if value is not None and not isinstance(value, dict):
             raise self.wrong(key, f"should be a JSON schema, not {_kind(value)}")

@@ -101,7 +101,7 @@ def verify(
         found = _wrong_requests(client, warnings=no_warnings, violations=no_violations)
         wrong = [
             *([] if empty is None or allow_empty else [empty]),
-            *_told(found, warnings=no_warnings, violations=no_violations),
+            *_lines_of(found, warnings=no_warnings, violations=no_violations),
             *([] if found or client.complete else [_INCOMPLETE]),
             *_check_counts(client, at_least),
         ]
@@ -142,7 +142,7 @@ def _wrong_requests(client: JournalClient, *, warnings: bool, violations: bool) 
     return found[::-1]
 
 
-def _told(found: Sequence[Mapping[str, Any]], *, warnings: bool, violations: bool) -> Iterator[str]:
+def _lines_of(found: Sequence[Mapping[str, Any]], *, warnings: bool, violations: bool) -> Iterator[str]:
     for request in found:
         yield _line(f"{request['method']} {request['path']} (request {request['seq']}, {request['at']})")
         if violations and not request["valid"]:

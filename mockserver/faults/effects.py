@@ -56,7 +56,7 @@ class FaultedRequest:
     """Awaits a delay. Raises Unavailable if others wait too long for the memory of the request's body, or need its
     connection.
     """
-    held_answers: ByteBudget
+    answer_budget: ByteBudget
     """The memory of the answers that faults hold back. Nobody waits for it: who would, gets a 503."""
     held: int = 0
     """How much of it to give back at the end of the request."""
@@ -105,10 +105,10 @@ class FaultedRequest:
                 if self.held + len(part) > _MAX_HELD_BYTES:
                     what = f"A fault changes answers of up to {_MAX_HELD_BYTES} bytes, and this one is longer"
                     raise Unavailable(f"{what}. The request was handled")
-                if not self.held_answers.has(len(part)):
+                if not self.answer_budget.has(len(part)):
                     what = "Faults hold back as many bytes of other answers as --max-bodies-bytes allows"
                     raise Unavailable(f"{what}. The request was handled")
-                self.held += await self.held_answers.take(len(part))
+                self.held += await self.answer_budget.take(len(part))
                 parts.append(part)
 
         try:
@@ -119,7 +119,7 @@ class FaultedRequest:
         return start["status"], list(start["headers"]), b"".join(parts)
 
     async def wait(self, seconds: float) -> bool:
-        """Wait by the clock, but for no client that has left. Return whether it is still there.
+        """Wait by the clock, or until the client has left. Return whether it is still there.
 
         Raises Unavailable as `hold_during`.
         """
@@ -249,7 +249,7 @@ class Cut:
             connection.end()
             return
         # Always hold back at least one byte: otherwise a short answer would be complete.
-        part = body[: min(self.after_bytes, max(0, len(body) - 1))]
+        part = body[: min(self.after_bytes, len(body) - 1)]
         request.record(status, headers, part)
         await request.send({"type": "http.response.start", "status": status, "headers": headers})
         await request.send({"type": "http.response.body", "body": part, "more_body": True})

@@ -24,10 +24,9 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """Which of the matching requests a fault applies to. `first` and `last` count from 1.
+    """Which of the matching requests a fault applies to.
 
-    With a `cycle`, they count anew after this many requests.
-
+    `first` and `last` are numbers of requests, from 1. With a `cycle`, they begin again after this many.
     `until` is a moment.
     """
 

@@ -34,7 +34,7 @@ class Injector:
         self._routes = routes
         self._access_log = access_log
         self._bodies = bodies
-        self._held_answers = ByteBudget(max_held_bytes)
+        self._answer_budget = ByteBudget(max_held_bytes)
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
@@ -72,7 +72,7 @@ class Injector:
                 namespace.clock,
                 fault.effect_random(),
                 body.hold_during,
-                self._held_answers,
+                self._answer_budget,
             )
             await fault.effect.apply(request)
         except (Disconnected, asyncio.CancelledError) as error:
@@ -88,7 +88,7 @@ class Injector:
         finally:
             body.give_back()
             if request is not None:
-                self._held_answers.give_back(request.held)
+                self._answer_budget.give_back(request.held)
             if not is_logged:
                 self._access_log.add(scope["method"], scope["path"], sent.status, fault=scope.get(FAULT_KEY))
 
@@ -132,13 +132,13 @@ class _Body:
         self._is_given = False
 
     async def read(self) -> bytes:
-        """Raises TooLarge or Disconnected."""
+        """Raises TooLarge, Unavailable or Disconnected, as `Bodies.read`."""
         if self._content is None:
             self._content, self._taken = await self._bodies.read(headers_of(self._scope), self._receive)
         return self._content
 
     async def json(self) -> Any:
-        """Return None if the body is not JSON, or too much of it. Raises TooLarge or Disconnected."""
+        """Return None if the body is not JSON, or too much of it. Raises as `read`."""
         if self._json is _UNREAD:
             try:
                 content = await self.read()

@@ -134,7 +134,7 @@ class FaultParser:
         problem = None if match.path is None else self._near_paths.problem(match.method, match.path.text)
         if problem is not None:
             raise FaultError("match", problem)
-        self._refuse_partial_elsewhere(source, match)
+        self._check_partial_failure(source, match)
         now = clock.now()
         return Fault(
             id=id_,
@@ -147,7 +147,7 @@ class FaultParser:
             seed=f"{self._seed} {id_}",
         )
 
-    def _refuse_partial_elsewhere(self, source: Mapping[str, Any], match: RequestMatch) -> None:
+    def _check_partial_failure(self, source: Mapping[str, Any], match: RequestMatch) -> None:
         """Raises FaultError if `partial-failure` can apply to no request that matches."""
         bulk = self._paths.get(_BULK)
         if source.get("fault") == "partial-failure" and bulk and not match.matches("POST", bulk, _BULK):

@@ -1,4 +1,4 @@
-"""Requests in progress whose clients have left."""
+"""Limits the requests in progress whose clients have left."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 
 class AbandonedRequests:
-    """They are handled to their end, as by the real server. Past `most` of them, the oldest is cancelled: a delay may
-    be long, or never end while a clock is frozen.
+    """The requests whose clients have left. They are handled to their end, as by the real server.
+
+    Past `most` of them, the oldest is cancelled: a delay may be long, or never end while a clock is frozen.
     """
 
     def __init__(self, most: int) -> None:

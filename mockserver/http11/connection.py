@@ -204,8 +204,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def stalled_since(self) -> float:
-        """When the client began a head that is not over, or sent the last part of a body that is not; else infinity.
-        If the body takes longer than a pause in it may: when it began.
+        """Since when the mock has waited for the rest of a request; infinity if it does not wait.
+
+        For a head, since it began. For a body, since its last part, or since it began if that is long ago.
         """
         if self.is_idle or self._is_closing or self._read_deadline == math.inf:
             return math.inf

@@ -96,7 +96,8 @@ class Exchange:
             # The head was sent already: abort, so that the client sees that the answer is incomplete.
             self._connection.abort()
             return
-        self._start = None
+        # The head may have failed after its content-length was read.
+        self._start = self._length_left = None
         self.keep_alive = False
         await self.send({"type": "http.response.start", "status": status, "headers": [JSON_TYPE]})
         await self.send({"type": "http.response.body", "body": error_body(detail)})

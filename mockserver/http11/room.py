@@ -45,9 +45,12 @@ def has_room(connections: set[Connection], most: int) -> bool:
 
 
 def _least_useful(connections: Collection[Connection], now: float) -> Connection | None:
-    """Return the connection that has been idle for longest; else the oldest one that waits for an answer and whose
-    client will send nothing more: most likely, it has left; else the one whose client has kept the mock waiting for the
-    rest of a request for longest, if that is over a second; else the oldest one whose answer has no end of its own.
+    """Return the connection to close for another one, if there is one. In order of preference:
+
+    - the one that has been idle for longest
+    - the oldest one whose client has closed its sending side: most likely, the client has left
+    - the one whose client has kept the mock waiting for the rest of a request for longest, if for over a second
+    - the oldest one whose answer has no end of its own, if for over a second
     """
     quiet = [each for each in connections if each.has_sent_everything]
     unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_ended]

@@ -1,4 +1,4 @@
-"""How much of what was written to a client it has not taken yet."""
+"""Counts the bytes that were written to a client, and that it has not acknowledged yet."""
 
 from __future__ import annotations
 

@@ -141,6 +141,9 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
         root = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
     except RecursionError as error:
         raise SpecError(name, "", "is nested too deeply") from error
+    except ValueError as error:
+        # Python reads no integer of more than 4300 digits.
+        raise SpecError(name, "", f"cannot read a number: {error}") from error
     return from_value(root, name, text)
 
 

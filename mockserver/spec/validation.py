@@ -402,7 +402,7 @@ def _in_utc_if_naive(moment: datetime) -> datetime:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number in JSON: a boolean is none, although it is an `int` in Python."""
+    """Whether a value is a number in JSON. A boolean is not one, although it is an `int` in Python."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -194,7 +194,7 @@ _LETTERS_PER_EDIT = 5
 _MAX_NAMES = 20_000
 _MAX_LOOKS = 2_000
 _MAX_KNOWN, _MAX_KNOWN_LENGTH = 4_096, 64
-"""So many names at most, of so many characters, are judged once for all values."""
+"""The largest number and length of names whose judgement is kept for other values."""
 
 _MAX_ESCAPES = 50_000
 _MAX_NORMALIZED_LENGTH = 1_000_000

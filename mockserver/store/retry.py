@@ -1,4 +1,4 @@
-"""Tries again what another request was in the way of."""
+"""Tries again after a commit that conflicted with that of another request."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 FOREVER = 1 << 62
-"""A moment that is never reached: the same number as in `mockserver.clock`, of which the store does not know."""
+"""A moment that is never reached: the same number as in `mockserver.clock`, which the store does not import."""
 
 
 class Unit(NamedTuple):

@@ -93,8 +93,8 @@ class ValkeySpace:
         self._codec = codec
         self._uncommitted: dict[_Place, Unit] = {}
         """The units that `load_uncommitted` was asked for, as after the commits in progress."""
-        self._chains: dict[_Place, object] = {}
-        """For each of them one object for the commits in progress that are based on each other."""
+        self._groups: dict[_Place, object] = {}
+        """For each of them an object that stands for the commits in progress that are based on one another."""
         self._gives_way_until = 0.0
         """Until then another process goes first, whose commit has conflicted. In the time of the event loop."""
         self._decoded: dict[_Place, Unit] = {}
@@ -116,7 +116,7 @@ class ValkeySpace:
         if unit is None:
             loaded = await self.load(kind, key)
             unit = self._uncommitted.setdefault((kind, key), loaded)
-            self._chains.setdefault((kind, key), object())
+            self._groups.setdefault((kind, key), object())
         return unit
 
     async def commit(self, *writes: Write) -> None:
@@ -125,34 +125,34 @@ class ValkeySpace:
         for kind, key, value, before, until in writes:
             text = b"" if value is None else self._codec.encode(kind, value)
             args += (kind, self._store.kinds.flags(kind), field_name(key), f"{before:x}", until, text)
-        chains: dict[_Place, object] = {}
+        groups: dict[_Place, object] = {}
         for kind, key, value, _, until in writes:
             if (kind, key) in uncommitted:
-                chains[kind, key] = self._chains[kind, key]
+                groups[kind, key] = self._groups[kind, key]
                 uncommitted[kind, key] = ABSENT if value is None else Unit(value, version, until)
         try:
             answer = await self._evaluate(COMMIT, *args)
             if answer[0] == 2:
                 raise Unavailable("The namespace was reset meanwhile; try again", {"Retry-After": "1"})
         except BaseException:
-            self._end(chains)
+            self._end(groups)
             raise
         if answer[0] == 1:
             place = answer[1].decode(), answer[2].decode(*UTF8)
-            if self._end(chains).get(place):
-                # The next commit needs not load what this one was told.
+            if self._end(groups).get(place):
+                # The script has returned the current unit, so the next commit need not load it.
                 uncommitted[place] = self._unit(*place, answer[3] or None)
-                self._chains[place] = object()
+                self._groups[place] = object()
             raise VersionConflict(f"{place[0]} {place[1]} has moved on since it was loaded")
         if answer[1]:
             # Let the other process go first. This one would win again and again: its next commits are on the way.
             self._gives_way_until = asyncio.get_running_loop().time() + _GIVE_WAY_S
 
-    def _end(self, chains: dict[_Place, object]) -> dict[_Place, object]:
-        """Forget what is based on a commit that has failed: it fails too. Return the chains that were not yet ended."""
-        ended = {place: chain for place, chain in chains.items() if self._chains.get(place) is chain}
+    def _end(self, groups: dict[_Place, object]) -> dict[_Place, object]:
+        """Forget what is based on a commit that has failed: it fails too. Return the groups that had not ended yet."""
+        ended = {place: group for place, group in groups.items() if self._groups.get(place) is group}
         for place in ended:
-            del self._chains[place], self._uncommitted[place]
+            del self._groups[place], self._uncommitted[place]
         return ended
 
     async def items(self, kind: str) -> dict[str, Unit]:

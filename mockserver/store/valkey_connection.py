@@ -203,10 +203,10 @@ class ValkeyConnection:
                 await execute("SCRIPT", "LOAD", text)
             if self.on_connect is not None:
                 await self.on_connect(execute)
+            (about,) = await self._client.executed(connection, [("INFO", "server", "memory")])
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        (about,) = await self._client.executed(connection, [("INFO", "server", "memory")])
         self._warn_of_eviction(about)
         self._note_server(about)
         self._connection = connection
@@ -240,10 +240,10 @@ class ValkeyConnection:
         return Unavailable(f"The store refuses what this request needs: {why}", {"Retry-After": "1"})
 
     def damaged(self, key: bytes, why: object) -> Unavailable:
-        """For a key with something that no server of this kind has written."""
+        """Return the error for a key with a value that no server of this kind has written."""
         shown = key.decode("utf-8", "replace")
-        _log.error("the store at %s has under %s what is not of this mock: %s", self.address.shown, shown, why)
-        what = f"The store has under {shown} what is not of this mock: remove that key, or use another prefix"
+        _log.error("the store at %s has a value under %s that no mock has written: %s", self.address.shown, shown, why)
+        what = f"The store has a value under {shown} that no mock has written: remove that key, or use another prefix"
         return Unavailable(what, {"Retry-After": "1"})
 
     def _gone(self) -> Unavailable:

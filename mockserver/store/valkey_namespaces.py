@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mockserver.errors import VersionConflict
+from mockserver.errors import Unavailable, VersionConflict
 from mockserver.store.valkey import UTF8, Epoch, ValkeyStore, field_name
 from mockserver.store.valkey_journal import CLEAR
 from mockserver.store.valkey_scripts import LIVE
@@ -90,9 +90,13 @@ class NamespaceRecords:
             return None
         found = _RECORD.fullmatch(text)
         if found is None:
-            raise self._connection.damaged(self._all, f"no record of the namespace {name!r}")
+            raise self.damaged(name, "it is not VERSION EPOCH CONTENT")
         version, epoch, content = found.groups()
         return Record(version.decode(), epoch.decode(), content)
+
+    def damaged(self, name: str, why: object) -> Unavailable:
+        """Return the error for a record that cannot be read."""
+        return self._connection.damaged(self._all, f"the record of the namespace {name!r}: {why}")
 
     async def names(self) -> list[str]:
         return sorted(field.decode(*UTF8) for field in await self._connection.read("HKEYS", self._all))

@@ -356,6 +356,22 @@ def test_a_retry_does_not_compute_the_timelines_of_its_session(monkeypatch: pyte
     assert computed >= 300
 
 
+def test_the_runs_that_lists_keep_rendered_have_one_limit_for_all_organisations():
+    mock = Mock(self_check=False, journal_bytes=0)
+    for number in range(3):
+        token = f"test-{number}"
+        for _ in range(20):
+            mock.create_many(100, token=token, input_values={"text": "x" * 10_000})
+        for skip in range(0, 2_000, 50):
+            mock.get(f"/v1/runs?limit=50&skip={skip}", token=token)
+
+    kept = 0
+    for space in mock.app.namespaces.default.spaces.values():
+        kept += sum(len(each.text) for runs in space.cached.rendered.values() for each in runs.values())
+        kept += sum(len(text) for _, _, text in space.cached.rendered_ranges.values())
+    assert MEBIBYTE < kept <= 32 * MEBIBYTE
+
+
 @pytest.mark.parametrize("is_retried", [True, False])
 def test_a_session_without_runs_keeps_its_machine_and_nothing_else(is_retried: bool):
     mock = Mock(self_check=False)
@@ -868,9 +884,9 @@ class Sender:
 _LENGTHS = [{}, {b"content-length": b"%d" % MEBIBYTE}]
 
 
-async def read_beside_slow_ones(patience_s: float, part: bytes, headers: dict[bytes, bytes]) -> list[Any]:
+async def read_beside_slow_ones(timeout_s: float, part: bytes, headers: dict[bytes, bytes]) -> list[Any]:
     """What comes of eight bodies that do not arrive, and of one that does. There is memory for eight of them."""
-    bodies = Bodies(max_bytes=MEBIBYTE, max_together=8 * MEBIBYTE, patience_s=patience_s)
+    bodies = Bodies(max_bytes=MEBIBYTE, max_together=8 * MEBIBYTE, timeout_s=timeout_s)
     stalled = [Sender(part, ends=False) for _ in range(8)]
     normal = Sender(*[bytes(MEBIBYTE // 4)] * 4, ends=True)
     reads = [asyncio.ensure_future(bodies.read(Headers(headers), each.receive)) for each in (*stalled, normal)]
@@ -896,7 +912,7 @@ def test_clients_that_stop_within_a_large_body_cannot_hold_up_another_one(header
 
 def test_a_slow_body_has_all_the_time_while_no_other_waits():
     async def go() -> bool:
-        bodies = Bodies(max_bytes=MEBIBYTE, max_together=2 * MEBIBYTE, patience_s=0)
+        bodies = Bodies(max_bytes=MEBIBYTE, max_together=2 * MEBIBYTE, timeout_s=0)
         slow = asyncio.ensure_future(bodies.read(Headers({}), Sender(bytes(100_000), ends=False).receive))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -911,7 +927,7 @@ def test_a_slow_body_has_all_the_time_while_no_other_waits():
 
 def test_a_body_of_unknown_length_takes_no_more_than_its_length_once_it_has_arrived():
     async def go() -> tuple[int, bool]:
-        bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, patience_s=3_600)
+        bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, timeout_s=3_600)
         _, taken = await bodies.read(Headers({}), Sender(bytes(100_000), ends=True).receive)
         return taken, bodies._budget.has(MEBIBYTE - 100_000)
 
@@ -920,7 +936,7 @@ def test_a_body_of_unknown_length_takes_no_more_than_its_length_once_it_has_arri
 
 def test_a_body_that_waits_too_long_for_those_before_it_is_refused():
     async def go() -> Any:
-        bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, patience_s=0.01)
+        bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, timeout_s=0.01)
         await bodies.read(Headers({}), Sender(bytes(MEBIBYTE), ends=True).receive)
         async with asyncio.timeout(10):
             with pytest.raises(Unavailable) as refused:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from typing import Any
 
+import httpx
 import pytest
 
-from mockserver import downloads
+from mockserver import Settings, create_app, downloads
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.run_files import Attachment
 from mockserver.errors import VersionConflict
+from mockserver.settings import Token
 from tests.mockserver.admin.control import controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
 
@@ -39,6 +42,22 @@ def test_a_signed_url_gives_the_bytes_without_a_token(namespace: str):
     answer = mock.get(url, token=None)
     assert (answer.status_code, answer.content) == (200, _BYTES)
     assert answer.headers["content-disposition"] == 'attachment; filename="scan.pdf"'
+
+
+def test_a_signed_url_works_for_an_organisation_whose_name_is_not_utf_8():
+    """As the command line gives it: bytes that are not UTF-8 are lone surrogates."""
+    app = create_app(Settings(token=(Token("org\udcff", "test-one"),)))
+    file = {"filename": "scan.pdf", "content": b64encode(_BYTES).decode()}
+
+    async def go() -> bytes:
+        headers = {"Authorization": "Bearer test-one"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://mock.test", headers=headers) as client:
+            run = (await client.post("/v1/runs", json={"workflow_id": SUCCEEDS, "file_inputs": [file]})).json()
+            url = f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download-url"
+            return (await client.get((await client.get(url)).json()["url"])).content
+
+    assert asyncio.run(go()) == _BYTES
 
 
 def test_a_signed_url_works_until_its_time_has_passed():

@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.clock import Clock
 from mockserver.errors import VersionConflict
-from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use, evicts
+from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use, should_evict
 from mockserver.reply import Reply
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.memory import MemorySpace
@@ -255,8 +255,8 @@ class _Counting(MemorySpace):
 
 
 _KEYS = [f"use-{number}" for number in range(1_000)]
-_EVICTS = next(key for key in _KEYS if evicts(key, b"print"))
-_EVICTS_NOT = next(key for key in _KEYS if not evicts(key, b"print"))
+_EVICTS = next(key for key in _KEYS if should_evict(key, b"print"))
+_EVICTS_NOT = next(key for key in _KEYS if not should_evict(key, b"print"))
 
 
 def _with_keys(count: int) -> _Counting:

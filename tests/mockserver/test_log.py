@@ -195,3 +195,23 @@ def test_a_line_tells_the_fault_and_that_there_was_no_answer():
             "GET /v1/runs -> 500 (fault f1)",
             "GET /v1/runs -> no answer (fault f2)",
         ]
+
+
+def test_lines_that_are_dropped_while_the_notice_is_written_are_in_the_next_notice(monkeypatch: pytest.MonkeyPatch):
+    """Writing may take long: standard error is read again, but slowly."""
+    log = Log("text", fd=None, max_lines=0)
+    written: list[str] = []
+
+    def write(text: str) -> bool:
+        if text:
+            written.append(text)
+            log.add("GET", "/v1/runs", 200)
+        return True
+
+    monkeypatch.setattr(log, "_write", write)
+    log.add("GET", "/v1/runs", 200)
+    log.add("GET", "/v1/runs", 200)
+    log._write_waiting()
+    assert " 2 log lines were dropped" in written[0]
+    assert log.dropped == 1
+    log.close()

@@ -339,10 +339,19 @@ def test_a_state_file_beside_a_shared_store_is_refused(tmp_path: Path):
         Settings(store="redis://h", state=tmp_path / "state.json")
 
 
-@pytest.mark.parametrize("text", ["", "disk", "http://h", "valkey:", "valkey://", "redis:///0"])
+@pytest.mark.parametrize("text", ["", "disk", "http://h", "valkey:", "valkey://", "redis:///0", "valkey://h:0"])
 def test_what_is_no_store_is_refused(text: str):
     with pytest.raises(StartError, match="invalid store; use memory or valkey://"):
         Settings(store=text)
+
+
+@pytest.mark.parametrize(
+    "text", ["valkey://user:hunter2\u2100@h", "valkey://user:hunter2@[::1", "valkey://u:hunter2@h:x"]
+)
+def test_a_store_that_is_refused_does_not_show_its_password(text: str):
+    with pytest.raises(StartError, match="invalid store; use memory or valkey://") as caught:
+        Settings(store=text)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_store_does_not_show_its_password(url: str):

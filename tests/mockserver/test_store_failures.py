@@ -151,14 +151,23 @@ def test_what_others_have_written_under_the_keys_of_the_mock_is_told(durable: Va
         for path in (f"/v1/runs/{run['id']}", "/__admin/state"):
             refused = mock.get(path, fails=True)
             assert _refused(refused), path
-            assert f"The store has under {key} what is not of this mock" in refused.json()["detail"]
+            assert f"The store has a value under {key} that no mock has written" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("content", ["{}", '{"clock": 1}', "{not JSON}"])
+def test_a_namespace_whose_record_cannot_be_read_is_told(durable: Valkey, content: str):
+    mock = ControlledMock(store=durable.url())
+    durable.ask("HSET", "test:namespaces", '""', f"'1 a {content}'")
+    refused = mock.get("/v1/runs", fails=True)
+    assert _refused(refused)
+    assert "test:namespaces" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("text", ["something", "[1]", "5"])
 def test_a_server_does_not_start_where_others_have_written_under_its_keys(durable: Valkey, text: str):
     durable.ask("SET", "test:made_by", text)
     mock = Mock(store=durable.url())
-    with pytest.raises(StartError, match="The store has under test:made_by what is not of this mock: remove that key"):
+    with pytest.raises(StartError, match="a value under test:made_by that no mock has written: remove that key"):
         mock.run(mock.app.check_store())
 
 

@@ -132,6 +132,25 @@ def test_a_replacement_that_cannot_start_ends_the_server(valkey_server: Valkey, 
     assert given_up.endswith("has ended with exit code 1 before it was ready")
 
 
+def test_workers_that_are_replaced_without_a_standard_output_leave_the_ready_file(
+    valkey_server: Valkey, tmp_path: Path
+):
+    """The process that ends there is a worker, and must not do what the first process does at its end."""
+    log, ready_file = tmp_path / "log", tmp_path / "ready"
+    flags = ("--port", "0", "--store", valkey_server.url("workers-12:"), "--workers", "2", "--log-level", "error")
+    with processes.started(*flags, "--ready-file", str(ready_file), stdout="closed", stderr=str(log)) as process:
+        processes.wait_until(ready_file.exists)
+        workers = Workers(process, ready_file.read_text().strip())
+        before = workers.pids()
+        os.kill(before[0], signal.SIGTERM)
+        processes.wait_until(lambda: before[0] not in workers.pids() and len(workers.pids()) == 2)
+        assert ready_file.exists()
+        process.terminate()
+        assert process.wait(processes.PATIENCE_S) == 0
+    assert "Traceback" not in log.read_text()
+    assert not ready_file.exists()
+
+
 @pytest.mark.parametrize("is_full", [False, True], ids=["closed", "full"])
 def test_a_worker_is_replaced_while_standard_error_is_not_read(valkey_server: Valkey, tmp_path: Path, is_full: bool):
     pipe, ready_file = tmp_path / "pipe", tmp_path / "ready"

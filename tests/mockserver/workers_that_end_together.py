@@ -10,16 +10,16 @@ from contextlib import suppress
 from mockserver import cli
 from mockserver.workers import Workers
 
-_read_news = Workers._read_news
+_read_wakeups = Workers._read_wakeups
 
 
 def _read_when_all_have_ended(self: Workers) -> None:
     for process_id in self._places if self._is_ending else ():
         with suppress(ChildProcessError):  # it was reaped
             os.waitid(os.P_PID, process_id, os.WEXITED | os.WNOWAIT)
-    _read_news(self)
+    _read_wakeups(self)
 
 
-Workers._read_news = _read_when_all_have_ended  # type: ignore[method-assign]  # what this program is for
+Workers._read_wakeups = _read_when_all_have_ended  # type: ignore[method-assign]  # what this program is for
 sys.argv = ["mockserver", "serve", "--port", "0", *sys.argv[1:]]
 cli.main()

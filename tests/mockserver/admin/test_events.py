@@ -8,14 +8,17 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from mockserver.admin import events as admin_events
-from mockserver.admin.events import RunWatch
+from mockserver.admin.events import RunWatch, ServerWatch
+from mockserver.clock import ManualClock
+from mockserver.errors import Unavailable
 from mockserver.events import Event, Subscription
 from mockserver.spec import render_json
 from mockserver.time_slice import TimeSlice
@@ -271,6 +274,37 @@ def test_several_watchers_are_told_the_same_and_each_of_its_namespace_only():
 
     assert one == two
     assert (one["path"], other["path"]) == ("/v1/pools", "/__ns/a/v1/machines")
+
+
+def test_what_another_server_has_done_is_told_after_the_store_did_not_answer():
+    class Journal:
+        fails = True
+
+        async def last_seq(self) -> int:
+            return 0
+
+        async def recorded_after(self, seq: int) -> tuple[()]:
+            if self.fails:
+                raise Unavailable("The store does not answer")
+            return ()
+
+    def namespace(epoch: str) -> Any:
+        return SimpleNamespace(epoch=epoch, version=epoch, clock=ManualClock(), faults=(), journal=Journal())
+
+    async def go() -> bytes:
+        watch = ServerWatch(cast(Any, SimpleNamespace(namespace=namespace("before"))))
+        reset = namespace("after")
+        with pytest.raises(Unavailable):
+            await watch.changes(reset)
+        reset.journal.fails = False
+        return await watch.changes(reset)
+
+    told = asyncio.run(go())
+    assert [line for line in told.split(b"\n") if line.startswith(b"event")] == [
+        b"event: reset",
+        b"event: clock",
+        b"event: faults",
+    ]
 
 
 def test_a_client_that_leaves_is_noticed_and_nothing_of_it_is_kept():

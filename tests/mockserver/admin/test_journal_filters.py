@@ -49,6 +49,13 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
+def test_a_path_without_the_name_of_a_namespace_is_not_one_inside_a_namespace():
+    mock = controlled_mock()
+    for path in ("/__ns//v1/runs", "/v1/runs"):
+        mock.get(path)
+    assert [each["path"] for each in mock.asked("/requests?path=/v1/runs")["items"]] == ["/v1/runs"]
+
+
 _MATCH_NOTHING: list[tuple[dict[str, Any], str]] = [
     ({"match": "POST /v1/rums"}, "match: no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
     (

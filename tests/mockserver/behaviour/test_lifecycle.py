@@ -552,7 +552,7 @@ def test_an_outcome_without_odds_is_never_drawn(numbers):
 def test_the_next_turn_is_when_the_status_changes_next(started, running, sim_time):
     timeline = Timeline(started, FOREVER, started + running, "success")
 
-    turn = timeline.next_turn(sim_time)
+    turn = timeline.next_change(sim_time)
 
     if sim_time >= timeline.ended:
         assert turn == FOREVER

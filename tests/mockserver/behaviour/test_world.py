@@ -69,6 +69,8 @@ _M = f"machines: [{{id: {_ID}, name: m"
         (_W + "speed: 1}]", "#/workflows/0/speed: unknown key"),
         (_W + "bulk_failures: 1.5}]", "#/workflows/0/bulk_failures: should be a number from 0 to 1, not 1.5"),
         (_W + "input_schema: '{'}]", "#/workflows/0/input_schema: is not JSON"),
+        (_W + f"input_schema: '{'[' * 200_000}'}}]", "#/workflows/0/input_schema: is not JSON"),
+        (_W + 'outputs: [{filename: a, file: "a\\0b"}]}]', "#/workflows/0/outputs/0/file: cannot read"),
         (_W + "input_schema: [1]}]", "#/workflows/0/input_schema: should be a JSON schema, not a list"),
         (_W + "output_schema: true}]", "#/workflows/0/output_schema: should be a JSON schema, not true or false"),
         (_W + "main_prompt: 1}]", "#/workflows/0/main_prompt: should be text, not 1"),

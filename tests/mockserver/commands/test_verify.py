@@ -155,6 +155,16 @@ def test_without_a_check_it_names_those_that_there_are(url: str):
         ("http://\x01:4010", ["--no-warnings"], "invalid URL of a mock 'http://\\x01:4010': "),
         ("http://a b", ["--no-warnings"], "invalid URL of a mock 'http://a b': "),
         ("http://a..b:4010", ["--no-warnings"], "mockserver: no answer from http://a..b:4010: "),
+        (
+            "http://user:hunter2\u2100@h",
+            ["--no-warnings"],
+            "invalid URL of a mock 'http://***@h'; use http://127.0.0.1:4010",
+        ),
+        (
+            "http://u:hunter2@[::1",
+            ["--no-warnings"],
+            "invalid URL of a mock 'http://***@[::1'; use http://127.0.0.1:4010",
+        ),
         ("http://127.0.0.1:4010/__ns/", ["--no-warnings"], "use http://127.0.0.1:4010, or …/__ns/NAME"),
         ("http://127.0.0.1:4010/__ns//v1", ["--no-warnings"], "use http://127.0.0.1:4010, or …/__ns/NAME"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs"], "'list_runs' is not MATCH=N"),

@@ -102,6 +102,16 @@ def test_no_header_can_break_out_of_its_line(caplog: pytest.LogCaptureFixture):
     assert answers(written) == [(500, b'{"detail":"Internal Server Error"}')]
 
 
+def test_an_answer_whose_head_is_refused_after_its_length_is_a_500(caplog: pytest.LogCaptureFixture):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"1"), (b"x-note", b"a\nb")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"a"})
+
+    caplog.set_level(logging.CRITICAL, "mockserver.http")
+    assert details(exchange(app, request())) == [(500, "Internal Server Error")]
+
+
 class Panic(BaseException):
     """As an extension in Rust raises it."""
 

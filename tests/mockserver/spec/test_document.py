@@ -114,6 +114,8 @@ def test_json_is_read_as_json(tmp_path):
         ("openapi: 3.1.0", "api.yaml: #/paths: missing: a mapping of paths to their operations"),
         ("a: " + "[" * 5000, "api.yaml: "),
         ('{"a": ' + "[" * 200_000, "api.yaml: is nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "api.yaml: cannot read a number: "),
+        ("a: " + "9" * 5000, "api.yaml: cannot read a number: "),
     ],
 )
 def test_a_text_that_is_no_document_is_refused_with_its_place(tmp_path, text, problem):
