@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from mockserver.admin import PREFIX as ADMIN
 from mockserver.admin import Admin, Dependencies
 from mockserver.admin.seeds import seeds_of_world
+from mockserver.answer_budget import AnswerBudget
 from mockserver.api_document import APIDocument, api_document
 from mockserver.behaviour import (
     attachments,
@@ -29,7 +30,6 @@ from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
 from mockserver.bodies import Bodies
 from mockserver.browsers import Browsers, is_from_browser
-from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
@@ -322,7 +322,7 @@ class MockApp:
             default_organisation=self._organisations.default,
             world=self._world,
             seeded=self._seeds.keys(),
-            answer_budget=ByteBudget(settings.limits.max_bodies_bytes),
+            answer_budget=AnswerBudget(settings.limits.max_bodies_bytes, timeout_s=settings.limits.send_timeout),
             memory_limit=self._memory_limit,
         )
         return Admin(dependencies)

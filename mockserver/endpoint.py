@@ -15,6 +15,7 @@ from typing import NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from mockserver import delays
+from mockserver.answer_budget import AnswerBudget
 from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.byte_budget import ByteBudget
@@ -137,7 +138,7 @@ class Endpoint:
         self._rate_limit = settings.rate_limit
         timeout_s = settings.limits.body_timeout
         self._bodies = Bodies(max_bytes=settings.max_body, max_together=max_bodies, timeout_s=timeout_s)
-        self._answer_budget = ByteBudget(max_bodies)
+        self._answer_budget = AnswerBudget(max_bodies, timeout_s=settings.limits.send_timeout)
         self._decoders = ThreadPoolExecutor(_DECODER_THREADS, thread_name_prefix="decoder")
         self._strict = settings.coercion == "strict"
         self._self_check = settings.self_check
@@ -207,7 +208,9 @@ class Endpoint:
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
             reply, body = await self._self_checked(operation, reply, body, state)
-        await self._send(reply, body, state, send)
+        sending = self._send(reply, body, state, send)
+        is_large = any(budget is self._answer_budget for budget, _ in state.held)
+        await (self._answer_budget.send(sending, scope) if is_large else sending)
 
     def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
         scope = state.scope

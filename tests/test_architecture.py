@@ -70,7 +70,7 @@ def test_behaviours_know_no_http():
 def test_starlette_stands_at_the_edge_only():
     modules = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "namespaces", "response", "server")
     admin = ("admin.application", "admin.context", "admin.events", "admin.guard")
-    edge = (*modules, *admin, "delays", "faults.effects", "faults.injector", "testing.control")
+    edge = (*modules, *admin, "answer_budget", "delays", "faults.effects", "faults.injector", "testing.control")
 
     assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 

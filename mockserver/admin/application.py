@@ -44,12 +44,12 @@ class Admin:
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""
-        held = 0
+        budget, held = self._dependencies.answer_budget, 0
         try:
             reply = await self._reply(namespace, path, scope, receive)
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                held = await self._dependencies.answer_budget.take(reply.held_bytes)
+                held = await budget.take(reply.held_bytes)
             body = reply.render()
         except Disconnected:
             return
@@ -57,9 +57,10 @@ class Admin:
             reply = reply_to(error, scope)
             body = reply.render()
         try:
-            await self._send(reply, body, scope, receive, send)
+            sending = self._send(reply, body, scope, receive, send)
+            await (budget.send(sending, scope) if held else sending)
         finally:
-            self._dependencies.answer_budget.give_back(held)
+            budget.give_back(held)
 
     async def _send(
         self, reply: Reply, body: bytes | Iterator[bytes], scope: Scope, receive: Receive, send: Send
@@ -68,7 +69,7 @@ class Admin:
             await reply.content.send(reply, scope, receive, send)
         elif isinstance(reply.content, JournalContent):
             async with reply.content.in_parts() as parts:
-                await send_reply(reply, parts, {}, scope, send)
+                await self._dependencies.answer_budget.send(send_reply(reply, parts, {}, scope, send), scope)
         else:
             await send_reply(reply, body, {}, scope, send)
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
+from mockserver.answer_budget import AnswerBudget
 from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext
 from mockserver.behaviour.world import World
-from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock, text_of
 from mockserver.events import Subscription
 from mockserver.faults import FaultParser
@@ -43,7 +43,7 @@ class Dependencies:
     """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
-    answer_budget: ByteBudget
+    answer_budget: AnswerBudget
     """The memory of the journal entries and the large runs in answers that clients have not read yet."""
     memory_limit: MemoryLimit
     journal_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -24,6 +24,7 @@ from mockserver.errors import Unavailable
 from mockserver.headers import Headers
 from mockserver.journal import Entry
 from mockserver.namespaces import Namespaces
+from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import MEBIBYTE, Limits
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock
@@ -456,16 +457,22 @@ def test_a_large_list_of_attachments_is_rendered_while_it_is_sent(monkeypatch: p
 class SlowReader:
     """A client that takes nothing of its answer until it `reads`."""
 
-    def __init__(self, mock: Mock, method: str, path: str, body: bytes = b"") -> None:
+    def __init__(self, mock: Mock, method: str, path: str, body: bytes = b"", *, has_connection: bool = False) -> None:
         self.reads = asyncio.Event()
+        self.was_aborted = False
         self.was_offered = 0
         self.status: int | None = None
         self.offered = asyncio.Event()
         names = {"host": "localhost", "authorization": "Bearer test-one", "content-type": "application/json"}
         headers = [(name.encode(), value.encode()) for name, value in names.items()]
         scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+        if has_connection:
+            scope[CONNECTION_KEY] = self
         self._body = body
         self.answered = asyncio.ensure_future(mock.app(scope, self._receive, self._send))
+
+    def abort(self) -> None:
+        self.was_aborted = True
 
     async def _receive(self) -> dict[str, Any]:
         return {"type": "http.request", "body": self._body, "more_body": False}
@@ -506,6 +513,26 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
             each.reads.set()
         await asyncio.gather(*(each.answered for each in readers))
         assert all(each.was_offered > 1 for each in readers)
+
+    mock.run(go())
+
+
+@pytest.mark.parametrize("path", ["/v1/runs/{}", "/__admin/requests", "/__admin/runs/{}"])
+def test_clients_that_never_take_their_large_answers_lose_them_once_others_wait(path: str):
+    limits = Limits(max_bodies_bytes=4_000_000, send_timeout=0.1)
+    mock = Mock(max_body=4_000_000, limits=limits, self_check=False)
+    run = mock.create(NEVER_ENDS, input_values={"a": "x" * 3_000_000})
+
+    async def go() -> None:
+        alone = SlowReader(mock, "GET", path.format(run["id"]), has_connection=True)
+        await alone.offered.wait()
+        await asyncio.sleep(0.3)
+        assert not alone.was_aborted
+        last = SlowReader(mock, "GET", path.format(run["id"]), has_connection=True)
+        last.reads.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(alone.answered, last.answered)
+        assert (alone.was_aborted, last.was_aborted, last.status) == (True, False, 200)
 
     mock.run(go())
 
