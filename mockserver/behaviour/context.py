@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -54,16 +54,20 @@ class RenderedBudget:
         self._caches: dict[int, dict[Any, Any]] = {}
         """The dicts with the texts, by `id`. Not the spaces, which may have been dropped."""
 
-    def add(self, texts: dict[Any, Any], size: int) -> None:
-        """Count a text that is about to be put into `texts`."""
-        size += _TEXT_OVERHEAD_BYTES
-        if self._bytes + size > _MAX_RENDERED_BYTES:
+    def add(self, texts: dict[Any, Any], size: int, replaced: int | None) -> None:
+        """Count a text that is about to be put into `texts`. `replaced` is the size of the one that it replaces."""
+        added = size + _TEXT_OVERHEAD_BYTES if replaced is None else size - replaced
+        if self._bytes + added > _MAX_RENDERED_BYTES:
             for each in self._caches.values():
                 each.clear()
             self._caches.clear()
-            self._bytes = 0
+            self._bytes, added = 0, size + _TEXT_OVERHEAD_BYTES
         self._caches[id(texts)] = texts
-        self._bytes += size
+        self._bytes += added
+
+    def remove(self, sizes: Collection[int]) -> None:
+        """Count texts of these sizes no longer."""
+        self._bytes -= sum(sizes) + _TEXT_OVERHEAD_BYTES * len(sizes)
 
 
 _MAX_RENDERED_BYTES = 32 * MEBIBYTE

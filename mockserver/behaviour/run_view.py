@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -76,8 +76,6 @@ TIMESTAMPS = ("started_at", "ended_at")
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _RANGES_CACHED = 64
 _MAX_RANGE_RUNS = 200
-_NO_RANGE = (0, 0, b"")
-_NOTHING_RENDERED: Mapping[int, CachedJSON] = {}
 _SLOTS_AT_ONCE = 100
 _TIMELINES_CACHED = 200_000
 _MAX_CACHED_RUN_BYTES = 16_384
@@ -265,17 +263,18 @@ def run_json(space: Space, run: Run, sim_time: int) -> bytes:
 def unchanged_runs_json(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
     """The JSON of unchanged runs without a session, separated by commas."""
     rendered_ranges = space.cached.rendered_ranges
-    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_RANGE_RUNS else None
-    if key is not None:
-        since, until, text = rendered_ranges.get(key, _NO_RANGE)
-        if since <= sim_time < until:
-            return text
+    key = (batch.tail, places) if isinstance(places, range) and 1 < len(places) <= _MAX_RANGE_RUNS else None
+    known = None if key is None else rendered_ranges.get(key)
+    if known is not None and known[0] <= sim_time < known[1]:
+        return known[2]
     each = [cached_run_json(space, batch, place, UNCHANGED, None, sim_time) for place in places]
     text = b",".join([one.text for one in each])
     if key is not None and len(text) <= LARGE_BYTES:
         if len(rendered_ranges) >= _RANGES_CACHED:
+            space.rendered_budget.remove([len(text) for _, _, text in rendered_ranges.values()])
             rendered_ranges.clear()
-        space.rendered_budget.add(rendered_ranges, len(text))
+            known = None
+        space.rendered_budget.add(rendered_ranges, len(text), None if known is None else len(known[2]))
         rendered_ranges[key] = (max(one.since for one in each), min(one.until for one in each), text)
     return text
 
@@ -290,7 +289,8 @@ def cached_run_json(
 ) -> CachedJSON:
     """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
     rendered = space.cached.rendered
-    known = rendered.get(batch.tail, _NOTHING_RENDERED).get(place)
+    of_batch = rendered.get(batch.tail)
+    known = None if of_batch is None else of_batch.get(place)
     if (
         known is not None
         and known.since <= sim_time < known.until
@@ -300,9 +300,10 @@ def cached_run_json(
         return known
     timeline = space.timeline(batch, place, change) if timelines is None else timelines[batch.tail, place]
     text = run_json(space, Run(batch, place, change, timeline), sim_time)
+    replaced = None if known is None else len(known.text)
     known = CachedJSON(change, timelines, sim_time, timeline.next_change(sim_time), text)
     if len(text) <= _MAX_CACHED_RUN_BYTES:
-        space.rendered_budget.add(rendered, len(text))
+        space.rendered_budget.add(rendered, len(text), replaced)
         rendered.setdefault(batch.tail, {})[place] = known
     return known
 

@@ -17,6 +17,7 @@ from starlette.types import Message
 from mockserver import reply
 from mockserver.admin.journal_content import JournalContent
 from mockserver.behaviour import attachments, resource_view, run_creation, secrets
+from mockserver.behaviour.context import RenderedBudget
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
@@ -1079,3 +1080,16 @@ def test_past_the_last_connection_the_request_delayed_for_longest_is_refused_aft
     assert delayed.is_half_closed
     assert not later.written
     assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
+
+
+def test_a_rendered_text_that_replaces_another_or_was_removed_is_not_counted_twice():
+    budget, texts, large = RenderedBudget(), {"first": ""}, MEBIBYTE
+    budget.add(texts, large, None)
+    for _ in range(40):
+        budget.add(texts, large, large)
+        budget.add(texts, large, None)
+        budget.remove([large])
+    assert texts
+    for _ in range(40):
+        budget.add(texts, large, None)
+    assert not texts
