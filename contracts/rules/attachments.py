@@ -11,12 +11,12 @@ from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, limits, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult, assume
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
 from contracts.oracle import Query, Violation
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import value_in_words
-from contracts.rules.list_reads import WHOLE_PAGE, items_of, total_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.writes import create_runs
 
@@ -361,30 +361,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     yield AttachmentsCase([file("big.bin", pattern(13, 256, 700_000))])
 
 
-# All attachments by type
-
-
-def run_totals_by_type(context: CaseContext, case: Case) -> None:
-    queries: tuple[Query, ...] = ((), (("attachment_type", "input"),), (("attachment_type", "output"),), ())
-    results = [context.call_valid("list_run_attachments", query=query, after=()) for query in queries]
-    every, inputs, outputs, again = map(total_of, results)
-    assume(None not in (every, inputs, outputs) and every == again, "the list changed meanwhile, or has no total")
-    cause, expected = "totals of attachments by type", f"totals that add up to {every}, the total of all attachments"
-    got = f"{inputs} input and {outputs} output attachments"
-    context.require((inputs or 0) + (outputs or 0) == every, "ATTACHMENTS", cause, expected, *results[:3], got=got)
-
-
 SCENARIOS = (
-    Scenario(
-        "attachments by type",
-        ("ATTACHMENTS",),
-        run_totals_by_type,
-        lambda check: [Case()],
-        needs=("list_run_attachments",),
-        creates_runs=False,
-        is_exclusive=True,  # other scenarios create runs with files
-        order=8,  # when these have created many, and some runs have ended
-    ),
     Scenario(
         "attachments",
         ("ATTACHMENTS",),

@@ -30,6 +30,21 @@ class RetryKeepsSessionOfStarter(Standin):
             run.session_id = old
 
 
+class RetriedRunsAreCountedTwice(Standin):
+    """All runs are counted by status as they change, and a retry leaves the count of the status before as it is."""
+
+    retried = 0
+
+    def take_over(self, org, run, body):
+        self.retried += run.status == Status.CANCELLED
+        super().take_over(org, run, body)
+
+    def total(self, call, found, query):
+        filters = query.workflow_id, query.machine_id, query.session_id, query.search, query.created_at_from
+        is_counter = query.status == Status.CANCELLED and filters == (None,) * len(filters)
+        return super().total(call, found, query) + self.retried * is_counter
+
+
 class RetryLosesPools(Standin):
     def take_over(self, org, run, body):
         super().take_over(org, run, body)

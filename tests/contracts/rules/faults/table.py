@@ -21,6 +21,7 @@ CREATED = "created pools and workflows"
 SAME_MOMENT = "requests at the same moment"
 STATUSES = "runs in every status"
 KEYS = "idempotency keys first used, to be used again at the end", "idempotency keys used again after many others"
+TOTALS = "totals by status and by type"
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
@@ -228,7 +229,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (changes.DeletedFoundInDeepSearch, "deletes", "DELETE-GONE"),
     (changes.DeletedCancelled, "deletes", "DELETE-GONE"),
     (requests.SharedFilesOnFirstStep, "chains", "CHAIN-RULES"),
-    (resources.AttachmentsOfBothTypesCounted, ("attachments of one name", "attachments by type"), "ATTACHMENTS"),
+    (resources.AttachmentsOfBothTypesCounted, ("attachments of one name", TOTALS), "LIST-FILTER"),
+    (changes.RetriedRunsAreCountedTwice, ("retries", TOTALS), "LIST-FILTER"),
     (resources.AttachmentTotalOfPage, "attachments", "ATTACHMENTS"),
     (resources.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
     (resources.UnknownSignaturesFail, "attachments", "NO-5XX"),
