@@ -145,7 +145,7 @@ def _guess_at(
     others = [one.other for one in found if type(one.other) is type(failing)]
     if isinstance(failing, str) and place and others:
         return _guess_at_text(place, failing, others)
-    if isinstance(failing, list | dict) and others and not _differs_inside(f"{place}[", nearest):
+    if isinstance(failing, list | dict) and failing and others and not _differs_inside(f"{place}[", nearest):
         is_of_length = isinstance(failing, dict) or _ends_are_like_others(place, failing, failed)
         return _guess_at_length(place, failing, others) if is_of_length else None
     return None
