@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from starlette.types import Receive
 
-from mockserver.byte_budget import ByteBudget
+from mockserver.byte_budget import TimedBudget
 from mockserver.errors import TooLarge, Unavailable
 from mockserver.headers import Headers
 
@@ -30,10 +30,7 @@ class Bodies:
     def __init__(self, *, max_bytes: int, max_together: int, timeout_s: float) -> None:
         self._max_bytes = max_bytes
         self._small_bytes = min(LARGE_BODY, max_bytes)
-        self._budget = ByteBudget(max_together)
-        self._timeout_s = timeout_s
-        self._deadlines: set[asyncio.Timeout] = set()
-        """Of the bodies that have memory and are arriving, or delayed. They are set once a body has to wait."""
+        self._budget = TimedBudget(max_together, timeout_s=timeout_s)
 
     async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
         """Return the body, and how many bytes to give back once its request has been handled.
@@ -74,46 +71,33 @@ class Bodies:
             self.give_back(taken)
             raise
         finally:
-            self._deadlines.discard(deadline)
+            self._budget.release(deadline)
 
     async def hold_during(self, delay: Awaitable[None]) -> None:
         """Wait for the delay of a request whose body has memory. Raises Unavailable if others wait too long."""
         deadline = asyncio.timeout(None)
         try:
             async with deadline:
-                self._add_deadline(deadline)
+                self._budget.limit(deadline)
                 await delay
         except TimeoutError:
             raise self._held_up_others("request's delay was not over") from None
         finally:
-            self._deadlines.discard(deadline)
+            self._budget.release(deadline)
 
     async def _take(self, size: int, deadline: asyncio.Timeout) -> int:
-        if not self._budget.has(size):
-            self._set_deadlines()
         try:
             # Twice: those that hold up this one end after half of it.
-            async with asyncio.timeout(2 * self._timeout_s):
+            async with asyncio.timeout(2 * self._budget.timeout_s):
                 taken = await self._budget.take(size)
         except TimeoutError:
             what = "Other requests use the memory for large bodies, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"}) from None
-        self._add_deadline(deadline)
+        self._budget.limit(deadline)
         return taken
 
-    def _add_deadline(self, deadline: asyncio.Timeout) -> None:
-        self._deadlines.add(deadline)
-        if self._budget.has_waiters:
-            self._set_deadlines()
-
-    def _set_deadlines(self) -> None:
-        at = asyncio.get_running_loop().time() + self._timeout_s
-        for deadline in self._deadlines:
-            if deadline.when() is None:
-                deadline.reschedule(at)
-
     def _held_up_others(self, what: str) -> Unavailable:
-        detail = f"Other requests wait for memory, and this {what} within {self._timeout_s:g} s"
+        detail = f"Other requests wait for memory, and this {what} within {self._budget.timeout_s:g} s"
         return Unavailable(detail, {"Retry-After": "1"})
 
     def give_back(self, taken: int) -> None:

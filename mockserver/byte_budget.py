@@ -48,3 +48,33 @@ class ByteBudget:
                 self._left -= wanted
                 granted.set_result(None)
             self._waiting.popleft()
+
+
+class TimedBudget(ByteBudget):
+    """A budget whose holders have `timeout_s` seconds once another one has to wait: none can hold up the others."""
+
+    def __init__(self, total: int, *, timeout_s: float) -> None:
+        super().__init__(total)
+        self.timeout_s = timeout_s
+        self._deadlines: set[asyncio.Timeout] = set()
+
+    async def take(self, size: int) -> int:
+        if not self.has(size):
+            self._set_deadlines()
+        return await super().take(size)
+
+    def limit(self, deadline: asyncio.Timeout) -> None:
+        """Set the deadline of a holder once another one has to wait. It must be entered."""
+        self._deadlines.add(deadline)
+        if self.has_waiters:
+            self._set_deadlines()
+
+    def release(self, deadline: asyncio.Timeout) -> None:
+        """Leave the deadline of a holder alone from now on, before it is over."""
+        self._deadlines.discard(deadline)
+
+    def _set_deadlines(self) -> None:
+        at = asyncio.get_running_loop().time() + self.timeout_s
+        for deadline in self._deadlines:
+            if deadline.when() is None:
+                deadline.reschedule(at)

@@ -17,7 +17,7 @@ _SHARE_OF_THE_SYSTEM: Final = 0.8
 """The limit is at most this share of the memory of the machine or the container."""
 _MEASURE_EVERY_S: Final = 0.05
 """The bodies that arrive meanwhile have a limit of their own."""
-_TRIM_EVERY_S: Final = 5.0
+_FREE_EVERY_S: Final = 5.0
 """To free the memory of what was deleted takes up to a second, during which nothing is answered."""
 _CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -53,7 +53,7 @@ class MemoryLimit:
         self._drop_caches = drop_caches
         self._measure = measure
         self._is_exceeded = False
-        self._measure_at = self._trim_at = 0.0
+        self._measure_at = self._free_at = 0.0
 
     def require_room(self) -> None:
         """Raises Unavailable if nothing more may be stored."""
@@ -61,20 +61,20 @@ class MemoryLimit:
         if now >= self._measure_at:
             self._measure_at = now + _MEASURE_EVERY_S
             self._is_exceeded = self._measure() > self._max_bytes
-            if self._is_exceeded and now >= self._trim_at:
+            if self._is_exceeded and now >= self._free_at:
                 self._free()
                 self._is_exceeded = self._measure() > self._max_bytes
-                self._trim_at = asyncio.get_running_loop().time() + _TRIM_EVERY_S
+                self._free_at = asyncio.get_running_loop().time() + _FREE_EVERY_S
         if self._is_exceeded:
             raise Unavailable(
                 f"This mock takes over {self._max_bytes:,} bytes of memory (--max-memory), so it stores nothing more. "
                 "Delete runs, or free all with POST /__admin/reset",
-                {"Retry-After": f"{_TRIM_EVERY_S:.0f}"},
+                {"Retry-After": f"{_FREE_EVERY_S:.0f}"},
             )
 
     def measure_again(self) -> None:
         """Measure at the next request, since much has been removed."""
-        self._measure_at = self._trim_at = 0.0
+        self._measure_at = self._free_at = 0.0
 
     def _free(self) -> None:
         self._drop_caches()

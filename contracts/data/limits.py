@@ -38,7 +38,7 @@ LONG_WORD: Final = 2**8 + 1
 """The length of a text to search for: columns and parameters are cut at 32, 64, 128 or 255 characters."""
 LONG_QUERY: Final = 2**12 + 1
 """The length of a parameter of a query: most servers read a request line of up to 8 KiB, so they read such a query."""
-ABOVE_CHUNK: Final = 501
+ABOVE_CHUNK: Final = max(number for number in ROUND_NUMBERS if number < MAX_COUNT) + 1
 """One run more than the largest usual chunk of a server that inserts rows in chunks. If the last chunk of one row is
 lost or counted wrongly, a larger count does not show it.
 """

@@ -93,6 +93,7 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     for count, index in ((2, 0), (3, 2)):
         yield update_case(*new, count=count, index=index)
     token = SECOND_TOKEN if check.has_second else TOKEN  # the other cases are of the first organisation
+    # A large create costs many runs, so its run is deleted in the same case.
     large = update_case(*new, count=LARGE_CREATE, index=LARGE_CREATE - 1, token=token)
     yield replace(large, events=(*large.events, DELETE)) if check.offers("delete_run") else large
     for count, index in ((2, 1), (3, 1), (101, 100)):

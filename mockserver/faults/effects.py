@@ -56,7 +56,7 @@ class FaultedRequest:
     """Awaits a delay. Raises Unavailable if others wait too long for the memory of the request's body, or need its
     connection.
     """
-    answer_budget: ByteBudget
+    held_answers: ByteBudget
     """The memory of the answers that faults hold back. Nobody waits for it: who would, gets a 503."""
     held: int = 0
     """How much of it to give back at the end of the request."""
@@ -105,10 +105,10 @@ class FaultedRequest:
                 if self.held + len(part) > _MAX_HELD_BYTES:
                     what = f"A fault changes answers of up to {_MAX_HELD_BYTES} bytes, and this one is longer"
                     raise Unavailable(f"{what}. The request was handled")
-                if not self.answer_budget.has(len(part)):
+                if not self.held_answers.has(len(part)):
                     what = "Faults hold back as many bytes of other answers as --max-bodies-bytes allows"
                     raise Unavailable(f"{what}. The request was handled")
-                self.held += await self.answer_budget.take(len(part))
+                self.held += await self.held_answers.take(len(part))
                 parts.append(part)
 
         try:

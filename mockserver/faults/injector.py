@@ -34,7 +34,7 @@ class Injector:
         self._routes = routes
         self._access_log = access_log
         self._bodies = bodies
-        self._answer_budget = ByteBudget(max_held_bytes)
+        self._held_answers = ByteBudget(max_held_bytes)
 
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
@@ -72,7 +72,7 @@ class Injector:
                 namespace.clock,
                 fault.effect_random(),
                 body.hold_during,
-                self._answer_budget,
+                self._held_answers,
             )
             await fault.effect.apply(request)
         except (Disconnected, asyncio.CancelledError) as error:
@@ -88,7 +88,7 @@ class Injector:
         finally:
             body.give_back()
             if request is not None:
-                self._answer_budget.give_back(request.held)
+                self._held_answers.give_back(request.held)
             if not is_logged:
                 self._access_log.add(scope["method"], scope["path"], sent.status, fault=scope.get(FAULT_KEY))
 
