@@ -57,9 +57,8 @@ class Workers:
         self._kill_at = math.inf
         self._ending = ending_signals()
         self._exit_code = 0
-        self._wakeup_read, self._wakeup_write = (
-            os.pipe()
-        )  # a byte from each worker that is ready, and one for each signal
+        # A byte from each worker that is ready, and one for each signal.
+        self._wakeup_read, self._wakeup_write = os.pipe()
         self._parent_read, self._parent_write = os.pipe()  # at its end once this process has ended
         for end in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(end, False)
