@@ -6,7 +6,7 @@ nothing; `contracts.rules.tracked_run` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -97,6 +97,8 @@ class KnownRun:
             return  # judged with its answer
         yield from self._status_violations(shown, is_partial=is_partial)
         changed = self.difference_from(shown, is_partial=is_partial)
+        if changed is None and self.has_own_results:
+            changed = self._lost_result(shown)
         if changed is not None:
             name, problem = changed
             expected = f"{name} as an earlier answer showed it"
@@ -152,6 +154,8 @@ class KnownRun:
             cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
             yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
         changed = changed_field(self.view, after, self._kept_by_update(named, after), may_gain=may_gain)
+        if changed is None and self.has_own_results:
+            changed = self._lost_result(after, named)
         if changed is not None:
             name, problem = changed
             yield Violation(rule, f"{name} changes too", f"{name} as before", problem, field=name)
@@ -239,13 +243,14 @@ class KnownRun:
             name, got = changed
             yield Violation(rule, cause, "the run as before", got, field=name, may_be_by_others=is_cancelled)
 
-    def _lost_result(self, shown: Mapping[str, Any]) -> tuple[str, str] | None:
+    def _lost_result(self, shown: Mapping[str, Any], named: Collection[str] = ()) -> tuple[str, str] | None:
         """Return (field, difference in words) for a result that a running run no longer has: it may write results, but
-        only a retry clears them.
+        only a retry, or an update that names them, clears them.
         """
         if not self.is_running or shown.get("status") != self.status:
             return None
-        lost = [name for name in CLEARED_BY_RETRY if name in shown and shown[name] in (None, [], {})]
+        written = [name for name in (*CLEARED_BY_RETRY, "started_at") if name in shown and name not in named]
+        lost = [name for name in written if shown[name] in (None, [], {})]
         return changed_field(self.view, shown, lost)
 
 

@@ -39,6 +39,12 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({"created_at": FINE}, {"created_at": f"{FINE[:-4]}Z"}, [("READ-BACK", "created_at reads differently")]),
         ({}, {"error": ["x"]}, [("LIFECYCLE", "an error while scheduling"), ("LIFECYCLE", "error reads differently")]),
         ({"status": "running"}, {"status": "scheduling"}, [("LIFECYCLE", "running to scheduling")]),
+        (
+            {"status": "running", "started_at": FINE},
+            {"started_at": None},
+            [("LIFECYCLE", "started_at reads differently")],
+        ),
+        ({"status": "running", "started_at": FINE}, {"status": "running_checks", "started_at": None}, []),
         ({"status": "success"}, {"status": "success", "output_data": {}}, []),
         (
             {"status": "success", "output_data": {"a": 1}},
@@ -100,6 +106,18 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
         ),
         ({"status": "success"}, {"error": []}, {"status": "error"}, [("UPDATE-PARTIAL", "success to error")]),
         ({}, {"output_data": {"a": 1}}, {"status": "running", "output_data": {"b": 2}}, []),
+        (
+            {"status": "running", "run_message_history": [{"a": 1}]},
+            {"input_values": {}},
+            {"run_message_history": None},
+            [("UPDATE-PARTIAL", "run_message_history changes too")],
+        ),
+        (
+            {"status": "running", "run_message_history": [{"a": 1}]},
+            {"run_message_history": []},
+            {"run_message_history": []},
+            [],
+        ),
     ],
 )
 def test_an_update_changes_the_fields_that_it_names(

@@ -50,6 +50,13 @@ class ErrorsOfTheWorkAreNotSearched(Standin):
         return (text for text in super().texts(run, deep=deep) if text not in own)
 
 
+class UpdateAtWorkForgetsTheStart(WorksLong):
+    def change(self, run, name, value):
+        super().change(run, name, value)
+        if run.status == Status.RUNNING and name == "input_values":
+            run.started_at = None
+
+
 class CancelOfAWaitingRunStartsTheNext(WorksLong):
     def move(self, org, run, status):
         session = org.sessions.get(run.session_id or "")
