@@ -146,6 +146,8 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
             return {"name": "contracts «marker»"}
         case "create_workflow":
             return {"main_prompt": "contracts «marker»"}
+        case "add_machine_to_pool":
+            return {"machine_ids": ["«machine»"]}
         case _:
             return {}
 

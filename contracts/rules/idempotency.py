@@ -40,6 +40,7 @@ from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.writes import (
     WRITES_ON_A_RUN,
     create_changeable_run,
+    create_resource,
     created_ids,
     with_their_workflow,
 )
@@ -84,9 +85,13 @@ _STATUS_HEADER: Final = "Idempotency-Status"
 def keyed_request(
     context: CaseContext, operation: str, body: dict[str, Any], key: str, *, token: str = TOKEN
 ) -> Request:
-    """Return a write with a key. The run that it changes is created once per case and organisation."""
+    """Return a write with a key. The run or pool that it changes is created once per case and organisation."""
     ids: tuple[str, ...] = ()
-    if operation in WRITES_ON_A_RUN:
+    if operation == "add_machine_to_pool":
+        if "own-pool" not in context.placeholders:
+            context.placeholders["own-pool"] = create_resource(context, "create_pool").body["id"]
+        ids = (context.placeholder("own-pool"),)
+    elif operation in WRITES_ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
         if name not in context.placeholders:
             is_own = token == TOKEN

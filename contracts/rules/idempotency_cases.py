@@ -14,6 +14,7 @@ from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import CREATES
 from contracts.rules.writes import (
     CHANGING_WRITES,
+    OTHER_WRITES,
     WRITES_OF_RUNS,
     WRITES_ON_A_RUN,
     is_offered,
@@ -95,14 +96,16 @@ class TwoOrganisations(Keyed):
         return write_bodies.runs_of(self.body) + write_bodies.runs_of(self.body if self.other is None else self.other)
 
 
-_WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
-_WITHOUT_INPUTS: Final = frozenset({"create_pool", "create_workflow"})
+_WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", *OTHER_WRITES)
+_WITHOUT_INPUTS: Final = frozenset(OTHER_WRITES)
 _OF_UNKNOWN_RUNS: Final = frozenset({"retry_run", "delete_run"})
 _CHANGE: Final = {"a": 1}
 
 
 def keyed_writes(check: CheckContext) -> list[str]:
-    return [operation for operation in _WRITES_WITH_KEY if is_offered(check, operation)]
+    offered = [operation for operation in _WRITES_WITH_KEY if is_offered(check, operation)]
+    adds_machines = check.offers("create_pool") and len(check.machines.known) > 1
+    return [operation for operation in offered if operation != "add_machine_to_pool" or adds_machines]
 
 
 def simple_body(operation: str) -> dict[str, Any]:
@@ -280,6 +283,7 @@ _PAIRS: Final[dict[str, tuple[tuple[Any, Any], ...]]] = {
         ),
     ),
     "status": ((ABSENT, "cancelled"),),
+    "machine_ids": ((["«machine»"], ["«machine:1»"]), (["«machine»"], ["«machine»", "«machine:1»"])),
     "error": ((["a"], ["b"]), (["a", "b"], ["a", "c"])),
     "run_message_history": (([{"a": 1}, {"b": 1}], [{"a": 1}, {"b": 2}]),),
     "usage_metadata": (({"a": 1}, {"a": 2}),),
@@ -339,6 +343,8 @@ def two_organisations_cases(check: CheckContext) -> Iterator[TwoOrganisations]:
     if not check.has_second:
         return
     for operation in keyed_writes(check):
+        if operation == "add_machine_to_pool":
+            continue  # no machine is known that both organisations may use
         body = write_bodies.minimal(operation)
         if operation not in CREATES:
             body |= {"output_data": _CHANGE} if operation == "update_run" else {}

@@ -319,7 +319,7 @@ def other_write_cases(check: CheckContext) -> Iterator[Writes]:
         bodies = filter(_is_determined, almost_valid(check, operation))
         yield from in_batches(operation, map(Body, _valid_bodies(operation)), 20)
         yield from in_batches(operation, combined(operation, write_bodies.minimal(operation), bodies), 40)
-        yield from malformed_writes(operation, write_bodies.minimal(operation) or {"machine_ids": []})
+        yield from malformed_writes(operation, write_bodies.minimal(operation))
 
 
 def _is_determined(body: Any) -> bool:

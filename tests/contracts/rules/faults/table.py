@@ -62,6 +62,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (regressions.ConcurrentAdditionIsLost, SAME_MOMENT, "READ-BACK"),
     (regressions.MachineAddedAgain, CREATED, "NO-5XX"),
     (regressions.PromptEscaped, CREATED, "READ-BACK"),
+    (resources.KeysOfAdditionsAreIgnored, "idempotency keys with another body", "IDEM-CONFLICT"),
     (resources.WholeParametersAreIntegers, CREATED, "READ-BACK"),
     (resources.PoolOfANameIsFound, CREATED, "READ-BACK"),
     (resources.NulInParametersFails, CREATED, "NO-5XX"),
