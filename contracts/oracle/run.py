@@ -188,6 +188,23 @@ def changed_field(
     return None
 
 
+def item_difference(item: Mapping[str, Any], read: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return (field, difference in words) for the first field in which a listed item differs from a read of the same
+    machine, pool, workflow or attachment. Only fields that both show, and that do not change by themselves, are
+    compared.
+    """
+    shown = [name for name, value in item.items() if value is not None and read.get(name) is not None]
+    return changed_field(item, read, [name for name in shown if name not in _CHANGES_BY_ITSELF])
+
+
+_CHANGES_BY_ITSELF: Final = frozenset(
+    {
+        *("status", "is_available", "reserved_session_id", "last_seen", "version", "os_info", "hostname"),
+        *("pools", "machines", "machine_count", "updated_at", "storage_path"),
+    }
+)
+
+
 def _is_same_moment(name: str, one: Any, other: Any) -> bool:
     before, after = exact_moment_of(one), exact_moment_of(other)
     if before is None or after is None:

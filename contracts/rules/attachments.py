@@ -14,9 +14,10 @@ from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
 from contracts.oracle import Query, Violation
+from contracts.oracle.run import item_difference
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import value_in_words
-from contracts.rules.list_reads import WHOLE_PAGE, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.writes import create_runs
 
@@ -28,12 +29,12 @@ RULES = (
         "An input file comes back byte for byte",
         "Each input file can be downloaded and is the same in every byte; its description has the run's id, the "
         "filename, the size, the type input, target_path and cleanup_imports_after_run as sent, and the list by "
-        "run_id has all of them.",
+        "run_id has all of them, as the reads of single files show them.",
         READING_AND_CHANGING,
         needs=("get_run_attachment", "download_run_attachment"),
         value_fields=(
             *("id", "run_id", "filename", "attachment_type", "size_bytes", "target_path"),
-            *("cleanup_imports_after_run", "url", "expires_in"),
+            *("cleanup_imports_after_run", "content_type", "created_at", "url", "expires_in"),
         ),
     ),
 )
@@ -69,21 +70,22 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
         return
     judge, runs = _FileJudge(context, written.result), written.runs
     contents: list[tuple[str, bytes]] = []  # of the first files of the first run, by id
+    described: list[CallResult] = []
     for run in [runs[index] for index in _first_middle_last(runs)]:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
             return
         for index in range(len(ids)) if len(ids) <= _MAX_FILES else _first_middle_last(ids):
-            described = judge.read_description(ids[index], run["id"])
+            described.append(judge.read_description(ids[index], run["id"]))
             # The ids need not be in the order of the files: match each to its file by the filename in its description.
-            sent = _file_of(case.files, described.body, index)
+            sent = _file_of(case.files, described[-1].body, index)
             is_last = run is runs[-1] and index == len(ids) - 1
-            judge.judge_description(sent, described)
+            judge.judge_description(sent, described[-1])
             is_right = judge.judge_content(sent, ids[index], repeated=is_last)
             if is_right and index < 2 and run is runs[0]:
                 contents.append((ids[index], base64.b64decode(sent["content"])))
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
-            judge.judge_lists(run["id"], ids)
+            judge.judge_lists(run["id"], ids, described)
     if case.listed and contents and offers("get_run_attachment_download_url"):
         judge.judge_urls(contents, expires=case.expires)
 
@@ -214,8 +216,9 @@ class _FileJudge:
             self._require(not problem, cause, "the same bytes again", read, again, got=problem)
         return is_right
 
-    def judge_lists(self, run_id: str, ids: Sequence[str]) -> None:
-        """Judge lists of a run's attachments: whole, in windows, and in pages of one.
+    def judge_lists(self, run_id: str, ids: Sequence[str], described: Sequence[CallResult]) -> None:
+        """Judge lists of a run's attachments: whole, in windows, and in pages of one. `described` are reads of single
+        attachments, from which the items may not differ.
 
         A run that has ended may have output attachments too; `attachment_type` distinguishes them.
         """
@@ -225,6 +228,7 @@ class _FileJudge:
             items = items_of(result)
             inputs = [item for item in items if of_inputs in query or item.get("attachment_type") != "output"]
             self._require_all(ids, inputs, result)
+            self._require_as_described(result, described)
             got, expected = f"total {result.body.get('total')}", f"total {len(items)}"
             self._require(got == expected, "the list's total", expected, result, got=got)
         self._judge_windows((of_run, of_inputs), ids)
@@ -232,6 +236,13 @@ class _FileJudge:
         wrong = any(item.get("id") in ids for item in items_of(result))
         cause, expected = "inputs listed as outputs", "output attachments only"
         self._require(not wrong, cause, expected, result, got="an input attachment")
+
+    def _require_as_described(self, listed: CallResult, described: Sequence[CallResult]) -> None:
+        for read in described:
+            item = listed_item(listed, read.body.get("id"))
+            name, got = item_difference(item or {}, read.body) or ("", "")
+            expected = f"{name} as in the list"
+            self._require(not name, f"the list shows another {name}", expected, listed, read, got=got)
 
     def _require_all(self, ids: Sequence[str], items: Sequence[Mapping[str, Any]], *lists: CallResult) -> None:
         mine, found = set(ids), [item.get("id") for item in items]

@@ -10,6 +10,7 @@ from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, assume
+from contracts.oracle.known_run import RESULTS
 from contracts.rules.deletes import judge_not_listed
 from contracts.rules.ended_runs import CHANGES_OF_ENDED, judge_ended, look_for_secrets
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns
@@ -29,7 +30,7 @@ RULES = (
         "Only one run of a session runs at a time, and no run starts before an earlier one of its session has ended.",
         READING_AND_CHANGING,
         needs=("get_run",),
-        value_fields=("status", "error", "output_data"),
+        value_fields=("status", "machine_id", *RESULTS),
     ),
 )
 

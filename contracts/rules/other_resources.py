@@ -15,7 +15,7 @@ from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
-from contracts.oracle.run import changed_field
+from contracts.oracle.run import changed_field, item_difference
 from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, resource_pages
 from contracts.rules.writes import add_machines, create_resource, created_ids
 
@@ -37,7 +37,7 @@ _READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow":
 _SCHEMAS: Final = ("input_schema", "output_schema")
 _KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
 """The fields that must be as sent."""
-_KEPT_IF_SHOWN: Final = ("pool_parameters", *_SCHEMAS)
+_KEPT_IF_SHOWN: Final = ("pool_parameters", *_SCHEMAS, "created_at", "user_id", "organization_id")
 """Those that a server may leave out. Schemas may come back as a text or as an object, with more members."""
 
 
@@ -272,12 +272,16 @@ class AnswerCase(Case):
 
 
 def run_answers(context: CaseContext, case: AnswerCase) -> None:
-    """Read a list, or health. `CaseContext.send` judges each answer."""
+    """Read a list, or health. `CaseContext.send` judges each answer. What is also read by its id must be the same."""
     result = context.call(case.operation)
     assume(result.accepted, f"{case.operation} answers {result.status}")
     for item in items_of(result)[: case.reads]:
-        if context.check.offers(_READ_ONE[case.operation]):
-            context.call(_READ_ONE[case.operation], str(item.get("id")))
+        get = _READ_ONE[case.operation]
+        if context.check.offers(get) and (read := context.call(get, str(item.get("id")))).resource is not None:
+            changed = item_difference(_with_schemas(item), _with_schemas(read.resource, item))
+            name, got = changed or ("", "")
+            cause, expected = f"{get} shows another {name} than the list", f"{name} as in the list"
+            context.require(changed is None, "READ-BACK", cause, expected, result, read, got=got, may_be_by_others=True)
 
 
 def answer_cases(check: CheckContext, reads: int = 3) -> Iterator[AnswerCase]:
@@ -363,7 +367,7 @@ def foreign_cases(check: CheckContext) -> Iterator[ForeignCase]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates_runs=False),
+    Scenario("answers of other reads", (SCHEMA_RULE, "READ-BACK"), run_answers, answer_cases, creates_runs=False),
     Scenario(
         "created pools and workflows",
         ("READ-BACK", "REQ-ATOMIC", "AUTH-TENANT", SCHEMA_RULE),

@@ -27,10 +27,15 @@ RULES = (
         "major",
         "What was created can be read, and reads the same",
         "GET of a created run answers 200 with the run. Every field that does not change by itself stays the same, "
-        "also in a list, and also for the last run of a large create. The same holds for a created pool or workflow.",
+        "also in a list, and also for the last run of a large create. The same holds for a created pool or workflow, "
+        "and for a listed machine, pool or workflow that is read by its id.",
         READING_AND_CHANGING,
         needs=("get_run",),
-        value_fields=(*STABLE, "machine_id", "pool_ids", "input_values"),
+        value_fields=(
+            *(*STABLE, "machine_id", "pool_ids", "input_values", "name", "description", "pool_parameters"),
+            *("main_prompt", "input_schema", "output_schema", "is_webhooks_enabled", "machine_count", "machines"),
+            *("unkey_key_id", "alerts_enabled", "machine_parameters", "pools"),
+        ),
     ),
     Rule(
         "READ-UNKNOWN",

@@ -26,7 +26,8 @@ RULES = (
         needs=("retry_run", "get_run"),
         value_fields=(
             *("id", "status", *RESULTS, "input_values", "machine_id", "pool_ids", "session_id"),
-            *("sensitive_input_aliases", "input_attachment_ids"),
+            *("sensitive_input_aliases", "input_attachment_ids", "session_alias", "release_session_after"),
+            *("workflow_id", "user_id", "organization_id", "created_at"),
         ),
     ),
 )

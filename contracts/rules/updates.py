@@ -11,6 +11,7 @@ from contracts.data.json_values import SAMPLE
 from contracts.data.limits import LARGE_CREATE, MANY_RETRIES, MANY_UPDATES
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.oracle.known_run import CHANGEABLE
+from contracts.oracle.run import STABLE
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, Event, RunCase, run_events
 from contracts.rules.tracked_run import TrackedRun
@@ -26,7 +27,7 @@ RULES = (
         "also those of the same create, are as before. Setting status to anything but cancelled is not judged.",
         READING_AND_CHANGING,
         needs=("update_run", "get_run"),
-        value_fields=(*CHANGEABLE, "status"),
+        value_fields=(*STABLE, *CHANGEABLE, "status", "pool_ids", "machine_id"),
     ),
 )
 

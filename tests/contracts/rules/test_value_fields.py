@@ -10,6 +10,7 @@ import pytest
 from contracts.core.exchange import Answer
 from contracts.core.findings import EVERY_FIELD
 from contracts.openapi.fields import fields_of_answer
+from contracts.openapi.schemas import operations
 from contracts.oracle.create import Seen, judge_create
 from contracts.oracle.request import read_body
 from contracts.rules import REGISTRY
@@ -94,7 +95,7 @@ def test_an_id_that_is_there_twice_is_noticed():
 def test_the_rules_name_fields_that_there_are():
     documented = {
         part.rpartition(".")[2].removeprefix("answer ")
-        for operation in ("bulk_create_runs", "get_run", "list_runs", "create_run_chain", "get_run_attachment")
+        for operation in operations()
         for part in fields_of_answer(operation)
     } | {"url", "expires_in", "usage_metadata"}  # the answers with the first two, and newer servers, have these
     named = {field for rule in REGISTRY.values() for field in rule.value_fields} - {EVERY_FIELD}

@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.defects.json_values import mapped
@@ -410,6 +411,26 @@ class OutputFilesOfAllDownloaded(Standin):
             if one is not None and one.attachment_type == "output":
                 return self.download(one)
         return super().download_run_attachment(call, attachment_id)
+
+
+class MachineIsReadWithItsKey(Standin):
+    def get_machine(self, call, machine_id):
+        answer = super().get_machine(call, machine_id)
+        return replace(answer, content={**answer.content, "name": answer.content["unkey_key_id"]})
+
+
+class PoolIsReadAsCreatedNow(Standin):
+    def get_pool(self, call, pool_id):
+        answer = super().get_pool(call, pool_id)
+        return replace(answer, content={**answer.content, "created_at": self.written(datetime.now(UTC))})
+
+
+class ListedFilesHaveNoType(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        for item in answer.content["items"]:
+            item["content_type"] = "application/octet-stream"
+        return answer
 
 
 class KeysOfAdditionsAreIgnored(Standin):
