@@ -68,7 +68,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     steps = []
     judged = wanted & {"HTTP-LIMIT"}
     most_runs = 0
-    undiscovered = CheckContext(target, Guard(target), deadline=0.0)
+    undiscovered = CheckContext(target, Guard(target), deadline=0.0, may_create=target.may_write)
     undiscovered.machines, undiscovered.pools = (
         Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
     )

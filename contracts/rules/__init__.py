@@ -16,6 +16,7 @@ from contracts.rules import (
     creates,
     deletes,
     end_of_check,
+    existing_data,
     filter_cases,
     http_errors,
     idempotency,
@@ -39,7 +40,7 @@ _MODULES = (
     *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, creates, secrets, reads_by_id),
     *(included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes, retries),
     *(chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
-    *(http_errors, client_headers, other_resources, totals),
+    *(http_errors, client_headers, other_resources, totals, existing_data),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -65,14 +65,14 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     if case.in_one_pool:
         add_machines(context, create_resource(context, "create_pool").body["id"], case.machines)
     ids = {"get_workflow": workflows, "get_machine": case.machines}
-    before = _read_each(context, ids)
+    before = read_resources(context, ids)
     creates = _create_runs(context, case, workflows)
     created = [each.result for each in creates]
     found = [(include, view) for include in case.includes for view in _views(context, case, creates, include)]
-    after = _read_each(context, ids)
+    after = read_resources(context, ids)
     if context.check.offers("list_runs"):
         _search_by_names(context, created, after)
-    known = _stable(_resources(before), _resources(after))
+    known = stable_resources(before, after)
     for include, result in found:
         if isinstance(result.body, dict):
             runs = items_of(result) or [result.body]
@@ -123,7 +123,7 @@ def _search_by_names(context: CaseContext, created: Sequence[CallResult], reads:
         judge_list(context, found, (), lambda run_id: evidence)
 
 
-def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:
+def read_resources(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:
     """Return the reads that succeeded, by id."""
     reads = {
         resource_id: context.call(operation, resource_id)
@@ -145,16 +145,17 @@ _CHANGE_BY_THEMSELVES: Final = frozenset({"status", "is_available", "last_seen",
 """Fields of a machine: they may change and change back between two reads."""
 
 
-def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the plain values, and the pools of a machine, that are the same before and after, by resource."""
+def stable_resources(before: Mapping[str, CallResult], after: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:
+    """Return, by id, the plain values, and the pools of a machine, that two reads show alike."""
     known: dict[str, dict[str, Any]] = {}
-    for resource_id in before.keys() & after.keys():
-        same = {name: value for name, value in after[resource_id].items() if before[resource_id].get(name) == value}
+    old, new = _resources(before), _resources(after)
+    for resource_id in old.keys() & new.keys():
+        same = {name: value for name, value in new[resource_id].items() if old[resource_id].get(name) == value}
         plain = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
         known[resource_id] = {name: value for name, value in plain.items() if name not in _CHANGE_BY_THEMSELVES}
-        old, new = (pool_ids_of(each[resource_id]) for each in (before, after))
-        if old is not None and old == new:
-            known[resource_id]["pools"] = after[resource_id]["pools"]
+        pools = [pool_ids_of(each[resource_id]) for each in (old, new)]
+        if pools[0] is not None and pools[0] == pools[1]:
+            known[resource_id]["pools"] = new[resource_id]["pools"]
     return known
 
 

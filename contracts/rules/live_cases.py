@@ -5,11 +5,13 @@ request that may be varied. Without a base request, it varies only the fields th
 sessions, null).
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from contracts.data import file, write_bodies
 from contracts.engine import CheckContext
+from contracts.rules import existing_data
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.chains import ChainCase
@@ -20,6 +22,7 @@ from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoOrg
 from contracts.rules.lists import ExistingCase, PagesCase, WindowsCase
 from contracts.rules.other_resources import answer_cases
 from contracts.rules.reads_by_id import UnknownIdCase
+from contracts.rules.refused_requests import wrong_parameter_cases
 from contracts.rules.retries import retry_case
 from contracts.rules.run_events import RunCase
 from contracts.rules.secrets import SecretsCase
@@ -197,8 +200,10 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
         [TwoOrganisations("bulk_create_runs", body(check) or {})] if check.has_second else []
     ),
     "unknown ids": _unknown,
+    "invalid parameters": lambda check: itertools.islice(wrong_parameter_cases(check), 12),
     "undocumented methods": _methods,
     "unknown paths": lambda check: [MethodCase("GET", path) for path in _PATHS],
     "answers of other reads": lambda check: answer_cases(check, reads=1),
+    **{scenario.name: scenario.cases for scenario in existing_data.SCENARIOS},
 }
 """Name of a scenario → its cases in a live check. Both are in the order in which they run."""
