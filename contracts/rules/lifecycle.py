@@ -191,6 +191,20 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
                 return
 
 
+def _cancel_throughout(polled: PolledRuns) -> None:
+    """Cancel one run after the other until all have ended. At whatever moment a cancel meets the next status that the
+    run itself takes, the run must stay cancelled.
+    """
+    for _ in polled.until_ended(longest_pause_s=0.03):
+        for run in [run for run in polled.runs if not run.known.has_ended][:_CANCELS_PER_POLL]:
+            run.update({"status": "cancelled"})
+            polled.context.wait(_BETWEEN_CANCELS_S)
+
+
+_CANCELS_PER_POLL: Final = 10
+_BETWEEN_CANCELS_S: Final = 0.01
+
+
 def _update_active(polled: PolledRuns) -> None:
     """Update a run before it starts, and two while they are running. They must keep the new values until their end."""
     polled.runs[0].update(_UPDATE)
@@ -260,6 +274,7 @@ _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | No
     "cancel running": functools.partial(_cancel_running, retries=False),
     "retry running": functools.partial(_cancel_running, retries=True),
     "update active": _update_active,
+    "cancel throughout": _cancel_throughout,
     "cancel waiting": functools.partial(_end_waiting, delete=False),
     "delete waiting": functools.partial(_end_waiting, delete=True),
     "delete active": _delete_active,
@@ -281,6 +296,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         if check.offers("retry_run"):
             yield LifecycleCase(count=12, change="retry running")
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
+        yield LifecycleCase(count=_CANCELS_PER_POLL * 6, change="cancel throughout")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete active")

@@ -250,6 +250,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (reads_and_lists.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (changes.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (lifecycles.UpdatesAtWorkLost, "lifecycles of runs", "UPDATE-PARTIAL"),
+    (lifecycles.LateCancelIsOverwritten, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.UpdateAtWorkForgetsTheStart, "lifecycles of runs", "UPDATE-PARTIAL"),
     (changes.SameBytesDeletedTogether, "deletes", "DELETE-GONE"),
     (reads_and_lists.LastEndedComesFirst, "single pages", "LIST-PAGE"),
