@@ -50,8 +50,9 @@ from mockserver.response import send_error, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.settings import Settings
+from mockserver.shared_faults import SharedFaults
 from mockserver.shared_journal import SharedJournal
-from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
+from mockserver.shared_namespaces import SharedNamespaces
 from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Coercion, Masker, Operation, compile_operations
 from mockserver.state import States, origin_of_state, settings_shared_by_servers
