@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import PREFIX as ADMIN
 from mockserver.admin import Admin, Dependencies
@@ -50,8 +50,9 @@ from mockserver.response import send_error, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.settings import Settings
+from mockserver.shared_faults import SharedFaults
 from mockserver.shared_journal import SharedJournal
-from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
+from mockserver.shared_namespaces import SharedNamespaces
 from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Coercion, Masker, Operation, compile_operations
 from mockserver.state import States, origin_of_state, settings_shared_by_servers
@@ -125,12 +126,15 @@ class MockApp:
         document = next(iter(self.operations.values())).document if self.operations else None
         self._masker = Masker(document.sensitive, document.enumerations) if document else Masker(())
         self._shared: SharedStore | None = None
-        if store is None and settings.store.is_shared:
+        self._store: Store = store or MemoryStore()
+        makers = self._make_namespace, self._make_space, self._seed_space
+        max_spaces = settings.limits.max_spaces
+        if store is not None or not settings.store.is_shared:
+            self.namespaces = Namespaces(*makers, self._store, max_spaces=max_spaces)
+        else:
             fingerprint = settings_shared_by_servers(settings, self._world, api.json, self._initial_faults)
             self._shared = SharedStore(settings.store.url, fingerprint)
-            store = self._shared.units
-        self._store: Store = store or MemoryStore()
-        self.namespaces = self._make_namespaces()
+            self.namespaces = SharedNamespaces(*makers, self._shared, self._fault_parser, max_spaces=max_spaces)
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Context:
@@ -146,7 +150,17 @@ class MockApp:
         self._seeds = self._seeds_by_organisation()
         access_log = access_log or NoAccessLog()
         routes = Routes(self.operations, first_path_only=strict)
-        self._endpoint = self._make_endpoint(routes, access_log)
+        self._endpoint = Endpoint(
+            settings,
+            routes=routes,
+            near_paths=self._near_paths,
+            behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
+            organisations=self._organisations,
+            namespaces=self.namespaces,
+            make_context=make_context,
+            memory_limit=self._memory_limit,
+            access_log=access_log,
+        )
         self._browsers = Browsers(
             self._route,
             refuse=self._refuse,
@@ -205,10 +219,9 @@ class MockApp:
             await self._downloads(scope, receive, send)
         elif self._admin is not None and (path == ADMIN or path.startswith(f"{ADMIN}/")):
             await self._admin(namespace, path, scope, receive, send)
-        elif self._shared is None or not self._keeps_journal:
-            await self._serve(namespace, path, scope, receive, send)
         else:
-            await self._recorded(namespace, partial(self._serve, namespace, path, scope, receive), scope, send)
+            answer = partial(self._serve, namespace, path, scope, receive)
+            await namespace.journal.serve_recorded(answer, scope, send)
 
     async def _refuse(self, refusal: HTTPError, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request that is not allowed. It is in the journal of its namespace, if there is one, unless it reads
@@ -226,25 +239,7 @@ class MockApp:
             return
         now = self._begin(namespace, scope)
         answer = partial(self._endpoint.refuse, refusal, path, now, scope, receive)
-        if self._shared is None or not self._keeps_journal:
-            await answer(send)
-        else:
-            await self._recorded(namespace, answer, scope, send)
-
-    async def _recorded(
-        self, namespace: Namespace, answer: Callable[[Send], Awaitable[None]], scope: Scope, send: Send
-    ) -> None:
-        """Answer a request whose entry in the journal is stored before the answer is sent."""
-        journal = namespace.journal
-        assert isinstance(journal, SharedJournal)
-
-        async def send_recorded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await journal.record(scope[JOURNAL_KEY])
-            await send(message)
-
-        await answer(send_recorded)
-        await journal.record(scope[JOURNAL_KEY])
+        await namespace.journal.serve_recorded(answer, scope, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -274,13 +269,6 @@ class MockApp:
             scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
         return now
 
-    def _make_namespaces(self) -> Namespaces:
-        constructors = (self._make_namespace, self._make_space, self._seed_space)
-        most = self.settings.limits.max_spaces
-        if self._shared is None:
-            return Namespaces(*constructors, self._store, max_spaces=most)
-        return SharedNamespaces(*constructors, self._shared, self._fault_parser, max_spaces=most)
-
     def _drop_caches(self) -> None:
         for _, namespace in self.namespaces.items():
             for space in namespace.spaces.values():
@@ -293,19 +281,6 @@ class MockApp:
             for seed in seeds_of_world(self._world.runs, self.settings.world):
                 seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
         return seeds
-
-    def _make_endpoint(self, routes: Routes, access_log: AccessLog) -> Endpoint:
-        return Endpoint(
-            self.settings,
-            routes=routes,
-            near_paths=self._near_paths,
-            behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
-            organisations=self._organisations,
-            namespaces=self.namespaces,
-            make_context=self._make_context,
-            memory_limit=self._memory_limit,
-            access_log=access_log,
-        )
 
     def _make_admin(self) -> Admin:
         settings = self.settings

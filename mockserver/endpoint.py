@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -18,7 +18,6 @@ from mockserver import delays
 from mockserver.answer_budget import AnswerBudget
 from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
-from mockserver.byte_budget import ByteBudget
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
     BadRequest,
@@ -61,11 +60,13 @@ _WARNING = "Mock-Warning"
 _MAX_HEADER_LENGTH = 2_000
 _INVALID_REQUEST_ERRORS = (Invalid, BadRequest, Unauthorized, Forbidden, MethodNotAllowed, NoRoute)
 """The errors of requests that are invalid by themselves, whatever the state of the mock."""
+_JSON_TYPE = b"application/json"
 _MAX_CHECKED_BYTES = 8 * MEBIBYTE
 _log = logging.getLogger("mockserver")
 
 
-class _RequestState(NamedTuple):
+@dataclass(slots=True)
+class _RequestState:
     """A request as it arrived, and what is known of its answer. `path` is the path inside the namespace."""
 
     path: str
@@ -79,13 +80,15 @@ class _RequestState(NamedTuple):
     """Headers of the answer, whether it is a success or an error."""
     warnings: list[str]
     """What is wrong or odd in the request, for the log and the header Mock-Warning."""
-    held: list[tuple[Bodies | ByteBudget, int]]
-    """The memory of a large body or answer. It is given back once the answer is sent: a client may read it slowly."""
+    operation: Operation | None = None
+    held_body: int = 0
+    held_answer: int = 0
+    """Bytes of a large body or answer. They are given back once the answer is sent: a client may read it slowly."""
 
 
 def _state_of(path: str, now: Instant, scope: Scope, receive: Receive) -> _RequestState:
     headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
-    return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [], [])
+    return _RequestState(path, now, scope, receive, headers, query, scope.get(JOURNAL_KEY), {}, [])
 
 
 class _DecodedRequest(NamedTuple):
@@ -96,16 +99,6 @@ class _DecodedRequest(NamedTuple):
     preferences: Preferences
     now: Instant
     state: _RequestState
-
-    async def delayed(self) -> _DecodedRequest:
-        """Wait for the delay of its preferences, then return the request with the current time.
-
-        Raises Unavailable if it has a large body, and others wait for memory; or if others need its connection.
-        """
-        delay = self.space.clock.sleep(self.preferences.delay_s or 0)
-        bodies = next((holder for holder, _ in self.state.held if isinstance(holder, Bodies)), None)
-        await delays.wait(delay if bodies is None else bodies.hold_during(delay), self.state.scope)
-        return self.as_of_now()
 
     def as_of_now(self) -> _DecodedRequest:
         return self._replace(now=self.space.clock.read())
@@ -155,62 +148,59 @@ class Endpoint:
         try:
             await self._respond(namespace, state, send)
         finally:
-            for budget, size in state.held:
-                budget.give_back(size)
+            self._bodies.give_back(state.held_body)
+            self._answer_budget.give_back(state.held_answer)
 
     async def refuse(
         self, refusal: HTTPError, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request that may not be handled. It is not read."""
         state = _state_of(path, now, scope, receive)
-        reply = reply_to(refusal, scope)
-        self._record_refusal(refusal, reply, state)
+        reply = self._error_reply(refusal, state)
         await self._send(reply, reply.render(), state, send)
 
     async def _respond(self, namespace: Namespace, state: _RequestState, send: Send) -> None:
-        scope, entry = state.scope, state.entry
-        operation: Operation | None = None
+        scope = state.scope
         if PAGE_WARNING_KEY in scope:
             self._record_warnings((scope[PAGE_WARNING_KEY],), state)
         try:
-            if scope["method"] == "OPTIONS":
-                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(state.path))})
-            else:
-                operation, parameters = self._find(scope["method"], state.path, scope)
-                if entry is not None:
-                    entry.operation_id = operation.operation_id
-                organisation = ""
-                if operation.secured:
-                    organisation = self._organisations.from_header(state.headers.get(b"authorization"))
-                space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
-                space.requests += 1
-                try:
-                    reply = await self._answer(operation, parameters, space, state)
-                finally:
-                    space.requests -= 1
+            reply = await self._dispatch(namespace, state)
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                state.held.append((self._answer_budget, await self._answer_budget.take(reply.held_bytes)))
+                state.held_answer = await self._answer_budget.take(reply.held_bytes)
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
-            if entry is not None:
-                entry.unanswered()
+            if state.entry is not None:
+                state.entry.unanswered()
             if isinstance(error, asyncio.CancelledError):
                 raise
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            reply = reply_to(error, scope)
-            self._record_refusal(error, reply, state)
-            if reply.status >= 500:
-                operation = None  # the document does not describe failures of the mock: no self-check
-            elif operation is not None and reply.status not in operation.responses:
-                operation = None  # nor need it list what clients do wrong
+            reply = self._error_reply(error, state)
             body = reply.render()
-        if self._self_check and operation is not None and reply.is_documented:
-            reply, body = await self._self_checked(operation, reply, body, state)
+        if self._self_check and state.operation is not None and reply.is_documented:
+            reply, body = await self._self_checked(state.operation, reply, body, state)
         sending = self._send(reply, body, state, send)
-        is_large = any(budget is self._answer_budget for budget, _ in state.held)
-        await (self._answer_budget.send(sending, scope) if is_large else sending)
+        await (self._answer_budget.send(sending, scope) if state.held_answer else sending)
+
+    async def _dispatch(self, namespace: Namespace, state: _RequestState) -> Reply:
+        """Find the operation and the organisation of a request, and answer it."""
+        method: str = state.scope["method"]
+        if method == "OPTIONS":
+            return Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(state.path))})
+        operation, parameters = self._find(method, state.path, state.scope)
+        state.operation = operation
+        if state.entry is not None:
+            state.entry.operation_id = operation.operation_id
+        organisation = ""
+        if operation.secured:
+            organisation = self._organisations.from_header(state.headers.get(b"authorization"))
+        space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
+        space.requests += 1
+        try:
+            return await self._answer(operation, parameters, space, state)
+        finally:
+            space.requests -= 1
 
     def _send(self, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState, send: Send) -> Awaitable[None]:
         scope = state.scope
@@ -227,8 +217,9 @@ class Endpoint:
             return self._namespaces.temporary_space(namespace)
         return await self._namespaces.space(namespace, organisation)
 
-    def _record_refusal(self, error: Exception, reply: Reply, state: _RequestState) -> None:
-        """Record in the journal and in the header Mock-Warning why a request was refused."""
+    def _error_reply(self, error: Exception, state: _RequestState) -> Reply:
+        """Return the reply to a request that has failed. The journal and the header Mock-Warning tell why it has."""
+        reply = reply_to(error, state.scope)
         if isinstance(error, BadRequest):
             state.extra.pop("Preference-Applied", None)
         reason = "an error of the mock: see its log"
@@ -245,6 +236,9 @@ class Endpoint:
             entry.reason = reason
             entry.is_valid = not isinstance(error, _INVALID_REQUEST_ERRORS)
         state.warnings.append(f"{reply.status}: {reason}")
+        # The document describes no failures of the mock, and need not list what clients do wrong.
+        is_listed = state.operation is not None and reply.status in state.operation.responses
+        return reply._replace(is_documented=reply.status < 500 and is_listed)
 
     def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
         if state.entry is not None:
@@ -276,9 +270,9 @@ class Endpoint:
         if _FAULT_KEYS & scope.keys():
             preferences, now = _apply_fault_keys(scope, preferences, now)
         # A body that is not documented is ignored, whatever its length.
-        body, taken = await self._bodies.read(headers, state.receive) if operation.has_body else (b"", 0)
-        if taken:
-            state.held.append((self._bodies, taken))
+        body = b""
+        if operation.has_body:
+            body, state.held_body = await self._bodies.read(headers, state.receive)
         if state.entry is not None:
             state.entry.body = body
             state.entry.organisation = space.organisation
@@ -337,7 +331,7 @@ class Endpoint:
             if request.preferences.delay_s:
                 reply = await keys.reply(request.space.store, key, fingerprint, request.now.moment)
                 if reply is None:
-                    request = await request.delayed()
+                    request = await self._delayed(request)
             try:
                 return await self._replay_or_handle(key, fingerprint, request)
             except VersionConflict:
@@ -373,11 +367,21 @@ class Endpoint:
 
     async def _handle(self, request: _DecodedRequest) -> Reply:
         if request.preferences.delay_s:
-            request = await request.delayed()
+            request = await self._delayed(request)
         try:
             return await self._run_behaviour(request, None)
         except VersionConflict:
             return await retried(lambda: self._run_behaviour(request.as_of_now(), None))
+
+    async def _delayed(self, request: _DecodedRequest) -> _DecodedRequest:
+        """Wait for the delay of its preferences, then return the request with the current time.
+
+        Raises Unavailable if it has a large body, and others wait for memory; or if others need its connection.
+        """
+        delay = request.space.clock.sleep(request.preferences.delay_s or 0)
+        state = request.state
+        await delays.wait(self._bodies.hold_during(delay) if state.held_body else delay, state.scope)
+        return request.as_of_now()
 
     async def _run_behaviour(self, request: _DecodedRequest, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises VersionConflict."""
@@ -434,8 +438,8 @@ class Endpoint:
                 if time_slice.is_over:
                     await time_slice.give_way()
             payload = b"".join(parts)
-            if size > LARGE_BYTES and all(budget is not self._answer_budget for budget, _ in state.held):
-                state.held.append((self._answer_budget, await self._answer_budget.take(size)))
+            if size > LARGE_BYTES and not state.held_answer:
+                state.held_answer = await self._answer_budget.take(size)
         if len(payload) > _MAX_CHECKED_BYTES:
             return reply, payload
         check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)
@@ -479,6 +483,3 @@ _LAST_SLASHES = re.compile(r"(?<!/)(?<!%2F)(?:/|%2F)++\Z", re.IGNORECASE)
 
 Without the lookbehinds, a path of many slashes before something else would take quadratic time.
 """
-
-
-_JSON_TYPE = b"application/json"

@@ -78,7 +78,7 @@ class Reply(NamedTuple):
     content: Content | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = {}
-    is_documented: bool = True  # False if a client asked for an answer that the document lacks
+    is_documented: bool = True  # False if the document need not describe it
 
     def render(self) -> bytes | Iterator[bytes]:
         return b"" if self.content is None else self.content.render()

@@ -11,15 +11,16 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
 from mockserver.errors import Unavailable
 from mockserver.events import Events
-from mockserver.journal import Entry, Journal, JournalBudget
+from mockserver.journal import Entry, Journal, JournalBudget, Send
 from mockserver.masking import masked_content, masked_headers, masked_query, query_pairs
+from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.spec import Masker, render_json
 from mockserver.store.valkey import NO_EPOCH, Epoch
 from mockserver.store.valkey_journal import JournalTexts
@@ -57,14 +58,25 @@ class SharedJournal(Journal):
         return _Unrecorded(self, sys.maxsize, at, scope)
 
     def answered(self, entry: Entry) -> None:
-        """Does nothing: `record` stores the entry."""
+        """Does nothing: `_record` stores the entry."""
 
-    async def record(self, entry: Entry) -> None:
+    async def serve_recorded(
+        self, serve: Callable[[Send], Awaitable[None]], scope: Mapping[str, Any], send: Send
+    ) -> None:
+        async def send_recorded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                await self._record(scope.get(JOURNAL_KEY))
+            await send(message)
+
+        await serve(send_recorded)
+        await self._record(scope.get(JOURNAL_KEY))
+
+    async def _record(self, entry: Entry | None) -> None:
         """Store an entry whose answer is known, unless it is stored already.
 
         If the store does not answer, the journal lacks the entry: what the request did is done.
         """
-        if entry.seq < sys.maxsize or entry.answered_at is None:
+        if entry is None or entry.seq < sys.maxsize or entry.answered_at is None:
             return
         entry.seq = 0
         is_long = entry.is_long_to_show

@@ -10,56 +10,24 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mockserver.behaviour.context import Space
 from mockserver.errors import Unprocessable, VersionConflict
 from mockserver.events import Events
 from mockserver.faults import FaultParser
-from mockserver.faults.fault import Fault, Faults
 from mockserver.namespaces import MakeSpace, Namespace, Namespaces
+from mockserver.shared_faults import SharedFaults
 from mockserver.shared_journal import SharedJournal
 from mockserver.shared_store import SharedStore
 from mockserver.spec import render_json
 from mockserver.store import Write
 from mockserver.store.valkey import NO_EPOCH, Epoch
-from mockserver.store.valkey_namespaces import NamespaceRecords, Record
+from mockserver.store.valkey_namespaces import Record
 
-_NONE = "0"
+_NO_RECORD = "0"
 _WRITES_AT_ONCE = 2_000
-
-
-class SharedFaults(Faults):
-    """Faults that are counted over all servers."""
-
-    def __init__(self, name: str, records: NamespaceRecords) -> None:
-        super().__init__()
-        self.name = name
-        self.epoch: Epoch = NO_EPOCH
-        self._records = records
-
-    async def count_match(self, fault: Fault, now: int) -> bool:
-        if fault.is_over(now):
-            return False
-        where, times = (self.name, self.epoch, fault.id), fault.frequency.times
-        number = await self._records.matched(*where, times)
-        if not number:
-            await self.refresh()
-            return False
-        fault.matched = number
-        if not fault.is_selected():
-            return False
-        number = await self._records.applied(*where, times)
-        fault.applied = max(fault.applied, number)
-        return number > 0
-
-    async def refresh(self) -> None:
-        counts = await self._records.fault_counts(self.name, self.epoch.id)
-        for fault in self:
-            fault.matched, fault.applied = (counts.get(f"{fault.id} {what}", 0) for what in ("matched", "applied"))
-
-    def counts(self) -> dict[str, int]:
-        return {f"{each.id} {what}": getattr(each, what) for each in self for what in ("matched", "applied")}
 
 
 class SharedNamespaces(Namespaces):
@@ -78,7 +46,10 @@ class SharedNamespaces(Namespaces):
         self._records = shared.namespaces
         self._fault_parser = fault_parser
         self._saves: dict[Namespace, asyncio.Future[str | None]] = {}
-        """The last save in progress of each namespace. Its result is the new version, None if it has failed."""
+        """The last save in progress of each namespace. Its result is the new version, None if it has failed.
+
+        The saves of a namespace follow each other, each based on the version of the one before it.
+        """
         self._store_starts = 0
 
     async def get(self, name: str) -> Namespace:
@@ -86,25 +57,25 @@ class SharedNamespaces(Namespaces):
             namespace = await self.find(name)
             if namespace is not None:
                 return namespace
-            await self._begin(name)
+            await self._create(name)
 
     async def find(self, name: str) -> Namespace | None:
         """Return the namespace as its record says now; None if it has none. Raises Unavailable at the limit."""
         while True:
             record = await self._records.load(name)
             self._forget_what_may_be_lost()
-            known = self._namespaces.get(name)
             if record is None:
                 return None
-            if known is not None and known.version == record.version:
+            known = self._namespaces.get(name)
+            if known is None:
+                await self._make_room()
+            elif known.version == record.version:
                 return known
-            save = None if known is None else self._saves.get(known)
-            if save is None:
-                if known is None:
-                    await self._make_room()
-                return self._taken(name, record)
-            # The record may be older than the change that is being saved, and would undo it here: ask again after that.
-            await asyncio.shield(save)
+            elif known in self._saves:
+                # The record may be older than the change that is being saved, and would undo it here.
+                await asyncio.shield(self._saves[known])
+                continue
+            return self._apply(record, name)
 
     async def find_space(self, namespace: Namespace, organisation: str) -> Space | None:
         known = namespace.spaces.get(organisation)
@@ -146,7 +117,8 @@ class SharedNamespaces(Namespaces):
             await self._make_room(namespace)
             space = self._make_space(namespace, organisation, key)
             if key is None:
-                await self._seed(space)
+                with suppress(VersionConflict):  # another server has seeded it
+                    await self._seed_space(space)
                 epoch = self._records.epoch(namespace.name, namespace.epoch)
                 await self._records.add_organisation(namespace.name, epoch, organisation, space.key)
             space = self._added(namespace, space)
@@ -180,15 +152,12 @@ class SharedNamespaces(Namespaces):
             self._added(namespace, space)
         namespace.events.publish("reset", {})
 
-    async def _begin(self, name: str) -> None:
-        """Make a namespace, unless another server is faster."""
+    async def _create(self, name: str) -> None:
         namespace = self.make(name)
-        try:
-            await self._records.save(name, _NONE, self._new_epoch(name).id, self._content(namespace))
-        except VersionConflict:
-            return
+        with suppress(VersionConflict):  # another server was faster
+            await self._records.save(name, _NO_RECORD, self._new_epoch(name).id, self._content(namespace))
 
-    def _taken(self, name: str, record: Record) -> Namespace:
+    def _apply(self, record: Record, name: str) -> Namespace:
         """Return the namespace as its record says. Raises Unavailable if the record cannot be read."""
         namespace = self._namespaces.get(name)
         if namespace is None or namespace.epoch != record.epoch:
@@ -216,13 +185,8 @@ class SharedNamespaces(Namespaces):
             namespace.journal.secret = namespace.secret
 
     def _content(self, namespace: Namespace) -> bytes:
-        return render_json(
-            {
-                "clock": namespace.clock.state(),
-                "secret": namespace.secret.hex(),
-                "faults": self._fault_parser.state(namespace.faults),
-            }
-        )
+        faults = self._fault_parser.state(namespace.faults)
+        return render_json({"clock": namespace.clock.state(), "secret": namespace.secret.hex(), "faults": faults})
 
     def _new_epoch(self, name: str) -> Epoch:
         return self._records.epoch(name, secrets.token_hex(8))
@@ -232,12 +196,6 @@ class SharedNamespaces(Namespaces):
         for each in (namespace.journal, namespace.faults):
             if isinstance(each, SharedJournal | SharedFaults):
                 each.epoch = epoch
-
-    async def _seed(self, space: Space) -> None:
-        try:
-            await self._seed_space(space)
-        except VersionConflict:
-            return  # another server has seeded it
 
     def _forget_what_may_be_lost(self) -> None:
         """If the store was started again, it may lack its last commits. So each space is read anew: the index of its

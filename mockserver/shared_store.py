@@ -16,6 +16,8 @@ from mockserver.store.valkey_namespaces import NamespaceRecords
 
 
 class SharedStore:
+    """`units` of all spaces, the records of `namespaces`, and the entries of `journals`, over one `connection`."""
+
     def __init__(self, url: str, fingerprint: Mapping[str, str]) -> None:
         """`fingerprint` is everything that answers depend on, besides the state. Raises StartError."""
         self.connection = ValkeyConnection(Address.from_url(url))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from math import prod
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from mockserver.behaviour.schema_costs import MEMBERS_OF_CHECK, CheckingCost, compiling_cost, values_in
 from mockserver.spec import MASK, Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
+
+MAX_SCHEMA_LENGTH = 65_536
+"""A longer schema is stored and returned, but not applied."""
+_MAX_CHECKS = 300_000
+"""They take about half a second, in which nothing else is handled."""
+_MAX_COMPILING_MS = 200
+"""How long compiling may block the event loop, approximately."""
 
 
 class HasInputSchema(Protocol):
@@ -62,10 +68,10 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
         return
     most_checks = _MAX_CHECKS // max(1, steps // 10)
     # Before they are merged: that takes long too, for each step of a chain.
-    if inputs.count_names() > most_checks * _MEMBERS_OF_CHECK:
+    if inputs.count_names() > most_checks * MEMBERS_OF_CHECK:
         return
     merged = inputs.merged()
-    if schema.takes_long(merged, most_checks):
+    if schema.cost.exceeds(most_checks, merged):
         return
     violations = Violations(most)
     violations.add(*_relocated(schema.reader.violations(merged, violations), inputs))
@@ -74,29 +80,30 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
 
 
 def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:
+    """Give the violations their locations in the request. Those of sensitive inputs do not show a value."""
     secrets = (inputs.secrets or {}).keys() | inputs.shared_secrets.keys()
     for violation in violations:
         loc, shown = list(violation["loc"]), violation["input"]
-        # With a choice between schemas, pydantic puts a label into the location before the name.
-        secret = next(
-            (
-                place
-                for place, part in enumerate(loc)
-                if isinstance(part, str) and part.startswith("$") and (place == 0 or part[1:] in secrets)
-            ),
-            None,
-        )
-        if secret is not None:
-            if inputs.secrets is None:
-                continue
-            where = [*inputs.secrets_at, loc[secret][1:], *loc[secret + 1 :]]
-            yield {**violation, "loc": where, "msg": _without_value(violation), "input": MASK, "ctx": {}}
-            continue
-        if inputs.chained and isinstance(shown, dict) and shown.keys() == {"$ref"}:
+        at = _place_of_secret(loc, secrets)
+        if at is not None:
+            if inputs.secrets is not None:
+                where = [*inputs.secrets_at, loc[at][1:], *loc[at + 1 :]]
+                yield {**violation, "loc": where, "msg": _without_value(violation), "input": MASK, "ctx": {}}
             continue
         if isinstance(shown, dict):
+            if inputs.chained and shown.keys() == {"$ref"}:
+                continue
             shown = {name: value for name, value in shown.items() if not name.startswith("$")}
         yield {**violation, "loc": [*inputs.values_at, *loc], "input": shown}
+
+
+def _place_of_secret(loc: list[Any], secrets: Collection[str]) -> int | None:
+    """Return where a location has the name of a sensitive input, if it has one."""
+    for place, part in enumerate(loc):
+        # With a choice between schemas, pydantic puts a label into the location before the name.
+        if isinstance(part, str) and part.startswith("$") and (place == 0 or part[1:] in secrets):
+            return place
+    return None
 
 
 def _without_value(violation: dict[str, Any]) -> str:
@@ -105,37 +112,9 @@ def _without_value(violation: dict[str, Any]) -> str:
     return message.partition(",")[0] if violation["type"].endswith("_parsing") else message
 
 
-MAX_SCHEMA_LENGTH = 65_536
-"""A longer schema is stored and returned, but not applied."""
-
-
 class _Schema(NamedTuple):
-    """`checks`: how many it may make of one value in a list or map. `steps`: of one character, by its patterns."""
-
     reader: ValueReader
-    checks: int
-    steps: float
-
-    def takes_long(self, inputs: Any, most: float) -> bool:
-        """Whether checking the inputs could take longer than `most` failed checks."""
-        left = most
-        for part in _parts(inputs):
-            left -= self.checks
-            if isinstance(part, str):
-                left -= self.steps * len(part) / _STEPS_OF_CHECK
-            elif isinstance(part, dict | list):
-                left -= len(part) / _MEMBERS_OF_CHECK
-            if left < 0:
-                return True
-        return False
-
-
-_MAX_CHECKS = 300_000
-"""They take about half a second, in which nothing else is handled."""
-_STEPS_OF_CHECK = 200
-"""How many steps of a pattern take as long as one failed check."""
-_MEMBERS_OF_CHECK = 5
-"""How many members of an object or array take as long to pass over as one failed check."""
+    cost: CheckingCost
 
 
 class CompiledSchemas:
@@ -176,89 +155,16 @@ _COMPILED = CompiledSchemas(max_cost=1_600)
 def _compiled(text: str) -> tuple[_Schema | None, float]:
     """Return a schema, None if it is not applied, and what it costs to keep it."""
     value = json.loads(text)
-    cost = 1 + len(text) / 2_000
-    pattern_cost = _pattern_cost(value)
-    if _refers(value) or pattern_cost > _MAX_PATTERN_COST:
+    cost, compiling_ms = 1 + len(text) / 2_000, compiling_cost(value)
+    if compiling_ms > _MAX_COMPILING_MS or _has_reference(value):
         return None, cost
     try:
         reader = compile_schema(value, name="input_schema")
     except SpecError:
         return None, cost
-    steps = sum(times * len(pattern) for pattern, times in _patterns(value))
-    return _Schema(reader, _checks(value), steps), cost + pattern_cost
+    return _Schema(reader, CheckingCost.of_schema(value)), cost + compiling_ms
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """Yield a JSON value and all values in it."""
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        if isinstance(part, dict):
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-
-
-def _refers(schema: Any) -> bool:
-    """Whether a schema has a reference. A few of them can stand for more checks than can ever be made."""
-    return any(isinstance(part, dict) and isinstance(part.get("$ref"), str) for part in _parts(schema))
-
-
-def _checks(schema: Any) -> int:
-    """Return how many checks a schema may make of a value in a list or map: one for each schema of its members."""
-    most = 0
-    for part in _parts(schema):
-        for keyword in ("items", "additionalProperties"):
-            if isinstance(part, dict) and isinstance(part.get(keyword), dict):
-                most = max(most, sum(map(_types, _parts(part[keyword]))))
-    return most
-
-
-def _types(part: Any) -> int:
-    if not isinstance(part, dict):
-        return 0
-    kinds = part.get("type")
-    each = _CHECKS_OF_DATE_TIME if part.get("format") == "date-time" else 1
-    return each * (len(kinds) if isinstance(kinds, list | tuple) else 1)
-
-
-_CHECKS_OF_DATE_TIME = 4
-"""How many other failed checks take as long as one of a date-time, which is checked in Python."""
-
-
-_MAX_PATTERN_COST = 200
-"""In milliseconds, approximately: how long compiling may block the event loop."""
-_HEAVY = re.compile(r"\\[wWsSdDpP]|\.|\[\^|\(\?[a-zA-Z-]*i")
-_IGNORES_CASE = re.compile(r"\(\?[a-zA-Z-]*i")
-_FOLDED = re.compile(r"\[|&&|--|~~")
-_FOLDED_COST = 5
-"""Where case is ignored, the other case of each character in a class is looked up: up to 5 ms for a wide range."""
-_REPEATED = re.compile(r"\{([0-9]{1,6})?(?:,([0-9]{0,6}))?\}")
-
-
-def _patterns(schema: Any) -> Iterator[tuple[str, float]]:
-    """Yield the patterns in a schema, and how many times each repeats its parts at most."""
-    for part in _parts(schema):
-        pattern = part.get("pattern") if isinstance(part, dict) else None
-        if isinstance(pattern, str):
-            # As floats, so that a product that is too large is infinite.
-            yield pattern, prod(max(1.0, *(float(count or 0) for count in each)) for each in _REPEATED.findall(pattern))
-
-
-def _pattern_cost(schema: Any) -> float:
-    """Estimate what the patterns in a schema cost to compile: each character class counts once per repetition.
-
-    So do the optional parts: the compiler looks back at all that stand in a row.
-    """
-    return sum(
-        0.1
-        + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000 + pattern.count("?") / 100)
-        + _folding_cost(pattern)
-        for pattern, times in _patterns(schema)
-    )
-
-
-def _folding_cost(pattern: str) -> float:
-    """Estimate what ignoring case costs: once for each class, and for each set that classes are combined from."""
-    return _FOLDED_COST * len(_FOLDED.findall(pattern)) if _IGNORES_CASE.search(pattern) else 0
+def _has_reference(schema: Any) -> bool:
+    """A few references can stand for more checks than can ever be made."""
+    return any(isinstance(part, dict) and isinstance(part.get("$ref"), str) for part in values_in(schema))

@@ -25,12 +25,13 @@ from mockserver.behaviour.run_states import NO_RUNS, RunState, RunStates, States
 from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
-from mockserver.store import ABSENT, UnitStore
+from mockserver.store import UnitStore
 from mockserver.time_slice import TimeSlice
 
 _MAX_POLLS = 50
 """How often a list looks again at most, for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
+"""The workflow and the machine that all runs of a sequence have; None if they need not have the same."""
 ReadSession = Callable[[str], Awaitable[SessionTimelines]]
 """Returns the timelines of a session by its id. Raises VersionConflict if the session changes meanwhile."""
 
@@ -47,10 +48,11 @@ class RunIndex:
         """By block of seeds: what decides the order of batches that were created at the same moment."""
         self._versions: dict[str, int] = {}
         """The version of the changes of each batch that has some, by tail."""
-        self._position = 0
         self._sessions: dict[str, list[Batch]] = {}
         """The batches of each session, by its id: those with a run in it now, and some that had one."""
         self._catching_up: asyncio.Future[None] | None = None
+        self._position = 0
+        """Until where the store was asked for what was written; what is due of that is still to be taken in."""
         self._due_blocks: dict[str, None] = {}
         self._due_sessions: dict[str, None] = {}
         self._times: list[int] = []
@@ -128,42 +130,37 @@ class RunIndex:
         tails = dict.fromkeys(block.tails)
         for tail in known.keys() - tails.keys():
             self._remove(known.pop(tail))
-        unknown = [tail for tail in tails if tail not in known]
-        new: list[Batch] = [
-            unit.value for unit in await store.load_many(*((BATCH, tail) for tail in unknown)) if unit.value is not None
-        ]
-        changes = dict(zip(tails, await store.load_many(*((CHANGES, tail) for tail in tails)), strict=True))
-        time_slice = TimeSlice()
-        for tail, batch in list(known.items()):
-            if changes[tail].version != self._versions.get(tail, 0):
-                await self._take_changes(store, timelines_of, batch, is_new=False)
-            if time_slice.is_over:
-                await time_slice.give_way()
+        units = await store.load_many(*((BATCH, tail) for tail in tails if tail not in known))
+        new: list[Batch] = [unit.value for unit in units if unit.value is not None]
         if new and new[0].block is not None:
             newest = max(batch.created for batch in new)
-            self._ranks[name] = (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2]))
-        plain: list[Batch] = []
-        for batch in new:
-            if batch.placement.session_id is not None or changes.get(batch.tail, ABSENT).version:
-                await self._take_changes(store, timelines_of, batch, is_new=True)
+            self._ranks.setdefault(name, (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2])))
+        changes = zip(tails, await store.load_many(*((CHANGES, tail) for tail in tails)), strict=True)
+        changed = {tail for tail, unit in changes if unit.version != self._versions.get(tail, 0)}
+        unchanged: list[Batch] = []
+        time_slice = TimeSlice()
+        for batch in (*known.values(), *new):
+            is_new = batch.tail not in known
+            if batch.tail in changed or (is_new and batch.placement.session_id is not None):
+                await self._take_changes(store, timelines_of, batch, is_new=is_new)
                 known[batch.tail] = batch
-            else:
-                plain.append(batch)
+            elif is_new:
+                unchanged.append(batch)
             if time_slice.is_over:
                 await time_slice.give_way()
-        self._add(plain)
-        known.update((batch.tail, batch) for batch in plain)
+        self._add(unchanged)
+        known.update((batch.tail, batch) for batch in unchanged)
         if not known:
             self._blocks.pop(name, None)
 
     async def _take_session(self, store: UnitStore, timelines_of: ReadSession, session_id: str) -> None:
         session: Session | None = (await store.load(SESSION, session_id)).value
         batches: list[Batch] = []
-        tails = list(dict.fromkeys(slot.batch_tail for slot in session.slots)) if session is not None else []
+        tails = dict.fromkeys(slot.batch_tail for slot in session.slots) if session is not None else ()
         time_slice = TimeSlice()
-        for tail, unit in zip(tails, await store.load_many(*((BATCH, tail) for tail in tails)), strict=True):
+        for unit in await store.load_many(*((BATCH, tail) for tail in tails)):
             batch: Batch | None = unit.value
-            if batch is not None and tail in self._versions:
+            if batch is not None and batch.tail in self._versions:
                 await self._take_changes(store, timelines_of, batch, is_new=False)
                 batches.append(batch)
             if time_slice.is_over:
@@ -177,33 +174,34 @@ class RunIndex:
         """Take in a batch that has changes or a session: compare its runs with what is known of them."""
         unit = await store.load(CHANGES, batch.tail)
         changes: Changes = unit.value or NO_CHANGES
-        after: dict[int, RunState | None] = {}
-        places: Iterable[int] = changes if batch.placement.session_id is None else range(batch.ids.size)
-        for place in places:
-            change = changes.get(place, UNCHANGED)
-            placement = change.placement or batch.placement
-            if change.deleted is not None:
-                after[place] = None
-            elif placement.session_id is None:
-                after[place] = RunState(placement.machine_id, self.states.timeline(batch, place, change))
-            else:
-                timelines = await timelines_of(placement.session_id)
-                await timelines.compute(batch.tail, place)
-                after[place] = RunState(placement.machine_id, timelines[batch.tail, place], timelines)
+        after = await self._overrides(batch, changes, timelines_of)
         states = self.states
-        before: dict[int, RunState | None]
-        if is_new:
-            before = dict.fromkeys(range(batch.ids.size))
-        else:
-            before = {place: states.state(batch, place) for place in {*after, *(states.overrides(batch) or ())}}
+        places: Iterable[int] = range(batch.ids.size) if is_new else {*after, *(states.overrides(batch) or ())}
+        before = {place: None if is_new else states.state(batch, place) for place in places}
         if batch.tail not in self._versions:
             # Its sessions may have been taken in before this batch was known, and lack it. That happens if a block is
             # closed after the look that found the open block, and before the open block is loaded.
-            sessions = ((changes.get(place, UNCHANGED).placement or batch.placement).session_id for place in places)
+            sessions = ((changes.get(place, UNCHANGED).placement or batch.placement).session_id for place in after)
             self._due_sessions |= dict.fromkeys(each for each in sessions if each is not None)
         self._versions[batch.tail] = unit.version
         states.override(batch, changes, after)
         self._replace(batch, before, {place: states.state(batch, place) for place in before})
+
+    async def _overrides(self, batch: Batch, changes: Changes, timelines_of: ReadSession) -> StatesByPlace:
+        """Return the states of those runs of a batch that have changed or have a session."""
+        overrides: dict[int, RunState | None] = {}
+        for place in changes if batch.placement.session_id is None else range(batch.ids.size):
+            change = changes.get(place, UNCHANGED)
+            placement = change.placement or batch.placement
+            if change.deleted is not None:
+                overrides[place] = None
+            elif placement.session_id is None:
+                overrides[place] = RunState(placement.machine_id, self.states.timeline(batch, place, change))
+            else:
+                timelines = await timelines_of(placement.session_id)
+                await timelines.compute(batch.tail, place)
+                overrides[place] = RunState(placement.machine_id, timelines[batch.tail, place], timelines)
+        return overrides
 
     def _add(self, batches: Sequence[Batch]) -> None:
         """Add new batches that have neither changes nor a session."""
@@ -251,8 +249,9 @@ class RunIndex:
         left = {state.machine_id for state in before.values() if state is not None} - {batch.placement.machine_id}
         for machine_id in left:
             if not self.states.places(batch, machine_id, None, self.folded_until):
-                for key in _keys(batch.workflow_id, machine_id)[2:]:
-                    self._discard(key, batch)
+                for key in _keys(batch.workflow_id, machine_id):
+                    if key[1] is not None:
+                        self._discard(key, batch)
 
     def _opened(self, key: _Key) -> RunSequence:
         """The sequence of a key, which is kept from now on."""
@@ -282,10 +281,8 @@ class _Part:
 
 def _keys(workflow_id: str, machine_id: str | None) -> list[_Key]:
     """The keys of the sequences in which a run of a workflow on a machine is."""
-    keys: list[_Key] = [(None, None), (workflow_id, None)]
-    if machine_id is not None:
-        keys += [(None, machine_id), (workflow_id, machine_id)]
-    return keys
+    machines = (None,) if machine_id is None else (None, machine_id)
+    return [(workflow, machine) for machine in machines for workflow in (None, workflow_id)]
 
 
 def _age(key: str) -> tuple[int, int]:

@@ -16,29 +16,12 @@ from mockserver.byte_budget import ByteBudget
 from mockserver.clock import Clock
 from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
+from mockserver.http11 import Connection
 from mockserver.journal import Entry
 from mockserver.scope_keys import CONNECTION_KEY, JOURNAL_KEY, STALE_S_KEY
 
 Delay = Callable[[Random], float]
 """Draws a delay in seconds."""
-
-
-class Connection(Protocol):
-    """What the HTTP protocol of the mock provides in a scope, in addition to ASGI."""
-
-    def reset(self) -> None:
-        """Close the connection at once, with a TCP reset."""
-
-    def leave_at_eof(self) -> None:
-        """Treat a client that closes its side of the connection as disconnected."""
-
-    def write_raw(self, data: bytes) -> None:
-        """Write bytes unchanged, in place of an answer."""
-
-    def end(self) -> None:
-        """Close the connection after what was written."""
-
-
 _MAX_HELD_BYTES = 33_554_432
 
 
@@ -263,7 +246,7 @@ class Garbage:
     async def apply(self, request: FaultedRequest) -> None:
         connection = request.connection
         request.record_no_answer()
-        connection.write_raw(b"\x00\xff" + request.random.randbytes(200))
+        connection.write([b"\x00\xff" + request.random.randbytes(200)])
         connection.end()
 
 

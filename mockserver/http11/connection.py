@@ -23,23 +23,19 @@ from mockserver.http11.abandoned import AbandonedRequests
 from mockserver.http11.address import address
 from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
-from mockserver.http11.exchange import Exchange, error_answer
+from mockserver.http11.exchange import MAX_DISCARDED_BYTES, Exchange, error_answer
+from mockserver.http11.flow_control import FlowControl
 from mockserver.http11.head import Head, HeadReader, split_target
 from mockserver.http11.room import Delay, has_room
-from mockserver.http11.unacknowledged import unacknowledged_bytes
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
 
 _log = logging.getLogger("mockserver.http")
 
-_AHEAD_BYTES = 65_536
-"""How much of a body is read from the client before the application asks for it."""
 _SLICE_BYTES = 65_536
 """A chunked body is decoded in slices of this size, so that the event loop can serve others between them."""
 _MAX_JOINED_BYTES = 8_192
 """A longer body is not joined with its head into one buffer."""
-_MAX_DISCARDED_BYTES = 262_144
-"""The body of a request that was answered early is read and dropped; past this size the connection is closed."""
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
 """How long a client that has the last answer may go on sending before its connection is aborted."""
@@ -73,9 +69,7 @@ class ConnectionFactory:
     def check(self, now: float) -> None:
         """Handle the deadlines that have passed."""
         for connection in list(self.connections):
-            connection.follow_reading(now)
-            if connection.deadline <= now:
-                connection.time_out(now)
+            connection.check(now)
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         self.check(loop.time())
@@ -83,6 +77,16 @@ class ConnectionFactory:
 
 
 class Connection(asyncio.Protocol):
+    """Its state, unless it is closing, follows from its exchange:
+
+    - None: it waits for the head of a request, and is idle until the first byte of one has come
+    - one with a `body_reader`: it reads the body; the application runs, and may have answered already
+    - one without: the request has been read completely, but not answered
+    """
+
+    _transport: asyncio.Transport
+    flow: FlowControl
+
     def __init__(
         self,
         factory: ConnectionFactory,
@@ -99,36 +103,29 @@ class Connection(asyncio.Protocol):
         self._max_connections = min(limits.max_connections, config.limit_concurrency or limits.max_connections)
         self._state = server_state
         self._app_state = app_state
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._buffer = b""
         self._head_reader = self._new_head_reader()
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None  # handles the last request
-        self._body_reader: BodyReader | None = None  # None: the current request has been read completely
-        self._body_bytes = 0
-        self._body_since = 0.0
-        self.has_ended = False  # the client has closed its sending side
-        self.leaves_at_eof = False  # the exchange has no end of its own
         self.delay: Delay | None = None  # of the exchange
-        self._is_closing = False
-        self._lingers = False
+        self.has_eof = False  # the client has closed its sending side
+        self._is_closing = False  # no further request will be answered
+        self.is_refused = False  # it does not count as open, since it is closed soon
         self._is_reading = True
         self._is_continued = False  # `_continue` is scheduled to read the rest of the buffer
-        self._writable: asyncio.Event | None = None
-        self.is_write_paused = False
-        self.is_refused = False
         self.idle_since = loop.time()
         """When the connection was opened, or its last request was over."""
-        self._read_deadline = self._write_deadline = math.inf
-        self._unacknowledged = 0  # as of the last look, if there is a write deadline
+        self._read_deadline = math.inf
+        """By when the client must have sent something; infinity if it need not send."""
 
     # --- Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.max_response_buffer)
+        self.flow = FlowControl(self._transport, self._limits.send_timeout)
         self._server = address(transport.get_extra_info("sockname"))
         self._client = address(transport.get_extra_info("peername"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
@@ -150,53 +147,49 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._factory.abandoned.add(self._task)
         self._exchange = self._task = None  # without reference cycles, all this is freed at once
-        self.resume_writing()
+        self.flow.resume()
 
     def data_received(self, data: bytes) -> None:
         if self._is_closing:
-            return  # no further request will be answered
+            return
         self._buffer = self._buffer + data if self._buffer else data
-        self._advance()
+        self.advance()
 
     def eof_received(self) -> bool:
         """The client may still read after it has closed its sending side: answer its requests before closing."""
         if self._is_closing:
             return False
-        self.has_ended = True
-        if self.leaves_at_eof and self._exchange is not None:
+        self.has_eof = True
+        if self._exchange is not None and self._exchange.leaves_at_eof:
             self._exchange.leave()
             return False
-        self._advance()
+        self.advance()
         return True
 
     def pause_writing(self) -> None:
-        self.is_write_paused = True
-        self._wait_for_reader()
+        self.flow.pause()
 
     def resume_writing(self) -> None:
-        self.is_write_paused = False
+        self.flow.resume()
         if not self._is_closing:
-            self._write_deadline = math.inf
-        if self._writable is not None:
-            self._writable.set()
-            self._writable = None
+            self.flow.deadline = math.inf
 
     # --- Called by the server
 
     def shutdown(self) -> None:
         """Close the connection, after the current answer if there is one."""
-        if self._exchange is None or self._exchange.is_answered:
+        exchange = self._exchange
+        if exchange is None or exchange.is_answered:
             self._close(lingers=False)
-        elif self.leaves_at_eof:
-            # Its exchange has no end to wait for.
-            self._exchange.leave()
+        elif exchange.leaves_at_eof:
+            exchange.leave()
             self._close(lingers=False)
         else:
-            self._exchange.keep_alive = False
+            exchange.keep_alive = False
 
     @property
     def deadline(self) -> float:
-        return min(self._read_deadline, self._write_deadline)
+        return min(self._read_deadline, self.flow.deadline)
 
     @property
     def is_idle(self) -> bool:
@@ -212,27 +205,28 @@ class Connection(asyncio.Protocol):
             return math.inf
         if self._exchange is None:
             return self._read_deadline - self._limits.head_timeout
-        last_part = self._read_deadline - self._limits.body_timeout
-        return last_part if last_part < self._body_since + self._limits.body_timeout else self._body_since
+        last_part, body_since = self._read_deadline - self._limits.body_timeout, self._exchange.body_since
+        return last_part if last_part < body_since + self._limits.body_timeout else body_since
+
+    @property
+    def leaves_at_eof(self) -> bool:
+        return self._exchange is not None and self._exchange.leaves_at_eof
 
     @property
     def has_sent_everything(self) -> bool:
         """Whether closing the connection would lose nothing: the system sends what it has."""
         return not self._transport.get_write_buffer_size()
 
-    def follow_reading(self, now: float) -> None:
-        """If the client should read an answer: give it new time if it has read something since the last call."""
-        if self._write_deadline == math.inf:
-            return
-        before, self._unacknowledged = self._unacknowledged, unacknowledged_bytes(self._transport)
-        if self._unacknowledged < before:
-            self._write_deadline = now + self._limits.send_timeout
-        if self._lingers and not self._unacknowledged and self._read_deadline == math.inf:
+    def check(self, now: float) -> None:
+        """Handle the deadlines that have passed."""
+        flow = self.flow
+        flow.follow(now)
+        lingers = self._is_closing and not self._transport.is_closing()
+        if lingers and not flow.unacknowledged and self._read_deadline == math.inf:
             self._read_deadline = now + _LINGER_S
-
-    def time_out(self, now: float) -> None:
-        """Handle a deadline that has passed."""
-        if self._is_closing or self._write_deadline <= now:
+        if self.deadline > now:
+            return
+        if self._is_closing or flow.deadline <= now:
             self.abort()
         elif self.is_idle:
             self._close(lingers=False)
@@ -248,33 +242,31 @@ class Connection(asyncio.Protocol):
         limits = self._limits
         return HeadReader(max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes)
 
-    def _new_chunked_body(self) -> ChunkedBody:
-        return ChunkedBody(max_trailer_bytes=self._limits.max_header_bytes)
-
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Process the buffer until it must wait for the application or the client."""
         try:
             while self._buffer and not self._is_closing and not self._is_continued:
                 exchange = self._exchange
                 if exchange is None:
                     self._read_head()
-                elif self._body_reader is None or exchange.bytes_waiting > _AHEAD_BYTES:
+                elif exchange.body_reader is None or exchange.is_ahead:
                     break
                 else:
-                    self._read_body(exchange, self._body_reader)
+                    self._read_body(exchange, exchange.body_reader)
         except RequestError as error:
             self._refuse(error)
         except MemoryError:
             self._refuse(RequestError(503, "There was not enough memory to read the request"))
         if self._is_closing:
             return
-        if self.has_ended and not self._buffer:
-            self._end()
-        is_full = self._exchange is not None and self._exchange.bytes_waiting > _AHEAD_BYTES
-        if is_full:
+        exchange = self._exchange
+        if self.has_eof and not self._buffer and (exchange is None or exchange.body_reader is not None):
+            self.end()  # no more will come
+        is_ahead = exchange is not None and exchange.is_ahead
+        if is_ahead:
             # It waits for the application, not for the client.
             self._read_deadline = math.inf
-        self._set_reading(not self._buffer and not is_full)
+        self._set_reading(not self._buffer and not is_ahead)
 
     def _read_head(self) -> None:
         reader, buffer = self._head_reader, self._buffer
@@ -291,16 +283,15 @@ class Connection(asyncio.Protocol):
         length = head.content_length or 0
         if head.is_chunked or length > len(buffer) - taken:
             self._buffer = buffer[taken:]
-            self._body_bytes = 0
-            self._body_since = self.loop.time()
-            self._body_reader = SizedBody(length) if not head.is_chunked else self._new_chunked_body()
-            self._wait_for_body()
+            most = self._limits.max_header_bytes
+            exchange.body_reader = ChunkedBody(max_trailer_bytes=most) if head.is_chunked else SizedBody(length)
+            exchange.body_since = self.loop.time()
+            self._read_deadline = exchange.body_since + self._limits.body_timeout
         else:
             # Fast path for nearly every request: the body has arrived with the head.
             self._buffer = buffer[taken + length :]
-            self._body_bytes = length
             self._read_deadline = math.inf
-            exchange.add_body(buffer[taken : taken + length], is_last=True)
+            exchange.add_body(buffer[taken : taken + length])
         # A copy per request: later requests must not see the context variables that this one sets.
         self._task = task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
         self._state.tasks.add(task)
@@ -309,60 +300,39 @@ class Connection(asyncio.Protocol):
     def _read_body(self, exchange: Exchange, reader: BodyReader) -> None:
         part, taken = reader.feed(self._buffer[:_SLICE_BYTES] if exchange.head.is_chunked else self._buffer)
         self._buffer = self._buffer[taken:]
-        self._body_bytes += len(part)
         if reader.is_complete:
-            self._body_reader = None
-        exchange.add_body(part, is_last=reader.is_complete)
-        self._wait_for_body()
+            exchange.body_reader = None
+        exchange.add_body(part)
+        self._wait_for_body(exchange)
         if exchange.is_answered:
-            self._discard_body(exchange)
-        if self._buffer and self._body_reader is not None:
+            self._end_exchange(exchange)
+        if self._buffer and not reader.is_complete:
             self._is_continued = True
             self.loop.call_soon(self._continue)
 
     def _continue(self) -> None:
         self._is_continued = False
-        self._advance()
+        self.advance()
 
-    def _wait_for_body(self) -> None:
-        is_over = self._body_reader is None
-        self._read_deadline = math.inf if is_over else self.loop.time() + self._limits.body_timeout
-
-    def _discard_body(self, exchange: Exchange) -> None:
+    def _end_exchange(self, exchange: Exchange) -> None:
         """After an answer, go on once the body is read completely; close if too much of an unread body was sent."""
-        if not exchange.is_body_read and self.is_too_long_to_discard(self._body_bytes):
+        if not exchange.is_body_read and exchange.body_bytes > MAX_DISCARDED_BYTES:
             self._close()
-        elif self._body_reader is None:
-            self._await_next()
+        elif exchange.body_reader is None:
+            self._exchange = None
+            self.idle_since = self.loop.time()
+            self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
 
-    def is_too_long_to_discard(self, size: int) -> bool:
-        return size > _MAX_DISCARDED_BYTES
-
-    def _await_next(self) -> None:
-        self._exchange = None
-        self.leaves_at_eof = False
-        self.idle_since = self.loop.time()
-        self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
-
-    def _end(self) -> None:
-        """Handle the end of the stream, after everything in the buffer has been read."""
-        exchange = self._exchange
-        if exchange is None:
-            self._close()
-        elif self._body_reader is not None:
-            exchange.leave()
-            self._close()
-
-    def _wait_for_reader(self) -> None:
-        self._unacknowledged = unacknowledged_bytes(self._transport)
-        self._write_deadline = self.loop.time() + self._limits.send_timeout
+    def _wait_for_body(self, exchange: Exchange) -> None:
+        is_over = exchange.body_reader is None
+        self._read_deadline = math.inf if is_over else self.loop.time() + self._limits.body_timeout
 
     def _set_reading(self, wanted: bool) -> None:
         if wanted != self._is_reading:
             self._is_reading = wanted
             if wanted:
-                if self._body_reader is not None and not self._is_closing:
-                    self._wait_for_body()
+                if self._exchange is not None and not self._is_closing:
+                    self._wait_for_body(self._exchange)
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
@@ -400,9 +370,6 @@ class Connection(asyncio.Protocol):
             self._default_lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         return self._default_lines
 
-    def wants_body(self) -> None:
-        self._advance()
-
     def write(self, parts: list[bytes]) -> None:
         if self._transport.is_closing():
             return
@@ -410,6 +377,15 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
+
+    def has_answered(self, exchange: Exchange) -> None:
+        self._state.total_requests += 1
+        if not exchange.keep_alive:
+            self._close()
+            return
+        self._end_exchange(exchange)
+        if self._buffer or self.has_eof or not self._is_reading:
+            self.advance()
 
     # --- Called by an application that disturbs its connection on purpose
 
@@ -426,34 +402,16 @@ class Connection(asyncio.Protocol):
 
     def leave_at_eof(self) -> None:
         """Treat a client that closes its sending side as gone: for an exchange that never ends by itself."""
-        self.leaves_at_eof = True
-        if self.has_ended and self._exchange is not None:
-            self._exchange.leave()
-
-    def write_raw(self, data: bytes) -> None:
-        """Write bytes that need not be a valid answer."""
-        self.write([data])
+        if self._exchange is not None:
+            self._exchange.leaves_at_eof = True
+            if self.has_eof:
+                self._exchange.leave()
 
     def end(self) -> None:
         """Close the connection after everything that was written has been sent."""
         if self._exchange is not None:
             self._exchange.leave()
         self._close()
-
-    async def drained(self) -> None:
-        """Wait until the client has read enough of what was written, or is gone."""
-        while self.is_write_paused:
-            self._writable = self._writable or asyncio.Event()
-            await self._writable.wait()
-
-    def has_answered(self, exchange: Exchange) -> None:
-        self._state.total_requests += 1
-        if not exchange.keep_alive:
-            self._close()
-            return
-        self._discard_body(exchange)
-        if self._buffer or self.has_ended or not self._is_reading:
-            self._advance()
 
     # --- Closing
 
@@ -465,11 +423,11 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None:
             exchange.leave()
+            if exchange.is_answered:
+                self._close()
+                return
             if exchange.is_head_sent:
-                if exchange.is_answered:
-                    self._close()
-                else:
-                    self.abort()
+                self.abort()
                 return
         _log.debug("refused with %d: %s", error.status, error.detail)
         self.write([error_answer(error.status, error.detail, self.default_lines)])
@@ -488,9 +446,8 @@ class Connection(asyncio.Protocol):
         self._is_closing = True
         self._buffer = b""
         self._read_deadline = math.inf
-        self._wait_for_reader()
-        if lingers and not self.has_ended and self._transport.can_write_eof():
-            self._lingers = True
+        self.flow.set_deadline()
+        if lingers and not self.has_eof and self._transport.can_write_eof():
             self._transport.write_eof()
             self._set_reading(True)
         else:

@@ -9,6 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from mockserver.http11.body import BodyReader
 from mockserver.http11.errors import ClientDisconnected
 from mockserver.http11.head import Head
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mockserver.http")
 
+MAX_DISCARDED_BYTES = 262_144
+"""The body of a request that was answered early is read and dropped; past this size the connection is closed."""
+_AHEAD_BYTES = 65_536
+"""How much of a body is read from the client before the application asks for it."""
 _NOT_IN_TOKEN = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
@@ -32,10 +37,18 @@ class Exchange:
     is_head_sent = False
     is_gone = False
     """The client is gone, or will not send the rest of its request."""
+    leaves_at_eof = False
+    """The answer has no end of its own: a client that closes its sending side is gone."""
+    body_reader: BodyReader | None = None
+    """None once the body has arrived completely."""
+    body_since = 0.0
+    """Since when it arrives, if it did not arrive with the head."""
+    body_bytes = 0
+    """How much of it has arrived."""
     is_body_read = False
-    bytes_waiting = 0
-    """How much of the body has arrived that the application has not received yet."""
-    _has_whole_body = False
+    """The application has received it completely."""
+    _bytes_waiting = 0
+    """How much of it has arrived that the application has not received yet."""
     _is_chunked = False
     _is_bodiless = False
     _start: Any = None
@@ -75,16 +88,20 @@ class Exchange:
             await self._fail(500, "Internal Server Error")
             return
 
-    def add_body(self, part: bytes, *, is_last: bool) -> None:
+    @property
+    def is_ahead(self) -> bool:
+        """Whether no more of the body is read until the application has received what has arrived."""
+        return self._bytes_waiting > _AHEAD_BYTES
+
+    def add_body(self, part: bytes) -> None:
+        self.body_bytes += len(part)
         if part and not self.is_answered:
             self._parts.append(part)
-            self.bytes_waiting += len(part)
-        self._has_whole_body = is_last
+            self._bytes_waiting += len(part)
         if self._event is not None:
             self._event.set()
 
     def leave(self) -> None:
-        """The client is gone, or will not send the rest of its request."""
         self.is_gone = True
         if self._event is not None:
             self._event.set()
@@ -105,20 +122,22 @@ class Exchange:
     # --- ASGI
 
     async def receive(self) -> dict[str, Any]:
-        if self.waits_for_continue and not self._has_whole_body and not self.is_gone:
+        if self.waits_for_continue and self.body_reader is not None and not self.is_gone:
             self.waits_for_continue = False
             self._connection.write([b"HTTP/1.1 100 Continue\r\n\r\n"])
-        while not (self._parts or (self._has_whole_body and not self.is_body_read) or self.is_gone or self.is_answered):
+        while not (
+            self._parts or (self.body_reader is None and not self.is_body_read) or self.is_gone or self.is_answered
+        ):
             self._event = asyncio.Event()
-            self._connection.wants_body()
+            self._connection.advance()
             await self._event.wait()
         if self.is_gone or self.is_answered:
             return {"type": "http.disconnect"}
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self.bytes_waiting = 0
-        self.is_body_read = self._has_whole_body
+        self._bytes_waiting = 0
+        self.is_body_read = self.body_reader is None
         return {"type": "http.request", "body": body, "more_body": not self.is_body_read}
 
     async def send(self, message: Any) -> None:
@@ -129,8 +148,8 @@ class Exchange:
         if kind != "http.response.body" or self._start is None or self.is_answered:
             raise RuntimeError(f"an application may not send {kind} here")
         connection = self._connection
-        if connection.is_write_paused:
-            await connection.drained()
+        if connection.flow.is_paused:
+            await connection.flow.drained()
         if self.is_gone:
             raise ClientDisconnected
         body: bytes = message.get("body", b"")
@@ -183,7 +202,7 @@ class Exchange:
                 lines.append(b"transfer-encoding: chunked\r\n")
             else:
                 self.keep_alive = False
-        if not self.is_body_read and self._connection.is_too_long_to_discard(head.content_length or 0):
+        if not self.is_body_read and (head.content_length or 0) > MAX_DISCARDED_BYTES:
             self.keep_alive = False
         lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         return b"".join(lines)

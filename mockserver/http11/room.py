@@ -53,7 +53,7 @@ def _least_useful(connections: Collection[Connection], now: float) -> Connection
     - the oldest one whose answer has no end of its own, if for over a second
     """
     quiet = [each for each in connections if each.has_sent_everything]
-    unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_ended]
+    unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_eof]
     if unused:
         return min(unused, key=lambda each: each.idle_since)
     stalled = [each for each in quiet if each.stalled_since < now - _STALLED_S]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.http11.unacknowledged import unacknowledged_bytes
+from mockserver.http11.flow_control import unacknowledged_bytes
 from tests.mockserver.http11.wire import Server, answer, request
 
 

@@ -46,7 +46,7 @@ class Wire:
     def take(self, size: int) -> None:
         """The client of a stuck wire reads so much."""
         self.unread -= size
-        if self.protocol.is_write_paused and self.unread <= self._high // 4:
+        if self.protocol.flow.is_paused and self.unread <= self._high // 4:
             self.protocol.resume_writing()
 
     def write(self, data: bytes) -> None:
@@ -55,7 +55,7 @@ class Wire:
         self.writes.append(data)
         if self.is_stuck:
             self.unread += len(data)
-            if self.unread > self._high and not self.protocol.is_write_paused:
+            if self.unread > self._high and not self.protocol.flow.is_paused:
                 self.protocol.pause_writing()
 
     def writelines(self, parts: list[bytes]) -> None:
