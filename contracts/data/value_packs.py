@@ -77,6 +77,8 @@ TEXT_OF_EVERY_CLASS: Final = "".join(
     str(value) for kind in _JOINED if not kind.is_often_refused for value in kind.values
 )
 """So small that a create of many runs may have it."""
+UNUSUAL_TEXTS: Final = (*_SINGLE_TEXTS, *_REFUSED_SINGLE_TEXTS[:1])
+"""Texts of every class, for a field that takes a single one."""
 _ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refused in (False, True))
 
 

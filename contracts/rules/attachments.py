@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from contracts.core.counting import counted
 from contracts.core.findings import Rule
-from contracts.data import in_turn_by_kind, limits, write_bodies
+from contracts.data import in_turn_by_kind, limits, value_packs, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.request_building import request_for
@@ -354,6 +354,9 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     for files in unusual_inputs():
         has_one_name_twice = len({sent["filename"] for sent in files}) < len(files)
         yield AttachmentsCase(files, listed=has_one_name_twice or len(files) in {11, 101})
+    yield AttachmentsCase([file(target_path=text) for text in value_packs.UNUSUAL_TEXTS], listed=True)
+    for length in limits.few(limits.LONG_WORD, 5000):  # a server may refuse such a name, but not cut it
+        yield AttachmentsCase([file("a" * length)])
     several = [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))]
     fields = {
         "start_session": True,

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.data.files import file
-from contracts.engine import CallResult
+from contracts.engine import CallResult, assume
 from contracts.rules.deletes import judge_attachments_gone
 from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
@@ -131,6 +131,7 @@ def _retry_ended(polled: PolledRuns) -> None:
     retries = [*zip(runs, _RETRIES_OF_ENDED, strict=False), *((run, _FULL_RETRY) for run in each_status)]
     if polled.context.check.offers("update_run"):
         runs[0].update({"error": ["after the end"]})
+    _judge_refused_retry(runs[0])
     for number, (run, body) in enumerate(retries):
         outputs = run.files("output")
         if not run.retry(body).result.accepted:
@@ -148,6 +149,22 @@ def _retry_ended(polled: PolledRuns) -> None:
             cause = "output attachments are not cleared"
             got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
+
+
+def _judge_refused_retry(run: TrackedRun) -> None:
+    """Retry the run on an unknown machine. If the target refuses that, the run must keep its results and its files."""
+    context, outputs = run.context, run.files("output")
+    if context.check.machines.accepts_any_id:
+        return
+    refused = run.call("retry_run", body={"machine_id": context.placeholder("unknown")})
+    assume(refused.refused, "a retry on an unknown machine is accepted")
+    cause = "a refused retry changes the run"
+    run.read_unchanged(refused, "REQ-ATOMIC", cause)
+    for listed in run.list_files("output"):
+        left = [item for item in items_of(listed) if item.get("id") in outputs]
+        expected, got = counted(len(outputs), "output attachment"), f"{len(left) or 'none'} of them"
+        kept = not listed.accepted or len(left) == len(outputs)
+        run.require(kept, "REQ-ATOMIC", cause, f"{expected}, as before the refused retry", refused, listed, got=got)
 
 
 def _cancel_retried(polled: PolledRuns) -> None:

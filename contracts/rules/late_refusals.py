@@ -78,8 +78,10 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
         case "retry_run":
             base: dict[str, Any] = _NEW
         case "create_run_chain":
-            base = known | {"shared_inputs": {"marker": "«marker»"}, "shared_file_inputs": [file(_FILE)]}
-            yield base | {"steps": [*known["steps"], known["steps"][0] | {"workflow_id": _UNKNOWN}]}
+            # A server may create the runs of the first steps before it adds the shared inputs to them.
+            marked = [step | {"inputs": {"own": "«marker»"}} for step in known["steps"]]
+            base = {"steps": marked, "shared_inputs": {"marker": "«marker»"}, "shared_file_inputs": [file(_FILE)]}
+            yield base | {"steps": [*marked, known["steps"][0] | {"workflow_id": _UNKNOWN}]}
         case _:
             base = known | {"input_values": {"marker": "«marker»"}, "file_inputs": [file(_FILE)]}
             yield base | {"workflow_id": _UNKNOWN}

@@ -245,6 +245,19 @@ _UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
 }
 
 
+_SCHEMA: Final = '{"type": "object"}'
+_OPTIONAL: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
+    "create_pool": {"description": ("«marker:1»",), "pool_parameters": ({"a": 1},)},
+    "create_workflow": {
+        "name": ("«marker:1»",),
+        "input_schema": (_SCHEMA,),
+        "output_schema": (_SCHEMA,),
+        "is_webhooks_enabled": (True,),
+    },
+}
+"""Per create: its optional fields. A server may store one of them only with another one."""
+
+
 def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
     bodies: dict[str, dict[str, Any]] = {
         "create_pool": {"name": "«marker»", "description": f"«marker:1» {_SIGNS}"},
@@ -257,6 +270,8 @@ def created_cases(check: CheckContext) -> Iterator[CreatedCase]:
     for operation, body in bodies.items():
         if check.offers(operation):
             yield CreatedCase(operation, body)
+            optional = write_bodies.absent_or_first(_OPTIONAL[operation])
+            yield from (CreatedCase(operation, row, is_brief=True) for row in write_bodies.pairs(optional) if row)
             yield from (CreatedCase(operation, more, is_brief=True) for more in _UNUSUAL[operation])
 
 

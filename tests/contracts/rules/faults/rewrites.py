@@ -13,6 +13,48 @@ from tests.contracts.rules.faults.combinations import ResultWindow
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.models import Status
 from tests.standin.store import TERMINAL
+from tests.standin.variations import UnknownMachineRefused, UnknownWorkflowRefused
+
+
+class LongFilenamesAreCut(Standin):
+    """The column takes 255 characters."""
+
+    def attachment(self, org, run, file):
+        return replace(super().attachment(org, run, file), filename=file.filename[:255])
+
+
+class NulIsRemovedFromPaths(Standin):
+    """A text of PostgreSQL cannot hold it."""
+
+    def attachment(self, org, run, file):
+        return replace(
+            super().attachment(org, run, file), target_path=(file.target_path or "").replace("\x00", "") or None
+        )
+
+
+class OutputSchemaNeedsAnInputSchema(Standin):
+    def create_workflow(self, call, body):
+        kept = body.output_schema if body.input_schema is not None else None
+        return super().create_workflow(call, body.model_copy(update={"output_schema": kept}))
+
+
+class RefusedRetryDropsOutput(UnknownMachineRefused):
+    """The files are dropped in another transaction, before the machine is looked up."""
+
+    def retry_run(self, call, run_id, body):
+        for attachment_id in self.find(call, run_id).output_attachment_ids or []:
+            call.org.attachments.pop(attachment_id, None)
+        return super().retry_run(call, run_id, body)
+
+
+class StepsBeforeAnUnknownWorkflowAreCreated(UnknownWorkflowRefused):
+    """The runs are created one by one, and the shared inputs are added when all are there."""
+
+    def create_run_chain(self, call, body):
+        known = [step for step in body.steps if str(step.workflow_id) in call.org.workflows]
+        if 0 < len(known) < len(body.steps):
+            super().create_run_chain(call, body.model_copy(update={"steps": known, "shared_inputs": None}))
+        return super().create_run_chain(call, body)
 
 
 class TotalOfASearchForgetsStatus(Standin):

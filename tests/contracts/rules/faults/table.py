@@ -34,6 +34,11 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (rewrites.LongFilenamesAreCut, "attachments", "ATTACHMENTS"),
+    (rewrites.NulIsRemovedFromPaths, "attachments", "ATTACHMENTS"),
+    (rewrites.OutputSchemaNeedsAnInputSchema, CREATED, "READ-BACK"),
+    (rewrites.RefusedRetryDropsOutput, "lifecycles of runs", "REQ-ATOMIC"),
+    (rewrites.StepsBeforeAnUnknownWorkflowAreCreated, LATE, "REQ-ATOMIC"),
     (rewrites.WorkflowsInAnyOrder, "order of other lists", "LIST-PAGE"),
     (rewrites.PagesByStatusOverlap, "lists with filters", "LIST-PAGE"),
     (rewrites.EndsAreWholeSeconds, "updates", "UPDATE-PARTIAL"),
