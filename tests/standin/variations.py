@@ -487,7 +487,8 @@ class LimitsAreHard(Standin):
                 child
                 for value in level
                 if isinstance(value, dict | list)
-                for child in (value.values() if isinstance(value, dict) else value)
+                for name, child in (value.items() if isinstance(value, dict) else enumerate(value))
+                if name != "content"  # of a file: only the size of the body limits it
             ]
             depth += 1
         if depth > 64 + 6:
