@@ -68,7 +68,6 @@ class Target:
 
     @property
     def named_workflow(self) -> str | None:
-        """The workflow that the user has named."""
         return self.workflow_id or (self.base_request or {}).get("workflow_id")
 
     @property
