@@ -86,7 +86,8 @@ class PossibleRun:
     unlikely: float
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], *, apart_s: float, names_workflow: bool) -> PossibleRun:
+    def of(cls, run: Mapping[str, Any], *, apart_s: float = math.inf, names_workflow: bool = True) -> PossibleRun:
+        """Without `apart_s`, the run is the least likely: no request of the check seems to have created it."""
         unlikely = abs(apart_s) + (0.0 if names_workflow else _NO_WORKFLOW_PENALTY)
         return cls(str(run["id"]), text_of(run, "workflow_id"), text_of(run, "created_at"), unlikely)
 
