@@ -75,4 +75,4 @@ def judge_alone(context: CaseContext, result: CallResult) -> None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 
 
-SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), is_parallel=False)
+SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: ())
