@@ -230,8 +230,7 @@ def selectable_fields() -> list[str]:
 
 def _compile(spec: dict[str, Any]) -> SchemaReader:
     if "$ref" in spec:
-        name = spec["$ref"].rsplit("/", 1)[-1]
-        return lambda value, path, diagnostics: reader_of(name)(value, path, diagnostics)
+        return reader_of(spec["$ref"].rsplit("/", 1)[-1])
     if "anyOf" in spec:
         inner = [_compile(option) for option in spec["anyOf"] if option.get("type") != "null"]
         one = inner[0] if len(inner) == 1 else _one_of(inner)
