@@ -1,4 +1,6 @@
-"""A whole check: discovers the target, runs the scenarios in order, and returns the result."""
+"""A whole check: discovers the target, runs the scenarios in order, and returns the result. Also the plan of a check,
+which sends nothing.
+"""
 
 import contextlib
 import dataclasses
@@ -36,98 +38,9 @@ from contracts.rules.live_cases import LIVE_CASES
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
-RULES_OF_EVERY_CREATE: Final = frozenset({*CREATE_RULES, "CREATE-ANSWER", "LIFECYCLE"})
-"""Rules that judge every create that succeeds, whatever its scenario looks for."""
-_OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
-"""Rules, or how their ids begin, that are judged by requests which create nothing on a healthy server."""
 RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
-
-
 _MOST_NAMED: Final = 5
 """Unfinished scenarios that a note names."""
-_MOST_RULES_NAMED: Final = 12
-"""Rules that a step of a plan names; of more it has their number."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
-    name: str
-    rules: tuple[str, ...]
-    cost: str
-
-    def __str__(self) -> str:
-        rules = ", ".join(self.rules) if len(self.rules) <= _MOST_RULES_NAMED else counted(len(self.rules), "rule")
-        return f"{self.name}: judges {rules}; {self.cost}"
-
-
-def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
-    """Return the steps of a check in order, with the maximum cost of each. Sends nothing."""
-    wanted = _wanted(rules)
-    if target.second_token is None:
-        wanted -= RULES_OF_TWO_ORGANISATIONS
-    steps = []
-    judged = wanted & {"HTTP-LIMIT"}
-    most_runs = 0
-    undiscovered = CheckContext(target, Guard(target), deadline=0.0, may_create=target.may_write)
-    undiscovered.machines, undiscovered.pools = (
-        Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
-    )
-    for scenario in _ordered(target, wanted):
-        fixed = LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
-        cases = [part for case in fixed for part in case.parts]
-        needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
-        if not cases and (undiscovered.is_live or needs_second):
-            continue
-        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
-        most_runs += _most_runs(target, scenario, cases)
-        if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
-            judged |= RULES_OF_EVERY_CREATE & wanted
-        steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
-    for name, judges in parts_for(target, wanted):
-        steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
-    judged = judged.union(*(step.rules for step in steps))
-    limits = _limits_in_words(target, undiscovered.guard.grace_s(target.budget.max_runs if target.may_write else 0))
-    if most_runs > target.budget.max_runs:
-        limits += (
-            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
-            " covers when their turn comes are not run, and the report says so"
-        )
-    return [*steps, PlannedStep("in all", tuple(sorted(judged)), limits)]
-
-
-def _limits_in_words(target: Target, grace_s: float) -> str:
-    budget = target.budget
-    runs = f"{budget.max_runs} runs" if target.may_write else "no run"
-    requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
-    rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
-    return (
-        f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
-        f"the guard sends nothing beyond that, except {after}"
-    )
-
-
-def _in_order(rules: Collection[str]) -> tuple[str, ...]:
-    return tuple(rule for rule in REGISTRY if rule in rules)
-
-
-def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str:
-    """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
-
-    Cases that must be refused count too, since a faulty target may create runs for them.
-    """
-    if not cases:
-        creates = scenario.creates_runs and target.may_write
-        sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
-        return f"{sent}, creates {'runs' if creates else 'none'}"
-    sent = counted(len(cases), "case")
-    runs = _most_runs(target, scenario, cases)
-    return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
-
-
-def _most_runs(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> int:
-    creates = scenario.creates_runs and target.may_write
-    return sum(max(1, case.expected_runs) for case in cases) if creates else 0
 
 
 def check(
@@ -242,6 +155,9 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
         chosen = [dataclasses.replace(scenario, order=min(scenario.order, ORDER_OF_SLOW - 1)) for scenario in chosen]
         chosen += [dataclasses.replace(scenario, order=ORDER_OF_SLOW) for scenario in others]
     return [s for s in chosen if target.may_write or not s.creates_runs]
+
+
+# The result
 
 
 def _result(runner: Runner, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]) -> CheckResult:
@@ -364,3 +280,95 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
 def _only_creates(rule: str) -> bool:
     """Return whether every scenario of the rule creates runs."""
     return all(scenario.creates_runs for scenario in SCENARIOS if rule in scenario.rules)
+
+
+# The plan
+
+
+RULES_OF_EVERY_CREATE: Final = frozenset({*CREATE_RULES, "CREATE-ANSWER", "LIFECYCLE"})
+"""Rules that judge every create that succeeds, whatever its scenario looks for."""
+_OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
+"""Rules, or how their ids begin, that are judged by requests which create nothing on a healthy server."""
+_MOST_RULES_NAMED: Final = 12
+"""Rules that a step of a plan names; of more it has their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    name: str
+    rules: tuple[str, ...]
+    cost: str
+
+    def __str__(self) -> str:
+        rules = ", ".join(self.rules) if len(self.rules) <= _MOST_RULES_NAMED else counted(len(self.rules), "rule")
+        return f"{self.name}: judges {rules}; {self.cost}"
+
+
+def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
+    """Return the steps of a check in order, with the maximum cost of each. Sends nothing."""
+    wanted = _wanted(rules)
+    if target.second_token is None:
+        wanted -= RULES_OF_TWO_ORGANISATIONS
+    steps = []
+    judged = wanted & {"HTTP-LIMIT"}
+    most_runs = 0
+    undiscovered = CheckContext(target, Guard(target), deadline=0.0, may_create=target.may_write)
+    undiscovered.machines, undiscovered.pools = (
+        Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
+    )
+    for scenario in _ordered(target, wanted):
+        fixed = LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
+        cases = [part for case in fixed for part in case.parts]
+        needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
+        if not cases and (undiscovered.is_live or needs_second):
+            continue
+        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        most_runs += _most_runs(target, scenario, cases)
+        if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
+            judged |= RULES_OF_EVERY_CREATE & wanted
+        steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
+    for name, judges in parts_for(target, wanted):
+        steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
+    judged = judged.union(*(step.rules for step in steps))
+    limits = _limits_in_words(target, undiscovered.guard.grace_s(target.budget.max_runs if target.may_write else 0))
+    if most_runs > target.budget.max_runs:
+        limits += (
+            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
+            " covers when their turn comes are not run, and the report says so"
+        )
+    return [*steps, PlannedStep("in all", tuple(sorted(judged)), limits)]
+
+
+def _limits_in_words(target: Target, grace_s: float) -> str:
+    budget = target.budget
+    runs = f"{budget.max_runs} runs" if target.may_write else "no run"
+    requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
+    rate = "" if budget.rate is None else f", {budget.rate:g}/s"
+    after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
+    return (
+        f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
+        f"the guard sends nothing beyond that, except {after}"
+    )
+
+
+def _in_order(rules: Collection[str]) -> tuple[str, ...]:
+    return tuple(rule for rule in REGISTRY if rule in rules)
+
+
+def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str:
+    """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
+
+    Cases that must be refused count too, since a faulty target may create runs for them.
+    """
+    if not cases:
+        creates = scenario.creates_runs and target.may_write
+        sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
+        return f"{sent}, creates {'runs' if creates else 'none'}"
+    sent = counted(len(cases), "case")
+    runs = _most_runs(target, scenario, cases)
+    return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
+
+
+def _most_runs(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> int:
+    creates = scenario.creates_runs and target.may_write
+    return sum(max(1, case.expected_runs) for case in cases) if creates else 0

@@ -73,7 +73,8 @@ def _names_existing_resource(finding: Finding) -> bool:
     if not finding.exchanges:
         return False
     *before, last = finding.exchanges
-    reads, writes = ([e for e in before if e.request.is_read is which] for which in (True, False))
+    reads = [each for each in before if each.request.is_read]
+    writes = [each for each in before if not each.request.is_read]
     return any(
         any(resource_id in read.answer.body for read in reads)
         and not any(resource_id in write.answer.body + (write.request.body or b"") for write in writes)

@@ -42,7 +42,7 @@ from contracts.core.counting import counted
 from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding, Rule
 from contracts.core.printable import printable
 from contracts.core.target import Target
-from cyberdesk_mockserver.command_help import Command, Group
+from cyberdesk_mockserver.command_help import Group
 
 if TYPE_CHECKING:
     from contracts.cli.run import Checked, JudgeRules
@@ -130,7 +130,6 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command(
-    cls=Command,
     groups=GROUPS_OF_CHECK,
     examples="""\
 contracts check http://127.0.0.1:4010 --token test
@@ -160,7 +159,6 @@ def check(context: click.Context, /, **flags: Any) -> None:
 
 
 @cli.command(
-    cls=Command,
     groups=GROUPS_OF_CHECK,
     examples="""\
 contracts fuzz http://127.0.0.1:4010 --token test --for 10m
@@ -191,7 +189,6 @@ next(param for param in fuzz.params if param.name == "max_time").hidden = True  
 
 
 @cli.command(
-    cls=Command,
     groups=GROUPS_OF_CHECK,
     examples="""\
 contracts replay report.json b82540fc
@@ -214,7 +211,6 @@ def replay(context: click.Context, /, report: Path, fingerprint: str, **flags: A
 
 
 @cli.command(
-    cls=Command,
     examples="""\
 contracts rules | grep IDEM
 contracts rules --coverage                   what a whole check judges, and what it does not
@@ -249,7 +245,7 @@ def rules(coverage: str | None, as_json: bool) -> None:
         )
 
 
-@cli.command(cls=Command, examples="contracts explain BULK-COUNT")
+@cli.command(examples="contracts explain BULK-COUNT")
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Explains what RULE requires of a server, and where that is stated."""
@@ -263,7 +259,6 @@ def explain(rule: str) -> None:
 
 
 @cli.command(
-    cls=Command,
     examples="""\
 contracts cleanup                            wherever checks have left something behind
 contracts cleanup https://api.example.com

@@ -1,7 +1,5 @@
 """Shows the progress of a check on stderr: on a terminal a block that is redrawn in place, else an occasional line."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
@@ -10,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 import click
 
@@ -46,7 +44,7 @@ class ProgressDisplay:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> ProgressDisplay:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

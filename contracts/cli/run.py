@@ -250,7 +250,7 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
     ca_bundle = () if target.ca_bundle is None else ("--ca-bundle", target.ca_bundle)
     # The command takes the token from the environment.
     again = f"`{shlex.join(('contracts', 'cleanup', target.url, *ca_bundle))}`"
-    runs = f"{counted(left, 'run')} {'is' if left == 1 else 'are'}"
+    runs = counted(left, "run", "is", "are")
     named = _named(guard.unfinished_runs)
     if cut_short:
         yield f"Cleaning up was interrupted, at most {runs} left: {again} deletes them.{named}"

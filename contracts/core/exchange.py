@@ -5,8 +5,6 @@ guard replaces it with the secret when it sends the request. So no report, log o
 show a token.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re
@@ -14,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 TOKEN = "Bearer $TOKEN"
 SECOND_TOKEN = "Bearer $SECOND_TOKEN"
@@ -56,7 +54,7 @@ class Request:
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
 
-    def with_header(self, name: str, value: str | None) -> Request:
+    def with_header(self, name: str, value: str | None) -> Self:
         """Return the request with this header in place of one of that name, or at the end; None removes it."""
         names = [key.lower() for key, _ in self.headers]
         at = names.index(name.lower()) if name.lower() in names else len(names)

@@ -1,4 +1,6 @@
-"""Goes through a JSON value: its texts, the values that are neither lists nor objects, and the value at a path."""
+"""Goes through a JSON value: its texts, the values that are neither lists nor objects, and the value at a path. Reads
+and writes JSON.
+"""
 
 import copy
 import dataclasses
@@ -29,6 +31,18 @@ def is_json(text: str | bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def plain_json(value: Any) -> str:
+    """Write JSON as ordinary clients do: without escapes. UTF-8 cannot encode a lone surrogate, so of a value with one
+    all characters beyond ASCII are escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def map_texts(value: Any, change: Callable[[str], Any]) -> Any:

@@ -1,11 +1,9 @@
 """The target of a check: its URL, tokens and known ids, and the budget of the check."""
 
-from __future__ import annotations
-
 import ipaddress
 import secrets
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 Profile = Literal["full", "live"]
@@ -21,7 +19,7 @@ class Budget:
     rate: float | None = None
 
     @classmethod
-    def of(cls, profile: Profile) -> Budget:
+    def of(cls, profile: Profile) -> Self:
         return cls(max_runs=25, max_requests=500, rate=5.0) if profile == "live" else cls()
 
 
@@ -68,7 +66,6 @@ class Target:
 
     @property
     def named_workflow(self) -> str | None:
-        """The workflow that the user has named."""
         return self.workflow_id or (self.base_request or {}).get("workflow_id")
 
     @property

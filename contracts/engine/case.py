@@ -7,15 +7,11 @@ from a case, and the case can be shrunk (`shrink`), sent again, compared and pri
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from contracts.data.combining import defaults_of
-from contracts.data.limits import MAX_COUNT
 from contracts.data.write_bodies import runs_of
-
-C = TypeVar("C")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,26 +32,6 @@ class Case:
     def parts(self) -> Sequence[Case]:
         """The cases that this one consists of, if it groups several that are sent together."""
         return (self,)
-
-
-RUNS_PER_REQUEST: Final = 50
-"""Creating this many runs costs a target about as much as one request, and makes its lists slower."""
-
-
-def cost_of_runs(case: Any) -> float:
-    """Return the cost of the runs that a case creates, in requests."""
-    return min(case.expected_runs, MAX_COUNT) / RUNS_PER_REQUEST if isinstance(case, Case) else 0.0
-
-
-def next_batch(cases: Iterator[C], size: int, budget: float) -> list[C]:
-    """Return the next cases: `size` of them, or fewer if the runs of these already cost `budget` requests."""
-    batch: list[C] = []
-    for case in itertools.islice(cases, size):
-        batch.append(case)
-        budget -= cost_of_runs(case)
-        if budget <= 0:
-            break
-    return batch
 
 
 def changed_fields(case: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import statistics
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -18,7 +17,7 @@ from contracts.core.json_tree import is_json
 from contracts.core.target import Target
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import encode, path_for, request_for
+from contracts.engine.request_building import path_for, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.created import created_by
@@ -95,12 +94,12 @@ class _Discovery:
         if answer.status in {401, 403}:
             other = self._send(request_for("list_workflows", query=[("limit", "1")]))
             if other is None or other.status in {401, 403, 404, 405}:
-                raise CouldNotCheck(f"the token is refused: {answer.status} {excerpt(answer.body)}")
+                raise CouldNotCheck(f"the token is refused: {_in_short(answer)}")
         if self.check.has_second:
             request = request_for("list_runs", query=[("limit", "1")], token=SECOND_TOKEN)
             answer = self._first_answer(request)
             if answer.status in {401, 403}:
-                raise CouldNotCheck(f"the second token is refused: {answer.status} {excerpt(answer.body)}")
+                raise CouldNotCheck(f"the second token is refused: {_in_short(answer)}")
 
     def _first_answer(self, request: Request) -> Answer:
         try:
@@ -165,13 +164,13 @@ class _Discovery:
                     check.workflows = Ids(known, accepts_any_id=is_made_up)
                     return
                 if answer.status in {401, 403}:
-                    raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
+                    raise CouldNotCheck(f"the token is refused for creates: {_in_short(answer)}")
         if not answers:
             step = self._budget_step() or _NAME_WORKFLOW
             raise CouldNotCheck(f"no create succeeds ({self._why_unanswered}); {step}")
         last = answers[-1]
         location = last.header("location") or ""
-        reason = f"{last.status} {excerpt(last.body)}" + (f", Location: {excerpt(location)}" if location else "")
+        reason = _in_short(last) + (f", Location: {excerpt(location)}" if location else "")
         raise CouldNotCheck(f"no create succeeds ({reason}); {self._step_after(last)}")
 
     def _step_after(self, refused: Answer) -> str:
@@ -232,7 +231,7 @@ class _Discovery:
         try:
             has_list = self._list_answer.status not in _NO_API
             if not target.leave_runs and not has_list and not check.guard.offers_delete():
-                reason = f"{self._list_answer.status} {excerpt(self._list_answer.body)}"
+                reason = _in_short(self._list_answer)
                 raise CouldNotCheck(f"there is no DELETE and no list of runs ({reason}); {_CORRECT_URL}")
             known = check.workflows.known[0] if check.workflows.known else self._made_up_values.uuid()
             body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
@@ -247,7 +246,7 @@ class _Discovery:
             raise CouldNotCheck(f"a create gets no answer: {error}") from None
         self.first_run = _first_run(answer)
         if self.first_run is None:
-            reason = f"{answer.status} {excerpt(answer.body)}"
+            reason = _in_short(answer)
             raise CouldNotCheck(
                 f"no create succeeds ({reason}); give --workflow-id or --base-request what is known to work"
             )
@@ -345,7 +344,7 @@ class _Discovery:
             raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
         reads = {name for name, (method, _) in operations().items() if method == "GET"} - {"health_check"}
         if self.first_run is None and reads <= self.check.not_offered.keys():
-            reason = f"GET /v1/runs answers {self._list_answer.status} {excerpt(self._list_answer.body)}"
+            reason = f"GET /v1/runs answers {_in_short(self._list_answer)}"
             raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
 
     def _is_routed(self, method: str, path: str) -> bool:
@@ -360,7 +359,7 @@ class _Discovery:
         ids = [""]
         if "{" in path:
             ids = [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
-        probes = [self._with_own_session(_probe(method, path_for(path, resource_id))) for resource_id in ids]
+        probes = [self._probe(method, path_for(path, resource_id)) for resource_id in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
 
@@ -394,7 +393,7 @@ class _Discovery:
 
     def _answer_of_unknown_path(self) -> Answer:
         if self._unknown_path_answer is None:
-            answer = self._send(_probe("GET", "/v1/nothing-is-here"))
+            answer = self._send(self._probe("GET", "/v1/nothing-is-here"))
             self._unknown_path_answer = Answer(0, (), b"") if answer is None else answer
         return self._unknown_path_answer
 
@@ -410,19 +409,19 @@ class _Discovery:
         for resource_id in ids:
             for method in documented:
                 if method == "GET" or resource_id != self.check.foreign_run:
-                    yield self._with_own_session(_probe(method, path_for(path, resource_id)))
+                    yield self._probe(method, path_for(path, resource_id))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             if method not in documented and not self.check.is_live:
-                yield _probe(method, path_for(path, ids[-1]))
+                yield self._probe(method, path_for(path, ids[-1]))
 
-    def _with_own_session(self, probe: Request) -> Request:
-        """On a live check, put a session of this check into the body of a create. The target must refuse the create; if
-        it creates a run anyway, the session proves that the run belongs to the check.
+    def _probe(self, method: str, path: str) -> Request:
+        """Return a request that the target must refuse if it is a write. A create of a live check has a session of this
+        check in its body: if the target creates a run anyway, the session proves that the run belongs to the check.
         """
-        operation = operation_at(probe.method, probe.path)
-        if not self.check.is_live or operation not in CREATES:
-            return probe
-        return replace(probe, body=encode({"status": 5, "session_id": self.check.guard.new_session()}))
+        body: dict[str, Any] = {"status": 5}
+        if self.check.is_live and operation_at(method, path) in CREATES:
+            body["session_id"] = self.check.guard.new_session()
+        return request_for((method, path), body=body if method in {"POST", "PATCH", "PUT"} else UNREAD)
 
     def _made_up(self) -> str:
         """Return a made-up id that the guard allows in the path of a write."""
@@ -455,8 +454,8 @@ class _Discovery:
         return [attachment for attachment in ids if isinstance(attachment, str)][:1]
 
 
-def _probe(method: str, path: str) -> Request:
-    return request_for((method, path), body={"status": 5} if method in {"POST", "PATCH", "PUT"} else UNREAD)
+def _in_short(answer: Answer) -> str:
+    return f"{answer.status} {excerpt(answer.body)}"
 
 
 def _first_shown(answer: Answer) -> Mapping[str, Any] | None:

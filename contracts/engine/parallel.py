@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from contracts.engine.case import cost_of_runs, next_batch
+from contracts.data.limits import MAX_COUNT
+from contracts.engine.case import Case
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario, ScenarioCase
 
@@ -28,6 +29,10 @@ BATCH: Final = 6
 """The most cases of a group in one batch."""
 BESIDE: Final = 5
 """How many cases that ran at the same time are kept for each case."""
+RUNS_PER_REQUEST: Final = 50
+"""Creating this many runs costs a target about as much as one request, and makes its lists slower."""
+
+C = TypeVar("C")
 
 
 def width_for(latency_s: float) -> int:
@@ -36,6 +41,22 @@ def width_for(latency_s: float) -> int:
     `latency_s` is the time that an answer takes while nothing else is sent.
     """
     return max(THREADS, min(_MAX_THREADS, int(latency_s / _LATENCY_OF_A_THREAD_S)))
+
+
+def cost_of_runs(case: Any) -> float:
+    """Return the cost of the runs that a case creates, in requests."""
+    return min(case.expected_runs, MAX_COUNT) / RUNS_PER_REQUEST if isinstance(case, Case) else 0.0
+
+
+def next_batch(cases: Iterator[C], size: int, budget: float) -> list[C]:
+    """Return the next cases: `size` of them, or fewer if the runs of these already cost `budget` requests."""
+    batch: list[C] = []
+    for case in itertools.islice(cases, size):
+        batch.append(case)
+        budget -= cost_of_runs(case)
+        if budget <= 0:
+            break
+    return batch
 
 
 @dataclass(eq=False, slots=True)

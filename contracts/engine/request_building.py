@@ -1,11 +1,11 @@
 """Builds requests from an operation, its parameters and a body."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from contracts.core.exchange import TOKEN, Request
+from contracts.core.json_tree import plain_json
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import Query
 
@@ -49,10 +49,4 @@ def path_for(template: str, *ids: str) -> str:
 
 
 def encode(body: Any) -> bytes:
-    """Encode JSON as ordinary clients do: UTF-8 without escapes. A lone surrogate cannot be encoded in UTF-8; a body
-    with one becomes ASCII, with all other characters escaped.
-    """
-    try:
-        return json.dumps(body, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(body).encode("ascii")
+    return plain_json(body).encode()

@@ -1,11 +1,9 @@
 """A single request as a case, so that it can be shrunk, and the scenario that sends it alone."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qsl, quote, urlencode
 
 from contracts.core.exchange import Headers, Request
@@ -32,7 +30,7 @@ class RequestCase(Case):
     query: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def from_request(cls, request: Request) -> RequestCase:
+    def from_request(cls, request: Request) -> Self:
         path, _, text = request.path.partition("?")
         query = tuple(parse_qsl(text, keep_blank_values=True))
         if _written(query) != text or not all(name for name, _ in query):
@@ -75,4 +73,4 @@ def judge_alone(context: CaseContext, result: CallResult) -> None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 
 
-SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), is_parallel=False)
+SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: ())

@@ -1,10 +1,8 @@
 """The results of calls and cases, and the exceptions that end a case: a violation, or a reason not to judge it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from contracts.core.exchange import Answer, Exchange
 from contracts.guard import NoAnswer, Refused
@@ -98,7 +96,7 @@ class CallResult:
     body: Any = None
 
     @classmethod
-    def of(cls, operation: str | None, exchange: Exchange) -> CallResult:
+    def of(cls, operation: str | None, exchange: Exchange) -> Self:
         return cls(operation, exchange, exchange.answer.json_or_none() if exchange.answer.body else None)
 
     @property

@@ -13,7 +13,6 @@ from urllib.parse import unquote
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.core.secret_matcher import SENSITIVE_KEY
-from contracts.engine.elapsed import elapsed_in_words
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words
@@ -24,6 +23,8 @@ _MAX_ITEMS: Final = 3
 _MAX_DEPTH: Final = 4
 _MAX_BODY: Final = 160
 _MAX_PATH: Final = 200
+_LEAST_S: Final = 5
+_LEAST_REQUESTS: Final = 100
 
 
 def summary_of(
@@ -39,9 +40,9 @@ def summary_of(
     `recorded` are the last exchanges of the check, which say how many lie between those of the finding.
     """
     sentence = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
-    if not exchanges:
-        return shorten_ids([sentence])[0]
-    return shorten_ids([f"{_requests_in_words(got, exchanges, concurrent, recorded)}: {sentence}"])[0]
+    if exchanges:
+        sentence = f"{_requests_in_words(got, exchanges, concurrent, recorded)}: {sentence}"
+    return shorten_ids([sentence])[0]
 
 
 def exchange_in_words(exchange: Exchange) -> str:
@@ -96,7 +97,7 @@ def _requests_in_words(
     prior = _prior(last.request, before, got)
     if prior is None:
         return words + moment
-    elapsed = elapsed_in_words(prior, last, recorded)
+    elapsed = _elapsed_in_words(prior, last, recorded)
     if prior.request == last.request:
         times = 1 + sum(exchange.request == last.request for exchange in before)
         if moment:
@@ -108,6 +109,22 @@ def _requests_in_words(
         prior_words = f"the same with another {_other_part(last.request, prior.request)}"
     later = f", {elapsed}" if elapsed else ""
     return f"{words}{moment}{later} after {prior_words}{_moment_in_words(prior, concurrent)}"
+
+
+def _elapsed_in_words(earlier: Exchange, later: Exchange, recorded: Sequence[Exchange]) -> str:
+    """Return, for example, "41 s and 18,204 requests"; empty unless both are many: a fault may need the time, or the
+    requests in between.
+    """
+    start, end = earlier.answer.received_at, later.answer.received_at
+    if start is None or end is None:
+        return ""
+    moments = [each.answer.received_at for each in recorded if each.answer.received_at is not None]
+    between = sum(start < moment < end for moment in moments)
+    seconds = (end - start).total_seconds()
+    if seconds < _LEAST_S or between < _LEAST_REQUESTS:
+        return ""
+    at_least = "at least " if min(moments) > start else ""  # the first ones are no longer recorded
+    return f"{seconds:,.0f} s and {at_least}{between:,} requests"
 
 
 def _other_part(one: Request, other: Request) -> str:

@@ -30,8 +30,7 @@ def kind_of(request: Request) -> RequestKind:
 def violation_of(found: UnreportedRuns) -> Violation:
     operation = found.operation
     if found.status >= 500:
-        created = "1 run was" if found.runs == 1 else f"{found.runs} runs were"
-        got = f"{found.status}, but {created} created"
+        got = f"{found.status}, but {counted(found.runs, 'run', 'was', 'were')} created"
         return Violation("NO-5XX", f"a 5xx from {operation}", "no 5xx, whatever is sent", got)
     if found.status >= 300:
         cause, got = f"a refused {operation} makes runs", f"{found.status}, and {counted(found.runs, 'new run')}"

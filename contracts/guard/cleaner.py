@@ -13,14 +13,13 @@ import contextlib
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
 from contracts.core.exchange import TOKEN
 from contracts.core.statuses import TERMINAL
 from contracts.guard.concurrency import in_threads
 from contracts.guard.effect import path_of_run
-from contracts.guard.identity import CREATION_WINDOW_S, CheckIdentity, text_of
+from contracts.guard.identity import CheckIdentity, text_of
 from contracts.guard.journal import CREDENTIALS
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient, json_object
@@ -206,8 +205,7 @@ class Cleaner:
         query = {"fields": _MINIMAL_FIELDS}
         authorizations = dict.fromkeys(each for by_run in runs.values() for each in by_run)
         if self.client.is_shared:
-            earliest = self.identity.started_at + self.client.ahead - timedelta(seconds=CREATION_WINDOW_S)
-            query["created_at_from"] = earliest.isoformat().replace("+00:00", "Z")
+            query |= self.client.created_since(self.identity.started_at)
             authorizations = {each: None for each in authorizations if each in CREDENTIALS}
         complete = True
         for authorization in authorizations:

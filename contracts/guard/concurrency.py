@@ -1,4 +1,4 @@
-"""Helpers for threads: parallel work, requests that start at the same time, and the number of creates in flight."""
+"""Work in threads: in parallel, all started at the same time, and the number of creates in flight."""
 
 import queue
 import threading

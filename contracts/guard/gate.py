@@ -111,15 +111,13 @@ class Gate:
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
     def _require_own_id(self, what: str, text: str) -> None:
-        if self.ownership.created(text):
-            if not self.target.is_shared or text not in self.ownership.unproven:
-                return
-            if self._is_ours(text):
-                self.ownership.unproven.discard(text)
-                return
-            raise NotOwned(f"{what}: {text} is older than this check, though an answer reported it as created")
-        if not self._is_allowed_unknown(text):
-            raise NotOwned(f"{what}: {text} was not created by this check")
+        if not self.ownership.created(text):
+            if not self._is_allowed_unknown(text):
+                raise NotOwned(f"{what}: {text} was not created by this check")
+        elif self.target.is_shared and text in self.ownership.unproven:
+            if not self._is_ours(text):
+                raise NotOwned(f"{what}: {text} is older than this check, though an answer reported it as created")
+            self.ownership.unproven.discard(text)
 
     def _is_allowed_unknown(self, text: str) -> bool:
         if not self.ownership.is_made_up(text):

@@ -10,7 +10,6 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from math import inf
 from pathlib import Path
 from typing import Final, Self
 
@@ -474,7 +473,7 @@ class Guard:
             if body is None or (identity.may_include(body, answer, now) and not has_other_inputs(body, effect.body)):
                 ours.append(run)
             else:
-                self._not_ours.append(PossibleRun.of({**body, "id": run.id}, apart_s=inf, names_workflow=True))
+                self._not_ours.append(PossibleRun.of({**body, "id": run.id}))
         self._answers_name_others |= len(ours) < len(created)
         return ours
 

@@ -1,13 +1,11 @@
 """Decides which runs belong to a check: what proves it, and which runs are older than the check."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from contracts.core.exchange import Answer, date_of
 from contracts.guard.effect import canonical
@@ -86,7 +84,8 @@ class PossibleRun:
     unlikely: float
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], *, apart_s: float, names_workflow: bool) -> PossibleRun:
+    def of(cls, run: Mapping[str, Any], *, apart_s: float = math.inf, names_workflow: bool = True) -> Self:
+        """Without `apart_s`, the run is the least likely: no request of the check seems to have created it."""
         unlikely = abs(apart_s) + (0.0 if names_workflow else _NO_WORKFLOW_PENALTY)
         return cls(str(run["id"]), text_of(run, "workflow_id"), text_of(run, "created_at"), unlikely)
 

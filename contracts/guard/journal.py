@@ -64,7 +64,7 @@ IN_USE: Final = "is in use by a check that is running"
 OTHER: Final = "other"
 """The credentials of a run created with neither of the two tokens: with no authorization or with a made-up one."""
 AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
-CREDENTIALS: Final = {TOKEN: "first", SECOND_TOKEN: "second"}
+CREDENTIALS: Final = {authorization: credentials for credentials, authorization in AUTHORIZATIONS.items()}
 """What a journal writes for the authorization of a request."""
 
 

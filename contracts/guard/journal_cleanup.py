@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from math import inf
 from typing import Final
 
 from contracts.guard.cleaner import Authorizations, Cleaner, DeleteSupport, Left, delete_support
@@ -83,7 +82,7 @@ def clean_up(
 
 def _without_refuted(found: UnknownRuns, refuted: Mapping[str, Run]) -> UnknownRuns:
     proven = {run: authorization for run, authorization in found.proven.items() if run not in refuted}
-    doubtful = (PossibleRun.of(run, apart_s=inf, names_workflow=True) for run in refuted.values())
+    doubtful = map(PossibleRun.of, refuted.values())
     return UnknownRuns(proven, likely_first((*found.possible, *doubtful)), found.all_seen)
 
 
@@ -140,9 +139,8 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
         searches_suffice = all_are_provable and all(is_complete for _, is_complete in searched)
         # If the searches find no run of the check, the target may have ignored their filters.
         if intents and not (searches_suffice and ours):
-            earliest = datetime.fromtimestamp(min(i.at for i in intents) - CREATION_WINDOW_S, UTC) + client.ahead
-            since = earliest.isoformat().replace("+00:00", "Z")
-            listed, complete = _read_all(client, authorization, created_at_from=since)
+            earliest = datetime.fromtimestamp(min(i.at for i in intents), UTC)
+            listed, complete = _read_all(client, authorization, **client.created_since(earliest))
             all_seen = all_seen and complete
             for run in listed:
                 if identity.proves(run):

@@ -143,7 +143,7 @@ class _LaterCleanup:
             return False
         others = AUTHORIZATIONS.keys() - tokens.keys()
         if unreached := sum(credentials in others for credentials in record.unfinished.values()):
-            runs = f"{counted(unreached, 'run')} {'needs' if unreached == 1 else 'need'}"
+            runs = counted(unreached, "run", "needs", "need")
             report.problems.append(f"{journal.path.name}: {runs} another token than those given")
         report.unknown += len(done.left.unknown)
         report.cleaned += unfinished + len(done.found.proven) - len(record.unfinished)

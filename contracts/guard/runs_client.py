@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.created import run_id_in
-from contracts.guard.identity import clock_ahead
+from contracts.guard.identity import CREATION_WINDOW_S, clock_ahead
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
@@ -128,6 +128,11 @@ class RunsClient:
         return answer
 
     # Lists
+
+    def created_since(self, moment: datetime) -> dict[str, str]:
+        """Return the query for the runs that a request may have created which was sent at that moment or later."""
+        earliest = moment - timedelta(seconds=CREATION_WINDOW_S) + self.ahead
+        return {"created_at_from": earliest.isoformat().replace("+00:00", "Z")}
 
     def newest(self, authorization: str) -> tuple[Exchange, list[Run]] | None:
         """Return the newest runs, with the exchange that read them; None if the list cannot be read."""

@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
-from math import inf
 from typing import Final
 
 from contracts.core.exchange import Exchange, Request
@@ -323,7 +322,7 @@ class UnreportedRunDetector:
                     self._ownership.disown(run_id)
                     self._journal.record_gone([run_id])
                     self._stopped.add(sent.kind.operation)
-                    self.possible.append(PossibleRun.of(run, apart_s=inf, names_workflow=True))
+                    self.possible.append(PossibleRun.of(run))
 
     def _new_runs(self, authorization: str, runs: list[Run]) -> list[Run]:
         """Return the runs that no answer reported and that did not exist before the first request of the check, or are

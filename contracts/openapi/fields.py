@@ -4,8 +4,6 @@ A part is a text: `status 201`, `query limit`, `header Idempotency-Key`, `body f
 `answer created_runs[].id`.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from typing import Any

@@ -98,8 +98,6 @@ _TYPES: Final = {
 
 
 class _Validator:
-    """A schema of the document."""
-
     def __init__(self, schema: dict[str, Any]) -> None:
         schema = schema | {"components": document()["components"]}
         self._quick = jsonschema_rs.Draft202012Validator(schema, formats=_FORMATS, validate_formats=True)

@@ -1,5 +1,6 @@
 """Shows which rules judge each part of each operation, and which parts no rule judges."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -81,7 +82,7 @@ def render_coverage(coverage: Sequence[PartCoverage], *, has_counts: bool) -> It
     for one in coverage:
         if one.operation != operation:
             operation = one.operation
-            yield f"{operation}"
+            yield operation
         words = _rules(one.rules, has_counts) or ("schema only" if one.is_form_only else "")
         shown = words or click.style("not checked", fg="yellow")
         yield f"  {one.part:<{width}}  {shown}"
@@ -106,7 +107,4 @@ def _rules(rules: Mapping[str, int], has_counts: bool) -> str:
 
 
 def coverage_as_json(coverage: Sequence[PartCoverage]) -> list[dict[str, Any]]:
-    return [
-        {"operation": one.operation, "part": one.part, "rules": dict(one.rules), "form_rules": dict(one.form_rules)}
-        for one in coverage
-    ]
+    return list(map(dataclasses.asdict, coverage))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from contracts.core.counting import counted
 from contracts.core.printable import printable
 from contracts.report.report import Report
 
@@ -19,7 +20,7 @@ def annotation_lines(report: Report) -> Iterator[str]:
         yield f"::error title={_message(title).replace(':', '%3A').replace(',', '%2C')}::{_message(text)}"
     more = len(findings) - MAX_ANNOTATIONS
     if more > 0:
-        found = "1 more finding is" if more == 1 else f"{more} more findings are"
+        found = counted(more, "more finding", "is", "are")
         yield f"::notice title=contracts::{found} in the log and the reports"
 
 

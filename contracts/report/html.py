@@ -103,7 +103,7 @@ def _groups(report: Report) -> Iterator[str]:
     yield '<section>\n<h2>Rules by group</h2>\n<ul class="groups">'
     for group, count in counts.items():
         words = ", ".join(f"{count[status]} {status.replace('_', ' ')}" for status in _STATUSES if count[status])
-        yield (f'<li><span>{escape(group)}</span>{_bar(count)}<span class="counts">{escape(words)}</span></li>')
+        yield f'<li><span>{escape(group)}</span>{_bar(count)}<span class="counts">{escape(words)}</span></li>'
     yield "</ul>\n</section>"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Reproduction
-from contracts.core.json_tree import is_json
+from contracts.core.json_tree import is_json, plain_json
 from contracts.core.secret_matcher import SENSITIVE_KEY, SecretMatcher
 
 # A quote inside a JSON string is escaped, so this never matches there.
@@ -247,7 +247,7 @@ class Mask:
         if is_key:  # a short secret may equal an ordinary name
             candidates = candidates.of_length(_MIN_LENGTH_IN_KEY)
         replaced = candidates.replace(plain)
-        masked = written if replaced == plain else _json(replaced)
+        masked = written if replaced == plain else plain_json(replaced)
         if self._may_keep(len(written)):
             self._json_strings[written, is_key] = masked
         return masked
@@ -261,7 +261,7 @@ class Mask:
             except (ValueError, RecursionError):
                 # Not JSON from here on, so the end of the value is unknown.
                 return "".join([*done, json.dumps(_CUT)])
-            done.append(_json(self._masked_value(value, sent=sent)))
+            done.append(plain_json(self._masked_value(value, sent=sent)))
         return "".join([*done, text[at:]]) if done else text
 
     def _masked_value(self, value: Any, *, sent: bool) -> Any:
@@ -300,12 +300,6 @@ class Mask:
             self._placeholders[secret] = name + "x" * (len(secret) - len(name))
             self._all_placeholders.add(self._placeholders[secret])
         return self._placeholders[secret]
-
-
-def _json(value: Any) -> str:
-    """Encode as JSON without escapes, except if there are lone surrogates, which UTF-8 cannot encode."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(value)
 
 
 def _number_forms(value: float) -> Iterator[str]:

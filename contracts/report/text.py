@@ -143,8 +143,7 @@ def _passed_in_words(result: CheckResult) -> str:
         findings = counted(len(result.unstable), "unstable finding")
         found = f"no {'new ' if accepted else ''}finding repeated; {findings}, see above"
     if accepted:
-        findings = "1 finding is" if accepted == 1 else f"{accepted} findings are"
-        found += f"; {findings} accepted by the baseline"
+        found += f"; {counted(accepted, 'finding', 'is', 'are')} accepted by the baseline"
     return found
 
 
@@ -154,7 +153,7 @@ def _missing_in_words(result: CheckResult) -> Iterator[str]:
     if result.judged_nothing:
         yield _JUDGED_NOTHING
     elif skipped:
-        yield f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
+        yield f"{counted(skipped, 'rule', 'was', 'were')} not judged (see above)"
     if result.spent.runs_left is None:
         yield "it is not known what is left on the target"
 

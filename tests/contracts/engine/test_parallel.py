@@ -11,8 +11,17 @@ from typing import Any
 
 import pytest
 
-from contracts.engine.case import Case, next_batch
-from contracts.engine.parallel import BATCH, THREADS, CaseGroup, CaseQueue, RunningCase, run_in_parallel, width_for
+from contracts.engine.case import Case
+from contracts.engine.parallel import (
+    BATCH,
+    THREADS,
+    CaseGroup,
+    CaseQueue,
+    RunningCase,
+    next_batch,
+    run_in_parallel,
+    width_for,
+)
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
 from contracts.oracle.violation import Violation
