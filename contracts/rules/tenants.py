@@ -30,7 +30,14 @@ from contracts.rules.list_reads import (
 )
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids, their_workflow, with_their_workflow
+from contracts.rules.writes import (
+    ATTACHMENT_READS,
+    WRITES_ON_A_RUN,
+    created_ids,
+    read_attachment,
+    their_workflow,
+    with_their_workflow,
+)
 
 STOLEN: Final = "stolen-by-another"
 
@@ -150,8 +157,7 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
     for attachment in theirs["input_attachment_ids"] or ():
         # Not judged as an update: the target may refuse or ignore the attachment.
         named = run.call("update_run", body={"output_attachment_ids": [attachment]})
-        for operation in filter(context.check.offers, ATTACHMENT_READS):
-            read = context.call(operation, attachment)
+        for read in read_attachment(context, attachment):
             cause, expected = "an update opens an attachment of another organisation", "404, as for any unknown id"
             context.require(not read.accepted, "AUTH-TENANT", cause, expected, named, read)
 
