@@ -38,11 +38,9 @@ def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
     known = set(body_properties(parsed.operation))
     if parsed.operation == "bulk_create_runs" and not optional:
         return "REQ-COUNT", "a count in range is refused"
-    for name, value in optional.items():
-        if name in known and (value is None or value in ([], {})):
-            return "REQ-NULL", "null or an empty value is refused"
     files = [file for name in ("file_inputs", "shared_file_inputs") for file in body.get(name) or ()]
-    if any(file.get("target_path", "") is None for file in files):
+    has_empty = any(name in known and (value is None or value in ([], {})) for name, value in optional.items())
+    if has_empty or any(file.get("target_path", "") is None for file in files):
         return "REQ-NULL", "null or an empty value is refused"
     if len(files) > _FEW_FILES or len({file["filename"] for file in files}) < len(files):
         return "REQ-ACCEPT", "many files are refused" if len(files) > _FEW_FILES else "files of one name are refused"
