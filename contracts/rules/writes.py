@@ -14,7 +14,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult, assume
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, WriteResult, assume
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid
@@ -192,17 +192,15 @@ def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *
 
 def create_attachment(context: CaseContext) -> str:
     """Create a run with a file and return the id of the attachment. Raises Inconclusive if the run does not show it."""
-    ids = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids")
-    if not ids:
-        raise Inconclusive("runs do not show their attachments")
+    ids = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids") or []
+    assume(ids, "runs do not show their attachments")
     return str(ids[0])
 
 
 def create_resource(context: CaseContext, operation: str, **fields: Any) -> CallResult:
     """Create a pool or a workflow. Raises Inconclusive unless the answer has its id."""
     created = context.call(operation, body=context.fill(write_bodies.minimal(operation) | fields))
-    if created.resource is None or not isinstance(created.resource.get("id"), str):
-        raise Inconclusive(f"{operation} answers {created.status}")
+    assume(created_ids(created), f"{operation} answers {created.status}")
     return created
 
 
