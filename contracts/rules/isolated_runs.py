@@ -55,7 +55,9 @@ class IsolatedRuns:
         return query if self.filter[0] in dict(query) else [self.filter, *query]
 
 
-_DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_session", "machine_id", "pool_ids"})
+SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})
+"""Fields of a request that may change the session of a run."""
+_DEPEND_ON_SESSION: Final = SESSION_FIELDS | {"machine_id", "pool_ids"}
 
 
 def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:
