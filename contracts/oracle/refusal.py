@@ -26,9 +26,8 @@ def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
     shrinking, these are the ones for which it is refused.
     """
     rule, cause = _rule_and_cause(parsed)
-    return Violation(
-        rule, cause, "a success, since the request is valid", answer_in_words(answer), dedup_key_override="refused"
-    )
+    expected = "a success, since the request is valid"
+    return Violation(rule, cause, expected, answer_in_words(answer), dedup_key_override="refused")
 
 
 def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
@@ -136,11 +135,10 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
     locs = [error["loc"] for error in errors]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     got = f"422 with {_locs_in_words(locs)}"
+    names_all = all(any(_loc_contains(loc, path) for loc in locs) for path in wrong)
     if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places)):
         yield Violation("REQ-ERROR", "loc names another place", f"an error with loc {where}", got)
-    elif len(locs) > len({json.dumps(loc) for loc in locs}) and not all(
-        any(_loc_contains(loc, path) for loc in locs) for path in wrong
-    ):
+    elif len(locs) > len({json.dumps(loc) for loc in locs}) and not names_all:
         yield Violation("REQ-ERROR", "two errors have the same loc", "a loc of its own for each wrong field", got)
     elif not parsed.ambiguities:
         other_loc = next((loc for loc in locs if not _is_about(loc, wrong)), None)

@@ -199,9 +199,8 @@ def _is_plain_resource(body: Mapping[str, Any]) -> bool:
     if body.get("is_webhooks_enabled", False) is None:
         return False
     texts = [text for text in (body.get("name"), body.get("main_prompt")) if isinstance(text, str)]
-    return all(map(str.strip, texts)) and not any(
-        body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
-    )
+    to_parse = [body.get(name) for name in ("input_schema", "output_schema", "pool_parameters")]
+    return all(map(str.strip, texts)) and all(value is None for value in to_parse)
 
 
 def is_plain_filename(name: str) -> bool:

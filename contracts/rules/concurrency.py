@@ -128,9 +128,8 @@ def _additions_to_a_pool(context: CaseContext, width: int) -> None:
     machines = context.check.machines.known[:2]
     assume(len(machines) >= 2, "no two machines are known")
     pool = create_resource(context, "create_pool").body["id"]
-    added = _send(
-        context, [request_for("add_machine_to_pool", pool, body={"machine_ids": [machine]}) for machine in machines]
-    )
+    requests = [request_for("add_machine_to_pool", pool, body={"machine_ids": [machine]}) for machine in machines]
+    added = _send(context, requests)
     for machine, result in zip(machines, added, strict=True):
         read = context.call("get_machine", machine)
         pools = pool_ids_of(read.body)
@@ -248,10 +247,8 @@ def _retried_beside(
 ) -> list[tuple[str, CallResult, CallResult]]:
     """Retry cancelled runs, each beside another operation on it. Return the id of each run and both results."""
     ids = _cancelled_runs(context, width)
-    pairs = [
-        (request_for("retry_run", run_id, body=_RETRY), request_for(operation, run_id, body=body)) for run_id in ids
-    ]
-    requests = [request for pair in pairs for request in pair]
+    bodies = {"retry_run": _RETRY, operation: body}
+    requests = [request_for(name, run_id, body=bodies[name]) for run_id in ids for name in bodies]
     is_reversed = context.made_up.randrange(2) == 1  # in any order, since it has an influence on which arrives first
     results = _send(context, requests[::-1])[::-1] if is_reversed else _send(context, requests)
     return list(zip(ids, results[::2], results[1::2], strict=True))
@@ -266,9 +263,8 @@ def _retries(context: CaseContext, width: int) -> None:
     """Each of several concurrent retries must give its run its own inputs."""
     ids = _cancelled_runs(context, width)
     bodies = [{"input_values": {"retried": run_id}} for run_id in ids]
-    results = _send(
-        context, [request_for("retry_run", run_id, body=body) for run_id, body in zip(ids, bodies, strict=True)]
-    )
+    requests = [request_for("retry_run", run_id, body=body) for run_id, body in zip(ids, bodies, strict=True)]
+    results = _send(context, requests)
     for run_id, body, result in zip(ids, bodies, results, strict=True):
         assume(result.resource is not None, "a retry is refused")
         read = context.call_valid("get_run", run_id, after=results)

@@ -84,9 +84,8 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
             run.judge_if_deleted(run.call(operation, **more))
     judge_not_listed(run, widely=case.widely)
     views = (created.runs[case.index % len(created.runs)], run.known.view)
-    judge_attachments_gone(
-        run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
-    )
+    attachments = [attachment for view in views for attachment in view.get("input_attachment_ids") or ()]
+    judge_attachments_gone(run, list(dict.fromkeys(attachments)))
     if twins is not None:
         judge_other_runs(twins, len(twins.runs), run)  # none of them was deleted
 

@@ -14,6 +14,7 @@ from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import CREATES
 from contracts.rules.writes import (
     CHANGING_WRITES,
+    CREATES_OF_RUNS,
     WRITES_OF_RUNS,
     WRITES_ON_A_RUN,
     is_offered,
@@ -156,9 +157,7 @@ def replay_cases(check: CheckContext) -> Iterator[Replay]:
         body = simple_body(operation)
         step = 1 if operation == "bulk_create_runs" else 3
         yield from (Replay(operation, body, key) for key in _KEYS[number % step :: step])
-        if operation in {"update_run", "bulk_create_runs", "create_run", "retry_run"} and is_offered(
-            check, "update_run"
-        ):
+        if operation in {*CREATES_OF_RUNS, *CHANGING_WRITES} and is_offered(check, "update_run"):
             yield Replay(operation, body, change_between=True)
         if operation in CREATES and check.offers("delete_run"):
             yield Replay(operation, body, delete_between=True)

@@ -63,9 +63,8 @@ def combined(
         invalid_paths = frozenset(invalid.path for invalid in parsed.invalid_parts)
         places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in invalid_paths}
         at_place.update(places)
-        if any(at_place[place] <= alone for place in places) or not _add(
-            combinations, operation, base, body, invalid_paths
-        ):
+        is_first = any(at_place[place] <= alone for place in places)
+        if is_first or not _add(combinations, operation, base, body, invalid_paths):
             single.append(Body(body))
     for combination in combinations:
         parts = tuple(combination.parts)
@@ -298,9 +297,8 @@ def malformed(body: dict[str, Any]) -> Iterator[str]:
 def malformed_cases(check: CheckContext) -> Iterator[Writes]:
     for operation in WRITES_OF_RUNS:
         if check.offers(operation):
-            yield from malformed_writes(
-                operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}}
-            )
+            body = write_bodies.minimal(operation) or {"input_values": {"changed": True}}
+            yield from malformed_writes(operation, body)
 
 
 ONE_TEXT_IN: Final = 3

@@ -164,10 +164,8 @@ def _require_same_name_allowed(
     """Require that another organisation may use the same name: a 409 would tell it that the resource is there."""
     body = write_bodies.minimal(operation) | dict(sent)
     other = context.call(operation, body=body, token=SECOND_TOKEN)
-    cause, expected = (
-        "another organisation learns what was created",
-        "a success, since the resource does not exist there",
-    )
+    cause = "another organisation learns what was created"
+    expected = "a success, since the resource does not exist there"
     context.require(other.status != 409, "AUTH-TENANT", cause, expected, created, other)
 
 
