@@ -22,6 +22,7 @@ from contracts.rules import idempotency_cases as cases
 from contracts.rules.list_reads import list_own_runs, own_run_filters, require_no_new_runs
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.writes import (
+    LISTED_BY,
     WRITES_ON_A_RUN,
     create_changeable_run,
     created_ids,
@@ -364,7 +365,7 @@ def run_two_organisations(context: CaseContext, case: cases.TwoOrganisations) ->
             context.require(not foreign.accepted, "IDEM-SCOPE", cause, expected, first, foreign)
             return
         second = context.send(theirs)
-    if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
+    if case.operation in LISTED_BY and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
     cause, expected = "another organisation's key blocks a write", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)

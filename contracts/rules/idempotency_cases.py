@@ -15,6 +15,7 @@ from contracts.oracle.request import CREATES
 from contracts.rules.writes import (
     CHANGING_WRITES,
     CREATES_OF_RUNS,
+    LISTED_BY,
     WRITES_OF_RUNS,
     WRITES_ON_A_RUN,
     is_offered,
@@ -96,9 +97,7 @@ class TwoOrganisations(Keyed):
         return write_bodies.runs_of(self.body) + write_bodies.runs_of(self.body if self.other is None else self.other)
 
 
-_WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", "create_pool", "create_workflow")
-_WITHOUT_INPUTS: Final = frozenset({"create_pool", "create_workflow"})
-_OF_UNKNOWN_RUNS: Final = frozenset({"retry_run", "delete_run"})
+_WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", *LISTED_BY)
 _CHANGE: Final = {"a": 1}
 
 
@@ -117,7 +116,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     if operation == "bulk_create_runs":
         yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}  # a large answer
     sizes = (2**18, 10_000, 2**16) if operation == "bulk_create_runs" else (2**18,)
-    for size in () if operation in _WITHOUT_INPUTS else sizes:
+    for size in () if operation in LISTED_BY else sizes:  # pools and workflows have no inputs
         large = {"pages": ["x" * 1024] * (size // 1024 + 1)}
         yield bare | {write_bodies.OBJECT_FIELDS[operation]: large | _OBJECT}
     updates = {name: values for name, values in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
@@ -175,7 +174,7 @@ def invalid_cases(check: CheckContext) -> Iterator[InvalidWrite]:
         if operation in write_bodies.OBJECT_FIELDS:
             wrong = {write_bodies.OBJECT_FIELDS[operation]: "no object"}
             yield InvalidWrite(operation, write_bodies.minimal(operation) | wrong, times=2)
-        if operation in _OF_UNKNOWN_RUNS:
+        if operation in {"retry_run", "delete_run"}:
             yield InvalidWrite(operation, is_unknown=True)
 
 

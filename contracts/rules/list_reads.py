@@ -73,7 +73,7 @@ def read_pages(
     context: CaseContext,
     query: Query,
     *,
-    limit: int = MAX_LIMIT,
+    limit: int,
     token: str = TOKEN,
     is_enough: Callable[[Page], bool] = lambda page: False,
 ) -> Iterator[RunList]:
