@@ -250,7 +250,7 @@ class _ForeignRun:
         self._require_other_machine(joined)
         if context.check.offers("update_run", "retry_run"):
             for run_id in created_ids(joined):
-                context.call("update_run", run_id, body={"status": "cancelled"}, token=self.other)
+                context.cancel(run_id, token=self.other)
                 context.call("retry_run", run_id, body={"session_id": session}, token=self.other)
         if joined.resource is not None and context.check.offers("list_runs"):
             foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
