@@ -113,8 +113,10 @@ def ignored_properties(answer: Answer) -> frozenset[str]:
 def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
     """Return the errors that the detail of a 422 lists, or a violation if it is a text.
 
-    Neither if the answer does not have the documented form, which `answer_schema` judges.
+    Neither for another status, or if the answer does not have the documented form, which `answer_schema` judges.
     """
+    if answer.status != 422:
+        return [], None
     body = answer.json_or_none()
     if matches("Error", body):
         expected, got = "a 422 whose detail is a list of errors", f"422 with detail {value_in_words(body['detail'])}"
@@ -124,7 +126,7 @@ def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
 
 def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of a 422 for an invalid request."""
-    if answer.status != 422 or not parsed.is_invalid:
+    if not parsed.is_invalid:
         return
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
@@ -149,14 +151,12 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
 
 def names_an_invalid_part(parsed: ParsedRequest, answer: Answer) -> bool:
     """Return whether the answer is a 422 with a loc for an invalid part: that part is a reason for the refusal."""
-    errors = _listed_errors(answer)[0] if answer.status == 422 else []
+    errors, _ = _listed_errors(answer)
     return any(_loc_contains(error["loc"], invalid.path) for error in errors for invalid in parsed.invalid_parts)
 
 
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of a 422 for a wrong path or query parameter. `where` is like ("query", "limit")."""
-    if answer.status != 422:
-        return
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation
