@@ -85,9 +85,3 @@ def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Itera
         weight += cost
     if batch:
         yield batch
-
-
-def batched_objects(items: Iterable[Any], size: int) -> Iterator[dict[str, Any]]:
-    """Yield the batches of the items as objects with made-up keys."""
-    for batch in batches(items, size):
-        yield {f"v{index}": item for index, item in enumerate(batch)}

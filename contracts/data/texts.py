@@ -1,7 +1,7 @@
 """Texts of `value_classes`, and long ones.
 
-All of them are valid wherever the contract takes a text. `UNUSUAL` is for requests that carry many texts at once;
-`FEW` has the first one of each class, for requests that carry one.
+All of them are valid wherever the contract takes a text. `FEW` has the first one of each class, for requests that carry
+one; `value_packs` puts all of them into a few bodies.
 """
 
 from typing import Final

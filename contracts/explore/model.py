@@ -12,20 +12,8 @@ from typing import Any, Final, NoReturn
 from contracts.core.counting import counted
 from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, WriteResult
 from contracts.engine.same_fault import KEY_IS_IGNORED
+from contracts.explore import steps
 from contracts.explore.model_run import TOKENS, Change, ModelRun, answered, fail
-from contracts.explore.steps import (
-    CROSS_TENANT_BODIES,
-    Create,
-    CreateChain,
-    CrossTenantAccess,
-    ListRuns,
-    Read,
-    RepeatStep,
-    SequenceCase,
-    Step,
-    WriteStep,
-    fixed_sequences,
-)
 from contracts.oracle import KnownRun, Query, Violation
 from contracts.oracle.run_list import FOREIGN, list_violations, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
@@ -62,23 +50,23 @@ class Model:
         """The organisations in which something was written since their runs were last listed."""
         self._has_repeated = False
 
-    def run_step(self, step: Step) -> list[str]:
+    def run_step(self, step: steps.Step) -> list[str]:
         """Execute a step and return the names of the runs that it created."""
         before = len(self.runs)
         match step:
-            case Create():
+            case steps.Create():
                 self._create(step)
-            case CreateChain():
+            case steps.CreateChain():
                 self._create_chain(step)
-            case RepeatStep():
+            case steps.RepeatStep():
                 self._repeat(step)
-            case ListRuns():
+            case steps.ListRuns():
                 self._list(step)
-            case WriteStep() if step.run in self.runs:
+            case steps.WriteStep() if step.run in self.runs:
                 self._write(self.runs[step.run], step)
-            case Read() if step.run in self.runs and self.context.check.offers("get_run"):
+            case steps.Read() if step.run in self.runs and self.context.check.offers("get_run"):
                 self.runs[step.run].read()
-            case CrossTenantAccess() if step.run in self.runs and self.context.check.has_second:
+            case steps.CrossTenantAccess() if step.run in self.runs and self.context.check.has_second:
                 self._access_as_other(self.runs[step.run], step.operation)
         return list(self.runs)[before:]
 
@@ -91,7 +79,7 @@ class Model:
         known = {rule for rule, _ in self.context.check.known_violations}
         if not known & _INVARIANT_RULES:
             for organisation in sorted(self._to_list):
-                self._list(ListRuns(is_second=organisation == 1))
+                self._list(steps.ListRuns(is_second=organisation == 1))
         self._to_list.clear()
 
     def finish(self) -> None:
@@ -102,7 +90,7 @@ class Model:
 
     # Creates
 
-    def _create(self, step: Create) -> None:
+    def _create(self, step: steps.Create) -> None:
         organisation = self._organisation(step.is_second)
         is_single = step.is_single and self.context.check.offers("create_run")
         operation = "create_run" if is_single else "bulk_create_runs"
@@ -139,7 +127,7 @@ class Model:
         self._writes[name] = write
         self._to_list.add(write.organisation)
 
-    def _create_chain(self, step: CreateChain) -> None:
+    def _create_chain(self, step: steps.CreateChain) -> None:
         if not self.context.check.offers("create_run_chain", "get_run") or self._filter[0] != "workflow_id":
             return
         body = {"steps": [{"workflow_id": self._fields["workflow_id"]}] * max(1, min(5, step.steps))}
@@ -159,7 +147,7 @@ class Model:
 
     # Writes, and their repeats
 
-    def _write(self, run: ModelRun, step: WriteStep) -> None:
+    def _write(self, run: ModelRun, step: steps.WriteStep) -> None:
         kind, was_deleted = step.event.kind, run.known.is_deleted
         operation = "update_run" if kind == "cancel" else f"{kind}_run"
         can_be_done = {"cancel": not run.known.has_ended, "retry": run.known.has_ended}.get(kind, True)
@@ -179,7 +167,7 @@ class Model:
             run.note_change(result)
             self._keep(step.name, _KeyedWrite(partial(run.call, operation, **more), result, run.organisation, run))
 
-    def _repeat(self, step: RepeatStep) -> None:
+    def _repeat(self, step: steps.RepeatStep) -> None:
         """Send a write again: it must get the same answer and have no effect, whatever has happened since."""
         write = self._writes.get(step.write) or self._writes.get(step.write.rpartition(".")[0])
         if write is None:
@@ -199,7 +187,7 @@ class Model:
 
     # Lists
 
-    def _list(self, step: ListRuns) -> None:
+    def _list(self, step: steps.ListRuns) -> None:
         """List the runs of one organisation, in one or more pages, perhaps filtered by status, session or id."""
         limit = max(1, min(1000, step.limit))
         if not self.context.check.offers("list_runs") or not self.runs or len(self.runs) > _MAX_PAGES * limit:
@@ -226,7 +214,7 @@ class Model:
                 if item.get("id") in by_id:
                     by_id[item["id"]].compare(item, result)
 
-    def _narrowing(self, step: ListRuns) -> Query:
+    def _narrowing(self, step: steps.ListRuns) -> Query:
         """Return the further filter that the step asks for; empty if there is none, or its run does not exist."""
         if step.by == "cancelled":
             return [("status", "cancelled")]
@@ -263,7 +251,7 @@ class Model:
         if not self.context.check.offers(operation, "get_run"):
             return
         token = TOKENS[1 - run.organisation]
-        result = answered(self.context.call(operation, run.id, token=token, **CROSS_TENANT_BODIES[operation]))
+        result = answered(self.context.call(operation, run.id, token=token, **steps.CROSS_TENANT_BODIES[operation]))
         cause = f"another organisation may use {operation}"
         expected = "404, since for another organisation the run does not exist"
         run.require(result.refused, "AUTH-TENANT", cause, expected, result)
@@ -271,7 +259,7 @@ class Model:
             run.read_unchanged(result, "AUTH-TENANT", "a refused request of another organisation changes a run")
 
 
-def run_sequence(context: CaseContext, case: SequenceCase) -> None:
+def run_sequence(context: CaseContext, case: steps.SequenceCase) -> None:
     model = Model(context)
     for step in case.steps:
         model.run_step(step)
@@ -286,7 +274,7 @@ SEQUENCES: Final = Scenario(
         *("AUTH-TENANT", "IDEM-REPLAY", "LIFECYCLE"),
     ),
     run_sequence,
-    lambda check: fixed_sequences(),
+    lambda check: steps.fixed_sequences(),
     is_parallel=False,  # a sequence must not be blamed for the effects of another
     order=6,
 )

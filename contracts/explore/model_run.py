@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, NoReturn
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
-from contracts.engine import CallResult, CaseContext, Inconclusive
+from contracts.engine import CallResult, CaseContext, Inconclusive, assume
 from contracts.oracle import KnownRun, Violation
 from contracts.rules.tracked_run import TrackedRun
 
@@ -25,8 +25,7 @@ def fail(context: CaseContext, violation: Violation, *evidence: CallResult) -> N
 
 def answered(result: CallResult) -> CallResult:
     """Return the result. Raises Inconclusive unless it is a success or a refusal."""
-    if not result.accepted and not result.refused:
-        raise Inconclusive(f"{result.operation} answers {result.status}")
+    assume(result.accepted or result.refused, f"{result.operation} answers {result.status}")
     return result
 
 

@@ -25,23 +25,8 @@ from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated
 from contracts.engine.parallel import CaseGroup
 from contracts.engine.results import INTERNAL_ERRORS, NOT_JUDGED
 from contracts.engine.runner import Runner, quiet_settings
+from contracts.explore import steps
 from contracts.explore.model import SEQUENCES, Model
-from contracts.explore.steps import (
-    CREATE_FIELDS,
-    CROSS_TENANT_BODIES,
-    RETRY_BODIES,
-    UPDATE_BODIES,
-    Create,
-    CreateChain,
-    CrossTenantAccess,
-    ListRuns,
-    Read,
-    RepeatStep,
-    SequenceCase,
-    Step,
-    WriteStep,
-    fixed_sequences,
-)
 from contracts.rules.run_events import CANCEL, DELETE, Event
 
 EXAMPLES: Final = 20
@@ -53,7 +38,7 @@ MOST_S: Final = 8.0
 """The most seconds in one check."""
 LEAST_S: Final = 1.0
 
-FailingSequence = tuple[SequenceCase, RuleViolated]
+FailingSequence = tuple[steps.SequenceCase, RuleViolated]
 
 
 class Sequences(RuleBasedStateMachine):
@@ -65,7 +50,7 @@ class Sequences(RuleBasedStateMachine):
     def __init__(self, check: CheckContext, failed: list[FailingSequence], is_over: Callable[[], bool]) -> None:
         super().__init__()
         self._check = check
-        self._steps: list[Step] = []
+        self._steps: list[steps.Step] = []
         self._failed = failed
         self._is_over = is_over
         self._context = CaseContext(check)
@@ -79,7 +64,7 @@ class Sequences(RuleBasedStateMachine):
         try:
             yield
         except RuleViolated as violated:
-            self._failed.append((SequenceCase(tuple(self._steps)), violated))
+            self._failed.append((steps.SequenceCase(tuple(self._steps)), violated))
             self._model = None
             raise
         except OutOfTime:
@@ -89,7 +74,7 @@ class Sequences(RuleBasedStateMachine):
             if isinstance(error, INTERNAL_ERRORS) and not self._context.has_wrong_answer:
                 self._check.note_internal_error(SEQUENCES.name, error)
 
-    def _do(self, step: Step) -> MultipleResults[str]:
+    def _do(self, step: steps.Step) -> MultipleResults[str]:
         """Execute a step and return the names of the runs that it created."""
         created: list[str] = []
         if self._model is not None and not self._is_over():
@@ -103,19 +88,19 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(
         target=runs,
-        fields=st.sampled_from(CREATE_FIELDS),
+        fields=st.sampled_from(steps.CREATE_FIELDS),
         count=st.sampled_from((1, 1, 2, 3, 12)),
         is_single=st.booleans(),
         is_second=st.booleans(),
     )
     def create(self, **more: Any) -> MultipleResults[str]:
-        return self._do(Create(self._name("create"), **more))
+        return self._do(steps.Create(self._name("create"), **more))
 
     @rule(target=runs, steps=st.integers(1, 3))
-    def create_chain(self, steps: int) -> MultipleResults[str]:
-        return self._do(CreateChain(self._name("chain"), steps))
+    def create_chain(self, **more: Any) -> MultipleResults[str]:
+        return self._do(steps.CreateChain(self._name("chain"), **more))
 
-    @rule(target=writes, run=runs, body=st.sampled_from(UPDATE_BODIES))
+    @rule(target=writes, run=runs, body=st.sampled_from(steps.UPDATE_BODIES))
     def update(self, run: str, body: dict[str, Any]) -> str:
         return self._write(run, Event("update", body))
 
@@ -123,7 +108,7 @@ class Sequences(RuleBasedStateMachine):
     def cancel(self, run: str) -> str:
         return self._write(run, CANCEL)
 
-    @rule(target=writes, run=runs, body=st.sampled_from(RETRY_BODIES))
+    @rule(target=writes, run=runs, body=st.sampled_from(steps.RETRY_BODIES))
     def cancel_and_retry(self, run: str, body: dict[str, Any]) -> str:
         self._write(run, CANCEL)
         return self._write(run, Event("retry", body))
@@ -133,17 +118,17 @@ class Sequences(RuleBasedStateMachine):
         return self._write(run, DELETE)
 
     def _write(self, run: str, event: Event) -> str:
-        step = WriteStep(self._name(event.kind), run, event)
+        step = steps.WriteStep(self._name(event.kind), run, event)
         self._do(step)
         return step.name
 
     @rule(write=st.one_of(writes, runs))
     def repeat_write(self, write: str) -> None:
-        self._do(RepeatStep(write))
+        self._do(steps.RepeatStep(write))
 
     @rule(run=runs)
     def read(self, run: str) -> None:
-        self._do(Read(run))
+        self._do(steps.Read(run))
 
     @rule(
         run=runs,
@@ -152,12 +137,12 @@ class Sequences(RuleBasedStateMachine):
         is_second=st.booleans(),
     )
     def list_runs(self, **more: Any) -> None:
-        self._do(ListRuns(**more))
+        self._do(steps.ListRuns(**more))
 
     @precondition(lambda self: self._check.has_second)
-    @rule(run=runs, operation=st.sampled_from(list(CROSS_TENANT_BODIES)))
+    @rule(run=runs, operation=st.sampled_from(list(steps.CROSS_TENANT_BODIES)))
     def access_as_other_organisation(self, run: str, operation: str) -> None:
-        self._do(CrossTenantAccess(run, operation))
+        self._do(steps.CrossTenantAccess(run, operation))
 
     @invariant()
     def lists_show_what_exists(self) -> None:
@@ -188,7 +173,7 @@ def exploring_step_sequences(
             check.known_violations.add((violated.rule, violated.cause))
 
     if not round_number:
-        runner.run([CaseGroup(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
+        runner.run([CaseGroup(SEQUENCES, check.in_shard(steps.fixed_sequences()))], until=until)
     ended = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(_search_once, check, (round_number, 0), examples, until, ended.is_set)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -262,7 +262,7 @@ class _CreatedRuns:
             cause, got = "", ""
             if len(ids) != expected:
                 cause, got = "not one attachment for each file", f"{counted(len(ids), 'input attachment')}"
-            elif shared := _first_shared(ids, ids_so_far):
+            elif shared := next((i for n, i in enumerate(ids) if i in ids_so_far or i in ids[:n]), None):
                 cause, got = "attachments that are shared", f"input attachment {shared} again"
             elif old := next((i for i in ids if i in self.seen.attachments), None):
                 cause, got = "attachments of an earlier answer", f"input attachment {old} of an earlier request again"
@@ -303,16 +303,6 @@ class _CreatedRuns:
             yield from self._require_value(
                 "CREATE-ANSWER", "another release_session_after", "release_session_after", release
             )
-
-
-def _first_shared(ids: Sequence[str], earlier: Set[str]) -> str | None:
-    """Return the first id that is among the earlier ones, or that occurs twice."""
-    seen = set(earlier)
-    for attachment in ids:
-        if attachment in seen:
-            return attachment
-        seen.add(attachment)
-    return None
 
 
 def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:

@@ -27,8 +27,11 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
         return  # judged by the schema
     runs = items_in(answer) if "items" in answer else [answer]
     kinds, judges_pools = _referenced(runs, asked, known), "machine.pools" in asked
-    yield from _missing(kinds, shown, known)
     ids = [str(item["id"]) for item in shown]
+    for resource, kind in kinds.items():
+        if resource in known and resource not in ids:
+            expected = f"{kind} {resource} in included"
+            yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
     for number, (resource, item) in enumerate(zip(ids, shown, strict=True)):
         if resource in ids[:number]:
             yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
@@ -37,14 +40,6 @@ def included_violations(answer: JsonObject, asked: Collection[str], known: Resou
             referenced = [{"type": each, "id": identity} for identity, each in kinds.items()]
             yield Violation(INCLUDE_RULE, cause, _in_words(referenced), _in_words(shown))
         yield from _different(item, kinds.get(resource, ""), known.get(resource, {}), judges_pools=judges_pools)
-
-
-def _missing(kinds: Mapping[str, str], shown: Collection[JsonObject], known: Resources) -> Iterator[Violation]:
-    ids = {str(item["id"]) for item in shown}
-    for resource, kind in kinds.items():
-        if resource in known and resource not in ids:
-            expected = f"{kind} {resource} in included"
-            yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
 
 
 def _different(item: JsonObject, kind: str, read: JsonObject, *, judges_pools: bool) -> Iterator[Violation]:

@@ -209,9 +209,8 @@ class KnownRun:
     def after_retry(self, request: ParsedRequest, after: Mapping[str, Any]) -> KnownRun:
         named = frozenset({"status", *CLEARED_BY_RETRY, *(request.body if isinstance(request.body, dict) else ())})
         changed = self._after_change("RETRY-RULES", after, named)
-        return replace(
-            changed, has_own_results=True, is_placed_by_retry=self.is_placed_by_retry or gains_inputs(request)
-        )
+        is_placed = self.is_placed_by_retry or gains_inputs(request)
+        return replace(changed, has_own_results=True, is_placed_by_retry=is_placed)
 
     # Deletes, and what must change nothing
 

@@ -26,9 +26,8 @@ def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
     shrinking, these are the ones for which it is refused.
     """
     rule, cause = _rule_and_cause(parsed)
-    return Violation(
-        rule, cause, "a success, since the request is valid", answer_in_words(answer), dedup_key_override="refused"
-    )
+    expected = "a success, since the request is valid"
+    return Violation(rule, cause, expected, answer_in_words(answer), dedup_key_override="refused")
 
 
 def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
@@ -38,11 +37,9 @@ def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
     known = set(body_properties(parsed.operation))
     if parsed.operation == "bulk_create_runs" and not optional:
         return "REQ-COUNT", "a count in range is refused"
-    for name, value in optional.items():
-        if name in known and (value is None or value in ([], {})):
-            return "REQ-NULL", "null or an empty value is refused"
     files = [file for name in ("file_inputs", "shared_file_inputs") for file in body.get(name) or ()]
-    if any(file.get("target_path", "") is None for file in files):
+    has_empty = any(name in known and (value is None or value in ([], {})) for name, value in optional.items())
+    if has_empty or any(file.get("target_path", "") is None for file in files):
         return "REQ-NULL", "null or an empty value is refused"
     if len(files) > _FEW_FILES or len({file["filename"] for file in files}) < len(files):
         return "REQ-ACCEPT", "many files are refused" if len(files) > _FEW_FILES else "files of one name are refused"
@@ -116,8 +113,10 @@ def ignored_properties(answer: Answer) -> frozenset[str]:
 def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
     """Return the errors that the detail of a 422 lists, or a violation if it is a text.
 
-    Neither if the answer does not have the documented form, which `answer_schema` judges.
+    Neither for another status, or if the answer does not have the documented form, which `answer_schema` judges.
     """
+    if answer.status != 422:
+        return [], None
     body = answer.json_or_none()
     if matches("Error", body):
         expected, got = "a 422 whose detail is a list of errors", f"422 with detail {value_in_words(body['detail'])}"
@@ -127,7 +126,7 @@ def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
 
 def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of a 422 for an invalid request."""
-    if answer.status != 422 or not parsed.is_invalid:
+    if not parsed.is_invalid:
         return
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
@@ -138,11 +137,10 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
     locs = [error["loc"] for error in errors]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     got = f"422 with {_locs_in_words(locs)}"
+    names_all = all(any(_loc_contains(loc, path) for loc in locs) for path in wrong)
     if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places)):
         yield Violation("REQ-ERROR", "loc names another place", f"an error with loc {where}", got)
-    elif len(locs) > len({json.dumps(loc) for loc in locs}) and not all(
-        any(_loc_contains(loc, path) for loc in locs) for path in wrong
-    ):
+    elif len(locs) > len({json.dumps(loc) for loc in locs}) and not names_all:
         yield Violation("REQ-ERROR", "two errors have the same loc", "a loc of its own for each wrong field", got)
     elif not parsed.ambiguities:
         other_loc = next((loc for loc in locs if not _is_about(loc, wrong)), None)
@@ -153,14 +151,12 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
 
 def names_an_invalid_part(parsed: ParsedRequest, answer: Answer) -> bool:
     """Return whether the answer is a 422 with a loc for an invalid part: that part is a reason for the refusal."""
-    errors = _listed_errors(answer)[0] if answer.status == 422 else []
+    errors, _ = _listed_errors(answer)
     return any(_loc_contains(error["loc"], invalid.path) for error in errors for invalid in parsed.invalid_parts)
 
 
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of a 422 for a wrong path or query parameter. `where` is like ("query", "limit")."""
-    if answer.status != 422:
-        return
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation

@@ -122,7 +122,6 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     name = body_schema(operation)
     if name is None:
         return ParsedRequest(operation, body, body, ambiguities=("body: the operation has none",))
-    exceeded_limit = beyond_limits(_without_contents(body))
     if not isinstance(body, dict):
         if body is None and operation == "retry_run":
             return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
@@ -130,7 +129,7 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     diagnostics = Diagnostics()
     value = reader_of(name)(body, (), diagnostics)
     without_place = list(_domain_ambiguities(operation, body))
-    if exceeded_limit is not None:
+    if (exceeded_limit := beyond_limits(_without_contents(body))) is not None:
         without_place.append(f"body: {exceeded_limit}")
     wrong = {invalid.path for invalid in diagnostics.invalid_parts}
     places: list[Path] = [path for path in diagnostics.places if path not in wrong]
@@ -140,10 +139,8 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     return ParsedRequest(operation, body, value, tuple(diagnostics.invalid_parts), ambiguities, tuple(places))
 
 
-def _without_contents(body: Any) -> Any:
+def _without_contents(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body without the contents of its files, which only the largest size of a body limits."""
-    if not isinstance(body, dict):
-        return body
     shortened = dict(body)
     for name in ("file_inputs", "shared_file_inputs"):
         if isinstance(files := body.get(name), list):
@@ -202,9 +199,8 @@ def _is_plain_resource(body: Mapping[str, Any]) -> bool:
     if body.get("is_webhooks_enabled", False) is None:
         return False
     texts = [text for text in (body.get("name"), body.get("main_prompt")) if isinstance(text, str)]
-    return all(map(str.strip, texts)) and not any(
-        body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
-    )
+    to_parse = [body.get(name) for name in ("input_schema", "output_schema", "pool_parameters")]
+    return all(map(str.strip, texts)) and all(value is None for value in to_parse)
 
 
 def is_plain_filename(name: str) -> bool:

@@ -1,4 +1,13 @@
-"""The rules of the contract by id, in the order in which reports list them, and the scenarios that judge them."""
+"""The rules of the contract by id, in the order in which reports list them, and the scenarios that judge them.
+
+A module with SCENARIOS says what is sent and what is expected. Long ones have a second module: `filter_cases` runs its
+cases by `filtered_lists`, and `idempotency` and `refused_requests` have theirs from `idempotency_cases` and
+`invalid_bodies`. `live_cases` has those for deployments. The scenarios share
+
+- `writes`, which sends any body, and prepares and cleans up what it needs
+- `list_reads` and `list_checks`, which read and judge lists; `isolated_runs`, whose runs one filter finds
+- `tracked_run`, a run and its model; `run_events`, cases that change it; `polled_runs` and `ended_runs` until its end
+"""
 
 from typing import Any, Final
 
@@ -31,15 +40,16 @@ from contracts.rules import (
     refused_requests,
     retries,
     secrets,
+    tenants,
     totals,
     updates,
     value_echo,
 )
 
 _MODULES = (
-    *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, creates, secrets, reads_by_id),
-    *(included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes, retries),
-    *(chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
+    *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, tenants, creates, secrets),
+    *(reads_by_id, included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes),
+    *(retries, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
     *(http_errors, client_headers, other_resources, totals, existing_data),
 )
 

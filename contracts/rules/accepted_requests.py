@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import batches, file, in_turn_by_kind, limits, write_bodies
+from contracts.data import batches, file, in_turn, in_turn_by_kind, limits, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import encode
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
-    WRITES_OF_RUNS,
     Body,
     Write,
     created_ids,
     delete_created,
     ids_for,
     is_offered,
+    offered_writes,
     read_with_files,
     send,
     with_available_ids,
@@ -102,13 +102,10 @@ def _null_steps() -> Iterator[list[dict[str, Any]]]:
 
 
 def notation_cases(check: CheckContext) -> Iterator[Write]:
-    for bodies in zip(*map(_other_notations, WRITES_OF_RUNS), strict=True):
-        for operation, body in zip(WRITES_OF_RUNS, bodies, strict=True):
-            if is_offered(check, operation):
-                yield Write(operation, body)
+    yield from in_turn(map(_other_notations, offered_writes(check)))
 
 
-def _other_notations(operation: str) -> Iterator[Body]:
+def _other_notations(operation: str) -> Iterator[Write]:
     """Yield the same JSON with other whitespace, escapes, numbers and order of members, and with unknown properties."""
     field = write_bodies.OBJECT_FIELDS[operation]
     inputs: dict[str, Any] = {"a/b": "é😀", "list": [1, -0.5, 1e10, True, None, {"x": []}]}
@@ -127,7 +124,7 @@ def _other_notations(operation: str) -> Iterator[Body]:
         *(json.dumps(body | {"a_property_of_later": unknown}) for unknown in unknowns),
         json.dumps({"first_of_later": 1} | body | {"": 1, "é": 2, "$schema": "x"}),
     ):
-        yield Body(text=_as_latin1(text))
+        yield Write(operation, Body(text=_as_latin1(text)))
 
 
 def _as_latin1(text: str) -> str:
@@ -161,9 +158,7 @@ def run_large(context: CaseContext, case: LargeBody) -> None:
 
 def large_cases(check: CheckContext) -> Iterator[LargeBody]:
     for size in reversed(limits.above(2**16, MAX_BODY_BYTES)):
-        for operation in WRITES_OF_RUNS:
-            if is_offered(check, operation):
-                yield LargeBody(operation, size)
+        yield from (LargeBody(operation, size) for operation in offered_writes(check))
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -11,7 +11,7 @@ from contracts.core.counting import counted
 from contracts.core.findings import Rule
 from contracts.data import in_turn_by_kind, limits, value_packs, write_bodies
 from contracts.data.files import file, pattern, unusual_inputs
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.engine.request_building import request_for
 from contracts.oracle import Query, Violation
 from contracts.oracle.run import item_difference
@@ -130,9 +130,8 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             written = context.some_runs(1, **case.earlier_fields)
             context.cancel(written.ids[0])
             again = context.write("retry_run", written.ids[0], body=fields)
-            if again.result.resource is None:
-                raise Inconclusive("a retry with files is refused")
-            return WriteResult(again.parsed, again.result, (again.result.resource,), again.runs_are_reliable)
+            assume(again.result.resource is not None, "a retry with files is refused")
+            return WriteResult(again.parsed, again.result, (again.result.body,), again.runs_are_reliable)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * _CHAIN_STEPS, "shared_file_inputs": case.files}
             return create_runs(context, "create_run_chain", body)

@@ -317,9 +317,8 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
     if case.and_new:
         pools.append(create_resource(context, "create_pool").body["id"])
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
-    written = context.create(
-        "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
-    )
+    body = {"workflow_id": workflow, "pool_ids": pools, "count": 1}
+    written = context.create("bulk_create_runs", body, token=case.token)
     assume(written.runs, "no run is created")
     _judge_picked(context, written.runs[0], pools, written.result, token=case.token)
     if case.retried_in:

@@ -16,7 +16,7 @@ from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, judge_other_runs
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
-from contracts.rules.writes import ATTACHMENT_READS, create_runs
+from contracts.rules.writes import create_runs, read_attachment
 
 RULES = (
     Rule(
@@ -84,9 +84,8 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
             run.judge_if_deleted(run.call(operation, **more))
     judge_not_listed(run, widely=case.widely)
     views = (created.runs[case.index % len(created.runs)], run.known.view)
-    judge_attachments_gone(
-        run, list(dict.fromkeys(attachment for view in views for attachment in view.get("input_attachment_ids") or ()))
-    )
+    attachments = [attachment for view in views for attachment in view.get("input_attachment_ids") or ()]
+    judge_attachments_gone(run, list(dict.fromkeys(attachments)))
     if twins is not None:
         judge_other_runs(twins, len(twins.runs), run)  # none of them was deleted
 
@@ -94,11 +93,9 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
 def judge_attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
     """Judge that the attachments of a deleted run were deleted with it."""
     for attachment in attachments:
-        for operation in ATTACHMENT_READS:
-            if run.context.check.offers(operation):
-                result = run.context.call(operation, attachment)
-                gone, cause = result.status == 404, "attachments of a deleted run are left"
-                run.require(gone, "DELETE-GONE", cause, "404, since its run was deleted", result)
+        for result in read_attachment(run.context, attachment):
+            gone, cause = result.status == 404, "attachments of a deleted run are left"
+            run.require(gone, "DELETE-GONE", cause, "404, since its run was deleted", result)
     for result in run.list_files(""):
         left = max(len(items_of(result)), total_of(result) or 0) if result.accepted else 0
         cause = "attachments of a deleted run are listed"

@@ -14,7 +14,7 @@ from contracts.rules.deletes import judge_attachments_gone
 from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS, workflow_filter
+from contracts.rules.writes import read_attachment, workflow_filter
 
 
 def judge_ended(polled: PolledRuns) -> None:
@@ -41,8 +41,7 @@ def look_for_secrets(polled: PolledRuns) -> None:
         context.call("list_runs", query=[*workflow_filter(context), *found])
     outputs = [attachment for run in ended for attachment in run.files("output")]
     for attachment in outputs[:4]:
-        for operation in filter(context.check.offers, ATTACHMENT_READS):
-            context.call(operation, attachment)
+        read_attachment(context, attachment)
 
 
 _FILE_TYPES: Final[tuple[Literal["input", "output"], ...]] = ("input", "output")
@@ -79,12 +78,10 @@ def _judge_types(polled: PolledRuns) -> None:
 
 def _judge_access_to_output(polled: PolledRuns) -> None:
     """Require that another organisation cannot read an output attachment."""
-    run, check = _with_output_first(polled)[0], polled.context.check
-    outputs = run.files("output")
-    for operation in ATTACHMENT_READS:
-        if outputs and check.has_second and check.offers(operation):
-            result = run.context.call(operation, outputs[0], token=SECOND_TOKEN)
-            cause = f"another organisation may use {operation}"
+    run = _with_output_first(polled)[0]
+    for output in run.files("output")[:1] if polled.context.check.has_second else ():
+        for result in read_attachment(run.context, output, token=SECOND_TOKEN):
+            cause = f"another organisation may use {result.operation}"
             expected = "404, since the run is another organisation's"
             run.require(not result.accepted, "AUTH-TENANT", cause, expected, *run.read_before, result)
 

@@ -140,18 +140,13 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     **{f"two values with {separator!r}": f"«marker:70»{separator}«marker:71»" for separator in ("", " ", ",", "\n")},
 }
 """Place → a text in it. A search must find it, or must not find it if a search does not cover that place."""
-_NOT_SEARCHED: Final[Mapping[str, int]] = {
-    **dict.fromkeys(
-        (
-            *("workflow_id", "status", "machine_id", "created_at", "organization_id", "input_attachment_ids"),
-            "sensitive_input_aliases",
-        ),
-        1,
-    ),
-    "session_id": 2,
-    "pool_ids": 0,
-}
-"""Field → the number of a create that sets it. A search must not find its value, unless another field has it too."""
+_NOT_SEARCHED: Final = (
+    *("workflow_id", "status", "machine_id", "created_at", "organization_id", "input_attachment_ids"),
+    *("sensitive_input_aliases", "session_id", "pool_ids"),
+)
+"""Fields whose value a search must not find, unless another field has it too."""
+_SET_BY_CREATE: Final = {"session_id": 2, "pool_ids": 0}
+"""Field → the number of a create that sets it. Create 1 sets all others."""
 
 
 # The queries
@@ -186,7 +181,8 @@ def _searches(check: CheckContext) -> Iterator[Sequence[Filter]]:
     for text in _OTHER_TEXTS.values():
         yield [Filter("search", text)]
         yield [Filter("search", text), _DEEP]
-    for number, (name, create) in enumerate(_NOT_SEARCHED.items()):
+    for number, name in enumerate(_NOT_SEARCHED):
+        create = _SET_BY_CREATE.get(name, 1)
         yield [Filter("search", create=create, of=name), *([_DEEP] if number % 2 else [])]
 
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
-from contracts.data import write_bodies
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario
 from contracts.engine.request_building import encode, request_for
 from contracts.openapi.fields import query_parameters
@@ -16,7 +15,7 @@ from contracts.openapi.router import operation_at, path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.answer import universal_violations
 from contracts.rules.list_reads import NEWEST_FIRST
-from contracts.rules.writes import create_attachment
+from contracts.rules.writes import create_attachment, create_resource
 
 GROUP = "HTTP"
 RULES = (
@@ -71,8 +70,7 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
     elif case.made_by == "get_run_attachment":
         context.placeholders["made"] = create_attachment(context)
     elif case.made_by:
-        made = context.call_valid(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
-        context.placeholders["made"] = made.body["id"]
+        context.placeholders["made"] = create_resource(context, case.made_by).body["id"]
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
         result = context.send(request_for((case.method, path), raw=body))

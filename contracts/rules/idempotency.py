@@ -18,26 +18,11 @@ from contracts.oracle import CREATES, difference, is_same, read_body, value_in_w
 from contracts.oracle.refusal import ignored_properties
 from contracts.oracle.run import changed_field
 from contracts.oracle.violation import Violation
-from contracts.rules.idempotency_cases import (
-    KEY_HEADER,
-    Conflict,
-    InvalidWrite,
-    Keyed,
-    Replay,
-    Together,
-    TwoKeys,
-    TwoOrganisations,
-    conflict_cases,
-    conflict_together_cases,
-    invalid_cases,
-    replay_cases,
-    together_cases,
-    two_keys_cases,
-    two_organisations_cases,
-)
-from contracts.rules.list_reads import list_own_runs, own_run_filters
+from contracts.rules import idempotency_cases as cases
+from contracts.rules.list_reads import list_own_runs, own_run_filters, require_no_new_runs
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.writes import (
+    LISTED_BY,
     WRITES_ON_A_RUN,
     create_changeable_run,
     create_resource,
@@ -92,9 +77,9 @@ def keyed_request(
             context.placeholders["own-pool"] = create_resource(context, "create_pool").body["id"]
         ids = (context.placeholder("own-pool"),)
     elif operation in WRITES_ON_A_RUN:
-        name = "run" if token == TOKEN else "their-run"
+        is_own = token == TOKEN
+        name = "run" if is_own else "their-run"
         if name not in context.placeholders:
-            is_own = token == TOKEN
             run_id = create_changeable_run(context, operation)["id"] if is_own else _their_run(context, operation)
             context.placeholders[name] = run_id
         ids = (context.placeholder(name),)
@@ -107,7 +92,7 @@ def keyed_request(
     return request_for(operation, *ids, body=filled, key=key, token=token)
 
 
-def _request_of(context: CaseContext, case: Keyed) -> Request:
+def _request_of(context: CaseContext, case: cases.Keyed) -> Request:
     return keyed_request(context, case.operation, case.body, case.key)
 
 
@@ -121,7 +106,7 @@ def _their_run(context: CaseContext, operation: str) -> str:
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     """Send a write for the first time. Raises Inconclusive unless it succeeds, so that it can be repeated."""
     result = context.send(request)
-    if result.refused and len(request.header(KEY_HEADER) or "") > limits.MAX_KEY_LENGTH:
+    if result.refused and len(request.header(cases.KEY_HEADER) or "") > limits.MAX_KEY_LENGTH:
         raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
@@ -157,13 +142,11 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
         context.require(not more, "IDEM-REPLAY", cause, expected, *evidence, listed, got=counted(len(more), "more run"))
 
 
-def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, *refused: CallResult) -> None:
+def _require_no_effect(context: CaseContext, case: cases.Conflict, first: CallResult, *refused: CallResult) -> None:
     """Require that refused conflicts have created and changed nothing."""
     names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
-    for listed, more in list_own_runs(context, own_run_filters(context, names), beside=created_ids(first)):
-        cause = "a refused conflict creates runs"
-        expected, got = "no run created by a refused request", counted(len(more), "new run")
-        context.require(not more, "IDEM-CONFLICT", cause, expected, first, *refused, listed, got=got)
+    filters, cause = own_run_filters(context, names), "a refused conflict creates runs"
+    require_no_new_runs(context, filters, "IDEM-CONFLICT", cause, first, *refused, beside=created_ids(first))
     if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
@@ -190,7 +173,7 @@ def _require_own_runs(
 # Repeated keys
 
 
-def run_replay(context: CaseContext, case: Replay) -> None:
+def run_replay(context: CaseContext, case: cases.Replay) -> None:
     request = _request_of(context, case)
     first = send_first(context, request, case.operation)
     if case.change_between:
@@ -199,7 +182,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         for run_id in created_ids(first)[:1]:
             context.call("delete_run", run_id)
     for _ in range(max(1, case.times)):
-        again = context.send(request.with_header(case.header, request.header(KEY_HEADER)))
+        again = context.send(request.with_header(case.header, request.header(cases.KEY_HEADER)))
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
@@ -207,7 +190,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         _require_change_kept(context, case.operation, first, again)
 
 
-def run_invalid(context: CaseContext, case: InvalidWrite) -> None:
+def run_invalid(context: CaseContext, case: cases.InvalidWrite) -> None:
     """An invalid write is refused with the same status each time that it is repeated."""
     if case.is_unknown:
         context.placeholders["run"] = context.placeholder("unknown")
@@ -250,7 +233,7 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
     context.require(wrong is None, "IDEM-REPLAY", cause, expected, first, again, after, got=wrong[1] if wrong else "")
 
 
-def run_together(context: CaseContext, case: Together) -> None:
+def run_together(context: CaseContext, case: cases.Together) -> None:
     request = _request_of(context, case)
     over_s = _duration_of(context, case) if case.spread else 0.0  # a lock may end before the write that it is for
     results = context.send_together([request] * max(1, case.times), over_s=over_s)
@@ -285,7 +268,7 @@ def _judge_concurrent_repeat(
     context.judge("IDEM-REPLAY", found, *results, is_proof=True)
 
 
-def _duration_of(context: CaseContext, case: Together) -> float:
+def _duration_of(context: CaseContext, case: cases.Together) -> float:
     """Return how long such a write takes, up to _MAX_SPREAD_S. It is for another workflow than those of the case."""
     body = map_texts(case.body, lambda text: text.replace("«workflow»", "«workflow:9»"))
     begin = time.monotonic()
@@ -308,7 +291,7 @@ def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
 # Other bodies
 
 
-def run_conflict(context: CaseContext, case: Conflict) -> None:
+def run_conflict(context: CaseContext, case: cases.Conflict) -> None:
     request = _request_of(context, case)
     others = [(body, keyed_request(context, case.operation, body, case.key)) for body in case.others]
     others = [(body, other) for body, other in others if _is_conflict(case.operation, request, other)]
@@ -340,7 +323,7 @@ def _changed_properties(body: dict[str, Any], another: dict[str, Any]) -> set[st
     return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
 
 
-def run_conflict_together(context: CaseContext, case: Conflict) -> None:
+def run_conflict_together(context: CaseContext, case: cases.Conflict) -> None:
     """Send two bodies under one key at once: at most one of them may be accepted."""
     requests = [keyed_request(context, case.operation, body, case.key) for body in (case.body, *case.others)]
     results = context.send_together(requests)
@@ -352,7 +335,7 @@ def run_conflict_together(context: CaseContext, case: Conflict) -> None:
 # Other keys and other organisations
 
 
-def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
+def run_two_keys(context: CaseContext, case: cases.TwoKeys) -> None:
     """Send the same body under two keys: both must be carried out."""
     if len(set(map(context.fill, case.keys))) < 2:
         return
@@ -362,7 +345,7 @@ def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
     _require_own_runs(context, "IDEM-REPLAY", cause, expected, first, second)
 
 
-def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
+def run_two_organisations(context: CaseContext, case: cases.TwoOrganisations) -> None:
     """Send a write of each organisation under one key: both must be carried out. If the second one is a repeat of the
     first, on a run of the other organisation, it must be refused.
     """
@@ -379,34 +362,31 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
             first, second, mine = second, first, theirs
         assume(first.accepted, f"{case.operation} under a key answers {first.status}")
     else:
-        first = _send_twice(context, mine, case.operation)
+        first = send_first(context, mine, case.operation)
+        _require_repeatable(context, first, context.send(mine))
         if case.is_repeat:
             foreign = context.send(mine.with_header("Authorization", tokens[1]))
             cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
             context.require(not foreign.accepted, "IDEM-SCOPE", cause, expected, first, foreign)
             return
         second = context.send(theirs)
-    if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
+    if case.operation in LISTED_BY and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
     cause, expected = "another organisation's key blocks a write", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
     third = context.send(mine)
     problem = difference(first.body, third.body, "answer")
-    if problem and case.together and not is_same(third.body, (again := context.send(mine)).body):
-        _require_same_answer(context, third, again, KEY_IS_IGNORED)
-        raise Inconclusive("a repeat gets another answer, without the other organisation")
+    if problem and case.together:
+        _require_repeatable(context, third, context.send(mine))
     cause, expected = "the other organisation's write replaces the answer", "the first answer again"
     context.require(problem is None, "IDEM-SCOPE", cause, expected, first, second, third, got=problem or "")
 
 
-def _send_twice(context: CaseContext, request: Request, operation: str) -> CallResult:
-    """Send a write and repeat it. Raises Inconclusive unless both get the same answer. Return the first result."""
-    first = send_first(context, request, operation)
-    again = context.send(request)
+def _require_repeatable(context: CaseContext, first: CallResult, again: CallResult) -> None:
+    """Require that a repeat gets the same answer while no other organisation uses the key. If not, end the case."""
     if not is_same(first.body, again.body):
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
         raise Inconclusive("a repeat gets another answer, without the other organisation")
-    return first
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
@@ -414,14 +394,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys repeated",
         ("IDEM-REPLAY",),
         run_replay,
-        replay_cases,
+        cases.replay_cases,
         weight=2,  # each operation may have a fault of its own
     ),
     Scenario(
         "idempotency keys repeated concurrently",
         ("IDEM-REPLAY",),
         run_together,
-        together_cases,
+        cases.together_cases,
         attempts=6,
         is_exclusive=True,  # else the requests are further apart
         order=2,
@@ -430,7 +410,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys with another body",
         ("IDEM-CONFLICT",),
         run_conflict,
-        conflict_cases,
+        cases.conflict_cases,
         weight=2,  # each operation may have a fault of its own
         order=2,
     ),
@@ -438,18 +418,20 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "idempotency keys with two bodies concurrently",
         ("IDEM-CONFLICT",),
         run_conflict_together,
-        conflict_together_cases,
+        cases.conflict_together_cases,
         attempts=6,
         is_exclusive=True,  # else the requests are further apart
         order=2,
     ),
-    Scenario("idempotency keys of invalid writes", ("IDEM-REPLAY", "IDEM-SCOPE"), run_invalid, invalid_cases, order=2),
-    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, order=2),
+    Scenario(
+        "idempotency keys of invalid writes", ("IDEM-REPLAY", "IDEM-SCOPE"), run_invalid, cases.invalid_cases, order=2
+    ),
+    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, cases.two_keys_cases, order=2),
     Scenario(
         "idempotency keys of two organisations",
         ("IDEM-SCOPE", "IDEM-REPLAY"),
         run_two_organisations,
-        two_organisations_cases,
+        cases.two_organisations_cases,
         attempts=4,
         order=2,
     ),

@@ -14,6 +14,7 @@ from contracts.openapi.schemas import body_properties
 from contracts.oracle.request import CREATES
 from contracts.rules.writes import (
     CHANGING_WRITES,
+    CREATES_OF_RUNS,
     OTHER_WRITES,
     WRITES_OF_RUNS,
     WRITES_ON_A_RUN,
@@ -97,8 +98,6 @@ class TwoOrganisations(Keyed):
 
 
 _WRITES_WITH_KEY: Final = (*WRITES_OF_RUNS, "delete_run", *OTHER_WRITES)
-_WITHOUT_INPUTS: Final = frozenset(OTHER_WRITES)
-_OF_UNKNOWN_RUNS: Final = frozenset({"retry_run", "delete_run"})
 _CHANGE: Final = {"a": 1}
 
 
@@ -119,7 +118,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     if operation == "bulk_create_runs":
         yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}  # a large answer
     sizes = (2**18, 10_000, 2**16) if operation == "bulk_create_runs" else (2**18,)
-    for size in () if operation in _WITHOUT_INPUTS else sizes:
+    for size in () if operation in OTHER_WRITES else sizes:  # pools and workflows have no inputs
         large = {"pages": ["x" * 1024] * (size // 1024 + 1)}
         yield bare | {write_bodies.OBJECT_FIELDS[operation]: large | _OBJECT}
     updates = {name: values for name, values in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
@@ -159,9 +158,7 @@ def replay_cases(check: CheckContext) -> Iterator[Replay]:
         body = simple_body(operation)
         step = 1 if operation == "bulk_create_runs" else 3
         yield from (Replay(operation, body, key) for key in _KEYS[number % step :: step])
-        if operation in {"update_run", "bulk_create_runs", "create_run", "retry_run"} and is_offered(
-            check, "update_run"
-        ):
+        if operation in {*CREATES_OF_RUNS, *CHANGING_WRITES} and is_offered(check, "update_run"):
             yield Replay(operation, body, change_between=True)
         if operation in CREATES and check.offers("delete_run"):
             yield Replay(operation, body, delete_between=True)
@@ -179,7 +176,7 @@ def invalid_cases(check: CheckContext) -> Iterator[InvalidWrite]:
         if operation in write_bodies.OBJECT_FIELDS:
             wrong = {write_bodies.OBJECT_FIELDS[operation]: "no object"}
             yield InvalidWrite(operation, write_bodies.minimal(operation) | wrong, times=2)
-        if operation in _OF_UNKNOWN_RUNS:
+        if operation in {"retry_run", "delete_run"}:
             yield InvalidWrite(operation, is_unknown=True)
 
 

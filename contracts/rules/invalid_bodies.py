@@ -63,9 +63,8 @@ def combined(
         invalid_paths = frozenset(invalid.path for invalid in parsed.invalid_parts)
         places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in invalid_paths}
         at_place.update(places)
-        if any(at_place[place] <= alone for place in places) or not _add(
-            combinations, operation, base, body, invalid_paths
-        ):
+        is_first = any(at_place[place] <= alone for place in places)
+        if is_first or not _add(combinations, operation, base, body, invalid_paths):
             single.append(Body(body))
     for combination in combinations:
         parts = tuple(combination.parts)
@@ -126,18 +125,14 @@ def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
     yield from in_turn((of_bare, in_turn(of_lists)))  # every second body is based on the minimal one
     for base, bodies in _mutations_of_full(check, operation):
         yield from combined(operation, base, bodies, alone=0)
-    for row in _pairs(check, operation):
-        body = row.body(operation)
-        if read_filled(operation, body.json).is_invalid:
-            yield body
+    yield from (body for body in _pairs(check, operation) if read_filled(operation, body.json).is_invalid)
 
 
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     """Yield bodies with one mutation of a minimal or a full body, and bodies with several invalid fields."""
     for _, bodies in (*_mutations_of_minimal(check, operation), *_mutations_of_full(check, operation)):
         yield from bodies
-    for row in _pairs(check, operation):
-        yield row.values
+    yield from (body.json for body in _pairs(check, operation))
 
 
 _Mutations = tuple[dict[str, Any], Iterator[dict[str, Any]]]
@@ -171,23 +166,6 @@ def _fields_of(check: CheckContext, operation: str) -> list[str]:
     return [name for name in body_properties(operation) if name in tried]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row of a pairwise table: each field is absent, valid or invalid. `good` has a valid value for each field."""
-
-    values: dict[str, Any]
-    good: dict[str, Any]
-
-    def body(self, operation: str) -> Body:
-        """Return the row as a body. Each of its `parts` has one of its invalid fields."""
-        invalid_parts = read_filled(operation, self.values).invalid_parts
-        names = list(dict.fromkeys(str(invalid.path[0]) for invalid in invalid_parts))
-        if len(names) < 2:
-            return Body(self.values)
-        parts = (self.values | {name: self.good[name] for name in names if name != kept} for kept in names)
-        return Body(self.values, parts=tuple(map(Body, parts)))
-
-
 def _wrong_fields(check: CheckContext, operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if operation == "bulk_create_runs":
         for count in mutations.WRONG_COUNTS:
@@ -204,8 +182,10 @@ def _with_wrong(body: dict[str, Any], path: Path) -> Any:
     return put(body, path, 5 if path[-1] in {"filename", "content", "target_path"} else "x")
 
 
-def _pairs(check: CheckContext, operation: str) -> list[_Row]:
-    """Return few bodies that contain each combination of absent, valid and invalid for every two fields."""
+def _pairs(check: CheckContext, operation: str) -> Iterator[Body]:
+    """Yield few bodies that contain each combination of absent, valid and invalid for every two fields. Each of their
+    `parts` has one of their invalid fields.
+    """
     bare, full, fields = write_bodies.minimal(operation), full_body(check, operation), _fields_of(check, operation)
     good = {name: True if name == "start_session" else full.get(name, bare.get(name)) for name in fields}
     values: dict[str, list[Any]] = {name: [write_bodies.ABSENT, good[name]] for name in fields}
@@ -215,7 +195,11 @@ def _pairs(check: CheckContext, operation: str) -> list[_Row]:
         values[name] += [None] if read_filled(operation, bare | {name: None}).is_invalid else []
         candidates = itertools.islice(of_wrong_type, 5)  # five of four, so that the next field begins with another one
         values[name] += [value for value in candidates if read_filled(operation, bare | {name: value}).is_invalid][:1]
-    return [_Row(row, good) for row in write_bodies.pairs(values)]
+    for row in write_bodies.pairs(values):
+        invalid_parts = read_filled(operation, row).invalid_parts
+        names = list(dict.fromkeys(str(invalid.path[0]) for invalid in invalid_parts))
+        parts = (row | {name: good[name] for name in names if name != kept} for kept in names)
+        yield Body(row, parts=tuple(map(Body, parts)) if len(names) > 1 else ())
 
 
 def _wrong_of(check: CheckContext, operation: str, name: str) -> tuple[Any, ...]:
@@ -313,9 +297,8 @@ def malformed(body: dict[str, Any]) -> Iterator[str]:
 def malformed_cases(check: CheckContext) -> Iterator[Writes]:
     for operation in WRITES_OF_RUNS:
         if check.offers(operation):
-            yield from malformed_writes(
-                operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}}
-            )
+            body = write_bodies.minimal(operation) or {"input_values": {"changed": True}}
+            yield from malformed_writes(operation, body)
 
 
 ONE_TEXT_IN: Final = 3

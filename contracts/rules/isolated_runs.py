@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.engine import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
+from contracts.engine import CallResult, CaseContext, CheckContext, WriteResult, assume
 from contracts.oracle.run_list import DELETED, ListCandidate, Query
 from contracts.rules.writes import create_runs
 
@@ -29,8 +29,7 @@ class IsolatedRuns:
     def change(self, result: CallResult) -> None:
         """Replace a run by the run in the answer to a change, if the answer has one."""
         view = result.resource or {}
-        if result.accepted and "id" not in view:
-            raise Inconclusive("the answer to a change has no id")
+        assume("id" in view or not result.accepted, "the answer to a change has no id")
         self.runs = [view if run["id"] == view.get("id") else run for run in self.runs]
 
     def delete(self, run: dict[str, Any]) -> None:
@@ -56,7 +55,9 @@ class IsolatedRuns:
         return query if self.filter[0] in dict(query) else [self.filter, *query]
 
 
-_DEPEND_ON_SESSION: Final = frozenset({"session_id", "start_session", "reuse_session", "machine_id", "pool_ids"})
+SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})
+"""Fields of a request that may change the session of a run."""
+_DEPEND_ON_SESSION: Final = SESSION_FIELDS | {"machine_id", "pool_ids"}
 
 
 def isolating_filter(check: CheckContext, varied: Collection[str] = ()) -> str:

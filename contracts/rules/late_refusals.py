@@ -11,7 +11,7 @@ from contracts.data.limits import MAX_COUNT, MAX_LIMIT
 from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
 from contracts.rules.list_reads import WHOLE_PAGE, items_of, total_of
 from contracts.rules.refused_requests import run_refused
-from contracts.rules.writes import CHANGING_WRITES, WRITES_OF_RUNS, Body, Writes, created_ids, is_offered, optional_ids
+from contracts.rules.writes import CHANGING_WRITES, Body, Writes, created_ids, offered_writes, optional_ids
 
 _UNKNOWN: Final = "«uuid»"
 _FILE: Final = "contracts-«marker».txt"
@@ -55,12 +55,11 @@ def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
     """Yield writes of which the last part is wrong: the server may have carried out what comes before it."""
     pools = [_UNKNOWN] if not check.pools.known else [check.pools.known[0], _UNKNOWN]
     references = {"machine_id": _UNKNOWN, "pool_ids": pools, "session_id": _UNKNOWN}
-    for operation in WRITES_OF_RUNS:
-        if is_offered(check, operation):
-            bodies = [Body(body) for body in _bodies(operation, references)]
-            # If an accepted body changes the run of the case, each body needs a run of its own.
-            size = 1 if operation in CHANGING_WRITES else 9
-            yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
+    for operation in offered_writes(check):
+        bodies = [Body(body) for body in _bodies(operation, references)]
+        # If an accepted body changes the run of the case, each body needs a run of its own.
+        size = 1 if operation in CHANGING_WRITES else 9
+        yield from (Writes(operation, tuple(some)) for some in batches(bodies, size))
     # A server that creates runs in several parts may have created some when it refuses.
     kinds = optional_ids(check)
     largest = write_bodies.minimal("bulk_create_runs", count=MAX_COUNT) | {"input_values": {"marker": "«marker»"}}

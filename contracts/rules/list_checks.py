@@ -135,9 +135,8 @@ def judge_list(
     holds = True
     for wrong in list_violations(found.pages, found.query, runs, are_all=are_all):
         holds = False
-        context.report_violation(
-            wrong.violation, *evidence(wrong.run_id), *(found.results[number] for number in wrong.pages)
-        )
+        pages = (found.results[number] for number in wrong.pages)
+        context.report_violation(wrong.violation, *evidence(wrong.run_id), *pages)
     return holds
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import TOKEN
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT
 from contracts.engine import CallResult, CaseContext, Evidence, assume
@@ -72,7 +73,7 @@ def read_pages(
     context: CaseContext,
     query: Query,
     *,
-    limit: int = MAX_LIMIT,
+    limit: int,
     token: str = TOKEN,
     is_enough: Callable[[Page], bool] = lambda page: False,
 ) -> Iterator[RunList]:
@@ -139,6 +140,15 @@ def list_own_runs(
         if result.accepted:
             items = [item for item in items_of(result) if isinstance(item.get("id"), str) and item["id"] not in beside]
             yield result, [item for item in items if has_filter_value(item, name, value)]
+
+
+def require_no_new_runs(
+    context: CaseContext, filters: Query, rule: str, cause: str, *evidence: CallResult, beside: Collection[str] = ()
+) -> None:
+    """Require that refused requests, which had these values, have created nothing. `beside` are runs of other ones."""
+    for listed, made in list_own_runs(context, filters, beside=beside):
+        expected, got = "no run created by a refused request", counted(len(made), "new run")
+        context.require(not made, rule, cause, expected, *evidence, listed, got=got)
 
 
 def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:

@@ -272,11 +272,6 @@ def run_resource_pages(context: CaseContext, case: ResourcePagesCase) -> None:
     context.require(not twice, "LIST-PAGE", cause, expected, *pages, got=f"id {twice} twice")
 
 
-def resource_pages_cases(check: CheckContext) -> Iterator[ResourcePagesCase]:
-    for operation in filter(check.offers, _OTHER_LISTS):
-        yield ResourcePagesCase(operation)
-
-
 # Lists without filters
 
 
@@ -452,7 +447,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "order of other lists",
         ("LIST-PAGE",),
         run_resource_pages,
-        resource_pages_cases,
+        lambda check: map(ResourcePagesCase, filter(check.offers, _OTHER_LISTS)),
         creates_runs=False,
         is_exclusive=True,  # other scenarios create pools and workflows
         order=8,  # when these have created many

@@ -17,7 +17,7 @@ from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.oracle.run import changed_field, item_difference
 from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, resource_pages
-from contracts.rules.writes import add_machines, create_resource, created_ids
+from contracts.rules.writes import LISTED_BY, add_machines, create_resource, created_ids
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
 RULES = (
@@ -33,7 +33,6 @@ RULES = (
     ),
 )
 
-_READ_BY: Final = {"create_pool": ("get_pool", "list_pools"), "create_workflow": ("get_workflow", "list_workflows")}
 _SCHEMAS: Final = ("input_schema", "output_schema")
 _KEPT: Final = ("id", "name", "description", "main_prompt", "is_webhooks_enabled")
 """The fields that must be as sent."""
@@ -51,7 +50,8 @@ class CreatedCase(Case):
 
 def run_created(context: CaseContext, case: CreatedCase) -> None:
     sent = context.fill(case.body)
-    get, listing = _READ_BY[case.operation]
+    listing = LISTED_BY[case.operation]
+    get = _READ_ONE[listing]
     if context.check.offers(listing):
         next(resource_pages(context, listing), None)  # a server that caches this page will not list what follows
     created = create_resource(context, case.operation, **sent)
@@ -164,10 +164,8 @@ def _require_same_name_allowed(
     """Require that another organisation may use the same name: a 409 would tell it that the resource is there."""
     body = write_bodies.minimal(operation) | dict(sent)
     other = context.call(operation, body=body, token=SECOND_TOKEN)
-    cause, expected = (
-        "another organisation learns what was created",
-        "a success, since the resource does not exist there",
-    )
+    cause = "another organisation learns what was created"
+    expected = "a success, since the resource does not exist there"
     context.require(other.status != 409, "AUTH-TENANT", cause, expected, created, other)
 
 

@@ -17,7 +17,7 @@ from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenar
 from contracts.openapi.schemas import moment_of, selectable_fields
 from contracts.oracle import KnownRun, Query
 from contracts.rules.creates import features_of
-from contracts.rules.isolated_runs import IsolatedRuns, create_isolated_runs
+from contracts.rules.isolated_runs import SESSION_FIELDS, IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import check_page
 from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, WHOLE_PAGE, created_between, items_of, read_page
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, apply
@@ -196,10 +196,6 @@ def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
 
 
 # The runs of a case, and the checks after an event
-
-
-SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})
-"""Fields of a request that may change the session of a run."""
 
 
 class ViewedRuns:

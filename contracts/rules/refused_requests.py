@@ -25,18 +25,18 @@ from contracts.oracle.refusal import parameter_error_violations
 from contracts.oracle.run import STABLE, changed_field
 from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, combined, invalid_bodies, malformed_cases, malformed_writes
-from contracts.rules.list_reads import items_of, list_own_runs, own_run_filters, resource_pages
+from contracts.rules.list_reads import items_of, own_run_filters, require_no_new_runs, resource_pages
 from contracts.rules.writes import (
+    LISTED_BY,
     OTHER_WRITES,
-    WRITES_OF_RUNS,
     Body,
     Writes,
     create_changeable_run,
     create_resource,
     created_ids,
     in_batches,
-    is_offered,
     offered_creates,
+    offered_writes,
     optional_ids,
     read_filled,
     send_all,
@@ -192,16 +192,13 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     names_it = (value.encode() in (result.exchange.request.body or b"") for _, value in by_workflow for result in sent)
     # A search of all runs is expensive.
     filters = by_workflow if by_workflow and all(names_it) else own_run_filters(context)
-    for listed, made in list_own_runs(context, filters, beside=accepted):
-        cause, expected = "a refused create makes runs", "nothing created by a refused request"
-        context.require(not made, "REQ-ATOMIC", cause, expected, *sent, listed, got=counted(len(made), "new run"))
+    require_no_new_runs(context, filters, "REQ-ATOMIC", "a refused create makes runs", *sent, beside=accepted)
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:
-    offered = [operation for operation in WRITES_OF_RUNS if is_offered(check, operation)]
     yield from in_turn(
         in_batches(operation, invalid_bodies(check, operation), 24 if operation in CREATES else 40)
-        for operation in offered
+        for operation in offered_writes(check)
     )
 
 
@@ -316,21 +313,10 @@ def other_write_cases(check: CheckContext) -> Iterator[Writes]:
     for operation in OTHER_WRITES:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
-        bodies = filter(_is_determined, almost_valid(check, operation))
+        bare = write_bodies.minimal(operation)
         yield from in_batches(operation, map(Body, _valid_bodies(operation)), 20)
-        yield from in_batches(operation, combined(operation, write_bodies.minimal(operation), bodies), 40)
-        yield from malformed_writes(operation, write_bodies.minimal(operation))
-
-
-def _is_determined(body: Any) -> bool:
-    """Whether the contract determines the answer.
-
-    The known facts state neither the types of schemas and pool parameters nor whether is_webhooks_enabled may be null.
-    """
-    if not isinstance(body, dict):
-        return True
-    given = any(body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters"))
-    return not given and body.get("is_webhooks_enabled", False) is not None
+        yield from in_batches(operation, combined(operation, bare, almost_valid(check, operation)), 40)
+        yield from malformed_writes(operation, bare)
 
 
 def _valid_bodies(operation: str) -> Iterator[dict[str, Any]]:
@@ -358,11 +344,8 @@ def run_other_writes(context: CaseContext, case: Writes) -> None:
     of_pool = case.operation == "add_machine_to_pool"
     ids = [create_resource(context, "create_pool").body["id"]] if of_pool else []
     sent = send_all(context, case.operation, ids, case.bodies)
-    if case.operation in _LISTED_BY:
-        _check_no_resource_created(context, _LISTED_BY[case.operation], sent)
-
-
-_LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
+    if case.operation in LISTED_BY:
+        _check_no_resource_created(context, LISTED_BY[case.operation], sent)
 
 
 def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:

@@ -6,7 +6,7 @@ request whose answer could show them. `lifecycle` looks for them in runs that ha
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,8 +14,7 @@ from contracts.core.counting import counted
 from contracts.core.exchange import Request
 from contracts.core.findings import Rule
 from contracts.core.json_tree import drop, put
-from contracts.data import file, limits, mutations, write_bodies
-from contracts.data.combining import batched_objects, in_turn, in_turn_by_kind
+from contracts.data import batches, file, in_turn, in_turn_by_kind, limits, mutations, write_bodies
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario
 from contracts.engine.request_building import encode, request_for
@@ -401,7 +400,7 @@ def alias_cases(check: CheckContext) -> Iterator[Write]:
 def _aliased_secrets() -> Iterator[dict[str, Any]]:
     for value in _ALIASED:
         yield {"key": value}
-    groups: list[Iterable[str]] = [keys.values() for keys in batched_objects(ALL_KEYS, 8)]
+    groups: list[Sequence[str]] = list(batches(ALL_KEYS, 8))
     groups += [("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")]
     groups += [[f"key{index}" for index in range(size)] for size in (2, 10, 33, 100, 256, 1000)]
     yield from ({key: f"«secret:{index}»" for index, key in enumerate(keys)} for keys in groups)

@@ -1,4 +1,4 @@
-"""Access to resources of another organisation."""
+"""Access to the runs of another organisation, with a valid token of one's own."""
 
 import itertools
 import json
@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Final
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
+from contracts.core.findings import Rule
 from contracts.core.json_tree import leaves
 from contracts.data import file, write_bodies
 from contracts.data.limits import MAX_LIMIT
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, assume
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, assume
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import FOREIGN, ListCandidate, Query, filter_names
 from contracts.oracle.violation import misses_a_run
@@ -30,7 +31,28 @@ from contracts.rules.list_reads import (
 )
 from contracts.rules.run_events import RunCase, create_for
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import ATTACHMENT_READS, WRITES_ON_A_RUN, created_ids, their_workflow, with_their_workflow
+from contracts.rules.writes import (
+    ATTACHMENT_READS,
+    WRITES_ON_A_RUN,
+    created_ids,
+    read_attachment,
+    their_workflow,
+    with_their_workflow,
+)
+
+GROUP: Final = "Authorization"
+RULES = (
+    Rule(
+        "AUTH-TENANT",
+        "api",
+        "critical",
+        "An organisation cannot reach the runs of another one",
+        "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, "
+        "and its attachments cannot be read. Needs a second token.",
+        GROUP,
+        needs=("get_run",),
+    ),
+)
 
 STOLEN: Final = "stolen-by-another"
 
@@ -150,15 +172,9 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
     for attachment in theirs["input_attachment_ids"] or ():
         # Not judged as an update: the target may refuse or ignore the attachment.
         named = run.call("update_run", body={"output_attachment_ids": [attachment]})
-        for operation in filter(context.check.offers, ATTACHMENT_READS):
-            read = context.call(operation, attachment)
+        for read in read_attachment(context, attachment):
             cause, expected = "an update opens an attachment of another organisation", "404, as for any unknown id"
             context.require(not read.accepted, "AUTH-TENANT", cause, expected, named, read)
-
-
-def given_away_cases(check: CheckContext) -> Iterator[GivenAwayCase]:
-    if check.has_second:
-        yield from (GivenAwayCase(), GivenAwayCase(is_cancelled=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +250,7 @@ class _ForeignRun:
         self._require_other_machine(joined)
         if context.check.offers("update_run", "retry_run"):
             for run_id in created_ids(joined):
-                context.call("update_run", run_id, body={"status": "cancelled"}, token=self.other)
+                context.cancel(run_id, token=self.other)
                 context.call("retry_run", run_id, body={"session_id": session}, token=self.other)
         if joined.resource is not None and context.check.offers("list_runs"):
             foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
@@ -429,3 +445,15 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     yield TenantCase(_TRIED, inputs | session | files, by_second=True, cancelled=True)
     yield from created[len(created_by) :]
     yield TenantCase(_TRIED, inputs | everything | {"file_inputs": [file()]}, 101)
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario("access by another organisation", ("AUTH-TENANT", "LIST-FILTER"), run_tenant, tenant_cases),
+    Scenario(
+        "runs given to another organisation",
+        ("AUTH-TENANT", "UPDATE-PARTIAL"),
+        run_given_away,
+        lambda check: [GivenAwayCase(), GivenAwayCase(is_cancelled=True)] if check.has_second else [],
+        needs=("update_run", "get_run"),
+    ),
+)

@@ -12,7 +12,7 @@ from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.creates import CreateCase, run_create
 from contracts.rules.list_checks import check_page
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
-from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, Write, delete_created, is_offered, search_runs
+from contracts.rules.writes import CREATES_OF_RUNS, Body, Write, delete_created, offered_writes, search_runs
 
 
 def run_values(context: CaseContext, case: Write) -> None:
@@ -35,7 +35,7 @@ def value_cases(check: CheckContext) -> Iterator[Write]:
     def with_values(operation: str) -> Iterator[Write]:
         return (Write(operation, Body(body)) for body in value_packs.bodies(operation))
 
-    yield from in_turn(with_values(operation) for operation in WRITES_OF_RUNS if is_offered(check, operation))
+    yield from in_turn(map(with_values, offered_writes(check)))
 
 
 _JUDGED: Final = (

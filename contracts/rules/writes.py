@@ -14,7 +14,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.json_tree import map_texts
 from contracts.data import batches, file, write_bodies
 from contracts.data.formats import SAMPLE_ID
-from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, Inconclusive, WriteResult, assume
+from contracts.engine import CallResult, Case, CaseContext, CheckContext, Ids, WriteResult, assume
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, is_uuid
@@ -24,7 +24,9 @@ from contracts.rules.list_reads import DEEP_SEARCH, items_of
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
-OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
+LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
+"""Per create of another resource than a run: the operation that lists such resources."""
+OTHER_WRITES: Final = (*LISTED_BY, "add_machine_to_pool")
 CHANGING_WRITES: Final = frozenset({"update_run", "retry_run"})
 WRITES_ON_A_RUN: Final = CHANGING_WRITES | {"delete_run"}
 _PLACEHOLDER: Final = re.compile(r"«[^»]*»")
@@ -103,6 +105,10 @@ def is_offered(check: CheckContext, operation: str) -> bool:
 
 def offered_creates(check: CheckContext) -> list[str]:
     return list(filter(check.offers, CREATES_OF_RUNS))
+
+
+def offered_writes(check: CheckContext) -> list[str]:
+    return [operation for operation in WRITES_OF_RUNS if is_offered(check, operation)]
 
 
 def optional_ids(check: CheckContext) -> dict[str, Ids]:
@@ -186,17 +192,15 @@ def create_runs(context: CaseContext, operation: str, body: Mapping[str, Any], *
 
 def create_attachment(context: CaseContext) -> str:
     """Create a run with a file and return the id of the attachment. Raises Inconclusive if the run does not show it."""
-    ids = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids")
-    if not ids:
-        raise Inconclusive("runs do not show their attachments")
+    ids = context.some_runs(1, file_inputs=[file()]).runs[0].get("input_attachment_ids") or []
+    assume(ids, "runs do not show their attachments")
     return str(ids[0])
 
 
 def create_resource(context: CaseContext, operation: str, **fields: Any) -> CallResult:
     """Create a pool or a workflow. Raises Inconclusive unless the answer has its id."""
     created = context.call(operation, body=context.fill(write_bodies.minimal(operation) | fields))
-    if created.resource is None or not isinstance(created.resource.get("id"), str):
-        raise Inconclusive(f"{operation} answers {created.status}")
+    assume(created_ids(created), f"{operation} answers {created.status}")
     return created
 
 
@@ -310,6 +314,11 @@ def read_with_files(context: CaseContext, runs: Sequence[str], *, files: int = 2
             for operation in ATTACHMENT_READS if index == 0 else ATTACHMENT_READS[:reads]:
                 if offers(operation) and isinstance(attachment, str):
                     context.call(operation, attachment)
+
+
+def read_attachment(context: CaseContext, attachment: str, *, token: str = TOKEN) -> list[CallResult]:
+    """Read an attachment in each way that the target offers."""
+    return [context.call(name, attachment, token=token) for name in filter(context.check.offers, ATTACHMENT_READS)]
 
 
 ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment_download_url", "get_run_attachment")

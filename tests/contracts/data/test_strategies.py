@@ -101,7 +101,6 @@ def test_batches_hold_all_items_once_and_are_not_too_large() -> None:
     assert [value for batch in batches for value in batch] == items
     assert max(map(len, batches)) == 8
     assert batches[-1] == ["x" * 5000]
-    assert [list(one.values()) for one in combining.batched_objects(items, 8)] == list(combining.batches(items, 8))
 
 
 @pytest.mark.parametrize("kind", ["object", "list", "mixed"])

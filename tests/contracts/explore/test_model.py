@@ -456,7 +456,7 @@ def test_an_internal_error_in_a_generated_sequence_is_noted(tmp_path: Path, monk
     def broken(self: Model, step: Step) -> list[str]:
         raise TypeError("an error of the suite")
 
-    monkeypatch.setattr(step_sequences, "fixed_sequences", lambda: ())
+    monkeypatch.setattr(step_sequences.steps, "fixed_sequences", lambda: ())
     monkeypatch.setattr(Model, "run_step", broken)
     with serving() as url:
         runner = explored(target_at(url), tmp_path, examples=1)
