@@ -26,7 +26,7 @@ from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import Exchange, error_answer
 from mockserver.http11.head import Head, HeadReader, split_target
 from mockserver.http11.room import Delay, has_room
-from mockserver.http11.unacknowledged import unacknowledged_bytes
+from mockserver.http11.unacknowledged import Unread, unacknowledged_bytes
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
 
@@ -121,8 +121,8 @@ class Connection(asyncio.Protocol):
         self.is_refused = False
         self.idle_since = loop.time()
         """When the connection was opened, or its last request was over."""
-        self._read_deadline = self._write_deadline = math.inf
-        self._unacknowledged = 0  # as of the last look, if there is a write deadline
+        self._read_deadline = math.inf
+        self.unread = Unread(limits.send_timeout)
 
     # --- Called by the transport
 
@@ -171,12 +171,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.is_write_paused = True
-        self._wait_for_reader()
+        self.unread.wait(self._transport, self.loop.time())
 
     def resume_writing(self) -> None:
         self.is_write_paused = False
         if not self._is_closing:
-            self._write_deadline = math.inf
+            self.unread.end_wait()
         if self._writable is not None:
             self._writable.set()
             self._writable = None
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def deadline(self) -> float:
-        return min(self._read_deadline, self._write_deadline)
+        return min(self._read_deadline, self.unread.deadline)
 
     @property
     def is_idle(self) -> bool:
@@ -216,23 +216,27 @@ class Connection(asyncio.Protocol):
         return last_part if last_part < self._body_since + self._limits.body_timeout else self._body_since
 
     @property
+    def is_over(self) -> bool:
+        """Whether the client has its answer, and all that it may still send is dropped."""
+        is_answered = self._is_closing or (self._exchange is not None and self._exchange.is_answered)
+        return is_answered and not unacknowledged_bytes(self._transport)
+
+    @property
     def has_sent_everything(self) -> bool:
         """Whether closing the connection would lose nothing: the system sends what it has."""
         return not self._transport.get_write_buffer_size()
 
     def follow_reading(self, now: float) -> None:
         """If the client should read an answer: give it new time if it has read something since the last call."""
-        if self._write_deadline == math.inf:
+        if self.unread.deadline == math.inf:
             return
-        before, self._unacknowledged = self._unacknowledged, unacknowledged_bytes(self._transport)
-        if self._unacknowledged < before:
-            self._write_deadline = now + self._limits.send_timeout
-        if self._lingers and not self._unacknowledged and self._read_deadline == math.inf:
+        self.unread.look(self._transport, now)
+        if self._lingers and not self.unread.bytes and self._read_deadline == math.inf:
             self._read_deadline = now + _LINGER_S
 
     def time_out(self, now: float) -> None:
         """Handle a deadline that has passed."""
-        if self._is_closing or self._write_deadline <= now:
+        if self._is_closing or self.unread.deadline <= now:
             self.abort()
         elif self.is_idle:
             self._close(lingers=False)
@@ -340,6 +344,7 @@ class Connection(asyncio.Protocol):
 
     def _await_next(self) -> None:
         self._exchange = None
+        self.unread.begin_answer()
         self.leaves_at_eof = False
         self.idle_since = self.loop.time()
         self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
@@ -352,10 +357,6 @@ class Connection(asyncio.Protocol):
         elif self._body_reader is not None:
             exchange.leave()
             self._close()
-
-    def _wait_for_reader(self) -> None:
-        self._unacknowledged = unacknowledged_bytes(self._transport)
-        self._write_deadline = self.loop.time() + self._limits.send_timeout
 
     def _set_reading(self, wanted: bool) -> None:
         if wanted != self._is_reading:
@@ -488,7 +489,7 @@ class Connection(asyncio.Protocol):
         self._is_closing = True
         self._buffer = b""
         self._read_deadline = math.inf
-        self._wait_for_reader()
+        self.unread.wait(self._transport, self.loop.time())
         if lingers and not self.has_ended and self._transport.can_write_eof():
             self._lingers = True
             self._transport.write_eof()
