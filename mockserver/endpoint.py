@@ -40,7 +40,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, phrase
+from mockserver.reply import JSON, LARGE_BYTES, WITHOUT_CONTENT, BytesContent, JSONContent, Reply, phrase
 from mockserver.request_lint import joined_values, lint, texts_of_numbers, wrong_content_type
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
@@ -398,7 +398,7 @@ class Endpoint:
             )
         except KeyError:
             if preferences.example is None and status not in operation.responses:
-                content = None if status in (204, 304) else JSONContent({"detail": phrase(status)})
+                content = None if status in WITHOUT_CONTENT else JSONContent({"detail": phrase(status)})
                 return Reply(status, content, is_documented=False)
             known = ", ".join(str(each) for each in sorted(operation.responses))
             names = ", ".join(operation.responses[status].examples) if status in operation.responses else ""
