@@ -276,7 +276,7 @@ class Endpoint:
         if _FAULT_KEYS & scope.keys():
             preferences, now = _apply_fault_keys(scope, preferences, now)
         # A body that is not documented is ignored, whatever its length.
-        body, taken = await self._bodies.read(headers, state.receive) if operation.has_body else (b"", 0)
+        body, taken = await self._bodies.read(scope, state.receive) if operation.has_body else (b"", 0)
         if taken:
             state.held.append((self._bodies, taken))
         if state.entry is not None:

@@ -16,7 +16,7 @@ without an end, or a request has been delayed, before another client may have it
 
 
 class Delay:
-    """A delay of a request, which began now and ends at the latest when it is cut."""
+    """A delay of a request, or its wait for memory, which began now and ends at the latest when it is cut."""
 
     def __init__(self, timeout: asyncio.Timeout) -> None:
         self.since = asyncio.get_running_loop().time()
