@@ -190,7 +190,7 @@ class Endpoint:
                     space.requests -= 1
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                state.held.append((self._answer_budget, await self._answer_budget.take(reply.held_bytes)))
+                state.held.append((self._answer_budget, await self._answer_budget.take_for(scope, reply.held_bytes)))
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if entry is not None:

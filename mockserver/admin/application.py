@@ -49,7 +49,7 @@ class Admin:
             reply = await self._reply(namespace, path, scope, receive)
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                held = await budget.take(reply.held_bytes)
+                held = await budget.take_for(scope, reply.held_bytes)
             body = reply.render()
         except Disconnected:
             return

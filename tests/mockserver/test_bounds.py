@@ -1115,6 +1115,38 @@ def test_past_the_last_connection_the_body_that_has_waited_for_memory_for_longes
     assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
 
 
+def test_past_the_last_connection_the_answer_that_has_waited_for_memory_for_longest_is_refused_after_a_second():
+    mock = Mock(max_body=2_000_000, limits=Limits(max_bodies_bytes=2_000_000))
+    run = mock.create(input_values={"a": "x" * 1_500_000})
+
+    async def run_all() -> list[Wire]:
+        server = Server(mock.app, max_connections=2, max_response_buffer=10_000)
+        wires: list[Wire] = []
+        for path in (f"/v1/runs/{run['id']}", f"/v1/runs/{run['id']}", "/v1/health", "/v1/health"):
+            if len(wires) == 3:
+                server.pass_time(1)
+                wires[0].take(1)  # its client reads
+                server.pass_time(0.5)
+            protocol, wire = server.connect()
+            wire.is_stuck = not wires
+            wires.append(wire)
+            if not wire.is_half_closed:
+                protocol.data_received(request(path, headers=f"Authorization: Bearer {mock.token}\r\n"))
+            for _ in range(40):
+                await asyncio.sleep(0)
+        wires[0].protocol.connection_lost(None)
+        await server.settle()
+        return wires
+
+    sending, waiting, early, late = mock.run(run_all())
+
+    assert not sending.is_aborted
+    ((status, body),) = answers(waiting.written)
+    assert status == 503
+    assert json.loads(body)["detail"].endswith("The request was handled")
+    assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
+
+
 def test_a_rendered_text_that_replaces_another_or_was_removed_is_not_counted_twice():
     budget, texts, large = RenderedBudget(), {"first": ""}, MEBIBYTE
     budget.add(texts, large, None)
