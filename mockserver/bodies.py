@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from mockserver import delays
 from mockserver.byte_budget import TimedBudget
 from mockserver.errors import TooLarge, Unavailable
-from mockserver.headers import Headers
+from mockserver.headers import headers_of
 
 LARGE_BODY = 65_536
 """In bytes. A larger body takes its size from the shared budget, and is decoded in a thread."""
@@ -32,13 +33,14 @@ class Bodies:
         self._small_bytes = min(LARGE_BODY, max_bytes)
         self._budget = TimedBudget(max_together, timeout_s=timeout_s)
 
-    async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
+    async def read(self, scope: Scope, receive: Receive) -> tuple[bytes, int]:
         """Return the body, and how many bytes to give back once its request has been handled.
 
         Raises TooLarge (before reading, if Content-Length exceeds the limit), Unavailable if it arrives too slowly
-        while others wait or has waited too long itself, and Disconnected if the client leaves.
+        while others wait, or has waited too long itself or while others need its connection, and Disconnected if the
+        client leaves.
         """
-        length = headers.get(b"content-length")
+        length = headers_of(scope).get(b"content-length")
         announced = int(length) if length is not None and length.isdigit() else 0
         if announced > self._max_bytes:
             raise self._too_large()
@@ -57,7 +59,8 @@ class Bodies:
                     if size > self._max_bytes:
                         raise self._too_large()
                     if size > LARGE_BODY and not taken:
-                        taken = await self._take(announced if announced > LARGE_BODY else self._max_bytes, deadline)
+                        most = announced if announced > LARGE_BODY else self._max_bytes
+                        taken = await self._take(most, deadline, scope)
                     parts.append(body)
                     if not message.get("more_body"):
                         self.give_back(taken - min(taken, size))
@@ -85,11 +88,11 @@ class Bodies:
         finally:
             self._budget.release(deadline)
 
-    async def _take(self, size: int, deadline: asyncio.Timeout) -> int:
+    async def _take(self, size: int, deadline: asyncio.Timeout, scope: Scope) -> int:
         try:
             # Twice: those that hold up this one end after half of it.
             async with asyncio.timeout(2 * self._budget.timeout_s):
-                taken = await self._budget.take(size)
+                taken = await delays.wait(self._budget.take(size), scope)
         except TimeoutError:
             what = "Other requests use the memory for large bodies, which --max-bodies-bytes limits; try again"
             raise Unavailable(what, {"Retry-After": "1"}) from None

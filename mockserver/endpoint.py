@@ -39,7 +39,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, LARGE_BYTES, BytesContent, JSONContent, Reply, phrase
+from mockserver.reply import JSON, LARGE_BYTES, WITHOUT_CONTENT, BytesContent, JSONContent, Reply, phrase
 from mockserver.request_lint import joined_values, lint, texts_of_numbers, wrong_content_type
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
@@ -167,7 +167,7 @@ class Endpoint:
             reply = await self._dispatch(namespace, state)
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                state.held_answer = await self._answer_budget.take(reply.held_bytes)
+                state.held_answer = await self._answer_budget.take_for(scope, reply.held_bytes)
             body = reply.render()
         except (Disconnected, asyncio.CancelledError) as error:
             if state.entry is not None:
@@ -272,7 +272,7 @@ class Endpoint:
         # A body that is not documented is ignored, whatever its length.
         body = b""
         if operation.has_body:
-            body, state.held_body = await self._bodies.read(headers, state.receive)
+            body, state.held_body = await self._bodies.read(scope, state.receive)
         if state.entry is not None:
             state.entry.body = body
             state.entry.organisation = space.organisation
@@ -402,7 +402,7 @@ class Endpoint:
             )
         except KeyError:
             if preferences.example is None and status not in operation.responses:
-                content = None if status in (204, 304) else JSONContent({"detail": phrase(status)})
+                content = None if status in WITHOUT_CONTENT else JSONContent({"detail": phrase(status)})
                 return Reply(status, content, is_documented=False)
             known = ", ".join(str(each) for each in sorted(operation.responses))
             names = ", ".join(operation.responses[status].examples) if status in operation.responses else ""

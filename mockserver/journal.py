@@ -21,6 +21,8 @@ _FEW_HEADERS = 10
 _HEADER_BYTES = 130
 """What a header takes in memory besides its text. A request of 64 KB may have 10,000 headers."""
 _MUCH_TO_SHOW = 65_536
+_MANY_HEADERS = 100
+"""Of more headers, the names are searched in a thread, each for words that mean a secret."""
 _LONG_QUERY = 4_096
 """Longer queries are masked in a thread: each of their names is searched for words that mean a secret."""
 MAX_ANSWER_BYTES = 65_536
@@ -96,7 +98,8 @@ class Entry:
     @property
     def is_long_to_show(self) -> bool:
         """Whether showing it may take more than a few milliseconds, so that a thread should do it."""
-        return len(self.body) > _MUCH_TO_SHOW or len(self.query) > _LONG_QUERY
+        is_long = len(self.body) > _MUCH_TO_SHOW or len(self.query) > _LONG_QUERY
+        return is_long or len(self.headers) > _MANY_HEADERS
 
     def without_contents(self) -> Entry:
         """Return a copy for a summary. A slow reader may keep it after the journal has dropped the entry."""

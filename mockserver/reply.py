@@ -20,6 +20,10 @@ LARGE_BYTES = 1_048_576
 _MAX_JOINED_PARTS = 8_192
 """Making this number of small parts takes about 4 ms, in which nothing else is handled."""
 _PART_BYTES = 65_536
+WITHOUT_CONTENT = frozenset({204, 205, 304})
+"""The statuses whose answers have no content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
+WITHOUT_LENGTH = WITHOUT_CONTENT - {205}
+"""Of these, the ones that do not say so: in a 304 a length would be that of a 200 (section 8.6)."""
 
 
 class Content(Protocol):

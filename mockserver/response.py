@@ -9,7 +9,7 @@ from starlette.types import Scope, Send
 
 from mockserver.errors import HTTPError
 from mockserver.journal import Entry
-from mockserver.reply import JSON, JSONContent, Reply, error_reply
+from mockserver.reply import JSON, WITHOUT_LENGTH, JSONContent, Reply, error_reply
 from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.spec import Invalid
 from mockserver.time_slice import TimeSlice
@@ -85,7 +85,7 @@ def _headers(
     reply: Reply, body: bytes | Iterator[bytes] | AsyncIterator[bytes], extra: Mapping[str, str]
 ) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
-    if reply.status != 204:
+    if reply.status not in WITHOUT_LENGTH:
         media_type = reply.media_type
         headers.append(_JSON_TYPE if media_type is JSON else (b"content-type", media_type.encode("latin-1")))
         if isinstance(body, bytes):

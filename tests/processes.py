@@ -22,19 +22,22 @@ PATIENCE_S = 30
 def started(
     *flags: str,
     command: Sequence[str] = ("mockserver", "serve"),
+    stdin: str = "shared",
     stdout: str = "read",
     stderr: str = "read",
     max_files: int | None = None,
     max_memory: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A stream is `read` (a pipe), `unread` (a pipe whose reader is gone), `closed`, `shared` with us, or a path."""
+    """A stream is `read` (a pipe), `unread` (a pipe whose reader is gone), `closed`, `shared` with us, or a path.
+    Standard input is `shared` or `closed`.
+    """
 
     def limit() -> None:
         for which, most in ((resource.RLIMIT_NOFILE, max_files), (resource.RLIMIT_AS, max_memory)):
             if most is not None:
                 resource.setrlimit(which, (most, most))
-        for descriptor, how in ((1, stdout), (2, stderr)):
+        for descriptor, how in ((0, stdin), (1, stdout), (2, stderr)):
             if how == "closed":
                 os.close(descriptor)
 

@@ -49,7 +49,7 @@ class Admin:
             reply = await self._reply(namespace, path, scope, receive)
             if reply.held_bytes > LARGE_BYTES:
                 # Wait until clients have read enough of the large answers before it.
-                held = await budget.take(reply.held_bytes)
+                held = await budget.take_for(scope, reply.held_bytes)
             body = reply.render()
         except Disconnected:
             return
@@ -86,7 +86,7 @@ class Admin:
         if path == f"{PREFIX}/openapi.json" and method in ("GET", "HEAD"):
             return Reply(200, BytesContent(self._document))
         operation, parameters = self._find(method, path)
-        body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
+        body, taken = await self._bodies.read(scope, receive) if operation.has_body else (b"", 0)
         try:
             query = scope["query_string"].decode("latin-1")
             _check_query_names(operation, query)

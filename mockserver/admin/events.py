@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -41,13 +41,13 @@ async def watch(call: Call, context: AdminContext) -> Reply:
 
 
 class EventStream:
-    """A content without an end: `send` sends it, and `render` returns nothing."""
+    """A content without an end: `send` sends it, and `render` returns nothing. So an answer to HEAD has no length."""
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
 
-    def render(self) -> bytes:
-        return b""
+    def render(self) -> Iterator[bytes]:
+        return iter(())
 
     async def send(self, reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client disconnects, or the namespace is deleted, or the server ends."""

@@ -18,6 +18,7 @@ from mockserver.errors import NotSupported, Unavailable
 from mockserver.faults.schema_breaks import How, broken
 from mockserver.http11 import Connection
 from mockserver.journal import Entry
+from mockserver.reply import WITHOUT_LENGTH
 from mockserver.scope_keys import CONNECTION_KEY, JOURNAL_KEY, STALE_S_KEY
 
 Delay = Callable[[Random], float]
@@ -170,7 +171,7 @@ class Answer:
     async def apply(self, request: FaultedRequest) -> None:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
         names = {name for name, _ in headers}
-        if self.status not in (204, 304):
+        if self.status not in WITHOUT_LENGTH:
             if b"content-type" not in names:
                 headers.append((b"content-type", b"application/json"))
             if b"content-length" not in names:

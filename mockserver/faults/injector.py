@@ -134,7 +134,7 @@ class _Body:
     async def read(self) -> bytes:
         """Raises TooLarge, Unavailable or Disconnected, as `Bodies.read`."""
         if self._content is None:
-            self._content, self._taken = await self._bodies.read(headers_of(self._scope), self._receive)
+            self._content, self._taken = await self._bodies.read(self._scope, self._receive)
         return self._content
 
     async def json(self) -> Any:

@@ -15,7 +15,7 @@ from mockserver.faults.fault import Conditions, Fault, Faults, Frequency
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
-from mockserver.reply import RATE_LIMITED, phrase
+from mockserver.reply import RATE_LIMITED, WITHOUT_CONTENT, phrase
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY
 from mockserver.spec import is_number, render_json
 from mockserver.suggestions import NearPaths, suggestion
@@ -273,7 +273,7 @@ def _answer(source: Mapping[str, Any]) -> Effect:
         headers = {"Retry-After": retry_after, **headers}
     body = answer.get("body", {"detail": RATE_LIMITED if status == 429 else phrase(status)})
     content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
-    return effects.Answer(status, headers, b"" if status in (204, 304) else content)
+    return effects.Answer(status, headers, b"" if status in WITHOUT_CONTENT else content)
 
 
 _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})

@@ -24,7 +24,7 @@ from mockserver.http11.address import address
 from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import MAX_DISCARDED_BYTES, Exchange, error_answer
-from mockserver.http11.flow_control import FlowControl
+from mockserver.http11.flow_control import FlowControl, unacknowledged_bytes
 from mockserver.http11.head import Head, HeadReader, split_target
 from mockserver.http11.room import Delay, has_room
 from mockserver.scope_keys import CONNECTION_KEY
@@ -213,6 +213,12 @@ class Connection(asyncio.Protocol):
         return self._exchange is not None and self._exchange.leaves_at_eof
 
     @property
+    def is_over(self) -> bool:
+        """Whether the client has its answer, and all that it may still send is dropped."""
+        is_answered = self._is_closing or (self._exchange is not None and self._exchange.is_answered)
+        return is_answered and not unacknowledged_bytes(self._transport)
+
+    @property
     def has_sent_everything(self) -> bool:
         """Whether closing the connection would lose nothing: the system sends what it has."""
         return not self._transport.get_write_buffer_size()
@@ -320,6 +326,7 @@ class Connection(asyncio.Protocol):
             self._close()
         elif exchange.body_reader is None:
             self._exchange = None
+            self.flow.begin_answer()
             self.idle_since = self.loop.time()
             self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
 

@@ -21,6 +21,8 @@ class FlowControl:
         """By when the client must have read something; infinity if it need not read."""
         self.unacknowledged = 0
         """In bytes, when it was last counted."""
+        self._waited_since = math.inf
+        """When the answer had to wait for the client for the first time."""
 
     @property
     def is_paused(self) -> bool:
@@ -40,9 +42,14 @@ class FlowControl:
         while self._resumed is not None:
             await self._resumed.wait()
 
+    def begin_answer(self) -> None:
+        self._waited_since = math.inf
+
     def set_deadline(self) -> None:
+        now = asyncio.get_running_loop().time()
         self.unacknowledged = unacknowledged_bytes(self._transport)
-        self.deadline = asyncio.get_running_loop().time() + self._timeout_s
+        self.deadline = now + self._timeout_s
+        self._waited_since = min(self._waited_since, now)
 
     def follow(self, now: float) -> None:
         """If the client has a deadline: give it new time if it has read something since the last call."""
@@ -50,6 +57,16 @@ class FlowControl:
             before, self.unacknowledged = self.unacknowledged, unacknowledged_bytes(self._transport)
             if self.unacknowledged < before:
                 self.deadline = now + self._timeout_s
+
+    @property
+    def stalled_since(self) -> float:
+        """Since when the client has read nothing, or since the answer began to wait if that is long ago; infinity if it
+        need not read.
+        """
+        if self.deadline == math.inf:
+            return math.inf
+        last_read = self.deadline - self._timeout_s
+        return last_read if last_read < self._waited_since + self._timeout_s else self._waited_since
 
 
 def unacknowledged_bytes(transport: asyncio.WriteTransport) -> int:

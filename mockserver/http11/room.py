@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from mockserver.http11.connection import Connection
 
 _STALLED_S = 1.0
-"""How long a client has sent nothing of the rest of its request, or has had an answer without an end, or a request has
-been delayed, before another client may have its place.
+"""How long a client has sent nothing of the rest of its request, or has read nothing of its answer, or has had one
+without an end, or a request has been delayed, before another client may have its place.
 """
 
 
 class Delay:
-    """A delay of a request, which began now and ends at the latest when it is cut."""
+    """A delay of a request, or its wait for memory, which began now and ends at the latest when it is cut."""
 
     def __init__(self, timeout: asyncio.Timeout) -> None:
         self.since = asyncio.get_running_loop().time()
@@ -47,19 +47,29 @@ def has_room(connections: set[Connection], most: int) -> bool:
 def _least_useful(connections: Collection[Connection], now: float) -> Connection | None:
     """Return the connection to close for another one, if there is one. In order of preference:
 
+    - the oldest one whose client has its answer, and can only send what is dropped
     - the one that has been idle for longest
     - the oldest one whose client has closed its sending side: most likely, the client has left
     - the one whose client has kept the mock waiting for the rest of a request for longest, if for over a second
+    - the one whose client has kept its answer waiting for longest, if for over a second
     - the oldest one whose answer has no end of its own, if for over a second
     """
-    quiet = [each for each in connections if each.has_sent_everything]
-    unused = [each for each in quiet if each.is_idle] or [each for each in quiet if each.has_eof]
+    counted = [each for each in connections if not each.is_refused]
+    quiet = [each for each in counted if each.has_sent_everything]
+    unused = (
+        [each for each in quiet if each.is_over]
+        or [each for each in quiet if each.is_idle]
+        or [each for each in quiet if each.has_eof]
+    )
     if unused:
         return min(unused, key=lambda each: each.idle_since)
     stalled = [each for each in quiet if each.stalled_since < now - _STALLED_S]
     if stalled:
         return min(stalled, key=lambda each: each.stalled_since)
-    endless = [each for each in connections if each.leaves_at_eof and each.idle_since < now - _STALLED_S]
+    unread = [each for each in counted if each.flow.stalled_since < now - _STALLED_S]
+    if unread:
+        return min(unread, key=lambda each: each.flow.stalled_since)
+    endless = [each for each in counted if each.leaves_at_eof and each.idle_since < now - _STALLED_S]
     return min(endless, key=lambda each: each.idle_since, default=None)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import hiredis
@@ -50,14 +51,24 @@ async def connected(url: str, timeout_s: float) -> Any:
 
 
 async def executed(connection: Any, commands: Sequence[tuple[Arg, ...]]) -> list[Any]:
-    """Return the answers; an error of a single command is an answer too."""
+    """Return the answers; an error of a single command is an answer too.
+
+    Raises ConnectionError if they may be those of other commands: then each later answer would be too.
+    """
     pack: Callable[[Any], bytes] = hiredis.pack_command
+    mark = b"%x" % next(_marks)
     with _closed_sockets_reported():
-        await connection.send_packed_command(b"".join([pack(command) for command in commands]))
+        await connection.send_packed_command(b"".join([pack(command) for command in (*commands, ("PING", mark))]))
     answers: list[Any] = []
-    for _ in commands:
+    for _ in range(len(commands) + 1):
         try:
             answers.append(await connection.read_response())
         except ResponseError as error:
             answers.append(error)
+    last = answers.pop()
+    if last != mark and not isinstance(last, ResponseError):
+        raise ConnectionError("its answers are not those of the commands")
     return answers
+
+
+_marks = count()

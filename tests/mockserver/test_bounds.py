@@ -22,7 +22,6 @@ from mockserver.behaviour.session_timelines import SessionTimelines
 from mockserver.bodies import Bodies
 from mockserver.byte_budget import ByteBudget
 from mockserver.errors import Unavailable
-from mockserver.headers import Headers
 from mockserver.journal import Entry
 from mockserver.namespaces import Namespaces
 from mockserver.scope_keys import CONNECTION_KEY
@@ -917,7 +916,8 @@ async def read_beside_slow_ones(timeout_s: float, part: bytes, headers: dict[byt
     bodies = Bodies(max_bytes=MEBIBYTE, max_together=8 * MEBIBYTE, timeout_s=timeout_s)
     stalled = [Sender(part, ends=False) for _ in range(8)]
     normal = Sender(*[bytes(MEBIBYTE // 4)] * 4, ends=True)
-    reads = [asyncio.ensure_future(bodies.read(Headers(headers), each.receive)) for each in (*stalled, normal)]
+    scope: dict[str, Any] = {"headers": list(headers.items())}
+    reads = [asyncio.ensure_future(bodies.read(scope, each.receive)) for each in (*stalled, normal)]
     await reads[-1]
     ended = [each for each in reads if each.done()]
     for each in reads:
@@ -941,10 +941,10 @@ def test_clients_that_stop_within_a_large_body_cannot_hold_up_another_one(header
 def test_a_slow_body_has_all_the_time_while_no_other_waits():
     async def go() -> bool:
         bodies = Bodies(max_bytes=MEBIBYTE, max_together=2 * MEBIBYTE, timeout_s=0)
-        slow = asyncio.ensure_future(bodies.read(Headers({}), Sender(bytes(100_000), ends=False).receive))
+        slow = asyncio.ensure_future(bodies.read({"headers": []}, Sender(bytes(100_000), ends=False).receive))
         for _ in range(5):
             await asyncio.sleep(0)
-            _, taken = await bodies.read(Headers({}), Sender(bytes(MEBIBYTE), ends=True).receive)
+            _, taken = await bodies.read({"headers": []}, Sender(bytes(MEBIBYTE), ends=True).receive)
             bodies.give_back(taken)
         is_arriving = not slow.done()
         slow.cancel()
@@ -956,7 +956,7 @@ def test_a_slow_body_has_all_the_time_while_no_other_waits():
 def test_a_body_of_unknown_length_takes_no_more_than_its_length_once_it_has_arrived():
     async def go() -> tuple[int, bool]:
         bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, timeout_s=3_600)
-        _, taken = await bodies.read(Headers({}), Sender(bytes(100_000), ends=True).receive)
+        _, taken = await bodies.read({"headers": []}, Sender(bytes(100_000), ends=True).receive)
         return taken, bodies._budget.has(MEBIBYTE - 100_000)
 
     assert asyncio.run(go()) == (100_000, True)
@@ -965,10 +965,10 @@ def test_a_body_of_unknown_length_takes_no_more_than_its_length_once_it_has_arri
 def test_a_body_that_waits_too_long_for_those_before_it_is_refused():
     async def go() -> Any:
         bodies = Bodies(max_bytes=MEBIBYTE, max_together=MEBIBYTE, timeout_s=0.01)
-        await bodies.read(Headers({}), Sender(bytes(MEBIBYTE), ends=True).receive)
+        await bodies.read({"headers": []}, Sender(bytes(MEBIBYTE), ends=True).receive)
         async with asyncio.timeout(10):
             with pytest.raises(Unavailable) as refused:
-                await bodies.read(Headers({}), Sender(bytes(100_000), ends=True).receive)
+                await bodies.read({"headers": []}, Sender(bytes(100_000), ends=True).receive)
         return refused.value
 
     refused = asyncio.run(go())
@@ -1079,6 +1079,71 @@ def test_past_the_last_connection_the_request_delayed_for_longest_is_refused_aft
     assert "--max-connections" in json.loads(body)["detail"]
     assert delayed.is_half_closed
     assert not later.written
+    assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
+
+
+def test_past_the_last_connection_the_body_that_has_waited_for_memory_for_longest_is_refused_after_a_second():
+    mock = Mock(max_body=200_000, limits=Limits(max_bodies_bytes=200_000))
+
+    async def run() -> list[Wire]:
+        server = Server(mock.app, max_connections=2)
+        wires, protocols = [], []
+        whole = request("/v1/runs", body=bytes(200_000), headers="Authorization: Bearer test\r\n")
+        for sent in (whole[:-9], whole[:-9], request("/v1/health"), request("/v1/health")):
+            if len(wires) == 3:
+                server.pass_time(1.5)
+                protocols[0].data_received(b"0")  # the body that has the memory is not stalled
+            protocol, wire = server.connect()
+            wires.append(wire)
+            protocols.append(protocol)
+            for start in range(0, len(sent), 60_000):
+                if not wire.is_half_closed:
+                    protocol.data_received(sent[start : start + 60_000])
+                for _ in range(20):
+                    await asyncio.sleep(0)
+        protocols[0].connection_lost(None)
+        await server.settle()
+        return wires
+
+    arriving, waiting, early, late = mock.run(run())
+
+    assert not arriving.written
+    assert not arriving.is_aborted
+    ((status, body),) = answers(waiting.written)
+    assert status == 503
+    assert "--max-connections" in json.loads(body)["detail"]
+    assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
+
+
+def test_past_the_last_connection_the_answer_that_has_waited_for_memory_for_longest_is_refused_after_a_second():
+    mock = Mock(max_body=2_000_000, limits=Limits(max_bodies_bytes=2_000_000))
+    run = mock.create(input_values={"a": "x" * 1_500_000})
+
+    async def run_all() -> list[Wire]:
+        server = Server(mock.app, max_connections=2, max_response_buffer=10_000)
+        wires: list[Wire] = []
+        for path in (f"/v1/runs/{run['id']}", f"/v1/runs/{run['id']}", "/v1/health", "/v1/health"):
+            if len(wires) == 3:
+                server.pass_time(1)
+                wires[0].take(1)  # its client reads
+                server.pass_time(0.5)
+            protocol, wire = server.connect()
+            wire.is_stuck = not wires
+            wires.append(wire)
+            if not wire.is_half_closed:
+                protocol.data_received(request(path, headers=f"Authorization: Bearer {mock.token}\r\n"))
+            for _ in range(40):
+                await asyncio.sleep(0)
+        wires[0].protocol.connection_lost(None)
+        await server.settle()
+        return wires
+
+    sending, waiting, early, late = mock.run(run_all())
+
+    assert not sending.is_aborted
+    ((status, body),) = answers(waiting.written)
+    assert status == 503
+    assert json.loads(body)["detail"].endswith("The request was handled")
     assert [status for wire in (early, late) for status, _ in answers(wire.written)] == [503, 200]
 
 

@@ -128,8 +128,15 @@ def test_any_status_can_be_asked_for_and_an_undocumented_one_has_a_detail():
     assert (answer.status_code, answer.json()) == (418, {"detail": "I'm a Teapot"})
     assert answer.headers["preference-applied"] == "code=418"
     assert Mock().get("/v1/health", prefer="code=599", fails=True).json() == {"detail": "Status 599"}
-    assert Mock().get("/v1/health", prefer="code=304").content == b""
     assert "preference-applied" not in Mock().get("/v1/health", prefer="code=99").headers
+
+
+@pytest.mark.parametrize(("status", "length"), [(204, None), (205, "0"), (304, None)])
+def test_a_status_without_content_that_was_asked_for_has_none_and_the_length_that_http_allows(
+    status: int, length: str | None
+):
+    answer = Mock().get("/v1/health", prefer=f"code={status}")
+    assert (answer.status_code, answer.content, answer.headers.get("content-length")) == (status, b"", length)
 
 
 def test_a_429_that_was_asked_for_says_when_to_come_back():

@@ -15,7 +15,7 @@ import pytest
 from mockserver import MockServer
 from tests.mockserver.inprocess import SUCCEEDS
 from tests.mockserver.refusals import refused
-from tests.processes import PATIENCE_S, serving
+from tests.processes import PATIENCE_S, serving, started, wait_until
 
 
 def _call(url: str, method: str = "GET", body: Any = None) -> Any:
@@ -119,6 +119,17 @@ def test_the_state_is_written_when_the_terminal_is_closed(tmp_path, hangup):
     with serving("--state", str(state)) as (process, url):
         _call(f"{url}/__admin/health")
         assert _end(process, hangup) == 0
+
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_the_state_is_written_where_all_standard_streams_are_closed(tmp_path):
+    ready, state = tmp_path / "url", tmp_path / "state.json"
+    flags = ("--port", "0", "--ready-file", str(ready), "--state", str(state))
+    with started(*flags, stdin="closed", stdout="closed", stderr="closed") as process:
+        wait_until(lambda: ready.exists() and bool(ready.read_text()))
+        _call(f"{ready.read_text().strip()}/v1/runs", "POST", {"workflow_id": SUCCEEDS})
+        assert _end(process) == 0
 
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 

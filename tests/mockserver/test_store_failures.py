@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import hiredis
 import httpx
 import pytest
 
-from mockserver.errors import StartError
+from mockserver.errors import StartError, Unavailable
+from mockserver.store.valkey_connection import Address, ValkeyConnection
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
 from tests.mockserver.valkey import Valkey, serving
@@ -192,3 +194,19 @@ def test_a_client_that_goes_away_does_not_spoil_the_answers_of_others(durable: V
 
     assert {answer.json()["id"] for answer in mock.run(some_leave())} == {run["id"]}
     assert mock.total() == 1
+
+
+def test_the_answer_to_another_command_is_never_taken_for_that_of_this_one(durable: Valkey):
+    """As behind a proxy that sends an answer twice: all later ones would be those of the commands before them."""
+
+    async def run() -> bytes:
+        connection = ValkeyConnection(Address.from_url(durable.url()))
+        await connection.call("SET", "key", "value")
+        await connection._connection.send_packed_command(hiredis.pack_command(("ECHO", "another")))
+        with pytest.raises(Unavailable, match="does not answer"):
+            await connection.call("GET", "key")
+        answer: bytes = await connection.call("GET", "key")
+        await connection.close()
+        return answer
+
+    assert asyncio.run(run()) == b"value"

@@ -426,7 +426,9 @@ def test_a_namespace_that_is_deleted_ends_the_streams_of_it():
 
 
 def test_head_is_answered_without_a_stream():
-    assert controlled_mock().control("HEAD", "/events").status_code == 200
+    answer = controlled_mock().control("HEAD", "/events")
+    assert answer.status_code == 200
+    assert "content-length" not in answer.headers
 
 
 # --- On the wire

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mockserver import masking
 from mockserver.spec import Masker
 from tests.mockserver.admin.control import START, controlled_mock
 from tests.mockserver.inprocess import ENDS_AT_ONCE, SUCCEEDS, unknown_id
@@ -72,6 +73,25 @@ def test_a_large_body_is_masked_in_another_thread_while_other_requests_are_answe
     [entry] = mock.requests()
 
     assert entry["body"]["input_values"] == values
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_the_names_of_many_headers_are_searched_for_secrets_in_another_thread(monkeypatch: pytest.MonkeyPatch):
+    threads = set()
+    is_secret = masking._is_secret
+
+    def recorded(name: str) -> bool:
+        if name.startswith("x-mine"):
+            threads.add(threading.current_thread())
+        return is_secret(name)
+
+    monkeypatch.setattr(masking, "_is_secret", recorded)
+    mock = controlled_mock()
+    mock.get("/v1/runs", headers={f"X-Mine-{number}": "1" for number in range(200)})
+
+    mock.requests()
+
     assert threads
     assert threading.main_thread() not in threads
 
@@ -414,6 +434,13 @@ def test_a_careful_reader_warns_of(what):
     assert words in warning
     assert answer.headers["mock-warning"] == warning
     assert (entry["valid"], entry["reason"]) == (True, None)
+
+
+def test_of_many_unusual_headers_a_hundred_are_compared_with_those_that_are_read():
+    mock = controlled_mock()
+    mock.get("/v1/runs", headers={f"Idempotency_Key{number}": "1" for number in range(1_000)})
+
+    assert len(mock.last_request()["warnings"]) == 100
 
 
 def test_a_request_without_fault_is_not_warned_of():

@@ -23,7 +23,7 @@ def _ask(mock: ControlledMock, method: str = "GET", path: str = "/v1/runs", **ho
     return mock.run(sent())
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 400, 404, 418, 429, 499, 500, 502, 503, 599])
+@pytest.mark.parametrize("status", [200, 201, 204, 205, 301, 304, 400, 404, 418, 429, 499, 500, 502, 503, 599])
 def test_any_status_is_answered_and_the_request_not_handled(status):
     mock = controlled_mock()
     mock.fault(match="create_run", answer={"status": status})
@@ -31,7 +31,8 @@ def test_any_status_is_answered_and_the_request_not_handled(status):
     answer = _ask(mock, "POST", json={"workflow_id": SUCCEEDS})
 
     assert answer.status_code == status
-    assert (answer.content == b"") is (status in (204, 304))
+    assert (answer.content == b"") is (status in (204, 205, 304))
+    assert ("content-length" in answer.headers) is (status not in (204, 304))
     assert mock.total() == 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mockserver.http11.flow_control import unacknowledged_bytes
-from tests.mockserver.http11.wire import Server, answer, request
+from tests.mockserver.http11.wire import Server, Wire, answer, answers, request
 
 
 async def _endless(scope: Any, receive: Any, send: Any) -> None:
@@ -157,3 +157,97 @@ def test_a_connection_whose_answer_is_not_sent_is_not_idle():
         return [wire.is_closed for wire in wires]
 
     assert asyncio.run(run()) == [False, True, False]
+
+
+async def _of_any_length(scope: Any, receive: Any, send: Any) -> None:
+    """Answers a path of digits with as many bytes."""
+    await answer(send, b"a" * int(scope["path"][1:]))
+
+
+async def _statuses_past_the_limit(server: Server, wires: list[Wire], *seconds: float) -> list[int]:
+    """The statuses of new clients, each after the seconds: there are no places for them but those of the wires."""
+    statuses = []
+    for each in seconds:
+        server.pass_time(each)
+        protocol, wire = server.connect()
+        if not wire.is_half_closed:
+            protocol.data_received(request("/1", headers="Connection: close\r\n"))
+            await server.settle()
+        statuses.append(answers(wire.written)[0][0])
+        wires.append(wire)
+    return statuses
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("/7", headers="Connection: close\r\n"),
+        b"what\r\n\r\n",
+        request("/7", body=b"0" * 300_000)[:100_000],
+        request("/7", body=b"0" * 100)[:-1],
+    ],
+)
+def test_past_the_last_connection_one_whose_client_has_its_answer_makes_room_before_an_idle_one(sent: bytes):
+    async def run() -> tuple[list[int], list[bool]]:
+        server = Server(_of_any_length, max_connections=2)
+        wires: list[Wire] = []
+        for each in (request("/7"), sent):
+            protocol, wire = server.connect()
+            wires.append(wire)
+            protocol.data_received(each)
+            await server.settle()
+        return await _statuses_past_the_limit(server, wires, 0, 0), [wire.is_aborted for wire in wires]
+
+    assert asyncio.run(run()) == ([200, 200], [False, True, True, False])
+
+
+@pytest.mark.parametrize("headers", ["", "Connection: close\r\n"])
+@pytest.mark.parametrize("length", [500, 100_000])
+def test_past_the_last_connection_one_whose_client_does_not_read_makes_room_after_a_second(length: int, headers: str):
+    async def run() -> tuple[list[int], bool]:
+        server = Server(_of_any_length, max_connections=1, max_response_buffer=400)
+        wires = [server.connect_stuck(request(f"/{length}", headers=headers))]
+        await server.settle()
+        return await _statuses_past_the_limit(server, wires, 0.5, 1), wires[0].is_aborted
+
+    assert asyncio.run(run()) == ([503, 200], True)
+
+
+def test_past_the_last_connection_one_whose_client_reads_in_drops_makes_room_after_the_time_for_a_pause():
+    async def run() -> tuple[list[int], list[int]]:
+        server = Server(_endless, max_connections=1, max_response_buffer=10_000, send_timeout=10)
+        wires = [server.connect_stuck(request())]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        early, late = [], []
+        for statuses in (early, late):
+            for _ in range(12):
+                server.pass_time(0.5)
+                wires[0].take(1_000)  # it resumes the answer now and then
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            protocol, wire = server.connect()
+            statuses.append(503 if wire.is_half_closed else 200)
+            protocol.connection_lost(None)
+        return early, late
+
+    assert asyncio.run(run()) == ([503], [200])
+
+
+def test_an_answer_has_its_own_time_whatever_those_before_it_took():
+    async def run() -> list[int]:
+        server = Server(_of_any_length, max_connections=1, max_response_buffer=400, send_timeout=10)
+        protocol, wire = server.connect()
+        wire.is_stuck = True
+        statuses = []
+        for _ in range(2):
+            protocol.data_received(request("/1000"))
+            await asyncio.sleep(0)
+            server.pass_time(9)
+            wire.take(1)
+            server.pass_time(0.5)
+            statuses += await _statuses_past_the_limit(server, [], 0)
+            wire.take(wire.unread)
+        return statuses
+
+    assert asyncio.run(run()) == [503, 503]
