@@ -50,7 +50,7 @@ def difference(expected: Any, got: Any, path: str) -> Difference | None:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal, types included: 1, 1.0 and true are not."""
+    """Whether two JSON values are equal, types included: 1, 1.0 and true are not, but 1e16 and 10**16 are."""
     return one is other or _first_difference(one, other) is None
 
 
@@ -64,8 +64,9 @@ def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
         if one is other:
             continue
         if type(one) is not type(other):
-            return found
-        if isinstance(one, dict):
+            if not _is_same_large_number(one, other):
+                return found
+        elif isinstance(one, dict):
             if one.keys() != other.keys():
                 return found
             todo += [(one[key], other[key], (place, key)) for key in one]
@@ -79,6 +80,13 @@ def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
         elif one != other:
             return found
     return None
+
+
+def _is_same_large_number(one: Any, other: Any) -> bool:
+    """Whether an integer and a double are equal, and so large that every double is an integer: 1e16 may come back as
+    10000000000000000, as PostgreSQL and JavaScript write it.
+    """
+    return {type(one), type(other)} == {int, float} and one == other and abs(one) >= 2**53
 
 
 def _change_in_words(one: Any, other: Any) -> str:

@@ -59,8 +59,9 @@ RULES = (
         "major",
         "Runs have the values of the request",
         "Every run has the workflow_id, machine_id, pool_ids and input_values that were sent, with the same JSON "
-        "types; 1, 1.0 and -0.0 count as different. machine_id applies only without session_id, and pool_ids only "
-        "without both. If a machine or a pool was named, input_values may have more keys, which come from it.",
+        "types; 1, 1.0 and -0.0 count as different, 1e16 and 10000000000000000 do not. machine_id applies only without "
+        "session_id, and pool_ids only without both. If a machine or a pool was named, input_values may have more "
+        "keys, which come from it.",
         GROUP,
         value_fields=("workflow_id", "machine_id", "pool_ids", "input_values"),
     ),

@@ -130,7 +130,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
     for query in queries:
         found = check_page(run, query, limit=MAX_LIMIT)
-        if found is not None and found.pages[0].lacks == 1:
+        if found is not None and found.pages[0].counted_only == 1:
             _judge_count(run, query)
 
 
@@ -141,7 +141,7 @@ def _judge_count(run: TrackedRun, query: Query) -> None:
     """
     for _ in range(2):
         found = read_page(run.context, query, limit=MAX_LIMIT, after=run.evidence)
-        if found.pages[0].lacks != 1:
+        if found.pages[0].counted_only != 1:
             return
     got = f"total {found.pages[0].total} with {counted(len(found.items), 'item')}, in three answers"
     run.require(False, "DELETE-GONE", "a deleted run is counted", "no deleted run counted", *found.results, got=got)

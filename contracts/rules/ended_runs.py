@@ -3,6 +3,7 @@
 The scenario "lifecycles of runs" (`lifecycle.py`) creates the runs and reads them until they have ended.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -184,13 +185,17 @@ def _is_cancelled_while_running(run: TrackedRun) -> bool:
 
 
 def _delete_ended(polled: PolledRuns) -> None:
-    """Delete ended runs. Their output attachments must be deleted with them."""
-    for run in _with_output_first(polled)[:4]:
+    """Delete ended runs, with their output attachments, and nothing else: the next one must still be there."""
+    for run, neighbour in itertools.pairwise(_with_output_first(polled)[:5]):
         run.read()
         outputs = run.files("output")
-        run.delete()
+        deleted = run.delete()
         run.read()
         judge_attachments_gone(run, outputs)
+        kept = run.context.call("get_run", neighbour.id)
+        cause, expected = "a delete removes another run", "200 with the run, since only another one was deleted"
+        if not neighbour.require(kept.accepted, "DELETE-GONE", cause, expected, *neighbour.read_before, deleted, kept):
+            return
 
 
 CHANGES_OF_ENDED: Final[dict[str, tuple[str, Callable[[PolledRuns], None]]]] = {

@@ -301,6 +301,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete active")
         yield LifecycleCase(session, 6, change="delete waiting")
+        yield LifecycleCase(session, change="delete ended")
         yield LifecycleCase(session, ends_first="delete", runs_after=3)
     # Many runs, so that rare final statuses and output files occur too.
     yield LifecycleCase(_SECRETS, 40, change="delete ended")

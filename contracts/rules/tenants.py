@@ -124,7 +124,7 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
             evidence = [created, before] if operation in reads else [created]
             foreign.try_operation(operation, *evidence, widely=case.widely)
-    if run.get("session_id") and not check.is_live:
+    if foreign.run.get("session_id") and not check.is_live:
         foreign.join_session()
     if WRITES_ON_A_RUN.intersection(case.operations):
         foreign.require_unchanged(before.body)

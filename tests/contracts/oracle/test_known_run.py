@@ -34,6 +34,12 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({}, {"pool_ids": []}, []),
         ({}, {"session_id": S}, [("READ-BACK", "session_id reads differently")]),
         ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads differently")]),
+        ({"input_values": {"a": [1e16, -1e22]}}, {"input_values": {"a": [10**16, -(10**22)]}}, []),
+        (
+            {"input_values": {"a": 1e16}},
+            {"input_values": {"a": 10**16 + 1}},
+            [("READ-BACK", "input_values reads differently")],
+        ),
         ({}, {"usage_metadata": {"a": 1}}, []),
         ({"created_at": FINE}, {"created_at": f"{FINE[:-1]}0Z"}, []),
         ({"created_at": FINE}, {"created_at": f"{FINE[:-4]}Z"}, [("READ-BACK", "created_at reads differently")]),

@@ -225,6 +225,16 @@ def test_items_and_total_are_compared_where_no_run_enters_or_leaves_by_itself(
     assert ("a page has fewer items than total says" in [wrong.violation.cause for wrong in violations]) is is_judged
 
 
+@pytest.mark.parametrize(("total", "is_counted"), [(2, True), (100, True), (101, False)])
+def test_a_deleted_run_is_counted_only_where_the_whole_list_fits_on_the_page(total: int, is_counted: bool) -> None:
+    shown = [dict(run(number).view) for number in range(2, total)]  # one less than asked for, and than total says
+    body = {"items": [dict(run().view), *shown][: min(total, 100) - 1], "total": total, "skip": 0, "limit": 100}
+    deleted = run(200, absence=DELETED)
+    violations = list_violations([Page(0, 100, body)], NEWEST_FIRST, [run(), deleted], are_all=False)
+
+    assert ("a deleted run is counted" in [wrong.violation.cause for wrong in violations]) is is_counted
+
+
 @pytest.mark.parametrize(("query", "is_judged"), [(NEWEST_FIRST, True), ((*NEWEST_FIRST, ("machine_id", M)), False)])
 def test_a_run_is_on_two_pages_if_another_one_has_entered_the_list_meanwhile(query: Any, is_judged: bool) -> None:
     pages = [page(1, limit=1, total=3, machine_id=M), page(1, skip=1, limit=1, total=3, machine_id=M)]

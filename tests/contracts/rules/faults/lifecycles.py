@@ -173,6 +173,16 @@ class UpdatesAtWorkLost(WorksLong):
         return shown | ({"input_values": copies[run.id]} if run.id in copies else {})
 
 
+class DeleteRemovesEndedRunsOfTheSession(Standin):
+    def delete_run(self, call, run_id):
+        run = self.find(call, run_id)
+        ended = [one for one in call.org.runs.values() if one.session_id == run.session_id and one.status in TERMINAL]
+        for other in ended if run.session_id is not None else ():
+            if other is not run:
+                self.forget(call.org, other)
+        return super().delete_run(call, run_id)
+
+
 class SessionStopsAtADelete(Standin):
     def forget(self, org, run):
         session = org.sessions.get(run.session_id)

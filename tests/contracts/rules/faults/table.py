@@ -255,6 +255,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (reads_and_lists.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (changes.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (lifecycles.UpdatesAtWorkLost, "lifecycles of runs", "UPDATE-PARTIAL"),
+    (lifecycles.DeleteRemovesEndedRunsOfTheSession, "lifecycles of runs", "DELETE-GONE"),
     (lifecycles.LateCancelIsOverwritten, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.UpdateAtWorkForgetsTheStart, "lifecycles of runs", "UPDATE-PARTIAL"),
     (changes.SameBytesDeletedTogether, "deletes", "DELETE-GONE"),
