@@ -17,8 +17,8 @@ from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Evidence, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
-from contracts.openapi.router import operation_at
-from contracts.openapi.schemas import UNREAD
+from contracts.openapi.router import operation_at, path_parameter
+from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import ParsedRequest, Query, Violation, accepts, answer_in_words, read_request
 from contracts.oracle.answer import other_resource, universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form, wrong_parts
@@ -230,6 +230,8 @@ class CaseContext:
         self.count(rule, result)
         if not result.accepted:
             cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
+            if result.status == 404 and (name := path_parameter(operations()[operation][1])):
+                expected = f"the {name.removesuffix('_id')}, which an earlier answer has shown"
             self.report_violation(Violation(rule, cause, expected, result.words), *evidence)
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.engine import Case, CaseContext, CheckContext, Scenario, assume
+from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import operations
 from contracts.oracle.included import INCLUDE_RULE, included_violations
 from contracts.rules.authorization import CredentialsCase, invalid_headers, run_unauthorized
@@ -25,7 +26,7 @@ def _read_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     *others, wrong_tokens = invalid_headers(check)
     known = check.known_ids | {"run_id": () if check.foreign_run is None else (check.foreign_run,)}
     for operation in _READS if not check.may_create else ():
-        kind = operations()[operation][1].partition("{")[2].partition("}")[0]
+        kind = path_parameter(operations()[operation][1])
         if check.offers(operation) and (not kind or known.get(kind)):
             headers = wrong_tokens[:6] if operation == "list_runs" else wrong_tokens[:1]
             yield CredentialsCase(operation, tuple(itertools.chain(*(group[:1] for group in others), headers)))
