@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.data.files import file
-from contracts.engine import CallResult, assume
+from contracts.engine import CallResult
 from contracts.rules.deletes import judge_attachments_gone
 from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
@@ -129,7 +129,6 @@ def _retry_ended(polled: PolledRuns) -> None:
     retries = [*zip(runs, _RETRIES_OF_ENDED, strict=False), *((run, _FULL_RETRY) for run in each_status)]
     if polled.context.check.offers("update_run"):
         runs[0].update({"error": ["after the end"]})
-    _judge_refused_retry(runs[0])
     for number, (run, body) in enumerate(retries):
         outputs = run.files("output")
         if not run.retry(body).result.accepted:
@@ -147,15 +146,17 @@ def _retry_ended(polled: PolledRuns) -> None:
             cause = "output attachments are not cleared"
             got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
+    retried = [run for run, _ in retries]
+    for run in [run for run in runs if run not in retried][:1]:
+        _judge_refused_retry(run)
 
 
 def _judge_refused_retry(run: TrackedRun) -> None:
     """Retry the run on an unknown machine. If the target refuses that, the run must keep its results and its files."""
-    context, outputs = run.context, run.files("output")
-    if context.check.machines.accepts_any_id:
+    outputs = run.files("output")
+    refused = run.call("retry_run", body={"machine_id": run.context.placeholder("unknown")})
+    if not refused.refused:
         return
-    refused = run.call("retry_run", body={"machine_id": context.placeholder("unknown")})
-    assume(refused.refused, "a retry on an unknown machine is accepted")
     cause = "a refused retry changes the run"
     run.read_unchanged(refused, "REQ-ATOMIC", cause)
     for listed in run.list_files("output"):
