@@ -161,7 +161,7 @@ class Limits:
         1_000,
         "",
         "Open connections.",
-        "the one that has waited longest for its next request is closed, else 503",
+        "one that is idle, or whose client keeps the mock waiting, is closed, else 503",
         range_=_AT_LEAST_ONE,
     )
     max_target_bytes: int = _limit(

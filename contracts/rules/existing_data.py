@@ -1,6 +1,6 @@
-"""What a check that may create nothing judges by the runs that the target has already, whoever created them.
+"""Scenarios for checks that may create nothing. They read what the target has already, whoever created it.
 
-All other checks judge these rules better, by runs of their own.
+A check that may create runs judges the same rules by runs of its own, so it has no cases of these scenarios.
 """
 
 import itertools
@@ -16,25 +16,29 @@ from contracts.rules.authorization import CredentialsCase, invalid_headers, run_
 from contracts.rules.included import read_resources, stable_resources
 from contracts.rules.list_reads import NEWEST_FIRST, items_of, listed_item
 
-_RUNS: Final = 20
-"""How many of the newest runs are looked at."""
+_NEWEST: Final = 20
+"""How many runs of each organisation are compared: few, since a target may hold many large ones."""
 _READS: Final = tuple(name for name, (method, _) in operations().items() if method == "GET" and name != "health_check")
 
 
 def _read_cases(check: CheckContext) -> Iterator[CredentialsCase]:
-    """Yield, for each read of something that is known to exist, a header of each kind. A list of runs gets more."""
+    """Yield, for each read of something that is known to exist, one Authorization header of each kind. The list of runs
+    gets some more wrong tokens.
+    """
+    if check.may_create:
+        return
     *others, wrong_tokens = invalid_headers(check)
     known = check.known_ids | {"run_id": () if check.foreign_run is None else (check.foreign_run,)}
-    for operation in _READS if not check.may_create else ():
-        kind = path_parameter(operations()[operation][1])
-        if check.offers(operation) and (not kind or known.get(kind)):
+    for operation in _READS:
+        parameter = path_parameter(operations()[operation][1])
+        if check.offers(operation) and (not parameter or known.get(parameter)):
             headers = wrong_tokens[:6] if operation == "list_runs" else wrong_tokens[:1]
             yield CredentialsCase(operation, tuple(itertools.chain(*(group[:1] for group in others), headers)))
 
 
-def run_hidden(context: CaseContext, case: Case) -> None:
-    """Require that the second organisation neither lists nor reads the newest runs of the first one."""
-    query = [NEWEST_FIRST, ("limit", str(_RUNS))]
+def run_two_organisations(context: CaseContext, case: Case) -> None:
+    """Require that the second organisation lists no new run of the first one, and cannot read the newest."""
+    query = [NEWEST_FIRST, ("limit", str(_NEWEST))]
     mine = context.call_valid("list_runs", query=query)
     ids = [str(item.get("id")) for item in items_of(mine)]
     assume(ids, "there is no run")
@@ -50,8 +54,8 @@ def run_hidden(context: CaseContext, case: Case) -> None:
         context.require(not read.accepted, "AUTH-TENANT", cause, expected, mine, read)
 
 
-def run_included(context: CaseContext, case: Case) -> None:
-    """Read the newest run with its workflow and its machine, which must be as reads of these show them."""
+def run_existing_included(context: CaseContext, case: Case) -> None:
+    """Read the newest run with its workflow and its machine. Each must be as it is when it is read by its id."""
     listed = context.call_valid("list_runs", query=[NEWEST_FIRST, ("limit", "1")])
     assume(items_of(listed), "there is no run")
     run = items_of(listed)[0]
@@ -65,7 +69,7 @@ def run_included(context: CaseContext, case: Case) -> None:
     context.judge(INCLUDE_RULE, violations, *after.values(), result)
 
 
-def _one_case(check: CheckContext) -> list[Case]:
+def _one_case_without_creates(check: CheckContext) -> list[Case]:
     return [] if check.may_create else [Case()]
 
 
@@ -80,16 +84,16 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "existing runs and another organisation",
         ("AUTH-TENANT",),
-        run_hidden,
-        lambda check: _one_case(check) if check.has_second else [],
+        run_two_organisations,
+        lambda check: _one_case_without_creates(check) if check.has_second else [],
         needs=("list_runs",),
         creates_runs=False,
     ),
     Scenario(
         "existing runs with their resources",
         (INCLUDE_RULE,),
-        run_included,
-        _one_case,
+        run_existing_included,
+        _one_case_without_creates,
         needs=("list_runs", "get_run"),
         creates_runs=False,
     ),

@@ -192,8 +192,9 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
 
 
 def _cancel_throughout(polled: PolledRuns) -> None:
-    """Cancel one run after the other until all have ended. At whatever moment a cancel meets the next status that the
-    run itself takes, the run must stay cancelled.
+    """Cancel runs one by one until all have ended. Each must stay cancelled, also if the cancel came at the moment when
+    the run was about to start or to end. Since all runs of a create start at about the same time, the cancels are
+    spread over their lives.
     """
     for _ in polled.until_ended(longest_pause_s=0.03):
         for run in [run for run in polled.runs if not run.known.has_ended][:_CANCELS_PER_POLL]:

@@ -1,4 +1,4 @@
-"""Pools and workflows: what was created can be read, reads the same, and is listed. Reads that no other rule covers."""
+"""Machines, pools, workflows and health: their answers, and pools and workflows that the check creates."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

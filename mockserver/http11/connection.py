@@ -26,7 +26,7 @@ from mockserver.http11.errors import RequestError
 from mockserver.http11.exchange import MAX_DISCARDED_BYTES, Exchange, error_answer
 from mockserver.http11.flow_control import FlowControl, unacknowledged_bytes
 from mockserver.http11.head import Head, HeadReader, split_target
-from mockserver.http11.room import Delay, has_room
+from mockserver.http11.room import Delay, make_room
 from mockserver.scope_keys import CONNECTION_KEY
 from mockserver.settings import Limits
 
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         self._server = address(transport.get_extra_info("sockname"))
         self._client = address(transport.get_extra_info("peername"))
         self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self.is_refused = not has_room(self._factory.connections, self._max_connections)
+        self.is_refused = not make_room(self._factory.connections, self._max_connections)
         # uvicorn only calls its `shutdown`.
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._factory.add(self)
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Handle the deadlines that have passed."""
         flow = self.flow
-        flow.follow(now)
+        flow.extend_deadline(now)
         lingers = self._is_closing and not self._transport.is_closing()
         if lingers and not flow.unacknowledged and self._read_deadline == math.inf:
             self._read_deadline = now + _LINGER_S
@@ -326,7 +326,7 @@ class Connection(asyncio.Protocol):
             self._close()
         elif exchange.body_reader is None:
             self._exchange = None
-            self.flow.begin_answer()
+            self.flow.end_answer()
             self.idle_since = self.loop.time()
             self._read_deadline = self.idle_since + self._limits.keep_alive_timeout
 

@@ -16,13 +16,13 @@ class FlowControl:
         self._transport = transport
         self._timeout_s = timeout_s
         self._resumed: asyncio.Event | None = None
-        """Set when writing goes on; None while it is not paused."""
+        """Wakes those who wait to write; None if writing is not paused."""
         self.deadline = math.inf
         """By when the client must have read something; infinity if it need not read."""
         self.unacknowledged = 0
         """In bytes, when it was last counted."""
         self._waited_since = math.inf
-        """When the answer had to wait for the client for the first time."""
+        """When this answer first had to wait for the client."""
 
     @property
     def is_paused(self) -> bool:
@@ -33,6 +33,7 @@ class FlowControl:
         self.set_deadline()
 
     def resume(self) -> None:
+        """Go on writing. The deadline is the caller's: while a connection closes, it stays."""
         if self._resumed is not None:
             self._resumed.set()
             self._resumed = None
@@ -42,17 +43,19 @@ class FlowControl:
         while self._resumed is not None:
             await self._resumed.wait()
 
-    def begin_answer(self) -> None:
+    def end_answer(self) -> None:
+        """Forget how long the client took for the answer."""
         self._waited_since = math.inf
 
     def set_deadline(self) -> None:
+        """Wait for the client from now on."""
         now = asyncio.get_running_loop().time()
         self.unacknowledged = unacknowledged_bytes(self._transport)
         self.deadline = now + self._timeout_s
         self._waited_since = min(self._waited_since, now)
 
-    def follow(self, now: float) -> None:
-        """If the client has a deadline: give it new time if it has read something since the last call."""
+    def extend_deadline(self, now: float) -> None:
+        """Give the client new time if it has a deadline, and has read something since the last call."""
         if self.deadline < math.inf:
             before, self.unacknowledged = self.unacknowledged, unacknowledged_bytes(self._transport)
             if self.unacknowledged < before:
@@ -60,8 +63,10 @@ class FlowControl:
 
     @property
     def stalled_since(self) -> float:
-        """Since when the client has read nothing, or since the answer began to wait if that is long ago; infinity if it
-        need not read.
+        """Since when the client has read nothing; infinity if it need not read.
+
+        If the answer first waited for it longer ago than the timeout, since then: a client that reads a little now and
+        then does not keep its place for good.
         """
         if self.deadline == math.inf:
             return math.inf

@@ -26,9 +26,9 @@ class Delay:
         self._timeout.reschedule(self.since)
 
 
-def has_room(connections: set[Connection], most: int) -> bool:
-    """Return whether another connection may be open. At the limit, abort the one that is of least use, or else end the
-    longest delay.
+def make_room(connections: set[Connection], most: int) -> bool:
+    """Return whether another connection may be open. For it, abort the one that is of least use, or else end the
+    longest delay, if that is needed.
 
     Refused connections do not count: they are closed soon.
     """
