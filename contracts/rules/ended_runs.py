@@ -125,6 +125,10 @@ def _retry_ended(polled: PolledRuns) -> None:
     its final status was, and changes nothing else.
     """
     runs = _with_output_first(polled)
+    if not _judge_refused_retry(runs[0]):
+        runs = runs[1:]
+    if not runs:
+        return
     each_status = {run.known.status: run for run in runs[len(_RETRIES_OF_ENDED) :]}.values()
     retries = [*zip(runs, _RETRIES_OF_ENDED, strict=False), *((run, _FULL_RETRY) for run in each_status)]
     if polled.context.check.offers("update_run"):
@@ -146,17 +150,16 @@ def _retry_ended(polled: PolledRuns) -> None:
             cause = "output attachments are not cleared"
             got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
-    retried = [run for run, _ in retries]
-    for run in [run for run in runs if run not in retried][:1]:
-        _judge_refused_retry(run)
 
 
-def _judge_refused_retry(run: TrackedRun) -> None:
-    """Retry the run on an unknown machine. If the target refuses that, the run must keep its results and its files."""
+def _judge_refused_retry(run: TrackedRun) -> bool:
+    """Retry the run on an unknown machine, and return whether that was refused: then the run must keep its results and
+    its files. If it was accepted, the run is active again.
+    """
     outputs = run.files("output")
-    refused = run.call("retry_run", body={"machine_id": run.context.placeholder("unknown")})
+    refused = run.retry({"machine_id": run.context.placeholder("unknown")}).result
     if not refused.refused:
-        return
+        return False
     cause = "a refused retry changes the run"
     run.read_unchanged(refused, "REQ-ATOMIC", cause)
     for listed in run.list_files("output"):
@@ -164,6 +167,7 @@ def _judge_refused_retry(run: TrackedRun) -> None:
         expected, got = counted(len(outputs), "output attachment"), f"{len(left) or 'none'} of them"
         kept = not listed.accepted or len(left) == len(outputs)
         run.require(kept, "REQ-ATOMIC", cause, f"{expected}, as before the refused retry", refused, listed, got=got)
+    return True
 
 
 def _cancel_retried(polled: PolledRuns) -> None:
