@@ -18,6 +18,8 @@ from contracts.rules.list_reads import NEWEST_FIRST, items_of, listed_item
 
 _NEWEST: Final = 20
 """How many runs of each organisation are compared: few, since a target may hold many large ones."""
+_WRONG_TOKENS: Final = 6
+"""How many wrong tokens one operation gets: a deployment may block who sends many."""
 _READS: Final = tuple(name for name, (method, _) in operations().items() if method == "GET" and name != "health_check")
 
 
@@ -32,7 +34,7 @@ def _read_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     for operation in _READS:
         parameter = path_parameter(operations()[operation][1])
         if check.offers(operation) and (not parameter or known.get(parameter)):
-            headers = wrong_tokens[:6] if operation == "list_runs" else wrong_tokens[:1]
+            headers = wrong_tokens[:_WRONG_TOKENS] if operation == "list_runs" else wrong_tokens[:1]
             yield CredentialsCase(operation, tuple(itertools.chain(*(group[:1] for group in others), headers)))
 
 

@@ -204,6 +204,9 @@ def _cancel_throughout(polled: PolledRuns) -> None:
 
 _CANCELS_PER_POLL: Final = 10
 _BETWEEN_CANCELS_S: Final = 0.01
+"""So long that the cancels of a case are spread over a second, as the lives of runs on a test server are."""
+_RUNS_TO_CANCEL: Final = 60
+"""A cancel meets a change of status only by chance, so a case has many."""
 
 
 def _update_active(polled: PolledRuns) -> None:
@@ -297,7 +300,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         if check.offers("retry_run"):
             yield LifecycleCase(count=12, change="retry running")
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
-        yield LifecycleCase(count=_CANCELS_PER_POLL * 6, change="cancel throughout")
+        yield LifecycleCase(count=_RUNS_TO_CANCEL, change="cancel throughout")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete active")
