@@ -4,7 +4,7 @@ The scenario "lifecycles of runs" (`lifecycle.py`) creates the runs and reads th
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 from contracts.core.counting import counted
@@ -126,6 +126,7 @@ def _retry_ended(polled: PolledRuns) -> None:
     """
     runs = _with_output_first(polled)
     if not _judge_refused_retry(runs[0]):
+        _require_unchanged_beside(runs[0], runs[1:2])
         runs = runs[1:]
     if not runs:
         return
@@ -137,10 +138,8 @@ def _retry_ended(polled: PolledRuns) -> None:
         outputs = run.files("output")
         if not run.retry(body).result.accepted:
             continue
-        if number == 0 and len(runs) > 1:
-            read = run.context.call_valid("get_run", runs[1].id, after=run.evidence)
-            changed = runs[1].known.unchanged_violations("RETRY-RULES", "another run changes too", read.body)
-            run.judge("RETRY-RULES", changed, read)
+        if number == 0:
+            _require_unchanged_beside(run, runs[1:2])
         if "file_inputs" not in body:
             _require_input_file(run, "RETRY-RULES", "an input file is lost by a retry")
         if outputs and run.context.check.offers("list_run_attachments"):
@@ -150,6 +149,13 @@ def _retry_ended(polled: PolledRuns) -> None:
             cause = "output attachments are not cleared"
             got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
             run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
+
+
+def _require_unchanged_beside(retried: TrackedRun, others: Sequence[TrackedRun]) -> None:
+    for other in others:
+        read = retried.context.call_valid("get_run", other.id, after=retried.evidence)
+        changed = other.known.unchanged_violations("RETRY-RULES", "another run changes too", read.body)
+        retried.judge("RETRY-RULES", changed, read)
 
 
 def _judge_refused_retry(run: TrackedRun) -> bool:
