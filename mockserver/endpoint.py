@@ -195,7 +195,10 @@ class Endpoint:
         organisation = ""
         if operation.secured:
             organisation = self._organisations.from_header(state.headers.get(b"authorization"))
-        space = namespace.spaces.get(organisation) or await self._new_space(namespace, organisation, operation)
+        space = namespace.spaces.get(organisation)
+        if space is None:
+            space = await self._new_space(namespace, organisation, operation)
+            state.now = space.clock.read()  # its initial runs were created after the request had come
         space.requests += 1
         try:
             return await self._answer(operation, parameters, space, state)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import pytest
 
+from mockserver.clock import Clock
 from mockserver.errors import WorldError
 from tests.mockserver.admin.control import START, ControlledMock
-from tests.mockserver.inprocess import SUCCEEDS
+from tests.mockserver.inprocess import SUCCEEDS, Mock
 
 WORLD = f"""
 runs:
@@ -103,3 +107,15 @@ def test_what_is_wrong_is_told_at_the_start_with_its_place(tmp_path, runs, told)
         ControlledMock(world=world)
 
     assert f"world.yaml: {told}" in str(raised.value)
+
+
+@pytest.mark.parametrize("status", ["running", "success", "task_failed", "error", "cancelled"])
+def test_the_first_answer_shows_the_status_on_a_clock_that_does_not_stand_still(tmp_path, status):
+    world = tmp_path / "world.yaml"
+    world.write_text(f"runs: [{{workflow_id: {SUCCEEDS}, status: {status}}}]", encoding="utf-8")
+    now_ns = itertools.count(time.time_ns(), 1_000_000)
+    mock = Mock(clock=Clock(source=lambda: next(now_ns)), world=world, token="test")
+
+    for root in ("", "/__ns/x"):
+        [run] = mock.get(f"{root}/v1/runs", params={"status": status}).json()["items"]
+        assert run["status"] == status
