@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Final
 
 from starlette.types import Receive, Scope
 
@@ -14,6 +16,10 @@ from mockserver.headers import headers_of
 
 LARGE_BODY = 65_536
 """In bytes. A larger body takes its size from the shared budget, and is decoded in a thread."""
+
+
+_ARRIVAL_S: Final = 0.1
+"""How long a refusal waits for the body: clients may send it in another packet than the head."""
 
 
 class Disconnected(Exception):
@@ -75,6 +81,20 @@ class Bodies:
             raise
         finally:
             self._budget.release(deadline)
+
+    async def read_refused(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the body of a request that was refused before it was read, for the journal.
+
+        It is empty unless the body is small and arrives at once.
+        """
+        headers = headers_of(scope)
+        length = headers.get(b"content-length", b"")
+        # A client that waits for "100 Continue" is not asked for a body that has no effect.
+        if length.isdigit() and 0 < int(length) <= self._small_bytes and b"expect" not in headers:
+            with suppress(Disconnected, TimeoutError):
+                async with asyncio.timeout(_ARRIVAL_S):
+                    return (await self.read(scope, receive))[0]
+        return b""
 
     async def hold_during(self, delay: Awaitable[None]) -> None:
         """Wait for the delay of a request whose body has memory. Raises Unavailable if others wait too long."""

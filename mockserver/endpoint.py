@@ -176,6 +176,8 @@ class Endpoint:
                 raise
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            if state.entry is not None and not state.entry.body:
+                state.entry.body = await self._bodies.read_refused(scope, state.receive)
             reply = self._error_reply(error, state)
             body = reply.render()
         if self._self_check and state.operation is not None and reply.is_documented:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 from typing import Any
@@ -219,6 +220,59 @@ def test_the_reason_says_why_a_body_is_not_json():
     assert mock.last_request()["reason"] == f"body.1: JSON decode error: {what}"
     [violation] = answer.json()["detail"]
     assert (violation["msg"], violation["ctx"]) == ("JSON decode error", {"error": what})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "how", "status"),
+    [
+        ("POST", "/v1/runs", {"token": "sk"}, 401),
+        ("POST", "/v1/rums", {}, 404),
+        ("PUT", "/v1/runs", {}, 405),
+        ("POST", "/v1/runs", {"prefer": "code=999"}, 400),
+    ],
+)
+def test_the_body_of_a_request_that_is_refused_for_another_reason_is_shown(method, path, how, status):
+    mock = controlled_mock()
+    body = {"workflow_id": SUCCEEDS}
+
+    assert mock.request(method, path, json=body, **how).status_code == status
+
+    assert mock.last_request()["body"] == body
+
+
+@pytest.mark.parametrize(
+    ("comes", "headers", "shown"),
+    [
+        ("in a later packet", [], {"a": 1}),
+        ("never", [], None),
+        ("after 100 Continue", [(b"expect", b"100-continue")], None),
+    ],
+)
+def test_a_refusal_waits_a_moment_for_the_body(comes, headers, shown):
+    mock = controlled_mock()
+    statuses = []
+
+    async def receive() -> Any:
+        assert comes != "after 100 Continue", "the client is asked for its body"
+        await (asyncio.Event().wait() if comes == "never" else asyncio.sleep(0))
+        return {"type": "http.request", "body": b'{"a": 1}'}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/v1/rums",
+        "raw_path": b"/v1/rums",
+        "query_string": b"",
+        "scheme": "http",
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"8"), *headers],
+    }
+    mock.run(mock.app(scope, receive, send))
+
+    assert (statuses, mock.last_request()["body"]) == ([404, None], shown)
 
 
 def test_a_conflict_is_refused_and_the_request_valid():
