@@ -21,6 +21,8 @@ from contracts.engine.results import Attempt, OutOfTime, RuleViolated
 from contracts.engine.scenario import ScenarioCase
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
+from contracts.openapi.router import operation_at
+from contracts.oracle.answer_schema import answer_violations
 
 MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
@@ -200,6 +202,9 @@ class Confirmer:
         is_error = judged.answer.status == 0 or (judged.answer.status >= 400 and judged.answer.status != 404)
         if is_error or field == "id":
             return False  # an error, which shows no state, or an answer to another request
+        operation = operation_at(judged.request.method, judged.request.path)
+        if field and field in (wrong.field for wrong in answer_violations(operation, judged.answer)):
+            return False  # the value was never right
         contradictions = contradictions_of(sent, field)
         for wait_s in READ_AGAIN_AFTER_S if contradictions else ():
             self._check.over.wait(wait_s)

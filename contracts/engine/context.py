@@ -17,6 +17,7 @@ from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Evidence, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
+from contracts.openapi.fields import unreadable_parameter
 from contracts.openapi.router import operation_at, path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import ParsedRequest, Query, Violation, accepts, answer_in_words, read_request
@@ -212,9 +213,13 @@ class CaseContext:
     ) -> CallResult:
         """Send a valid request; the answer must be the documented success. `after` are the exchanges that a finding
         shows before it; None means all of the case, `()` none.
+
+        Raises Inconclusive if a value of the query, which comes from an answer, is not valid.
         """
         if operation in self.check.not_offered:
             raise Inconclusive(f"{operation} is not offered")
+        if (name := unreadable_parameter(operation, query)) is not None:
+            raise Inconclusive(f"an answer has shown a wrong value for {name}")
         result = self.call(operation, *ids, query=query, **more)
         self.expect_success(result, after)
         return result

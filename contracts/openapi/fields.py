@@ -5,8 +5,10 @@ A part is a text: `status 201`, `query limit`, `header Idempotency-Key`, `body f
 """
 
 import functools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
 
 from contracts.openapi.schemas import (
     body_schema,
@@ -18,6 +20,11 @@ from contracts.openapi.schemas import (
     schema,
     success_schema,
 )
+
+_FORMATS: Final[dict[str, Callable[[str], Any]]] = {
+    "uuid": UUID,
+    "date-time": lambda text: datetime.fromisoformat(text.upper()),
+}
 
 
 @functools.cache
@@ -43,6 +50,31 @@ def fields_of_answer(operation: str) -> tuple[str, ...]:
 def query_parameters(operation: str) -> dict[str, dict[str, Any]]:
     """Return the schema of each query parameter, by name."""
     return {each["name"]: resolved(each["schema"]) for each in _parameters(operation) if each["in"] == "query"}
+
+
+@functools.cache
+def _readers(operation: str) -> dict[str, Callable[[str], Any]]:
+    readers: dict[str, Callable[[str], Any]] = {}
+    for name, schema_ in query_parameters(operation).items():
+        if "enum" in schema_:
+            readers[name] = schema_["enum"].index
+        elif schema_.get("format") in _FORMATS:
+            readers[name] = _FORMATS[schema_["format"]]
+    return readers
+
+
+def unreadable_parameter(operation: str, query: Iterable[tuple[str, str]]) -> str | None:
+    """Return the name of the first parameter whose value is no id, moment or value of an enum, as the document says, in
+    any notation.
+    """
+    readers = _readers(operation)
+    for name, value in query:
+        try:
+            if name in readers:
+                readers[name](value)
+        except ValueError:
+            return name
+    return None
 
 
 def present(parts: tuple[str, ...], body: Any) -> list[str]:

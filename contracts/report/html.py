@@ -15,6 +15,7 @@ from html import escape
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Final
+from urllib.parse import unquote_plus
 
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange, Headers
@@ -159,7 +160,8 @@ def _exchange(number: int, exchange: Exchange, places: _Places | None) -> str:
     request, answer = exchange.request, exchange.answer
     line = printable(f"{request.method} {request.path[:200]}")
     status = str(answer.status) if answer.status else f"no answer: {answer.lost}"
-    sent = _message((f"{request.method} {request.path}", False), request.headers, request.body or b"", places)
+    target = (f"{request.method} {request.path}", places is not None and places.names_target(request.path))
+    sent = _message(target, request.headers, request.body or b"", places)
     first = (status, places is not None and places.names_status(answer.status))
     received = _message(first, answer.headers, answer.body, places)
     return "\n".join(
@@ -237,22 +239,29 @@ class _Places:
 
     def __init__(self, finding: Finding) -> None:
         self._got = finding.got
-        self._words = f"{finding.cause} {finding.expected} {finding.got}".lower()
-        # The word "server" in "500 Internal Server Error" does not name the header.
-        self._without_phrases = self._words
+        self._text = f"{finding.cause} {finding.expected} {finding.got}"
+        self._fields = {f'"{name}"' for name in _FIELD.findall(self._text.lower())}
+        # The word "Server" in "500 Internal Server Error" does not name the header.
         for status in HTTPStatus:
-            self._without_phrases = self._without_phrases.replace(
-                f"{status.value} {status.phrase}".lower(), str(status.value)
-            )
-        self._fields = {f'"{name}"' for name in _FIELD.findall(self._words)}
+            self._text = self._text.replace(f"{status.value} {status.phrase}", str(status.value))
         self._values = [*_QUOTED.findall(f"{finding.expected} {finding.got}"), *_ID.findall(finding.got)]
 
     def names_status(self, status: int) -> bool:
         return re.search(rf"\b{status}\b", self._got) is not None
 
+    def names_target(self, path: str) -> bool:
+        """Return whether the query has a value that the finding names."""
+        query = unquote_plus(path.partition("?")[2])
+        return any(value.strip('"') in query for value in self._values)
+
     def names_header(self, name: str) -> bool:
-        words, name = self._without_phrases, name.lower()
-        return len(name) > 3 and (name in words or name.replace("-", " ") in words)
+        if "-" not in name:  # "date" is also an ordinary word
+            return (
+                re.search(rf"\b{re.escape(name.title())}\b|\bheader {re.escape(name.lower())}\b", self._text)
+                is not None
+            )
+        words = re.escape(name.lower()).replace(r"\-", "[- ]")
+        return re.search(rf"\b{words}\b", self._text, re.IGNORECASE) is not None
 
     def names_line(self, line: str) -> bool:
         """Return whether a line of an indented JSON body has a member or a value that the finding names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -478,13 +479,32 @@ def test_the_first_finding_under_a_rule_can_be_asked_of_a_whole_check(
     assert asked == [judged_rules]
 
 
+def test_a_request_made_of_a_wrong_value_in_an_answer_need_not_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lists(context: CaseContext, case: NamedCase) -> None:
+        context.call_valid("list_runs", query=[("created_at_from", "yesterday at 5")])
+
+    scenario = Scenario("lists", ("LIST-COMPLETE",), lists, lambda check: [NamedCase("only")])
+    monkeypatch.setattr(contracts.check, "SCENARIOS", (scenario,))
+    monkeypatch.setattr(exploration, "_PARTS", ())
+
+    result = judged("LIST-COMPLETE")
+
+    assert not result.findings
+    assert [rule.why for rule in result.rules] == ["an answer has shown a wrong value for created_at_from"]
+
+
 @pytest.mark.matrix
-@pytest.mark.parametrize(("field", "value"), [("id", None), ("created_at", None), ("input_values", [5])])
-def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: object) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "is_at_times"),
+    [("id", None, False), ("created_at", None, False), ("input_values", [5], False), ("created_at", "at noon", True)],
+)
+def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: object, is_at_times: bool) -> None:
+    reads = itertools.count()
+
     class ReadsAreWrong(Standin):
         def show(self, run: Any, where: str, index: int = 0, of: int = 1) -> dict[str, Any]:
             shown = super().show(run, where, index, of)
-            if where == "get_run":
+            if where == "get_run" and not (is_at_times and next(reads) % 3):
                 shown[field] = value
                 if value is None:
                     del shown[field]
@@ -494,6 +514,7 @@ def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: o
         result = checked(url, {"READ-BACK", "REQ-ATOMIC", "UPDATE-PARTIAL", "RETRY-RULES", "LIFECYCLE"}, max_time_s=20)
 
     assert [finding.cause for finding in result.findings] == [f"{field} of get_run is not of its schema"]
+    assert [finding.guess for finding in result.findings] == [""]
     assert not [note for note in result.notes if "Internal error" in note]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.openapi.fields import fields_of_answer, fields_of_body, parts_of, present
+from contracts.openapi.fields import fields_of_answer, fields_of_body, parts_of, present, unreadable_parameter
 from contracts.openapi.schemas import operations
 
 
@@ -60,3 +60,17 @@ def test_the_document_describes_one_header():
 
 def test_an_answer_without_json_has_no_fields():
     assert fields_of_answer("download_run_attachment") == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ([("created_at_from", "2026-11-26t09:00:00z"), ("created_at_to", "2026-11-26 09:00:00+05:30")], None),
+        ([("workflow_id", "0B0E1B9C0D6E4B1F8F0A2F6F3B1C0D11"), ("status", "running"), ("limit", "many")], None),
+        ([("search", "yesterday at 5"), ("created_at_from", "yesterday at 5")], "created_at_from"),
+        ([("session_id", "None")], "session_id"),
+        ([("status", "asleep")], "status"),
+    ],
+)
+def test_a_parameter_is_readable_in_any_notation_of_its_type(query: list[tuple[str, str]], name: str | None) -> None:
+    assert unreadable_parameter("list_runs", query) == name

@@ -294,6 +294,7 @@ def exchange(answer: Answer) -> Exchange:
         ),
         ("null for input_values", Answer(201, (), b'{"input_values": null, "id": 1}'), ['"input_values": null,']),
         ("Retry-After: soon", Answer(429, (("retry-after", "soon"),), b"{}"), ["retry-after: soon"]),
+        ("a date", Answer(200, (("date", "Tue, 01 Dec 2026 20:11:26 GMT"),), b"{}"), []),
         ("500 Internal Server Error", Answer(500, (("server", "uvicorn"),), b""), ["500"]),
         (
             "9f2c8a54… twice",
@@ -302,10 +303,18 @@ def exchange(answer: Answer) -> Exchange:
         ),
         ("no answer", Answer(0, (), b"", lost="cut off"), []),
     ],
-    ids=["status", "value", "field", "header", "phrase", "id", "nothing"],
+    ids=["status", "value", "field", "header", "word", "phrase", "id", "nothing"],
 )
 def test_the_place_that_a_finding_names_is_marked(got, answer, places):
     assert marked(Finding("BULK-ECHO", "c", "something else", got, (exchange(answer),))) == places
+
+
+def test_the_query_is_marked_if_a_finding_names_its_value():
+    request = dataclasses.replace(samples.CREATE, method="GET", path="/v1/runs?search=a+word", body=None)
+    refused = Exchange(request, Answer(422, (), b"{}"))
+    assert marked(Finding("LIST-FILTER", "c", 'runs with "a word"', "none", (refused,))) == [
+        "GET /v1/runs?search=a+word"
+    ]
 
 
 def test_the_marked_place_of_a_long_answer_is_shown():
