@@ -27,6 +27,8 @@ class ValueClass:
     is_whole_text: bool = field(default=False, kw_only=True)
 
 
+IN_TEMPLATES: Final = "x"
+"""The name that the templates have: of another member of the same object."""
 TEXTS: Final[dict[str, ValueClass]] = {
     "empty": ValueClass("Oracle and many form libraries take an empty text for null", ("",), is_whole_text=True),
     "blank": ValueClass("a text that is empty once it is trimmed", (" ", "\t", "\n", "\r"), is_whole_text=True),
@@ -113,7 +115,15 @@ TEXTS: Final[dict[str, ValueClass]] = {
         "decoded as a URL or used as a format", ("%41%00", "%s%n", "a+b", "a&b=c", "a;b", "#", "?")
     ),
     "templates": ValueClass(
-        "environment variables and templates are filled in", ("${x}", "{{x}}", "{x}", "$ref", "*", "^", "a|b", "$HOME")
+        "environment variables and templates are filled in",
+        (
+            *(form.replace("name", IN_TEMPLATES) for form in ("${name}", "{{name}}", "{name}", "%(name)s", ":name")),
+            "$ref",
+            "*",
+            "^",
+            "a|b",
+            "$HOME",
+        ),
     ),
     "sheets": ValueClass("prefixed with a quote against formulas", ("=1+1", "@x", "a,b")),
     "addresses": ValueClass("links are rewritten", ("https://example.com/?q=1", "mailto:a@b.example", "data:,x")),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from contracts.data import files, write_bodies
 from contracts.data.combining import in_turn
 from contracts.data.json_values import nested, numbered
-from contracts.data.value_classes import KEYS, NUMBERS, STRUCTURES, TEXTS, Json, ValueClass
+from contracts.data.value_classes import IN_TEMPLATES, KEYS, NUMBERS, STRUCTURES, TEXTS, Json, ValueClass
 from contracts.openapi.schemas import MAX_DEPTH, MAX_TEXT
 
 _MANY: Final = 9_000
@@ -47,6 +47,8 @@ def _packs(*, refused: bool) -> list[dict[str, Json]]:
         for kind, table in (("texts", TEXTS), ("numbers", NUMBERS), ("structures", STRUCTURES))
     ]
     keys = [key for kind in KEYS.values() if kind.is_often_refused is refused for key in kind.values]
+    if not refused:
+        found[0][IN_TEMPLATES] = "what a template is filled with"
     return [*found, _pack(f"{title} names", {key: index for index, key in enumerate(keys)})]
 
 

@@ -1,6 +1,7 @@
 """Attachments: an input file can be downloaded unchanged, with the name and options that were sent."""
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
     if not written.runs_are_reliable or not written.runs:
         return
     judge, runs = _FileJudge(context, written.result), written.runs
-    contents: list[tuple[str, bytes]] = []  # of the first files of the first run, by id
+    contents: list[tuple[str, bytes]] = []  # of the first two files and the last one of the first run, by id
     described: list[CallResult] = []
     for run in [runs[index] for index in _first_middle_last(runs)]:
         ids = run.get("input_attachment_ids") or []
@@ -82,7 +83,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             is_last = run is runs[-1] and index == len(ids) - 1
             judge.judge_description(sent, described[-1])
             is_right = judge.judge_content(sent, ids[index], repeated=is_last)
-            if is_right and index < 2 and run is runs[0]:
+            if is_right and index in {0, 1, len(ids) - 1} and run is runs[0]:
                 contents.append((ids[index], base64.b64decode(sent["content"])))
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             judge.judge_lists(run["id"], ids, described)
@@ -357,18 +358,17 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     for length in limits.few(limits.LONG_WORD, 5000):  # a server may refuse such a name, but not cut it
         yield AttachmentsCase([file("a" * length)])
     several = [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))]
-    fields = {
-        "start_session": True,
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": write_bodies.SECRETS,
-    }
+    fields = {"input_values": write_bodies.INPUTS, "sensitive_input_values": write_bodies.SECRETS}
+    new_session = {"start_session": True}
+    given_session = {"session_id": "«session»"} if check.sessions.accepts_any_id else new_session
+    sessions = itertools.cycle((new_session, given_session))
     many_files = [file(f"{index}.txt", b"x") for index in range(20)]
     # A row for each file of each run takes more parameters than one statement of SQL may have.
     yield AttachmentsCase(many_files, count=limits.LARGE_CREATE)
     for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (_ODD_FILES[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)
-        yield AttachmentsCase(files, fields=fields, count=2)
+        yield AttachmentsCase(files, fields=fields | next(sessions), count=2)
     if check.offers("create_run"):
         yield AttachmentsCase([file(raw=b"x")], "create_run")
     yield AttachmentsCase([file("big.bin", pattern(13, 256, 700_000))])

@@ -135,6 +135,8 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
         check_list(context, isolated, [isolated.filter], sort="activity")
         for limit in set(case.limits) - {MAX_LIMIT}:
             check_activity(context, isolated, limit=limit)
+            if CANCEL_ALL in case.changes:  # runs that have ended do not move between pages
+                check_list(context, isolated, [isolated.filter, ("status", "cancelled")], limit=limit, sort="activity")
 
 
 UPDATED_TEXTS: Final[Mapping[str, Any]] = {

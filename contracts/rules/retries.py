@@ -87,6 +87,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case(body, filled=filled)
     if check.machines.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"machine_id": "«machine»"})
+    if check.machines.available and check.pools.available:
+        yield retry_case({"machine_id": "«machine:1»"}, fields={"pool_ids": ["«pool:0»"]})
     if check.pools.available:
         yield retry_case(fields={"pool_ids": ["«pool:0»"]})
         later = {"pool_ids": ["«pool:1»"], "file_inputs": [file("later.txt", b"later")]}

@@ -3,7 +3,10 @@
 import base64
 import contextlib
 import gzip
+import itertools
 import json
+import re
+import time
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +14,7 @@ from datetime import timedelta
 from contracts.core.json_tree import map_texts
 from tests.contracts.rules.faults.combinations import ResultWindow
 from tests.standin.behaviour import Answer, Problem, Standin
-from tests.standin.models import Status
+from tests.standin.models import SortMode, Status
 from tests.standin.store import TERMINAL
 from tests.standin.variations import UnknownMachineRefused, UnknownWorkflowRefused
 
@@ -293,3 +296,57 @@ class LargeFilesAreRefused(Standin):
         if len(file.content) > 4 * 2**18 // 3:
             raise Problem(422, "The file is too large.")
         return super().attachment(org, run, file)
+
+
+class DownloadUrlsGiveTheFirstBuffer(Standin):
+    """The file behind a URL is copied by one read of 64 KiB."""
+
+    def signed_download(self, signature):
+        answer = super().signed_download(signature)
+        return replace(answer, raw=answer.raw[: 64 * 1024])
+
+
+class FilesOfAGivenSessionAreOfItsFirstRun(Standin):
+    def bulk_made(self, call, body):
+        runs = super().bulk_made(call, body)
+        if body.session_id is not None:
+            for attachment in itertools.chain.from_iterable(run.input_attachment_ids for run in runs):
+                call.org.attachments[attachment].run_id = runs[0].id
+        return runs
+
+
+class InputsAreFilledIntoTemplates(Standin):
+    """A text that names another input of the object has its value instead."""
+
+    def inputs_of(self, body, index, of):
+        inputs = super().inputs_of(body, index, of)
+        names = {name: value for name, value in (inputs or {}).items() if isinstance(value, str)}
+        return map_texts(inputs, lambda text: re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], found[0]), text))
+
+
+class RetryOfPoolsTakesNoMachine(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body.model_copy(update={"machine_id": None}) if run.pool_ids else body)
+
+
+class LaterPagesByStatusHaveTheTotalOfAll(Standin):
+    def total(self, call, found, query):
+        is_later = query.skip and query.status is not None and query.sort_mode == SortMode.ACTIVITY
+        return len(call.org.runs) if is_later else len(found)
+
+
+class EmptySearchesAreRemembered(Standin):
+    """A search that found nothing finds nothing for 3 s."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.nothing_found = {}
+
+    def list_runs(self, call, query):
+        key = (call.org.id, str(query))
+        if query.search and time.monotonic() - self.nothing_found.get(key, float("-inf")) < 3:
+            return Answer(200, self.listing([], 0, query))
+        answer = super().list_runs(call, query)
+        if query.search and not answer.content["total"]:
+            self.nothing_found[key] = time.monotonic()
+        return answer
