@@ -175,6 +175,16 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
         for read in read_attachment(context, attachment):
             cause, expected = "an update opens an attachment of another organisation", "404, as for any unknown id"
             context.require(not read.accepted, "AUTH-TENANT", cause, expected, named, read)
+        # A retry clears the output attachments of the run, and a delete removes them.
+        clearing = [
+            run.call(operation, **body)
+            for operation, body in (("retry_run", {"body": {}}), ("delete_run", {}))
+            if context.check.offers(operation) and (case.is_cancelled or operation == "delete_run")
+        ]
+        if context.check.offers("get_run_attachment"):
+            left = context.call("get_run_attachment", attachment, token=SECOND_TOKEN)
+            cause, expected = "another organisation removes attachments", "the attachment, which the run only named"
+            context.require(left.status != 404, "AUTH-TENANT", cause, expected, named, *clearing, left)
 
 
 @dataclass(frozen=True, slots=True)

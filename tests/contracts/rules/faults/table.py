@@ -389,6 +389,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.EndedRunsIncludeNoMachine, RESOURCES, "READ-INCLUDE"),
     (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
     (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
+    (tenants.RetriesRemoveNamedOutputsOfAnyOrganisation, "runs given to another organisation", "AUTH-TENANT"),
     (rewrites.DownloadUrlsGiveTheFirstBuffer, "attachments", "ATTACHMENTS"),
     (rewrites.FilesOfAGivenSessionAreOfItsFirstRun, "attachments", "ATTACHMENTS"),
     (rewrites.InputsAreFilledIntoTemplates, VALUES, "BULK-ECHO"),
