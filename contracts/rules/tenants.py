@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
@@ -157,6 +157,10 @@ class GivenAwayCase(Case):
     expected_runs: ClassVar[int] = 2
 
 
+_CLEARING: Final[Mapping[str, dict[str, Any]]] = {"retry_run": {"body": {}}, "delete_run": {}}
+"""A retry clears the output attachments of the run, and a delete removes them."""
+
+
 def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
     theirs = create_for(context, RunCase({"file_inputs": [file()]}, token=SECOND_TOKEN)).runs[0]
     run = TrackedRun.of(context, context.some_runs(1))
@@ -175,10 +179,9 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
         for read in read_attachment(context, attachment):
             cause, expected = "an update opens an attachment of another organisation", "404, as for any unknown id"
             context.require(not read.accepted, "AUTH-TENANT", cause, expected, named, read)
-        # A retry clears the output attachments of the run, and a delete removes them.
         clearing = [
             run.call(operation, **body)
-            for operation, body in (("retry_run", {"body": {}}), ("delete_run", {}))
+            for operation, body in _CLEARING.items()
             if context.check.offers(operation) and (case.is_cancelled or operation == "delete_run")
         ]
         if context.check.offers("get_run_attachment"):
