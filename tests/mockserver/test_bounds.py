@@ -276,6 +276,31 @@ def test_more_attachments_than_one_request_may_make_are_a_413():
     assert mock.post("/v1/runs/chain", {"steps": steps, "shared_file_inputs": [file] * 3}).status_code == 413
 
 
+@pytest.mark.parametrize("own", [0, 2])
+def test_a_run_has_no_more_secrets_than_so_many(own: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(secrets, "_MAX_NAMES", 10)
+    mock = Mock()
+    run = mock.create(ENDS_AT_ONCE)["id"]
+
+    def ask(count: int) -> list[int]:
+        given = {"sensitive_input_values": {f"secret {number}": "s" for number in range(count)}}
+        step = {"workflow_id": SUCCEEDS, "sensitive_inputs": {f"own {number}": "s" for number in range(own)}}
+        shared = {f"secret {number}": "s" for number in range(count - own)}
+        answers = (
+            mock.post("/v1/runs", {"workflow_id": SUCCEEDS, **given}),
+            mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 2, **given}),
+            mock.post(
+                "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}, step], "shared_sensitive_inputs": shared}
+            ),
+            mock.post(f"/v1/runs/{run}/retry", given),
+        )
+        return [answer.status_code for answer in answers]
+
+    assert ask(11) == [413] * 4
+    assert mock.total() == 1
+    assert ask(10) == [201, 201, 201, 200]
+
+
 def test_a_pool_takes_no_more_machines_than_it_may_have():
     mock = Mock(limits=Limits(max_pool_machines=4))
     path = f"/v1/pools/{FRONT_DESKS}/machines"
