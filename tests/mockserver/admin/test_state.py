@@ -439,6 +439,31 @@ def test_a_large_state_is_read_in_a_thread(monkeypatch):
     assert threading.main_thread() not in threads
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_what_clients_have_nested_as_deeply_as_they_may_comes_back():
+    mock = ControlledMock()
+    mock.post(
+        "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS, "inputs": nested(252)}], "shared_inputs": {"b": 1}}
+    )
+    mock.post(
+        "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS, "inputs": {"b": 1}}], "shared_inputs": nested(254)}
+    )
+    mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": json.dumps(nested(256))})
+    mock.fault(match="get_run", body={"/a": nested(253)}, fault="reset")
+    assert mock.total() == 2
+    before, state = seen(mock), mock.asked("/state")
+    mock.control("POST", "/reset")
+
+    assert mock.control("PUT", "/state", state).status_code == 204
+    assert seen(mock) == before
+
+
 def test_a_missing_member_is_named():
     mock = ControlledMock()
     mock.create_many(3)
