@@ -40,6 +40,15 @@ A_CHAIN = {
     "shared_file_inputs": [FILE],
 }
 
+A_FAULT = {
+    "id": "f1",
+    "source": {"match": "*", "probability": 0.5, "fault": "reset"},
+    "seed": "0 f1",
+    "until": None,
+    "matched": 0,
+    "applied": 0,
+}
+
 
 def filled(**settings: Any) -> ControlledMock:
     """A mock in whose default namespace there is something of every kind that is kept."""
@@ -255,6 +264,8 @@ def refusal_of(mock: ControlledMock, state: Any) -> str:
         (["faults", "items"], [{}] * 1_001, "/faults: there are more than 1000 faults"),
         (["faults", "made"], 1 << 62, "/faults: a number"),
         (["faults", "made"], 1.5, "/faults: a number"),
+        (["faults", "items"], [{**A_FAULT, "seed": "\ud800"}], "/faults: 'utf-8' codec can't encode"),
+        (["faults", "items"], [{**A_FAULT, "id": "\ud800"}], "/faults: 'utf-8' codec can't encode"),
         (["shared"], {}, "/shared: expected an array"),
         (["organizations"], [], "/organizations: expected an object"),
         (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),
