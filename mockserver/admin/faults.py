@@ -19,6 +19,7 @@ async def list_faults(call: Call, context: AdminContext) -> Reply:
 
 
 async def add_fault(call: Call, context: AdminContext) -> Reply:
+    context.dependencies.memory_limit.require_room()
     source: dict[str, Any] = call.sent
     namespace = context.namespace
     made = context.dependencies.fault_parser.add(namespace.faults, source, namespace.clock)
