@@ -12,9 +12,11 @@ from mockserver.spec import Call
 
 
 async def list_faults(call: Call, context: AdminContext) -> Reply:
+    faults = context.namespace.faults
+    await context.memory.take(sum(fault.size for fault in faults))
     now = context.namespace.clock.now()
-    await context.namespace.faults.refresh()
-    items = [fault.shown(now) for fault in context.namespace.faults]
+    await faults.refresh()
+    items = [fault.shown(now) for fault in faults]
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 
