@@ -12,11 +12,16 @@ from collections.abc import Collection, Sequence
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.errors import Unavailable, VersionConflict
+from mockserver.errors import TooLarge, Unavailable, VersionConflict
 from mockserver.store.units import ABSENT, Unit, Write
 from mockserver.store.valkey_connection import ValkeyConnection
 from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SINCE
 
+_MAX_BYTES = 100_663_296
+"""Of one commit, encoded: three times the default of `--max-body`, as a reply that is kept for a key has it all again.
+
+While the server reads and applies a commit it answers nobody, and all others give up after a second.
+"""
 _GIVE_WAY_S = 0.002
 _DECODED_AT_ONCE = 50
 _DECODED_UNITS = 4_096
@@ -85,6 +90,8 @@ class ValkeyStore:
 
 
 class ValkeySpace:
+    max_writes = 50_000
+
     def __init__(self, store: ValkeyStore, prefix: bytes, epoch: Epoch, codec: Codec) -> None:
         self._store = store
         self._connection = store.connection
@@ -120,11 +127,22 @@ class ValkeySpace:
         return unit
 
     async def commit(self, *writes: Write) -> None:
+        """Raises TooLarge if the server would hold up all others with it."""
+        if len(writes) > self.max_writes:
+            what = f"The store takes {self.max_writes} changes at once at most"
+            raise TooLarge(f"{what}, and this request makes {len(writes)}")
         uncommitted, version = self._uncommitted, self._store.next_version()
         args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}", self._store.process]
+        size = 0
         for kind, key, value, before, until in writes:
             text = b"" if value is None else self._codec.encode(kind, value)
             args += (kind, self._store.kinds.flags(kind), field_name(key), f"{before:x}", until, text)
+            size += len(text)
+            if size > _MAX_BYTES:
+                raise TooLarge(
+                    f"The store takes {_MAX_BYTES} bytes at once at most, and this request writes more: "
+                    "each step of a chain has what the steps share"
+                )
         groups: dict[_Place, object] = {}
         for kind, key, value, _, until in writes:
             if (kind, key) in uncommitted:
