@@ -81,6 +81,16 @@ class States:
             kept[name] = space.key, await _units(space)
         return _parts(render_json(head), kept)
 
+    async def count_units(self, namespace: Namespace) -> int:
+        """Return how many units of the store a document of the namespace has."""
+        count = 0
+        async for name in Sliced(await self._namespaces.organisations(namespace)):
+            space = await self._namespaces.space(namespace, name)
+            for kind in KINDS:
+                _, total = await space.store.oldest(kind, 0)
+                count += total
+        return count
+
     async def restore(self, name: str, document: Mapping[str, Any]) -> None:
         """Replace the namespace by the document. Raises StateError or Unavailable, and then changes nothing."""
         if document.get("format") != FORMAT:

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import clock, events, faults, requests, runs, server, state
-from mockserver.admin.context import AdminContext, Dependencies, Handler
+from mockserver.admin.context import AdminContext, Dependencies, Handler, HeldMemory
 from mockserver.admin.document import decode, document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
@@ -20,7 +20,7 @@ from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import MethodNotAllowed, NoRoute, NotFound, Unprocessable
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
-from mockserver.reply import LARGE_BYTES, BytesContent, Reply
+from mockserver.reply import BytesContent, Reply
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.spec import Call, Operation, RawRequest, render_json
@@ -44,23 +44,20 @@ class Admin:
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """`path` is the path inside the namespace."""
-        budget, held = self._dependencies.answer_budget, 0
+        memory = HeldMemory(self._dependencies.answer_budget, scope)
         try:
-            reply = await self._reply(namespace, path, scope, receive)
-            if reply.held_bytes > LARGE_BYTES:
-                # Wait until clients have read enough of the large answers before it.
-                held = await budget.take_for(scope, reply.held_bytes)
-            body = reply.render()
-        except Disconnected:
-            return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            reply = reply_to(error, scope)
-            body = reply.render()
-        try:
-            sending = self._send(reply, body, scope, receive, send)
-            await (budget.send(sending, scope) if held else sending)
+            try:
+                reply = await self._reply(namespace, path, scope, receive, memory)
+                await memory.take(reply.held_bytes)
+                body = reply.render()
+            except Disconnected:
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+                reply = reply_to(error, scope)
+                body = reply.render()
+            await memory.send(self._send(reply, body, scope, receive, send))
         finally:
-            budget.give_back(held)
+            memory.give_back()
 
     async def _send(
         self, reply: Reply, body: bytes | Iterator[bytes], scope: Scope, receive: Receive, send: Send
@@ -73,7 +70,9 @@ class Admin:
         else:
             await send_reply(reply, body, {}, scope, send)
 
-    async def _reply(self, namespace: Namespace, path: str, scope: Scope, receive: Receive) -> Reply:
+    async def _reply(
+        self, namespace: Namespace, path: str, scope: Scope, receive: Receive, memory: HeldMemory
+    ) -> Reply:
         headers = headers_of(scope)
         method: str = scope["method"]
         if method == "OPTIONS":
@@ -98,7 +97,7 @@ class Admin:
 
             async def handle() -> Reply:
                 current = await self._dependencies.namespaces.get(namespace.name)
-                return await handler(call, AdminContext(self._dependencies, current, scope))
+                return await handler(call, AdminContext(self._dependencies, current, scope, memory))
 
             return await retried(handle)
         finally:

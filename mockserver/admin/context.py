@@ -17,7 +17,7 @@ from mockserver.events import Subscription
 from mockserver.faults import FaultParser
 from mockserver.memory_limit import MemoryLimit
 from mockserver.namespaces import Namespace, Namespaces
-from mockserver.reply import Reply
+from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
 from mockserver.state import States
@@ -54,10 +54,34 @@ class Dependencies:
     """Held by the watcher that is reading the runs."""
 
 
+class HeldMemory:
+    """The memory that the answer to a request takes until it is sent, within the budget of all large answers."""
+
+    def __init__(self, budget: AnswerBudget, scope: Scope) -> None:
+        self._budget = budget
+        self._scope = scope
+        self._size = 0
+
+    async def take(self, size: int) -> None:
+        """Wait until clients have read enough of the large answers before it. Raises Unavailable.
+
+        If an answer is large before it is rendered, its handler calls this before it makes the answer.
+        """
+        if size > LARGE_BYTES and not self._size:
+            self._size = await self._budget.take_for(self._scope, size)
+
+    async def send(self, sending: Awaitable[None]) -> None:
+        await (self._budget.send(sending, self._scope) if self._size else sending)
+
+    def give_back(self) -> None:
+        self._budget.give_back(self._size)
+
+
 class AdminContext(NamedTuple):
     dependencies: Dependencies
     namespace: Namespace
     scope: Scope
+    memory: HeldMemory
 
     async def context_of(self, organisation: str) -> Context:
         """Return the context of an organisation. Raises Unavailable."""

@@ -13,6 +13,9 @@ from mockserver.suggestions import suggestion
 _MAX_VALUES = 20_000_000
 """High, because a state may be large. Its sender is trusted: they could do worse than block the mock."""
 
+_LEVELS_OF_STATE = 16
+"""A state holds what clients have sent some levels deeper."""
+
 
 @cache
 def document() -> Document:
@@ -21,7 +24,10 @@ def document() -> Document:
 
 @cache
 def operations() -> Mapping[str, Operation]:
-    return compile_operations(document(), coercion="strict", bounds=Bounds(values=_MAX_VALUES))
+    bounds = Bounds(values=_MAX_VALUES)
+    compiled = compile_operations(document(), coercion="strict", bounds=bounds)
+    of_state = bounds._replace(nesting=bounds.nesting + _LEVELS_OF_STATE)
+    return {**compiled, "put_state": compiled["put_state"].with_bounds(of_state)}
 
 
 def decode(operation: Operation, raw: RawRequest) -> Call:

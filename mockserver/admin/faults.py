@@ -12,13 +12,16 @@ from mockserver.spec import Call
 
 
 async def list_faults(call: Call, context: AdminContext) -> Reply:
+    faults = context.namespace.faults
+    await context.memory.take(sum(fault.size for fault in faults))
     now = context.namespace.clock.now()
-    await context.namespace.faults.refresh()
-    items = [fault.shown(now) for fault in context.namespace.faults]
+    await faults.refresh()
+    items = [fault.shown(now) for fault in faults]
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 
 async def add_fault(call: Call, context: AdminContext) -> Reply:
+    context.dependencies.memory_limit.require_room()
     source: dict[str, Any] = call.sent
     namespace = context.namespace
     made = context.dependencies.fault_parser.add(namespace.faults, source, namespace.clock)

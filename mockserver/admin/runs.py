@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from mockserver.admin.context import AdminContext
 from mockserver.admin.seeds import read_seeds
-from mockserver.behaviour.attachments import attachment_fields
+from mockserver.behaviour.attachments import attachment_fields, attachment_size
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.paging import list_parts, window
@@ -89,8 +89,30 @@ async def list_attachments(call: Call, context: AdminContext) -> Reply:
     def shown(attachment: Attachment) -> dict[str, Any]:
         return {**attachment_fields(attachment), "url": run_context.sign_download(attachment.id, expires)}
 
-    items = await in_slices(shown, found.run.attachments(run_context.sim_time, run_context.space.clock))
+    attachments = found.run.attachments(run_context.sim_time, run_context.space.clock)
+    if sum(map(attachment_size, attachments)) > LARGE_BYTES:
+        return Reply(200, _LargeAttachments(attachments, shown))
+    items = await in_slices(shown, attachments)
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
+
+
+class _LargeAttachments(NamedTuple):
+    """Rendered while they are sent: their names may have megabytes."""
+
+    attachments: Sequence[Attachment]
+    shown: Callable[[Attachment], dict[str, Any]]
+
+    @property
+    def held_bytes(self) -> int:
+        """One attachment is rendered at a time."""
+        return max(map(attachment_size, self.attachments))
+
+    def render(self) -> Iterator[bytes]:
+        separator = b'{"items":['
+        for attachment in self.attachments:
+            yield separator + render_json(self.shown(attachment))
+            separator = b","
+        yield b'],"total":%d}' % len(self.attachments)
 
 
 async def _find(call: Call, context: AdminContext) -> tuple[Context, Found]:

@@ -15,6 +15,9 @@ from mockserver.settings import LIMITS, SETTINGS, RateLimit, StoreURL, Token
 from mockserver.spec import MASK, Call
 from mockserver.time_slice import Sliced
 
+_BYTES_OF_NAMESPACE = 2_000
+"""What a namespace with a few organisations takes in the list of them."""
+
 
 async def get_health(call: Call, context: AdminContext) -> Reply:
     uptime_s = round(real_time() - context.dependencies.started_at, 3)
@@ -45,8 +48,10 @@ def _plain(value: Any) -> Any:
 
 async def list_namespaces(call: Call, context: AdminContext) -> Reply:
     namespaces = context.dependencies.namespaces
+    names = await namespaces.names()
+    await context.memory.take(_BYTES_OF_NAMESPACE * len(names))
     items = []
-    async for name in Sliced(await namespaces.names()):
+    async for name in Sliced(names):
         namespace = await namespaces.find(name)
         if namespace is None:
             continue  # it was removed meanwhile

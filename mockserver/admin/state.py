@@ -9,9 +9,14 @@ from mockserver.spec import Call
 from mockserver.state import StateContent
 from mockserver.state_codec import StateError
 
+_BYTES_OF_UNIT = 500
+"""What a unit of the store takes while a state is written: its places in a copy, and what the encoder keeps of it."""
+
 
 async def get_state(call: Call, context: AdminContext) -> Reply:
-    return Reply(200, StateContent(await context.dependencies.states.written(context.namespace)))
+    states = context.dependencies.states
+    await context.memory.take(_BYTES_OF_UNIT * await states.count_units(context.namespace))
+    return Reply(200, StateContent(await states.written(context.namespace)))
 
 
 async def put_state(call: Call, context: AdminContext) -> Reply:

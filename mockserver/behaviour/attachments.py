@@ -74,10 +74,10 @@ class _AttachmentPage(NamedTuple):
     @property
     def held_bytes(self) -> int:
         """One attachment is rendered at a time."""
-        return max(map(_size, self.attachments), default=0)
+        return max(map(attachment_size, self.attachments), default=0)
 
     def render(self) -> bytes | Iterator[bytes]:
-        size = sum(map(_size, self.attachments))
+        size = sum(map(attachment_size, self.attachments))
         parts = list_parts(map(_json, self.attachments), self.total, self.skip, self.limit)
         return parts if size > LARGE_BYTES else b"".join(parts)
 
@@ -87,13 +87,13 @@ class _AttachmentContent(NamedTuple):
 
     @property
     def held_bytes(self) -> int:
-        return _size(self.attachment)
+        return attachment_size(self.attachment)
 
     def render(self) -> bytes:
         return _json(self.attachment)
 
 
-def _size(attachment: Attachment) -> int:
+def attachment_size(attachment: Attachment) -> int:
     """Estimate the size of the JSON in bytes. The name is in it twice."""
     return _FRAME_BYTES + 2 * len(attachment.filename) + len(attachment.file.target_path or "")
 

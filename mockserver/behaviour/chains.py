@@ -21,7 +21,7 @@ from mockserver.behaviour.run_creation import (
     script,
     session_write,
 )
-from mockserver.behaviour.secrets import Aliases, aliases_size
+from mockserver.behaviour.secrets import Aliases, aliases_size, check_names
 from mockserver.errors import TooLarge
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call, render_json
@@ -69,7 +69,9 @@ class _Shared:
         return MergedInputs(self.inputs, own, len(self.inputs_json) + len(own_json)) if self.inputs else own_json
 
     def aliases_of(self, step: Mapping[str, Any], key: bytes, owner: str) -> Aliases:
+        """Raises TooLarge."""
         own = tuple(step.get("sensitive_inputs") or ())
+        check_names(len(self.sensitive_names) + len(own))
         return Aliases(self.sensitive_names, own, key, owner, self.aliases_size + aliases_size(own))
 
 

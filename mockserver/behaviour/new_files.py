@@ -17,6 +17,7 @@ from mockserver.errors import TooLarge
 from mockserver.spec import Invalid
 from mockserver.store import Write
 
+_BLANKS = b" \t\n\r\v\f"
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -104,7 +105,8 @@ def _known_types() -> Mapping[str, str]:
 
 def decoded(content: str, loc: tuple[str | int, ...], *, strict: bool) -> bytes:
     try:
-        return base64.b64decode("".join(content.split()).encode("ascii"), validate=True)
+        # Not `split` and `join`: of millions of short words they take a second.
+        return base64.b64decode(content.encode("ascii").translate(None, _BLANKS), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         if not strict:
             return content.encode("utf-8", "surrogatepass")

@@ -98,9 +98,14 @@ class _Removable(NamedTuple):
     batches: list[tuple[Unit, Unit]]
     sessions: dict[str, Unit]
 
+    def count_writes(self) -> int:
+        """Return how many writes remove them, at most: of a batch those of itself, its changes, its block and files."""
+        batches: list[Batch] = [batch.value for batch, _ in self.batches]
+        return len(self.sessions) + sum(3 + len((*each.files, *each.outputs, *each.given)) for each in batches)
+
 
 async def _removable(context: Context, found: Found, changes: Changes) -> _Removable:
-    """Return what can be removed once `changes` is stored.
+    """Return what can be removed once `changes` is stored; nothing if the store does not remove as much at once.
 
     Batches of one session are removed together, once all their runs are deleted: the timelines of a session depend on
     all runs before. A retry may have moved a run to another session, whose batches then belong to them.
@@ -133,7 +138,7 @@ async def _removable(context: Context, found: Found, changes: Changes) -> _Remov
                 new = [each for each in dict.fromkeys((*tails[1:-1], tails[-1], tails[0])) if each not in seen]
                 due += new
                 seen.update(new)
-    return removable
+    return removable if removable.count_writes() <= context.store.max_writes else _Removable([], {})
 
 
 def _sessions(batch: Batch, changes: Changes) -> set[str]:

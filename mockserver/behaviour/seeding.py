@@ -20,9 +20,11 @@ from mockserver.behaviour.world import Output
 from mockserver.clock import text_of
 from mockserver.errors import Conflict, TooLarge, Unprocessable
 from mockserver.store import UnitStore, Write
+from mockserver.time_slice import Sliced
 
 _COUNTER = "seeds"
 _MAX_RUNS = 10_000
+_MAX_FILES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
     """Raises Unprocessable or TooLarge for seeds that contradict each other, whatever is stored already."""
     if sum(len(seed.ids) or seed.count for seed in seeds) > _MAX_RUNS:
         raise TooLarge(f"{_MAX_RUNS} runs at most are seeded at once")
+    # Runs with generated ids share the outputs of their seed. Those with given ids may have them one by one.
+    files = sum(len(seed.outputs) * max(1, len(seed.ids)) for seed in seeds)
+    if files > _MAX_FILES:
+        raise TooLarge(f"{_MAX_FILES} outputs at most are seeded at once, and these runs have {files}")
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):
@@ -111,13 +117,13 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
     ids_by_seed: list[Sequence[str]] = []
     tails: list[str] = []
     writes: list[Write] = []
-    for seed in seeds:
+    async for seed in Sliced(seeds):
         await find_workflow(context, seed.workflow_id)
         if seed.machine_id is not None:
             check_machine(context, seed.machine_id)
         created = context.now if seed.created is None else seed.created
         ids: list[str] = []
-        for row in _rows(context, seed, number):
+        async for row in Sliced(_rows(context, seed, number)):
             while (await context.store.load(BATCH, row.tail)).version:
                 if seed.ids:
                     raise Conflict(_tail_conflict(row.id(0)))

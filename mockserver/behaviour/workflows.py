@@ -16,7 +16,7 @@ from mockserver.behaviour.world import Workflow
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, Reply
-from mockserver.spec import Call, render_json
+from mockserver.spec import Call, parse_json, render_json
 from mockserver.store import Write
 from mockserver.time_slice import Sliced, in_slices
 
@@ -76,11 +76,14 @@ async def create_workflow(call: Call, context: Context) -> Reply:
 
 
 def _schema(text: str | None) -> dict[str, object] | None:
-    """Parse a JSON schema. None for a text that is too long or not a JSON object: then no inputs are checked."""
+    """Parse a JSON schema. None for a text that is too long, nested too deeply, or not a JSON object.
+
+    Then no inputs are checked.
+    """
     if text is None or len(text) > MAX_SCHEMA_LENGTH:
         return None
     try:
-        schema = json.loads(text)
+        schema, _ = parse_json(text.encode("utf-8", "surrogatepass"), allow_constants=True)
     except (ValueError, RecursionError):
         return None
     return schema if isinstance(schema, dict) else None

@@ -414,9 +414,11 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
 
 
 def _stored_text(value: Any) -> str:
+    """Raises ValueError, also for a lone surrogate: random draws are made from the UTF-8 of the text."""
     text = str(value)
     if len(text) > _MAX_TEXT_LENGTH:
         raise ValueError(f"a text has more than {_MAX_TEXT_LENGTH} characters")
+    text.encode()
     return text
 
 

@@ -15,7 +15,13 @@ from mockserver.http11.errors import RequestError
 _END = b"\r\n\r\n"
 _AROUND_TARGET = 40
 """Bytes of a request line besides its target: the longest method, the version and two spaces."""
+_MAX_HEADERS = 1_000
+"""A short header takes some fifty times as much memory as it has bytes, for as long as its request is handled."""
 _NOT_HTTP = "Invalid HTTP request received."
+
+
+class _TooManyHeaders(Exception):
+    pass
 
 
 class Head(NamedTuple):
@@ -48,6 +54,8 @@ class _Callbacks:
         self.target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= _MAX_HEADERS:
+            raise _TooManyHeaders
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -143,6 +151,8 @@ class HeadReader:
         except httptools.HttpParserUpgrade:
             # A request to upgrade the protocol: RFC 9110, section 7.8, allows a server to ignore it.
             pass
+        except httptools.HttpParserCallbackError:
+            raise RequestError(431, f"The request has more than {_MAX_HEADERS:,} headers") from None
         except httptools.HttpParserError:
             raise RequestError(400, _NOT_HTTP) from None
 

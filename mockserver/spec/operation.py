@@ -1,6 +1,7 @@
 """The operations of a document, compiled once: they decode requests and check replies."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from typing import Any, Literal, NamedTuple
@@ -128,6 +129,12 @@ class Operation:
 
     def __repr__(self) -> str:
         return f"<Operation {self.operation_id}: {self.method} {self.path}>"
+
+    def with_bounds(self, bounds: Bounds) -> "Operation":
+        """Return the same operation with other limits."""
+        other = copy(self)
+        other._bounds = bounds
+        return other
 
     def decode(self, raw: RawRequest) -> Call:
         """Validate and decode a request. No side effects, so a long body can be decoded in another thread.

@@ -26,6 +26,10 @@ class UnitStore(Protocol):
     A store in another process raises Unavailable if it does not answer.
     """
 
+    @property
+    def max_writes(self) -> int:
+        """How many writes a commit may have. One with more raises TooLarge."""
+
     async def load(self, kind: str, key: str) -> Unit: ...
 
     async def load_many(self, *places: tuple[str, str]) -> list[Unit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Collection
 from itertools import islice, takewhile
@@ -12,6 +13,8 @@ from mockserver.store.units import ABSENT, Unit, Write
 
 class MemorySpace:
     """Versions count per space, not per unit, so a unit that is removed and created again never repeats a version."""
+
+    max_writes = sys.maxsize
 
     def __init__(self) -> None:
         self._units: defaultdict[str, dict[str, Unit]] = defaultdict(dict)

@@ -26,6 +26,10 @@ class Transaction:
         self._units: dict[tuple[str, str], Unit] = {}
         self._writes: dict[tuple[str, str], Write] = {}
 
+    @property
+    def max_writes(self) -> int:
+        return self._space.max_writes
+
     async def apply(self, *writes: Write) -> None:
         """Commit all that was held back, and these. Raises VersionConflict."""
         if self._writes or writes:

@@ -12,13 +12,20 @@ from collections.abc import Collection, Sequence
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.errors import Unavailable, VersionConflict
+from mockserver.errors import TooLarge, Unavailable, VersionConflict
 from mockserver.store.units import ABSENT, Unit, Write
 from mockserver.store.valkey_connection import ValkeyConnection
 from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SINCE
 
+_MAX_BYTES = 100_663_296
+"""Of one commit, encoded: three times the default of `--max-body`, as a reply that is kept for a key has it all again.
+
+While the server reads and applies a commit it answers nobody, and all others give up after a second.
+"""
 _GIVE_WAY_S = 0.002
-_DECODED_AT_ONCE = 50
+_LARGE_BYTES = 65_536
+_DECODED_BYTES_AT_ONCE = 16_384
+"""To decode them takes a millisecond, in which nothing else is handled."""
 _DECODED_UNITS = 4_096
 _MAX_DECODED_BYTES = 16_384
 """In bytes, encoded. Larger units are not kept."""
@@ -85,6 +92,8 @@ class ValkeyStore:
 
 
 class ValkeySpace:
+    max_writes = 50_000
+
     def __init__(self, store: ValkeyStore, prefix: bytes, epoch: Epoch, codec: Codec) -> None:
         self._store = store
         self._connection = store.connection
@@ -101,12 +110,22 @@ class ValkeySpace:
         """Units that were loaded, so that a value is decoded once for each version."""
 
     async def load(self, kind: str, key: str) -> Unit:
-        return self._unit(kind, key, await self._connection.read("HGET", self._prefix + kind.encode(), field_name(key)))
+        text = await self._connection.read("HGET", self._prefix + kind.encode(), field_name(key))
+        return await self._decoded_unit(kind, key, text)
 
     async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
         # Called before any is awaited, so that they are sent together, in this order.
         called = [self._connection.call("HGET", self._prefix + kind.encode(), field_name(key)) for kind, key in places]
-        return [self._unit(*place, await text) for place, text in zip(places, called, strict=True)]
+        units: list[Unit] = []
+        size = 0
+        for place, answer in zip(places, called, strict=True):
+            text = await answer
+            units.append(await self._decoded_unit(*place, text))
+            size += len(text or b"")
+            if size > _DECODED_BYTES_AT_ONCE:
+                size = 0
+                await asyncio.sleep(0)  # let others go on
+        return units
 
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
         left = self._gives_way_until - asyncio.get_running_loop().time()
@@ -120,11 +139,22 @@ class ValkeySpace:
         return unit
 
     async def commit(self, *writes: Write) -> None:
+        """Raises TooLarge if the server would hold up all others with it."""
+        if len(writes) > self.max_writes:
+            what = f"The store takes {self.max_writes} changes at once at most"
+            raise TooLarge(f"{what}, and this request makes {len(writes)}")
         uncommitted, version = self._uncommitted, self._store.next_version()
         args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}", self._store.process]
+        size = 0
         for kind, key, value, before, until in writes:
             text = b"" if value is None else self._codec.encode(kind, value)
             args += (kind, self._store.kinds.flags(kind), field_name(key), f"{before:x}", until, text)
+            size += len(text)
+            if size > _MAX_BYTES:
+                raise TooLarge(
+                    f"The store takes {_MAX_BYTES} bytes at once at most, and this request writes more: "
+                    "each step of a chain has what the steps share"
+                )
         groups: dict[_Place, object] = {}
         for kind, key, value, _, until in writes:
             if (kind, key) in uncommitted:
@@ -182,6 +212,12 @@ class ValkeySpace:
         keys = (self._prefix, self._epoch.namespaces) if script is COMMIT else (self._prefix,)
         return await self._connection.evaluate(self._store.scripts[script], keys, *args)
 
+    async def _decoded_unit(self, kind: str, key: str, text: bytes | None) -> Unit:
+        """As `_unit`, but a large one is decoded in a thread: one with 10,000 files takes 0.2 s."""
+        if text is None or len(text) <= _LARGE_BYTES:
+            return self._unit(kind, key, text)
+        return await asyncio.to_thread(self._unit, kind, key, text)
+
     def _unit(self, kind: str, key: str, text: bytes | None) -> Unit:
         if text is None:
             return ABSENT
@@ -209,10 +245,13 @@ class ValkeySpace:
             except (ValueError, IndexError) as error:
                 raise self._connection.damaged(self._prefix + kind.encode(), error) from error
         units: dict[str, Unit] = {}
-        for place, (_, key, text) in enumerate(sorted(found)):
-            units[key] = self._unit(kind, key, text)
-            if place % _DECODED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # let others go on
+        size = 0
+        for _, key, text in sorted(found):
+            units[key] = await self._decoded_unit(kind, key, text)
+            size += len(text)
+            if size > _DECODED_BYTES_AT_ONCE:
+                size = 0
+                await asyncio.sleep(0)
         return units
 
 

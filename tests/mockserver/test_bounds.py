@@ -15,6 +15,8 @@ import pytest
 from starlette.types import Message
 
 from mockserver import reply
+from mockserver.admin import server as admin_server
+from mockserver.admin import state as admin_state
 from mockserver.admin.journal_content import JournalContent
 from mockserver.behaviour import attachments, resource_view, run_creation, secrets
 from mockserver.behaviour.context import RenderedBudget
@@ -276,6 +278,31 @@ def test_more_attachments_than_one_request_may_make_are_a_413():
     assert mock.post("/v1/runs/chain", {"steps": steps, "shared_file_inputs": [file] * 3}).status_code == 413
 
 
+@pytest.mark.parametrize("own", [0, 2])
+def test_a_run_has_no_more_secrets_than_so_many(own: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(secrets, "_MAX_NAMES", 10)
+    mock = Mock()
+    run = mock.create(ENDS_AT_ONCE)["id"]
+
+    def ask(count: int) -> list[int]:
+        given = {"sensitive_input_values": {f"secret {number}": "s" for number in range(count)}}
+        step = {"workflow_id": SUCCEEDS, "sensitive_inputs": {f"own {number}": "s" for number in range(own)}}
+        shared = {f"secret {number}": "s" for number in range(count - own)}
+        answers = (
+            mock.post("/v1/runs", {"workflow_id": SUCCEEDS, **given}),
+            mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 2, **given}),
+            mock.post(
+                "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}, step], "shared_sensitive_inputs": shared}
+            ),
+            mock.post(f"/v1/runs/{run}/retry", given),
+        )
+        return [answer.status_code for answer in answers]
+
+    assert ask(11) == [413] * 4
+    assert mock.total() == 1
+    assert ask(10) == [201, 201, 201, 200]
+
+
 def test_a_pool_takes_no_more_machines_than_it_may_have():
     mock = Mock(limits=Limits(max_pool_machines=4))
     path = f"/v1/pools/{FRONT_DESKS}/machines"
@@ -485,12 +512,19 @@ class SlowReader:
         await self.reads.wait()
 
 
-@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a journal", "any run", "any runs", "a refusal"])
-def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what: str):
+OF_THE_CONTROL_API = ["a journal", "any run", "any runs", "any attachments", "faults", "namespaces", "a state"]
+
+
+@pytest.mark.parametrize("what", ["a run", "a list", "an attachment", "a refusal", *OF_THE_CONTROL_API])
+def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(admin_state, "_BYTES_OF_UNIT", 1_000_000)
+    monkeypatch.setattr(admin_server, "_BYTES_OF_NAMESPACE", 3_000_000)
     mock = Mock(max_body=4_000_000, limits=Limits(max_bodies_bytes=4_000_000), self_check=False)
     run = mock.create(
         NEVER_ENDS, input_values={"a": "x" * 3_000_000}, file_inputs=[{"filename": "x" * 900_000, "content": "YQ=="}]
     )
+    fault = {"match": "get_machine", "fault": "reset", "body": {"/a": "x" * 3_000_000}}
+    assert mock.post("/__admin/faults", fault, headers={"Host": "localhost"}).status_code == 201
     requests = {
         "a run": ("GET", f"/v1/runs/{run['id']}"),
         "a list": ("GET", "/v1/runs"),
@@ -498,6 +532,10 @@ def test_a_large_answer_waits_until_slow_readers_have_taken_those_before_it(what
         "a journal": ("GET", "/__admin/requests"),
         "any run": ("GET", f"/__admin/runs/{run['id']}"),
         "any runs": ("GET", "/__admin/runs"),
+        "any attachments": ("GET", f"/__admin/runs/{run['id']}/attachments"),
+        "faults": ("GET", "/__admin/faults"),
+        "namespaces": ("GET", "/__admin/namespaces"),
+        "a state": ("GET", "/__admin/state"),
         "a refusal": ("POST", "/v1/runs", json.dumps({"input_values": "x" * 3_000_000}).encode()),
     }
 

@@ -33,6 +33,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how 
         ("POST", "/v1/pools", {"name": "a"}),
         ("PATCH", "/v1/runs/3c90c3cc-0d44-4b50-8888-8dd25736052a", {"input_values": {}}),
         ("POST", "/__admin/runs", [{"workflow_id": SUCCEEDS}]),
+        ("POST", "/__admin/faults", {"match": "*", "fault": "reset"}),
     ],
 )
 def test_what_would_store_more_is_refused(method: str, path: str, body: object):

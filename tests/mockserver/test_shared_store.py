@@ -17,7 +17,7 @@ from mockserver import Settings, create_app
 from mockserver.errors import StartError, Unavailable
 from mockserver.idempotency import Idempotency
 from mockserver.settings import StoreURL
-from mockserver.store import Write
+from mockserver.store import Write, valkey
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.admin.test_events import watching
 from tests.mockserver.inprocess import HAS_OUTPUT_FILES, SUCCEEDS, Mock, world_file
@@ -426,3 +426,46 @@ def test_the_journal_takes_no_more_room_for_namespaces_that_were_removed(url: st
         mock.control("DELETE", f"/namespaces/n{place}")
         taken.append(len(valkey_server.everything(url.partition("prefix=")[2]).splitlines()))
     assert taken == taken[:1] * 10
+
+
+def test_a_request_that_writes_more_than_the_server_takes_at_once_is_a_413_and_makes_nothing(
+    pair, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = pair
+    monkeypatch.setattr(valkey, "_MAX_BYTES", 100_000)
+    body = {"steps": [_BODY] * 20, "shared_inputs": {"a": "x" * 10_000}}
+
+    refused = one.post("/v1/runs/chain", body)
+
+    assert refused.status_code == 413
+    assert "The store takes 100000 bytes at once" in refused.json()["detail"]
+    assert one.post("/v1/runs/chain", {**body, "steps": [_BODY] * 5}).status_code == 201
+    assert other.total() == 5
+
+
+def test_a_request_that_makes_more_changes_than_the_server_takes_at_once_is_a_413_and_makes_nothing(
+    pair, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = pair
+    monkeypatch.setattr(valkey.ValkeySpace, "max_writes", 20)
+
+    refused = one.post("/v1/runs/chain", {"steps": [_BODY] * 20})
+
+    assert refused.status_code == 413
+    assert "The store takes 20 changes at once" in refused.json()["detail"]
+    assert other.total() == 0
+
+
+def test_runs_of_a_session_that_cannot_be_removed_at_once_are_deleted_all_the_same(
+    pair, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = pair
+    monkeypatch.setattr(valkey.ValkeySpace, "max_writes", 20)
+    first = one.create(start_session=True)
+    runs = [first, *(one.create(session_id=first["session_id"]) for _ in range(9))]
+
+    assert [one.delete(f"/v1/runs/{run['id']}").status_code for run in runs] == [204] * 10
+
+    assert other.total() == one.total() == 0
+    assert other.get(f"/v1/runs/{first['id']}").status_code == 404
+    assert other.create(session_id=first["session_id"])["machine_id"] == first["machine_id"]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mockserver import masking
-from mockserver.spec import Masker
+from mockserver.request_lint import texts_of_numbers
+from mockserver.spec import Invalid, Masker
 from tests.mockserver.admin.control import START, controlled_mock
 from tests.mockserver.inprocess import ENDS_AT_ONCE, SUCCEEDS, unknown_id
 
@@ -189,6 +190,16 @@ def test_a_text_that_the_real_server_reads_as_a_number_is_warned_of(count, warni
         controlled_mock(coercion="lax").post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": "5"}).status_code
         == 201
     )
+
+
+def test_what_is_no_text_is_not_made_one_to_see_whether_it_is_a_number():
+    class List(list[int]):
+        def __str__(self) -> str:
+            raise AssertionError("a list of long integers would take seconds")
+
+    violation = {"type": "int_type", "loc": ["body", "count"], "msg": "", "input": List()}
+
+    assert texts_of_numbers(Invalid(422, violations=[violation])) == []
 
 
 def test_a_reason_that_is_cut_says_so():

@@ -16,6 +16,7 @@ from tests.mockserver.inprocess import (
     SUCCEEDS,
     TAKES_TWENTY_MINUTES,
     TASK_FAILED,
+    turns_of,
 )
 
 _STATUSES = ("scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled")
@@ -336,6 +337,27 @@ def test_more_runs_than_are_seeded_at_once_are_refused(mock):
     status, text = _refused(mock, *[{"workflow_id": SUCCEEDS, "count": 1000}] * 10, {"workflow_id": SUCCEEDS})
 
     assert (status, "10000 runs at most" in text) == (413, True)
+
+
+def test_more_outputs_than_are_seeded_at_once_are_refused(mock):
+    given = [f"{number:08x}-{number:04x}-4000-8000-000000000000" for number in range(101)]
+    outputs = [{"filename": "a", "content": ""}] * 100
+
+    status, text = _refused(mock, {"workflow_id": SUCCEEDS, "ids": given, "outputs": outputs})
+
+    assert (status, "10000 outputs at most are seeded at once, and these runs have 10100" in text) == (413, True)
+    assert len(mock.seed({"workflow_id": SUCCEEDS, "ids": given[1:], "outputs": outputs})) == 100
+    assert len(mock.seed({"workflow_id": SUCCEEDS, "count": 1000, "outputs": outputs})) == 1000
+
+
+def test_many_seeds_give_way(monkeypatch):
+    mock = ControlledMock()
+    given = [f"{number:08x}-{number:04x}-4000-8000-000000000000" for number in range(50)]
+    turns = turns_of(monkeypatch)
+
+    mock.seed({"workflow_id": SUCCEEDS, "ids": given})
+
+    assert len(turns) >= 50
 
 
 def test_ids_that_are_in_use_are_refused_and_none_of_the_others_is_planted(mock):

@@ -40,6 +40,15 @@ A_CHAIN = {
     "shared_file_inputs": [FILE],
 }
 
+A_FAULT = {
+    "id": "f1",
+    "source": {"match": "*", "probability": 0.5, "fault": "reset"},
+    "seed": "0 f1",
+    "until": None,
+    "matched": 0,
+    "applied": 0,
+}
+
 
 def filled(**settings: Any) -> ControlledMock:
     """A mock in whose default namespace there is something of every kind that is kept."""
@@ -255,6 +264,8 @@ def refusal_of(mock: ControlledMock, state: Any) -> str:
         (["faults", "items"], [{}] * 1_001, "/faults: there are more than 1000 faults"),
         (["faults", "made"], 1 << 62, "/faults: a number"),
         (["faults", "made"], 1.5, "/faults: a number"),
+        (["faults", "items"], [{**A_FAULT, "seed": "\ud800"}], "/faults: 'utf-8' codec can't encode"),
+        (["faults", "items"], [{**A_FAULT, "id": "\ud800"}], "/faults: 'utf-8' codec can't encode"),
         (["shared"], {}, "/shared: expected an array"),
         (["organizations"], [], "/organizations: expected an object"),
         (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),
@@ -437,6 +448,31 @@ def test_a_large_state_is_read_in_a_thread(monkeypatch):
     assert mock.control("PUT", "/state", state).status_code == 204
     assert threads
     assert threading.main_thread() not in threads
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_what_clients_have_nested_as_deeply_as_they_may_comes_back():
+    mock = ControlledMock()
+    mock.post(
+        "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS, "inputs": nested(252)}], "shared_inputs": {"b": 1}}
+    )
+    mock.post(
+        "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS, "inputs": {"b": 1}}], "shared_inputs": nested(254)}
+    )
+    mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": json.dumps(nested(256))})
+    mock.fault(match="get_run", body={"/a": nested(253)}, fault="reset")
+    assert mock.total() == 2
+    before, state = seen(mock), mock.asked("/state")
+    mock.control("POST", "/reset")
+
+    assert mock.control("PUT", "/state", state).status_code == 204
+    assert seen(mock) == before
 
 
 def test_a_missing_member_is_named():

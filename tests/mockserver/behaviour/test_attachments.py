@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import tracemalloc
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from mockserver.behaviour import run_files
 from mockserver.behaviour.ids import Ids
+from mockserver.behaviour.new_files import decoded
 from tests.mockserver.inprocess import (
     ENDS_AT_ONCE,
     HAS_OUTPUT_FILES,
@@ -126,6 +128,18 @@ def test_space_within_base64_is_passed_over(content):
     (id_,) = mock.create(file_inputs=[{"filename": "a", "content": content}])["input_attachment_ids"]
 
     assert mock.get(f"/v1/run-attachments/{id_}/download").content == (b"hello" if content else b"")
+
+
+def test_space_within_base64_is_passed_over_without_a_text_for_each_piece():
+    content = "aGkh " * 200_000
+    tracemalloc.start()
+
+    made = decoded(content, (), strict=True)
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert made == b"hi!" * 200_000
+    assert most < 4 * len(content)
 
 
 @pytest.mark.parametrize("content", ["?", "aGVsbG8", "é", "\ud800"])

@@ -102,6 +102,27 @@ def test_a_schema_that_would_take_long_to_apply_judges_nothing(properties: dict[
     assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": inputs}).status_code == 201
 
 
+@pytest.mark.parametrize("levels", [257, 600, *range(900, 1_000, 10)])
+def test_a_schema_that_is_nested_deeper_than_a_body_may_be_judges_nothing(levels: int):
+    mock = Mock()
+    text = '{"type": "object", "required": ["a"], "properties": {"a": {}}, "x-deep": %s}' % (
+        "[" * (levels - 1) + "]" * (levels - 1)
+    )
+    workflow_id = with_schema(mock, text)
+
+    assert mock.create(workflow_id, input_values={})["workflow_id"] == workflow_id
+    assert mock.get(f"/v1/workflows/{workflow_id}").json()["input_schema"] == text
+
+
+def test_a_schema_that_is_nested_as_deeply_as_a_body_may_be_judges():
+    mock = Mock()
+    text = '{"type": "object", "required": ["a"], "properties": {"a": {}}, "x-deep": %s}' % ("[" * 255 + "]" * 255)
+
+    answer = mock.post("/v1/runs", {"workflow_id": with_schema(mock, text), "input_values": {}})
+
+    assert answer.status_code == 422
+
+
 def test_the_steps_of_a_long_chain_together_do_not_take_long_either():
     mock = Mock()
     numbers = {"type": "array", "items": {"type": "integer"}}

@@ -346,6 +346,20 @@ def test_a_head_as_long_as_it_may_be_is_read():
     assert details(exchange(echo, head.encode(), max_target_bytes=200, max_header_bytes=201))[0][0] == 431
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("at_once", [1, 7, 1_000_000])
+def test_a_request_has_no_more_headers_than_so_many(is_whole: bool, at_once: int):
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 999
+    most = exchange(echo, *parts(head + b"\r\n", at_once))
+    assert [status for status, _ in answers(most.written)] == [200]
+    too_many = head + b"A: b\r\n" + (b"\r\n" if is_whole else b"A: b\r\n" * 99)
+    assert details(exchange(echo, *parts(too_many, at_once))) == [(431, "The request has more than 1,000 headers")]
+
+
+def parts(stream: bytes, size: int) -> list[bytes]:
+    return [stream[start : start + size] for start in range(0, len(stream), size)]
+
+
 def test_what_is_wrong_before_the_byte_that_is_too_many_is_what_is_told():
     wrong = b"GET / HTTP/1.1\r\nHost: a\r\nA\x00: " + b"a" * 300
     assert details(exchange(echo, wrong, max_header_bytes=200))[0][0] == 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -153,6 +154,68 @@ def test_a_space_is_empty_when_nothing_in_it_is_valid(stored: _Stored):
     assert [done(space.is_empty(now)) for now in (9, 10)] == [False, True]
 
 
+@pytest.mark.parametrize("how", ["load_many", "items"])
+def test_large_units_of_a_server_are_decoded_with_others_in_between(valkey_server: Valkey, how: str):
+    async def told() -> list[int]:
+        store = valkey_store(valkey_server)
+        space = store.space("", "org")
+        await space.commit(*(Write("run", str(number), "x" * 20_000, 0) for number in range(20)))
+        turns = 0
+        decoded: list[int] = []
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        def unit(*args: Any) -> Unit:
+            decoded.append(turns)
+            return made(*args)
+
+        made, space._unit = space._unit, unit  # type: ignore[method-assign]
+        taking = asyncio.ensure_future(take_turns())
+        await (space.items("run") if how == "items" else space.load_many(*(("run", str(each)) for each in range(20))))
+        taking.cancel()
+        await store.connection.close()
+        return decoded
+
+    decoded = asyncio.run(told())
+
+    assert len(set(decoded)) == len(decoded) == 20
+
+
+@pytest.mark.parametrize("how", ["load", "load_many", "items"])
+def test_a_very_large_unit_of_a_server_is_decoded_in_a_thread(valkey_server: Valkey, how: str):
+    async def told() -> tuple[Any, list[threading.Thread]]:
+        store = valkey_store(valkey_server)
+        space = store.space("", "org")
+        await space.commit(Write("run", "a", "x" * 100_000, 0))
+        threads: list[threading.Thread] = []
+
+        def unit(*args: Any) -> Unit:
+            threads.append(threading.current_thread())
+            return made(*args)
+
+        made, space._unit = space._unit, unit  # type: ignore[method-assign]
+        asked = {
+            "load": space.load("run", "a"),
+            "load_many": space.load_many(("run", "a")),
+            "items": space.items("run"),
+        }
+        found = await asked.pop(how)
+        for each in asked.values():
+            each.close()
+        await store.connection.close()
+        return found, threads
+
+    found, [thread] = asyncio.run(told())
+
+    unit = {"load": lambda: found, "load_many": lambda: found[0], "items": lambda: found["a"]}[how]()
+    assert unit.value == "x" * 100_000
+    assert thread is not threading.main_thread()
+
+
 def test_a_commit_may_be_based_on_one_in_progress_and_fails_with_it(stored: _Stored):
     async def told() -> None:
         space, other = stored.space(), stored.space()
@@ -284,6 +347,7 @@ class _Suspending:
 
     def __init__(self, space: SpaceStore) -> None:
         self._space = space
+        self.max_writes = space.max_writes
 
     def __getattr__(self, name: str) -> Any:
         async def suspended(*args: Any) -> Any:
