@@ -8,7 +8,7 @@ from contracts.core.findings import Finding
 from contracts.engine.guess import guess
 from contracts.engine.neighbour import ABSENT, Neighbour, also_failing, neighbours
 from contracts.engine.results import Attempt, RuleViolated
-from contracts.engine.summary import commands_note_of, exchange_in_words, shorten_ids, summary_of
+from contracts.engine.summary import commands_note_of, exchange_in_words, request_in_words, shorten_ids, summary_of
 from contracts.oracle import accepts
 
 _MOST_DIFFERENCES: Final = 2
@@ -39,7 +39,7 @@ def finding_of(
     why = cause_in_words or guess(near, also_failing(failing, failed))
     # That a body without the field is right says nothing about other values of it. Yet equal guesses are of one fault.
     said = "" if _lack_the_field(near, violated) else why
-    shown = (exchange_in_words(one.exchange) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
+    shown = (_in_words(one) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])
     shown_until = until(judged, exchanges)
@@ -60,6 +60,13 @@ def finding_of(
         same_answer=violated.same_answer,
         dedup_key=violation.dedup_key,
     )
+
+
+def _in_words(neighbour: Neighbour) -> str:
+    words = exchange_in_words(neighbour.judged)
+    if neighbour.exchange is neighbour.judged:
+        return words
+    return shorten_ids([f"{words}, after {request_in_words(neighbour.exchange.request)}"])[0]
 
 
 def _lack_the_field(near: Sequence[Neighbour], violated: RuleViolated) -> bool:

@@ -70,10 +70,11 @@ class RequestDifference:
 @dataclass(frozen=True)
 class Neighbour:
     """How the requests of another attempt differ from those of the failing one. `exchange` has the last request that
-    differs, or else the one that was judged.
+    differs; it may be `judged`, the one that fails in the failing attempt.
     """
 
     exchange: Exchange
+    judged: Exchange
     differences: tuple[RequestDifference, ...]
 
     @property
@@ -139,7 +140,9 @@ def _neighbour_of(
             is_linked = counts[_value_key(place, one)] > 1
             is_judged = left == len(failing) - 1
             differences.append(RequestDifference(place, one, two, other.exchanges[right], is_linked, is_judged))
-    return Neighbour(differences[-1].exchange, tuple(differences)) if differences else None
+    if not differences:
+        return None
+    return Neighbour(differences[-1].exchange, other.exchanges[pairs[-1][1]], tuple(differences))
 
 
 def _works(failing: Attempt, passing: Attempt, pairs: Sequence[tuple[int, int]]) -> bool:

@@ -40,6 +40,18 @@ def test_it_has_the_summary_the_neighbour_and_the_guess() -> None:
     assert (found.expected, found.got, found.field) == ("no 5xx for 0b0e1234…", "500 for 0b0e1234…", "id")
 
 
+def test_a_neighbour_that_differs_in_an_earlier_request_shows_that_the_failing_one_works_after_it() -> None:
+    def after(limit: str, status: int) -> list[Exchange]:
+        return [listed(("limit", limit)), listed(("search", "a"), status=status)]
+
+    failing = after("2", 500)
+    found = finding_of(
+        violated(*failing, judged=1), failing, [Attempt(after("1", 200))], stable=True, intermittent=False
+    )
+
+    assert found.neighbour == "GET /v1/runs?search=a: 200 without a body, after GET /v1/runs?limit=1"
+
+
 def test_an_unstable_violation_has_no_neighbour() -> None:
     found = finding(stable=False)
 
