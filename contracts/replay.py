@@ -17,7 +17,7 @@ from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated,
 from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
-from contracts.engine.repro import ids_in
+from contracts.engine.repro import ids_in, repro_of
 from contracts.engine.request_case import SINGLE_REQUEST
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import NOT_JUDGED, why_not_judged
@@ -55,9 +55,12 @@ def replay(
         progress(f"{finding.rule}: {cases[0][0].name}")
         violated = replaying.violation(cases)
         if violated is not None:
-            found = finding_of(violated, violated.exchanges, stable=True, intermittent=False)
+            check = replaying.check
+            sent = (violated.exchanges, violated.all_exchanges, guard.exchanges)
+            exchanges = repro_of(*sent, replaceable=check.replaceable_ids)
+            found = finding_of(violated, exchanges, stable=True, intermittent=False)
             on_finding(found)
-            return _result(replaying.check, found, shows=True)
+            return _result(check, found, shows=True)
     if not replaying.judged:
         raise CouldNotCheck("; ".join(replaying.problems) or f"nothing that was sent could be judged by {finding.rule}")
     if _names_existing_resource(finding):

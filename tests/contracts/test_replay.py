@@ -20,6 +20,7 @@ from contracts.report.masking import Mask
 from contracts.rules import REGISTRY
 from tests.contracts.checks import first_finding, guarded
 from tests.contracts.report import samples
+from tests.standin.behaviour import Standin
 from tests.standin.serving import serving
 
 AUTHORIZED = (("Authorization", TOKEN), ("Content-Type", "application/json"))
@@ -100,6 +101,21 @@ def refusal(url: str, finding: Finding, **settings) -> str:
     with guarded(url, **settings) as guard, pytest.raises(CouldNotCheck) as refused:
         replay(guard.target, guard, finding=finding)
     return str(refused.value)
+
+
+def test_what_is_sent_again_has_the_request_that_showed_the_id_in_it(tmp_path):
+    class IncludeFails(Standin):
+        def included(self, org, runs, include):
+            raise KeyError(include)
+
+    with serving(IncludeFails) as url:
+        with guarded(url, seed=3, max_time_s=60.0) as guard:
+            found = first_finding(guard, {"NO-5XX"})
+        with guarded(url, max_time_s=60.0) as guard:
+            [again] = replay(guard.target, guard, finding=saved(found, tmp_path)).findings
+
+    shown, shown_again = ([each.request.method for each in one.exchanges] for one in (found, again))
+    assert len(shown_again) == len(shown) > 1
 
 
 def test_a_report_of_another_version_is_not_judged(healthy):
