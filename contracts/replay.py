@@ -17,7 +17,7 @@ from contracts.engine import CaseContext, CheckContext, OutOfTime, RuleViolated,
 from contracts.engine.case_json import UnreadableCase, case_from_json
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
-from contracts.engine.repro import ids_in, repro_of
+from contracts.engine.repro import ids_in, names_resource, repro_of
 from contracts.engine.request_case import SINGLE_REQUEST
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import NOT_JUDGED, why_not_judged
@@ -58,6 +58,8 @@ def replay(
             check = replaying.check
             sent = (violated.exchanges, violated.all_exchanges, guard.exchanges)
             exchanges = repro_of(*sent, replaceable=check.replaceable_ids)
+            if len(exchanges) == 1 and names_resource(exchanges[0].request):
+                exchanges = finding.exchanges  # the resource is still there, and the report has its create
             found = finding_of(violated, exchanges, stable=True, intermittent=False)
             on_finding(found)
             return _result(check, found, shows=True)
