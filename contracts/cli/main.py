@@ -122,8 +122,8 @@ contracts explain BULK-COUNT
 def cli(context: click.Context) -> None:
     """Says whether a server keeps the contract of the Cyberdesk runs API.
 
-    Exit code: 0 nothing found (also when incomplete), 1 findings or a missed --require, 2 could not check, 130
-    interrupted before anything was found.
+    Exit code: 0 nothing found (also when incomplete), 1 findings or a missed --require, 2 could not check, or no rule
+    could be judged, 130 interrupted before anything was found.
     """
     assert isinstance(context.command, click.Group)
     refuse_misspelled_variables(context.command)
@@ -363,7 +363,7 @@ def _check(
     from contracts.cli.run import check_target, prepare, write_reports
     from contracts.report.text import render_finding
 
-    prepare(check_options, rules)
+    prepare(target, check_options, rules)
     # A check makes many JSON values and hardly any cycles: to collect as often as usual takes a tenth of its time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

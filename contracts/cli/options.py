@@ -7,7 +7,7 @@ import re
 import secrets
 import ssl
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
+from contracts.core.findings import Rule
 from contracts.core.target import DEFAULT_MAX_TIME_S, Budget, Profile, Target, is_loopback
 from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
@@ -353,6 +354,24 @@ def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) ->
         return None
     chosen = check_options.rules or tuple(known_rules)
     return tuple(rule for rule in chosen if rule not in check_options.skip_rules)
+
+
+def require_second_token(target: Target, check_options: CheckOptions, known_rules: Mapping[str, Rule]) -> None:
+    """Raises click.UsageError if no rule that is selected, or not every required one, can be judged since there is no
+    second token.
+    """
+    if target.second_token is not None:
+        return
+    selected = selected_rules(check_options, known_rules) or tuple(known_rules)
+    of_two = [rule for rule in selected if known_rules[rule].needs_second_token]
+    step = "give the token of another organisation with --second-token"
+    if len(of_two) == len(selected):
+        raise click.UsageError(f"{' and '.join(of_two)} cannot be judged without a second token: {step}.")
+    for rule in check_options.required:
+        if rule in of_two:
+            raise click.UsageError(
+                f"{rule} is required, and cannot be judged without a second token: {step}, or drop --require {rule}."
+            )
 
 
 def known_rule(rule: str, known_rules: Collection[str]) -> str:

@@ -18,7 +18,7 @@ import click
 
 from contracts.cli.baseline import Baseline
 from contracts.cli.example_database import use_example_database
-from contracts.cli.options import CheckOptions, known_rule, require_writable, selected_rules
+from contracts.cli.options import CheckOptions, known_rule, require_second_token, require_writable, selected_rules
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
@@ -280,10 +280,11 @@ def _named(runs: Sequence[str]) -> str:
     return f" Left: {', '.join(run[:64] for run in runs[:MOST_NAMED])}{more}." if runs else ""
 
 
-def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
-    """Check the report paths and the baseline, and open the example database, before the first request. Raises
-    click.UsageError if one of these fails.
+def prepare(target: Target, check_options: CheckOptions, rules: Mapping[str, Rule]) -> None:
+    """Check the second token, the report paths and the baseline, and open the example database, before the first
+    request. Raises click.UsageError if one of these fails.
     """
+    require_second_token(target, check_options, rules)
     require_writable(check_options.reports)
     if check_options.baseline is not None:
         _check_baseline(check_options.baseline, rules, may_be_missing=check_options.update_baseline)
