@@ -237,7 +237,8 @@ _FLAGS = (
 add_example_database = option(
     "--example-database",
     metavar="redis://… | DIRECTORY",
-    help="Also keep failing generated cases here: a Redis URL or a folder that CI jobs share.",
+    help="Also keep failing generated cases here: a Redis URL or a folder that CI jobs share. The folder is made if it "
+    "is not there.",
 )
 """Of `fuzz` only: a check replays nothing."""
 
