@@ -20,6 +20,7 @@ def render_junit(report: Report) -> str:
     for name, value in (
         ("target", result.target),
         ("seed", str(result.seed)),
+        ("salt", result.salt),
         ("verdict", result.verdict),
         ("requests", str(result.spent.requests)),
         ("runs_created", str(result.spent.runs_created)),
