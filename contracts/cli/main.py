@@ -307,7 +307,11 @@ def cleanup(
     if report.journals or report.problems:
         _print_cleaned_up(report)
     else:
-        click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
+        where, there = (f" at {printable(url)}", " there") if url else ("", "")
+        click.echo(f"Nothing to clean up{where}: no check left anything behind{there}.")
+        if report.elsewhere:
+            others = ", ".join(map(printable, report.elsewhere))
+            click.echo(f"Checks may have left something at {others}: clean up there with that URL, or without any.")
     context.exit(1 if report.left or report.possibly_left or report.unclear else 0)
 
 

@@ -61,10 +61,12 @@ def _per_second(text: str) -> float:
 
 def _report(text: str) -> tuple[str, Path]:
     """The directory must exist, since otherwise the report could not be written at the end of the check."""
-    name, _, path = text.partition("=")
-    if name not in FORMATS or not path:
+    name, separator, path = text.partition("=")
+    if name not in FORMATS or not separator:
         formats = ", ".join(FORMATS)
         raise ValueError(f"{text!r} is not FORMAT=PATH with one of {formats}: write json=report.json")
+    if not path:
+        raise ValueError(f"the path is empty in {text!r} (is a variable not set?): write {name}=report.{name}")
     if path == "-":
         raise ValueError(f"a report is a file, not the standard output: write {name}=report.{name}")
     if not Path(path).resolve().parent.is_dir():
@@ -379,7 +381,7 @@ def known_rule(rule: str, known_rules: Collection[str]) -> str:
     """Return the id of the rule as in the registry, in upper case. Raises click.UsageError for an unknown rule."""
     if rule.upper() in known_rules:
         return rule.upper()
-    near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.6)
     raise click.UsageError(
         f"There is no rule {rule!r}: " + (f"did you mean {near[0]}?" if near else "`contracts rules` lists them.")
     )

@@ -69,6 +69,7 @@ class Engine:
     journals: list = field(default_factory=list)
     runs_left: int = 0
     unfinished_runs: tuple[str, ...] = ()
+    cannot_delete: bool = False
     possibly_left: tuple[object, ...] = ()
     left_unknown: tuple[str, ...] = ()
     other_resources: dict[str, int] = field(default_factory=dict)
@@ -100,6 +101,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             self.target = target
             self.exchanges = engine.exchanges
             self.left_unknown = engine.left_unknown
+            self.cannot_delete = engine.cannot_delete
             self.other_resources = engine.other_resources
 
         def __enter__(self):

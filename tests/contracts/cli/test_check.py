@@ -120,9 +120,11 @@ def test_a_token_of_two_letters_leaves_the_words_that_have_them(check, engine):
     [
         ("the token is refused: 401", "give a valid one with --token or CONTRACTS_TOKEN"),
         ("the second token is refused: 401", "give a valid one with --second-token, or none"),
+        ("the target kept answering the first request with 429", "raise its rate limit, or try again later"),
+        ("a create gets no answer: cut off", "see the log of the target"),
     ],
 )
-def test_a_refused_token_is_reported_with_what_to_do(check, engine, problem, step):
+def test_a_check_that_is_not_possible_is_reported_with_what_to_do(check, engine, problem, step):
     engine.answer = CouldNotCheck(problem)
     assert check()[2] == f"Error: {problem}: {step}\n"
 
@@ -146,7 +148,7 @@ def test_what_is_left_is_told_if_the_target_cannot_be_checked(check, engine):
     assert left.startswith("Note: 1 run is left, though the check tried to delete it: `contracts cleanup http://")
     assert W in left
     assert P in possible
-    assert error == "Error: a create gets no answer"
+    assert error == "Error: a create gets no answer: see the log of the target"
 
 
 def test_what_is_left_is_told_after_a_fault_of_the_engine(check, engine, capfd):
@@ -486,6 +488,15 @@ def test_runs_that_could_not_be_deleted_are_reported(check, engine):
     _, out, _ = check("--clean-up")
     assert "1 run is left, though the check tried to delete it" in out
     assert f"Left: {W}." in out
+
+
+def test_runs_that_must_stay_are_not_said_to_have_been_deleted(check, engine):
+    engine.runs_left = 1
+    engine.cannot_delete = True
+    engine.unfinished_runs = (W,)
+    _, out, _ = check("--profile", "live", "--allow-writes", "--workflow-id", W, "--leave-runs")
+    assert f"1 run is left, since the target does not offer DELETE (--leave-runs). Left: {W}." in out
+    assert "tries again" not in out
 
 
 def test_of_many_runs_that_are_left_some_are_named(check, engine):

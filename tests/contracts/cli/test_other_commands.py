@@ -23,6 +23,7 @@ class Report:
     problems: tuple[str, ...] = ()
     unknown: int = 0
     unclear: int = 0
+    elsewhere: tuple[str, ...] = ()
 
 
 def test_rules_are_listed_with_source_and_title(contracts, engine):
@@ -98,6 +99,17 @@ def test_cleanup_without_a_url_is_for_all_that_the_token_made(contracts, engine)
     status, out, _ = contracts("cleanup", "--token", "test-a")
     assert (status, out) == (0, "Nothing to clean up: no check left anything behind.\n")
     assert engine.journals[0][0] is None
+
+
+def test_cleanup_of_a_url_names_the_others_where_something_may_be_left(contracts, engine):
+    engine.cleaned = Report(elsewhere=("http://127.0.0.1:4010", "https://api.example.com"))
+    status, out, _ = contracts("cleanup", "http://127.0.0.1:4040", "--token", "test-a")
+    assert status == 0
+    assert out.splitlines() == [
+        "Nothing to clean up at http://127.0.0.1:4040: no check left anything behind there.",
+        "Checks may have left something at http://127.0.0.1:4010, https://api.example.com: clean up there with that URL,"
+        " or without any.",
+    ]
 
 
 def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
