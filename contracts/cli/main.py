@@ -56,6 +56,8 @@ EXTRA_MISSING = (
 
 _NO_ARGS_IS_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """The error of a command without arguments, whose message is the help. click 8.1 prints the help itself."""
+_SOURCES: Final = {"doc": "the documentation of the bulk create", "api": "other public facts about the API"}
+"""What the source of a rule means."""
 _OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 """The errors of a stdout that cannot be written."""
 
@@ -144,7 +146,7 @@ contracts check https://api.example.com --allow-writes --base-request known-good
 @click.option("--plan", is_flag=True, help="Show what would be sent and what it could cost at most; send nothing.")
 @click.pass_context
 def check(context: click.Context, /, **flags: Any) -> None:
-    """Checks every rule against the server at URL (its base, before /v1)."""
+    """Checks every rule against the server at URL (its base, before /v1). CONTRACTS_URL may give it, too."""
     rules = load_rules()
     target = target_from(flags)
     check_options = options_from(flags, rules)
@@ -226,7 +228,10 @@ contracts rules --coverage report.json       how often the check of this report 
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rules, or the coverage, as JSON.")
 def rules(coverage: str | None, as_json: bool) -> None:
-    """Lists the rules, each with its severity and where it comes from."""
+    """Lists the rules, each with its severity and its source.
+
+    A source is doc, the documentation of the bulk create, or api, other public facts about the API.
+    """
     known = load_rules()
     if coverage is not None:
         from contracts.cli.coverage import print_coverage
@@ -243,6 +248,8 @@ def rules(coverage: str | None, as_json: bool) -> None:
         click.echo(
             f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.severity:<8}  {rule.source:<3}  {rule.title}"
         )
+    sources = "; ".join(f"{source}: {meaning}" for source, meaning in _SOURCES.items())
+    click.echo(f"{sources}. `contracts explain RULE` says more.", err=True)  # not for programs that read the list
 
 
 @cli.command(examples="contracts explain BULK-COUNT")
@@ -251,9 +258,8 @@ def explain(rule: str) -> None:
     """Explains what RULE requires of a server, and where that is stated."""
     known = load_rules()
     explained = known[known_rule(rule, known)]
-    source = {"doc": "the documentation of the bulk create", "api": "other public facts about the API"}
     click.echo(f"{click.style(explained.id, bold=True)}: {explained.title}")
-    click.echo(f"Source: {source[explained.source]} ({explained.source})")
+    click.echo(f"Source: {_SOURCES[explained.source]} ({explained.source})")
     click.echo(f"Severity: {explained.severity}: {SEVERITIES[explained.severity]}\n")
     click.echo(click.wrap_text(explained.explanation, width=100, preserve_paragraphs=True))
 
@@ -284,7 +290,8 @@ def cleanup(
 ) -> None:
     """Cancels and deletes what earlier checks left behind, at URL or anywhere.
 
-    Exit code: 0 nothing is left, 1 something is.
+    CONTRACTS_URL may give the URL, and CONTRACTS_JOURNAL_DIR the folder of the journals of those checks. Exit code: 0
+    nothing is left, 1 something is or may be, 2 nothing was tried, since a flag is invalid or there is no token.
     """
     need_extra()
     if forget:

@@ -152,7 +152,7 @@ _TARGET_FLAGS = (
     option(
         "--max-runs",
         type=click.IntRange(min=0),
-        help=f"Runs that may be created: {_FULL.max_runs}; live: {_LIVE.max_runs}.",
+        help=f"Runs that may be created: {_FULL.max_runs:,}; live: {_LIVE.max_runs}.",
     ),
     option(
         "--max-requests",
@@ -168,8 +168,8 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=None,
-        help="Whether anything may be created. Default: yes; live: no. A live check that creates runs also needs "
-        "--workflow-id or --base-request.",
+        help="Whether anything may be created. Default: yes on a loopback address, no elsewhere; live: no. A live "
+        "check that creates runs also needs --workflow-id or --base-request.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
