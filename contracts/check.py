@@ -38,7 +38,7 @@ from contracts.rules.live_cases import LIVE_CASES
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
-RULES_OF_TWO_ORGANISATIONS: Final = frozenset({"AUTH-TENANT", "IDEM-SCOPE"})
+RULES_OF_TWO_ORGANISATIONS: Final = frozenset(rule.id for rule in REGISTRY.values() if rule.needs_second_token)
 _MOST_NAMED: Final = 5
 """Unfinished scenarios that a note names."""
 
@@ -194,6 +194,8 @@ def _result(runner: Runner, wanted: Collection[str], scenario_progress: Sequence
 def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Iterator[str]:
     yield from context.notes
     yield from context.internal_errors
+    if context.not_affordable:
+        yield f"The budget did not cover every case of: {', '.join(context.not_affordable)}."
     names = _names_of(unfinished)
     if why_gone := context.guard.reachability.why_gone:
         not_done = f" Not done: {names}." if names else ""
@@ -273,6 +275,8 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
         if context.target.may_write:
             return "the budget does not cover one run"
         return "nothing may be created without --allow-writes"
+    if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in context.not_affordable):
+        return "the budget does not cover its cases"
     reasons = [runner.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in runner.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
 

@@ -56,6 +56,8 @@ EXTRA_MISSING = (
 
 _NO_ARGS_IS_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """The error of a command without arguments, whose message is the help. click 8.1 prints the help itself."""
+_SOURCES: Final = {"doc": "the documentation of the bulk create", "api": "other public facts about the API"}
+"""What the source of a rule means."""
 _OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 """The errors of a stdout that cannot be written."""
 
@@ -122,8 +124,8 @@ contracts explain BULK-COUNT
 def cli(context: click.Context) -> None:
     """Says whether a server keeps the contract of the Cyberdesk runs API.
 
-    Exit code: 0 nothing found (also when incomplete), 1 findings or a missed --require, 2 could not check, 130
-    interrupted before anything was found.
+    Exit code: 0 nothing found (also when incomplete), 1 findings or a missed --require, 2 could not check, or no rule
+    could be judged, 130 interrupted before anything was found.
     """
     assert isinstance(context.command, click.Group)
     refuse_misspelled_variables(context.command)
@@ -144,7 +146,7 @@ contracts check https://api.example.com --allow-writes --base-request known-good
 @click.option("--plan", is_flag=True, help="Show what would be sent and what it could cost at most; send nothing.")
 @click.pass_context
 def check(context: click.Context, /, **flags: Any) -> None:
-    """Checks every rule against the server at URL (its base, before /v1)."""
+    """Checks every rule against the server at URL (its base, before /v1). CONTRACTS_URL may give it, too."""
     rules = load_rules()
     target = target_from(flags)
     check_options = options_from(flags, rules)
@@ -226,7 +228,10 @@ contracts rules --coverage report.json       how often the check of this report 
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rules, or the coverage, as JSON.")
 def rules(coverage: str | None, as_json: bool) -> None:
-    """Lists the rules, each with its severity and where it comes from."""
+    """Lists the rules, each with its severity and its source.
+
+    A source is doc, the documentation of the bulk create, or api, other public facts about the API.
+    """
     known = load_rules()
     if coverage is not None:
         from contracts.cli.coverage import print_coverage
@@ -243,6 +248,8 @@ def rules(coverage: str | None, as_json: bool) -> None:
         click.echo(
             f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.severity:<8}  {rule.source:<3}  {rule.title}"
         )
+    sources = "; ".join(f"{source}: {meaning}" for source, meaning in _SOURCES.items())
+    click.echo(f"{sources}. `contracts explain RULE` says more.", err=True)  # not for programs that read the list
 
 
 @cli.command(examples="contracts explain BULK-COUNT")
@@ -251,9 +258,8 @@ def explain(rule: str) -> None:
     """Explains what RULE requires of a server, and where that is stated."""
     known = load_rules()
     explained = known[known_rule(rule, known)]
-    source = {"doc": "the documentation of the bulk create", "api": "other public facts about the API"}
     click.echo(f"{click.style(explained.id, bold=True)}: {explained.title}")
-    click.echo(f"Source: {source[explained.source]} ({explained.source})")
+    click.echo(f"Source: {_SOURCES[explained.source]} ({explained.source})")
     click.echo(f"Severity: {explained.severity}: {SEVERITIES[explained.severity]}\n")
     click.echo(click.wrap_text(explained.explanation, width=100, preserve_paragraphs=True))
 
@@ -284,7 +290,8 @@ def cleanup(
 ) -> None:
     """Cancels and deletes what earlier checks left behind, at URL or anywhere.
 
-    Exit code: 0 nothing is left, 1 something is.
+    CONTRACTS_URL may give the URL, and CONTRACTS_JOURNAL_DIR the folder of the journals of those checks. Exit code: 0
+    nothing is left, 1 something is or may be, 2 nothing was tried, since a flag is invalid or there is no token.
     """
     need_extra()
     if forget:
@@ -307,7 +314,11 @@ def cleanup(
     if report.journals or report.problems:
         _print_cleaned_up(report)
     else:
-        click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
+        where, there = (f" at {printable(url)}", " there") if url else ("", "")
+        click.echo(f"Nothing to clean up{where}: no check left anything behind{there}.")
+        if report.elsewhere:
+            others = ", ".join(map(printable, report.elsewhere))
+            click.echo(f"Checks may have left something at {others}: clean up there with that URL, or without any.")
     context.exit(1 if report.left or report.possibly_left or report.unclear else 0)
 
 
@@ -363,7 +374,7 @@ def _check(
     from contracts.cli.run import check_target, prepare, write_reports
     from contracts.report.text import render_finding
 
-    prepare(check_options, rules)
+    prepare(target, check_options, rules)
     # A check makes many JSON values and hardly any cycles: to collect as often as usual takes a tenth of its time.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

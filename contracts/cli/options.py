@@ -7,7 +7,7 @@ import re
 import secrets
 import ssl
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
+from contracts.core.findings import Rule
 from contracts.core.target import DEFAULT_MAX_TIME_S, Budget, Profile, Target, is_loopback
 from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
@@ -60,10 +61,12 @@ def _per_second(text: str) -> float:
 
 def _report(text: str) -> tuple[str, Path]:
     """The directory must exist, since otherwise the report could not be written at the end of the check."""
-    name, _, path = text.partition("=")
-    if name not in FORMATS or not path:
+    name, separator, path = text.partition("=")
+    if name not in FORMATS or not separator:
         formats = ", ".join(FORMATS)
         raise ValueError(f"{text!r} is not FORMAT=PATH with one of {formats}: write json=report.json")
+    if not path:
+        raise ValueError(f"the path is empty in {text!r} (is a variable not set?): write {name}=report.{name}")
     if path == "-":
         raise ValueError(f"a report is a file, not the standard output: write {name}=report.{name}")
     if not Path(path).resolve().parent.is_dir():
@@ -149,7 +152,7 @@ _TARGET_FLAGS = (
     option(
         "--max-runs",
         type=click.IntRange(min=0),
-        help=f"Runs that may be created: {_FULL.max_runs}; live: {_LIVE.max_runs}.",
+        help=f"Runs that may be created: {_FULL.max_runs:,}; live: {_LIVE.max_runs}.",
     ),
     option(
         "--max-requests",
@@ -165,8 +168,8 @@ _TARGET_FLAGS = (
     option(
         "--allow-writes/--no-writes",
         default=None,
-        help="Whether anything may be created. Default: yes; live: no. A live check that creates runs also needs "
-        "--workflow-id or --base-request.",
+        help="Whether anything may be created. Default: yes on a loopback address, no elsewhere; live: no. A live "
+        "check that creates runs also needs --workflow-id or --base-request.",
     ),
     option(
         "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
@@ -236,7 +239,8 @@ _FLAGS = (
 add_example_database = option(
     "--example-database",
     metavar="redis://… | DIRECTORY",
-    help="Also keep failing generated cases here: a Redis URL or a folder that CI jobs share.",
+    help="Also keep failing generated cases here: a Redis URL or a folder that CI jobs share. The folder is made if it "
+    "is not there.",
 )
 """Of `fuzz` only: a check replays nothing."""
 
@@ -355,11 +359,29 @@ def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) ->
     return tuple(rule for rule in chosen if rule not in check_options.skip_rules)
 
 
+def require_second_token(target: Target, check_options: CheckOptions, known_rules: Mapping[str, Rule]) -> None:
+    """Raises click.UsageError if no rule that is selected, or not every required one, can be judged since there is no
+    second token.
+    """
+    if target.second_token is not None:
+        return
+    selected = selected_rules(check_options, known_rules) or tuple(known_rules)
+    of_two = [rule for rule in selected if known_rules[rule].needs_second_token]
+    step = "give the token of another organisation with --second-token"
+    if len(of_two) == len(selected):
+        raise click.UsageError(f"{' and '.join(of_two)} cannot be judged without a second token: {step}.")
+    for rule in check_options.required:
+        if rule in of_two:
+            raise click.UsageError(
+                f"{rule} is required, and cannot be judged without a second token: {step}, or drop --require {rule}."
+            )
+
+
 def known_rule(rule: str, known_rules: Collection[str]) -> str:
     """Return the id of the rule as in the registry, in upper case. Raises click.UsageError for an unknown rule."""
     if rule.upper() in known_rules:
         return rule.upper()
-    near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.6)
     raise click.UsageError(
         f"There is no rule {rule!r}: " + (f"did you mean {near[0]}?" if near else "`contracts rules` lists them.")
     )

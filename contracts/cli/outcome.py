@@ -15,14 +15,11 @@ def judge(
 ) -> tuple[CheckResult, tuple[str, ...]]:
     """Return the result with its verdict recomputed, and the reasons other than findings for which the check fails.
 
-    The baseline may have removed findings; `--require` and `--fail-on-incomplete` may add such reasons. A check that
-    could judge none of its rules was not possible, unless the target does not offer what they are about.
+    The baseline may have removed findings; `--require` and `--fail-on-incomplete` may add such reasons, which count
+    before all else. A check that has judged none of its rules was not possible, whatever the reason.
     """
     if result.verdict == "could_not_check":
         return result, ()
-    could_judge_nothing = result.judged_nothing and any(rule.makes_incomplete for rule in result.rules)
-    if could_judge_nothing and not (result.findings or result.was_interrupted):
-        return dataclasses.replace(result, verdict="could_not_check"), ()
     by_id = {rule.id: rule for rule in result.rules}
     failed_by = [
         f"{rule} is required and was not judged: {by_id[rule].why if rule in by_id else 'it was not selected'}"
@@ -42,6 +39,8 @@ def judge(
             failed_by.append("The check is incomplete (--fail-on-incomplete).")
     if result.findings or failed_by:
         verdict = "failed"
+    elif result.judged_nothing and not result.was_interrupted:
+        verdict = "could_not_check"
     return dataclasses.replace(result, verdict=verdict), tuple(failed_by)
 
 

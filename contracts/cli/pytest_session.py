@@ -239,7 +239,7 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
         flags = check_command.make_context("pytest", args, **cli.context_settings).params
         rules = load_rules()
         target, check_options = target_from(flags), options_from(flags, rules)
-        prepare(check_options, rules)
+        prepare(target, check_options, rules)
         return ContractSession(target, check_options, rules)
     except click.ClickException as error:
         raise pytest.UsageError(" ".join(error.format_message().split())) from error

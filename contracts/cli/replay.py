@@ -77,5 +77,8 @@ def _finding_of(report: SavedReport, fingerprint: str, path: Path) -> Finding:
         for name in (found or closest)[:_MOST_NAMED]
     )
     more = len(found or by_fingerprint) - _MOST_NAMED
-    what = "is the beginning of several fingerprints" if found else "is the fingerprint of no finding of the report"
-    raise click.UsageError(f"{fingerprint!r} {what}: {candidates}" + (f"; and {more} more." if more > 0 else "."))
+    begins = f"that begins with {fingerprint!r}"
+    what = f"The report has no finding with a fingerprint {begins}. The nearest"
+    if found:
+        what = f"Several findings of the report have a fingerprint {begins}"
+    raise click.UsageError(f"{what}: {candidates}" + (f"; and {more} more." if more > 0 else "."))

@@ -18,7 +18,7 @@ import click
 
 from contracts.cli.baseline import Baseline
 from contracts.cli.example_database import use_example_database
-from contracts.cli.options import CheckOptions, known_rule, require_writable, selected_rules
+from contracts.cli.options import CheckOptions, known_rule, require_second_token, require_writable, selected_rules
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
@@ -190,7 +190,8 @@ class _CheckRun:
         unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = tuple(_left_notes(self.target, guard, left, cut_short=cut_short))
         spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
-        needs_cleanup = bool(left and (self.target.clean_up or cut_short))
+        must_stay = self.target.leave_runs and guard.cannot_delete
+        needs_cleanup = bool(left and (cut_short or (self.target.clean_up and not must_stay)))
         result = dataclasses.replace(result, spent=spent, notes=(*result.notes, *notes), needs_cleanup=needs_cleanup)
         return result, notes, cut_short
 
@@ -219,6 +220,9 @@ def _next_step(problem: str) -> str:
         ("no answer", "start the server, or correct the URL"),
         ("the second token is refused", "give a valid one with --second-token, or none"),
         ("the token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
+        ("the target kept answering the first request with 429", "raise its rate limit, or try again later"),
+        ("the target answered the first request with 429", "raise --max-time, or try again later"),
+        ("a create gets no answer", "see the log of the target"),
     ):
         if problem.startswith(start):
             return f": {step}"
@@ -254,6 +258,8 @@ def _left_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> 
     named = _named(guard.unfinished_runs)
     if cut_short:
         yield f"Cleaning up was interrupted, at most {runs} left: {again} deletes them.{named}"
+    elif left and target.leave_runs and guard.cannot_delete:
+        yield f"{runs} left, since the target does not offer DELETE (--leave-runs).{named}"
     elif left and target.clean_up:
         them = "it" if left == 1 else "them"
         yield f"{runs} left, though the check tried to delete {them}: {again} tries again.{named}"
@@ -280,10 +286,11 @@ def _named(runs: Sequence[str]) -> str:
     return f" Left: {', '.join(run[:64] for run in runs[:MOST_NAMED])}{more}." if runs else ""
 
 
-def prepare(check_options: CheckOptions, rules: Collection[str]) -> None:
-    """Check the report paths and the baseline, and open the example database, before the first request. Raises
-    click.UsageError if one of these fails.
+def prepare(target: Target, check_options: CheckOptions, rules: Mapping[str, Rule]) -> None:
+    """Check the second token, the report paths and the baseline, and open the example database, before the first
+    request. Raises click.UsageError if one of these fails.
     """
+    require_second_token(target, check_options, rules)
     require_writable(check_options.reports)
     if check_options.baseline is not None:
         _check_baseline(check_options.baseline, rules, may_be_missing=check_options.update_baseline)

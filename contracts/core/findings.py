@@ -54,6 +54,8 @@ class Rule:
     group: str
     needs: tuple[str, ...] = ()
     needs_one_of: tuple[str, ...] = ()
+    needs_second_token: bool = False
+    """Whether only requests of two organisations can judge it."""
     value_fields: tuple[str, ...] = ()
     """The fields of an answer whose values the rule judges, beyond their schema (`contracts rules --coverage` shows
     them). A field of a run counts in every answer that shows a run, and in lists of runs.

@@ -77,6 +77,8 @@ class CheckContext:
     longest_run_s: float = 0.0
     """The longest time between the create of such a run and the answer that first showed its end."""
     notes: dict[str, None] = field(default_factory=dict)
+    not_affordable: dict[str, None] = field(default_factory=dict)
+    """The names of the scenarios with cases that the budget of a live check did not cover."""
     internal_errors: dict[str, None] = field(default_factory=dict)
     """Errors of the suite itself. They may have hidden a violation."""
     over: threading.Event = field(default_factory=threading.Event)

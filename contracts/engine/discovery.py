@@ -179,9 +179,20 @@ class _Discovery:
             return "give the URL that the target redirects to"
         if refused.status == 503:
             return "try again when the target is ready"
+        step = self._other_create()
+        if accepts(refused):
+            return f"its answer shows no run whose id is a UUID: see its log, or {step}"
         if refused.status in _NO_API and not self.check.workflows.known:
-            return f"{_CORRECT_URL}, or {_NAME_WORKFLOW}" if refused.status == 404 else _CORRECT_URL
-        return f"see its log, or {_NAME_WORKFLOW}" if refused.status >= 500 else _NAME_WORKFLOW
+            return f"{_CORRECT_URL}, or {step}" if refused.status == 404 else _CORRECT_URL
+        return f"see its log, or {step}" if refused.status >= 500 else step
+
+    def _other_create(self) -> str:
+        """Return how the user can name another create to begin with."""
+        if not self.check.is_live:
+            return _NAME_WORKFLOW
+        if self.target.base_request is not None:
+            return "correct the request of --base-request until the target accepts it"
+        return "name another workflow with --workflow-id, or give --base-request a request that is known to work"
 
     def _budget_step(self) -> str:
         """Return which flag raises the budget that does not cover one create; empty if the budget covers it."""
@@ -246,10 +257,7 @@ class _Discovery:
             raise CouldNotCheck(f"a create gets no answer: {error}") from None
         self.first_run = _first_run(answer)
         if self.first_run is None:
-            reason = _in_short(answer)
-            raise CouldNotCheck(
-                f"no create succeeds ({reason}); give --workflow-id or --base-request what is known to work"
-            )
+            raise CouldNotCheck(f"no create succeeds ({_in_short(answer)}); {self._step_after(answer)}")
         check.workflows = Ids((self.first_run["workflow_id"],))
 
     def _plain_bodies(self, workflow: str) -> Iterable[dict[str, Any]]:

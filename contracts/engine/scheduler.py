@@ -209,4 +209,4 @@ class Scheduler:
             if self._check.guard.can_afford(runs=case.expected_runs if scenario.creates_runs else 0, requests=3):
                 yield case
             else:
-                self._check.note(f"Not run, since the budget does not cover it: {scenario.name}.")
+                self._check.not_affordable[scenario.name] = None

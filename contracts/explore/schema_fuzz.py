@@ -181,10 +181,7 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, 
         enough = check.guard.proxy.forwarded + MAX_REQUESTS
         try:
             while process.poll() is None and not ended.is_set():
-                if time.monotonic() >= until:
-                    check.note("schemathesis was stopped at the end of its share of the time.")
-                    return
-                if check.guard.proxy.forwarded >= enough:
+                if time.monotonic() >= until or check.guard.proxy.forwarded >= enough:
                     return
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=POLL_S)

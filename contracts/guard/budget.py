@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 
+from contracts.core.counting import counted
 from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
 
@@ -95,14 +96,15 @@ class BudgetAccount:
     def _refusal(self, runs: int, *, creates: bool, requests: int) -> str | None:
         if runs and self.runs + runs > self._budget.max_runs:
             left = max(0, self._budget.max_runs - self.runs)
-            return f"could cost {runs} runs, {left} of {self._budget.max_runs} are left"
+            are = "is" if left == 1 else "are"
+            return f"could cost {counted(runs, 'run')}, {left:,} of {self._budget.max_runs:,} {are} left"
         limit = self._budget.max_requests
         if limit is None:
             return None
         kept = self._reserve(self._runs_to_clean + (runs if creates else 0))
         if self.requests + requests + kept > limit:
-            reserve = f" and {kept} kept for cleaning up" if kept else ""
-            return f"no request is left: {self.requests} of {limit} are spent{reserve}"
+            reserve = f" and {kept:,} kept for cleaning up" if kept else ""
+            return f"no request is left: {self.requests:,} of {limit:,} are spent{reserve}"
         return None
 
     def _reserve(self, runs: int) -> int:

@@ -160,6 +160,11 @@ class Guard:
         """Return whether the target can delete runs, tested once with an unused id. Raises as `send` does."""
         return self._cleanup.delete_support().offered
 
+    @property
+    def cannot_delete(self) -> bool:
+        """Whether the target was tested and cannot delete runs."""
+        return self._cleanup.cannot_delete
+
     # Unreported runs
 
     def set_kind_of(self, kind_of: Callable[[Request], RequestKind]) -> None:
@@ -219,8 +224,7 @@ class Guard:
         """Return the time after the check for cleaning up that many runs, or only for counting them."""
         if not self.target.clean_up:
             return self._bounds.count_left_s
-        rate = self.target.budget.rate
-        requests = CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs
+        requests, rate = CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs, self.target.budget.rate
         return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
     # Sending

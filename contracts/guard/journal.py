@@ -356,6 +356,12 @@ def journals(directory: Path, origin: str | None = None) -> Iterator[tuple[Path,
             yield path, "is not a journal that this version can read"
 
 
+def other_origins(directory: Path, origin: str) -> list[str]:
+    """Return the origins of all journals of the directory except this one."""
+    origins = {_origin_of(path) for path in directory.glob(f"*{_SUFFIX}")}
+    return sorted(other for other in origins if other not in {origin, None})
+
+
 def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
     """Delete the journals of full checks on loopback that are more than a day old.
 

@@ -240,6 +240,11 @@ class CheckCleanup:
                 self._support = delete_support(self.client())
             return self._support
 
+    @property
+    def cannot_delete(self) -> bool:
+        """Whether the target was tested and cannot delete runs."""
+        return self._support is not None and not self._support.offered
+
     def clean_up(self) -> None:
         try:
             support = self.delete_support()

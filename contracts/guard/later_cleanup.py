@@ -13,7 +13,15 @@ from contracts.guard.cleaner import Cleaner
 from contracts.guard.created import run_id_in
 from contracts.guard.effect import path_of_run
 from contracts.guard.identity import PossibleRun, likely_first
-from contracts.guard.journal import AUTHORIZATIONS, IN_USE, Journal, JournalRecord, default_directory, journals
+from contracts.guard.journal import (
+    AUTHORIZATIONS,
+    IN_USE,
+    Journal,
+    JournalRecord,
+    default_directory,
+    journals,
+    other_origins,
+)
 from contracts.guard.journal_cleanup import clean_up
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
@@ -41,6 +49,8 @@ class CleanUpReport:
     problems: list[str] = field(default_factory=list)
     unreachable: set[str] = field(default_factory=set)
     """The origins that gave no answer: the other journals of these are skipped."""
+    elsewhere: list[str] = field(default_factory=list)
+    """The other origins of which there are journals, if a URL was named."""
 
 
 def clean_up_journals(
@@ -67,7 +77,10 @@ def clean_up_journals(
     if directory.exists() and not directory.is_dir():
         report.unclear += 1
         report.problems.append(f"{directory} is not a folder: correct CONTRACTS_JOURNAL_DIR")
-    for path, found in journals(directory, None if url is None else Target(url, token).origin):
+    origin = None if url is None else Target(url, token).origin
+    if origin is not None:
+        report.elsewhere += other_origins(directory, origin)
+    for path, found in journals(directory, origin):
         if isinstance(found, str):
             report.problems.append(f"{path.name} {found}")
             report.unclear += found != IN_USE  # a check that is running cleans up itself
@@ -111,10 +124,11 @@ class _LaterCleanup:
         report.journals += 1
         tokens = self._tokens_of(record)
         if not tokens:
-            what = (
-                f"was written with another token on {record.origin}, or changed since: give the URL and a valid token"
-            )
-            report.problems.append(f"{journal.path.name} {what}")
+            what = f"was written with another token on {record.origin}, or changed since"
+            step = "give the URL and a valid token"
+            if self.url_is_named:
+                step = "the token that was given reads none of its runs; give one of the same organisation"
+            report.problems.append(f"{journal.path.name} {what}: {step}")
         can_reach = record.origin not in report.unreachable
         was_cleaned_up = bool(tokens) and can_reach and self._clean_up_with(tokens, journal)
         report.left += len(record.unfinished)

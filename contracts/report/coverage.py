@@ -42,8 +42,9 @@ def coverage_of(recorded: Recorded, value_fields: Mapping[str, Sequence[str]]) -
     for operation in operations():
         found = recorded.get(operation, {})
         success = [rules for part, rules in found.items() if part.startswith("status 2")]
-        undocumented = (part for part in found if part not in parts_of(operation))
-        for part in (*undocumented, *parts_of(operation)):
+        parts = dict.fromkeys((*parts_of(operation), *found))
+        statuses = sorted(part for part in parts if part.startswith("status "))
+        for part in (*statuses, *(part for part in parts if part not in statuses)):
             rules = found.get(part, {})
             if not part.startswith("answer "):
                 yield PartCoverage(operation, part, rules, {})
@@ -67,7 +68,7 @@ def _field_of(part: str) -> str:
 def render_coverage(coverage: Sequence[PartCoverage], *, has_counts: bool) -> Iterator[str]:
     """Yield the lines: parts that no rule judges, fields for which only the schema is judged, and all parts."""
     yield from _section(
-        "Not checked by any rule (or, of a status: no answer had it)",
+        "Not checked: no rule judges them, or, of statuses, no answer had them",
         [one for one in coverage if not one.is_checked],
         "Every status, parameter and field of the document is checked.",
     )

@@ -14,8 +14,9 @@ def render_har(report: Report) -> str:
     log = {
         "version": "1.2",
         "creator": {"name": "cyberdesk contracts", "version": project_version()},
-        "comment": f"contracts check {result.target}, seed {result.seed}. Tokens and sensitive values are placeholders."
-        " Times are not recorded: all entries carry the start of the check, in their order.",
+        "comment": f"contracts check {result.target}, seed {result.seed}, salt {result.salt}. Tokens and"
+        " sensitive values are placeholders. Times are not recorded: all entries carry the start of the check, in their"
+        " order.",
         "entries": [_entry(exchange, report) for exchange in report.exchanges],
     }
     return json_text({"log": log}, indent=1)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -90,7 +91,7 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
     yield f'<ul class="facts">{items}</ul>'
     yield (
         f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, version {escape(project_version())}. Repeat"
-        f" with <code>--seed {result.seed}</code> and <code>--salt {_text(result.salt)}</code>.</p>"
+        f" with <code>--seed {result.seed} --salt {_text(shlex.quote(result.salt))}</code>.</p>"
     )
     yield from (f"<p>{_with_code(note)}</p>" for note in result.notes)
     yield "</header>"

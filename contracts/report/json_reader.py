@@ -15,6 +15,8 @@ SAME_FIELDS: Final = (
     *("rule", "cause", "summary", "expected", "got", "neighbour", "guess", "part_of", "intermittent", "dedup_key"),
 )
 """The fields of a finding that have the same name and form in the report."""
+_HOW_TO_WRITE_ONE: Final = "write one with `contracts check URL --report json=report.json`"
+"""Not with the path that was given: it may be that of a file which must not be overwritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ def read_report(path: Path) -> SavedReport:
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"{path} is not JSON: write the report with --report json={path}.") from error
+        raise click.UsageError(f"{path} is not a JSON report: {_HOW_TO_WRITE_ONE}.") from error
     if not isinstance(document, dict) or not document.keys() >= {"target", "findings"}:
-        raise click.UsageError(f"{path} is not a report of contracts: write one with --report json=FILE.")
+        raise click.UsageError(f"{path} is not a report of contracts: {_HOW_TO_WRITE_ONE}.")
     try:
         findings = [*document["findings"], *document["baselined"]]
         found = [_finding(each, stable=not each["intermittent"]) for each in findings]

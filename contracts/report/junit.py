@@ -20,6 +20,7 @@ def render_junit(report: Report) -> str:
     for name, value in (
         ("target", result.target),
         ("seed", str(result.seed)),
+        ("salt", result.salt),
         ("verdict", result.verdict),
         ("requests", str(result.spent.requests)),
         ("runs_created", str(result.spent.runs_created)),
@@ -30,7 +31,7 @@ def render_junit(report: Report) -> str:
         _add_rule(suite, rule, report)
     if report.failed_by or result.verdict == "could_not_check":
         kind = "error" if result.verdict == "could_not_check" else "failure"
-        why = " ".join(report.failed_by or result.notes)
+        why = " ".join(report.failed_by or result.notes) or "No rule was judged."
         _add(_add_case(suite, "check"), kind, why, type=result.verdict, message=_xml(why))
     output = [f"{unstable_heading(each)}:\n{plain_finding(each, report)}" for each in result.unstable] + report.accepted
     output += result.notes

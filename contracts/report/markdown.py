@@ -1,6 +1,7 @@
 """The Markdown report: a short summary, for the page of a CI job (`$GITHUB_STEP_SUMMARY`) or a pull request."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -29,7 +30,7 @@ def _lines(report: Report) -> Iterator[str]:
     counts = ", ".join(f"{number} {status}" for status, number in count.items())
     yield f"Rules: {counts or 'none was judged'}"
     yield result.spent.in_words
-    yield f"Repeat with `--seed {result.seed}` and `--salt` {_code(result.salt)}"
+    yield f"Repeat with {_code(f'--seed {result.seed} --salt {shlex.quote(result.salt)}')}"
     yield ""
     for reason in report.failed_by:
         yield f"- **{_code(reason)}**"

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from contracts.core.findings import CheckResult
 from contracts.core.target import is_loopback
 from contracts.report.report import Report
 
@@ -11,6 +12,7 @@ _STEPS: Final = {
     "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
     "budget does not cover": "Give the check a larger budget with --max-runs and --max-requests.",
     "second token": "Give the token of another organisation with --second-token.",
+    "kept answering 429": "Send fewer requests with --rate 1/s, say, or raise the rate limit of the target.",
 }
 """What to do about a rule that was skipped, by a part of the reason."""
 
@@ -46,7 +48,27 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
     for part, step in _STEPS.items():
         if any(part in why for why in reasons):
             return step
+    if result.judged_nothing:
+        return _if_nothing_was_judged(result)
+    if reasons:
+        skipped = next(rule.id for rule in result.rules if rule.makes_incomplete)
+        return (
+            f"See above why rules were not judged, and `contracts explain {skipped}` what the first of them requires;"
+            f" `--skip-rule {skipped}` leaves it out."
+        )
+    if result.is_partial:
+        return "Run the check again: the notes above say what was not tried."
     if result.verdict == "passed" and result.unstable:
         command = f"contracts check {result.target} --rule {result.unstable[0].rule}"
         return f"Run `{command}` to look for the unstable finding again."
     return ""
+
+
+def _if_nothing_was_judged(result: CheckResult) -> str:
+    if all(rule.status == "not_offered" for rule in result.rules):
+        return (
+            "Select other rules, since the server does not offer the operations of these; `contracts rules` lists them."
+        )
+    if any(rule.id == "HTTP-LIMIT" for rule in result.rules):
+        return "Set a rate limit on the server, which HTTP-LIMIT needs, or select other rules."
+    return f"See above why; `contracts explain {result.rules[0].id}` says what the rule requires."

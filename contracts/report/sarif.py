@@ -45,6 +45,7 @@ def render_sarif(report: Report) -> str:
         "properties": {
             "target": result.target,
             "seed": result.seed,
+            "salt": result.salt,
             "verdict": result.verdict,
             "runs_left": result.spent.runs_left,
         },

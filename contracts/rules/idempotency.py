@@ -58,6 +58,7 @@ RULES = (
         "Each organisation has its own keys",
         "Two organisations may use the same key; each gets its own runs. Needs a second token.",
         GROUP,
+        needs_second_token=True,
     ),
 )
 

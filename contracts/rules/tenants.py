@@ -51,6 +51,7 @@ RULES = (
         "and its attachments cannot be read. Needs a second token.",
         GROUP,
         needs=("get_run",),
+        needs_second_token=True,
     ),
 )
 

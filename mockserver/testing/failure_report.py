@@ -20,7 +20,7 @@ def requests_text(mock: CyberdeskMock, outside_before: int) -> str:
     """
     try:
         shown, total = mock.last_requests(_MAX_REQUESTS)
-        strays = [] if total else mock.requests_outside(outside_before)
+        strays = mock.requests_outside(outside_before)
     except ControlError as error:
         return f"The requests cannot be read: {error}"
     lines = [f"Base URL {mock.url}"]
@@ -32,8 +32,9 @@ def requests_text(mock: CyberdeskMock, outside_before: int) -> str:
         lines.append("None.")
     if strays:
         what = _short(f"{strays[-1].method} {strays[-1].path}")
+        requests = "1 request" if len(strays) == 1 else f"{len(strays)} requests"
         lines.append(
-            f"But {len(strays)} came to the server outside of any namespace, the last one {what}: "
+            f"{requests} came to the server outside of any namespace, the last one {what}: "
             "does the client keep the path of its base URL?"
         )
     return "\n".join(lines)

@@ -34,6 +34,7 @@ from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded, target_at
 from tests.standin.behaviour import Standin
+from tests.standin.client import W
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -429,6 +430,16 @@ def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants() ->
 
     assert not result.findings
     assert {rule.status for rule in result.rules} == {"not_offered"}
+
+
+def test_one_note_names_all_scenarios_that_the_budget_of_a_live_check_does_not_cover() -> None:
+    budget = Budget(max_runs=2)
+    with serving() as url:
+        result = checked(url, ("BULK-COUNT", "CHAIN-RULES"), profile="live", workflow_id=W, budget=budget)
+
+    [note] = [note for note in result.notes if "budget" in note]
+    assert note == "The budget did not cover every case of: creates with each feature, chains."
+    assert {rule.why for rule in result.rules if rule.status == "skipped"} == {"the budget does not cover its cases"}
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,19 @@ from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Rule, RuleResult, Spent
 
 
-def fake_rule(rule, source="doc", title="a title", *, severity="moderate", group="requests"):
-    return Rule(rule, source, severity, title, "First this.\n\nThen that.", group)
+def fake_rule(rule, source="doc", title="a title", *, severity="moderate", group="requests", **fields):
+    return Rule(rule, source, severity, title, "First this.\n\nThen that.", group, **fields)
 
 
 RULES = {
     "REQ-COUNT": fake_rule("REQ-COUNT", title="count is an integer from 1 to 1000"),
     "BULK-ECHO": fake_rule("BULK-ECHO", title="a run shows what was sent", severity="major"),
     "AUTH-TENANT": fake_rule(
-        "AUTH-TENANT", source="api", title="one organisation sees nothing of another", severity="critical"
+        "AUTH-TENANT",
+        source="api",
+        title="one organisation sees nothing of another",
+        severity="critical",
+        needs_second_token=True,
     ),
 }
 
@@ -65,6 +69,7 @@ class Engine:
     journals: list = field(default_factory=list)
     runs_left: int = 0
     unfinished_runs: tuple[str, ...] = ()
+    cannot_delete: bool = False
     possibly_left: tuple[object, ...] = ()
     left_unknown: tuple[str, ...] = ()
     other_resources: dict[str, int] = field(default_factory=dict)
@@ -96,6 +101,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             self.target = target
             self.exchanges = engine.exchanges
             self.left_unknown = engine.left_unknown
+            self.cannot_delete = engine.cannot_delete
             self.other_resources = engine.other_resources
 
         def __enter__(self):

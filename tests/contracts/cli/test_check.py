@@ -120,9 +120,11 @@ def test_a_token_of_two_letters_leaves_the_words_that_have_them(check, engine):
     [
         ("the token is refused: 401", "give a valid one with --token or CONTRACTS_TOKEN"),
         ("the second token is refused: 401", "give a valid one with --second-token, or none"),
+        ("the target kept answering the first request with 429", "raise its rate limit, or try again later"),
+        ("a create gets no answer: cut off", "see the log of the target"),
     ],
 )
-def test_a_refused_token_is_reported_with_what_to_do(check, engine, problem, step):
+def test_a_check_that_is_not_possible_is_reported_with_what_to_do(check, engine, problem, step):
     engine.answer = CouldNotCheck(problem)
     assert check()[2] == f"Error: {problem}: {step}\n"
 
@@ -146,7 +148,7 @@ def test_what_is_left_is_told_if_the_target_cannot_be_checked(check, engine):
     assert left.startswith("Note: 1 run is left, though the check tried to delete it: `contracts cleanup http://")
     assert W in left
     assert P in possible
-    assert error == "Error: a create gets no answer"
+    assert error == "Error: a create gets no answer: see the log of the target"
 
 
 def test_what_is_left_is_told_after_a_fault_of_the_engine(check, engine, capfd):
@@ -254,14 +256,28 @@ def test_a_report_that_cannot_be_written_loses_no_other_and_no_result(check, eng
 @pytest.mark.parametrize("status", ["skipped", "not_offered"])
 def test_a_required_rule_that_was_not_judged_fails_the_check(check, engine, tmp_path, status):
     engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT", status=status))
-    code, out, _ = check("--require", "AUTH-TENANT", "--report", f"json={tmp_path / 'out.json'}")
+    second = ("--second-token", "test-b")
+    code, out, _ = check("--require", "AUTH-TENANT", *second, "--report", f"json={tmp_path / 'out.json'}")
     assert code == 1
     assert "AUTH-TENANT is required and was not judged: no second token was given" in out
     assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "failed"
 
 
 def test_a_required_rule_that_was_judged_does_not(check):
-    assert check("--require", "auth-tenant")[0] == 0
+    assert check("--require", "auth-tenant", "--second-token", "test-b")[0] == 0
+
+
+def test_a_required_rule_that_needs_a_second_token_is_refused_without_one_before_the_check(check, engine):
+    status, _, err = check("--require", "AUTH-TENANT")
+    assert (status, engine.targets) == (2, [])
+    assert "AUTH-TENANT is required, and cannot be judged without a second token: give the token of another" in err
+
+
+def test_a_check_of_nothing_but_rules_that_need_a_second_token_is_refused_without_one(check, engine):
+    status, _, err = check("--rule", "AUTH-TENANT")
+    assert (status, engine.targets) == (2, [])
+    assert "AUTH-TENANT cannot be judged without a second token: give the token of another organisation with" in err
+    assert check("--rule", "AUTH-TENANT", "--rule", "REQ-COUNT")[0] == 0
 
 
 def test_a_required_rule_that_is_not_selected_is_refused_before_the_check(check, engine):
@@ -472,6 +488,15 @@ def test_runs_that_could_not_be_deleted_are_reported(check, engine):
     _, out, _ = check("--clean-up")
     assert "1 run is left, though the check tried to delete it" in out
     assert f"Left: {W}." in out
+
+
+def test_runs_that_must_stay_are_not_said_to_have_been_deleted(check, engine):
+    engine.runs_left = 1
+    engine.cannot_delete = True
+    engine.unfinished_runs = (W,)
+    _, out, _ = check("--profile", "live", "--allow-writes", "--workflow-id", W, "--leave-runs")
+    assert f"1 run is left, since the target does not offer DELETE (--leave-runs). Left: {W}." in out
+    assert "tries again" not in out
 
 
 def test_of_many_runs_that_are_left_some_are_named(check, engine):
@@ -735,20 +760,22 @@ def test_a_baseline_with_a_rule_that_does_not_exist_is_refused(check, engine, tm
     assert f"{path}: There is no rule 'REQ-COUN': did you mean REQ-COUNT?" in err
 
 
-def test_a_check_that_judged_nothing_is_incomplete(check, engine):
-    engine.answer = fakes.result(rules=(RuleResult("HTTP-LIMIT", "skipped", "the target never answered 429"),))
-    status, out, _ = check()
-    assert status == 0
-    assert "INCOMPLETE: nothing found, but nothing was judged (see above)." in out
-    assert check("--fail-on-incomplete")[0] == 1
+@pytest.mark.parametrize(
+    ("rule", "status"), [("BULK-ECHO", "skipped"), ("BULK-ECHO", "not_offered"), ("HTTP-LIMIT", "skipped")]
+)
+def test_a_check_that_judged_nothing_was_not_possible(check, engine, rule, status):
+    engine.answer = fakes.result(rules=(RuleResult(rule, status, "the target kept answering 429"),))
+    code, out, _ = check()
+    assert code == 2
+    assert "COULD NOT CHECK: nothing was judged (see above)." in out
+
+
+@pytest.mark.parametrize("flags", [("--fail-on-incomplete",), ("--rule", "BULK-ECHO", "--require", "BULK-ECHO")])
+def test_a_condition_that_is_not_met_counts_also_if_nothing_was_judged(check, engine, flags):
+    engine.answer = fakes.result(rules=(RuleResult("BULK-ECHO", "skipped", "the target kept answering 429"),))
+    assert check(*flags)[0] == 1
+
+
+def test_a_rate_limit_that_there_is_not_makes_no_check_incomplete(check, engine):
     engine.answer = fakes.result(rules=(RuleResult("HTTP-LIMIT", "skipped", ""), RuleResult("A", "passed", "")))
     assert "PASSED: nothing found." in check()[1]
-
-
-def test_a_check_that_could_judge_nothing_was_not_possible(check, engine):
-    engine.answer = fakes.result(rules=(RuleResult("BULK-ECHO", "skipped", "the target kept answering 429"),))
-    status, out, _ = check()
-    assert status == 2
-    assert "COULD NOT CHECK: nothing was judged (see above)." in out
-    engine.answer = fakes.result(rules=(RuleResult("BULK-ECHO", "not_offered", "every probe is 404"),))
-    assert check()[0] == 0

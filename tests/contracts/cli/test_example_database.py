@@ -74,3 +74,15 @@ def test_a_missing_client_is_reported_with_the_command_that_installs_it(monkeypa
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(click.UsageError, match="pip install redis"):
         use_example_database("redis://localhost")
+
+
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.1:1", "redis:/localhost://", "file.txt", "file.txt/below", "/proc/examples"]
+)
+def test_what_is_neither_a_directory_nor_a_redis_is_refused(tmp_path, monkeypatch, location):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").write_text("mine")
+    with pytest.raises(click.UsageError, match="give --example-database a directory, or a URL that begins with redis"):
+        use_example_database(location)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+    assert (tmp_path / "file.txt").read_text() == "mine"

@@ -74,7 +74,12 @@ def test_the_same_token_twice(check):
 @pytest.mark.parametrize("flag", ["--rule", "--skip-rule", "--require"])
 @pytest.mark.parametrize(
     ("rule", "told"),
-    [("REQ-COUNTS", "did you mean REQ-COUNT?"), ("echo", "did you mean BULK-ECHO?"), ("???", "`contracts rules`")],
+    [
+        ("REQ-COUNTS", "did you mean REQ-COUNT?"),
+        ("echo", "did you mean BULK-ECHO?"),
+        ("???", "`contracts rules`"),
+        ("XX", "`contracts rules`"),
+    ],
 )
 def test_a_rule_that_there_is_not(check, flag, rule, told):
     assert told in refused(check, flag, rule)
@@ -103,6 +108,10 @@ def test_durations(check, engine, time, seconds):
 @pytest.mark.parametrize("report", ["out.json", "pdf=out.pdf", "json="])
 def test_a_report_of_no_known_format(check, report):
     assert "write json=report.json" in refused(check, "--report", report)
+
+
+def test_a_report_with_an_empty_path_says_so(check):
+    assert "the path is empty in 'markdown=' (is a variable not set?)" in refused(check, "--report", "markdown=")
 
 
 def test_a_report_does_not_go_to_the_standard_output(check):

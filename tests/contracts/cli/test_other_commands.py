@@ -23,11 +23,13 @@ class Report:
     problems: tuple[str, ...] = ()
     unknown: int = 0
     unclear: int = 0
+    elsewhere: tuple[str, ...] = ()
 
 
 def test_rules_are_listed_with_source_and_title(contracts, engine):
-    status, out, _ = contracts("rules")
+    status, out, err = contracts("rules")
     assert status == 0
+    assert err.startswith("doc: the documentation of the bulk create; api: other public facts about the API.")
     assert out.splitlines() == [
         "REQ-COUNT    moderate  doc  count is an integer from 1 to 1000",
         "BULK-ECHO    major     doc  a run shows what was sent",
@@ -41,7 +43,7 @@ def test_the_coverage_of_a_report_has_its_counts(contracts, engine, tmp_path):
     path.write_text(FORMATS["json"](CheckReport(result, fakes.RULES)), encoding="utf-8")
     status, out, _ = contracts("rules", "--coverage", path)
     assert status == 0
-    assert out.startswith("Not checked by any rule (")
+    assert out.startswith("Not checked: no rule judges them")
     assert "REQ-COUNT 1,234\n" in out
     status, out, _ = contracts("rules", "--coverage", path, "--json")
     rows = json.loads(out)
@@ -98,6 +100,17 @@ def test_cleanup_without_a_url_is_for_all_that_the_token_made(contracts, engine)
     status, out, _ = contracts("cleanup", "--token", "test-a")
     assert (status, out) == (0, "Nothing to clean up: no check left anything behind.\n")
     assert engine.journals[0][0] is None
+
+
+def test_cleanup_of_a_url_names_the_others_where_something_may_be_left(contracts, engine):
+    engine.cleaned = Report(elsewhere=("http://127.0.0.1:4010", "https://api.example.com"))
+    status, out, _ = contracts("cleanup", "http://127.0.0.1:4040", "--token", "test-a")
+    assert status == 0
+    assert out.splitlines() == [
+        "Nothing to clean up at http://127.0.0.1:4040: no check left anything behind there.",
+        "Checks may have left something at http://127.0.0.1:4010, https://api.example.com: clean up there with that"
+        " URL, or without any.",
+    ]
 
 
 def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
@@ -201,6 +214,12 @@ def test_every_help_has_an_example(contracts, engine, command):
     status, out, _ = contracts(command, "--help")
     assert status == 0
     assert f"Examples:\n  contracts {command}" in out
+
+
+def test_the_help_of_cleanup_names_its_variables_and_exit_codes(contracts, engine):
+    _, out, _ = contracts("cleanup", "--help")
+    for named in ("CONTRACTS_URL", "CONTRACTS_JOURNAL_DIR", "CONTRACTS_TOKEN", "2 nothing was tried"):
+        assert named in " ".join(out.split())
 
 
 def test_no_line_about_a_command_is_cut(contracts, engine):

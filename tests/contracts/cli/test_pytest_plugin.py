@@ -61,7 +61,7 @@ def test_a_rule_that_was_not_judged_is_skipped_with_the_reason(run, engine):
 
 def test_a_required_rule_fails_where_it_was_not_judged(run, engine):
     engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT"))
-    outcome = run("--require", "AUTH-TENANT")
+    outcome = run("--require", "AUTH-TENANT", "--second-token", "test-b")
     outcome.assert_outcomes(passed=2, failed=1)
     outcome.stdout.fnmatch_lines(["AUTH-TENANT is required and was not judged: no second token was given"])
 

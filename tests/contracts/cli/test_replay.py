@@ -86,7 +86,7 @@ def test_of_many_findings_the_closest_fingerprints_are_named(replay, tmp_path):
     path.write_text(FORMATS["json"](Report(fakes.result(*many))))
     misspelled = many[4].fingerprint[:-1] + "x"
     _, _, err = replay(path, misspelled)
-    assert f"is the fingerprint of no finding of the report: {many[4].fingerprint} REQ-COUNT: cause 4; " in err
+    assert f"no finding with a fingerprint that begins with {misspelled!r}. The nearest: {many[4].fingerprint} " in err
     assert err.count("REQ-COUNT") == 3
     assert err.endswith("; and 6 more.\n")
 
@@ -100,7 +100,7 @@ def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report,
     assert document["findings"][0]["fingerprint"] == first != second
     status, _, err = replay(report, "ABC")
     assert status == 2
-    assert "'ABC' is the beginning of several fingerprints: abcr REQ-COUNT" in err
+    assert "Several findings of the report have a fingerprint that begins with 'ABC': abcr REQ-COUNT" in err
     assert replay(report, "abcb")[0] == 0
 
 
@@ -108,8 +108,8 @@ def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report,
     ("text", "said"),
     [
         (None, "cannot be read: No such file"),
-        ("<html>", "is not JSON"),
-        ("{}", "other.json is not a report of contracts: write one with --report json=FILE."),
+        ("<html>", "other.json is not a JSON report: write one with `contracts check URL --report json=report.json`."),
+        ("{}", "is not a report of contracts: write one with `contracts check URL --report json=report.json`."),
         ("[]", "is not a report of contracts"),
         ('{"findings": 1, "baselined": [], "unstable": [], "target": ""}', "is not a report of this version"),
         ('{"findings": [], "baselined": [], "unstable": [], "target": "", "coverage": {}}', "has no findings"),

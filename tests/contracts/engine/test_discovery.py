@@ -283,6 +283,26 @@ def test_a_target_where_no_create_succeeds_cannot_be_checked(kind: type[Standin]
         found(kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "base_request", "said"),
+    [
+        (CreatesRefused, {"workflow_id": W, "count": 1}, r"\); correct the request of --base-request until"),
+        (
+            CreatesFail,
+            {"workflow_id": W, "count": 1},
+            r"\); see its log, or correct the request of --base-request until",
+        ),
+        (CreatesRefused, None, r"\); name another workflow with --workflow-id, or give --base-request a request"),
+    ],
+)
+def test_of_a_deployment_the_request_that_was_given_is_to_be_corrected(
+    kind: type[Standin], base_request: dict[str, Any] | None, said: str
+) -> None:
+    workflow_id = None if base_request else W
+    with pytest.raises(CouldNotCheck, match=said):
+        found(kind, **LIVE | {"base_request": base_request, "workflow_id": workflow_id})
+
+
 class CreatesTellNothing(Standin):
     def bulk_create_runs(self, call: Any, body: Any) -> Any:
         super().bulk_create_runs(call, body)
@@ -446,11 +466,6 @@ def test_a_live_check_whose_budget_bears_no_run_creates_none() -> None:
 
     assert not context.may_create
     assert [note for note in context.notes if "does not cover one run" in note]
-
-
-def test_a_live_check_whose_create_is_refused_says_what_would_help() -> None:
-    with pytest.raises(CouldNotCheck, match=r"422 .*; give --workflow-id or --base-request"):
-        found(CreatesRefused, **LIVE)
 
 
 def test_a_live_check_of_a_deployment_starts_no_run_of_a_workflow_that_nobody_named(

@@ -152,9 +152,11 @@ def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() ->
 
 def test_it_is_stopped_at_the_end_of_its_time(tmp_path: Path) -> None:
     with serving() as url, running(target_at(url), tmp_path) as runner:
-        explore_schema(runner, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
+        began = time.monotonic()
+        explore_schema(runner, REGISTRY, examples=100_000, until=began + 0.3)
 
-    assert list(runner.check.notes) == ["schemathesis was stopped at the end of its share of the time."]
+    assert time.monotonic() - began < 15
+    assert not runner.check.notes  # it ends so in most checks, and a user can do nothing about it
     assert runner.findings == []
 
 

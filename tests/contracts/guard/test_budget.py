@@ -37,7 +37,7 @@ def test_a_count_that_a_broken_server_would_obey_is_not_sent_where_the_budget_ca
     with pytest.raises(OutOfBudget, match="count 1001"):
         guard.send(bulk(1001))
     assert server.received == []
-    assert guard.log.skipped == ("POST /v1/runs/bulk with count 1001: could cost 1001 runs, 1000 of 1000 are left",)
+    assert guard.log.skipped == ("POST /v1/runs/bulk with count 1001: could cost 1,001 runs, 1,000 of 1,000 are left",)
     guard.send(bulk(1000))
     assert (len(server.runs), guard.spent.runs_created) == (1000, 1000)
 

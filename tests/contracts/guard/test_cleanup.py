@@ -72,6 +72,7 @@ def test_without_a_delete_runs_are_cancelled_and_reported_as_left(open_guard: Op
     assert guard.clean_up() == 2
     assert {run["status"] for run in server.runs.values()} == {"cancelled"}
     assert guard.spent.runs_left == 2
+    assert guard.cannot_delete
 
 
 def test_a_delete_without_effect_is_detected(guard: Guard, server: StandIn) -> None:
@@ -79,6 +80,7 @@ def test_a_delete_without_effect_is_detected(guard: Guard, server: StandIn) -> N
     guard.send(bulk(3))
     assert guard.clean_up() == 3
     assert guard.spent.runs_left == 3
+    assert not guard.cannot_delete
 
 
 @pytest.mark.parametrize("reply", [CUT, Reply(500, {}), Reply(403, {})])

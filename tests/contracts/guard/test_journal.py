@@ -288,6 +288,7 @@ def test_runs_made_without_a_token_are_looked_for_with_those_given(
     guard.__exit__(None, None, None)
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left, server.runs) == (2, 0, {})
+    assert report.elsewhere == []
 
 
 def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
@@ -300,6 +301,7 @@ def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
     with StandIn() as other:
         report = clean_up_journals(other.url, token=FIRST, journal_dir=journal_dir)
         assert (report.journals, other.received) == (0, [])
+        assert report.elsewhere == [server.url]
 
     def begin(origin: str, runs: int) -> Callable[[], None]:
         raise AssertionError(f"{runs} runs at {origin} would be cleaned up")
@@ -335,7 +337,7 @@ def test_a_token_of_another_organisation_is_not_taken_for_a_renewed_one(
     guard.__exit__(None, None, None)
     report = clean_up_journals(server.url, token=SECOND, journal_dir=journal_dir)
     assert (report.cleaned, report.left, len(server.runs)) == (0, 3, 3)
-    assert "another token" in report.problems[0]
+    assert report.problems[0].endswith("reads none of its runs; give one of the same organisation")
     assert not server.sent("DELETE")
 
 

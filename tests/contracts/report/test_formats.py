@@ -82,6 +82,14 @@ def test_every_format_for_people_has_the_summary_and_the_request_that_works():
     assert failure.get("message") == "moderate: POST /v1/runs/bulk: 201 <b>"
 
 
+def test_junit_and_sarif_have_what_repeats_the_check():
+    report = samples.report(dataclasses.replace(samples.RESULT, salt="5a17"))
+    properties = {one.get("name"): one.get("value") for one in junit(report).iter("property")}
+    assert (properties["seed"], properties["salt"]) == ("77", "5a17")
+    run_properties = written("sarif", report)["runs"][0]["properties"]
+    assert (run_properties["seed"], run_properties["salt"]) == (77, "5a17")
+
+
 # JUnit
 
 
@@ -270,7 +278,7 @@ def test_the_summary_begins_with_the_verdict_and_how_to_repeat_the_check():
     lines = FORMATS["markdown"](samples.report(dataclasses.replace(samples.RESULT, salt="s 1"))).splitlines()
 
     assert lines[0] == "## Failed: 2 findings: contract of `http://127.0.0.1:4010`"
-    assert "Repeat with `--seed 77` and `--salt` `s 1`" in lines
+    assert "Repeat with `--seed 77 --salt 's 1'`" in lines
     assert "| AUTH-TENANT | skipped | `no second token was given` |" in lines
     assert "### 1. REQ-COUNT (moderate)" in lines
 

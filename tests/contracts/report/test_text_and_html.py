@@ -157,8 +157,33 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
             {"spent": dataclasses.replace(samples.RESULT.spent, runs_left=None)},
             "`contracts cleanup http://127.0.0.1:4010` tries again to delete what may be left.",
         ),
+        (
+            {"verdict": "incomplete", "rules": (*samples.RESULT.rules[2:3], RuleResult("A", "skipped", "no such run"))},
+            "See above why rules were not judged, and `contracts explain A` what the first of them requires;"
+            " `--skip-rule A` leaves it out.",
+        ),
+        (
+            {"verdict": "could_not_check", "rules": (RuleResult("A", "skipped", "no such run"),)},
+            "See above why; `contracts explain A` says what the rule requires.",
+        ),
+        (
+            {"verdict": "could_not_check", "rules": (RuleResult("HTTP-LIMIT", "skipped", "never answered 429"),)},
+            "Set a rate limit on the server, which HTTP-LIMIT needs, or select other rules.",
+        ),
+        (
+            {"verdict": "could_not_check", "rules": (RuleResult("A", "not_offered", "every probe is 404"),)},
+            "Select other rules, since the server does not offer the operations of these; `contracts rules` lists"
+            " them.",
+        ),
+        (
+            {"verdict": "incomplete", "is_partial": True},
+            "Run the check again: the notes above say what was not tried.",
+        ),
     ],
-    ids=["finding", "time", "enough", "token", "token alone", "left"],
+    ids=[
+        *("finding", "time", "enough", "token", "token alone", "left", "rule", "rule alone", "limit", "not offered"),
+        "partial",
+    ],
 )
 def test_the_last_line_says_what_to_do_next(changes, step):
     shown = text(samples.report(samples.without_findings(**changes)), json_path=Path("my report.json"))

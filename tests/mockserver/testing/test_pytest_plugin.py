@@ -211,7 +211,22 @@ def test_a_client_that_loses_the_path_of_its_base_url_is_told(run):
         assert cyberdesk_mock.requests()
     """)
     outcome.assert_outcomes(failed=1)
-    outcome.stdout.fnmatch_lines(["None.", "But 1 came to * outside of any namespace, the last one GET /v1/runs: *"])
+    outcome.stdout.fnmatch_lines(
+        ["None.", "1 request came to * outside of any namespace, the last one GET /v1/runs: *"]
+    )
+
+
+def test_a_client_that_loses_the_path_in_some_requests_only_is_told_too(run):
+    outcome = run("""
+    def test_fails(cyberdesk_mock):
+        with client_of(cyberdesk_mock) as client:
+            client.get("/v1/machines")
+        for _ in range(2):
+            httpx.get(cyberdesk_mock.url.partition("/__ns")[0] + "/v1/runs", trust_env=False)
+        assert False
+    """)
+    outcome.assert_outcomes(failed=1)
+    outcome.stdout.fnmatch_lines(["GET /v1/machines  200  *", "2 requests came to * outside of any namespace, *"])
 
 
 def test_a_failure_does_not_tell_of_strays_of_an_earlier_test(run):
