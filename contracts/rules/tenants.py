@@ -106,11 +106,11 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
     mine, theirs = (SECOND_TOKEN, TOKEN) if case.by_second else (TOKEN, SECOND_TOKEN)
     run, created = _create_run(context, case, mine)
     foreign = _ForeignRun(context, run, created, mine, theirs, case.widely)
-    if case.by_second and case.widely and check.offers("list_runs"):
-        foreign.list_as_owner()
-    if case.cancelled:
+    if case.cancelled:  # at once: on a slow target, the run might end meanwhile
         assume(context.cancel(foreign.id, token=mine).accepted, "a run cannot be cancelled")
         context.call("update_run", foreign.id, body=context.fill(_RESULTS), token=mine)
+    if case.by_second and case.widely and check.offers("list_runs"):
+        foreign.list_as_owner()
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
         foreign.try_operation(operation, created, widely=False)
