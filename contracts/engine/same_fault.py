@@ -8,6 +8,8 @@ Two findings show the same fault only if the answers prove it:
 - answers of several operations break the same requirement of the schema in the same field, with a value of one type;
 - successes of several operations show a secret in the same field;
 - one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
+- several operations answer at times with the same 5xx, which says more than its status, as those of a pool of
+  connections that is exhausted;
 - several operations get the same 502, 503 or 504, as all do behind a gateway whose server is down;
 - an invalid value is accepted, and a later answer shows a value of the same field that violates the schema: the
   accepted request is then the main finding;
@@ -23,6 +25,7 @@ Otherwise, findings of different fields stay apart, since each may be a fault of
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 from itertools import chain
 from typing import Any, Final
 
@@ -93,6 +96,8 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
         return True
+    if one.intermittent and other.intermittent and (_explained_5xx(one) == _explained_5xx(other) is not None):
+        return True
     if _is_down(one) and _is_down(other) and one.exchanges[-1].answer.status == other.exchanges[-1].answer.status:
         return True
     if {one.rule, other.rule} <= _RULES_OF_CREDENTIALS and _is_success(one) and _is_success(other):
@@ -149,6 +154,14 @@ def _is_success(finding: Finding) -> bool:
 
 def _gets_5xx(finding: Finding) -> bool:
     return finding.exchanges[-1].answer.status >= 500
+
+
+def _explained_5xx(finding: Finding) -> bytes | None:
+    """Return the body of a 5xx if it says more than the phrase of the status; otherwise None."""
+    answer = finding.exchanges[-1].answer
+    phrase = HTTPStatus(answer.status).phrase if answer.status in iter(HTTPStatus) else ""
+    is_phrase = not answer.body or (phrase and phrase.encode() in answer.body)
+    return None if answer.status < 500 or is_phrase else answer.body
 
 
 def _is_down(finding: Finding) -> bool:

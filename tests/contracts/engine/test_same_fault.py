@@ -252,6 +252,29 @@ def test_what_a_server_that_is_down_answers_to_all_operations_is_one_finding(sta
     assert len([one for one in grouped(findings) if not one.part_of]) == (1 if is_one else 2)
 
 
+@pytest.mark.parametrize(
+    ("bodies", "is_intermittent", "is_one"),
+    [
+        ([b'{"detail": "pool is exhausted"}'] * 2, True, True),
+        ([b'{"detail": "pool is exhausted"}'] * 2, False, False),
+        ([b'{"detail": "Internal Server Error"}'] * 2, True, False),
+        ([b'{"detail": "pool is exhausted"}', b'{"detail": "deadlock"}'], True, False),
+    ],
+)
+def test_one_5xx_that_several_operations_get_at_times_is_one_finding_if_it_says_why(
+    bodies: list[bytes], is_intermittent: bool, is_one: bool
+) -> None:
+    findings = [
+        dataclasses.replace(
+            finding("NO-5XX", intermittent=is_intermittent),
+            exchanges=(Exchange(Request("GET", path), Answer(500, (), body)),),
+        )
+        for path, body in zip(("/v1/runs", "/v1/pools"), bodies, strict=True)
+    ]
+
+    assert len([one for one in grouped(findings) if not one.part_of]) == (1 if is_one else 2)
+
+
 def test_one_requirement_of_the_schema_that_answers_of_several_operations_break_is_one_finding() -> None:
     listed, first_read = listed_with("created_at", "today"), listed_with("created_at", "yesterday")
     read = dataclasses.replace(first_read, rule="CREATE-ANSWER", cause="another")
