@@ -79,9 +79,13 @@ def _add(
     count = body.get("count")
     if not all(invalid_paths) or (isinstance(count, int | float) and abs(count) > limits.MAX_COUNT * 10):
         return False  # the whole body is wrong, or a faulty server could create more runs than a check can afford
+    first, later = _lists_with_invalid_items(invalid_paths)
     for combination in combinations:
         if invalid_paths & combination.invalid_paths:
             continue
+        other_first, other_later = _lists_with_invalid_items(combination.invalid_paths)
+        if first & other_later or later & other_first:
+            continue  # a server that judges a list by its first item would refuse both
         both = merge(base, combination.body, body)
         if both is _CONFLICT:
             continue
@@ -95,6 +99,12 @@ def _add(
             return True
     combinations.append(_Combination(body, invalid_paths, [Body(body)]))
     return True
+
+
+def _lists_with_invalid_items(paths: Iterable[Path]) -> tuple[set[Path], set[Path]]:
+    """Return the paths of the lists whose first item is invalid, or a part of it, and of those with a later one."""
+    indexes = [(path[:place], part) for path in paths for place, part in enumerate(path) if isinstance(part, int)]
+    return {path for path, index in indexes if index == 0}, {path for path, index in indexes if index}
 
 
 def merge(base: Any, one: Any, other: Any) -> Any:

@@ -80,7 +80,8 @@ def read_pages(
     """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
     has items, and so is one that `is_enough`. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
-    found = read_page(context, query, limit=limit, token=token, after=[])
+    default = None if limit == DEFAULT_LIMIT else limit  # the first page of the default size is asked for without one
+    found = read_page(context, query, limit=default, token=token, after=[])
     yield found
     while (page := found.pages[-1]).is_full and not _is_beyond_end(page) and not is_enough(page):
         assume(len(found.pages) != MAX_PAGES, f"a list of more than {MAX_PAGES * limit} runs")

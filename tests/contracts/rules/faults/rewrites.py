@@ -11,10 +11,12 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 
+from pydantic import field_validator
+
 from contracts.core.json_tree import map_texts
 from tests.contracts.rules.faults.combinations import ResultWindow
 from tests.standin.behaviour import Answer, Problem, Standin
-from tests.standin.models import SortMode, Status
+from tests.standin.models import RunUpdate, SortMode, Status
 from tests.standin.store import TERMINAL
 from tests.standin.variations import UnknownMachineRefused, UnknownWorkflowRefused
 
@@ -350,3 +352,23 @@ class EmptySearchesAreRemembered(Standin):
         if query.search and not answer.content["total"]:
             self.nothing_found[key] = time.monotonic()
         return answer
+
+
+class SearchesHaveTwentyByDefault(Standin):
+    """The answer shows the documented default."""
+
+    def page(self, found, query):
+        is_default = query.search is not None and "limit" not in query.model_fields_set
+        return super().page(found, query)[: 20 if is_default else None]
+
+
+class TextsOfHistoryAreWrapped(Standin):
+    """Whether a list is to be converted is decided by its first item."""
+
+    class RunUpdate(RunUpdate):
+        @field_validator("run_message_history", mode="before")
+        @classmethod
+        def wrapped(cls, value):
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                return [{"content": one} if isinstance(one, str) else one for one in value]
+            return value
