@@ -159,9 +159,8 @@ def _gets_5xx(finding: Finding) -> bool:
 def _explained_5xx(finding: Finding) -> bytes | None:
     """Return the body of a 5xx if it says more than the phrase of the status; otherwise None."""
     answer = finding.exchanges[-1].answer
-    phrase = HTTPStatus(answer.status).phrase if answer.status in iter(HTTPStatus) else ""
-    is_phrase = not answer.body or (phrase and phrase.encode() in answer.body)
-    return None if answer.status < 500 or is_phrase else answer.body
+    is_phrase = any(answer.status == status and status.phrase.encode() in answer.body for status in HTTPStatus)
+    return None if answer.status < 500 or is_phrase or not answer.body else answer.body
 
 
 def _is_down(finding: Finding) -> bool:

@@ -4,9 +4,11 @@ Each case sends groups of requests, over connections that are opened first. The 
 created before, one request at a time.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
@@ -138,21 +140,30 @@ def _additions_to_a_pool(context: CaseContext, width: int) -> None:
             context.require(pool in pools, "READ-BACK", cause, expected, *added, read, got="a machine without it")
 
 
-def _lists_during_a_create(context: CaseContext, width: int) -> None:
-    """A list during a bulk create must show all of its runs or none."""
-    word = context.check.search_word(context.made_up)
-    body = {"workflow_id": "«workflow»", "count": LARGE_CREATE, "input_values": {"marker": word}}
-    create = request_for("bulk_create_runs", body=context.fill(body))
-    query = [("search", word), ("limit", "1"), NEWEST_FIRST]
-    created, *lists = _send(context, [create, *[request_for("list_runs", query=query)] * width])
+def _lists_during_a_create(context: CaseContext, width: int, *, count: int = LARGE_CREATE) -> None:
+    """A list during a bulk create must show all of its runs or none, and each run as it was created."""
+    inputs = {"marker": context.check.search_word(context.made_up)}
+    body = context.fill({"workflow_id": "«workflow»", "count": count, "input_values": inputs})
+    filters = [("search", inputs["marker"])]
+    if context.check.workflows.accepts_any_id:  # a new one finds runs whose inputs are not there yet
+        body["workflow_id"] = context.made_up.uuid()
+        filters.append(("workflow_id", body["workflow_id"]))
+    queries = [[each, ("limit", "1"), NEWEST_FIRST] for each in filters]
+    requests = [request_for("list_runs", query=query) for query in itertools.islice(itertools.cycle(queries), width)]
+    created, *lists = _send(context, [request_for("bulk_create_runs", body=body), *requests])
     assume(created.accepted, f"a bulk create answers {created.status}")
-    count = len(created_ids(created))  # a server may create a part of the runs
+    ids = set(created_ids(created))
+    count = len(ids)  # a server may create a part of the runs
     for result in lists:
         total = total_of(result)
         if total is not None and count:
             cause, expected = "a list during a create shows a part of it", f"total 0 or {count:,}"
             right = total in (0, count)
             context.require(right, "LIST-COMPLETE", cause, expected, created, result, got=f"total {total:,}")
+        for run in items_of(result):
+            if run.get("id") in ids:
+                cause = "a list during a create shows a run without its inputs"
+                _require_shown(context, "READ-BACK", {"input_values": inputs}, run, cause, created, result)
 
 
 def _reads_during_an_update(context: CaseContext, width: int) -> None:
@@ -259,6 +270,23 @@ def _cancelled_runs(context: CaseContext, width: int) -> list[str]:
     return [run_id for run_id in ids if context.cancel(run_id).accepted]
 
 
+def _reads_during_a_retry(context: CaseContext, width: int) -> None:
+    """A read during a retry must show the run as before it, or waiting or running and without the results of before."""
+    old = {"output_data": {"before": context.check.search_word(context.made_up)}}
+    for run_id in _cancelled_runs(context, 1):
+        updated = context.call("update_run", run_id, body=old)
+        assume(is_same(old["output_data"], updated.body.get("output_data")), "an ended run cannot get output_data")
+        reads = [request_for("get_run", run_id)] * width
+        retried, *seen = _send(context, [request_for("retry_run", run_id, body={}), *reads])
+        for result in seen if retried.accepted else ():
+            is_restarted = result.body.get("status") not in TERMINAL
+            has_results = is_same(old["output_data"], result.body.get("output_data"))
+            cause, expected = "a read during a retry shows a part of it", "the run before the retry or after it"
+            got = f"status {result.body.get('status')} with the output_data of before"
+            right = not (result.accepted and is_restarted and has_results)
+            context.require(right, "RETRY-RULES", cause, expected, updated, retried, result, got=got)
+
+
 def _retries(context: CaseContext, width: int) -> None:
     """Each of several concurrent retries must give its run its own inputs."""
     ids = _cancelled_runs(context, width)
@@ -355,6 +383,9 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     # First those with lists, which get slower during a check.
     "creates": _Group(_different_creates, runs=lambda width: 3 * width),
     "lists during a create": _Group(_lists_during_a_create, ("list_runs",), lambda width: LARGE_CREATE),
+    "lists during a small create": _Group(
+        partial(_lists_during_a_create, count=_SIBLINGS), ("list_runs",), lambda width: _SIBLINGS
+    ),
     "reads during an update": _Group(_reads_during_an_update, ("update_run", "get_run")),
     "writes to neighbours": _Group(_writes_to_neighbours, (*_CHANGES_AND_READ, "list_runs"), lambda width: 2 * width),
     "different updates": _Group(_different_updates, ("update_run", "get_run")),
@@ -363,6 +394,7 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "retries and updates": _Group(_retries_and_updates, ("retry_run", "update_run", "get_run"), lambda width: width),
     "retries and deletes": _Group(_retries_and_deletes, ("retry_run", *_CHANGES_AND_READ), lambda width: width),
     "retries": _Group(_retries, ("retry_run", "update_run", "get_run"), lambda width: width),
+    "reads during a retry": _Group(_reads_during_a_retry, ("retry_run", "update_run", "get_run"), lambda width: 1),
     "retries of one run": _Group(_retries_of_one_run, ("retry_run", "update_run", "get_run"), lambda width: _SIBLINGS),
     "wrong tokens": _Group(_wrong_tokens, runs=lambda width: width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),

@@ -2,13 +2,15 @@
 
 import asyncio
 import html
+import json
 from dataclasses import replace
 from typing import ClassVar
 
 from tests.contracts.rules.faults.combinations import raw_body
 from tests.contracts.rules.faults.lifecycles import WorksLong
 from tests.standin.behaviour import Answer, Problem, Standin
-from tests.standin.models import WorkflowCreate
+from tests.standin.models import Status, WorkflowCreate
+from tests.standin.store import TERMINAL
 
 
 class RetryOfTheSecondOrganisationKeepsOutput(Standin):
@@ -139,3 +141,31 @@ class ReleasedSessionIsUnlocked(WorksLong):
                 self.at(org, now + self.wait_s(run), "start", run)
             else:
                 super().schedule(org, run, now)
+
+
+class InputsOfABulkAreInsertedLater(Standin):
+    """The runs and their inputs are inserted in two transactions."""
+
+    async def once(self, call, handle):
+        answer = await super().once(call, handle)
+        if call.operation == "bulk_create_runs" and answer.status == 201:
+            runs = [call.org.runs[run["id"]] for run in json.loads(answer.body())["created_runs"]]
+            inputs = [run.input_values for run in runs]
+            for run in runs:
+                run.input_values = None
+            await asyncio.sleep(0.02)
+            for run, kept in zip(runs, inputs, strict=True):
+                run.input_values = kept
+        return answer
+
+
+class RetriesClearTheResultsLater(Standin):
+    """The status and the results are written in two transactions."""
+
+    async def once(self, call, handle):
+        run = call.org.runs.get(call.path.split("/")[-2]) if call.operation == "retry_run" else None
+        if run is not None and run.status in TERMINAL:
+            before, run.status = run.status, Status.SCHEDULING
+            await asyncio.sleep(0.02)
+            run.status = before
+        return await super().once(call, handle)

@@ -390,6 +390,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.DeepSearchIsForgottenBesideStatus, "lists with filters combined", "LIST-FILTER"),
     (rewrites.WaitingRunsOfASessionAreListedWithTheRunningOne, "lifecycles of runs", "LIST-FILTER"),
     (tenants.RetriesRemoveNamedOutputsOfAnyOrganisation, "runs given to another organisation", "AUTH-TENANT"),
+    (regressions.InputsOfABulkAreInsertedLater, SAME_MOMENT, "READ-BACK"),
+    (regressions.RetriesClearTheResultsLater, SAME_MOMENT, "RETRY-RULES"),
     (rewrites.SearchesHaveTwentyByDefault, "large lists with filters", "LIST-PAGE"),
     (rewrites.TextsOfHistoryAreWrapped, "invalid requests", "REQ-TYPES"),
     (rewrites.DownloadUrlsGiveTheFirstBuffer, "attachments", "ATTACHMENTS"),
