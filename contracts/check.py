@@ -34,7 +34,7 @@ from contracts.engine.summary import request_in_words, shorten_ids
 from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
-from contracts.rules.live_cases import LIVE_CASES
+from contracts.rules.live_cases import LIVE_CASES, allowed_by, may_have
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
@@ -273,6 +273,9 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
         if context.target.may_write:
             return "the budget does not cover one run"
         return "nothing may be created without --allow-writes"
+    if field := CREATE_RULES.get(rule, ""):
+        allows = "" if may_have(context, field) else f"; {allowed_by(context, field)}"
+        return f"no create with {field} was accepted{allows}"
     reasons = [runner.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in runner.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
 
@@ -286,7 +289,7 @@ def _only_creates(rule: str) -> bool:
 
 
 RULES_OF_EVERY_CREATE: Final = frozenset({*CREATE_RULES, "CREATE-ANSWER", "LIFECYCLE"})
-"""Rules that judge every create that succeeds, whatever its scenario looks for."""
+"""Rules that judge every create that succeeds and has what they are about, whatever its scenario looks for."""
 _OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
 """Rules, or how their ids begin, that are judged by requests which create nothing on a healthy server."""
 _MOST_RULES_NAMED: Final = 12
@@ -322,10 +325,11 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
         needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
         if not cases and (undiscovered.is_live or needs_second):
             continue
-        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules) - (set() if target.may_write else {"SECRET-LEAK"})
         most_runs += _most_runs(target, scenario, cases)
         if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
-            judged |= RULES_OF_EVERY_CREATE & wanted
+            of_creates = wanted & RULES_OF_EVERY_CREATE
+            judged |= {rule for rule in of_creates if may_have(undiscovered, CREATE_RULES.get(rule))}
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))

@@ -45,6 +45,17 @@ def may_vary(check: CheckContext, *names: str) -> bool:
     return allowed.issuperset(names)
 
 
+def may_have(check: CheckContext, name: str | None) -> bool:
+    """Return whether a create may have a value in this field. All creates have what the base request has."""
+    return not (name and check.is_live) or bool(check.base_request.get(name)) or may_vary(check, name)
+
+
+def allowed_by(check: CheckContext, name: str) -> str:
+    """Return which flag allows creates with this field, in words."""
+    before = "--base-request with " if check.target.base_request is None else ""
+    return f"{before}--vary {name} allows that"
+
+
 def body(
     check: CheckContext, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any
 ) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import pytest
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.findings import CheckInterrupted, CheckResult, Finding, ScenarioProgress
+from contracts.core.findings import CheckInterrupted, CheckResult, Finding, RuleResult, ScenarioProgress
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -581,3 +581,43 @@ def test_a_note_names_the_unfinished_scenarios_that_have_the_most_left() -> None
 
     assert contracts.check._names_of(few) == "b (0 of 9 cases), a (1 of 3 cases)"
     assert contracts.check._names_of(many).endswith(", c2 (1 of 2 cases), and 2 more scenarios")
+
+
+BASE = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
+FILES = {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+
+
+def live_check(*rules: str, varied: str = "input_values", **settings: Any) -> tuple[CheckResult, dict[str, RuleResult]]:
+    """Check a healthy stand-in as a deployment, by default with a base request."""
+    settings = LIVE | {"base_request": BASE, "varied_fields": (varied,), "budget": Budget(25, 500, None)} | settings
+    with serving() as url:
+        result = checked(url, rules or None, **settings)
+    return result, {rule.id: rule for rule in result.rules}
+
+
+def test_a_rule_about_a_field_of_creates_does_not_pass_without_a_create_that_has_it() -> None:
+    _, rules = live_check()
+
+    allows = "no create with {0} was accepted; --vary {0} allows that"
+    for rule, field in (("BULK-FILES", "file_inputs"), ("BULK-ALIASES", "sensitive_input_values")):
+        assert (rules[rule].status, rules[rule].why) == ("skipped", allows.format(field))
+    assert rules["BULK-COUNT"].status == "passed"
+
+
+@pytest.mark.parametrize("settings", [{"varied": "file_inputs"}, {"base_request": BASE | FILES}])
+def test_a_create_with_files_exercises_the_rule_about_files(settings: dict[str, Any]) -> None:
+    _, rules = live_check("BULK-FILES", "BULK-COUNT", "ATTACHMENTS", "IDEM-REPLAY", **settings)
+
+    assert rules["BULK-FILES"].status == "passed"
+
+
+def test_a_check_that_sends_no_secret_and_creates_no_run_passes_no_rule_about_them() -> None:
+    settings = {"profile": "live", "allow_writes": False, "second_token": None}
+    with serving() as url:
+        rules = {rule.id: rule.status for rule in checked(url, **settings).rules}
+    in_all = plan(target_at("http://127.0.0.1:9", **settings))[-1]
+
+    assert {rules["SECRET-LEAK"], rules["LIST-COMPLETE"]} == {"skipped"}
+    assert rules["NO-5XX"] == "passed"
+    assert {rule for rule, status in rules.items() if status == "passed"} <= set(in_all.rules)
+    assert not {"SECRET-LEAK", "LIST-COMPLETE"}.intersection(in_all.rules)
