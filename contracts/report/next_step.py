@@ -10,6 +10,7 @@ from contracts.report.report import Report
 _STEPS: Final = {
     "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
     "budget does not cover": "Give the check a larger budget with --max-runs and --max-requests.",
+    " allows ": "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
     "second token": "Give the token of another organisation with --second-token.",
 }
 """What to do about a rule that was skipped, by a part of the reason."""

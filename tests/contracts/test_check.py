@@ -17,7 +17,14 @@ import pytest
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.findings import CheckInterrupted, CheckResult, Finding, RuleResult, ScenarioProgress
+from contracts.core.findings import (
+    CheckInterrupted,
+    CheckResult,
+    CouldNotCheck,
+    Finding,
+    RuleResult,
+    ScenarioProgress,
+)
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -94,6 +101,13 @@ def ordered_by_telling() -> list[Scenario]:
     return sorted(SCENARIOS, key=lambda scenario: scenario.order)
 
 
+def test_a_plan_of_a_live_check_names_the_run_that_is_created_in_any_case() -> None:
+    settings = LIVE | {"base_request": BASE | {"count": 3}}
+    steps = {str(step) for step in plan(target_at("https://api.example.com", **settings), {"READ-UNKNOWN"})}
+
+    assert "the first create: judges no rule; 1 case, creates runs: 3 at most" in steps
+
+
 def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
     steps = {
         step.name: step.cost
@@ -143,12 +157,6 @@ def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_bu
     assert re.search(
         r"at most 25 runs .* could create \d\d runs in all these cases: those that the budget no", in_all.cost
     )
-
-
-def test_a_plan_of_refused_requests_names_no_rule_of_creates() -> None:
-    settings = LIVE | {"base_request": {"count": 1}, "varied_fields": ("input_values",)}
-    in_all = plan(target_at("https://api.example.com", **settings), {"REQ-COUNT", "BULK-STATUS"})[-1]
-    assert in_all.rules == ("REQ-COUNT",)
 
 
 def test_a_plan_creates_runs_on_a_loopback_address() -> None:
@@ -595,12 +603,66 @@ def live_check(*rules: str, varied: str = "input_values", **settings: Any) -> tu
     return result, {rule.id: rule for rule in result.rules}
 
 
+JUDGED_ALONE = {
+    **dict.fromkeys(("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION"), 1),
+    **{"LIFECYCLE": 1, "LIST-COMPLETE": 1, "READ-INCLUDE": 1, "CREATE-ANSWER": 2, "IDEM-CONFLICT": 2},
+}
+"""By rule: how many runs a live check by a base request creates to judge it alone."""
+NOT_ALLOWED = {
+    "BULK-FILES": "no create may have file_inputs; --vary file_inputs allows that",
+    "BULK-ALIASES": "no create may have sensitive_input_values; --vary sensitive_input_values allows that",
+    "ATTACHMENTS": "no create may have file_inputs; --vary file_inputs allows that",
+    "CHAIN-RULES": "no base request is of a chain; --workflow-id in place of --base-request allows one",
+}
+
+
+@pytest.mark.parametrize(("rule", "runs"), JUDGED_ALONE.items())
+def test_a_live_check_of_one_rule_judges_what_it_creates(rule: str, runs: int) -> None:
+    result, rules = live_check(rule)
+
+    assert rules[rule].status == "passed", rules[rule].why
+    assert result.spent.runs_created == runs
+
+
+@pytest.mark.parametrize(("rule", "why"), NOT_ALLOWED.items())
+def test_a_rule_that_the_flags_allow_no_case_of_is_refused_before_anything_is_created(rule: str, why: str) -> None:
+    settings = LIVE | {"base_request": BASE, "varied_fields": ("input_values",)}
+    with serving() as url, guarded(url, **settings) as guard:
+        with pytest.raises(CouldNotCheck) as refused:
+            contracts.check.check(guard.target, guard, rules={rule})
+        with pytest.raises(CouldNotCheck) as not_planned:
+            plan(guard.target, {rule})
+
+        assert str(refused.value) == str(not_planned.value) == f"{rule} cannot be judged: {why}"
+        assert {exchange.request.method for exchange in guard.exchanges} == {"GET"}
+
+
+def test_a_rule_that_cannot_be_judged_does_not_keep_others_from_it() -> None:
+    _, rules = live_check("BULK-COUNT", "ATTACHMENTS")
+
+    assert rules["BULK-COUNT"].status == "passed"
+    assert (rules["ATTACHMENTS"].status, rules["ATTACHMENTS"].why) == ("skipped", NOT_ALLOWED["ATTACHMENTS"])
+
+
+class StartsAtOnce(Standin):
+    def show(self, run: Any, where: str, index: int = 0, of: int = 1) -> dict[str, Any]:
+        shown = super().show(run, where, index, of)
+        return shown | {"status": "running"} if where == "bulk_create_runs" else shown
+
+
+def test_a_fault_of_the_first_create_is_found_and_sent_again() -> None:
+    settings = LIVE | {"base_request": BASE, "budget": Budget(25, 500, None)}
+    with serving(StartsAtOnce) as url:
+        result = checked(url, {"BULK-INITIAL"}, **settings)
+
+    assert [(finding.cause, finding.stable) for finding in result.findings] == [("another status", True)]
+
+
 def test_a_rule_about_a_field_of_creates_does_not_pass_without_a_create_that_has_it() -> None:
     _, rules = live_check()
 
-    allows = "no create with {0} was accepted; --vary {0} allows that"
-    for rule, field in (("BULK-FILES", "file_inputs"), ("BULK-ALIASES", "sensitive_input_values")):
-        assert (rules[rule].status, rules[rule].why) == ("skipped", allows.format(field))
+    for rule in ("BULK-FILES", "BULK-ALIASES"):
+        assert (rules[rule].status, rules[rule].why) == ("skipped", NOT_ALLOWED[rule])
     assert rules["BULK-COUNT"].status == "passed"
 
 

@@ -147,6 +147,13 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
         ),
         (
             {
+                "verdict": "incomplete",
+                "rules": (RuleResult("ATTACHMENTS", "skipped", "no file; --vary file_inputs allows that"),),
+            },
+            "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
+        ),
+        (
+            {
                 "verdict": "could_not_check",
                 "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),),
                 "scenarios": (ScenarioProgress("other organisations", 2, 9, finished=False),),
@@ -158,7 +165,7 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
             "`contracts cleanup http://127.0.0.1:4010` tries again to delete what may be left.",
         ),
     ],
-    ids=["finding", "time", "enough", "token", "token alone", "left"],
+    ids=["finding", "time", "enough", "token", "flags", "token alone", "left"],
 )
 def test_the_last_line_says_what_to_do_next(changes, step):
     shown = text(samples.report(samples.without_findings(**changes)), json_path=Path("my report.json"))
