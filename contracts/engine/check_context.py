@@ -65,6 +65,8 @@ class CheckContext:
     foreign_run: str | None = None
     """A run that this check did not create. It is read if the check may not create runs."""
     may_create: bool = True
+    why_not_theirs: str = ""
+    """Why a live check creates nothing as the second organisation; empty if it may, or there is no second token."""
     seen: Seen = field(default_factory=Seen)
     canaries: Canaries = field(init=False)
     known_violations: set[tuple[str, str]] = field(default_factory=set)

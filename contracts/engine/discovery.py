@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from contracts.core.exchange import SECOND_TOKEN, Answer, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.json_tree import is_json
 from contracts.core.target import Target
@@ -70,6 +70,7 @@ class _Discovery:
         check.workflows = self._named_or_listed(target.named_workflow, "list_workflows")
         check.machines = self._named_or_listed(target.machine_id, "list_machines")
         check.pools = self._named_or_listed(target.pool_id, "list_pools")
+        self._find_their_workflow()
         self._before_creates(check)
         self._create_first_run()
         self._require_new_keys()
@@ -135,8 +136,18 @@ class _Discovery:
         is_listed = not self.check.is_live or operation == "list_workflows"
         return Ids(self._listed(operation) if is_listed else ())
 
-    def _listed(self, operation: str) -> tuple[str, ...]:
-        answer = self._send(request_for(operation, query=[("limit", "20")]))
+    def _find_their_workflow(self) -> None:
+        """Find out whether the second organisation has the workflow whose runs a live check may start."""
+        named = self.target.named_workflow
+        if named is None or not (self.check.is_live and self.target.may_write and self.check.has_second):
+            return
+        read = self._send(request_for("get_workflow", named, token=SECOND_TOKEN))
+        is_theirs = read is not None and accepts(read)
+        if not is_theirs and named not in self._listed("list_workflows", token=SECOND_TOKEN):
+            self.check.why_not_theirs = f"the second organisation does not list workflow {named}"
+
+    def _listed(self, operation: str, *, token: str = TOKEN) -> tuple[str, ...]:
+        answer = self._send(request_for(operation, query=[("limit", "20")], token=token))
         if answer is None or answer.status != 200:
             return ()
         try:

@@ -18,8 +18,7 @@ marker or a made-up id.
 
 On a deployment, desktops act on the workflow and the input values of a run. So a request that a server may accept must
 be of the workflow that the user named, and have all fields of the base request that may not be varied. The scenarios
-see to most of that when they make their cases. But a case that fails is shrunk, a case of a report may be any, and the
-second organisation may not have the workflow.
+see to most of that when they make their cases. But a case that fails is shrunk, and a case of a report may be any.
 """
 
 from collections.abc import Callable, Collection

@@ -58,6 +58,11 @@ def allowed_by(check: CheckContext, name: str) -> str:
     return f"{before}--vary {name} allows that"
 
 
+def may_create_theirs(check: CheckContext) -> bool:
+    """Return whether a case may create runs as the second organisation."""
+    return check.has_second and not check.why_not_theirs
+
+
 def body(
     check: CheckContext, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any
 ) -> dict[str, Any] | None:
@@ -244,7 +249,7 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "chains": _chains,
     "attachments": _attachments,
     "idempotency keys of two organisations": lambda check: (
-        [TwoOrganisations("bulk_create_runs", body(check) or {})] if check.has_second else []
+        [TwoOrganisations("bulk_create_runs", body(check) or {})] if may_create_theirs(check) else []
     ),
     "unknown ids": _unknown,
     "invalid parameters": lambda check: itertools.islice(wrong_parameter_cases(check), 12),
@@ -269,8 +274,8 @@ def may_judge(check: CheckContext, scenario: Scenario[Any], rule: str) -> bool:
 
 def why_not_allowed(check: CheckContext, rule: str) -> str:
     """Return why a live check that may create runs has no case that can judge the rule, and what allows one."""
-    if rule in RULES_OF_TWO_ORGANISATIONS and not check.has_second:
-        return "no second token was given"
+    if rule in RULES_OF_TWO_ORGANISATIONS and not may_create_theirs(check):
+        return check.why_not_theirs or "no second token was given"
     if field := _ABOUT.get(rule, ""):
         return f"no create may have {field}; {allowed_by(check, field)}"
     if rule == "IDEM-CONFLICT":

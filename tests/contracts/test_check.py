@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import re
 import threading
@@ -17,6 +18,7 @@ import pytest
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.core.findings import (
     CheckInterrupted,
     CheckResult,
@@ -39,7 +41,7 @@ from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded, target_at
-from tests.standin.behaviour import Standin
+from tests.standin.behaviour import Settings, Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -603,6 +605,7 @@ def live_check(*rules: str, varied: str = "input_values", **settings: Any) -> tu
     return result, {rule.id: rule for rule in result.rules}
 
 
+WITH_WORKFLOW = {"base_request": None, "varied_fields": (), "workflow_id": BASE["workflow_id"]}
 JUDGED_ALONE = {
     **dict.fromkeys(("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION"), 1),
     **{"LIFECYCLE": 1, "LIST-COMPLETE": 1, "READ-INCLUDE": 1, "CREATE-ANSWER": 2, "IDEM-CONFLICT": 2},
@@ -656,6 +659,69 @@ def test_a_fault_of_the_first_create_is_found_and_sent_again() -> None:
         result = checked(url, {"BULK-INITIAL"}, **settings)
 
     assert [(finding.cause, finding.stable) for finding in result.findings] == [("another status", True)]
+
+
+class ShareAWorkflow(Standin):
+    """Both organisations have the workflow of the base request, and others before it in their lists."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        for organisation in self.organisations.values():
+            first = next(iter(organisation.workflows.values()))
+            organisation.workflows[BASE["workflow_id"]] = first | {"id": BASE["workflow_id"]}
+
+
+@pytest.mark.parametrize("named", [{}, WITH_WORKFLOW], ids=["base request", "workflow"])
+def test_a_live_check_starts_the_named_workflow_as_both_organisations(named: dict[str, Any]) -> None:
+    settings = LIVE | {"base_request": BASE, "budget": Budget(25, 500, None)} | named
+    with serving(ShareAWorkflow) as url, guarded(url, **settings) as guard:
+        (rule,) = contracts.check.check(guard.target, guard, rules={"IDEM-SCOPE"}).rules
+
+        assert rule.status == "passed", rule.why
+        creates = [each.request for each in guard.exchanges if each.request.path == "/v1/runs/bulk"]
+        accepted = [request.header("Authorization") for request in creates if "idempotency" in str(request).lower()]
+        assert set(accepted) == {TOKEN, SECOND_TOKEN}
+
+
+def test_idem_scope_is_refused_before_the_first_create_if_the_second_organisation_lacks_the_workflow() -> None:
+    settings = LIVE | {"base_request": BASE, "varied_fields": ("input_values",), "budget": Budget(25, 500, None)}
+    why = f"the second organisation does not list workflow {BASE['workflow_id']}"
+    with serving() as url, guarded(url, **settings) as guard:
+        with pytest.raises(CouldNotCheck, match=f"IDEM-SCOPE cannot be judged: {why}"):
+            contracts.check.check(guard.target, guard, rules={"IDEM-SCOPE"})
+        assert {exchange.request.method for exchange in guard.exchanges} == {"GET"}
+
+    _, rules = live_check()
+    assert (rules["IDEM-SCOPE"].status, rules["IDEM-SCOPE"].why) == ("skipped", why)
+    assert rules["AUTH-TENANT"].status == "passed"
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"varied_fields": ()},
+        {"varied_fields": ("input_values",)},
+        {"varied_fields": ("count", "file_inputs", "sensitive_input_values", "start_session", "session_id")},
+        WITH_WORKFLOW,
+    ],
+    ids=["nothing may be varied", "inputs may be varied", "much may be varied", "a workflow is named"],
+)
+def test_a_live_check_judges_each_rule_alone_that_it_judges_among_all_as_its_plan_says(
+    settings: dict[str, Any],
+) -> None:
+    settings = LIVE | {"base_request": BASE, "budget": Budget(50, 1000, None)} | settings
+    with serving(ShareAWorkflow) as url:
+        among_all = {rule.id for rule in checked(url, **settings).rules if rule.status == "passed"}
+        alone, planned = set(), set()
+        for rule in REGISTRY:
+            with contextlib.suppress(CouldNotCheck):
+                planned.update(plan(target_at(url, **settings), {rule})[-1].rules)
+            with contextlib.suppress(CouldNotCheck):
+                alone.update(each.id for each in checked(url, {rule}, **settings).rules if each.status == "passed")
+
+    assert among_all == alone == planned
+    assert {"BULK-COUNT", "LIST-COMPLETE", "CREATE-ANSWER", "LIFECYCLE", "READ-INCLUDE", "IDEM-SCOPE"} <= alone
 
 
 def test_a_rule_about_a_field_of_creates_does_not_pass_without_a_create_that_has_it() -> None:
