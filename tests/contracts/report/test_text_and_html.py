@@ -178,6 +178,14 @@ def test_the_next_step_names_the_url_of_a_deployment_since_replay_needs_it():
     assert f"replay report.json {samples.COUNT.fingerprint[:8]} --url https://api.example.test`" in last
 
 
+def test_the_next_step_after_an_unstable_finding_has_the_flags_of_the_check():
+    finding = Finding("SECRET-LEAK", "c", "a", "b", (), stable=False)
+    url = "https://api.example.test"
+    passed = samples.without_findings(verdict="passed", unstable=(finding,), target=url)
+    last = text(samples.report(passed), target_flags=("--allow-writes", "--vary", "count")).splitlines()[-1]
+    assert f"`contracts check {url} --allow-writes --vary count --rule SECRET-LEAK`" in last
+
+
 def test_without_a_json_report_the_next_step_says_how_to_get_one():
     assert "with --report json=report.json, `contracts replay`" in text(samples.report()).splitlines()[-1]
 
