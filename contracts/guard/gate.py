@@ -65,7 +65,8 @@ class Gate:
             return
         what = f"{request.method} {request.path.partition('?')[0]}"
         if not self.target.may_write:
-            raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
+            may_be_one = "a broken server might take it for a write, and " if request.is_read else ""
+            raise NotAllowed(f"{what}: {may_be_one}writes are not allowed on this target (--allow-writes)")
         if self.target.is_shared:
             self._require_limited_effect(what, effect)
         for text in effect.ids:

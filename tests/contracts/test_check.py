@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import (
     CheckInterrupted,
     CheckResult,
@@ -31,16 +32,16 @@ from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import OutOfTime
+from contracts.engine.results import CallResult, OutOfTime
 from contracts.engine.runner import Runner
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import Progress
 from contracts.explore import exploration
-from contracts.guard import Guard
+from contracts.guard import Guard, Refused
 from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
-from tests.contracts.checks import checked, first_finding, guarded, target_at
+from tests.contracts.checks import TOKENS, checked, first_finding, guarded, target_at
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
@@ -737,6 +738,33 @@ def test_a_create_with_files_exercises_the_rule_about_files(settings: dict[str, 
     _, rules = live_check("BULK-FILES", "BULK-COUNT", "ATTACHMENTS", "IDEM-REPLAY", **settings)
 
     assert rules["BULK-FILES"].status == "passed"
+
+
+def test_a_plan_without_writes_has_only_cases_that_are_sent_and_rules_that_are_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused: list[Refused] = []
+    with serving() as url, guarded(url, profile="live", allow_writes=False) as guard:
+        for token in TOKENS:
+            authorization = {"Authorization": f"Bearer {token}"}
+            httpx.post(f"{url}/v1/runs/bulk", json=BASE, headers=authorization).raise_for_status()
+        send = CaseContext.send
+
+        def sent(context: CaseContext, request: Request) -> CallResult:
+            try:
+                return send(context, request)
+            except Refused as error:
+                refused.append(error)
+                raise
+
+        monkeypatch.setattr(CaseContext, "send", sent)
+        steps = plan(guard.target)
+        rules = contracts.check.check(guard.target, guard).rules
+
+    assert refused == []
+    judged = {rule.id for rule in rules if rule.status == "passed"}
+    assert judged == set(steps[-1].rules) - {"HTTP-LIMIT"}
+    assert {"HTTP-METHOD", "READ-UNKNOWN"} <= judged
 
 
 def test_a_check_that_sends_no_secret_and_creates_no_run_passes_no_rule_about_them() -> None:
