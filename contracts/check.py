@@ -17,6 +17,7 @@ from contracts.core.findings import (
     SEVERITIES,
     CheckInterrupted,
     CheckResult,
+    CouldNotCheck,
     Finding,
     RuleResult,
     ScenarioProgress,
@@ -34,11 +35,16 @@ from contracts.engine.summary import request_in_words, shorten_ids
 from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
-from contracts.rules.live_cases import LIVE_CASES
+from contracts.rules.first_create import FIRST_CREATE
+from contracts.rules.live_cases import (
+    LIVE_CASES,
+    RULES_OF_TWO_ORGANISATIONS,
+    may_judge,
+    why_not_allowed,
+)
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
-RULES_OF_TWO_ORGANISATIONS: Final = frozenset(rule.id for rule in REGISTRY.values() if rule.needs_second_token)
 _MOST_NAMED: Final = 5
 """Unfinished scenarios that a note names."""
 
@@ -116,7 +122,10 @@ def _checked(
 
     Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the check.
     """
-    context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
+    deadline = time.monotonic() + target.max_time_s
+    context = discover(
+        target, guard, deadline=deadline, before_creates=lambda check: _require_a_rule_to_judge(check, wanted)
+    )
 
     def on_wanted(finding: Finding) -> bool | None:
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
@@ -155,6 +164,22 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
         chosen = [dataclasses.replace(scenario, order=min(scenario.order, ORDER_OF_SLOW - 1)) for scenario in chosen]
         chosen += [dataclasses.replace(scenario, order=ORDER_OF_SLOW) for scenario in others]
     return [s for s in chosen if target.may_write or not s.creates_runs]
+
+
+def _why_not_allowed(check: CheckContext, rule: str) -> str:
+    """Return why no case of a live check can judge the rule; empty if one can, or nothing may be created anyway."""
+    if not check.is_live or not check.target.may_write or rule in RULES_OF_EVERY_ANSWER:
+        return ""
+    scenarios = _ordered(check.target, {rule})
+    return "" if any(may_judge(check, scenario, rule) for scenario in scenarios) else why_not_allowed(check, rule)
+
+
+def _require_a_rule_to_judge(check: CheckContext, wanted: Collection[str]) -> None:
+    """Raises CouldNotCheck if no case can judge any of the rules, before a run is created for nothing."""
+    reasons = {rule: _why_not_allowed(check, rule) for rule in sorted(wanted)}
+    if reasons and all(reasons.values()):
+        of_rules = "; ".join(f"{rule} cannot be judged: {why}" for rule, why in reasons.items())
+        raise CouldNotCheck(of_rules)
 
 
 # The result
@@ -277,6 +302,10 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
         return "nothing may be created without --allow-writes"
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in context.not_affordable):
         return "the budget does not cover its cases"
+    if not_allowed := _why_not_allowed(context, rule):
+        return not_allowed
+    if field := CREATE_RULES.get(rule, ""):
+        return f"no create with {field} was accepted"
     reasons = [runner.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in runner.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"
 
@@ -289,10 +318,6 @@ def _only_creates(rule: str) -> bool:
 # The plan
 
 
-RULES_OF_EVERY_CREATE: Final = frozenset({*CREATE_RULES, "CREATE-ANSWER", "LIFECYCLE"})
-"""Rules that judge every create that succeeds, whatever its scenario looks for."""
-_OF_REFUSALS: Final = ("REQ-", "AUTH-", "IDEM-CONFLICT", *RULES_OF_EVERY_ANSWER)
-"""Rules, or how their ids begin, that are judged by requests which create nothing on a healthy server."""
 _MOST_RULES_NAMED: Final = 12
 """Rules that a step of a plan names; of more it has their number."""
 
@@ -304,12 +329,15 @@ class PlannedStep:
     cost: str
 
     def __str__(self) -> str:
-        rules = ", ".join(self.rules) if len(self.rules) <= _MOST_RULES_NAMED else counted(len(self.rules), "rule")
+        names = ", ".join(self.rules) or "no rule"
+        rules = names if len(self.rules) <= _MOST_RULES_NAMED else counted(len(self.rules), "rule")
         return f"{self.name}: judges {rules}; {self.cost}"
 
 
 def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
-    """Return the steps of a check in order, with the maximum cost of each. Sends nothing."""
+    """Return the steps of a check in order, with the maximum cost of each. Sends nothing. Raises CouldNotCheck if the
+    flags allow no case of any of the rules.
+    """
     wanted = _wanted(rules)
     if target.second_token is None:
         wanted -= RULES_OF_TWO_ORGANISATIONS
@@ -320,16 +348,20 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedSt
     undiscovered.machines, undiscovered.pools = (
         Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
     )
-    for scenario in _ordered(target, wanted):
+    _require_a_rule_to_judge(undiscovered, _wanted(rules))
+    scenarios = _ordered(target, wanted)
+    if undiscovered.is_live and target.may_write and FIRST_CREATE.name not in {scenario.name for scenario in scenarios}:
+        scenarios = [FIRST_CREATE, *scenarios]  # it is sent in any case
+    for scenario in scenarios:
         fixed = LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
         cases = [part for case in fixed for part in case.parts]
         needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
         if not cases and (undiscovered.is_live or needs_second):
             continue
-        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules) - (set() if target.may_write else {"SECRET-LEAK"})
         most_runs += _most_runs(target, scenario, cases)
-        if scenario.creates_runs and not all(rule.startswith(_OF_REFUSALS) for rule in scenario.rules):
-            judged |= RULES_OF_EVERY_CREATE & wanted
+        if undiscovered.is_live:
+            judges = frozenset(rule for rule in judges if may_judge(undiscovered, scenario, rule))
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))

@@ -404,7 +404,13 @@ def _print(checked: Checked, check_options: CheckOptions) -> None:
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     json_path = next((path for name, path in check_options.reports if name == "json"), None)
-    text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
+    text = render_text(
+        checked.report,
+        width=width,
+        verbose=check_options.verbose,
+        json_path=json_path,
+        target_flags=check_options.target_flags,
+    )
     click.echo(text, nl=False)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotation_lines(checked.report):

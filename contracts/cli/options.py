@@ -111,6 +111,8 @@ class CheckOptions:
     example_database: str | None = None
     wait_s: float | None = None
     verbose: bool = False
+    target_flags: tuple[str, ...] = ()
+    """The flags about the target, as they were given: another command for this target needs them too."""
 
 
 def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
@@ -315,6 +317,32 @@ def target_from(flags: dict[str, Any]) -> Target:
     return target
 
 
+_REPEATED_FLAGS = (
+    *("profile", "allow_writes", "workflow_id", "machine_id", "pool_id", "base_request", "vary", "leave_runs"),
+    *("clean_up", "max_runs", "max_requests", "rate", "ca_bundle"),
+)
+_NEGATIVE = {"allow_writes": ("--no-writes",), "clean_up": ("--no-clean-up",)}
+
+
+def _target_flags(flags: dict[str, Any]) -> tuple[str, ...]:
+    """Return the flags about the target, as arguments. Never a token: others can see the command line."""
+    found: list[str] = []
+    for name in _REPEATED_FLAGS:
+        value, flag = flags.get(name), f"--{name.replace('_', '-')}"
+        if name == "rate" and value is not None:
+            value = f"{value:.9f}".rstrip("0").rstrip(".") + "/s"
+        match value:
+            case bool():
+                found += (flag,) if value else _NEGATIVE.get(name, ())
+            case None:
+                continue
+            case tuple() | list():
+                found += (part for one in value for part in (flag, one))
+            case _:
+                found += (flag, str(value))
+    return tuple(found)
+
+
 def _tokens_from(flags: dict[str, Any]) -> tuple[str, str | None]:
     token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
     if token is None and not flags.get("plan"):
@@ -338,7 +366,8 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
     if flags["update_baseline"] and flags["baseline"] is None:
         raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
     names = {each.name for each in dataclasses.fields(CheckOptions)}
-    check_options = CheckOptions(**{name: value for name, value in flags.items() if name in names} | chosen)
+    given = {name: value for name, value in flags.items() if name in names}
+    check_options = CheckOptions(**given | chosen, target_flags=_target_flags(flags))
     for rule in check_options.required:
         if rule in check_options.skip_rules:
             raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")

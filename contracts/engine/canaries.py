@@ -14,6 +14,8 @@ class Canaries:
     """`forms` are the texts to search for: the parts that all values share, plain and in each encoded form."""
 
     def __init__(self, made_up: MadeUp) -> None:
+        self.are_used = False
+        """Whether any value was made. Before, no answer can show one."""
         self._head = made_up.letters(14)
         self._tail = made_up.letters(14)
         digits = "".join(made_up.choice("1345679") for _ in range(17))
@@ -26,18 +28,22 @@ class Canaries:
 
     def text(self, number: int) -> str:
         """Return the value with that number, which must be below NUMBERS."""
+        self.are_used = True
         return f"{self._head}{number:0{_DIGITS}d}{self._tail}"
 
     def integer(self, number: int) -> int:
+        self.are_used = True
         return int(f"{self._integer}{number:0{_DIGITS}d}")
 
     def real(self) -> float:
+        self.are_used = True
         return float(self._real)
 
     def large_real(self) -> float:
         """Return a number above the range in which a double represents every integer. Serialisers write it with an
         exponent or with zeros.
         """
+        self.are_used = True
         return float(f"{self._real}e18")
 
     def value_in(self, content: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from contracts.core.exchange import Request, is_nested_too_deeply
+from contracts.core.exchange import Exchange, Request, is_nested_too_deeply
 from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
@@ -56,6 +56,8 @@ class CheckContext:
     """operationId → reason. All other operations are offered."""
     first_run: str | None = None
     """A run that this check created before it judged anything."""
+    first_create: Exchange | None = None
+    """The create of that run in a live check, until a case judges it."""
     first_runs: dict[int, list[Any]] = field(default_factory=dict)
     """Runs created at the start of the check, by the number of their case. They are judged again at the end."""
     first_keys: dict[str, tuple[Request, CallResult]] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class CheckContext:
     foreign_run: str | None = None
     """A run that this check did not create. It is read if the check may not create runs."""
     may_create: bool = True
+    why_not_theirs: str = ""
+    """Why a live check creates nothing as the second organisation; empty if it may, or there is no second token."""
     seen: Seen = field(default_factory=Seen)
     canaries: Canaries = field(init=False)
     known_violations: set[tuple[str, str]] = field(default_factory=set)
@@ -150,6 +154,12 @@ class CheckContext:
     def count(self, rule: str, times: int = 1) -> None:
         with self.lock:
             self.judged[rule] += times
+
+    def take_first_create(self) -> Exchange | None:
+        """Return, and forget, the create that discovery has sent and no case has judged."""
+        with self.lock:
+            exchange, self.first_create = self.first_create, None
+        return exchange
 
     def note_nesting(self, *requests: Request) -> None:
         """Note, before they are sent, if requests have values which no answer can show so that Python reads them."""

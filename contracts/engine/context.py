@@ -5,7 +5,7 @@ case, with the exchanges it made. It judges every answer by the rules that hold 
 also applies the rules about request bodies and creates.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -146,7 +146,7 @@ class CaseContext:
         request = exchange.request
         operation = operation_at(request.method, request.path)
         self.count("NO-5XX", exchange)
-        self.count("SECRET-LEAK", exchange)
+        self.count_if(self.check.canaries.are_used, "SECRET-LEAK", exchange)
         if exchange.answer.status >= 400:
             self.count("HTTP-ERROR-JSON", exchange)
         if operation is not None and operation not in ANSWER_RULE and accepts(exchange.answer):
@@ -232,7 +232,8 @@ class CaseContext:
             if not result.accepted:
                 raise Inconclusive(f"{operation} answers {result.status}")
             return
-        self.count(rule, result)
+        # A list shows that it is complete only by the runs that it must have: `judge_list` counts that.
+        self.count_if(operation != "list_runs" or not result.accepted, rule, result)
         if not result.accepted:
             cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
             if result.status == 404 and (name := path_parameter(operations()[operation][1])):
@@ -255,6 +256,13 @@ class CaseContext:
         last = evidence[-1] if evidence else self.exchanges[-1] if self.exchanges else None
         if last is not None:
             self.check.coverage.count_exchange(rule, last.exchange if isinstance(last, CallResult) else last)
+
+    def count_if(self, is_exercised: bool, rule: str, *evidence: CallResult | Exchange) -> None:
+        """Count the rule as judged if the exchange has what the rule is about: else it would pass without a trial. If
+        this attempt looks for one violation, it is enough that the violation does not show.
+        """
+        if is_exercised or self.only is not None:
+            self.count(rule, *evidence)
 
     def report_violation(self, violation: Violation, *evidence: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for.
@@ -356,8 +364,8 @@ class CaseContext:
         now = result.answer.received_at or datetime.now(UTC)
         with check.lock:
             judgement = judge_create(parsed, result.answer, now=now, seen=check.seen, source=result)
-        for rule in CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
-            self.count(rule, result)
+        for rule, field in CREATE_RULES.items() if parsed.operation == "bulk_create_runs" else [("CREATE-ANSWER", "")]:
+            self.count_if(not field or parsed.given(field) not in (None, UNREAD, [], {}), rule, result)
         for violation in judgement.violations:
             earlier = judgement.earlier.get(violation.cause)
             evidence = (result,) if earlier is None else (earlier, result)
@@ -421,11 +429,14 @@ class CaseContext:
         return written
 
 
-CREATE_RULES: Final = (
-    *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO"),
-    *("BULK-INITIAL", "BULK-SESSION", "BULK-FILES", "BULK-ALIASES"),
-)
-"""The rules by which the answer to every bulk create is judged."""
+CREATE_RULES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION"), ""),
+    "BULK-FILES": "file_inputs",
+    "BULK-ALIASES": "sensitive_input_values",
+}
+"""The rules by which the answer to every bulk create is judged, and the field of the request that each is about: it
+counts as judged only if the request gives that field. An answer that shows a value unasked breaks it all the same.
+"""
 
 
 def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:

@@ -6,12 +6,12 @@ Discovery judges nothing. An operation with an unexpected answer counts as offer
 import statistics
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from contracts.core.exchange import SECOND_TOKEN, Answer, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.json_tree import is_json
 from contracts.core.target import Target
@@ -37,15 +37,22 @@ _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
 """A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
 
 
-def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
-    """Raises CouldNotCheck if nothing at all could be judged."""
+def discover(
+    target: Target,
+    guard: Guard,
+    *,
+    deadline: float,
+    before_creates: Callable[[CheckContext], None] = lambda check: None,
+) -> CheckContext:
+    """Raises CouldNotCheck if nothing at all could be judged. `before_creates` is called before anything is created."""
     guard.set_kind_of(kind_of)
-    return _Discovery(CheckContext(target, guard, deadline)).run()
+    return _Discovery(CheckContext(target, guard, deadline), before_creates).run()
 
 
 class _Discovery:
-    def __init__(self, check: CheckContext) -> None:
+    def __init__(self, check: CheckContext, before_creates: Callable[[CheckContext], None]) -> None:
         self.check = check
+        self._before_creates = before_creates
         self.target = check.target
         self.first_run: Mapping[str, Any] | None = None
         self._list_answer = Answer(0, (), b"")
@@ -63,6 +70,8 @@ class _Discovery:
         check.workflows = self._named_or_listed(target.named_workflow, "list_workflows")
         check.machines = self._named_or_listed(target.machine_id, "list_machines")
         check.pools = self._named_or_listed(target.pool_id, "list_pools")
+        self._find_their_workflow()
+        self._before_creates(check)
         self._create_first_run()
         self._require_new_keys()
         self._try_made_up_ids()
@@ -127,8 +136,18 @@ class _Discovery:
         is_listed = not self.check.is_live or operation == "list_workflows"
         return Ids(self._listed(operation) if is_listed else ())
 
-    def _listed(self, operation: str) -> tuple[str, ...]:
-        answer = self._send(request_for(operation, query=[("limit", "20")]))
+    def _find_their_workflow(self) -> None:
+        """Find out whether the second organisation has the workflow whose runs a live check may start."""
+        named = self.target.named_workflow
+        if named is None or not (self.check.is_live and self.target.may_write and self.check.has_second):
+            return
+        read = self._send(request_for("get_workflow", named, token=SECOND_TOKEN))
+        is_theirs = read is not None and accepts(read)
+        if not is_theirs and named not in self._listed("list_workflows", token=SECOND_TOKEN):
+            self.check.why_not_theirs = f"the second organisation does not list workflow {named}"
+
+    def _listed(self, operation: str, *, token: str = TOKEN) -> tuple[str, ...]:
+        answer = self._send(request_for(operation, query=[("limit", "20")], token=token))
         if answer is None or answer.status != 200:
             return ()
         try:
@@ -235,7 +254,7 @@ class _Discovery:
         return None if answer is None else _first_run(answer)
 
     def _create_live_run(self) -> None:
-        """Create the one run of a live check that is not judged. It is used by rules that need any run."""
+        """Create the first run of a live check, which is used by rules that need any run. A case judges the create."""
         check, target = self.check, self.target
         if target.needs_named_workflow and target.named_workflow is None:
             raise CouldNotCheck("no workflow is named for the runs on this deployment: give --workflow-id")
@@ -246,7 +265,8 @@ class _Discovery:
                 raise CouldNotCheck(f"there is no DELETE and no list of runs ({reason}); {_CORRECT_URL}")
             known = check.workflows.known[0] if check.workflows.known else self._made_up_values.uuid()
             body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
-            answer = check.guard.send(request_for("bulk_create_runs", body=body)).answer
+            check.first_create = check.guard.send(request_for("bulk_create_runs", body=body))
+            answer = check.first_create.answer
         except OutOfBudget:
             check.may_create = False
             check.note("The budget does not cover one run, so only requests that create nothing were sent.")

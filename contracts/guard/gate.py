@@ -18,8 +18,7 @@ marker or a made-up id.
 
 On a deployment, desktops act on the workflow and the input values of a run. So a request that a server may accept must
 be of the workflow that the user named, and have all fields of the base request that may not be varied. The scenarios
-see to most of that when they make their cases. But a case that fails is shrunk, a case of a report may be any, and the
-second organisation may not have the workflow.
+see to most of that when they make their cases. But a case that fails is shrunk, and a case of a report may be any.
 """
 
 from collections.abc import Callable, Collection
@@ -66,7 +65,8 @@ class Gate:
             return
         what = f"{request.method} {request.path.partition('?')[0]}"
         if not self.target.may_write:
-            raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
+            may_be_one = "a broken server might take it for a write, and " if request.is_read else ""
+            raise NotAllowed(f"{what}: {may_be_one}writes are not allowed on this target (--allow-writes)")
         if self.target.is_shared:
             self._require_limited_effect(what, effect)
         for text in effect.ids:

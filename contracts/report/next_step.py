@@ -1,6 +1,7 @@
 """What a user can do after a check, in one sentence."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,22 +12,25 @@ from contracts.report.report import Report
 _STEPS: Final = {
     "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
     "budget does not cover": "Give the check a larger budget with --max-runs and --max-requests.",
+    " allows ": "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
     "second token": "Give the token of another organisation with --second-token.",
     "kept answering 429": "Send fewer requests with --rate 1/s, say, or raise the rate limit of the target.",
 }
 """What to do about a rule that was skipped, by a part of the reason."""
 
 
-def next_step(report: Report, json_path: Path | None = None) -> str:
-    """Return the most useful next step; empty if there is nothing to do. `json_path` is the JSON report, if written."""
+def next_step(report: Report, json_path: Path | None = None, target_flags: Sequence[str] = ()) -> str:
+    """Return the most useful next step; empty if there is nothing to do. `json_path` is the JSON report, if written.
+    Commands for the target get its flags: without them, a check of a deployment creates nothing.
+    """
     result = report.result
     if report.main_findings:
         worst = report.main_findings[0]
         fix = f"Fix the worst finding first (`contracts explain {worst.rule}` says what the rule requires)"
         if json_path is None:
             return f"{fix}; with --report json=report.json, `contracts replay` can send it again afterwards."
-        command = f"contracts replay {shlex.quote(str(json_path))} {worst.fingerprint[:8]}"
-        command += "" if is_loopback(result.target) else f" --url {shlex.quote(result.target)}"
+        url = () if is_loopback(result.target) else ("--url", result.target)
+        command = shlex.join(("contracts", "replay", str(json_path), worst.fingerprint[:8], *url, *target_flags))
         return f"{fix}, then `{command}` says whether it still shows."
     if result.verdict == "could_not_check" and not result.judged_nothing:
         return "Start the target again, or see in its log why it ended."
@@ -59,7 +63,7 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
     if result.is_partial:
         return "Run the check again: the notes above say what was not tried."
     if result.verdict == "passed" and result.unstable:
-        command = f"contracts check {result.target} --rule {result.unstable[0].rule}"
+        command = shlex.join(("contracts", "check", result.target, *target_flags, "--rule", result.unstable[0].rule))
         return f"Run `{command}` to look for the unstable finding again."
     return ""
 

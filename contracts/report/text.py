@@ -21,12 +21,18 @@ _JUDGED_NOTHING = "nothing was judged (see above)"
 
 
 def render_text(
-    report: Report, *, width: int | None = None, verbose: bool = False, json_path: Path | None = None
+    report: Report,
+    *,
+    width: int | None = None,
+    verbose: bool = False,
+    json_path: Path | None = None,
+    target_flags: Sequence[str] = (),
 ) -> str:
     """Render with colours, which click.echo removes if the output is not a terminal. Without `width`, do not wrap.
-    `verbose` also lists the rules that passed. `json_path` is the JSON report of the same check, if there is one.
+    `verbose` also lists the rules that passed. `json_path` is the JSON report of the same check, if there is one, and
+    `target_flags` are the flags that another command for the target needs.
     """
-    return "\n".join(_lines(report, width, verbose, json_path)) + "\n"
+    return "\n".join(_lines(report, width, verbose, next_step(report, json_path, target_flags))) + "\n"
 
 
 def render_finding(finding: Finding, target: str, rules: Mapping[str, Rule]) -> str:
@@ -39,7 +45,7 @@ def plain_finding(finding: Finding, report: Report) -> str:
     return click.unstyle(render_finding(finding, report.result.target, report.rules))
 
 
-def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | None) -> Iterator[str]:
+def _lines(report: Report, width: int | None, verbose: bool, step: str) -> Iterator[str]:
     result = report.result
     if result.rules:
         yield from _counts(report)
@@ -59,7 +65,7 @@ def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | N
     for note in result.notes:
         yield f"Note: {printable(note)}"
     yield from _verdict(report)
-    if step := next_step(report, json_path):
+    if step:
         yield f"Next: {printable(step)}"
 
 

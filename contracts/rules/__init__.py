@@ -2,7 +2,7 @@
 
 A module with SCENARIOS says what is sent and what is expected. Long ones have a second module: `filter_cases` runs its
 cases by `filtered_lists`, and `idempotency` and `refused_requests` have theirs from `idempotency_cases` and
-`invalid_bodies`. `live_cases` has those for deployments. The scenarios share
+`invalid_bodies`. `live_cases` has those for deployments, which begin with that of `first_create`. The scenarios share
 
 - `writes`, which sends any body, and prepares and cleans up what it needs
 - `list_reads` and `list_checks`, which read and judge lists; `isolated_runs`, whose runs one filter finds
@@ -27,6 +27,7 @@ from contracts.rules import (
     end_of_check,
     existing_data,
     filter_cases,
+    first_create,
     http_errors,
     idempotency,
     included,
@@ -50,7 +51,7 @@ _MODULES = (
     *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, tenants, creates, secrets),
     *(reads_by_id, included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes),
     *(retries, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
-    *(http_errors, client_headers, other_resources, totals, existing_data),
+    *(http_errors, client_headers, other_resources, totals, existing_data, first_create),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -130,8 +130,9 @@ def judge_list(
     `are_all`: no other runs can be in the list. `evidence` takes the id of a run, or None for all runs, and returns the
     exchanges that a finding shows before the pages.
     """
-    for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
+    for rule in ("LIST-PAGE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
         context.count(rule, *found.results)
+    context.count_if(any(run.absence is None for run in runs), "LIST-COMPLETE", *found.results)
     holds = True
     for wrong in list_violations(found.pages, found.query, runs, are_all=are_all):
         holds = False

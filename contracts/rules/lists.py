@@ -421,6 +421,7 @@ def run_existing(context: CaseContext, case: ExistingCase) -> None:
     newest = read_page(context, [NEWEST_FIRST], limit=case.limit)
     judge_list(context, newest, (), lambda run_id: ())
     items = [item for item in newest.items if isinstance(item.get("id"), str)]
+    assume(items, "there is no run")
     for item in items[:2] if context.check.offers("get_run") else ():
         read = context.call("get_run", item["id"])
         if read.resource is not None:
@@ -479,7 +480,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     ),
     Scenario(
         "existing runs",
-        ("LIST-PAGE", "LIST-FILTER", "READ-BACK"),
+        ("LIST-PAGE", "LIST-FILTER", "READ-BACK", "LIFECYCLE"),
         run_existing,
         lambda check: [ExistingCase(5), ExistingCase(DEFAULT_LIMIT)],
         needs=LISTS,

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from contracts.data import file, write_bodies
-from contracts.engine import CheckContext
-from contracts.rules import existing_data
+from contracts.engine import CheckContext, Scenario
+from contracts.engine.context import CREATE_RULES
+from contracts.rules import REGISTRY, existing_data
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.chains import ChainCase
 from contracts.rules.creates import CreateCase
 from contracts.rules.deletes import DeleteCase
+from contracts.rules.first_create import FirstCreateCase
 from contracts.rules.http_errors import MethodCase
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoOrganisations
 from contracts.rules.lists import ExistingCase, PagesCase, WindowsCase
@@ -45,6 +47,22 @@ def may_vary(check: CheckContext, *names: str) -> bool:
     return allowed.issuperset(names)
 
 
+def may_have(check: CheckContext, name: str | None) -> bool:
+    """Return whether a create may have a value in this field. All creates have what the base request has."""
+    return not (name and check.is_live) or bool(check.base_request.get(name)) or may_vary(check, name)
+
+
+def allowed_by(check: CheckContext, name: str) -> str:
+    """Return which flag allows creates with this field, in words."""
+    before = "--base-request with " if check.target.base_request is None else ""
+    return f"{before}--vary {name} allows that"
+
+
+def may_create_theirs(check: CheckContext) -> bool:
+    """Return whether a case may create runs as the second organisation."""
+    return check.has_second and not check.why_not_theirs
+
+
 def body(
     check: CheckContext, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any
 ) -> dict[str, Any] | None:
@@ -59,17 +77,27 @@ def body(
     return made | fields
 
 
+def _first_create(check: CheckContext) -> Iterator[FirstCreateCase]:
+    if check.may_create:
+        yield FirstCreateCase("bulk_create_runs", body(check) or {}, is_sent=check.first_create is not None)
+
+
+def _single_create(check: CheckContext) -> Iterator[FirstCreateCase]:
+    """Yield the base request as a single create, unless other cases send one."""
+    if check.offers("create_run") and not any(case.operation == "create_run" for case in _create_cases(check)):
+        yield FirstCreateCase("create_run", body(check, "create_run") or {})
+
+
 def _create_cases(check: CheckContext) -> Iterator[CreateCase]:
+    secrets = {"sensitive_input_values": write_bodies.SECRETS}
+    inputs = {"input_values": write_bodies.INPUTS | MARKED_INPUTS} if may_vary(check, "input_values") else {}
     creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         (
             "create_run",
             {"start_session": True, "session_alias": "First Älias «check-marker»", "release_session_after": True},
         ),
-        (
-            "bulk_create_runs",
-            {"input_values": write_bodies.INPUTS | MARKED_INPUTS, "sensitive_input_values": write_bodies.SECRETS},
-        ),
+        ("bulk_create_runs", inputs | secrets),
         ("bulk_create_runs", {"count": 2, "file_inputs": [file(raw=bytes(range(256)))]}),
         ("bulk_create_runs", {"machine_id": "«machine»"}),
         ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
@@ -139,7 +167,8 @@ def _unauthorized(check: CheckContext) -> Iterator[CredentialsCase]:
 
 
 def _unknown(check: CheckContext) -> Iterator[UnknownIdCase]:
-    for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
+    writes = ("update_run", "retry_run", "delete_run") if check.target.may_write else ()
+    for operation in ("get_run", *writes, "get_run_attachment"):
         if check.offers(operation):
             yield UnknownIdCase(operation, "«unknown»")
             yield UnknownIdCase(operation, "not-a-uuid", "malformed")
@@ -157,9 +186,31 @@ def _chains(check: CheckContext) -> Iterator[ChainCase]:
 
 
 def _conflicts(check: CheckContext) -> Iterator[Conflict]:
-    other = body(check, count=2) if may_vary(check, "count") else body(check, start_session=True)
+    """Yield one case, with a change of the first field that may be varied."""
+    base = body(check) or {}
+    inputs = (base.get("input_values") or {}) | MARKED_INPUTS
+    changes = {"count": 2, "start_session": True, "input_values": inputs, "file_inputs": [file()]}
+    others = (base | {name: value} for name, value in changes.items() if may_vary(check, name))
+    other = next((other for other in others if other != base), None)
     if other is not None:
-        yield Conflict("bulk_create_runs", body(check) or {}, others=(other,))
+        yield Conflict("bulk_create_runs", base, others=(other,))
+
+
+def _listed_counts(check: CheckContext, *counts: int) -> list[int]:
+    """Return the counts of creates that a session separates from all other runs; none if this may not be varied."""
+    if not may_vary(check, "start_session", *(["session_id"] if len(counts) > 1 else [])):
+        return []
+    return list(counts) if may_vary(check, "count") else [check.base_request.get("count", 1)] * len(counts)
+
+
+def _pages(check: CheckContext) -> Iterator[PagesCase]:
+    if counts := _listed_counts(check, 2, 1):
+        yield PagesCase(counts, [1, 2, 100])
+
+
+def _windows(check: CheckContext) -> Iterator[WindowsCase]:
+    if counts := _listed_counts(check, 1):
+        yield WindowsCase(counts, [(None, None), (0, 1), (1, 5), (0, 1000)])
 
 
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
@@ -169,15 +220,25 @@ def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
 
 
 def _methods(check: CheckContext) -> Iterator[MethodCase]:
-    undocumented = {"/v1/runs/{id}/retry": "GET", "/v1/run-attachments/{id}": "PATCH", "/v1/machines/{id}": "PATCH"}
-    for template, method in undocumented.items():
+    """Yield undocumented methods. A broken server might take a GET below a run for a retry, so the guard sends none
+    where nothing may be written.
+    """
+    reads = dict.fromkeys(("/v1/runs/bulk", "/v1/runs/chain", "/v1/pools/{id}/machines"), "GET")
+    writes = {"/v1/runs/{id}/retry": "GET", "/v1/run-attachments/{id}": "PATCH", "/v1/machines/{id}": "PATCH"}
+    for template, method in (reads | (writes if check.target.may_write else {})).items():
         yield MethodCase(method, template.replace("{id}", "«unknown»"), template)
 
 
-_PATHS: Final = ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing")
+def _unknown_paths(check: CheckContext) -> Iterator[MethodCase]:
+    below_a_run = ("/v1/runs/«unknown»/nothing",) if check.target.may_write else ()
+    yield from (MethodCase("GET", path) for path in ("/v1/nothing", "/v1", *below_a_run))
+
+
 _BY_ANOTHER: Final = ("get_run", "update_run", "retry_run", "delete_run", "list_runs")
 LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
+    "the first create": _first_create,
     "creates with each feature": _create_cases,
+    "the base request as a single create": _single_create,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
     "malformed bodies": lambda check: [Writes("bulk_create_runs", tuple(Body(text=text) for text in _MALFORMED))],
@@ -186,8 +247,8 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "null, empty and absent": _nulls,
     "secrets in accepted requests": _secrets_that_work,
     "existing runs": lambda check: [ExistingCase(5)],
-    "lists in pages": lambda check: [PagesCase([2, 1], [1, 2, 100])],
-    "single pages": lambda check: [WindowsCase([1], [(None, None), (0, 1), (1, 5), (0, 1000)])],
+    "lists in pages": _pages,
+    "single pages": _windows,
     "updates": _updates,
     "idempotency keys repeated": lambda check: [Replay("bulk_create_runs", body(check) or {}, times=2)],
     "idempotency keys with another body": _conflicts,
@@ -197,13 +258,37 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "chains": _chains,
     "attachments": _attachments,
     "idempotency keys of two organisations": lambda check: (
-        [TwoOrganisations("bulk_create_runs", body(check) or {})] if check.has_second else []
+        [TwoOrganisations("bulk_create_runs", body(check) or {})] if may_create_theirs(check) else []
     ),
     "unknown ids": _unknown,
     "invalid parameters": lambda check: itertools.islice(wrong_parameter_cases(check), 12),
     "undocumented methods": _methods,
-    "unknown paths": lambda check: [MethodCase("GET", path) for path in _PATHS],
+    "unknown paths": _unknown_paths,
     "answers of other reads": lambda check: answer_cases(check, reads=1),
     **{scenario.name: scenario.cases for scenario in existing_data.SCENARIOS},
 }
 """Name of a scenario → its cases in a live check. Both are in the order in which they run."""
+
+# What the flags allow
+
+RULES_OF_TWO_ORGANISATIONS: Final = frozenset(rule.id for rule in REGISTRY.values() if rule.needs_second_token)
+_ABOUT: Final = {**CREATE_RULES, "ATTACHMENTS": "file_inputs"}
+"""The fields that rules are about, if they are about one."""
+
+
+def may_judge(check: CheckContext, scenario: Scenario[Any], rule: str) -> bool:
+    """Return whether a live check has cases of the scenario that can judge this rule of it."""
+    return may_have(check, _ABOUT.get(rule)) and any(True for _ in LIVE_CASES[scenario.name](check))
+
+
+def why_not_allowed(check: CheckContext, rule: str) -> str:
+    """Return why a live check that may create runs has no case that can judge the rule, and what allows one."""
+    if rule in RULES_OF_TWO_ORGANISATIONS and not may_create_theirs(check):
+        return check.why_not_theirs or "no second token was given"
+    if field := _ABOUT.get(rule, ""):
+        return f"no create may have {field}; {allowed_by(check, field)}"
+    if rule == "IDEM-CONFLICT":
+        return f"no create may have another body; {allowed_by(check, 'input_values')}"
+    if rule == "CHAIN-RULES":
+        return "no base request is of a chain; --workflow-id in place of --base-request allows one"
+    return "a live check sends nothing that it judges"

@@ -219,7 +219,12 @@ def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
 
 
 def their_workflow(context: CaseContext) -> str:
-    """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
+    """Return a workflow that the second organisation may use: of a live check the named one, else made up if the target
+    takes any, else a listed one.
+    """
+    if context.check.is_live and context.check.target.named_workflow is not None:
+        assume(not context.check.why_not_theirs, context.check.why_not_theirs)
+        return context.check.target.named_workflow
     if context.check.workflows.accepts_any_id:
         return str(context.placeholder("workflow"))
     if "their-workflow" not in context.placeholders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import re
@@ -13,27 +14,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import contracts.check
 from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
-from contracts.core.findings import CheckInterrupted, CheckResult, Finding, ScenarioProgress
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.findings import (
+    CheckInterrupted,
+    CheckResult,
+    CouldNotCheck,
+    Finding,
+    RuleResult,
+    ScenarioProgress,
+)
 from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import OutOfTime
+from contracts.engine.results import CallResult, OutOfTime
 from contracts.engine.runner import Runner
 from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import Progress
 from contracts.explore import exploration
-from contracts.guard import Guard
+from contracts.guard import Guard, Refused
 from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
-from tests.contracts.checks import checked, first_finding, guarded, target_at
-from tests.standin.behaviour import Standin
+from tests.contracts.checks import TOKENS, checked, first_finding, guarded, target_at
+from tests.standin.behaviour import Settings, Standin
 from tests.standin.client import W
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
@@ -96,6 +106,13 @@ def ordered_by_telling() -> list[Scenario]:
     return sorted(SCENARIOS, key=lambda scenario: scenario.order)
 
 
+def test_a_plan_of_a_live_check_names_the_run_that_is_created_in_any_case() -> None:
+    settings = LIVE | {"base_request": BASE | {"count": 3}}
+    steps = {str(step) for step in plan(target_at("https://api.example.com", **settings), {"READ-UNKNOWN"})}
+
+    assert "the first create: judges no rule; 1 case, creates runs: 3 at most" in steps
+
+
 def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
     steps = {
         step.name: step.cost
@@ -145,12 +162,6 @@ def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_bu
     assert re.search(
         r"at most 25 runs .* could create \d\d runs in all these cases: those that the budget no", in_all.cost
     )
-
-
-def test_a_plan_of_refused_requests_names_no_rule_of_creates() -> None:
-    settings = LIVE | {"base_request": {"count": 1}, "varied_fields": ("input_values",)}
-    in_all = plan(target_at("https://api.example.com", **settings), {"REQ-COUNT", "BULK-STATUS"})[-1]
-    assert in_all.rules == ("REQ-COUNT",)
 
 
 def test_a_plan_creates_runs_on_a_loopback_address() -> None:
@@ -613,3 +624,188 @@ def test_a_note_names_the_unfinished_scenarios_that_have_the_most_left() -> None
 
     assert contracts.check._names_of(few) == "b (0 of 9 cases), a (1 of 3 cases)"
     assert contracts.check._names_of(many).endswith(", c2 (1 of 2 cases), and 2 more scenarios")
+
+
+BASE = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
+FILES = {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+
+
+def live_check(*rules: str, varied: str = "input_values", **settings: Any) -> tuple[CheckResult, dict[str, RuleResult]]:
+    """Check a healthy stand-in as a deployment, by default with a base request."""
+    settings = LIVE | {"base_request": BASE, "varied_fields": (varied,), "budget": Budget(25, 500, None)} | settings
+    with serving() as url:
+        result = checked(url, rules or None, **settings)
+    return result, {rule.id: rule for rule in result.rules}
+
+
+WITH_WORKFLOW = {"base_request": None, "varied_fields": (), "workflow_id": BASE["workflow_id"]}
+JUDGED_ALONE = {
+    **dict.fromkeys(("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION"), 1),
+    **{"LIFECYCLE": 1, "LIST-COMPLETE": 1, "READ-INCLUDE": 1, "CREATE-ANSWER": 2, "IDEM-CONFLICT": 2},
+}
+"""By rule: how many runs a live check by a base request creates to judge it alone."""
+NOT_ALLOWED = {
+    "BULK-FILES": "no create may have file_inputs; --vary file_inputs allows that",
+    "BULK-ALIASES": "no create may have sensitive_input_values; --vary sensitive_input_values allows that",
+    "ATTACHMENTS": "no create may have file_inputs; --vary file_inputs allows that",
+    "CHAIN-RULES": "no base request is of a chain; --workflow-id in place of --base-request allows one",
+}
+
+
+@pytest.mark.parametrize(("rule", "runs"), JUDGED_ALONE.items())
+def test_a_live_check_of_one_rule_judges_what_it_creates(rule: str, runs: int) -> None:
+    result, rules = live_check(rule)
+
+    assert rules[rule].status == "passed", rules[rule].why
+    assert result.spent.runs_created == runs
+
+
+@pytest.mark.parametrize(("rule", "why"), NOT_ALLOWED.items())
+def test_a_rule_that_the_flags_allow_no_case_of_is_refused_before_anything_is_created(rule: str, why: str) -> None:
+    settings = LIVE | {"base_request": BASE, "varied_fields": ("input_values",)}
+    with serving() as url, guarded(url, **settings) as guard:
+        with pytest.raises(CouldNotCheck) as refused:
+            contracts.check.check(guard.target, guard, rules={rule})
+        with pytest.raises(CouldNotCheck) as not_planned:
+            plan(guard.target, {rule})
+
+        assert str(refused.value) == str(not_planned.value) == f"{rule} cannot be judged: {why}"
+        assert {exchange.request.method for exchange in guard.exchanges} == {"GET"}
+
+
+def test_a_rule_that_cannot_be_judged_does_not_keep_others_from_it() -> None:
+    _, rules = live_check("BULK-COUNT", "ATTACHMENTS")
+
+    assert rules["BULK-COUNT"].status == "passed"
+    assert (rules["ATTACHMENTS"].status, rules["ATTACHMENTS"].why) == ("skipped", NOT_ALLOWED["ATTACHMENTS"])
+
+
+class StartsAtOnce(Standin):
+    def show(self, run: Any, where: str, index: int = 0, of: int = 1) -> dict[str, Any]:
+        shown = super().show(run, where, index, of)
+        return shown | {"status": "running"} if where == "bulk_create_runs" else shown
+
+
+def test_a_fault_of_the_first_create_is_found_and_sent_again() -> None:
+    settings = LIVE | {"base_request": BASE, "budget": Budget(25, 500, None)}
+    with serving(StartsAtOnce) as url:
+        result = checked(url, {"BULK-INITIAL"}, **settings)
+
+    assert [(finding.cause, finding.stable) for finding in result.findings] == [("another status", True)]
+
+
+class ShareAWorkflow(Standin):
+    """Both organisations have the workflow of the base request, and others before it in their lists."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        for organisation in self.organisations.values():
+            first = next(iter(organisation.workflows.values()))
+            organisation.workflows[BASE["workflow_id"]] = first | {"id": BASE["workflow_id"]}
+
+
+@pytest.mark.parametrize("named", [{}, WITH_WORKFLOW], ids=["base request", "workflow"])
+def test_a_live_check_starts_the_named_workflow_as_both_organisations(named: dict[str, Any]) -> None:
+    settings = LIVE | {"base_request": BASE, "budget": Budget(25, 500, None)} | named
+    with serving(ShareAWorkflow) as url, guarded(url, **settings) as guard:
+        (rule,) = contracts.check.check(guard.target, guard, rules={"IDEM-SCOPE"}).rules
+
+        assert rule.status == "passed", rule.why
+        creates = [each.request for each in guard.exchanges if each.request.path == "/v1/runs/bulk"]
+        accepted = [request.header("Authorization") for request in creates if "idempotency" in str(request).lower()]
+        assert set(accepted) == {TOKEN, SECOND_TOKEN}
+
+
+def test_idem_scope_is_refused_before_the_first_create_if_the_second_organisation_lacks_the_workflow() -> None:
+    settings = LIVE | {"base_request": BASE, "varied_fields": ("input_values",), "budget": Budget(25, 500, None)}
+    why = f"the second organisation does not list workflow {BASE['workflow_id']}"
+    with serving() as url, guarded(url, **settings) as guard:
+        with pytest.raises(CouldNotCheck, match=f"IDEM-SCOPE cannot be judged: {why}"):
+            contracts.check.check(guard.target, guard, rules={"IDEM-SCOPE"})
+        assert {exchange.request.method for exchange in guard.exchanges} == {"GET"}
+
+    _, rules = live_check()
+    assert (rules["IDEM-SCOPE"].status, rules["IDEM-SCOPE"].why) == ("skipped", why)
+    assert rules["AUTH-TENANT"].status == "passed"
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"varied_fields": ()},
+        {"varied_fields": ("input_values",)},
+        {"varied_fields": ("count", "file_inputs", "sensitive_input_values", "start_session", "session_id")},
+        WITH_WORKFLOW,
+    ],
+    ids=["nothing may be varied", "inputs may be varied", "much may be varied", "a workflow is named"],
+)
+def test_a_live_check_judges_each_rule_alone_that_it_judges_among_all_as_its_plan_says(
+    settings: dict[str, Any],
+) -> None:
+    settings = LIVE | {"base_request": BASE, "budget": Budget(50, 1000, None)} | settings
+    with serving(ShareAWorkflow) as url:
+        among_all = {rule.id for rule in checked(url, **settings).rules if rule.status == "passed"}
+        alone, planned = set(), set()
+        for rule in REGISTRY:
+            with contextlib.suppress(CouldNotCheck):
+                planned.update(plan(target_at(url, **settings), {rule})[-1].rules)
+            with contextlib.suppress(CouldNotCheck):
+                alone.update(each.id for each in checked(url, {rule}, **settings).rules if each.status == "passed")
+
+    assert among_all == alone == planned
+    assert {"BULK-COUNT", "LIST-COMPLETE", "CREATE-ANSWER", "LIFECYCLE", "READ-INCLUDE", "IDEM-SCOPE"} <= alone
+
+
+def test_a_rule_about_a_field_of_creates_does_not_pass_without_a_create_that_has_it() -> None:
+    _, rules = live_check()
+
+    for rule in ("BULK-FILES", "BULK-ALIASES"):
+        assert (rules[rule].status, rules[rule].why) == ("skipped", NOT_ALLOWED[rule])
+    assert rules["BULK-COUNT"].status == "passed"
+
+
+@pytest.mark.parametrize("settings", [{"varied": "file_inputs"}, {"base_request": BASE | FILES}])
+def test_a_create_with_files_exercises_the_rule_about_files(settings: dict[str, Any]) -> None:
+    _, rules = live_check("BULK-FILES", "BULK-COUNT", "ATTACHMENTS", "IDEM-REPLAY", **settings)
+
+    assert rules["BULK-FILES"].status == "passed"
+
+
+def test_a_plan_without_writes_has_only_cases_that_are_sent_and_rules_that_are_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused: list[Refused] = []
+    with serving() as url, guarded(url, profile="live", allow_writes=False) as guard:
+        for token in TOKENS:
+            authorization = {"Authorization": f"Bearer {token}"}
+            httpx.post(f"{url}/v1/runs/bulk", json=BASE, headers=authorization).raise_for_status()
+        send = CaseContext.send
+
+        def sent(context: CaseContext, request: Request) -> CallResult:
+            try:
+                return send(context, request)
+            except Refused as error:
+                refused.append(error)
+                raise
+
+        monkeypatch.setattr(CaseContext, "send", sent)
+        steps = plan(guard.target)
+        rules = contracts.check.check(guard.target, guard).rules
+
+    assert refused == []
+    judged = {rule.id for rule in rules if rule.status == "passed"}
+    assert judged == set(steps[-1].rules) - {"HTTP-LIMIT"}
+    assert {"HTTP-METHOD", "READ-UNKNOWN"} <= judged
+
+
+def test_a_check_that_sends_no_secret_and_creates_no_run_passes_no_rule_about_them() -> None:
+    settings = {"profile": "live", "allow_writes": False, "second_token": None}
+    with serving() as url:
+        rules = {rule.id: rule.status for rule in checked(url, **settings).rules}
+    in_all = plan(target_at("http://127.0.0.1:9", **settings))[-1]
+
+    assert {rules["SECRET-LEAK"], rules["LIST-COMPLETE"]} == {"skipped"}
+    assert rules["NO-5XX"] == "passed"
+    assert {rule for rule, status in rules.items() if status == "passed"} <= set(in_all.rules)
+    assert not {"SECRET-LEAK", "LIST-COMPLETE"}.intersection(in_all.rules)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 
 import pytest
 
@@ -10,6 +11,7 @@ from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
 from tests.contracts.cli import fakes
 
+W = "10000000-0000-4000-8000-000000000004"
 FINDING = dataclasses.replace(
     fakes.finding(), dedup_key="REQ-COUNT: 1001", reproductions=(Reproduction("creates of every count", "{}"),)
 )
@@ -131,3 +133,34 @@ def test_a_report_of_an_older_version_is_named_as_such(replay, report):
     del document["findings"][0]["reproductions"]
     report.write_text(json.dumps(document))
     assert "is not a report of this version" in replay(report, FINDING.fingerprint)[2]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--allow-writes", "--workflow-id", W, "--max-runs", "5", "--rate", "90/m"),
+        ("--allow-writes", "--base-request", "known good.json", "--vary", "count", "--vary", "input_values,pool_ids"),
+        ("--no-writes", "--machine-id", W, "--pool-id", W, "--max-requests", "40"),
+        ("--allow-writes", "--profile", "full", "--clean-up"),
+    ],
+)
+def test_the_command_after_a_check_of_a_deployment_sends_its_finding_again_as_printed(
+    check, contracts, engine, tmp_path, monkeypatch, flags
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "known good.json").write_text(json.dumps({"workflow_id": W, "count": 1}))
+    monkeypatch.setenv("CONTRACTS_TOKEN", "test-a")
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKEN", "test-b")
+    url = "https://api.example.test"
+    engine.answer = fakes.result(FINDING, target=url)
+
+    _, out, _ = check("--report", "json=report.json", *flags, url=url)
+    command = out.splitlines()[-1].split("`")[-2]
+    name, *arguments = shlex.split(command)
+    assert name == "contracts"
+    assert contracts(*arguments)[0] == 1
+
+    checked, replayed = (dataclasses.replace(target, seed=0, salt="") for target in engine.targets)
+    assert replayed == checked
+    assert "test-" not in command

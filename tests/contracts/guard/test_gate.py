@@ -168,6 +168,16 @@ def test_nothing_is_written_elsewhere_without_permission(open_guard: OpenGuard, 
     assert guard.spent.requests == 0
 
 
+def test_a_get_that_a_broken_server_might_take_for_a_retry_is_not_called_a_write(open_guard: OpenGuard) -> None:
+    guard = open_guard(profile="live", allow_writes=False)
+    with pytest.raises(
+        NotAllowed, match=r"/retry: a broken server might take it for a write, and writes are not allow"
+    ):
+        guard.send(get("/v1/runs/not-a-uuid/retry"))
+    with pytest.raises(NotAllowed, match=r"^DELETE /v1/runs/not-a-uuid: writes are not allowed on this target"):
+        guard.send(get("/v1/runs/not-a-uuid", method="DELETE"))
+
+
 @pytest.mark.parametrize("profile", ["full", "live"])
 def test_no_writes_holds_on_a_loopback_address_too(open_guard: OpenGuard, server: StandIn, profile: str) -> None:
     guard = open_guard(profile=profile, allow_writes=False)

@@ -147,6 +147,13 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
         ),
         (
             {
+                "verdict": "incomplete",
+                "rules": (RuleResult("ATTACHMENTS", "skipped", "no file; --vary file_inputs allows that"),),
+            },
+            "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
+        ),
+        (
+            {
                 "verdict": "could_not_check",
                 "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),),
                 "scenarios": (ScenarioProgress("other organisations", 2, 9, finished=False),),
@@ -181,8 +188,8 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
         ),
     ],
     ids=[
-        *("finding", "time", "enough", "token", "token alone", "left", "rule", "rule alone", "limit", "not offered"),
-        "partial",
+        *("finding", "time", "enough", "token", "flags", "token alone", "left", "rule", "rule alone", "limit"),
+        *("not offered", "partial"),
     ],
 )
 def test_the_last_line_says_what_to_do_next(changes, step):
@@ -194,6 +201,14 @@ def test_the_next_step_names_the_url_of_a_deployment_since_replay_needs_it():
     failed = samples.without_findings(verdict="failed", findings=(samples.COUNT,), target="https://api.example.test")
     last = text(samples.report(failed), json_path=Path("report.json")).splitlines()[-1]
     assert f"replay report.json {samples.COUNT.fingerprint[:8]} --url https://api.example.test`" in last
+
+
+def test_the_next_step_after_an_unstable_finding_has_the_flags_of_the_check():
+    finding = Finding("SECRET-LEAK", "c", "a", "b", (), stable=False)
+    url = "https://api.example.test"
+    passed = samples.without_findings(verdict="passed", unstable=(finding,), target=url)
+    last = text(samples.report(passed), target_flags=("--allow-writes", "--vary", "count")).splitlines()[-1]
+    assert f"`contracts check {url} --allow-writes --vary count --rule SECRET-LEAK`" in last
 
 
 def test_without_a_json_report_the_next_step_says_how_to_get_one():

@@ -29,7 +29,7 @@ from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
 from contracts.oracle import read_body
 from contracts.oracle.request import KEY_OF_INPUT_AND_SECRET
-from contracts.rules import SCENARIOS, existing_data
+from contracts.rules import SCENARIOS, existing_data, first_create
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.deletes import DeleteCase
 from contracts.rules.filter_cases import combined_filter_cases
@@ -57,6 +57,7 @@ DEPEND_ON_WHAT_WAS_DONE = frozenset(
         "idempotency keys used again after many others",
         "idempotency keys used again at the end",
         *(scenario.name for scenario in existing_data.SCENARIOS),  # only of checks that may create nothing
+        *(scenario.name for scenario in first_create.SCENARIOS),  # only of live checks
     }
 )
 
