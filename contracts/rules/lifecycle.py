@@ -10,6 +10,8 @@ from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, assume
+from contracts.engine.request_building import request_for
+from contracts.oracle import read_body
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.deletes import judge_not_listed
 from contracts.rules.ended_runs import CHANGES_OF_ENDED, judge_ended, look_for_secrets
@@ -63,6 +65,8 @@ class LifecycleCase(RunCase):
     """The fields of further runs. Each is created alone in the session of the first run."""
     joining: int = 0
     """How many runs are created without a session, cancelled, and retried in the session of the first run."""
+    at_once: bool = False
+    """Whether the runs are created by single creates that are sent at the same moment."""
     retried: int = 0
     """How many of the runs are cancelled and retried, with `retry_body`, before they are polled."""
     retry_body: dict[str, Any] = field(default_factory=dict)
@@ -104,18 +108,29 @@ def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
         runs += joining
     sessions = {run.known.view.get("session_id") for run in runs}
     in_session = len(sessions) == 1 and None not in sessions
-    # The place of a retried run in its session is not determined.
-    return PolledRuns(context, runs, in_session=in_session, in_order=not (case.retried or case.joining))
+    # The place of a retried run in its session is not determined, nor which of concurrent creates is the first.
+    in_order = not (case.retried or case.joining or case.at_once)
+    return PolledRuns(context, runs, in_session=in_session, in_order=in_order)
 
 
 def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
     if case.chain:
         return _create_chain(context, case)
+    if case.at_once:
+        return _create_at_once(context, case)
     if case.is_single:
         made = [create_for(context, case) for _ in range(case.count)]
         return [TrackedRun.of(context, written) for written in made]
     count = max(case.count, _DELETE_RUN_COUNT) if case.change == "delete ended" else case.count
     return TrackedRun.all_of(context, create_for(context, replace(case, count=count)))
+
+
+def _create_at_once(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
+    body = context.fill(write_bodies.minimal("create_run") | case.fields)
+    results = context.send_together([request_for("create_run", body=body)] * case.count)
+    assume(all(result.accepted for result in results), "a create is refused beside others")
+    parsed = read_body("create_run", body)
+    return [TrackedRun.of(context, context.judge_write(parsed, result)) for result in results]
 
 
 def _may_join(context: CaseContext, session: Any) -> bool:
@@ -328,6 +343,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
         yield LifecycleCase(session, is_single=True, runs_after=3)
         if check.sessions.accepts_any_id:
+            yield LifecycleCase({"session_id": "«session»"}, 4, at_once=True)
             # So many that some still wait when the last ones are created.
             yield LifecycleCase({"session_id": "«session»"}, 8, is_single=True)
     if check.offers("retry_run", "update_run"):

@@ -169,3 +169,22 @@ class RetriesClearTheResultsLater(Standin):
             await asyncio.sleep(0.02)
             run.status = before
         return await super().once(call, handle)
+
+
+class RunsThatJoinTogetherFindTheSessionFree(Standin):
+    """Whether the machine is free is read before the run is inserted."""
+
+    async def once(self, call, handle):
+        session_id = raw_body(call).get("session_id") if call.operation == "create_run" else None
+        if not isinstance(session_id, str):
+            return await super().once(call, handle)
+        session = call.org.sessions.get(session_id)
+        is_free = session is None or session.current is None
+        await asyncio.sleep(0.02)
+        answer = await super().once(call, handle)
+        if is_free and answer.status == 201:
+            run = call.org.runs[json.loads(answer.body())["id"]]
+            session = call.org.sessions.get(run.session_id)
+            if session is not None and session.current is not run:
+                self.lifecycle.at(call.org, self.now(call.org) + self.lifecycle.wait_s(run), "start", run)
+        return answer

@@ -392,6 +392,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (tenants.RetriesRemoveNamedOutputsOfAnyOrganisation, "runs given to another organisation", "AUTH-TENANT"),
     (regressions.InputsOfABulkAreInsertedLater, SAME_MOMENT, "READ-BACK"),
     (regressions.RetriesClearTheResultsLater, SAME_MOMENT, "RETRY-RULES"),
+    (regressions.RunsThatJoinTogetherFindTheSessionFree, "lifecycles of runs", "LIFECYCLE"),
     (rewrites.SearchesHaveTwentyByDefault, "large lists with filters", "LIST-PAGE"),
     (rewrites.TextsOfHistoryAreWrapped, "invalid requests", "REQ-TYPES"),
     (rewrites.DownloadUrlsGiveTheFirstBuffer, "attachments", "ATTACHMENTS"),
