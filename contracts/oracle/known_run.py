@@ -147,7 +147,7 @@ class KnownRun:
         for name, asked in named.items():
             is_set = self._is_set_by_update(name, named, after)
             if is_set and not _is_as_asked(name, asked, after.get(name), may_gain=may_gain):
-                cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
+                cause = "a run is not cancelled" if name == "status" else f"{name} is not as asked"
                 got = difference(asked, after.get(name), name) or f"{name} {value_in_words(after.get(name))}"
                 yield Violation(rule, cause, f"{name} as asked", got, field=name)
         if self.has_ended and after["status"] != self.status:

@@ -1,7 +1,6 @@
 """Chains: several workflows, one after the other, in one session."""
 
 import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -126,28 +125,29 @@ class _Chain:
         """Judge the run of a step by the step and by what all steps share."""
         run, step = read.body, self.body["steps"][index]
 
-        def fail(cause: str, expected: str, got: Any, field: str = "") -> None:
-            words = got if isinstance(got, str) else value_in_words(got)
+        def fail(cause: str, expected: str, got: str, field: str = "") -> None:
             at = f" in the run of step {index + 1} of {len(self.body['steps'])}"
-            violation = Violation("CHAIN-RULES", cause, expected, words + at, field=field)
+            violation = Violation("CHAIN-RULES", cause, expected, got + at, field=field)
             self.context.report_violation(violation, self.result, read)
 
         if not is_run(run):
             return
         if run["workflow_id"] != step["workflow_id"]:
-            fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
+            fail("another workflow_id", f"workflow_id {step['workflow_id']}", f"workflow_id {run['workflow_id']}")
         if run.get("session_id") != self.session:
-            fail("another session", f"session_id {self.session}", run.get("session_id"))
+            fail("another session", f"session_id {self.session}", f"session_id {run.get('session_id') or 'null'}")
         alias, wanted_alias = run.get("session_alias"), step.get("session_alias")
         if (alias or None) != (wanted_alias or None):
-            fail("another session_alias", f"session_alias {json.dumps(wanted_alias)}", alias)
+            expected, got = (f"session_alias {value_in_words(one)}" for one in (wanted_alias, alias))
+            fail("another session_alias", expected, got)
         problem = self._input_difference(step, run)
         if problem is not None:
             fail("other inputs", "the step's and the shared inputs", problem, "input_values")
         secrets = self._secrets_of(step)
         aliases = run.get("sensitive_input_aliases") or {}
         if aliases.keys() != secrets.keys():
-            fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
+            expected, got = (f"aliases of {value_in_words(sorted(one))}" for one in (secrets, aliases))
+            fail("aliases of other keys", expected, got)
 
     def _input_difference(self, step: Mapping[str, Any], run: Mapping[str, Any]) -> str | None:
         """Describe how the inputs of a run differ from those of its step and the shared ones."""

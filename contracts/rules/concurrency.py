@@ -115,6 +115,13 @@ def _creates_in_a_session(context: CaseContext, width: int) -> None:
         context.judge_write(read_body("bulk_create_runs", body), result)
 
 
+def _creates_that_start_sessions(context: CaseContext, width: int) -> None:
+    """Each of equal creates that start a session must get a session of its own."""
+    body = context.fill(write_bodies.minimal("bulk_create_runs")) | {"start_session": True}
+    for result in _send(context, [request_for("bulk_create_runs", body=body)] * width):
+        context.judge_write(read_body("bulk_create_runs", body), result)
+
+
 def _different_workflows(context: CaseContext, width: int) -> None:
     """Create two workflows: each answer must be about its own. No more, since workflows cannot be deleted."""
     prompts = [context.check.search_word(context.made_up) for _ in range(2)]
@@ -399,6 +406,7 @@ _GROUPS: Final[Mapping[str, _Group]] = {
     "wrong tokens": _Group(_wrong_tokens, runs=lambda width: width),
     "reads of two organisations": _Group(_reads_of_two_organisations, ("get_run",)),
     "creates in a session": _Group(_creates_in_a_session, runs=lambda width: width),
+    "creates that start sessions": _Group(_creates_that_start_sessions, runs=lambda width: width),
     "workflows": _Group(_different_workflows, ("create_workflow",), lambda width: 0),
     "additions to a pool": _Group(
         _additions_to_a_pool, ("create_pool", "add_machine_to_pool", "get_machine"), lambda width: 0

@@ -63,6 +63,11 @@ def test_two_requests_that_differ_only_in_what_is_left_out_do_not_read_the_same(
     assert (f" after the same with another {words}: b; expected a" in said) == bool(words)
 
 
+@pytest.mark.parametrize(("path", "shown"), [("/v1/runs/%C3%A9", "/v1/runs/é"), ("/v1/runs/%FF", "/v1/runs/%FF")])
+def test_a_path_is_decoded_where_that_can_be_read(path: str, shown: str) -> None:
+    assert request_in_words(Request("GET", path, (("Authorization", TOKEN),))) == f"GET {shown}"
+
+
 def test_a_summary_without_exchanges_says_what_was_found() -> None:
     assert summary_of("a success", "500", []) == "500; expected a success"
 

@@ -202,7 +202,7 @@ def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None
         (
             "inputs_merged",
             "UPDATE-PARTIAL",
-            "input_values is not changed",
+            "input_values is not as asked",
             [update({"input_values": {"b": 2}})],
         ),
         (

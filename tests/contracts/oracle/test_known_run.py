@@ -83,13 +83,13 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
     ("before", "body", "after", "expected"),
     [
         ({}, {"input_values": {"b": 2}}, {"input_values": {"b": 2}}, []),
-        ({}, {"input_values": {"b": 2}}, {}, [("UPDATE-PARTIAL", "input_values is not changed")]),
+        ({}, {"input_values": {"b": 2}}, {}, [("UPDATE-PARTIAL", "input_values is not as asked")]),
         ({"input_values": {"a": 1}}, {}, {"input_values": None}, [("UPDATE-PARTIAL", "input_values changes too")]),
         (
             {"machine_id": M},
             {"input_values": None},
             {"machine_id": M, "input_values": {"of_the_machine": 2}},
-            [("UPDATE-PARTIAL", "input_values is not changed")],
+            [("UPDATE-PARTIAL", "input_values is not as asked")],
         ),
         ({}, {"workflow_id": M}, {"workflow_id": M}, [("UPDATE-PARTIAL", "workflow_id changes too")]),
         (
@@ -100,7 +100,12 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
         ),
         ({}, {"started_at": "2099-01-02T03:04:05.678901Z"}, {"started_at": "2099-01-02T03:04:05.678Z"}, []),
         ({}, {"ended_at": "0001-01-01T00:00:00+14:00"}, {"ended_at": "0000-12-31T10:00:00Z"}, []),
-        ({}, {"ended_at": "0001-01-01T00:00:00Z"}, {"ended_at": None}, [("UPDATE-PARTIAL", "ended_at is not changed")]),
+        (
+            {},
+            {"ended_at": "0001-01-01T00:00:00Z"},
+            {"ended_at": None},
+            [("UPDATE-PARTIAL", "ended_at is not as asked")],
+        ),
         ({}, {"status": "cancelled"}, {"status": "cancelled", "started_at": None, "error": ["Cancelled."]}, []),
         ({}, {"status": "cancelled"}, {}, [("UPDATE-PARTIAL", "a run is not cancelled")]),
         ({"status": "running"}, {"status": "cancelled"}, {"status": "success"}, []),

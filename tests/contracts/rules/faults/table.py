@@ -393,6 +393,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (regressions.InputsOfABulkAreInsertedLater, SAME_MOMENT, "READ-BACK"),
     (regressions.RetriesClearTheResultsLater, SAME_MOMENT, "RETRY-RULES"),
     (regressions.RunsThatJoinTogetherFindTheSessionFree, "lifecycles of runs", "LIFECYCLE"),
+    (regressions.SessionsOfTheClock, SAME_MOMENT, "BULK-SESSION"),
     (rewrites.SearchesHaveTwentyByDefault, "large lists with filters", "LIST-PAGE"),
     (rewrites.TextsOfHistoryAreWrapped, "invalid requests", "REQ-TYPES"),
     (rewrites.DownloadUrlsGiveTheFirstBuffer, "attachments", "ATTACHMENTS"),
