@@ -74,10 +74,21 @@ def test_every_variant_is_sent_alone_or_is_a_part_of_one_that_has_exactly_its_fa
 
 
 def test_one_variant_with_a_fault_at_each_place_is_sent_alone() -> None:
-    alone = [body.json for body in combined(OPERATION, BASE, VARIANTS) if not body.parts]
+    for pools in (FIRST_POOLS, SECOND_POOLS):
+        alone = [body.json for body in combined(OPERATION, BASE, [*COUNTS, *WORKFLOWS, *pools]) if not body.parts]
+        for variants in (COUNTS, WORKFLOWS, pools):
+            assert [body for body in alone if body in variants] == variants[:1]
 
-    for variants in (COUNTS, WORKFLOWS, FIRST_POOLS, SECOND_POOLS):
-        assert [body for body in alone if body in variants] == variants[:1]
+
+def test_a_wrong_item_of_a_list_is_not_sent_together_with_a_wrong_first_item() -> None:
+    wrong_at = [
+        {index for index, pool in enumerate(body.json["pool_ids"]) if pool != BASE["pool_ids"][index]}
+        for body in combined(OPERATION, BASE, VARIANTS)
+    ]
+
+    assert {0} in wrong_at
+    assert {1} in wrong_at
+    assert {0, 1} not in wrong_at
 
 
 def test_later_items_of_a_list_count_as_one_place_and_are_not_sent_alone_twice() -> None:

@@ -30,7 +30,7 @@ def test_a_list_that_is_refused_during_a_create_has_no_total_to_judge() -> None:
         return [answered(request) for request in requests]
 
     context: Any = SimpleNamespace(
-        check=SimpleNamespace(search_word=lambda marker: "word"),
+        check=SimpleNamespace(search_word=lambda marker: "word", workflows=Ids(("known",))),
         made_up=None,
         fill=lambda body: body,
         send_together=send_together,

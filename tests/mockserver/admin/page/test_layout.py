@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.mockserver.admin.page.conftest import open_live
 from tests.mockserver.admin.page.control import WORKFLOW, Control
+from tests.mockserver.inprocess import NEVER_ENDS
 
 VIEWS = ("traffic", "runs", "clock", "faults")
 LONG = "x" * 300
@@ -173,7 +174,7 @@ def test_all_is_reached_by_tab_and_has_a_ring_and_a_name(page: Page, control: Co
 
 
 def test_by_keyboard_alone_a_run_is_finished_and_a_fault_turned_on(page: Page, control: Control) -> None:
-    (run_id,) = control.seed({"status": "running"})
+    (run_id,) = control.seed({"status": "running", "workflow_id": NEVER_ENDS})
     expect(page.locator(".card")).to_have_count(1)
 
     page.keyboard.press("Tab")

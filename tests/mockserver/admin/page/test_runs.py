@@ -77,7 +77,7 @@ def test_a_button_of_a_card_moves_the_run(page: Page, control: Control, status: 
 
 
 def test_a_run_that_has_ended_offers_no_button(page: Page, control: Control) -> None:
-    control.seed({"status": "success"}, {"status": "running"})
+    control.seed({"status": "success"}, {"status": "running", "workflow_id": NEVER_ENDS})
 
     expect(cards(page, "running").get_by_role("button", name="Finish")).to_be_visible()
     expect(cards(page, "success")).to_have_count(1)
@@ -85,7 +85,7 @@ def test_a_run_that_has_ended_offers_no_button(page: Page, control: Control) -> 
 
 
 def test_a_refusal_of_the_mock_is_shown(page: Page, control: Control) -> None:
-    (run_id,) = control.seed({"status": "running"})
+    (run_id,) = control.seed({"status": "running", "workflow_id": NEVER_ENDS})
     expect(cards(page, "running")).to_have_count(1)
     # As if the run ended between the look at it and the click.
     page.route("**/finish", lambda route: route.fulfill(status=409, json={"detail": "This run has ended in error"}))
@@ -96,6 +96,7 @@ def test_a_refusal_of_the_mock_is_shown(page: Page, control: Control) -> None:
 
 
 def test_the_filter_leaves_what_matches_and_copy_takes_its_ids(page: Page, control: Control) -> None:
+    control.admin("POST", "clock", {"freeze": NOW})
     other = "10000000-0000-4000-8000-000000000002"
     control.seed({"status": "success", "count": 3})
     wanted = control.seed({"status": "running", "count": 2, "workflow_id": other})
