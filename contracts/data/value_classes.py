@@ -28,7 +28,7 @@ class ValueClass:
 
 
 IN_TEMPLATES: Final = "x"
-"""The name that the templates have: of another member of the same object."""
+"""The name in the templates. `value_packs` puts a member of this name beside them."""
 TEXTS: Final[dict[str, ValueClass]] = {
     "empty": ValueClass("Oracle and many form libraries take an empty text for null", ("",), is_whole_text=True),
     "blank": ValueClass("a text that is empty once it is trimmed", (" ", "\t", "\n", "\r"), is_whole_text=True),

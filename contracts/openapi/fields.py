@@ -55,11 +55,11 @@ def query_parameters(operation: str) -> dict[str, dict[str, Any]]:
 @functools.cache
 def _readers(operation: str) -> dict[str, Callable[[str], Any]]:
     readers: dict[str, Callable[[str], Any]] = {}
-    for name, schema_ in query_parameters(operation).items():
-        if "enum" in schema_:
-            readers[name] = schema_["enum"].index
-        elif schema_.get("format") in _FORMATS:
-            readers[name] = _FORMATS[schema_["format"]]
+    for name, described in query_parameters(operation).items():
+        if "enum" in described:
+            readers[name] = described["enum"].index
+        elif described.get("format") in _FORMATS:
+            readers[name] = _FORMATS[described["format"]]
     return readers
 
 

@@ -68,7 +68,7 @@ def _field_of(part: str) -> str:
 def render_coverage(coverage: Sequence[PartCoverage], *, has_counts: bool) -> Iterator[str]:
     """Yield the lines: parts that no rule judges, fields for which only the schema is judged, and all parts."""
     yield from _section(
-        "Not checked: no rule judges them, or, of statuses, no answer had them",
+        "Not checked (no rule judges the field or parameter; no answer had the status)",
         [one for one in coverage if not one.is_checked],
         "Every status, parameter and field of the document is checked.",
     )

@@ -110,14 +110,16 @@ def _create_with_own_values(context: CaseContext, number: int, common_word: str)
 def _creates_in_a_session(context: CaseContext, width: int) -> None:
     """Send creates that are the first to name a session: each must get it."""
     assume(context.check.sessions.accepts_any_id, "the target takes no new session ids")
-    body = context.fill(write_bodies.minimal("bulk_create_runs")) | {"session_id": context.made_up.uuid()}
-    for result in _send(context, [request_for("bulk_create_runs", body=body)] * width):
-        context.judge_write(read_body("bulk_create_runs", body), result)
+    _judge_equal_creates(context, width, {"session_id": context.made_up.uuid()})
 
 
 def _creates_that_start_sessions(context: CaseContext, width: int) -> None:
-    """Each of equal creates that start a session must get a session of its own."""
-    body = context.fill(write_bodies.minimal("bulk_create_runs")) | {"start_session": True}
+    """Send equal creates that start a session: each must get a session of its own."""
+    _judge_equal_creates(context, width, {"start_session": True})
+
+
+def _judge_equal_creates(context: CaseContext, width: int, fields: Mapping[str, Any]) -> None:
+    body = {**context.fill(write_bodies.minimal("bulk_create_runs")), **fields}
     for result in _send(context, [request_for("bulk_create_runs", body=body)] * width):
         context.judge_write(read_body("bulk_create_runs", body), result)
 

@@ -24,7 +24,7 @@ from mockserver.time_slice import Sliced
 
 _COUNTER = "seeds"
 _MAX_RUNS = 10_000
-_MAX_FILES = 10_000
+_MAX_OUTPUTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ def check_seeds(seeds: Sequence[Seed]) -> None:
     if sum(len(seed.ids) or seed.count for seed in seeds) > _MAX_RUNS:
         raise TooLarge(f"{_MAX_RUNS} runs at most are seeded at once")
     # Runs with generated ids share the outputs of their seed. Those with given ids may have them one by one.
-    files = sum(len(seed.outputs) * max(1, len(seed.ids)) for seed in seeds)
-    if files > _MAX_FILES:
-        raise TooLarge(f"{_MAX_FILES} outputs at most are seeded at once, and these runs have {files}")
+    outputs_in_all = sum(len(seed.outputs) * max(1, len(seed.ids)) for seed in seeds)
+    if outputs_in_all > _MAX_OUTPUTS:
+        raise TooLarge(f"{_MAX_OUTPUTS} outputs at most are seeded at once, and these runs have {outputs_in_all}")
     owners: dict[tuple[str, str | None], int] = {}
     for at, seed in enumerate(seeds):
         if len(set(seed.ids)) < len(seed.ids):

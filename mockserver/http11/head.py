@@ -17,6 +17,8 @@ _AROUND_TARGET = 40
 """Bytes of a request line besides its target: the longest method, the version and two spaces."""
 _MAX_HEADERS = 1_000
 """A short header takes some fifty times as much memory as it has bytes, for as long as its request is handled."""
+_MAX_LENGTH_DIGITS = 20
+"""Of Content-Length. The parser allows any number of zeros before a number of 64 bits, and `int` only 4,300 digits."""
 _NOT_HTTP = "Invalid HTTP request received."
 
 
@@ -174,6 +176,8 @@ class HeadReader:
         hosts = 0
         for name, value in callbacks.headers:
             if name == b"content-length":
+                if len(value) > _MAX_LENGTH_DIGITS:
+                    raise RequestError(400, _NOT_HTTP)
                 content_length = int(value)
             elif name == b"transfer-encoding":
                 codings.append(value.strip().lower())

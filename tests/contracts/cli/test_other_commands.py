@@ -43,7 +43,7 @@ def test_the_coverage_of_a_report_has_its_counts(contracts, engine, tmp_path):
     path.write_text(FORMATS["json"](CheckReport(result, fakes.RULES)), encoding="utf-8")
     status, out, _ = contracts("rules", "--coverage", path)
     assert status == 0
-    assert out.startswith("Not checked: no rule judges them")
+    assert out.startswith("Not checked (no rule judges the field")
     assert "REQ-COUNT 1,234\n" in out
     status, out, _ = contracts("rules", "--coverage", path, "--json")
     rows = json.loads(out)

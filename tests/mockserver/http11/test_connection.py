@@ -318,6 +318,11 @@ def test_what_is_no_request_or_too_long_is_refused_in_json_and_the_connection_cl
     assert wire.is_half_closed
 
 
+def test_a_length_with_thousands_of_zeros_is_refused():
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %b1\r\n\r\na" % (b"0" * 5_000)
+    assert [status for status, _ in details(exchange(echo, head))] == [400]
+
+
 def test_a_request_without_a_host_is_told_so_unless_it_is_http_1_0():
     ((status, detail),) = details(exchange(echo, b"GET /a HTTP/1.1\r\n\r\n"))
     assert (status, detail) == (400, "The header Host is missing; HTTP/1.1 requires it")
