@@ -1,6 +1,7 @@
 """The lifecycle of runs: creates runs, changes some of them on their way, and judges them until they have ended."""
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -209,17 +210,20 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
 def _cancel_throughout(polled: PolledRuns) -> None:
     """Cancel runs one by one until all have ended. Each must stay cancelled, also if the cancel came at the moment when
     the run was about to start or to end. Since all runs of a create start at about the same time, the cancels are
-    spread over their lives.
+    spread over the time that the slowest run so far took.
     """
+    pause_s = min(TIMEOUT_S, polled.context.check.longest_run_s or _SHORT_LIFE_S) / len(polled.runs)
+    due = time.monotonic()
     for _ in polled.until_ended(longest_pause_s=0.03):
         for run in [run for run in polled.runs if not run.known.has_ended][:_CANCELS_PER_POLL]:
+            polled.context.wait(max(0.0, due - time.monotonic()))
             run.update({"status": "cancelled"})
-            polled.context.wait(_BETWEEN_CANCELS_S)
+            due += pause_s
 
 
 _CANCELS_PER_POLL: Final = 10
-_BETWEEN_CANCELS_S: Final = 0.01
-"""So long that the cancels of a case are spread over a second, as the lives of runs on a test server are."""
+_SHORT_LIFE_S: Final = 0.6
+"""How long runs take on a test server. No other run of the check has ended yet."""
 _RUNS_TO_CANCEL: Final = 60
 """A cancel meets a change of status only by chance, so a case has many."""
 
@@ -315,7 +319,6 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         if check.offers("retry_run"):
             yield LifecycleCase(count=12, change="retry running")
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
-        yield LifecycleCase(count=_RUNS_TO_CANCEL, change="cancel throughout")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete active")
@@ -325,13 +328,15 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     # Many runs, so that rare final statuses and output files occur too.
     yield LifecycleCase(_SECRETS, 40, change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
+    if check.offers("update_run"):
+        yield LifecycleCase(count=_RUNS_TO_CANCEL, change="cancel throughout")  # late: by now other runs have ended
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)
     yield LifecycleCase(session, _LONG_SESSION)
     # Runs of a session that differ in other fields still wait for each other.
     others = ({"workflow_id": "«workflow:1»"},) if check.workflows.has_several else ()
-    yield LifecycleCase(session, 3, fields_after=({"session_alias": "x"}, *others, {}))
+    yield LifecycleCase(session, 6, fields_after=({"session_alias": "x"}, *others, {}))  # so many that some still wait
     if check.machines.available:
         yield LifecycleCase({"machine_id": "«machine»"}, 3)
         yield LifecycleCase(session, 2, fields_after=({"machine_id": "«machine»"}, {}))
@@ -343,7 +348,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
         yield LifecycleCase(session, is_single=True, runs_after=3)
         if check.sessions.accepts_any_id:
-            yield LifecycleCase({"session_id": "«session»"}, 4, at_once=True)
+            yield LifecycleCase({"session_id": "«session»"}, 8, at_once=True)
             # So many that some still wait when the last ones are created.
             yield LifecycleCase({"session_id": "«session»"}, 8, is_single=True)
     if check.offers("retry_run", "update_run"):

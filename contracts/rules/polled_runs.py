@@ -25,6 +25,7 @@ _STUCK_RUNS: Final = 3
 """A session is stuck if none of its runs changes for _STUCK_S and _STUCK_RUNS times the slowest other run."""
 _MAX_UNREAD_POLLS: Final = 10
 """So many polls take a second or two. A server may fail some reads, or list a new run late."""
+_OVERTAKES: Final = "a session's later run overtakes an earlier one"
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
 
 
@@ -142,7 +143,8 @@ class PolledRuns:
             self.context.judge("LIFECYCLE", [wrong] if wrong is not None else [], create, *last, result)
         if before != [run.known.status for run in self.runs]:
             self._last_change = time.monotonic()
-            if not self.in_session and any(run.known.has_ended for run in self.runs):
+            by_itself = any(run.known.has_ended and run.known.status != "cancelled" for run in self.runs)
+            if not self.in_session and by_itself:
                 check = self.context.check
                 check.last_end = self._last_change
                 check.longest_run_s = max(check.longest_run_s, self._last_change - self._begin)
@@ -154,8 +156,8 @@ class PolledRuns:
             self._starts_late[run_id] = self._starts_late.get(run_id, True) and view["started_at"] is None
 
     def judge_times(self) -> None:
-        """Judge by `started_at` and `ended_at` that the runs of a session ran one after the other. No poll may have
-        shown two running runs.
+        """Judge by `started_at` and `ended_at` that the runs of a session ran one after the other, and in their order.
+        No poll may have shown two running runs, or a run that overtakes another.
 
         Only runs that no request has changed are judged, and whose `started_at` was null while they were waiting.
         """
@@ -164,12 +166,14 @@ class PolledRuns:
         if not self.in_session or len(timed) < 2:
             return
         self.context.count("LIFECYCLE")
-        timed.sort(key=lambda pair: pair[0])
-        for (times, earlier), (later_times, later) in itertools.pairwise(timed):
-            wrong = overlap_violation(times, later_times)
-            if wrong is not None:
-                reads = [run.last_read for run in (earlier, later) if run.last_read is not None]
-                self.context.report_violation(wrong, self.runs[0].evidence[0], *reads, is_proof=True)
+        in_time = sorted(timed, key=lambda pair: pair[0])
+        judged = [(overlap_violation, in_time), *([(overtaking_violation, timed)] if self.in_order else [])]
+        for violation_of, pairs in judged:
+            for (times, earlier), (later_times, later) in itertools.pairwise(pairs):
+                wrong = violation_of(times, later_times)
+                if wrong is not None:
+                    reads = [run.last_read for run in (earlier, later) if run.last_read is not None]
+                    self.context.report_violation(wrong, self.runs[0].evidence[0], *reads, is_proof=True)
 
     def judge_search(self) -> None:
         """Judge that a search finds what ended runs have written: a word of output_data, and one of error."""
@@ -238,6 +242,14 @@ def overlap_violation(earlier: tuple[datetime, datetime], later: tuple[datetime,
     return _of_session(cause, expected, got)
 
 
+def overtaking_violation(earlier: tuple[datetime, datetime], later: tuple[datetime, datetime]) -> Violation | None:
+    """Judge that a later run of a session does not start before an earlier one."""
+    if later[0] >= earlier[0]:
+        return None
+    got = f"a run that started at {later[0].isoformat()}, before an earlier run started at {earlier[0].isoformat()}"
+    return _of_session(_OVERTAKES, "one run of a session after the other", got)
+
+
 def _of_session(cause: str, expected: str, got: str) -> Violation:
     """Return a violation of the order in a session. All have one key, since it is by chance which of them shows."""
     return Violation("LIFECYCLE", cause, expected, got, dedup_key_override="LIFECYCLE: runs of a session")
@@ -253,9 +265,8 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
     later_runs = [] if waiting is None else before[waiting + 1 :]
     for later in later_runs:
         if later not in {"scheduling", "cancelled"}:
-            cause, expected = "a session's later run overtakes an earlier one", "one run of a session after the other"
             got = f"a run with status {later} before an earlier run of the session has ended"
-            return _of_session(cause, expected, got)
+            return _of_session(_OVERTAKES, "one run of a session after the other", got)
     return None
 
 

@@ -47,15 +47,19 @@ def checked(url: str, rules: Collection[str] | None = None, **settings: Any) -> 
 def first_finding(guard: Guard, rules: Collection[str] | None = None, *, is_whole: bool = False) -> Finding | None:
     """The first finding of a check, under one of the rules, that repeats when sent again. There the check ends.
 
-    The check judges these rules only, or all rules if it `is_whole`.
+    If none repeats, the first one that fails the check though it is intermittent: a fault that depends on the moment
+    may show once in a check. The check judges these rules only, or all rules if it `is_whole`.
     """
 
+    def is_asked_for(finding: Finding) -> bool:
+        return rules is None or finding.rule in rules
+
     def stop(finding: Finding) -> None:
-        if finding.stable and (rules is None or finding.rule in rules):
+        if finding.stable and is_asked_for(finding):
             raise Enough(finding)
 
     try:
-        contracts.check.check(guard.target, guard, rules=None if is_whole else rules, on_finding=stop)
+        result = contracts.check.check(guard.target, guard, rules=None if is_whole else rules, on_finding=stop)
     except Enough as enough:
         return enough.finding
-    return None
+    return next(filter(is_asked_for, result.findings), None)

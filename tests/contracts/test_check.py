@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +43,7 @@ from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.checks import TOKENS, checked, first_finding, guarded, target_at
+from tests.contracts.report.samples import RESULT
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.client import W
 from tests.standin.defects import DEFECTS
@@ -493,12 +494,37 @@ def test_the_first_finding_under_a_rule_can_be_asked_of_a_whole_check(
     is_whole: bool, judged_rules: set[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(contracts.check, "check", lambda target, guard, *, rules, on_finding: asked.append(rules))
+
+    def passes(target: Target, guard: Guard, *, rules: object, on_finding: object) -> CheckResult:
+        asked.append(rules)
+        return replace(RESULT, findings=())
+
+    monkeypatch.setattr(contracts.check, "check", passes)
 
     with guarded("http://127.0.0.1:9") as guard:
         assert first_finding(guard, {"BULK-COUNT"}, is_whole=is_whole) is None
 
     assert asked == [judged_rules]
+
+
+def test_an_intermittent_finding_is_the_first_one_if_none_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    intermittent, repeats, other = (
+        Finding(rule, "cause", "expected", "got", (), stable=stable, intermittent=not stable)
+        for rule, stable in (("BULK-COUNT", False), ("BULK-COUNT", True), ("READ-BACK", False))
+    )
+    found = [other, intermittent]
+
+    def fails(target: Target, guard: Guard, *, on_finding: Callable[[Finding], None], **_: object) -> CheckResult:
+        for finding in found:
+            on_finding(finding)
+        return replace(RESULT, findings=tuple(found))
+
+    monkeypatch.setattr(contracts.check, "check", fails)
+
+    with guarded("http://127.0.0.1:9") as guard:
+        assert first_finding(guard, {"BULK-COUNT"}) is intermittent
+        found.append(repeats)
+        assert first_finding(guard, {"BULK-COUNT"}) is repeats
 
 
 def test_a_request_made_of_a_wrong_value_in_an_answer_need_not_succeed(monkeypatch: pytest.MonkeyPatch) -> None:

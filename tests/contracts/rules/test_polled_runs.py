@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts.rules.polled_runs import concurrency_violation, order_violation, overlap_violation
+from contracts.rules.polled_runs import concurrency_violation, order_violation, overlap_violation, overtaking_violation
 
 WAITS, RUNS, ENDED = "scheduling", "running", "success"
 
@@ -51,3 +51,12 @@ def test_a_run_that_took_no_time_overlaps_with_none() -> None:
     start = datetime(2030, 1, 1, tzinfo=UTC)
 
     assert overlap_violation((start, start), (start, start + timedelta(seconds=1))) is None
+
+
+@pytest.mark.parametrize(("seconds", "is_wrong"), [(-1, True), (0, False), (1, False)])
+def test_a_run_starts_no_earlier_than_the_runs_before_it(seconds: int, is_wrong: bool) -> None:
+    start = datetime(2026, 11, 26, tzinfo=UTC)
+    earlier = (start, start + timedelta(seconds=4))
+    later = (start + timedelta(seconds=seconds), start + timedelta(seconds=9))
+
+    assert (overtaking_violation(earlier, later) is not None) is is_wrong

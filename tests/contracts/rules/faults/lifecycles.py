@@ -356,7 +356,7 @@ class LongSessionsHaveTwoWorkers(Standin):
             return f"{run.session_id} second" if self.places[run.id] else run.session_id
 
 
-class RetryWithMachineDoesNotWait(Standin):
+class RetryWithMachineDoesNotWait(WorksLong):
     """A retry that names a machine takes it at once: the run does not wait for its session."""
 
     def retry_run(self, call, run_id, body):

@@ -173,7 +173,7 @@ class RetriesClearTheResultsLater(Standin):
         return await super().once(call, handle)
 
 
-class RunsThatJoinTogetherFindTheSessionFree(Standin):
+class RunsThatJoinTogetherFindTheSessionFree(WorksLong):
     """Whether the machine is free is read before the run is inserted."""
 
     async def once(self, call, handle):
@@ -182,7 +182,7 @@ class RunsThatJoinTogetherFindTheSessionFree(Standin):
             return await super().once(call, handle)
         session = call.org.sessions.get(session_id)
         is_free = session is None or session.current is None
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)  # so long that a busy machine sends two creates within it
         answer = await super().once(call, handle)
         if is_free and answer.status == 201:
             run = call.org.runs[json.loads(answer.body())["id"]]
