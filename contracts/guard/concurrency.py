@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from contracts.guard.refusals import NotAllowed, NotDelivered
+from contracts.guard.refusals import NotAllowed
 
 WORKERS: Final = 8
 T = TypeVar("T")
@@ -48,25 +48,44 @@ def in_threads(do: Callable[[T], object], items: Iterable[T]) -> None:
         raise errors[0]
 
 
+class _Group:
+    """Requests that are sent at the same time. If one of them cannot be sent, the waiting ones are not sent either.
+
+    One thread sends for all: threads that wake up one after the other would send too far apart.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.barrier = threading.Barrier(size, action=self._send_all)
+        self.sends: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def _send_all(self) -> None:
+        while not self.sends.empty():
+            self.sends.get()()
+
+
 @dataclass
 class GroupStart:
-    """The start of one request of a group. If one of them cannot be sent, the waiting ones are not sent either."""
+    """The start of one request of a group, `delay_s` after the others are ready."""
 
-    barrier: threading.Barrier
+    group: _Group
     delay_s: float
-    """How long to wait after the barrier."""
     has_passed: bool = False
 
-    def meet(self) -> None:
-        """Wait until all requests of the group are ready, and then for the delay. Raises NotDelivered if one of them
-        cannot be sent.
+    def send(self, send: Callable[[], None]) -> bool:
+        """Call `send`, which must not raise, when all requests of the group are ready and the delay is over. Return
+        False, without the call, if one of them cannot be sent.
         """
+        if not self.delay_s:
+            self.group.sends.put(send)
         try:
-            self.barrier.wait()
+            self.group.barrier.wait()
         except threading.BrokenBarrierError:
-            raise NotDelivered("not sent, since another request of the group could not be") from None
+            return False
         self.has_passed = True
-        time.sleep(self.delay_s)
+        if self.delay_s:
+            time.sleep(self.delay_s)
+            send()
+        return True
 
 
 def all_at_once(
@@ -75,17 +94,18 @@ def all_at_once(
     """Call `do` for all items at the same time, or one after the other within `over_s`, without waiting for any to
     return. Return what each call returned or raised, in the order of the items.
     """
-    barrier = threading.Barrier(len(items))
+    group = _Group(len(items))
     outcomes: dict[int, R | BaseException] = {}
 
     def work(position: int, item: T) -> None:
-        start = GroupStart(barrier, over_s * position / len(items))
+        start = GroupStart(group, over_s * position / len(items))
         try:
             outcomes[position] = do(item, start)
         except BaseException as error:  # noqa: BLE001  the caller raises it
-            if not start.has_passed:
-                barrier.abort()
             outcomes[position] = error
+        finally:
+            if not start.has_passed:
+                group.barrier.abort()
 
     threads = [threading.Thread(target=work, args=each, daemon=True) for each in enumerate(items)]
     for thread in threads:

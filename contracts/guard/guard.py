@@ -21,7 +21,6 @@ from contracts.guard.admitted_request import AdmittedRequest, RequestKind
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
-from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.created import CreatedRun, created_by
 from contracts.guard.effect import Effect, describe, effect_of
 from contracts.guard.exchange_log import ExchangeLog
@@ -353,14 +352,8 @@ class Guard:
             admitted.intent = self._journal.intend(
                 admitted.masked, admitted.effect, self._clock.now(), keeps_digest=self._detector is not None
             )
-        connection = None
-        if start is not None:  # connect, and wait until all other requests of the group are connected too
-            connection = self._upstream.connection(for_write=True)
-            with contextlib.suppress(ExchangeFailed):  # the exchange tries again, and reports why it fails
-                connection.open()
-            start.meet()
         for attempt in range(self._bounds.repeats + 1):
-            exchange = Exchange(admitted.masked, self._answer(admitted, connection if attempt == 0 else None))
+            exchange = Exchange(admitted.masked, self._answer(admitted, start if attempt == 0 else None))
             self.log.add(exchange)
             if exchange.answer.status != 429 or not self._wait_to_repeat(exchange, attempt):
                 break
@@ -371,12 +364,12 @@ class Guard:
             self._process_answer(admitted, exchange)
         return exchange
 
-    def _answer(self, admitted: AdmittedRequest, connection: Connection | None) -> Answer:
+    def _answer(self, admitted: AdmittedRequest, start: GroupStart | None) -> Answer:
         left_s, sent_at = self._schedule.left_s(creates=admitted.effect.creates), self._clock.monotonic()
         if left_s <= 0:
             raise NotDelivered(f"{describe(admitted.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(
-            admitted.request, self._tokens.put_in, connection, within_s=left_s, may_resend=self._may_send_again
+            admitted.request, self._tokens.put_in, start=start, within_s=left_s, may_resend=self._may_send_again
         )
         if not isinstance(outcome, Lost):
             self.reachability.note_answered()
@@ -384,6 +377,8 @@ class Guard:
         message = f"{describe(admitted.masked)}: {outcome.reason}"
         if outcome.malformed:
             raise NotAllowed(message)
+        if outcome.was_held_back:
+            raise NotDelivered(message)
         if outcome.reached:
             self.reachability.note_unanswered(admitted.masked)
         elif self.reachability.wait(outcome.reason, sent_at=sent_at):

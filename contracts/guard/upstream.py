@@ -21,10 +21,14 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import is_loopback
 from contracts.guard.answer_reader import AnswerReader
 from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.guard.concurrency import GroupStart
 from contracts.guard.connection import Connection, Cut, ExchangeFailed
 
 _MAX_IDLE_FOR_WRITE_S = 2.0
 """Writes do not use a connection that was idle for longer, since the server may be about to close it."""
+
+_LAST_BYTES = 1024
+"""Less than a packet, and more than the head of most requests: some servers take the start of a head for a request."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -50,6 +54,11 @@ class Lost:
     """The connection was closed before the first byte of an answer."""
     malformed: bool = False
     """Not sent, because the request cannot be serialised (for example, a line break in a header)."""
+    was_held_back: bool = False
+    """Not sent completely, because another request of its group could not be sent."""
+
+
+_HELD_BACK = Lost("another request of the group could not be sent", reached=False, was_held_back=True)
 
 
 class Upstream:
@@ -97,17 +106,18 @@ class Upstream:
         put_token_in: Callable[[str], str],
         connection: Connection | None = None,
         *,
+        start: GroupStart | None = None,
         within_s: float = float("inf"),
         may_resend: Callable[[], bool] = lambda: True,
     ) -> Answer | Lost:
         """Send the request and read the whole answer, within `within_s` and the bounds. `put_token_in` replaces the
         placeholder in the Authorization header by the token. `may_resend` is asked before a read is sent again: the
-        target may have received it already.
+        target may have received it already. With `start`, the request ends together with the others of its group.
 
         A failure is returned, not raised, so that no traceback refers to a frame with a token.
         """
         writes = not request.is_read
-        conn = connection or self.connection(for_write=writes)
+        conn = connection or self.connection(for_write=writes or start is not None)
         conn.ends_at = time.monotonic() + min(self._bounds.exchange_s, within_s)
         was_used = conn.used_at > float("-inf")
         answered = False
@@ -116,11 +126,16 @@ class Upstream:
                 self._take(conn)
                 conn.open()
             except ExchangeFailed as error:
-                return Lost(f"cannot connect: {error}", reached=False)
-            outcome = self._exchange_over(conn, request, put_token_in)
+                if start is None:
+                    return Lost(f"cannot connect: {error}", reached=False)
+                if not start.send(lambda: None):
+                    return _HELD_BACK
+                # The others are on their way: this one tries to connect once more.
+                return self.exchange(request, put_token_in, within_s=within_s, may_resend=may_resend)
+            outcome = self._exchange_over(conn, request, put_token_in, start)
             answered = isinstance(outcome, Answer)
-            was_stale = isinstance(outcome, Lost) and outcome.was_cut and was_used and connection is None
-            if was_stale and not writes and may_resend():
+            was_stale = isinstance(outcome, Lost) and outcome.was_cut and was_used
+            if was_stale and connection is None and start is None and not writes and may_resend():
                 conn.close()
                 left_s = conn.ends_at - time.monotonic()
                 return self.exchange(request, put_token_in, self._new_connection(), within_s=left_s)
@@ -130,7 +145,9 @@ class Upstream:
             conn.ends_at = float("inf")
             self._give_back(conn, usable=answered and conn.sock is not None and not conn.must_close)
 
-    def _exchange_over(self, conn: Connection, request: Request, put_token_in: Callable[[str], str]) -> Answer | Lost:
+    def _exchange_over(
+        self, conn: Connection, request: Request, put_token_in: Callable[[str], str], start: GroupStart | None
+    ) -> Answer | Lost:
         try:
             head = self._head(request, put_token_in)
         except ValueError:  # do not use its message: it may contain the token
@@ -138,8 +155,12 @@ class Upstream:
             return Lost(reason, reached=False, malformed=True)
         reader = AnswerReader(conn, self._bounds)
         try:
+            data = head + request.body if request.body else head
             try:
-                conn.send(head + request.body if request.body else head)
+                if start is None:
+                    conn.send(data)
+                elif not _send_with_group(conn, data, start):
+                    return _HELD_BACK
             except Cut:
                 conn.must_close = True  # the target may still have answered, e.g. if the body is too large
             answer = reader.read(request.method)
@@ -204,6 +225,28 @@ class Upstream:
                 conn.cut()
         for conn in idle:
             conn.close()
+
+
+def _send_with_group(conn: Connection, data: bytes, start: GroupStart) -> bool:
+    """Send all but the last packet, then that packet together with those of the other requests: so the target begins
+    to process all of them at about the same moment. Return False if another request of the group cannot be sent.
+
+    Raises like `Connection.send`.
+    """
+    failures: list[ExchangeFailed] = []
+
+    def send(part: bytes) -> None:
+        try:
+            conn.send(part)
+        except ExchangeFailed as error:
+            failures.append(error)
+
+    send(data[:-_LAST_BYTES])
+    if not start.send(lambda: send(data[-_LAST_BYTES:])):
+        return False
+    if failures:
+        raise failures[0]
+    return True
 
 
 @lru_cache(maxsize=1024)

@@ -17,6 +17,7 @@ from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, concurrency
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.concurrency import WORKERS
+from contracts.guard.connection import Connection, ExchangeFailed
 from contracts.guard.later_cleanup import clean_up_journals
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
@@ -283,11 +284,45 @@ def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, 
     assert (len(guard.ownership.runs), guard.spent.requests) == (3, 3)
 
 
+def test_one_thread_ends_the_requests_of_a_group_when_all_have_begun(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, bool]] = []
+    send = Connection.send
+
+    def noting(connection: Connection, data: bytes) -> None:
+        sent.append((threading.get_ident(), len(data) > 2000))
+        send(connection, data)
+
+    monkeypatch.setattr(Connection, "send", noting)
+    guard.send_together([bulk(input_values={"a": "x" * 5000}) for _ in range(4)])
+    beginnings, ends = sent[:4], sent[4:]
+    assert [is_long for _, is_long in beginnings] == [True] * 4
+    assert [is_long for _, is_long in ends] == [False] * 4
+    assert len({thread for thread, _ in ends}) == 1
+
+
+def test_a_request_of_a_group_that_cannot_connect_does_not_hold_up_the_others(
+    guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, fails = Connection.open, [True]
+
+    def fails_once(connection: Connection) -> None:
+        if fails:
+            fails.clear()
+            raise ExchangeFailed("no more sockets")
+        connect(connection)
+
+    monkeypatch.setattr(Connection, "open", fails_once)
+    exchanges = guard.send_together([get("/v1/runs"), bulk(2), get("/v1/runs")])
+    assert [each.answer.status for each in exchanges] == [200, 201, 200]
+
+
 def test_requests_that_are_spread_over_a_time_begin_at_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
     monkeypatch.setattr(concurrency, "time", SimpleNamespace(sleep=delays.append))
-    concurrency.all_at_once(lambda item, start: start.meet(), range(4), over_s=2.0)
-    assert sorted(delays) == [0.0, 0.5, 1.0, 1.5]
+    concurrency.all_at_once(lambda item, start: start.send(lambda: None), range(4), over_s=2.0)
+    assert sorted(delays) == [0.5, 1.0, 1.5]
 
 
 def test_a_missing_answer_in_a_group_is_raised_after_the_others_have_ended(guard: Guard, server: StandIn) -> None:
