@@ -1,4 +1,4 @@
-"""Runs the cases of scenarios that mostly wait for time to pass: all at the same time, each in its own thread."""
+"""Runs the cases of scenarios that mostly wait for time to pass: many at the same time, each in its own thread."""
 
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
 
-_MAX_THREADS: Final = 256
-"""More than there are such cases; a thread is started only for a case."""
+_MAX_THREADS: Final = 16
+"""So many wait at the same time. More of them would slow each other down: they poll what changes quickly."""
 
 
 class WaitingCase(NamedTuple):

@@ -212,18 +212,17 @@ def _cancel_throughout(polled: PolledRuns) -> None:
     the run was about to start or to end. Since all runs of a create start at about the same time, the cancels are
     spread over the time that the slowest run so far took.
     """
-    pause_s = min(TIMEOUT_S, polled.context.check.longest_run_s or _SHORT_LIFE_S) / len(polled.runs)
-    due = time.monotonic()
+    check, count, due = polled.context.check, len(polled.runs), time.monotonic()
     for _ in polled.until_ended(longest_pause_s=0.03):
         for run in [run for run in polled.runs if not run.known.has_ended][:_CANCELS_PER_POLL]:
             polled.context.wait(max(0.0, due - time.monotonic()))
             run.update({"status": "cancelled"})
-            due += pause_s
+            due += min(TIMEOUT_S, check.longest_run_s or _UNKNOWN_LIFE_S) / count
 
 
 _CANCELS_PER_POLL: Final = 10
-_SHORT_LIFE_S: Final = 0.6
-"""How long runs take on a test server. No other run of the check has ended yet."""
+_UNKNOWN_LIFE_S: Final = 2.0
+"""How long runs may take, as long as none has ended in this check."""
 _RUNS_TO_CANCEL: Final = 60
 """A cancel meets a change of status only by chance, so a case has many."""
 
