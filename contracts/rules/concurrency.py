@@ -125,7 +125,7 @@ def _judge_equal_creates(context: CaseContext, width: int, fields: Mapping[str, 
 
 
 def _different_workflows(context: CaseContext, width: int) -> None:
-    """Create two workflows: each answer must be about its own. No more, since workflows cannot be deleted."""
+    """Create two workflows: each answer must be about its own. Only two, since workflows cannot be deleted."""
     prompts = [context.check.search_word(context.made_up) for _ in range(2)]
     created = _send(context, [request_for("create_workflow", body={"main_prompt": prompt}) for prompt in prompts])
     for prompt, other, result in zip(prompts, reversed(prompts), created, strict=True):
@@ -280,7 +280,7 @@ def _cancelled_runs(context: CaseContext, width: int) -> list[str]:
 
 
 def _reads_during_a_retry(context: CaseContext, width: int) -> None:
-    """A read during a retry must show the run as before it, or waiting or running and without the results of before."""
+    """A read during a retry must show the run as before it, or waiting or running and without its earlier results."""
     old = {"output_data": {"before": context.check.search_word(context.made_up)}}
     for run_id in _cancelled_runs(context, 1):
         updated = context.call("update_run", run_id, body=old)

@@ -22,13 +22,15 @@ class Filter:
     text: str = ""
     """The value with placeholders. If it is empty, the value is that of a run."""
     create: int = 0
-    """The number of a create. Its first run that was not deleted has the value."""
+    """The number of a create. The value is that of its first run that was not deleted."""
     way: str = "plain"
     """How the value is written; `other` for the value of a run that has another one."""
     shift: int = 0
-    """A time is shifted by so many microseconds."""
+    """By how much a time is shifted, in units of the last digit that is written: microseconds, unless `way` is a
+    shorter fraction.
+    """
     of: str = "id"
-    """The field of the run to search for."""
+    """For a search without `text`: the field of the run whose value is searched for."""
 
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""

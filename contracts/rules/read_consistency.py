@@ -154,7 +154,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
         yield plain.with_events(*again, each=True)
         yield plain.with_events(Event("update", {"input_values": {"a": 1}}), widely=True)
     for kind, ids in (("machine", check.machines), ("session", check.sessions)):
-        if ids.accepts_any_id or len(ids.known) > 1:
+        if ids.has_several:
             one, other = (f"«{kind}:10»", f"«{kind}:11»") if ids.accepts_any_id else (f"«{kind}»", f"«{kind}:1»")
             for new in (other, one):
                 moved = ConsistencyCase(operation, {f"{kind}_id": one})
@@ -221,7 +221,9 @@ class ViewedRuns:
         """Words that the last event has added to the run, or removed."""
 
     def apply(self, event: Event) -> bool:
-        """Apply an event, unless it changes by what the runs are found. Return whether the target did it."""
+        """Apply an event and return whether it was carried out. One that changes the field by which the runs are found
+        is not applied.
+        """
         if not self.context.check.offers("update_run" if event.kind == "cancel" else f"{event.kind}_run"):
             return False
         if event.kind == "delete":

@@ -192,7 +192,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     names_it = (value.encode() in (result.exchange.request.body or b"") for _, value in by_workflow for result in sent)
     # A search of all runs is expensive.
     filters = by_workflow if by_workflow and all(names_it) else own_run_filters(context)
-    require_no_new_runs(context, filters, "REQ-ATOMIC", "a refused create makes runs", *sent, beside=accepted)
+    require_no_new_runs(context, filters, "REQ-ATOMIC", "a refused create makes runs", *sent, known=accepted)
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:
@@ -204,7 +204,7 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 @dataclass(frozen=True)
 class AmbiguousCase(CreateCase):
-    """A create that may be accepted or refused. If accepted, the runs have the values that the contract gives it."""
+    """A create that may be accepted or refused. If it is accepted, its runs are judged like those of any create."""
 
     is_read: bool = True
 
