@@ -46,7 +46,7 @@ RULES = (
     ),
 )
 
-_NO_CREDENTIALS: Final = (None, "")
+
 _OTHER_SCHEMES: Final = tuple(
     f"{scheme}$TOKEN"
     for scheme in (
@@ -87,7 +87,7 @@ def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
 
 def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
     """Return Authorization headers in groups: no credentials, other schemes, wrong tokens."""
-    return _NO_CREDENTIALS, _OTHER_SCHEMES + _BASIC, _wrong_tokens(check)
+    return (None, ""), _OTHER_SCHEMES + _BASIC, _wrong_tokens(check)
 
 
 _PROBLEMS: Final = {"AUTH-REQUIRED": "no token", "AUTH-SCHEME": "no Bearer token", "AUTH-TOKEN": "an unknown token"}

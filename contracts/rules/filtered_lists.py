@@ -109,10 +109,6 @@ class FilterCase(Case):
         return sum(body.get("count", 1) for body in self.creates)
 
 
-_MANY_FILTERS: Final = 4
-"""Smaller combinations occur without the machine anyway."""
-
-
 def run_filters(context: CaseContext, case: FilterCase) -> None:
     isolated = create_isolated_runs(context, case.creates)
     if case.changes:
@@ -121,8 +117,9 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
         values = [one.value(context, isolated) for one in filters]
         query = [(one.name, value) for one, value in zip(filters, values, strict=True) if value is not None]
         lacks = {one.name for one, value in zip(filters, values, strict=True) if value is None}
-        # A run has no machine if its session decides, and the other filters can still be combined.
-        if lacks and (lacks != {"machine_id"} or len(filters) < _MANY_FILTERS):
+        # A run has no machine if its session decides, and the other filters can still be combined. Combinations of few
+        # filters occur without the machine anyway.
+        if lacks and (lacks != {"machine_id"} or len(filters) < 4):
             continue
         if not case.without_isolating_filter:
             query = list(isolated.filtered(query))

@@ -30,7 +30,6 @@ RULES = (
 )
 
 INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
-_REVERSED: Final = "machine.pools,machine,workflow"
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
             yield IncludeCase(workflows, check.machines.known[:1], is_cancelled=True)
             yield IncludeCase(workflows, check.machines.known[:2])
         if check.machines.known[1:] and check.offers("create_pool", "add_machine_to_pool"):
-            includes = ("machine.pools", _REVERSED)
+            includes = ("machine.pools", "machine.pools,machine,workflow")
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=includes, in_one_pool=True)
         if check.machines.known[1:] and check.offers("update_run", "retry_run"):
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)

@@ -198,7 +198,7 @@ _CHANGES: Final[dict[str, dict[str, Any]]] = {
     "update_run": {"input_values": {"changed": True}},
     "retry_run": {"input_values": {"retried": True}},
 }
-_ON_RUNS: Final = ("get_run", *_CHANGES, "delete_run")
+
 _RULES: Final = {  # of the operations that show the id
     **{"get_run": "READ-BACK", "update_run": "UPDATE-PARTIAL", "retry_run": "RETRY-RULES"},
     "get_run_attachment": "ATTACHMENTS",
@@ -264,7 +264,7 @@ def _judge_effect(run: TrackedRun, operation: str, body: Mapping[str, Any], resu
 
 @in_turn_by_kind
 def id_form_cases(check: CheckContext) -> Iterator[IdFormCase]:
-    for number, operation in enumerate((*_ON_RUNS, *ATTACHMENT_READS, _LIST)):
+    for number, operation in enumerate(("get_run", *_CHANGES, "delete_run", *ATTACHMENT_READS, _LIST)):
         needs = ("update_run", "retry_run") if operation == "retry_run" else (operation,)
         if check.offers(*needs):
             forms = range(5) if operation == "get_run" else (0, 1 + number % 4)  # capitals are the most common

@@ -363,12 +363,12 @@ def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequenc
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
-_BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX", SCHEMA_RULE)
+_RULES_OF_OTHER_WRITES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX", SCHEMA_RULE)
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, order=2),
     Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, ambiguous_cases, order=4),
-    Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, order=5),
+    Scenario("requests to pools and workflows", _RULES_OF_OTHER_WRITES, run_other_writes, other_write_cases, order=5),
     Scenario(
         "generated invalid requests",
         _REQUEST_RULES,
