@@ -126,8 +126,8 @@ class Confirmer:
         return again
 
     def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int) -> None:
-        """Replace the case by the smallest one that repeats the violation. None is tried once `_cost` has reached
-        `cost_limit`.
+        """Replace the case by the smallest one that repeats the violation. No further case is tried once `_cost` has
+        reached `cost_limit`.
         """
         key, (scenario, case) = confirmed.dedup_key, again.case
 

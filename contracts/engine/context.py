@@ -81,7 +81,7 @@ class CaseContext:
         return self.observe(exchange)
 
     def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[CallResult]:
-        """Send requests at the same time, or one after the other within `over_s`, whatever is answered meanwhile."""
+        """Send requests at the same time, or one after the other within `over_s`, without waiting for answers."""
         self._check_time()
         # Nothing may be sent after the end of the check.
         over_s = max(0.0, min(over_s, self.check.time_left))

@@ -154,7 +154,7 @@ def _lists_during_a_create(context: CaseContext, width: int, *, count: int = LAR
     inputs = {"marker": context.check.search_word(context.made_up)}
     body = context.fill({"workflow_id": "«workflow»", "count": count, "input_values": inputs})
     filters = [("search", inputs["marker"])]
-    if context.check.workflows.accepts_any_id:  # a new one finds runs whose inputs are not there yet
+    if context.check.workflows.accepts_any_id:  # a filter by a new one finds also runs whose inputs are not stored yet
         body["workflow_id"] = context.made_up.uuid()
         filters.append(("workflow_id", body["workflow_id"]))
     queries = [[each, ("limit", "1"), NEWEST_FIRST] for each in filters]

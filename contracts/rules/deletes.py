@@ -137,7 +137,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
 def _judge_count(run: TrackedRun, query: Query) -> None:
     """Judge the total of a list that counted one run more than it had items.
 
-    By status or machine, that may be so once: another run may enter or leave the list between items and total.
+    In a list by status or machine, this may happen once: a run may enter or leave the list between items and total.
     """
     for _ in range(2):
         found = read_page(run.context, query, limit=MAX_LIMIT, after=run.evidence)

@@ -129,7 +129,7 @@ def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
 
 
 def _accepted_keys(context: CaseContext) -> set[str]:
-    """Return the keys of the first organisation's accepted writes, of which the guard still has the exchanges."""
+    """Return the keys of the first organisation's accepted writes, as far as the guard still has their exchanges."""
     return {
         key
         for exchange in context.check.guard.exchanges

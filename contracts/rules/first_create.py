@@ -1,7 +1,7 @@
 """The create that a live check sends before all cases, and the base request as a single create.
 
-Each run of a deployment costs money. So the answer to the first create is judged too: it is sent again only if it
-breaks a rule. The rules that every create judges can thus be checked whatever may be varied.
+Each run of a deployment costs money. So the answer to the first create is judged too, and it is sent again only if it
+breaks a rule. The rules by which every create is judged are then checked, whatever fields may be varied.
 """
 
 from dataclasses import dataclass

@@ -267,7 +267,7 @@ def _judge_concurrent_repeat(
         problem = f"the statuses {result.status} and {done.status}"
     cause, expected = "concurrent repeats get different answers", "the same answer for both"
     found = [] if problem is None else [Violation("IDEM-REPLAY", cause, expected, problem)]
-    # Whether the two meet is a matter of chance, and what they were answered is proof.
+    # Whether the requests overlap is a matter of chance, so their answers count as a proof.
     context.judge("IDEM-REPLAY", found, *results, is_proof=True)
 
 

@@ -40,7 +40,7 @@ RULES = (
 
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
-"""Discovery tries as many workflows, to find those that need no inputs. Each workflow costs two cases that wait."""
+"""Discovery tries this many workflows too, to find those that need no inputs. Each costs two cases that wait."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _cancel_throughout(polled: PolledRuns) -> None:
 
 _CANCELS_PER_POLL: Final = 10
 _SHORT_LIFE_S: Final = 0.6
-"""How long runs take on a test server. No other run of the check has ended yet."""
+"""How long runs take on a test server. It is used until another run of the check has ended."""
 _RUNS_TO_CANCEL: Final = 60
 """A cancel meets a change of status only by chance, so a case has many."""
 
