@@ -176,13 +176,13 @@ class CaseContext:
         a made-up id has a resource at all.
         """
         violation = other_resource(operation, exchange.request, exchange.answer)
-        path = exchange.request.path.partition("?")[0]
+        path = exchange.request.path_without_query
         if violation is None or any(map(self.check.guard.ownership.is_made_up, path.split("/"))):
             return
         # Whether a key is of one path is not determined, so the answer may be that of an earlier request.
         key = exchange.request.header("Idempotency-Key")
         with_key = [each.request for each in self.exchanges if each.request.header("Idempotency-Key") == key]
-        if key is not None and any(each.path.partition("?")[0] != path for each in with_key):
+        if key is not None and any(each.path_without_query != path for each in with_key):
             return
         self.has_wrong_answer = True
         self.report_violation(violation, exchange, is_proof=True)

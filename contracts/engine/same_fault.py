@@ -201,4 +201,4 @@ def _path_of(finding: Finding) -> str:
 def _path_in_document(request: Request) -> str:
     """Return the documented path of a request if there is one, else the path itself."""
     route = route_of(request.method, request.path)
-    return request.path.partition("?")[0] if route is None else route.template
+    return request.path_without_query if route is None else route.template

@@ -38,9 +38,9 @@ class RunList:
         return RunList(self.query, self.pages + other.pages, self.results + other.results)
 
 
-def created_between(first: str, last: str) -> list[tuple[str, str]]:
-    """Return the filters for runs that were created from one moment to another, inclusive."""
-    return [("created_at_from", first), ("created_at_to", last)]
+def created_at(first: str, last: str | None = None) -> list[tuple[str, str]]:
+    """Return the filters for runs that were created at a moment or, with `last`, from one moment to another."""
+    return [("created_at_from", first), ("created_at_to", first if last is None else last)]
 
 
 def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit: int | None = None) -> RunList:

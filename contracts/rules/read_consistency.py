@@ -19,7 +19,7 @@ from contracts.oracle import KnownRun, Query
 from contracts.rules.creates import features_of
 from contracts.rules.isolated_runs import SESSION_FIELDS, IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import check_page
-from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, WHOLE_PAGE, created_between, items_of, read_page
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, WHOLE_PAGE, created_at, items_of, read_page
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
@@ -343,7 +343,7 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
         yield isolated.filtered([("search", word), DEEP_SEARCH])
     if not widely:
         return
-    moment = created_between(view["created_at"], view["created_at"])
+    moment = created_at(view["created_at"])
     yield moment
     yield [base, *moment]
     yield isolated.filtered([("search", run.id[4:30].upper()), DEEP_SEARCH])

@@ -14,7 +14,7 @@ from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest, Query, read_body, value_in_words
 from contracts.oracle.run import STABLE
-from contracts.rules.list_reads import WHOLE_PAGE, created_between, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, created_at, items_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import ATTACHMENT_READS
 
@@ -107,7 +107,7 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
         _read_one(context, written, number - 1)
     if context.check.offers("list_runs"):
         times = sorted(run["created_at"] for run in written.runs)
-        judge_listed(context, written, [*created_between(times[0], times[-1]), WHOLE_PAGE])
+        judge_listed(context, written, [*created_at(times[0], times[-1]), WHOLE_PAGE])
 
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
