@@ -51,6 +51,10 @@ class Request:
     def is_read(self) -> bool:
         return self.method in SAFE_METHODS
 
+    @property
+    def path_without_query(self) -> str:
+        return self.path.partition("?")[0]
+
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
 

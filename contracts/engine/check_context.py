@@ -162,7 +162,9 @@ class CheckContext:
         return exchange
 
     def note_nesting(self, *requests: Request) -> None:
-        """Note, before they are sent, if requests have values which no answer can show so that Python reads them."""
+        """Note whether requests that are about to be sent have values nested so deeply that Python cannot read an
+        answer with them.
+        """
         self.has_sent_nested_values |= any(is_nested_too_deeply(request.body or b"") for request in requests)
 
     def note(self, text: str) -> None:

@@ -11,7 +11,7 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
-from contracts.engine.explain import failing_part, finding_of, until
+from contracts.engine.explain import exchanges_until, failing_part, finding_of
 from contracts.engine.found_violations import FoundViolations
 from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read
 from contracts.engine.parallel import THREADS
@@ -29,10 +29,10 @@ MAX_TRIES: Final = 120
 MAX_SHRINK_COST: Final = 800
 """The most that shrinking one case may cost, in requests, so a case of many requests gets fewer tries."""
 BYTES_OF_A_REQUEST: Final = 32 * 1024
-"""A large answer costs as much as one request more for each of these."""
+"""The size of an answer that costs as much as one more request."""
 REPEATS_IF_BY_OTHERS: Final = 6
-"""So many more times in a row must a violation show that others may have caused. If every third run is cancelled by
-others, this happens by chance in one of a thousand.
+"""A violation that others may have caused must show this many more times in a row. If others cancel every third run,
+this happens by chance in one of a thousand cases.
 """
 READ_AGAIN_AFTER_S: Final = (0.1, 0.9)
 """How long to wait before a read that shows a violation is sent again, each time."""
@@ -42,8 +42,8 @@ LEAST_TO_SHRINK_S: Final = 2.0
 
 @dataclasses.dataclass
 class _Repetition:
-    """What came of sending a failing case again. `case` is the smallest one that fails, and `violated` what it showed
-    first. `passed` are the smaller cases that do not fail.
+    """The result of sending a failing case again. `case` is the smallest one that fails, and `violated` what it showed
+    first. `passed` are the attempts at smaller cases that do not fail.
     """
 
     case: ScenarioCase
@@ -126,8 +126,8 @@ class Confirmer:
         return again
 
     def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int) -> None:
-        """Replace the case by the smallest one that repeats the violation. None is tried once `_cost` has reached
-        `cost_limit`.
+        """Replace the case by the smallest one that repeats the violation. No further case is tried once `_cost` has
+        reached `cost_limit`.
         """
         key, (scenario, case) = confirmed.dedup_key, again.case
 
@@ -190,9 +190,9 @@ class Confirmer:
         return answer.status >= 500 and request.is_read and succeeded_before(request, self._check.guard.exchanges)
 
     def _is_outdated(self, violated: RuleViolated) -> bool:
-        """Return whether the violation is that of a read that is right when it is sent again."""
+        """Return whether a read shows the violation, and no longer shows it when it is sent again."""
         judged, field = violated.exchanges[-1], violated.violation.field
-        sent = until(judged, violated.all_exchanges)
+        sent = exchanges_until(judged, violated.all_exchanges)
         if not sent or sent[-1] is not judged:
             return False  # the case judges an exchange of another case
         if any(each is judged for group in violated.concurrent for each in group):

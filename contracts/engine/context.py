@@ -81,7 +81,7 @@ class CaseContext:
         return self.observe(exchange)
 
     def send_together(self, requests: Sequence[Request], *, over_s: float = 0.0) -> list[CallResult]:
-        """Send requests at the same time, or one after the other within `over_s`, whatever is answered meanwhile."""
+        """Send requests at the same time, or one after the other within `over_s`, without waiting for answers."""
         self._check_time()
         # Nothing may be sent after the end of the check.
         over_s = max(0.0, min(over_s, self.check.time_left))
@@ -176,13 +176,13 @@ class CaseContext:
         a made-up id has a resource at all.
         """
         violation = other_resource(operation, exchange.request, exchange.answer)
-        path = exchange.request.path.partition("?")[0]
+        path = exchange.request.path_without_query
         if violation is None or any(map(self.check.guard.ownership.is_made_up, path.split("/"))):
             return
         # Whether a key is of one path is not determined, so the answer may be that of an earlier request.
         key = exchange.request.header("Idempotency-Key")
         with_key = [each.request for each in self.exchanges if each.request.header("Idempotency-Key") == key]
-        if key is not None and any(each.path.partition("?")[0] != path for each in with_key):
+        if key is not None and any(each.path_without_query != path for each in with_key):
             return
         self.has_wrong_answer = True
         self.report_violation(violation, exchange, is_proof=True)
@@ -232,7 +232,7 @@ class CaseContext:
             if not result.accepted:
                 raise Inconclusive(f"{operation} answers {result.status}")
             return
-        # A list shows that it is complete only by the runs that it must have: `judge_list` counts that.
+        # Only a list of known runs can show that it is complete: `judge_list` counts the rule for these.
         self.count_if(operation != "list_runs" or not result.accepted, rule, result)
         if not result.accepted:
             cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
@@ -258,8 +258,8 @@ class CaseContext:
             self.check.coverage.count_exchange(rule, last.exchange if isinstance(last, CallResult) else last)
 
     def count_if(self, is_exercised: bool, rule: str, *evidence: CallResult | Exchange) -> None:
-        """Count the rule as judged if the exchange has what the rule is about: else it would pass without a trial. If
-        this attempt looks for one violation, it is enough that the violation does not show.
+        """Count the rule as judged if the exchange has what the rule is about. Otherwise the rule would seem to hold
+        without having been tested. If this attempt looks for one violation, the rule is always counted.
         """
         if is_exercised or self.only is not None:
             self.count(rule, *evidence)
@@ -434,8 +434,9 @@ CREATE_RULES: Final[Mapping[str, str]] = {
     "BULK-FILES": "file_inputs",
     "BULK-ALIASES": "sensitive_input_values",
 }
-"""The rules by which the answer to every bulk create is judged, and the field of the request that each is about: it
-counts as judged only if the request gives that field. An answer that shows a value unasked breaks it all the same.
+"""The rules by which the answer to every bulk create is judged, and the field of the request that each is about. The
+rule counts as judged only if the request gives that field. It is also broken by an answer that shows a value although
+the request gives none.
 """
 
 

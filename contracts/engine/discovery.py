@@ -395,7 +395,7 @@ class _Discovery:
         """Return whether any probe gets a status other than 404 and 405. Also true if the budget is used up, or if no
         probe with a documented method got an answer: the rules then report what they find.
         """
-        documented = {method for method, template in operations().values() if template == path}
+        documented = _documented_methods(path)
         probed = False
         for request in self._probes(path):
             try:
@@ -429,8 +429,7 @@ class _Discovery:
         """Yield requests to a path, the most informative first: with an id that exists, a malformed one and an unknown
         one, then with methods that are not documented.
         """
-        names = [name for name, (_, template) in operations().items() if template == path]
-        documented = [operations()[name][0] for name in names]
+        documented = _documented_methods(path)
         ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
         if "{run_id}" in path and not self.check.is_live:
             ids.append(self._made_up())
@@ -480,6 +479,10 @@ class _Discovery:
         body = self._plain_body() | {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         ids = (self._created(body) or {}).get("input_attachment_ids") or []
         return [attachment for attachment in ids if isinstance(attachment, str)][:1]
+
+
+def _documented_methods(path: str) -> list[str]:
+    return [method for method, template in operations().values() if template == path]
 
 
 def _in_short(answer: Answer) -> str:

@@ -37,12 +37,13 @@ def finding_of(
     failing = failing_part(violated)
     near = neighbours(failing, passed) if stable and not cause_in_words else []
     why = cause_in_words or guess(near, also_failing(failing, failed))
-    # That a body without the field is right says nothing about other values of it. Yet equal guesses are of one fault.
+    # If only bodies without the field passed, its other values are unknown, so the summary leaves out the guess. The
+    # finding keeps it, since findings with equal guesses show one fault.
     said = "" if _lack_the_field(near, violated) else why
     shown = (_in_words(one) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])
-    shown_until = until(judged, exchanges)
+    shown_until = exchanges_until(judged, exchanges)
     return Finding(
         violation.rule,
         violation.cause,
@@ -80,10 +81,11 @@ def _lack_the_field(near: Sequence[Neighbour], violated: RuleViolated) -> bool:
 
 def failing_part(violated: RuleViolated) -> Attempt:
     """Return the attempt up to the judged request: later ones may explain why it fails."""
-    return Attempt(until(violated.exchanges[-1], violated.all_exchanges), violated.placeholders, violated)
+    exchanges = exchanges_until(violated.exchanges[-1], violated.all_exchanges)
+    return Attempt(exchanges, violated.placeholders, violated)
 
 
-def until(judged: Exchange, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+def exchanges_until(judged: Exchange, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
     """Return the exchanges up to the judged one; all if it is not among them."""
     end = next((number for number, one in enumerate(exchanges, 1) if one is judged), None)
     return exchanges[:end]

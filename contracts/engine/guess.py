@@ -1,11 +1,11 @@
 """Guesses the cause of a violation: what the failing attempt has, and the attempts that passed lack.
 
-A wrong guess misleads more than none, so a guess needs all of this:
+A wrong guess is worse than no guess. So there is one only if all of this is true:
 
 - An attempt that passed differs in this place only, and there only in what the guess names: a text in one character, a
   number by one, a list by one item that is like the others.
-- No attempt that passed in spite of having it, and none that failed without it.
-- The value stands at no other place of the failing attempt. Otherwise it may matter only that both are equal.
+- No attempt passed although it has what the guess names, and none failed without it.
+- The value occurs at no other place of the failing attempt. Otherwise it may matter only that both are equal.
 """
 
 import json
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.counting import counted
-from contracts.engine.neighbour import ABSENT, ComparableRequest, Neighbour, RequestDifference, is_number
+from contracts.engine.neighbour import ABSENT, KEY_OF, ComparableRequest, Neighbour, RequestDifference, is_number
 
 _MAX_NAMED: Final = 3
 """The most parts that a guess names."""
@@ -24,8 +24,6 @@ _LONG: Final = 3
 """The length of a shorter text says nothing."""
 _FEW: Final = 3
 _EMPTY: Final[tuple[Any, ...]] = ("", [], {})
-_KEY_OF: Final = "the key of "
-"""Begins the place of the only name in an object."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,14 @@ def guess(nearest: Sequence[Neighbour], failed: Sequence[Neighbour] = ()) -> str
 
 
 def _is_refuted(place: str, one: _Guess, failed: Sequence[Neighbour]) -> bool:
-    """Return whether an attempt failed for which the guess does not hold. Values of another type are not compared: the
-    failing value was perhaps in them.
+    """Return whether an attempt failed for which the guess does not hold. Values of another type are not compared,
+    since they may contain the failing value.
     """
     found = [each for attempt in failed for each in attempt.differences if each.place == place]
-    return any(each.other is ABSENT or (_are_alike(each) and not one.holds(each.other)) for each in found)
+    return any(each.other is ABSENT or (_has_one_type(each) and not one.holds(each.other)) for each in found)
 
 
-def _are_alike(difference: RequestDifference) -> bool:
+def _has_one_type(difference: RequestDifference) -> bool:
     one, other = difference.failing, difference.other
     return type(one) is type(other) or (is_number(one) and is_number(other))
 
@@ -75,7 +73,9 @@ def _needed_places(
     """Name the places that only the failing request has, or that are empty in the others."""
     absent = [place for place, found in by_place.items() if all(one.other is ABSENT for one in found)]
     emptied = [place for place, found in by_place.items() if place not in absent and _is_emptied(found)]
-    emptied = [place for place in emptied if not any(_is_one_inside(place, other) for other in absent)]
+    emptied = [
+        place for place in emptied if not any(_is_inside(place, one) or _is_inside(one, place) for one in absent)
+    ]
     compared = [place for place in by_place if place not in (*absent, *emptied)]
     needed = [place for place in by_place if place in (*absent, *emptied)]
     outer = [place for place in needed if not any(place != other and _is_inside(place, other) for other in needed)]
@@ -98,12 +98,8 @@ def _is_emptied(found: Sequence[RequestDifference]) -> bool:
     return is_value and all(one.other is ABSENT or one.other in _EMPTY for one in found)
 
 
-def _is_one_inside(one: str, other: str) -> bool:
-    return _is_inside(one, other) or _is_inside(other, one)
-
-
 def _is_inside(place: str, outer: str) -> bool:
-    place = place.removeprefix(_KEY_OF)
+    place = place.removeprefix(KEY_OF)
     return place == outer or place.startswith((f"{outer}.", f"{outer}["))
 
 
@@ -139,7 +135,7 @@ def _guess_at(
         return None
     if is_number(failing):
         if 0 <= failing <= _FEW and not found[0].is_judged:
-            return None  # the later requests of the case may need so many
+            return None  # the later requests of the case may need this many
         numbers = [one.other for one in found if is_number(one.other)]
         return _guess_at_number(place, failing, numbers) if numbers else None
     others = [one.other for one in found if type(one.other) is type(failing)]
@@ -164,13 +160,13 @@ def _guess_at_number(place: str, failing: float, passing: Sequence[float]) -> _G
 
 
 def _differs_inside(place: str, attempts: Sequence[Neighbour]) -> bool:
-    """Return whether an attempt has another value somewhere inside the place, and so as many items."""
+    """Return whether an attempt has another value somewhere inside the place, and so the same number of items."""
     return any(one.place.startswith(place) for attempt in attempts for one in attempt.differences)
 
 
 def _ends_are_like_others(place: str, failing: list[Any], failed: Sequence[Neighbour]) -> bool:
-    """Return whether the first and the last item occur twice, or other ones failed too: then the number matters, not
-    the item that the attempts that passed lack.
+    """Return whether the first and the last item each occur twice, or attempts with other ones failed too. Then the
+    number of items matters, and not the item that the lists of the other attempts lack.
     """
     return all(
         failing.count(failing[at]) > 1 or _differs_inside(f"{place}[{at}]", failed) for at in (0, len(failing) - 1)

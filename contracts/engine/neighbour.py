@@ -30,6 +30,8 @@ _MANY: Final = 8
 _LONG_NUMBER: Final = 10
 """A query parameter with this many digits, or more, is compared as a text, not as a number."""
 ABSENT: Final = object()
+KEY_OF: Final = "the key of "
+"""Begins the place of a difference in the only name of an object."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class ComparableRequest:
 @dataclass(frozen=True)
 class RequestDifference:
     """A place in which two requests differ, with the value of the failing one and the other value. Either may be
-    `ABSENT`. `exchange` is the other one. If `is_linked`, the failing value stands at another place of the failing
-    attempt too, so that it may matter only that both are equal. `is_judged` is true of the last request, which fails.
+    `ABSENT`. `exchange` is the other one. If `is_linked`, the failing value occurs at another place of the failing
+    attempt too, so that it may matter only that both are equal. `is_judged`: the place is in the last request, which
+    fails.
     """
 
     place: str
@@ -166,8 +169,8 @@ def _counts_of_values(requests: Sequence[ComparableRequest]) -> Counter[Any]:
 
 
 def _value_key(place: str, value: Any) -> Any:
-    """Return what two equal values have in common: numbers are often equal by chance, except under one name. None for a
-    value that is not compared with others.
+    """Return the key under which equal values are counted: of a text the text itself, of a number also its name, since
+    numbers under different names are often equal by chance. None for a value that is not counted.
     """
     if isinstance(value, str) and value and "«" not in value:
         return value
@@ -226,7 +229,7 @@ def _differences(failing: Any, other: Any, place: str = "") -> Iterator[tuple[st
         names = [*failing, *(name for name in other if name not in failing)]
         differing = [name for name in names if (name in failing) != (name in other)]
         if place and len(failing) == len(other) == 1 and differing:
-            yield f"the key of {place}", *failing, *other
+            yield KEY_OF + place, *failing, *other
             yield from _differences(next(iter(failing.values())), next(iter(other.values())), f"{place}.*")
             return
         if place and (len(differing) > 1 or (differing and len(names) > _MANY)):

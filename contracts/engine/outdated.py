@@ -55,7 +55,7 @@ def contradictions_of(exchanges: Sequence[Exchange], field: str = "") -> Contrad
     known = _Known()
     for exchange in before:
         known.add(exchange, resources_in(exchange.answer))
-    shown, path = resources_in(read.answer), read.request.path.partition("?")[0]
+    shown, path = resources_in(read.answer), read.request.path_without_query
     expected = known.by_id.keys() - known.deleted
     named = {resource for resource in expected if resource in path}
     return Contradictions(

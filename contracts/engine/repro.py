@@ -41,7 +41,7 @@ def _may_have_taken_effect(exchange: Exchange) -> bool:
 
 def names_resource(request: Request) -> bool:
     """Return whether the path contains an id: a write to it changes a resource that the next attempt uses too."""
-    return bool(ids_in(request.path.partition("?")[0].encode()))
+    return bool(ids_in(request.path_without_query.encode()))
 
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
@@ -132,7 +132,7 @@ class _ReproBuilder:
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""
-        if not exchange.request.is_read or ids_in(exchange.request.path.partition("?")[0].encode()):
+        if not exchange.request.is_read or names_resource(exchange.request):
             return set()
         made = [
             self._answer_ids[id(other)] - self._request_ids[id(other)] for other in self._case if self._makes(other)

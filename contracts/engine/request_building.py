@@ -1,15 +1,13 @@
 """Builds requests from an operation, its parameters and a body."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.core.json_tree import plain_json
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle.run_list import Query
-
-JSON_HEADER: Final = ("Content-Type", "application/json")
 
 
 def request_for(
@@ -36,7 +34,7 @@ def request_for(
     is_json = sent is not None and not any(name.lower() == "content-type" for name, _ in headers)
     usual = [
         *([("Authorization", token)] if token is not None else []),
-        *([JSON_HEADER] if is_json else []),
+        *([("Content-Type", "application/json")] if is_json else []),
         *([("Idempotency-Key", key)] if key is not None else []),
     ]
     return Request(method, path, (*usual, *headers), sent)

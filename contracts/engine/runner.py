@@ -1,4 +1,4 @@
-"""Runs the cases of scenarios, and has those repeated that fail."""
+"""Runs the cases of scenarios, and has the failing ones repeated."""
 
 import contextlib
 import hashlib

@@ -8,9 +8,9 @@ Two findings show the same fault only if the answers prove it:
 - answers of several operations break the same requirement of the schema in the same field, with a value of one type;
 - successes of several operations show a secret in the same field;
 - one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
-- several operations answer at times with the same 5xx, which says more than its status, as those of a pool of
-  connections that is exhausted;
-- several operations get the same 502, 503 or 504, as all do behind a gateway whose server is down;
+- several operations sometimes answer with the same 5xx, whose body says more than its status: when a pool of
+  connections is exhausted, for example;
+- several operations get the same 502, 503 or 504, as from a gateway whose server is down;
 - an invalid value is accepted, and a later answer shows a value of the same field that violates the schema: the
   accepted request is then the main finding;
 - one operation succeeds for several kinds of invalid credentials, or several operations for one kind;
@@ -31,6 +31,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import Request
 from contracts.core.findings import Finding
+from contracts.engine.neighbour import KEY_OF
 from contracts.engine.outdated import OUTDATED
 from contracts.openapi import strict
 from contracts.openapi.router import operation_at, route_of
@@ -80,12 +81,10 @@ def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callabl
 
 def _is_same_fault(one: Finding, other: Finding) -> bool:
     same_field = bool(one.field) and one.field == other.field
-    is_one_of_a_filter = (one.rule == "LIST-FILTER") != (other.rule == "LIST-FILTER")  # any run may be listed wrongly
-    if (
-        same_field
-        and not is_one_of_a_filter
-        and ((one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer)
-    ):
+    # A filter that is broken lists runs whose fields may be right, so it shows no fault of the field.
+    only_one_is_of_a_filter = (one.rule == "LIST-FILTER") != (other.rule == "LIST-FILTER")
+    in_one_answer = (one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer
+    if same_field and in_one_answer and not only_one_is_of_a_filter:
         return True
     if same_field and one.change and _ID.sub("id", one.change) == _ID.sub("id", other.change):
         return True
@@ -180,7 +179,7 @@ def _without_ids_and_position(finding: Finding) -> tuple[str, ...]:
 
 def _names_values_of(field: str, guess: str) -> bool:
     """Return whether a guess says which values of the field are wrong, and not only that the field must be there."""
-    return re.search(rf" in (the key of )?{re.escape(field)}\b", guess) is not None
+    return re.search(rf" in ({KEY_OF})?{re.escape(field)}\b", guess) is not None
 
 
 def _operation_of(finding: Finding) -> str:
@@ -202,4 +201,4 @@ def _path_of(finding: Finding) -> str:
 def _path_in_document(request: Request) -> str:
     """Return the documented path of a request if there is one, else the path itself."""
     route = route_of(request.method, request.path)
-    return request.path.partition("?")[0] if route is None else route.template
+    return request.path_without_query if route is None else route.template

@@ -37,8 +37,8 @@ ORDER_OF_SLOW: Final = 8
 """Scenarios with this `order` or a larger one take long and seldom find anything, so they come at the end of the last
 round, before the cases that create many runs."""
 FIRST_WAITING: Final = 3
-"""So many waiting cases of each scenario start at the beginning. The others start after the first round: together, they
-send more requests than that round, which finds most.
+"""How many waiting cases of each scenario start at the beginning. The others start after the first round: together,
+they send more requests than that round, which finds most.
 """
 LAST_TIME_FRACTION: Final = 0.03
 """The fraction of the time that is reserved for scenarios with `is_last`."""

@@ -159,8 +159,8 @@ class _Shrinker(Generic[C]):
         self._least(abs(value), lambda n: self._try(where, sign * n))
 
     def _least(self, high: int, fails: Callable[[int], bool]) -> None:
-        """Search for the smallest number that fails. `high` fails; it is assumed that each number above one that fails
-        does so too.
+        """Search for the smallest number that fails. `high` fails. The search assumes that if a number fails, all
+        larger ones fail too.
         """
         low = high // 2
         if high < 2 or not fails(low):

@@ -170,7 +170,7 @@ def _prior(last: Request, before: Sequence[Exchange], got: str) -> Exchange | No
 def request_in_words(request: Request) -> str:
     path, mark, query = request.path.partition("?")
     readable = unquote(path) + mark + unquote(query)
-    is_readable = readable.isprintable() and "\ufffd" not in readable  # which stands for bytes that are no UTF-8
+    is_readable = readable.isprintable() and "\ufffd" not in readable  # U+FFFD replaces bytes that are not UTF-8
     shown = excerpt(readable if is_readable else request.path, _MAX_PATH)
     details = [*_headers_in_words(request), *_body_in_words(request)]
     return f"{request.method} {shown}{''.join(f' {detail}' for detail in details)}"

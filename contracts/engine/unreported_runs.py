@@ -1,4 +1,4 @@
-"""Runs that the target created but no answer reported: the requests that must create none, and the rule violated."""
+"""Runs that the target created but no answer reported: the kinds of requests, and the rule that is violated."""
 
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request

@@ -31,7 +31,7 @@ def answered(result: CallResult) -> CallResult:
 
 @dataclass(frozen=True)
 class Change:
-    """A change that the target did. `rule` is broken if it has changed another run too."""
+    """A change that the target has carried out. `rule` is broken if it has changed another run too."""
 
     rule: str
     run: ModelRun
@@ -58,13 +58,12 @@ class ModelRun(TrackedRun):
         self.changes.append(Change(self.known.rule, self, result))
         self.compared_at = len(self.changes)
 
-    def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
+    def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> None:
         changed = self.known.difference_from(view)
         if changed is not None:
             self.fail_by_another("another run changes too", ": ".join(changed), result, is_gone=False)
-        holds = super().compare(view, result, is_partial=is_partial)
+        super().compare(view, result, is_partial=is_partial)
         self.compared_at = len(self.changes)
-        return holds
 
     def fail_missing(self, result: CallResult) -> None:
         self.fail_by_another("another run is gone too", result.words, result, is_gone=True)

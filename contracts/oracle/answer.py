@@ -52,7 +52,7 @@ def other_resource(operation: str | None, request: Request, answer: Answer) -> V
     """Return a violation if the answer is about another resource than the request. Only ids in lower case are read."""
     if operation not in _SHOW_THE_RESOURCE_OF_THE_PATH or not accepts(answer):
         return None
-    body, asked = answer.json_or_none(), next(filter(is_uuid, request.path.partition("?")[0].split("/")), None)
+    body, asked = answer.json_or_none(), next(filter(is_uuid, request.path_without_query.split("/")), None)
     shown = body.get("id") if isinstance(body, dict) else None
     if asked is None or not is_uuid(shown) or shown == asked:
         return None

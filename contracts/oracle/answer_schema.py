@@ -159,7 +159,7 @@ def field_at(path: Path) -> str:
 
 
 def part(body: Any, path: Path) -> Any:
-    """Return the part of a JSON value at a path; an object that is no JSON value if it is missing."""
+    """Return the part of a JSON value at a path; `_MISSING` if there is none."""
     for step in path:
         if isinstance(step, str) and (not isinstance(body, dict) or step not in body):
             return _MISSING

@@ -306,7 +306,7 @@ class _CreatedRuns:
 
 
 def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:
-    """Describe which keys the aliases lack or have too many, or which alias is empty; None if all are right."""
+    """Describe which keys the aliases lack or have in excess, or which alias is empty; None if all are right."""
     aliases = aliases or {}
     if not isinstance(aliases, dict):
         return f"sensitive_input_aliases {value_in_words(aliases)}"

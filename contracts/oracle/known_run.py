@@ -179,13 +179,13 @@ class KnownRun:
             kept.append("machine_id")
         return [name for name in kept if name not in named and (name in after or name not in newer_properties())]
 
-    def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
+    def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
-        named, status = body or {}, after.get("status")
+        status = after.get("status")
         if self.has_ended or (self.status == "scheduling" and status == "scheduling"):
             return False
-        never_started = "started_at" in after and after["started_at"] is None and "started_at" not in named
-        is_cancelled = named.get("status") == "cancelled" and status == "cancelled"
+        never_started = "started_at" in after and after["started_at"] is None and "started_at" not in body
+        is_cancelled = body.get("status") == "cancelled" and status == "cancelled"
         return not (self.status == "scheduling" and is_cancelled and never_started)
 
     def after_update(self, body: Mapping[str, Any], after: Mapping[str, Any]) -> KnownRun:

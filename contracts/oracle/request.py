@@ -109,7 +109,7 @@ def is_well_formed(operation: str | None, request: Request) -> bool:
     """Whether the credentials, the ids in the path and the body of a request are of the documented form."""
     if operation is None or request.header("authorization") not in (TOKEN, SECOND_TOKEN):
         return False
-    segments = request.path.partition("?")[0].strip("/").split("/")
+    segments = request.path_without_query.strip("/").split("/")
     template = operations()[operation][1].strip("/").split("/")
     if not all(is_uuid(segment) for part, segment in zip(template, segments, strict=True) if part.startswith("{")):
         return False

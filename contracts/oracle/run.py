@@ -96,7 +96,7 @@ def _change_in_words(one: Any, other: Any) -> str:
         return keys_difference(one, other)
     if isinstance(one, list):
         return f"with {counted(len(other), 'item')} instead of {len(one):,}"
-    return _instead(one, other)
+    return _change_of_scalar(one, other)
 
 
 def _steps_in_words(place: Any) -> str:
@@ -125,7 +125,7 @@ def _is_same_double(one: float, other: float) -> bool:
     return math.isnan(one) and math.isnan(other)
 
 
-def _instead(expected: Any, got: Any) -> str:
+def _change_of_scalar(expected: Any, got: Any) -> str:
     """Describe two different values of one type. For long texts, show the place where they differ."""
     if not isinstance(expected, str) or max(len(expected), len(got)) <= _SHORT:
         return f"{value_in_words(got)} instead of {value_in_words(expected)}"

@@ -175,7 +175,7 @@ class Page:
 
     @property
     def counted_only(self) -> int:
-        """How many items only `total` has, if the whole list fits on the page."""
+        """How many more items `total` counts than the page has, if the whole list fits on the page."""
         return self.lacks if self.skip + self.limit >= int(self.total) else 0
 
 
@@ -202,11 +202,9 @@ def list_violations(
     The query has no `skip` and `limit`. `are_all`: only the candidates can match the query. Otherwise the list may have
     other runs, which are judged by what the list shows of them.
     """
-    misshapen = [
-        ListViolation(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)
-    ]
-    yield from misshapen
-    if misshapen:
+    wrong_shapes = [(number, wrong) for number, page in enumerate(pages) if (wrong := _shape_violation(page))]
+    yield from (ListViolation(wrong, (number,)) for number, wrong in wrong_shapes)
+    if wrong_shapes:
         return
     listed = [(number, item) for number, page in enumerate(pages) for item in page.items]
     repeated = list(_repeated(listed))
@@ -268,15 +266,16 @@ def filter_names(query: Query) -> list[str]:
     return sorted({name for name, _ in query} - {"sort_mode"})
 
 
-def _shape_violations(page: Page) -> Iterator[Violation]:
+def _shape_violation(page: Page) -> Violation | None:
     body: Mapping[str, Any] = page.body if isinstance(page.body, dict) else {}
     paging = {name: body.get(name) for name in ("total", "skip", "limit")}
     are_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in paging.values())
     items = body.get("items")
-    if not are_numbers or not isinstance(items, list) or len(items) != len(page.items):
-        kind = counted(len(items), "item") if isinstance(items, list) else f"items {value_in_words(items)}"
-        expected, got = "a list of items, and integers total, skip and limit", f"{kind} and {value_in_words(paging)}"
-        yield Violation("LIST-PAGE", "a list is not of its schema", expected, got)
+    if are_numbers and isinstance(items, list) and len(items) == len(page.items):
+        return None
+    kind = counted(len(items), "item") if isinstance(items, list) else f"items {value_in_words(items)}"
+    expected, got = "a list of items, and integers total, skip and limit", f"{kind} and {value_in_words(paging)}"
+    return Violation("LIST-PAGE", "a list is not of its schema", expected, got)
 
 
 def paging_violations(page: Page, *, is_steady: bool = True) -> Iterator[Violation]:
@@ -284,9 +283,8 @@ def paging_violations(page: Page, *, is_steady: bool = True) -> Iterator[Violati
 
     `is_steady`: nothing can enter or leave the list meanwhile, so the number of items must fit the total.
     """
-    shape = list(_shape_violations(page))
-    yield from shape
-    if shape:
+    if (wrong_shape := _shape_violation(page)) is not None:
+        yield wrong_shape
         return
     reported = {name: page.body[name] for name in ("skip", "limit")}
     if reported != {"skip": page.skip, "limit": page.limit}:

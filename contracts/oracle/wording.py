@@ -24,7 +24,7 @@ def keys_in_words(keys: Sequence[str]) -> str:
 
 
 def keys_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Return which keys of one object the other lacks or, if it lacks none, which it has too many."""
+    """Return which keys of one object the other lacks or, if it lacks none, which further keys it has."""
     lost = [key for key in one if key not in other]
     new = [key for key in other if key not in one]
     return f"without {keys_in_words(lost)}" if lost else f"with {keys_in_words(new)}, too"

@@ -158,8 +158,6 @@ def _difference(sent: bytes, got: bytes) -> str:
 
 _FEW_FILES: Final = 6
 """The files of a run that has no more are listed one by one."""
-_URL_IN_USE_S: Final = 1.0
-"""A url that is valid for 10 s is used after this time, and must still work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +288,7 @@ class _FileJudge:
                 if self._require(right, cause, expected, results[-1]):
                     urls.append((body["url"], raw))
             if urls and seconds == 10:
-                self.context.wait(_URL_IN_USE_S)
+                self.context.wait(1.0)  # the url is valid for 10 s, so it must still work
             for url, raw in urls:
                 self._follow(url, raw, results)
             if urls and seconds == 3600:

@@ -46,7 +46,7 @@ RULES = (
     ),
 )
 
-_NO_CREDENTIALS: Final = (None, "")
+
 _OTHER_SCHEMES: Final = tuple(
     f"{scheme}$TOKEN"
     for scheme in (
@@ -87,7 +87,7 @@ def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
 
 def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
     """Return Authorization headers in groups: no credentials, other schemes, wrong tokens."""
-    return _NO_CREDENTIALS, _OTHER_SCHEMES + _BASIC, _wrong_tokens(check)
+    return (None, ""), _OTHER_SCHEMES + _BASIC, _wrong_tokens(check)
 
 
 _PROBLEMS: Final = {"AUTH-REQUIRED": "no token", "AUTH-SCHEME": "no Bearer token", "AUTH-TOKEN": "an unknown token"}
@@ -228,9 +228,9 @@ _LIST_QUERIES: Final[tuple[Query, ...]] = (
     (("search", "a"), WHOLE_PAGE, ("fields", "status")),
     (("status", "success"), ("skip", "1"), ("include", "workflow")),
 )
-_UNSENT: Final = "add_machine_to_pool"
+_MAY_NOT_BE_SENT: Final = "add_machine_to_pool"
 """The guard may refuse to send this operation, so each header is tried with another operation, too."""
-_HEADERS: Final = 12
+_MAX_HEADERS: Final = 12
 """The largest number of headers in one case."""
 
 
@@ -241,16 +241,16 @@ def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     groups = (no_credentials, schemes, (bearer, empty), tuple(wrong))
     of_method: dict[str, list[str]] = {}
     for operation, (method, _) in operations().items():
-        if operation not in {"health_check", _UNSENT} and check.offers(operation):
+        if operation not in {"health_check", _MAY_NOT_BE_SENT} and check.offers(operation):
             of_method.setdefault(method, []).append(operation)
     for names in of_method.values():
         for number, operation in enumerate(names):
             shares = (group[number :: len(names)] or (group[number % len(group)],) for group in groups)
-            for headers in batches(itertools.chain.from_iterable(shares), _HEADERS):
+            for headers in batches(itertools.chain.from_iterable(shares), _MAX_HEADERS):
                 yield CredentialsCase(operation, tuple(headers))
     one_of_each = tuple(group[0] for group in groups)
-    if check.offers(_UNSENT):
-        yield CredentialsCase(_UNSENT, one_of_each)
+    if check.offers(_MAY_NOT_BE_SENT):
+        yield CredentialsCase(_MAY_NOT_BE_SENT, one_of_each)
     for operation in filter(check.offers, sorted(CREATES)):
         yield CredentialsCase(operation, one_of_each, repeated=True)
     for count in (2, 101, 1000):

@@ -294,7 +294,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
         more = [(case.name, "x")] if case.twice else []
         if case.name not in _PAGE:
             more.append(("limit", "2"))  # the answer need not contain many runs
-        if case.name in _MOMENTS:  # a server may compare both ends, of which one has no time zone
+        if case.name in _MOMENTS:  # a server may compare both ends, one of which has no time zone
             more += [(name, formats.FAR_MOMENTS[-1]) for name in _MOMENTS if name != case.name]
         if case.is_deep:
             more.append(DEEP_SEARCH)

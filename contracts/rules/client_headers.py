@@ -105,10 +105,6 @@ _COMMON: Final = {
 # Errors for unusual headers
 
 
-_WITH_A_LONG_ERROR: Final = {"pool_ids": ["x"] * 20}
-"""Long errors may be compressed."""
-
-
 def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
     """Provoke each kind of error with the headers of the case: errors must still be JSON, and never a 5xx."""
     headers = case.headers
@@ -117,7 +113,7 @@ def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
         request_for("list_runs", query=[("limit", "0")], headers=headers),
         request_for("list_runs", token=None, headers=headers),
         request_for("bulk_create_runs", body={"count": 0}, headers=headers),
-        request_for("bulk_create_runs", body=_WITH_A_LONG_ERROR, headers=headers),
+        request_for("bulk_create_runs", body={"pool_ids": ["x"] * 20}, headers=headers),  # a long error, to compress
         request_for("bulk_create_runs", raw=b"{", headers=headers),
         request_for(("PUT", "/v1/runs"), raw=b"{}", headers=headers),
         request_for(("GET", "/v1/nothing"), headers=headers),

@@ -125,7 +125,7 @@ def _judge_equal_creates(context: CaseContext, width: int, fields: Mapping[str, 
 
 
 def _different_workflows(context: CaseContext, width: int) -> None:
-    """Create two workflows: each answer must be about its own. No more, since workflows cannot be deleted."""
+    """Create two workflows: each answer must be about its own. Only two, since workflows cannot be deleted."""
     prompts = [context.check.search_word(context.made_up) for _ in range(2)]
     created = _send(context, [request_for("create_workflow", body={"main_prompt": prompt}) for prompt in prompts])
     for prompt, other, result in zip(prompts, reversed(prompts), created, strict=True):
@@ -154,7 +154,7 @@ def _lists_during_a_create(context: CaseContext, width: int, *, count: int = LAR
     inputs = {"marker": context.check.search_word(context.made_up)}
     body = context.fill({"workflow_id": "«workflow»", "count": count, "input_values": inputs})
     filters = [("search", inputs["marker"])]
-    if context.check.workflows.accepts_any_id:  # a new one finds runs whose inputs are not there yet
+    if context.check.workflows.accepts_any_id:  # a filter by a new one finds also runs whose inputs are not stored yet
         body["workflow_id"] = context.made_up.uuid()
         filters.append(("workflow_id", body["workflow_id"]))
     queries = [[each, ("limit", "1"), NEWEST_FIRST] for each in filters]
@@ -280,7 +280,7 @@ def _cancelled_runs(context: CaseContext, width: int) -> list[str]:
 
 
 def _reads_during_a_retry(context: CaseContext, width: int) -> None:
-    """A read during a retry must show the run as before it, or waiting or running and without the results of before."""
+    """A read during a retry must show the run as before it, or waiting or running and without its earlier results."""
     old = {"output_data": {"before": context.check.search_word(context.made_up)}}
     for run_id in _cancelled_runs(context, 1):
         updated = context.call("update_run", run_id, body=old)

@@ -344,7 +344,7 @@ def _pools_of(context: CaseContext, token: str, number: int) -> list[str]:
 def _judge_picked(
     context: CaseContext, run: dict[str, Any], pools: Sequence[str], *evidence: CallResult, token: str
 ) -> None:
-    for _ in range(_LOOKS_FOR_A_MACHINE):
+    for _ in range(10):  # a machine may be picked only when the run starts
         if run.get("machine_id") or run.get("status") != "scheduling":
             break  # a run that has started without a machine will not get one
         context.wait(0.1)
@@ -357,10 +357,6 @@ def _judge_picked(
         lacks = set(pools) - its_pools if its_pools is not None else set()
         cause, got = "the picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
         context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", *evidence, machine, got=got)
-
-
-_LOOKS_FOR_A_MACHINE: Final = 10
-"""How often the run is read, every 0.1 s, since a machine may be picked only when the run starts."""
 
 
 def pick_cases(check: CheckContext) -> Iterator[PickCase]:

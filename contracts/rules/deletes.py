@@ -11,7 +11,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.oracle import Query
 from contracts.rules.list_checks import check_page
-from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, created_between, items_of, read_page, total_of
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, created_at, items_of, read_page, total_of
 from contracts.rules.reads_by_id import READING_AND_CHANGING
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, judge_other_runs
 from contracts.rules.tracked_run import TrackedRun
@@ -124,7 +124,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
         *([(name, view[name])] for name in ("session_id", "machine_id") if view.get(name)),
     ]
     if widely:
-        moment = created_between(view["created_at"], view["created_at"])
+        moment = created_at(view["created_at"])
         queries += [moment, [NEWEST_FIRST], [("search", run.id)], [workflow, *moment]]
         queries += [[workflow, ("search", run.id), DEEP_SEARCH]]
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
@@ -137,7 +137,7 @@ def judge_not_listed(run: TrackedRun, *, widely: bool) -> None:
 def _judge_count(run: TrackedRun, query: Query) -> None:
     """Judge the total of a list that counted one run more than it had items.
 
-    By status or machine, that may be so once: another run may enter or leave the list between items and total.
+    In a list by status or machine, this may happen once: a run may enter or leave the list between items and total.
     """
     for _ in range(2):
         found = read_page(run.context, query, limit=MAX_LIMIT, after=run.evidence)

@@ -129,7 +129,7 @@ def repeat_keys(context: CaseContext, case: KeysAgainCase) -> None:
 
 
 def _accepted_keys(context: CaseContext) -> set[str]:
-    """Return the keys of the first organisation's accepted writes, of which the guard still has the exchanges."""
+    """Return the keys of the first organisation's accepted writes, as far as the guard still has their exchanges."""
     return {
         key
         for exchange in context.check.guard.exchanges
@@ -199,19 +199,17 @@ def _report_forgotten(context: CaseContext, seen: list[CallResult], problem: str
     context.report_violation(Violation("IDEM-REPLAY", cause, expected, problem + after), *evidence)
 
 
-_AT_ONCE: Final = 8
-"""Requests that are sent at the same time."""
-
-
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
-    """Send that many updates of one run, each with its own key. They cost a server little, and create nothing."""
+    """Send that many updates of one run, each with its own key, eight at a time. They cost a server little, and create
+    nothing.
+    """
     if "changed-run" not in context.placeholders:
         context.placeholders["changed-run"] = context.some_runs().runs[0]["id"]
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
     keys = (f"{key}-{name}-{number}" for number in range(count))
     body = {"release_session_after": True}
     requests = [request_for("update_run", run_id, body=body, key=key) for key in keys]
-    return [result for group in batches(requests, _AT_ONCE) for result in context.send_together(group)]
+    return [result for group in batches(requests, 8) for result in context.send_together(group)]
 
 
 # The list of all runs

@@ -1,7 +1,7 @@
 """Scenarios for checks that may create nothing. They read what the target has already, whoever created it.
 
 A check that may create runs judges the same rules by runs of its own, so it has no cases of these scenarios. Only the
-last one is of every live check, since no other case of a live check reads included resources.
+last one has a case in every live check, since no other case of a live check reads included resources.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from contracts.rules.list_reads import NEWEST_FIRST, items_of, listed_item
 _NEWEST: Final = 20
 """How many runs of each organisation are compared: few, since a target may hold many large ones."""
 _WRONG_TOKENS: Final = 6
-"""How many wrong tokens one operation gets: a deployment may block who sends many."""
+"""How many wrong tokens one operation gets: a deployment may block clients that send many."""
 _READS: Final = tuple(name for name, (method, _) in operations().items() if method == "GET" and name != "health_check")
 
 

@@ -261,7 +261,7 @@ def _searches_beside_filters() -> Iterator[list[Filter]]:
 
 
 def _combinations(check: CheckContext, size: int) -> Iterator[list[Filter]]:
-    """Return queries with so many filters, of which one finds only runs of the case."""
+    """Return queries with this many filters, one of which finds only runs of the case."""
     isolating = {"search"}
     isolating |= {"workflow_id"} if check.workflows.accepts_any_id else set()
     isolating |= {"session_id"} if check.sessions.accepts_any_id else set()

@@ -22,13 +22,15 @@ class Filter:
     text: str = ""
     """The value with placeholders. If it is empty, the value is that of a run."""
     create: int = 0
-    """The number of a create. Its first run that was not deleted has the value."""
+    """The number of a create. The value is that of its first run that was not deleted."""
     way: str = "plain"
     """How the value is written; `other` for the value of a run that has another one."""
     shift: int = 0
-    """A time is shifted by so many microseconds."""
+    """By how much a time is shifted, in units of the last digit that is written: microseconds, unless `way` is a
+    shorter fraction.
+    """
     of: str = "id"
-    """The field of the run to search for."""
+    """For a search without `text`: the field of the run whose value is searched for."""
 
     def value(self, context: CaseContext, isolated: IsolatedRuns) -> str | None:
         """Return the value of the parameter; None if the run has none."""
@@ -107,10 +109,6 @@ class FilterCase(Case):
         return sum(body.get("count", 1) for body in self.creates)
 
 
-_MANY_FILTERS: Final = 4
-"""Smaller combinations occur without the machine anyway."""
-
-
 def run_filters(context: CaseContext, case: FilterCase) -> None:
     isolated = create_isolated_runs(context, case.creates)
     if case.changes:
@@ -119,8 +117,9 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
         values = [one.value(context, isolated) for one in filters]
         query = [(one.name, value) for one, value in zip(filters, values, strict=True) if value is not None]
         lacks = {one.name for one, value in zip(filters, values, strict=True) if value is None}
-        # A run has no machine if its session decides, and the other filters can still be combined.
-        if lacks and (lacks != {"machine_id"} or len(filters) < _MANY_FILTERS):
+        # A run has no machine if its session decides, and the other filters can still be combined. Combinations of few
+        # filters occur without the machine anyway.
+        if lacks and (lacks != {"machine_id"} or len(filters) < 4):
             continue
         if not case.without_isolating_filter:
             query = list(isolated.filtered(query))

@@ -1,7 +1,7 @@
 """The create that a live check sends before all cases, and the base request as a single create.
 
-Each run of a deployment costs money. So the answer to the first create is judged too: it is sent again only if it
-breaks a rule. The rules that every create judges can thus be checked whatever may be varied.
+Each run of a deployment costs money. So the answer to the first create is judged too, and it is sent again only if it
+breaks a rule. The rules by which every create is judged are then checked, whatever fields may be varied.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from contracts.engine import Case, CaseContext, Scenario, WriteResult
 from contracts.engine.context import CREATE_RULES
 from contracts.oracle import read_request
 from contracts.rules.list_checks import check_page
-from contracts.rules.list_reads import NEWEST_FIRST, created_between
+from contracts.rules.list_reads import NEWEST_FIRST, created_at
 from contracts.rules.reads_by_id import read_back
 from contracts.rules.tracked_run import TrackedRun
 
@@ -41,8 +41,8 @@ def run_first_create(context: CaseContext, case: FirstCreateCase) -> None:
         return
     read_back(context, written)
     if context.check.offers("list_runs"):
-        moment = written.runs[0]["created_at"]
-        check_page(TrackedRun.of(context, written), [*created_between(moment, moment), NEWEST_FIRST], limit=MAX_LIMIT)
+        query = [*created_at(written.runs[0]["created_at"]), NEWEST_FIRST]
+        check_page(TrackedRun.of(context, written), query, limit=MAX_LIMIT)
 
 
 def _sent_by_discovery(context: CaseContext) -> WriteResult | None:

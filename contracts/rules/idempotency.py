@@ -139,7 +139,7 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     if operation not in CREATES:
         return
     mine = created_ids(first)
-    lists = list_own_runs(context, own_run_filters(context) if mine else (), beside=mine)
+    lists = list_own_runs(context, own_run_filters(context) if mine else (), known=mine)
     for listed, more in itertools.islice(lists, 1):
         cause, expected = "a repeat creates runs again", f"only the {counted(len(mine), 'run')} of the first answer"
         context.require(not more, "IDEM-REPLAY", cause, expected, *evidence, listed, got=counted(len(more), "more run"))
@@ -149,7 +149,7 @@ def _require_no_effect(context: CaseContext, case: cases.Conflict, first: CallRe
     """Require that refused conflicts have created and changed nothing."""
     names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
     filters, cause = own_run_filters(context, names), "a refused conflict creates runs"
-    require_no_new_runs(context, filters, "IDEM-CONFLICT", cause, first, *refused, beside=created_ids(first))
+    require_no_new_runs(context, filters, "IDEM-CONFLICT", cause, first, *refused, known=created_ids(first))
     if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
@@ -267,7 +267,7 @@ def _judge_concurrent_repeat(
         problem = f"the statuses {result.status} and {done.status}"
     cause, expected = "concurrent repeats get different answers", "the same answer for both"
     found = [] if problem is None else [Violation("IDEM-REPLAY", cause, expected, problem)]
-    # Whether the two meet is a matter of chance, and what they were answered is proof.
+    # Whether the requests overlap is a matter of chance, so their answers count as a proof.
     context.judge("IDEM-REPLAY", found, *results, is_proof=True)
 
 

@@ -32,7 +32,7 @@ class Keyed(Case):
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
     times: int = 1
-    """How many times a `Replay` repeats the write after the first time, or how often a `Together` sends it at once."""
+    """How often a `Replay` or an `InvalidWrite` repeats the write, or how often a `Together` sends it at once."""
 
 
 @dataclass(frozen=True)

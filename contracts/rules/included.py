@@ -30,7 +30,6 @@ RULES = (
 )
 
 INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
-_REVERSED: Final = "machine.pools,machine,workflow"
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
             yield IncludeCase(workflows, check.machines.known[:1], is_cancelled=True)
             yield IncludeCase(workflows, check.machines.known[:2])
         if check.machines.known[1:] and check.offers("create_pool", "add_machine_to_pool"):
-            includes = ("machine.pools", _REVERSED)
+            includes = ("machine.pools", "machine.pools,machine,workflow")
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=includes, in_one_pool=True)
         if check.machines.known[1:] and check.offers("update_run", "retry_run"):
             yield IncludeCase(workflows[:1], check.machines.known[:2], includes=("machine",), is_retried=True)
@@ -181,13 +180,13 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
 
 @dataclass(frozen=True)
 class ManyWorkflowsCase(Case):
-    """A chain with a run of each workflow that the check has created until then, one above the default page at most."""
+    """A chain with a run of each workflow that the check has created, but of at most one more than a default page."""
 
     expected_runs: ClassVar[int] = DEFAULT_LIMIT + 1
 
 
 def run_with_many_workflows(context: CaseContext, case: ManyWorkflowsCase) -> None:
-    """List the runs of many workflows with all of these. A workflow that needs inputs is left out."""
+    """List the runs of many workflows, and include the workflows. Those that need inputs are left out."""
     known = context.check.workflows.known
     listed = items_of(context.call_valid("list_workflows", query=[WHOLE_PAGE]))
     made = [each["id"] for each in listed if each["id"] not in known and not each.get("input_schema")]

@@ -31,9 +31,6 @@ from contracts.rules.writes import (
 _ABSENT: Final = object()
 _CONFLICT: Final = object()
 
-ALONE: Final = 1
-"""How many of the bodies that are invalid at one place are sent alone, to show that this part alone is refused."""
-
 
 @dataclass(slots=True)
 class _Combination:
@@ -43,13 +40,13 @@ class _Combination:
 
 
 def combined(
-    operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = ALONE
+    operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = 1
 ) -> Iterator[Body]:
     """Yield those of the bodies, which are variants of `base`, that are invalid.
 
     Combinations of variants that are invalid at different places come first. Then come the variants that are sent
-    alone: the first `alone` ones for each place, and those that cannot be combined. In a list, all indexes but 0 are
-    one place.
+    alone: the first `alone` ones for each place, to show that this part alone is refused, and those that cannot be
+    combined. In a list, all indexes but 0 are one place.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []
@@ -313,8 +310,6 @@ def malformed_cases(check: CheckContext) -> Iterator[Writes]:
 
 ONE_TEXT_IN: Final = 3
 """Writes other than the bulk create get one in this many of the malformed texts."""
-_EMPTY_ARRAY: Final = "[]"
-"""In PHP, an empty object and an empty list are the same value."""
 
 
 def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
@@ -322,7 +317,8 @@ def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
     invalid: list[Body] = []
     texts = [*malformed(body)]
     if operation != "bulk_create_runs":
-        texts = [*dict.fromkeys((_EMPTY_ARRAY, *texts[len(operation) % ONE_TEXT_IN :: ONE_TEXT_IN]))]
+        part = texts[len(operation) % ONE_TEXT_IN :: ONE_TEXT_IN]
+        texts = [*dict.fromkeys(("[]", *part))]  # in PHP, an empty object and an empty list are the same value
     for text in texts:
         if operation == "retry_run" and text.strip() in {"", "null"}:
             yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error

@@ -17,7 +17,6 @@ _UNKNOWN: Final = "«uuid»"
 _FILE: Final = "contracts-«marker».txt"
 _NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(_FILE)]}
 """What a retry would change. A server that works step by step may find the unknown id after some of the changes."""
-_NOT_BASE64: Final = {"filename": "broken.txt", "content": "%%%"}
 
 
 def run_late_refusal(context: CaseContext, case: Writes) -> None:
@@ -87,7 +86,7 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
     allowed = write_bodies.FEATURES[operation]
     yield from (base | {name: value} for name, value in references.items() if name in allowed)
     (files,) = base.keys() & {"file_inputs", "shared_file_inputs"}
-    yield base | {files: [*base[files], _NOT_BASE64]}
+    yield base | {files: [*base[files], {"filename": "broken.txt", "content": "%%%"}]}
     yield base | {"session_id": 5}  # a server may store the files before it reads the other fields
 
 

@@ -38,14 +38,9 @@ RULES = (
 )
 
 
-AFTER_THE_END_S = 1.0
-_LONG_SESSION = 2**5 + 1
-"""One above a power of two, as buffers of queues are sized."""
 _TIMEOUT_TO_DELETE_S = 12.0
 _MAX_WORKFLOWS = 8
-"""Discovery tries as many workflows, to find those that need no inputs. Each workflow costs two cases that wait."""
-_DELETE_RUN_COUNT = 8
-"""The least number of runs in a case that deletes ended runs: only some have output. Shrinking cannot reduce it."""
+"""Discovery tries this many workflows too, to find those that need no inputs. Each costs two cases that wait."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +72,15 @@ class LifecycleCase(RunCase):
     """A key of _CHANGES_OF_ACTIVE or CHANGES_OF_ENDED: what is done with some runs, before or after their end."""
 
     @property
+    def bulk_count(self) -> int:
+        """The count of the first create. At least 8 if ended runs are deleted, since only some have output; shrinking
+        cannot reduce it further.
+        """
+        return max(self.count, 8) if self.change == "delete ended" else self.count
+
+    @property
     def expected_runs(self) -> int:
-        first = self.chain + self.runs_before if self.chain else self.count
-        first = max(self.count, _DELETE_RUN_COUNT) if self.change == "delete ended" else first
+        first = self.chain + self.runs_before if self.chain else self.bulk_count
         single = bool(self.ends_first or self.runs_after)
         return first + single + self.runs_after + len(self.fields_after) + self.joining
 
@@ -122,8 +123,7 @@ def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     if case.is_single:
         made = [create_for(context, case) for _ in range(case.count)]
         return [TrackedRun.of(context, written) for written in made]
-    count = max(case.count, _DELETE_RUN_COUNT) if case.change == "delete ended" else case.count
-    return TrackedRun.all_of(context, create_for(context, replace(case, count=count)))
+    return TrackedRun.all_of(context, create_for(context, replace(case, count=case.bulk_count)))
 
 
 def _create_at_once(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -171,7 +171,7 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     polled.poll()
     if polled.have_ended:
         # A terminal status is final, but some faults revert it a little later. Two polls: one of them reads the list.
-        context.wait(AFTER_THE_END_S)
+        context.wait(1.0)
         polled.poll()
         polled.poll()
     for run in deleted or ():
@@ -332,7 +332,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)
-    yield LifecycleCase(session, _LONG_SESSION)
+    yield LifecycleCase(session, 2**5 + 1)  # one above a power of two, as buffers of queues are sized
     # Runs of a session that differ in other fields still wait for each other.
     others = ({"workflow_id": "«workflow:1»"},) if check.workflows.has_several else ()
     yield LifecycleCase(session, 6, fields_after=({"session_alias": "x"}, *others, {}))  # so many that some still wait

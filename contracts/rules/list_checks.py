@@ -20,7 +20,7 @@ from contracts.oracle.run_list import (
 )
 from contracts.oracle.violation import misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
-from contracts.rules.list_reads import NEWEST_FIRST, RunList, created_between, read_list, read_page, read_pages
+from contracts.rules.list_reads import NEWEST_FIRST, RunList, created_at, read_list, read_page, read_pages
 from contracts.rules.tracked_run import TrackedRun
 
 _NOT_LISTED: Final = "a created run is not listed"
@@ -177,7 +177,7 @@ def _other_queries(run: Mapping[str, Any], base: Query) -> Iterator[Query]:
     if base:
         yield base
     yield [("search", str(run["id"]))]
-    yield created_between(run["created_at"], run["created_at"])
+    yield created_at(run["created_at"])
     yield from ([(name, run[name])] for name in ("session_id", "workflow_id") if run.get(name))
     yield []
 

@@ -38,9 +38,9 @@ class RunList:
         return RunList(self.query, self.pages + other.pages, self.results + other.results)
 
 
-def created_between(first: str, last: str) -> list[tuple[str, str]]:
-    """Return the filters for runs that were created from one moment to another, inclusive."""
-    return [("created_at_from", first), ("created_at_to", last)]
+def created_at(first: str, last: str | None = None) -> list[tuple[str, str]]:
+    """Return the filters for runs that were created at a moment or, with `last`, from one moment to another."""
+    return [("created_at_from", first), ("created_at_to", first if last is None else last)]
 
 
 def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit: int | None = None) -> RunList:
@@ -80,8 +80,8 @@ def read_pages(
     """Yield the list as read so far, after each page. The first page at or beyond `total` is the last one, even if it
     has items, and so is one that `is_enough`. Raises Inconclusive if the list has more than MAX_PAGES pages.
     """
-    default = None if limit == DEFAULT_LIMIT else limit  # the first page of the default size is asked for without one
-    found = read_page(context, query, limit=default, token=token, after=[])
+    first_limit = None if limit == DEFAULT_LIMIT else limit  # the default size must be that of a request without limit
+    found = read_page(context, query, limit=first_limit, token=token, after=[])
     yield found
     while (page := found.pages[-1]).is_full and not _is_beyond_end(page) and not is_enough(page):
         assume(len(found.pages) != MAX_PAGES, f"a list of more than {MAX_PAGES * limit} runs")
@@ -131,23 +131,25 @@ def own_run_filters(context: CaseContext, placeholders: Sequence[str] = ("workfl
 
 
 def list_own_runs(
-    context: CaseContext, filters: Query, *, beside: Collection[str] = ()
+    context: CaseContext, filters: Query, *, known: Collection[str]
 ) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
-    """List runs by each of the filters, if the target offers it. Yield each list, and the runs in it that really have
-    the value, without those of the ids in `beside`: one page of up to 1000, newest first.
+    """List runs by each of the filters, if the target offers it: one page of up to 1000, newest first. Yield each list,
+    and the runs in it that really have the value and whose ids are not `known`.
     """
     for name, value in filters if context.check.offers("list_runs") else ():
         result = context.call("list_runs", query=[(name, value), WHOLE_PAGE, NEWEST_FIRST])
         if result.accepted:
-            items = [item for item in items_of(result) if isinstance(item.get("id"), str) and item["id"] not in beside]
+            items = [item for item in items_of(result) if isinstance(item.get("id"), str) and item["id"] not in known]
             yield result, [item for item in items if has_filter_value(item, name, value)]
 
 
 def require_no_new_runs(
-    context: CaseContext, filters: Query, rule: str, cause: str, *evidence: CallResult, beside: Collection[str] = ()
+    context: CaseContext, filters: Query, rule: str, cause: str, *evidence: CallResult, known: Collection[str] = ()
 ) -> None:
-    """Require that refused requests, which had these values, have created nothing. `beside` are runs of other ones."""
-    for listed, made in list_own_runs(context, filters, beside=beside):
+    """Require that refused requests, which had these values, have created nothing. `known` are runs of other requests
+    with these values.
+    """
+    for listed, made in list_own_runs(context, filters, known=known):
         expected, got = "no run created by a refused request", counted(len(made), "new run")
         context.require(not made, rule, cause, expected, *evidence, listed, got=got)
 

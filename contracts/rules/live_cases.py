@@ -138,7 +138,7 @@ _MALFORMED: Final = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id":
 
 
 def _secrets(check: CheckContext) -> Iterator[Writes]:
-    """Secrets in invalid requests, which create nothing."""
+    """Yield secrets in invalid requests, which create nothing."""
     secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
     wrong: list[dict[str, Any]] = [{"count": 1}]
     wrong += [{"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}]

@@ -22,7 +22,7 @@ class OtherFilterCase(Case):
 
 
 def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
-    """Filter by a value of the first item that has one: it is listed, and so is no item without that value.
+    """Filter by a value of the first item that has one: that item must be listed, and no item without the value.
 
     Not judged if the target ignores the filter, which not every release has.
     """

@@ -24,7 +24,7 @@ _STUCK_S: Final = 4.0
 _STUCK_RUNS: Final = 3
 """A session is stuck if none of its runs changes for _STUCK_S and _STUCK_RUNS times the slowest other run."""
 _MAX_UNREAD_POLLS: Final = 10
-"""So many polls take a second or two. A server may fail some reads, or list a new run late."""
+"""This many polls take a second or two. A server may fail some reads, or list a new run late."""
 _OVERTAKES: Final = "a session's later run overtakes an earlier one"
 _WORD: Final = re.compile(r"[A-Za-z0-9]{4,40}")
 
@@ -251,7 +251,7 @@ def overtaking_violation(earlier: tuple[datetime, datetime], later: tuple[dateti
 
 
 def _of_session(cause: str, expected: str, got: str) -> Violation:
-    """Return a violation of the order in a session. All have one key, since it is by chance which of them shows."""
+    """Return a violation of the order in a session. All have the same dedup key: which of them shows is chance."""
     return Violation("LIFECYCLE", cause, expected, got, dedup_key_override="LIFECYCLE: runs of a session")
 
 

@@ -19,7 +19,7 @@ from contracts.oracle import KnownRun, Query
 from contracts.rules.creates import features_of
 from contracts.rules.isolated_runs import SESSION_FIELDS, IsolatedRuns, create_isolated_runs
 from contracts.rules.list_checks import check_page
-from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, WHOLE_PAGE, created_between, items_of, read_page
+from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST, WHOLE_PAGE, created_at, items_of, read_page
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
@@ -154,7 +154,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
         yield plain.with_events(*again, each=True)
         yield plain.with_events(Event("update", {"input_values": {"a": 1}}), widely=True)
     for kind, ids in (("machine", check.machines), ("session", check.sessions)):
-        if ids.accepts_any_id or len(ids.known) > 1:
+        if ids.has_several:
             one, other = (f"«{kind}:10»", f"«{kind}:11»") if ids.accepts_any_id else (f"«{kind}»", f"«{kind}:1»")
             for new in (other, one):
                 moved = ConsistencyCase(operation, {f"{kind}_id": one})
@@ -221,7 +221,9 @@ class ViewedRuns:
         """Words that the last event has added to the run, or removed."""
 
     def apply(self, event: Event) -> bool:
-        """Apply an event, unless it changes by what the runs are found. Return whether the target did it."""
+        """Apply an event and return whether it was carried out. One that changes the field by which the runs are found
+        is not applied.
+        """
         if not self.context.check.offers("update_run" if event.kind == "cancel" else f"{event.kind}_run"):
             return False
         if event.kind == "delete":
@@ -341,7 +343,7 @@ def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
         yield isolated.filtered([("search", word), DEEP_SEARCH])
     if not widely:
         return
-    moment = created_between(view["created_at"], view["created_at"])
+    moment = created_at(view["created_at"])
     yield moment
     yield [base, *moment]
     yield isolated.filtered([("search", run.id[4:30].upper()), DEEP_SEARCH])

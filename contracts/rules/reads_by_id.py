@@ -14,7 +14,7 @@ from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest, Query, read_body, value_in_words
 from contracts.oracle.run import STABLE
-from contracts.rules.list_reads import WHOLE_PAGE, created_between, items_of
+from contracts.rules.list_reads import WHOLE_PAGE, created_at, items_of
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import ATTACHMENT_READS
 
@@ -107,7 +107,7 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
         _read_one(context, written, number - 1)
     if context.check.offers("list_runs"):
         times = sorted(run["created_at"] for run in written.runs)
-        judge_listed(context, written, [*created_between(times[0], times[-1]), WHOLE_PAGE])
+        judge_listed(context, written, [*created_at(times[0], times[-1]), WHOLE_PAGE])
 
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
@@ -198,7 +198,7 @@ _CHANGES: Final[dict[str, dict[str, Any]]] = {
     "update_run": {"input_values": {"changed": True}},
     "retry_run": {"input_values": {"retried": True}},
 }
-_ON_RUNS: Final = ("get_run", *_CHANGES, "delete_run")
+
 _RULES: Final = {  # of the operations that show the id
     **{"get_run": "READ-BACK", "update_run": "UPDATE-PARTIAL", "retry_run": "RETRY-RULES"},
     "get_run_attachment": "ATTACHMENTS",
@@ -264,7 +264,7 @@ def _judge_effect(run: TrackedRun, operation: str, body: Mapping[str, Any], resu
 
 @in_turn_by_kind
 def id_form_cases(check: CheckContext) -> Iterator[IdFormCase]:
-    for number, operation in enumerate((*_ON_RUNS, *ATTACHMENT_READS, _LIST)):
+    for number, operation in enumerate(("get_run", *_CHANGES, "delete_run", *ATTACHMENT_READS, _LIST)):
         needs = ("update_run", "retry_run") if operation == "retry_run" else (operation,)
         if check.offers(*needs):
             forms = range(5) if operation == "get_run" else (0, 1 + number % 4)  # capitals are the most common

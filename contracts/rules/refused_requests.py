@@ -192,7 +192,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     names_it = (value.encode() in (result.exchange.request.body or b"") for _, value in by_workflow for result in sent)
     # A search of all runs is expensive.
     filters = by_workflow if by_workflow and all(names_it) else own_run_filters(context)
-    require_no_new_runs(context, filters, "REQ-ATOMIC", "a refused create makes runs", *sent, beside=accepted)
+    require_no_new_runs(context, filters, "REQ-ATOMIC", "a refused create makes runs", *sent, known=accepted)
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:
@@ -204,7 +204,7 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 @dataclass(frozen=True)
 class AmbiguousCase(CreateCase):
-    """A create that may be accepted or refused. If accepted, the runs have the values that the contract gives it."""
+    """A create that may be accepted or refused. If it is accepted, its runs are judged like those of any create."""
 
     is_read: bool = True
 
@@ -363,12 +363,12 @@ def _check_no_resource_created(context: CaseContext, listing: str, sent: Sequenc
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
-_BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX", SCHEMA_RULE)
+_RULES_OF_OTHER_WRITES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX", SCHEMA_RULE)
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, order=2),
     Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, ambiguous_cases, order=4),
-    Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, order=5),
+    Scenario("requests to pools and workflows", _RULES_OF_OTHER_WRITES, run_other_writes, other_write_cases, order=5),
     Scenario(
         "generated invalid requests",
         _REQUEST_RULES,

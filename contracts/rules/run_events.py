@@ -24,7 +24,7 @@ class Event(Case):
     body: dict[str, Any] = field(default_factory=dict)
     """Of an update or a retry."""
     shift: int = 0
-    """In `read_consistency`, a delete is of the run that many positions after the run of the case."""
+    """In `read_consistency`, a delete is of the run this many positions after the one that the events change."""
     words: tuple[str, ...] = ()
     """Words that the event adds to the run or removes: a search must find the run by them, or must not."""
 
@@ -81,7 +81,7 @@ class RetriedTooEarly(Inconclusive):
 
 
 def apply(run: TrackedRun, event: Event) -> bool:
-    """Apply an event and return whether the target did it. A refused event must change nothing."""
+    """Apply an event and return whether it was carried out. A refused event must change nothing."""
     body = run.context.fill(event.body)
     match event.kind:
         case "cancel":

@@ -130,7 +130,7 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
         fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
         for query in ([("include", "workflow,machine")], fields):
             context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
-        _search_for_secrets(context, written, set(runs), most=1)  # the writes below may index the run anew
+        _search_for_secrets(context, written, set(runs), most=1)  # the writes below may index the run again
     if offers("update_run"):
         for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
             context.call("update_run", runs[-1], body=body)

@@ -22,7 +22,7 @@ from contracts.rules.list_reads import (
     DEEP_SEARCH,
     NEWEST_FIRST,
     WHOLE_PAGE,
-    created_between,
+    created_at,
     items_of,
     listed_item,
     page_of,
@@ -381,7 +381,7 @@ def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     yield [("search", run["id"])]
     yield from ([("search", text)] for name in _SEARCHED for text in _first_text(run.get(name)))
     yield from ([("search", text), DEEP_SEARCH] for text in _first_text(run.get("run_message_history")))
-    yield created_between(run["created_at"], run["created_at"])
+    yield created_at(run["created_at"])
     yield [NEWEST_FIRST]
     yield [("status", str(run["status"]))]
 
@@ -395,7 +395,7 @@ def _more_run_filters(check: CheckContext, run: dict[str, Any], token: str) -> I
         return name, str(run[name])
 
     search, sort = ("search", run["id"]), NEWEST_FIRST
-    since, until = created_between(run["created_at"], run["created_at"])
+    since, until = created_at(run["created_at"])
     yield [search, DEEP_SEARCH]
     yield []
     yield [since]

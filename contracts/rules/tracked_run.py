@@ -219,14 +219,12 @@ class TrackedRun:
         cause = "a run cannot be read" if self.known.rule == "READ-BACK" else "a run is gone"
         self.report_violation(Violation(self.known.rule, cause, "200 with the run", result.words), result)
 
-    def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
+    def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> None:
         """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
-        holds = True
         ends_twice = self.known.has_ended and view.get("status") in TERMINAL - {self.known.status}
         for violation in self.known.read_violations(view, is_partial=is_partial):
             is_of_status = violation.rule == "LIFECYCLE"
             before = [self.last_read] if is_of_status and self.last_read is not None else []
-            holds = False
             # Nothing else changes the run, so one answer with another value proves the violation. Only the status
             # changes by itself: there, two different final statuses are a proof.
             self.report_violation(violation, *before, result, is_proof=ends_twice or not is_of_status)
@@ -234,7 +232,6 @@ class TrackedRun:
         self.context.count("LIFECYCLE", result)
         if view.get("status") in STATUSES and not is_partial:
             self.known, self.last_read = self.known.after_read(view), result
-        return holds
 
     def read_unchanged(self, result: CallResult, rule: str, cause: str) -> None:
         """Read the run after a request that must not have changed it."""

@@ -219,8 +219,8 @@ def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
 
 
 def their_workflow(context: CaseContext) -> str:
-    """Return a workflow that the second organisation may use: of a live check the named one, else made up if the target
-    takes any, else a listed one.
+    """Return a workflow that the second organisation may use. If one is named for a live check, it is that one.
+    Otherwise it is made up if the target accepts any id, or else taken from a list.
     """
     if context.check.is_live and context.check.target.named_workflow is not None:
         assume(not context.check.why_not_theirs, context.check.why_not_theirs)

@@ -19,25 +19,6 @@ TOKENS = Settings().tokens
 
 
 @pytest.fixture
-def program(tmp_path):
-    """Starts `contracts` in a folder of its own, with a journal of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONTRACTS_")}
-    environment["CONTRACTS_JOURNAL_DIR"] = str(tmp_path / "journal")
-
-    def start(*args, **settings):
-        return subprocess.Popen(
-            [sys.executable, "-m", "contracts", *map(str, args)],
-            cwd=tmp_path,
-            env=environment | {"CONTRACTS_TOKEN": TOKENS[0]} | settings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
-
-
-@pytest.fixture
 def contracts(program):
     def run(*args, **settings):
         process = program(*args, **settings)

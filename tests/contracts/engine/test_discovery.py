@@ -38,6 +38,10 @@ def known(url: str, max_time_s: float = 15, **settings: Any) -> CheckContext:
         return discover(guard.target, guard, deadline=time.monotonic() + max_time_s)
 
 
+def client_of(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+
+
 # Reachability and credentials
 
 
@@ -171,7 +175,7 @@ def test_ids_of_the_options_come_before_those_of_lists() -> None:
 
 def test_ids_of_the_options_are_used_though_made_up_ones_are_accepted() -> None:
     with serving() as url:
-        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+        client = client_of(url)
 
         context = known(url, workflow_id=W, machine_id=M, pool_id=UNKNOWN)
 
@@ -389,7 +393,7 @@ def test_a_server_that_offers_only_bulk_creates_offers_nothing_else() -> None:
 
 def test_a_remote_target_without_leave_to_write_gets_no_create(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as url:
-        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+        client = client_of(url)
         (there,) = client.post("/v1/runs/bulk", json={"workflow_id": W, "count": 1}).json()["created_runs"]
         monkeypatch.setattr(Target, "is_loopback", False)
 
@@ -473,7 +477,7 @@ def test_a_live_check_of_a_deployment_starts_no_run_of_a_workflow_that_nobody_na
 ) -> None:
     monkeypatch.setattr(Target, "is_loopback", False)
     with serving() as url:
-        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+        client = client_of(url)
 
         with pytest.raises(CouldNotCheck, match=r"no workflow is named .*: give --workflow-id"):
             known(url, **LIVE)

@@ -2,17 +2,11 @@
 
 from typing import Any
 
-from contracts.core.exchange import Answer, Exchange
+from contracts.core.exchange import Exchange
 from contracts.engine.explain import finding_of
-from contracts.engine.request_building import request_for
 from contracts.engine.results import Attempt, RuleViolated
 from contracts.oracle.violation import Violation
-
-RUN = "0b0e1234-0000-4000-8000-000000000001"
-
-
-def listed(*query: tuple[str, str], status: int = 200) -> Exchange:
-    return Exchange(request_for("list_runs", query=query), Answer(status, (), b""))
+from tests.contracts.engine.attempts import RUN, listed, sent
 
 
 def violated(*exchanges: Exchange, judged: int = -1) -> RuleViolated:
@@ -20,8 +14,8 @@ def violated(*exchanges: Exchange, judged: int = -1) -> RuleViolated:
     return RuleViolated(violation, (exchanges[judged],), all_exchanges=exchanges)
 
 
-FAILING = listed(("search", "a"), ("deep_search", "true"), status=500)
-PASSED = [Attempt([listed(("search", "a"))]), Attempt([listed(("deep_search", "true"))])]
+FAILING = sent("list_runs", query=[("search", "a"), ("deep_search", "true")], status=500)
+PASSED = [listed(("search", "a")), listed(("deep_search", "true"))]
 
 
 def finding(passed: Any = PASSED, **more: Any) -> Any:
@@ -42,7 +36,10 @@ def test_it_has_the_summary_the_neighbour_and_the_guess() -> None:
 
 def test_a_neighbour_that_differs_in_an_earlier_request_shows_that_the_failing_one_works_after_it() -> None:
     def after(limit: str, status: int) -> list[Exchange]:
-        return [listed(("limit", limit)), listed(("search", "a"), status=status)]
+        return [
+            sent("list_runs", query=[("limit", limit)]),
+            sent("list_runs", query=[("search", "a")], status=status),
+        ]
 
     failing = after("2", 500)
     found = finding_of(
@@ -64,7 +61,7 @@ def test_a_neighbour_that_would_show_a_sensitive_value_is_not_shown() -> None:
 
 
 def test_requests_after_the_judged_one_are_not_compared_or_reported() -> None:
-    why = listed(("limit", "7"))
+    why = sent("list_runs", query=[("limit", "7")])
     exchanges = (FAILING, why)
 
     found = finding_of(violated(*exchanges, judged=0), exchanges, PASSED, stable=True, intermittent=False)
@@ -74,28 +71,27 @@ def test_requests_after_the_judged_one_are_not_compared_or_reported() -> None:
 
 
 def test_a_neighbour_that_differs_in_many_places_is_not_shown() -> None:
-    other = Attempt([listed(("search", "b"), ("deep_search", "false"), ("limit", "1"))])
+    other = listed(("search", "b"), ("deep_search", "false"), ("limit", "1"))
 
     assert finding([other]).neighbour == ""
 
 
 def test_an_attempt_that_fails_too_may_refute_the_guess() -> None:
-    failed = Attempt([listed(("search", "a"), ("limit", "1"), status=500)])
+    failed = listed(("search", "a"), ("limit", "1"), status=500)
 
     assert finding(failed=[failed]).guess == "only with search?"
 
 
 def test_that_a_body_without_the_field_is_right_is_no_explanation() -> None:
-    def created(status: int, **fields: Any) -> Exchange:
-        request = request_for("bulk_create_runs", body={"workflow_id": RUN, "count": 1} | fields)
-        return Exchange(request, Answer(status, (), b""))
+    def created(**fields: Any) -> Exchange:
+        return sent("bulk_create_runs", body={"workflow_id": RUN, "count": 1} | fields, status=201)
 
     def summary(rule: str, field: str) -> str:
         violation = Violation(rule, "a cause", "a", "b", field=field)
         found = RuleViolated(violation, (failing,), all_exchanges=(failing,))
         return finding_of(found, (failing,), [without], stable=True, intermittent=False).summary
 
-    failing, without = created(201, machine_id=False), Attempt([created(201)])
+    failing, without = created(machine_id=False), Attempt([created()])
     guess = "(only with machine_id false?)"
 
     assert guess not in summary("REQ-TYPES", "machine_id")

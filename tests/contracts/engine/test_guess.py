@@ -5,25 +5,10 @@ from typing import Any
 
 import pytest
 
-from contracts.core.exchange import Answer, Exchange
 from contracts.engine.guess import guess
 from contracts.engine.neighbour import also_failing, neighbours
-from contracts.engine.request_building import request_for
 from contracts.engine.results import Attempt
-
-RUN = "0b0e1234-0000-4000-8000-000000000001"
-
-
-def sent(operation: str, *ids: str, **more: Any) -> Exchange:
-    return Exchange(request_for(operation, *ids, **more), Answer(200, (), b""))
-
-
-def created(body: Any) -> Attempt:
-    return Attempt([sent("bulk_create_runs", body=body)])
-
-
-def listed(*query: tuple[str, str]) -> Attempt:
-    return Attempt([sent("list_runs", query=query)])
+from tests.contracts.engine.attempts import RUN, created, listed, sent
 
 
 def updated_and_listed(value: str, search: str) -> Attempt:

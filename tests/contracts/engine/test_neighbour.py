@@ -1,29 +1,13 @@
 """The nearest attempt that passed."""
 
-from typing import Any
-
 import pytest
 
-from contracts.core.exchange import Answer, Exchange
 from contracts.engine.neighbour import also_failing, neighbours
-from contracts.engine.request_building import request_for
 from contracts.engine.results import Attempt
+from tests.contracts.engine.attempts import RUN, created, listed, sent
 
-RUN = "0b0e1234-0000-4000-8000-000000000001"
 OTHER = "99999999-0000-4000-8000-000000000002"
 WORKFLOW = "10000000-0000-4000-8000-000000000001"
-
-
-def sent(operation: str, *ids: str, status: int = 200, **more: Any) -> Exchange:
-    return Exchange(request_for(operation, *ids, **more), Answer(status, (), b""))
-
-
-def created(body: Any, status: int = 200) -> Attempt:
-    return Attempt([sent("bulk_create_runs", body=body, status=status)])
-
-
-def listed(*query: tuple[str, str]) -> Attempt:
-    return Attempt([sent("list_runs", query=query)])
 
 
 def test_the_nearest_is_the_one_that_differs_least() -> None:

@@ -90,12 +90,20 @@ def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
 
 def after_running(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Runner:
     runner = Runner(world_of(reply))
-    runner.run([CaseGroup(scenario(run, **more), iter(cases))])
+    run_cases(runner, run, *cases, **more)
     return runner
+
+
+def run_cases(runner: Runner, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> None:
+    runner.run([CaseGroup(scenario(run, **more), iter(cases))])
 
 
 def create(context: CaseContext, case: Case) -> None:
     context.call("bulk_create_runs", body=context.fill(case["body"]))
+
+
+def list_runs(context: CaseContext, case: Case) -> None:
+    context.call("list_runs")
 
 
 def count_in(request: Request) -> int:
@@ -129,7 +137,7 @@ def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unst
     def run(context: CaseContext, case: Case) -> None:
         context.require(next(holds, True), "LIST-PAGE", "a cause", "one", context.call("list_runs"), got="another")
 
-    runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
+    run_cases(runner, run, {"a": 1})
 
     assert not runner.findings
     assert [(finding.stable, finding.fails) for finding in runner.unstable] == [(False, False)]
@@ -140,7 +148,7 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
     answers = iter([404, 500])
     runner = Runner(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    runner.run([CaseGroup(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))])
+    run_cases(runner, create, *({"body": {"count": count}} for count in range(1, 6)))
 
     (finding,) = runner.findings
     assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
@@ -163,7 +171,7 @@ def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_
     def each_time(context: CaseContext, case: Case) -> None:
         context.require(False, "LIST-PAGE", "a cause", "one", context.call("list_runs"), got="another")
 
-    runner.run([CaseGroup(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
+    run_cases(runner, by_chance, *({"n": number} for number in range(4)))
 
     assert (len(runner.findings), len(runner.unstable)) == (0, 1)
     assert [tried.count(number) > 1 for number in range(4)] == [False, True, True, False]  # the third is ignored
@@ -194,7 +202,7 @@ def test_an_answer_that_a_gateway_may_have_given_proves_nothing(status: int) -> 
     answers = iter([status])
     runner = Runner(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    runner.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}]))])
+    run_cases(runner, create, {"body": {"count": 1}})
 
     assert not runner.findings
     assert [finding.intermittent for finding in runner.unstable] == [False]
@@ -241,7 +249,7 @@ def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
     answers = iter([500, 404, 404])
     runner = Runner(world_of(lambda request: (next(answers, 500), {"detail": "x"})))
 
-    runner.run([CaseGroup(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))])
+    run_cases(runner, create, {"body": {"count": 1}}, {"body": {"count": 2}})
 
     assert [(finding.rule, finding.stable) for finding in runner.findings] == [("NO-5XX", True)]
 
@@ -281,7 +289,7 @@ def test_findings_that_a_baseline_accepts_leave_room_for_new_ones() -> None:
     runner = Runner(world_of(lambda request: (200, PAGE)))
     accepted = frozenset(fingerprint_of("READ-BACK", f"cause {number}") for number in range(4))
     runner.check.target = dataclasses.replace(runner.check.target, accepted=accepted)
-    runner.run([CaseGroup(scenario(run), iter([{"cause": number} for number in range(9)]))])
+    run_cases(runner, run, *({"cause": number} for number in range(9)))
 
     assert [finding.cause for finding in runner.findings] == [f"cause {number}" for number in range(4 + MAX_CAUSES)]
 
@@ -560,7 +568,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
         result: CallResult = context.send(request)
         context.judge_write(read_request("create_run", request.body), result)
 
-    runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
+    run_cases(runner, run, {"a": 1})
 
     assert [finding.rule for finding in runner.findings] == (["REQ-ACCEPT"] if is_judged else [])
 
@@ -588,8 +596,8 @@ def test_a_leak_in_a_list_of_all_runs_is_reported_with_the_request_that_sent_the
 
     runner = Runner(world_of(reply))
     body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
-    runner.run([CaseGroup(scenario(create), iter([{"body": body}]))])
-    runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    run_cases(runner, create, {"body": body})
+    run_cases(runner, list_runs, {})
 
     (finding,) = runner.findings
     assert finding.rule == "SECRET-LEAK"
@@ -606,8 +614,8 @@ def test_a_run_that_a_list_shows_wrong_is_reported_with_its_create() -> None:
         return (200, PAGE | {"items": [run]}) if request.method == "GET" else (201, {"created_runs": [run]})
 
     runner = Runner(world_of(reply))
-    runner.run([CaseGroup(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
-    runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    run_cases(runner, create, {"body": {"workflow_id": W, "count": 1}})
+    run_cases(runner, list_runs, {})
 
     (finding,) = runner.findings
     assert (finding.rule, finding.got) == ("READ-BACK", "items.0.started_at 1700000000")
@@ -648,7 +656,7 @@ def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
             check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        runner.run([CaseGroup(scenario(run), iter([{"a": 1}]))])
+        run_cases(runner, run, {"a": 1})
 
     assert [(finding.rule, finding.stable, finding.intermittent) for finding in runner.findings] == [
         ("NO-5XX", False, True)
@@ -848,9 +856,9 @@ def test_a_listed_run_is_shown_with_its_create_and_its_last_write() -> None:
             context.call("update_run", W, body={"error": [str(number)]})
 
     runner = Runner(world_of(reply))
-    runner.run([CaseGroup(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
-    runner.run([CaseGroup(scenario(update), iter([{}]))])
-    runner.run([CaseGroup(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
+    run_cases(runner, create, {"body": {"workflow_id": W, "count": 1}})
+    run_cases(runner, update, {})
+    run_cases(runner, list_runs, {})
 
     (finding,) = runner.findings
     writes = [exchange.request for exchange in finding.exchanges if not exchange.request.is_read]

@@ -10,14 +10,10 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.engine.request_building import encode, request_for
 from contracts.engine.summary import commands_note_of, request_in_words, shorten_ids, summary_of
 from contracts.openapi.schemas import UNREAD
+from tests.contracts.engine.attempts import RUN, sent
 
-RUN = "0b0e1234-0000-4000-8000-000000000001"
 ALIKE = "0b0e1234-0000-4000-8000-000000000002"
 WORKFLOW = "10000000-0000-4000-8000-000000000001"
-
-
-def sent(operation: str, *ids: str, **more: Any) -> Exchange:
-    return Exchange(request_for(operation, *ids, **more), Answer(200, (), b""))
 
 
 def test_a_summary_names_the_request_the_answer_and_what_was_expected() -> None:

@@ -16,7 +16,6 @@ from contracts.check import check, fuzz, plan
 from contracts.core.findings import Finding
 from contracts.core.target import Target
 from contracts.engine.context import CaseContext
-from contracts.engine.discovery import discover
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import Runner
 from contracts.explore import exploration, step_sequences
@@ -35,25 +34,13 @@ from contracts.explore.steps import (
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
 from contracts.rules.run_events import Event
+from tests.contracts.explore.runners import LONG_S, running, target_at
 from tests.processes import served
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.serving import serving
 
-LONG_S = 300.0
-"""No search takes as long, even on a busy machine: nothing here depends on time."""
 RUNS_STAY_ACTIVE = Settings(running_s=2 * LONG_S)
 """A step that cancels a run is skipped if the run has ended, as it may have on a busy machine."""
-
-
-def target_at(url: str, *tokens: str, **more: Any) -> Target:
-    one, other = tokens or ("standin-token-one", "standin-token-two")
-    return Target(url, one, other, allow_writes=True, **({"max_time_s": LONG_S} | more))
-
-
-@contextmanager
-def running(target: Target, folder: Path) -> Iterator[Runner]:
-    with Guard(target, journal_dir=folder) as guard:
-        yield Runner(discover(target, guard, deadline=time.monotonic() + LONG_S))
 
 
 def explored(target: Target, folder: Path, *, examples: int, round_number: int = 0) -> Runner:

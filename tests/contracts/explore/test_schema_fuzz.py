@@ -7,8 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,15 @@ import pytest
 import contracts.check
 from contracts.check import check, plan
 from contracts.core.target import Target
-from contracts.engine.discovery import discover
 from contracts.engine.runner import Runner
 from contracts.explore import schema_fuzz
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
+from tests.contracts.explore.runners import LONG_S, running, target_at
 from tests.standin import serving as standin_serving
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.server import wire
 from tests.standin.serving import serving
-
-LONG_S = 240.0
-"""No run of schemathesis takes as long, even on a busy machine: nothing here depends on time."""
-
-
-def target_at(url: str, **more: Any) -> Target:
-    return Target(url, "standin-token-one", "standin-token-two", allow_writes=True, **({"max_time_s": LONG_S} | more))
-
-
-@contextmanager
-def running(target: Target, folder: Path) -> Iterator[Runner]:
-    with Guard(target, journal_dir=folder) as guard:
-        yield Runner(discover(target, guard, deadline=time.monotonic() + LONG_S))
 
 
 def explore_schema(runner: Runner, rules: Collection[str], **more: Any) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.exchange import SECOND_TOKEN, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, clean_up_journals, forget_journals
@@ -279,13 +279,17 @@ def test_the_tokens_of_a_later_clean_up_may_come_in_any_order(
     assert server.runs == {}
 
 
+def send_and_close(guard: Guard, request: Request) -> None:
+    """Send a create as a check that does not clean up."""
+    guard.send(request)
+    guard.__exit__(None, None, None)
+
+
 def test_runs_made_without_a_token_are_looked_for_with_those_given(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
     server.requires_auth = False
-    guard = open_guard()
-    guard.send(bulk(2, authorization=None))
-    guard.__exit__(None, None, None)
+    send_and_close(open_guard(), bulk(2, authorization=None))
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left, server.runs) == (2, 0, {})
     assert report.elsewhere == []
@@ -294,9 +298,7 @@ def test_runs_made_without_a_token_are_looked_for_with_those_given(
 def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
-    guard = open_guard()
-    guard.send(bulk(3))
-    guard.__exit__(None, None, None)
+    send_and_close(open_guard(), bulk(3))
     before = len(server.received)
     with StandIn() as other:
         report = clean_up_journals(other.url, token=FIRST, journal_dir=journal_dir)
@@ -332,9 +334,7 @@ def test_a_renewed_token_cleans_up_at_a_url_that_is_named(
 def test_a_token_of_another_organisation_is_not_taken_for_a_renewed_one(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
-    guard = open_guard(second_token=None)
-    guard.send(bulk(3))
-    guard.__exit__(None, None, None)
+    send_and_close(open_guard(second_token=None), bulk(3))
     report = clean_up_journals(server.url, token=SECOND, journal_dir=journal_dir)
     assert (report.cleaned, report.left, len(server.runs)) == (0, 3, 3)
     assert report.problems[0].endswith("reads none of its runs; give one of the same organisation")
@@ -344,9 +344,7 @@ def test_a_token_of_another_organisation_is_not_taken_for_a_renewed_one(
 def test_a_target_that_does_not_answer_is_reported_and_its_journal_stays(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
-    guard = open_guard()
-    guard.send(bulk(3))
-    guard.__exit__(None, None, None)
+    send_and_close(open_guard(), bulk(3))
     server.__exit__(None, None, None)
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     server.__enter__()
@@ -410,9 +408,7 @@ def test_a_create_that_is_carried_out_after_the_first_clean_up_is_found_by_the_s
 def test_a_line_that_a_crash_cut_short_is_passed_over(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
-    guard = open_guard()
-    guard.send(bulk(2))
-    guard.__exit__(None, None, None)
+    send_and_close(open_guard(), bulk(2))
     [path] = journal_dir.glob("*.jsonl")
     with path.open("ab") as file:
         file.write(b'{"intent": 2, "at": 17')
@@ -551,9 +547,7 @@ def test_creates_answered_with_501_are_settled_by_the_lists(
     open_guard: OpenGuard, server: StandIn, journal_dir: Path
 ) -> None:
     server.meddle = lambda received: Reply(501) if received.method == "POST" else None
-    guard = open_guard()
-    guard.send(bulk(2))
-    guard.__exit__(None, None, None)
+    send_and_close(open_guard(), bulk(2))
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     assert (report.left, report.unclear, report.problems) == (0, 0, [])
     assert list(journal_dir.iterdir()) == []
