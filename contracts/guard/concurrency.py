@@ -1,6 +1,7 @@
 """Work in threads: in parallel, all started at the same time, and the number of creates in flight."""
 
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -51,16 +52,18 @@ def in_threads(do: Callable[[T], object], items: Iterable[T]) -> None:
 class _Group:
     """Requests that are sent at the same time. If one of them cannot be sent, the waiting ones are not sent either.
 
-    One thread sends for all: threads that wake up one after the other would send too far apart.
+    One thread sends for all: threads that wake up one after the other would send too far apart. It does so in a random
+    order, since a target may handle them as they arrive, and a fault may need any of them to be the last.
     """
 
     def __init__(self, size: int) -> None:
         self.barrier = threading.Barrier(size, action=self._send_all)
-        self.sends: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.sends: list[Callable[[], None]] = []
 
     def _send_all(self) -> None:
-        while not self.sends.empty():
-            self.sends.get()()
+        random.shuffle(self.sends)
+        for send in self.sends:
+            send()
 
 
 @dataclass
@@ -76,7 +79,7 @@ class GroupStart:
         False, without the call, if one of them cannot be sent.
         """
         if not self.delay_s:
-            self.group.sends.put(send)
+            self.group.sends.append(send)
         try:
             self.group.barrier.wait()
         except threading.BrokenBarrierError:
