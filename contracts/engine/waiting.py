@@ -10,7 +10,9 @@ from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
 
 _MAX_THREADS: Final = 16
-"""So many wait at the same time. More of them would slow each other down: they poll what changes quickly."""
+"""How many cases wait at the same time. With more of them, each would poll its runs so seldom that a change which lasts
+a short time is missed.
+"""
 
 
 class WaitingCase(NamedTuple):

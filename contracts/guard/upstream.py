@@ -28,7 +28,9 @@ _MAX_IDLE_FOR_WRITE_S = 2.0
 """Writes do not use a connection that was idle for longer, since the server may be about to close it."""
 
 _LAST_BYTES = 1024
-"""Less than a packet, and more than the head of most requests: some servers take the start of a head for a request."""
+"""What of a request is sent last, with those of its group: less than a packet. Most requests without a body are not
+longer, so nothing of them is sent before: some servers carry out a request whose head is cut off.
+"""
 
 HOP_BY_HOP = frozenset(
     {
@@ -131,7 +133,8 @@ class Upstream:
                 if not start.send(lambda: None):
                     return _HELD_BACK
                 # The others are on their way: this one tries to connect once more.
-                return self.exchange(request, put_token_in, within_s=within_s, may_resend=may_resend)
+                left_s = conn.ends_at - time.monotonic()
+                return self.exchange(request, put_token_in, within_s=left_s, may_resend=may_resend)
             outcome = self._exchange_over(conn, request, put_token_in, start)
             answered = isinstance(outcome, Answer)
             was_stale = isinstance(outcome, Lost) and outcome.was_cut and was_used
@@ -228,7 +231,7 @@ class Upstream:
 
 
 def _send_with_group(conn: Connection, data: bytes, start: GroupStart) -> bool:
-    """Send all but the last packet, then that packet together with those of the other requests: so the target begins
+    """Send all but the last bytes, and those together with the last bytes of the other requests. The target then begins
     to process all of them at about the same moment. Return False if another request of the group cannot be sent.
 
     Raises like `Connection.send`.

@@ -209,8 +209,8 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
 
 def _cancel_throughout(polled: PolledRuns) -> None:
     """Cancel runs one by one until all have ended. Each must stay cancelled, also if the cancel came at the moment when
-    the run was about to start or to end. Since all runs of a create start at about the same time, the cancels are
-    spread over the time that the slowest run so far took.
+    the run was about to start or to end. All runs of a create start at about the same time, so the cancels are spread
+    over the time that the slowest run so far took.
     """
     check, count, due = polled.context.check, len(polled.runs), time.monotonic()
     for _ in polled.until_ended(longest_pause_s=0.03):
@@ -318,6 +318,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         if check.offers("retry_run"):
             yield LifecycleCase(count=12, change="retry running")
         yield LifecycleCase({"input_values": SAMPLE}, 4, change="update active")
+        yield LifecycleCase(count=_RUNS_TO_CANCEL, change="cancel throughout")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
         yield LifecycleCase(session, 6, change="delete active")
@@ -327,8 +328,6 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     # Many runs, so that rare final statuses and output files occur too.
     yield LifecycleCase(_SECRETS, 40, change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
-    if check.offers("update_run"):
-        yield LifecycleCase(count=_RUNS_TO_CANCEL, change="cancel throughout")  # late: by now other runs have ended
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:
         yield LifecycleCase({"session_id": "«session»"}, 4)

@@ -320,9 +320,11 @@ def test_a_request_of_a_group_that_cannot_connect_does_not_hold_up_the_others(
 
 def test_requests_that_are_spread_over_a_time_begin_at_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
+    sent: list[int] = []
     monkeypatch.setattr(concurrency, "time", SimpleNamespace(sleep=delays.append))
-    concurrency.all_at_once(lambda item, start: start.send(lambda: None), range(4), over_s=2.0)
+    concurrency.all_at_once(lambda item, start: start.send(lambda: sent.append(item)), range(4), over_s=2.0)
     assert sorted(delays) == [0.5, 1.0, 1.5]
+    assert sorted(sent) == [0, 1, 2, 3]
 
 
 def test_a_missing_answer_in_a_group_is_raised_after_the_others_have_ended(guard: Guard, server: StandIn) -> None:

@@ -166,6 +166,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.ResultWindow, "unusual queries", "NO-5XX"),
     (lifecycles.SessionsByMachine, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.AliasGoesFirst, "lifecycles of runs", "LIFECYCLE"),
+    (lifecycles.FirstRunsOfSessionsStartByAnotherClock, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.RetryOfStarterBeginsAnew, "lifecycles of runs", "LIFECYCLE"),
     (reads_and_lists.ReadTrimsAlias, WINDOWS, "READ-BACK"),
     (reads_and_lists.ListLowersNamesOfSecrets, WINDOWS, "READ-BACK"),
