@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import limits
-from contracts.data.combining import batches
+from contracts.data.combining import batches, in_turn
 
 NAMES: Final = (
     *("a", "a.txt", "A.TXT", "null", "0", "a" * 100 + ".txt", "b" * 251 + ".txt"),
@@ -51,9 +51,8 @@ def unusual_contents() -> Iterator[bytes]:
 
 def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
     """Yield values of `file_inputs`: many files, unusual contents and names, all options, and files that are alike."""
-    for count in limits.above(1, 101):
-        yield [file(f"{index}.txt", str(index).encode()) for index in range(count)]
-    yield from batches(_unusual_files(), 12)
+    many = ([file(f"{n}.txt", str(n).encode()) for n in range(count)] for count in limits.above(1, 101))
+    yield from in_turn((batches(_unusual_files(), 12), many))
     options: tuple[dict[str, Any], ...] = ({}, {"target_path": "C:\\x\\a.txt"})
     flags: tuple[dict[str, Any], ...] = ({}, *({"cleanup_imports_after_run": flag} for flag in (True, False)))
     pairs = itertools.product(options, flags)

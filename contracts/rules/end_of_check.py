@@ -1,4 +1,5 @@
-"""Checks again, at the end of a check, what was created at its start: runs, idempotency keys, and the list of all runs.
+"""Checks again, at the end of a check, what was created at its start: runs and idempotency keys. Lists all runs, early
+in a check and at its end.
 
 In between, the check creates thousands of runs and sends many keys. A server that forgets old runs or keys has lost
 them by then.
@@ -221,14 +222,23 @@ _SAMPLE: Final = 10
 _MAX_PAGES: Final = 40
 
 
-def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
-    """Read the list of all runs, and pages beyond the first 1000. Not judged if another client changes it."""
+@dataclass(frozen=True)
+class AllRunsCase(Case):
+    """The list of all runs, and pages beyond the first 1000."""
+
+    is_at_end: bool = False
+    """Whether all creates have been answered. Until then, the list may have runs that no answer has reported yet."""
+
+
+def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
+    """Read the list. Not judged if another client changes it meanwhile."""
+    created = _created_runs(context)
     before = _page(context, 0, 1)
     total = before.pages[0].total
     assume(isinstance(total, int), "a list has no total")
     whole = _page(context, 0, MAX_LIMIT)
-    for number in range(1, min(-(-total // MAX_LIMIT), _MAX_PAGES)):
-        whole += _page(context, number * MAX_LIMIT, MAX_LIMIT)
+    while whole.pages[-1].is_full and len(whole.pages) < _MAX_PAGES:  # whatever the total says
+        whole += _page(context, len(whole.pages) * MAX_LIMIT, MAX_LIMIT)
     query = [("include", "workflow"), _FEW_FIELDS, NEWEST_FIRST]  # its pages may have a smaller limit
     with_included = read_page(context, query, skip=0, limit=MAX_LIMIT, after=[])
     beyond = above(MAX_LIMIT, total - 2) if total > MAX_LIMIT else ()
@@ -237,8 +247,9 @@ def check_list_of_all_runs(context: CaseContext, case: Case) -> None:
     for pages in (whole, with_included, *(one + other for one, other in single)):
         _judge_pages(context, pages)
     if total <= _MAX_PAGES * MAX_LIMIT:
-        _judge_complete(context, whole)
-    _judge_unreported(context, whole)
+        _judge_complete(context, whole, created)
+    if case.is_at_end:
+        _judge_unreported(context, whole)
     for page, next_page in single:
         second, first_of_next = page.items[1:2], next_page.items[:1]
         same = [item.get("id") for item in second] == [item.get("id") for item in first_of_next]
@@ -259,21 +270,27 @@ def _judge_pages(context: CaseContext, found: RunList) -> None:
             context.report_violation(wrong.violation, *(found.results[number] for number in wrong.pages))
 
 
-def _judge_complete(context: CaseContext, whole: RunList) -> None:
-    """Require that some of the runs that the check created, and that can be read, are listed."""
+def _created_runs(context: CaseContext) -> dict[str, CallResult]:
+    """Return the ids of the runs that the check has created for the first organisation, and the answers to it."""
+    with context.check.lock:
+        return {
+            run_id: result
+            for run_id, result in context.check.seen.runs.items()
+            if isinstance(result, CallResult) and result.exchange.request.header("Authorization") == TOKEN
+        }
+
+
+def _judge_complete(context: CaseContext, whole: RunList, created: Mapping[str, CallResult]) -> None:
+    """Require that some of the created runs that can be read are listed."""
     listed = {item.get("id") for item in whole.items}
-    created = [
-        run_id
-        for run_id, result in context.check.seen.runs.items()
-        if isinstance(result, CallResult) and result.exchange.request.header("Authorization") == TOKEN
-    ]
     missing = [run_id for run_id in created if run_id not in listed]
     for run_id in missing[:: max(1, len(missing) // _SAMPLE)]:
         read = context.call("get_run", run_id)  # 404 if the check has deleted it
         cause, expected = "a created run is on no page of all runs", "every run that can be read"
         got = f"{counted(len(whole.items), 'run')} without it"
-        made = context.check.seen.runs[run_id]
-        context.require(not read.accepted, "LIST-COMPLETE", cause, expected, made, read, *whole.results[-1:], got=got)
+        context.require(
+            not read.accepted, "LIST-COMPLETE", cause, expected, created[run_id], read, *whole.results[-1:], got=got
+        )
     context.check.count("LIST-COMPLETE")
 
 
@@ -318,6 +335,20 @@ def _words_in(value: Any) -> Iterator[str]:
         yield from text.split() if isinstance(text, str) else ()
 
 
+def _list_of_all_runs(name: str, case: AllRunsCase, *, order: int, is_last: bool = False) -> Scenario[AllRunsCase]:
+    return Scenario(
+        name,
+        ("LIST-PAGE", "LIST-COMPLETE"),
+        check_list_of_all_runs,
+        lambda check: [case] * check.target.shard[1],
+        needs=("list_runs", "get_run"),
+        creates_runs=False,
+        order=order,
+        is_exclusive=True,
+        is_last=is_last,
+    )
+
+
 # One case for each shard (`shard[1]` of them), since each shard has its own first keys and runs.
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
@@ -343,17 +374,9 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         order=9,
         is_last=True,
     ),
-    Scenario(
-        "all runs listed at the end",
-        ("LIST-PAGE", "LIST-COMPLETE"),
-        check_list_of_all_runs,
-        lambda check: [Case()] * check.target.shard[1],
-        needs=("list_runs", "get_run"),
-        creates_runs=False,
-        order=9,
-        is_exclusive=True,
-        is_last=True,
-    ),
+    # By then, the scenarios of order 0 have created more runs than fit in a page.
+    _list_of_all_runs("all runs listed", AllRunsCase(), order=2),
+    _list_of_all_runs("all runs listed at the end", AllRunsCase(is_at_end=True), order=9, is_last=True),
     Scenario(
         "idempotency keys used again after some others",
         ("IDEM-REPLAY",),

@@ -52,6 +52,7 @@ DEPEND_ON_WHAT_WAS_DONE = frozenset(
     {
         "rate limits met during the check",
         "runs read again at the end",
+        "all runs listed",
         "all runs listed at the end",
         "totals by status and by type",
         "idempotency keys used again after many others",

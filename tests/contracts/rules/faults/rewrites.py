@@ -372,3 +372,12 @@ class TextsOfHistoryAreWrapped(Standin):
             if isinstance(value, list) and value and isinstance(value[0], dict):
                 return [{"content": one} if isinstance(one, str) else one for one in value]
             return value
+
+
+class FieldsOmitFalse(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.fields_:
+            items = answer.content["items"]
+            answer.content["items"] = [{k: v for k, v in item.items() if v is not False} for item in items]
+        return answer

@@ -23,6 +23,7 @@ STATUSES = "runs in every status"
 KEYS = "idempotency keys first used, to be used again at the end", "idempotency keys used again after many others"
 TOTALS = "totals by status and by type"
 ALL_RUNS = "single pages", "all runs listed at the end"
+MORE_THAN_A_PAGE = "creates with each feature", "all runs listed"
 MANY = "many changes of one run"
 TENANTS = "access by another organisation"
 NOTATIONS = "filters in other notations"
@@ -34,6 +35,9 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (stores.TotalsEndAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
+    (stores.SkipEndsAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
+    (rewrites.FieldsOmitFalse, "lists with selected fields", "READ-BACK"),
     (rewrites.LongFilenamesAreCut, "attachments", "ATTACHMENTS"),
     (rewrites.NulIsRemovedFromPaths, "attachments", "ATTACHMENTS"),
     (rewrites.OutputSchemaNeedsAnInputSchema, CREATED, "READ-BACK"),
