@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.counting import counted
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, assume
 from contracts.oracle import value_in_words
-from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item
+from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, paging_query, total_of
 
 _SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
 _MAX_WORD: Final = 40
@@ -41,11 +43,22 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     cause = f"{case.name} of {case.operation} finds what does not match"
     got = f"an item with {_in_words(wrong[0], case)}" if wrong else ""
     context.require(not wrong, "LIST-FILTER", cause, "only items that match", listed, found, got=got)
+    _judge_beyond(context, case, word, found)
     if case.name == "name" and word != word.swapcase():
         other = context.call(case.operation, query=[("name", word.swapcase()), WHOLE_PAGE])
         wrong = [each for each in items_of(other) if each.get("name") == word]
         cause, expected = "a name in other capitals is taken for the name", "only items of exactly this name"
         context.require(not wrong, "LIST-FILTER", cause, expected, listed, other, got=f"an item with name {word}")
+
+
+def _judge_beyond(context: CaseContext, case: OtherFilterCase, word: str, found: CallResult) -> None:
+    """Require that no item comes after the last one. Not judged if the list has no paging, or changes meanwhile."""
+    total = len(items_of(found))
+    after = context.call(case.operation, query=[(case.name, word), *paging_query(total, MAX_LIMIT)])
+    if total_of(found) == total_of(after) == total and after.body.get("skip") == total:
+        got = counted(len(items_of(after)), "item")
+        cause, expected = f"a page of {case.operation} after the last match", f"no item with skip {total} of {total}"
+        context.require(not items_of(after), "LIST-PAGE", cause, expected, found, after, got=got)
 
 
 def _other_value(context: CaseContext, case: OtherFilterCase, value: str) -> str:
@@ -84,7 +97,7 @@ def other_filter_cases(check: CheckContext) -> Iterator[OtherFilterCase]:
 SCENARIOS = (
     Scenario(
         "filters of other lists",
-        ("LIST-FILTER",),
+        ("LIST-FILTER", "LIST-PAGE"),
         run_other_filter,
         other_filter_cases,
         creates_runs=False,

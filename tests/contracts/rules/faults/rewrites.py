@@ -381,3 +381,10 @@ class FieldsOmitFalse(Standin):
             items = answer.content["items"]
             answer.content["items"] = [{k: v for k, v in item.items() if v is not False} for item in items]
         return answer
+
+
+class SkipIsIgnoredWhereWorkflowsAreSearched(Standin):
+    def list_workflows(self, call, query):
+        answer = super().list_workflows(call, query.model_copy(update={"skip": 0}) if query.search else query)
+        answer.content["skip"] = query.skip
+        return answer
