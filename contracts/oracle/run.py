@@ -4,11 +4,12 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from contracts.core.counting import counted
 from contracts.core.statuses import ACTIVE, TERMINAL
-from contracts.openapi.schemas import exact_moment_of
+from contracts.openapi.schemas import exact_moment_of, resolved, success_schema
 from contracts.openapi.strict import fits_field
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Difference, Violation, excerpt
@@ -82,11 +83,15 @@ def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
     return None
 
 
-def _is_same_large_number(one: Any, other: Any) -> bool:
+def _is_same_large_number(expected: Any, got: Any) -> bool:
     """Whether an integer and a double are equal, and so large that every double is an integer: 1e16 may come back as
-    10000000000000000, as PostgreSQL and JavaScript write it.
+    10000000000000000, as PostgreSQL and JavaScript write it. For 1e23, PostgreSQL writes the decimal number, not the
+    double that is nearest to it.
     """
-    return {type(one), type(other)} == {int, float} and one == other and abs(one) >= 2**53
+    if {type(expected), type(got)} != {int, float}:
+        return False
+    is_decimal = type(expected) is float and Decimal(repr(expected)) == got
+    return abs(expected) >= 2**53 and (is_decimal or bool(expected == got))
 
 
 def _change_in_words(one: Any, other: Any) -> str:
@@ -196,13 +201,14 @@ def changed_field(
     return None
 
 
-def item_difference(item: Mapping[str, Any], read: Mapping[str, Any]) -> tuple[str, str] | None:
+def item_difference(item: Mapping[str, Any], read: Mapping[str, Any], operation: str) -> tuple[str, str] | None:
     """Return (field, difference in words) for the first field in which a listed item differs from a read of the same
-    machine, pool, workflow or attachment. Only fields that both show, and that do not change by themselves, are
-    compared.
+    machine, pool, workflow or attachment. Only documented fields that both show, and that do not change by themselves,
+    are compared. `operation` is that of the read.
     """
-    shown = [name for name, value in item.items() if value is not None and read.get(name) is not None]
-    return changed_field(item, read, [name for name in shown if name not in _CHANGES_BY_ITSELF])
+    documented = resolved(success_schema(operation) or {})["properties"].keys() - _CHANGES_BY_ITSELF
+    both = [name for name in item if item[name] is not None and read.get(name) is not None]
+    return changed_field(item, read, [name for name in both if name in documented])
 
 
 _CHANGES_BY_ITSELF: Final = frozenset(

@@ -238,7 +238,7 @@ class _FileJudge:
     def _require_as_described(self, listed: CallResult, described: Sequence[CallResult]) -> None:
         for read in described:
             item = listed_item(listed, read.body.get("id"))
-            name, got = item_difference(item or {}, read.body) or ("", "")
+            name, got = item_difference(item or {}, read.body, "get_run_attachment") or ("", "")
             expected = f"{name} as in the list"
             self._require(not name, f"the list shows another {name}", expected, listed, read, got=got)
 

@@ -291,7 +291,7 @@ def run_answers(context: CaseContext, case: AnswerCase) -> None:
     for item in items_of(result)[: case.reads]:
         get = _READ_ONE[case.operation]
         if context.check.offers(get) and (read := context.call(get, str(item.get("id")))).resource is not None:
-            changed = item_difference(_with_schemas(item), _with_schemas(read.resource, item))
+            changed = item_difference(_with_schemas(item), _with_schemas(read.resource, item), get)
             name, got = changed or ("", "")
             cause, expected = f"{get} shows another {name} than the list", f"{name} as in the list"
             context.require(changed is None, "READ-BACK", cause, expected, result, read, got=got, may_be_by_others=True)

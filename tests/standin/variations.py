@@ -123,10 +123,25 @@ class NullForEmpty(Standin):
         return {name: None if value in ([], {}) else value for name, value in shown.items()}
 
 
-@varies("Answers have properties that nobody documented.")
+@varies("Answers have properties that nobody documented. Some change with every answer.")
 class ExtraProperties(Standin):
+    def extra(self):
+        return {"region": "eu-2", "labels": {"tier": None}, "fetched": str(uuid.uuid4())}
+
     def show(self, run, where, index=0, of=1):
-        return super().show(run, where, index, of) | {"region": "eu-2", "labels": {"tier": None}}
+        return super().show(run, where, index, of) | self.extra()
+
+    def attachment_shown(self, one):
+        return super().attachment_shown(one) | self.extra()
+
+    def machine_shown(self, org, machine):
+        return super().machine_shown(org, machine) | self.extra()
+
+    def pool_shown(self, org, pool):
+        return super().pool_shown(org, pool) | self.extra()
+
+    def workflow_shown(self, workflow):
+        return super().workflow_shown(workflow) | self.extra()
 
     def bulk_answer(self, runs, body):
         return super().bulk_answer(runs, body) | {"request_id": "r-1"}

@@ -35,6 +35,12 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({}, {"session_id": S}, [("READ-BACK", "session_id reads differently")]),
         ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads differently")]),
         ({"input_values": {"a": [1e16, -1e22]}}, {"input_values": {"a": [10**16, -(10**22)]}}, []),
+        ({"input_values": {"a": [1e23, -1e100]}}, {"input_values": {"a": [10**23, -(10**100)]}}, []),
+        (
+            {"input_values": {"a": 10**23}},  # the double is another number
+            {"input_values": {"a": 1e23}},
+            [("READ-BACK", "input_values reads differently")],
+        ),
         (
             {"input_values": {"a": 1e16}},
             {"input_values": {"a": 10**16 + 1}},
