@@ -373,9 +373,11 @@ class CaseContext:
         return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Return whether a valid request may be refused: for the status of the run, for a name that is in use, or for
-        an id that the target may not know.
+        """Return whether a valid request may be refused: for an unknown property, for the status of the run, for a name
+        that is in use, or for an id that the target may not know.
         """
+        if parsed.unknown_properties:
+            return True
         if result.status == 409 and parsed.operation in {"create_pool", "create_workflow"}:
             return True
         if result.status in {404, 409} and (
@@ -391,7 +393,7 @@ class CaseContext:
         check = self.check
         if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
             return True
-        if not isinstance(parsed.body, dict) or result.status in {401, 403}:
+        if not isinstance(parsed.body, dict) or result.status == 401:
             return False
         steps = parsed.body.get("steps")
         named: list[tuple[Ids, Any]] = [

@@ -138,12 +138,13 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     got = f"422 with {_locs_in_words(locs)}"
     names_all = all(any(_loc_contains(loc, path) for loc in locs) for path in wrong)
-    if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places)):
+    unknown = parsed.unknown_properties
+    if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places, *unknown)):
         yield Violation("REQ-ERROR", "loc names another place", f"an error with loc {where}", got)
     elif len(locs) > len({json.dumps(loc) for loc in locs}) and not names_all:
         yield Violation("REQ-ERROR", "two errors have the same loc", "a loc of its own for each wrong field", got)
     elif not parsed.ambiguities:
-        other_loc = next((loc for loc in locs if not _is_about(loc, wrong)), None)
+        other_loc = next((loc for loc in locs if not _is_about(loc, (*wrong, *unknown))), None)
         if other_loc is not None:
             expected, got = f"an error with loc {where} only", f"422 with {_locs_in_words([other_loc])}"
             yield Violation("REQ-ERROR", "loc names a valid field", expected, got)

@@ -76,13 +76,14 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
             return
+        remaining = dict(enumerate(case.files))
         for index in range(len(ids)) if len(ids) <= _MAX_FILES else _first_middle_last(ids):
             described.append(judge.read_description(ids[index], run["id"]))
-            # The ids need not be in the order of the files: match each to its file by the filename in its description.
-            sent = _file_of(case.files, described[-1].body, index)
+            downloaded = judge.download(ids[index])
+            sent = _take_file(remaining, index, described[-1].body, downloaded.answer.body)
             is_last = run is runs[-1] and index == len(ids) - 1
             judge.judge_description(sent, described[-1])
-            is_right = judge.judge_content(sent, ids[index], repeated=is_last)
+            is_right = judge.judge_content(sent, downloaded, repeats=ids[index] if is_last else None)
             if is_right and index in {0, 1, len(ids) - 1} and run is runs[0]:
                 contents.append((ids[index], base64.b64decode(sent["content"])))
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
@@ -110,7 +111,7 @@ def run_same_name(context: CaseContext, case: SameNameCase) -> None:
     for written, content in zip(created, _OTHER_BYTES, strict=True):
         for attachment in written.runs[0].get("input_attachment_ids") or ():
             judge = _FileJudge(context, written.result)
-            judge.judge_content(file("same.txt", content), attachment, repeated=False)
+            judge.judge_content(file("same.txt", content), judge.download(attachment))
 
 
 _MAX_FILES: Final = 12
@@ -140,10 +141,20 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
             return context.some_runs(case.count, **fields)
 
 
-def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
-    """Return the file with the described filename. If several files or none have it, return the one at the position."""
-    named = [file for file in files if file["filename"] == description.get("filename")]
-    return files[position] if files[position] in named or len(named) != 1 else named[0]
+def _take_file(
+    files: dict[int, dict[str, Any]], position: int, description: Mapping[str, Any], content: bytes
+) -> Mapping[str, Any]:
+    """Remove and return the file, of those that were sent, that an attachment is: the ids need not be in their order.
+
+    `files` are by position. That of the attachment decides where several files fit its description and content.
+    """
+
+    def fit(number: int) -> tuple[bool, ...]:
+        sent = files[number]
+        same = (sent.get(name) == description.get(name) for name in ("filename", "target_path"))
+        return (*same, base64.b64decode(sent["content"]) == content, number == position)
+
+    return files.pop(max(files, key=fit))
 
 
 def _difference(sent: bytes, got: bytes) -> str:
@@ -197,10 +208,12 @@ class _FileJudge:
             expected, got = (f"{name} {value_in_words(one)}" for one in (value, found))
             self._require(same, f"another {name}", expected, result, got=got)
 
-    def judge_content(self, sent: Mapping[str, Any], attachment: str, *, repeated: bool) -> bool:
-        """Return whether the bytes are those that were sent. With `repeated`, the file is downloaded twice."""
+    def download(self, attachment: str) -> CallResult:
+        return self._read("download_run_attachment", attachment)
+
+    def judge_content(self, sent: Mapping[str, Any], read: CallResult, *, repeats: str | None = None) -> bool:
+        """Return whether the bytes are those that were sent. The attachment `repeats` is then downloaded again."""
         content = base64.b64decode(sent["content"])
-        read = self._read("download_run_attachment", attachment)
         expected = f"{counted(len(content), 'byte')}, as sent"
         coding = read.answer.header("content-encoding") or "identity"
         problem = _difference(content, read.answer.body)
@@ -208,8 +221,8 @@ class _FileJudge:
             problem = f"bytes that cannot be decoded from Content-Encoding {excerpt(coding.encode())}"
         wrong = [Violation("ATTACHMENTS", "other bytes", expected, problem)] if problem else []
         is_right = self.context.judge("ATTACHMENTS", wrong, self.created, read, is_proof=True)
-        if is_right and repeated:
-            again = self.context.call_valid("download_run_attachment", attachment, after=[self.created, read])
+        if is_right and repeats is not None:
+            again = self.context.call_valid("download_run_attachment", repeats, after=[self.created, read])
             problem, cause = _difference(content, again.answer.body), "other bytes the second time"
             self._require(not problem, cause, "the same bytes again", read, again, got=problem)
         return is_right

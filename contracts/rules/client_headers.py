@@ -47,7 +47,7 @@ def run_with_headers(context: CaseContext, case: HeadersCase) -> None:
                 _judge_validator(run, result)
     if "file_inputs" in body:
         (attachment,) = written.runs[0]["input_attachment_ids"]
-        run.require_file(attachment, _FILE, "ATTACHMENTS", "other bytes", "the bytes that were sent")
+        run.require_file(attachment, [_FILE], "ATTACHMENTS", "other bytes", "the bytes that were sent")
         _judge_range(run, attachment)
 
 

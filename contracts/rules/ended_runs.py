@@ -101,10 +101,10 @@ def _judge_size_of_output(polled: PolledRuns) -> None:
 
 
 def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
-    """Require that the first file of a run that has ended can be downloaded as it was sent."""
+    """Require that a file of a run that has ended can be downloaded as it was sent."""
     sent = run.known.created_by.given("file_inputs") if run.known.created_by is not None else None
     if sent and run.files():
-        run.require_file(run.files()[0], sent[0], rule, cause, "200 with the bytes of the file", *more)
+        run.require_file(run.files()[0], sent, rule, cause, "200 with the bytes of the file", *more)
 
 
 def _with_output_first(polled: PolledRuns) -> list[TrackedRun]:

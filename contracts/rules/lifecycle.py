@@ -4,14 +4,16 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from contracts.core.findings import Rule
 from contracts.data import write_bodies
 from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
-from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, assume
+from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult, assume
 from contracts.engine.request_building import request_for
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import read_body
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.deletes import judge_not_listed
@@ -97,7 +99,7 @@ def create_polled_runs(context: CaseContext, case: LifecycleCase) -> PolledRuns:
         if context.check.offers("create_run") and not case.ends_first:  # both kinds of create may join a session
             single = RunCase({"session_id": session}, is_single=True)
             runs.append(TrackedRun.of(context, create_for(context, single)))
-        runs += TrackedRun.all_of(context, context.some_runs(case.runs_after, session_id=session))
+        runs += _in_order(context, context.some_runs(case.runs_after, session_id=session))
     for fields in case.fields_after:
         added = RunCase({"session_id": session} | fields, is_single=context.check.offers("create_run"))
         runs.append(TrackedRun.of(context, create_for(context, added)))
@@ -123,7 +125,16 @@ def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     if case.is_single:
         made = [create_for(context, case) for _ in range(case.count)]
         return [TrackedRun.of(context, written) for written in made]
-    return TrackedRun.all_of(context, create_for(context, replace(case, count=case.bulk_count)))
+    return _in_order(context, create_for(context, replace(case, count=case.bulk_count)))
+
+
+def _in_order(context: CaseContext, written: WriteResult) -> list[TrackedRun]:
+    """Return the runs of a bulk create in the order of their creation: its answer may have them in another one."""
+
+    def created_at(run: TrackedRun) -> datetime:
+        return moment_of(run.known.view.get("created_at")) or datetime.min.replace(tzinfo=UTC)
+
+    return sorted(TrackedRun.all_of(context, written), key=created_at)
 
 
 def _create_at_once(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]:
@@ -153,7 +164,7 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
     if case.runs_after:
         body["keep_session_after_completion"] = True
     if case.runs_before:
-        before = TrackedRun.all_of(context, context.some_runs(case.runs_before, start_session=True))
+        before = _in_order(context, context.some_runs(case.runs_before, start_session=True))
         body["session_id"] = before[0].known.view.get("session_id")
     return [*before, *TrackedRun.all_of(context, create_runs(context, "create_run_chain", body))]
 

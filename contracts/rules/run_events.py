@@ -3,6 +3,7 @@
 Each answer, and each read after an event, is judged by the model of the run (`tracked_run`).
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -151,9 +152,12 @@ def _judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     if not files or not run.context.check.offers("get_run_attachment", "download_run_attachment"):
         return
     ids = retry.result.body.get("input_attachment_ids") or ()
-    for file, attachment in zip(files, ids, strict=False):
+    remaining = list(files)
+    for attachment in ids[: len(files)]:
         cause, expected = "new files of a retry are missing", "200 with the bytes of the new file"
-        run.require_file(attachment, file, "ATTACHMENTS", cause, expected)
+        content = run.require_file(attachment, remaining, "ATTACHMENTS", cause, expected)
+        same = [sent for sent in remaining if base64.b64decode(sent["content"]) == content]
+        remaining.remove((same or remaining)[0])
     for result in run.list_files("input"):
         left = [item for item in items_of(result) if item.get("id") not in ids]
         cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
@@ -196,4 +200,4 @@ def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> N
         files, ids = created.parsed.given("file_inputs"), created.runs[other].get("input_attachment_ids")
         if files and ids:
             cause, expected = "a file of another run is lost too", "200 with the bytes of the file of another run"
-            changed.require_file(ids[0], files[0], rule, cause, expected)
+            changed.require_file(ids[0], files, rule, cause, expected)

@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 from contracts.core.exchange import TOKEN, Headers
 from contracts.core.statuses import STATUSES, TERMINAL
 from contracts.engine import CallResult, CaseContext, Inconclusive, WriteResult, assume
-from contracts.openapi.schemas import body_properties
 from contracts.oracle import KnownRun, ParsedRequest, Query, Violation, read_body
 from contracts.oracle.known_run import CHANGEABLE
 
@@ -91,13 +90,24 @@ class TrackedRun:
         return self.judge(rule, violations, *more)
 
     def require_file(
-        self, attachment: str, sent: Mapping[str, Any], rule: str, cause: str, expected: str, *more: CallResult
-    ) -> None:
-        """Require that an attachment can be downloaded as it was sent, if the target offers downloads."""
-        if self.context.check.offers("download_run_attachment"):
-            result = self.context.call("download_run_attachment", attachment, token=self.token, headers=self.headers)
-            same = result.status == 200 and result.answer.body == base64.b64decode(sent["content"])
-            self.require(same, rule, cause, expected, *more, result)
+        self,
+        attachment: str,
+        sent: Iterable[Mapping[str, Any]],
+        rule: str,
+        cause: str,
+        expected: str,
+        *more: CallResult,
+    ) -> bytes | None:
+        """Require that an attachment can be downloaded as one of the files that were sent: the ids need not be in their
+        order. Return its content; None if the target does not offer downloads.
+        """
+        if not self.context.check.offers("download_run_attachment"):
+            return None
+        result = self.context.call("download_run_attachment", attachment, token=self.token, headers=self.headers)
+        contents = [base64.b64decode(file["content"]) for file in sent]
+        same = result.status == 200 and result.answer.body in contents
+        self.require(same, rule, cause, expected, *more, result)
+        return result.answer.body
 
     # Requests
 
@@ -170,9 +180,8 @@ class TrackedRun:
         if result.accepted:
             self.judge_retry(written.parsed, result)
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
-            # An unknown property of the request may be refused.
-            holds = not body.keys() <= body_properties("retry_run").keys()
             cause, expected = "a retry of an ended run is refused", "a success, since the run has ended"
+            holds = bool(written.parsed.unknown_properties)
             self.require(holds, "RETRY-RULES", cause, expected, *before, result)
         return written
 

@@ -272,6 +272,15 @@ class DistinctCreatedAt(Standin):
         return self.last
 
 
+@varies("The ids of a run's files are not in their order, nor the runs of a bulk create.")
+class AnyOrder(DistinctCreatedAt):
+    def attach(self, org, run, files, index=0, of=1):
+        return super().attach(org, run, files, index, of)[::-1]
+
+    def bulk_answer(self, runs, body):
+        return super().bulk_answer(runs[::-1], body)
+
+
 @varies("created_at has milliseconds, and an offset for the Z; many runs share one.")
 class CoarseCreatedAt(Standin):
     def created_at(self, org):
@@ -476,6 +485,24 @@ class StrictScalars(Standin):
     ChainCreate = models.strictly(models.ChainCreate)
 
 
+@varies("Properties of a request that are not known are refused. is_priority is known.")
+class UnknownPropertiesRefused(Standin):
+    class RunBulkCreate(models.RunBulkCreate, extra="forbid"):
+        is_priority: bool = False
+
+    class RunCreate(models.RunCreate, extra="forbid"):
+        is_priority: bool = False
+
+    class RunUpdate(models.RunUpdate, extra="forbid"):
+        pass
+
+    class RunRetry(models.RunRetry, extra="forbid"):
+        pass
+
+    class ChainCreate(models.ChainCreate, extra="forbid"):
+        is_priority: bool = False
+
+
 @varies("NaN and infinities are read as null.")
 class NotFiniteIsNull(Standin):
     def constant(self, name):
@@ -629,12 +656,12 @@ class UnknownWorkflowRefused(Existing):
             raise self.unknown("Workflow")
 
 
-@varies("An unknown machine is refused with 404.")
+@varies("An unknown machine is refused with 403.")
 class UnknownMachineRefused(Existing):
     def check_exists(self, org, body):
         super().check_exists(org, body)
         if getattr(body, "machine_id", None) is not None and str(body.machine_id) not in org.machines:
-            raise self.unknown("Machine")
+            raise Problem(403, "No such machine.")
 
 
 @varies("An unknown pool is refused with 422.")

@@ -306,6 +306,13 @@ class TestErrors:
 
         assert not self.causes(reading_of(count=0, machine_id=M), errors)
 
+    def test_an_unknown_property_may_be_named_since_it_may_be_refused(self) -> None:
+        parsed, unknown = reading_of(count=0, later=1), self.error("body", "later")
+
+        assert not self.causes(parsed, [unknown])
+        assert not self.causes(parsed, [self.error("body", "count"), unknown])
+        assert self.causes(reading_of(count=0), [self.error("body", "count"), unknown]) == ["loc names a valid field"]
+
     def test_where_something_is_in_doubt_it_may_be_named_too(self) -> None:
         errors = [self.error("body", "count"), self.error("body", "start_session")]
 
