@@ -225,6 +225,13 @@ def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
     return rows
 
 
+def with_and_without(values: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
+    """Return few rows with and without the first value of each parameter, which cover every two of them. Those with the
+    most parameters come first.
+    """
+    return sorted(pairs(absent_or_first(values)), key=len, reverse=True)
+
+
 def _gain(uncovered: Mapping[Any, None], row: Mapping[str, int], name: str, index: int) -> int:
     """Return how many uncovered pairs a row covers with this value too."""
     choice = (name, index)

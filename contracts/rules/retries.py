@@ -62,6 +62,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     for name, value in filled.items():
         yield retry_case(filled={name: value})
     yield retry_case({"input_values": {"new": 1}}, filled=filled)
+    nulls = {name: None for name in features if None in write_bodies.EMPTY.get(name, ())}
+    yield retry_case(nulls, fields=rich | {"start_session": True})
     yield retry_case({"input_values": {}}, fields=rich)
     # What the retry does not name stays: the run has a value of everything that a retry may name.
     is_single = check.offers("create_run")
@@ -71,10 +73,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield from (retry_case({name: value}) for value in values)
     for row in rows(features):
         yield retry_case(row, fields=rich | {"start_session": True}, filled=filled)
-    for row in write_bodies.pairs(write_bodies.absent_or_first(features)):
+    for row in write_bodies.with_and_without(features):
         yield retry_case(row, fields=rich)
-    nulls = {name: None for name in features if None in write_bodies.EMPTY.get(name, ())}
-    yield retry_case(nulls, fields=rich | {"start_session": True})
     # So large that a server may store them apart from the run.
     yield retry_case({"input_values": _LARGE_INPUTS[1]}, fields={"input_values": _LARGE_INPUTS[0]})
     yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})

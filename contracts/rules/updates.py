@@ -71,10 +71,10 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
         yield update_case({name: value}, fields=rich, count=3, index=1)
     for row in rows({name: UPDATES[name] for name in known_ids}):
         yield update_case(row, {}, fields=rich, count=3, index=1)
-    yield from map(update_case, write_bodies.pairs(write_bodies.absent_or_first(UPDATES)))
+    yield from map(update_case, write_bodies.with_and_without(UPDATES))
     # With a moment, it is not known whether the run has worked, and so whether it may write results itself.
     timeless = {name: values for name, values in UPDATES.items() if not name.endswith("_at")}
-    for row in write_bodies.pairs(write_bodies.absent_or_first(timeless)):
+    for row in write_bodies.with_and_without(timeless):
         yield update_case({"status": "cancelled"} | row, is_cancelled=False, count=2)
     yield update_case(*singles, fields=rich)
     if check.offers("create_run"):
