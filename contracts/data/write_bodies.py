@@ -15,10 +15,11 @@ from contracts.data.limits import MAX_COUNT
 from contracts.data.value_classes import Json
 from contracts.openapi.schemas import SENSITIVE_FIELDS, body_properties
 
-INPUTS: Final = {
+INPUTS: Final[dict[str, Any]] = {
     "name": "Ada",
     "visit": {"year": 2025, "urgent": False, "notes": None, "codes": [1, 2.5, "x"]},
     "empty": "",
+    "nothing": None,
 }
 SECRETS: Final = {"password": "«secret»", "login": {"pin": "«secret:2»", "more": ["«secret:3»", 7]}}
 

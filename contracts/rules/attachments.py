@@ -362,6 +362,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         for files in (_ODD_FILES[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
     texts = [file("a.csv", "\ufeffé;名\r\n".encode()), file("b.json", '{"b":  1.0, "é": 1}\n'.encode())]
+    texts.append(file("c.txt", "é\r\n".encode("latin-1")))
     yield AttachmentsCase(texts, listed=True, expires=True)
     for files in unusual_inputs():
         has_one_name_twice = len({sent["filename"] for sent in files}) < len(files)

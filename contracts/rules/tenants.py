@@ -273,14 +273,17 @@ class _ForeignRun:
                 judge_list(context, found, foreign, lambda run_id: [self.created, joined])
 
     def _require_other_machine(self, joined: CallResult) -> None:
-        """Require that the session does not give its machine to a run of the other organisation."""
+        """Require that the session does not give a machine of its organisation to a run of the other one."""
         machine, offers = self.run.get("machine_id"), self.context.check.offers
         runs = joined.resource.get("created_runs") or () if joined.resource is not None else ()
         if machine is not None and offers("list_machines") and any(run.get("machine_id") == machine for run in runs):
-            machines = self.context.call("list_machines", query=[WHOLE_PAGE], token=self.other)
-            is_own = any(item.get("id") == machine for item in items_of(machines))
+            tokens = (self.owner, self.other)
+            lists = [self.context.call("list_machines", query=[WHOLE_PAGE], token=token) for token in tokens]
+            is_theirs, is_own = (listed_item(listed, machine) is not None for listed in lists)
             cause, expected = "a session gives another organisation its machine", "no machine, or one of its own"
-            self._require(is_own, cause, expected, self.created, machines, joined, got=f"machine {machine}")
+            was_asked_for = machine.encode() in (self.created.exchange.request.body or b"")
+            holds = is_own or not (is_theirs or was_asked_for)  # the machine of a session may be any id
+            self._require(holds, cause, expected, self.created, *lists, joined, got=f"machine {machine}")
 
     def list_runs(self) -> None:
         context, foreign = self.context, ListCandidate.of(self.run, None, FOREIGN)

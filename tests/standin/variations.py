@@ -281,6 +281,13 @@ class AnyOrder(DistinctCreatedAt):
         return super().bulk_answer(runs[::-1], body)
 
 
+@varies("The ids of runs are consecutive numbers in the form of a UUID, the newest first.")
+class ConsecutiveIds(Standin):
+    def new_id(self, org, index, of):
+        self.last_id = getattr(self, "last_id", 0xFFFFFFFF) - 1
+        return str(uuid.UUID(int=(0x35779D96 << 96) | (8 << 76) | (2 << 62) | self.last_id))
+
+
 @varies("created_at has milliseconds, and an offset for the Z; many runs share one.")
 class CoarseCreatedAt(Standin):
     def created_at(self, org):

@@ -23,7 +23,7 @@ GROUPS = {
     "much": "empty_for_null extra_properties newer_server second_waits",
     "little": "null_for_empty older_server session_has_its_own_machine no_allow no_input_in_errors "
     "machines_show_no_pools",
-    "slow": "runs_never_move coarse_created_at ties_in_any_order",
+    "slow": "runs_never_move consecutive_ids coarse_created_at ties_in_any_order",
     "fast": "runs_end_at_once distinct_created_at cancel_fills_error nanoseconds any_order",
     "cancelled": "others_cancel",
     "updates": "running_checks only_cancelled null_in_update_refused cancel_writes_results",

@@ -388,3 +388,21 @@ class SkipIsIgnoredWhereWorkflowsAreSearched(Standin):
         answer = super().list_workflows(call, query.model_copy(update={"skip": 0}) if query.search else query)
         answer.content["skip"] = query.skip
         return answer
+
+
+class SignedTextsAreDecoded(Standin):
+    """Bytes of a text that are not UTF-8 are replaced where it is downloaded from its url."""
+
+    def signed_download(self, signature):
+        answer = super().signed_download(signature)
+        is_text = answer.headers["content-type"].startswith("text/")
+        return replace(answer, raw=answer.raw.decode("utf-8", "replace").encode()) if is_text else answer
+
+
+class IncludeOmitsNulls(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        values = answer.content["input_values"]
+        if include is not None and values:
+            answer.content["input_values"] = {name: value for name, value in values.items() if value is not None}
+        return answer
