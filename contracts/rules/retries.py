@@ -6,6 +6,7 @@ from typing import Any, Final
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
 from contracts.data import file, in_turn_by_kind, rows, write_bodies
+from contracts.data.formats import OTHER_FORMS_OF_IDS
 from contracts.engine import CheckContext, Scenario
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle.known_run import RESULTS
@@ -37,6 +38,10 @@ def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] 
     """Return a retry of a cancelled run. `filled` are fields that an update sets before, and that the retry clears."""
     updates = [Event("update", {name: value}) for name, value in (filled or {}).items()]
     return RunCase(**more, events=(CANCEL, *updates, Event("retry", body or {})))
+
+
+def _ids_of_retry(identity: str) -> dict[str, Any]:
+    return {"machine_id": identity, "session_id": identity, "pool_ids": [identity]}
 
 
 _LARGE_INPUTS: Final = tuple({"text": letter * MAX_TEXT} for letter in "ab")
@@ -85,6 +90,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
     for body in foreign_bodies(check, "retry_run"):
         yield retry_case(body, filled=filled)
+    for form in OTHER_FORMS_OF_IDS[:2]:  # they may be refused, but not stored as they were written
+        yield from (retry_case({name: value}) for name, value in _ids_of_retry(form).items())
     if check.machines.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"machine_id": "«machine»"})
     if check.machines.available and check.pools.available:

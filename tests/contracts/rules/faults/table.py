@@ -38,6 +38,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (stores.TotalsEndAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
     (stores.SkipEndsAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
     (rewrites.FieldsOmitFalse, "lists with selected fields", "READ-BACK"),
+    (rewrites.RetryStoresIdsAsWritten, "retries", "RETRY-RULES"),
     (rewrites.SignedTextsAreDecoded, "attachments", "ATTACHMENTS"),
     (rewrites.IncludeOmitsNulls, WINDOWS, "READ-BACK"),
     (rewrites.SkipIsIgnoredWhereWorkflowsAreSearched, "filters of other lists", "LIST-PAGE"),
