@@ -236,7 +236,9 @@ _MAX_HEADERS: Final = 12
 
 @in_turn_by_kind
 def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
-    """Yield, for each operation, headers of each kind. The operations of a method have all headers between them."""
+    """Yield, for each operation, no credentials and headers of each kind. The operations of a method have all headers
+    between them.
+    """
     no_credentials, schemes, (bearer, empty, *wrong) = invalid_headers(check)
     groups = (no_credentials, schemes, (bearer, empty), tuple(wrong))
     of_method: dict[str, list[str]] = {}
@@ -245,8 +247,8 @@ def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
             of_method.setdefault(method, []).append(operation)
     for names in of_method.values():
         for number, operation in enumerate(names):
-            shares = (group[number :: len(names)] or (group[number % len(group)],) for group in groups)
-            for headers in batches(itertools.chain.from_iterable(shares), _MAX_HEADERS):
+            shares = (group[number :: len(names)] or (group[number % len(group)],) for group in groups[1:])
+            for headers in batches(itertools.chain(no_credentials, *shares), _MAX_HEADERS):
                 yield CredentialsCase(operation, tuple(headers))
     one_of_each = tuple(group[0] for group in groups)
     if check.offers(_MAY_NOT_BE_SENT):

@@ -278,6 +278,19 @@ def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
     return deleted
 
 
+def _cancel_last_waiting(polled: PolledRuns) -> None:
+    """Cancel the last waiting run of a session each time that another one is running. No waiting run may start sooner
+    for it: whether that shows depends on how long the running run still takes.
+    """
+    seen: set[str] = set()
+    for _ in polled.until_ended():
+        waiting = [run for run in polled.runs if run.known.status == "scheduling"]
+        running = next((run for run in polled.runs if run.known.status == "running"), None)
+        if running is not None and running.id not in seen and len(waiting) > 1:
+            seen.add(running.id)
+            waiting[-1].update({"status": "cancelled"})
+
+
 def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
     """Delete a run that an update has set to running. Then delete up to three others, before they end: one that is
     scheduling, if a poll shows one, and running ones. Return the deleted runs.
@@ -309,6 +322,7 @@ _CHANGES_OF_ACTIVE: Final[dict[str, Callable[[PolledRuns], list[TrackedRun] | No
     "update active": _update_active,
     "cancel throughout": _cancel_throughout,
     "cancel waiting": functools.partial(_end_waiting, delete=False),
+    "cancel last waiting": _cancel_last_waiting,
     "delete waiting": functools.partial(_end_waiting, delete=True),
     "delete active": _delete_active,
 }
@@ -375,6 +389,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     if check.offers("update_run"):
         yield LifecycleCase(session, 4, cancelled=1)
         yield LifecycleCase(session, 6, change="cancel waiting")
+        yield LifecycleCase(session, 10, change="cancel last waiting")
         yield LifecycleCase(session, 6, change="cancel running")
         yield LifecycleCase(session, ends_first="cancel", runs_after=3)
         if check.offers("create_run"):

@@ -34,7 +34,8 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     word = value[:_MAX_WORD].swapcase() if case.name == "search" else value
     found = context.call(case.operation, query=[(case.name, word), WHOLE_PAGE])
     assume(found.accepted, f"{case.operation} answers {found.status}")
-    others = context.call(case.operation, query=[(case.name, _other_value(context, case, word)), WHOLE_PAGE])
+    other_word = _other_value(context, case, word)
+    others = context.call(case.operation, query=[(case.name, other_word), WHOLE_PAGE])
     assume(not listed_item(others, item["id"]), f"{case.operation} ignores {case.name}")
     is_listed = listed_item(found, item["id"])
     cause, expected = f"{case.name} of {case.operation} leaves out a match", f"the item with this {case.field}"
@@ -43,7 +44,8 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     cause = f"{case.name} of {case.operation} finds what does not match"
     got = f"an item with {_in_words(wrong[0], case)}" if wrong else ""
     context.require(not wrong, "LIST-FILTER", cause, "only items that match", listed, found, got=got)
-    _judge_beyond(context, case, word, found)
+    _judge_total(context, case, word, found)
+    _judge_total(context, case, other_word, others)
     if case.name == "name" and word != word.swapcase():
         other = context.call(case.operation, query=[("name", word.swapcase()), WHOLE_PAGE])
         wrong = [each for each in items_of(other) if each.get("name") == word]
@@ -51,13 +53,17 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
         context.require(not wrong, "LIST-FILTER", cause, expected, listed, other, got=f"an item with name {word}")
 
 
-def _judge_beyond(context: CaseContext, case: OtherFilterCase, word: str, found: CallResult) -> None:
-    """Require that no item comes after the last one. Not judged if the list has no paging, or changes meanwhile."""
-    total = len(items_of(found))
-    after = context.call(case.operation, query=[(case.name, word), *paging_query(total, MAX_LIMIT)])
-    if total_of(found) == total_of(after) == total and after.body.get("skip") == total:
+def _judge_total(context: CaseContext, case: OtherFilterCase, word: str, found: CallResult) -> None:
+    """Require that the total counts the items that were found, and that no item comes after the last one. Not judged if
+    the list has no paging, or changes meanwhile.
+    """
+    count, total = len(items_of(found)), total_of(found)
+    after = context.call(case.operation, query=[(case.name, word), *paging_query(count, MAX_LIMIT)])
+    if count < MAX_LIMIT and total is not None and total == total_of(after) and after.body.get("skip") == count:
+        cause = f"the total of {case.operation} with {case.name}"
+        context.require(total == count, "LIST-PAGE", cause, f"total {count}", found, after, got=f"total {total}")
+        cause, expected = f"a page of {case.operation} after the last match", f"no item with skip {count} of {count}"
         got = counted(len(items_of(after)), "item")
-        cause, expected = f"a page of {case.operation} after the last match", f"no item with skip {total} of {total}"
         context.require(not items_of(after), "LIST-PAGE", cause, expected, found, after, got=got)
 
 

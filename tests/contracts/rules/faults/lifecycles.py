@@ -383,3 +383,12 @@ class FirstRunsOfSessionsStartByAnotherClock(Standin):
             times = {"started_at": run.started_at, "ended_at": run.ended_at}
             shown |= {name: self.written(at and at + ahead) for name, at in times.items()}
         return shown
+
+
+class CancelOfAWaitingRunFreesTheMachine(Standin):
+    def move(self, org, run, status):
+        session = org.sessions.get(run.session_id or "")
+        super().move(org, run, status)
+        is_taken = session is not None and session.current is not None and session.current.status == Status.RUNNING
+        if status == Status.CANCELLED and is_taken:
+            self.lifecycle.next_of(org, session, self.now(org))
