@@ -15,6 +15,7 @@ from contracts.core.findings import Rule
 from contracts.engine import Scenario
 from contracts.rules import (
     accepted_requests,
+    all_runs,
     allowed_by_status,
     attachments,
     authorization,
@@ -50,7 +51,7 @@ from contracts.rules import (
 _MODULES = (
     *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, tenants, creates, secrets),
     *(reads_by_id, included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes),
-    *(retries, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, concurrency),
+    *(retries, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, all_runs, concurrency),
     *(http_errors, client_headers, other_resources, totals, existing_data, first_create),
 )
 
