@@ -376,7 +376,7 @@ class CaseContext:
         """Return whether a valid request may be refused: for an unknown property, for the status of the run, for a name
         that is in use, or for an id that the target may not know.
         """
-        if parsed.unknown_properties:
+        if parsed.unknown_properties and result.status in {400, 422}:
             return True
         if result.status == 409 and parsed.operation in {"create_pool", "create_workflow"}:
             return True

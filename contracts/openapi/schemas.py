@@ -77,7 +77,7 @@ class Diagnostics:
     ambiguities: list[str] = field(default_factory=list)
     places: dict[Path, None] = field(default_factory=dict)
     """The paths of all invalid parts and ambiguities."""
-    unknown: list[Path] = field(default_factory=list)
+    unknown_properties: list[Path] = field(default_factory=list)
     """The paths of properties that the schema does not have. Servers may ignore or refuse them."""
 
     def invalid(self, path: Path, kind: str) -> Any:
@@ -291,7 +291,7 @@ def _record(fields: dict[str, SchemaReader], required: list[str]) -> SchemaReade
         for name in required:
             if name not in value:
                 diagnostics.invalid((*path, name), "missing")
-        diagnostics.unknown += [(*path, name) for name in value if name not in fields]
+        diagnostics.unknown_properties += [(*path, name) for name in value if name not in fields]
         return {name: fields[name](v, (*path, name), diagnostics) for name, v in value.items() if name in fields}
 
     return read

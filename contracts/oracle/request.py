@@ -36,7 +36,7 @@ class ParsedRequest:
     ambiguous_places: tuple[Path, ...] = ()
     """The paths of the ambiguities; the empty path if one of them has none."""
     unknown_properties: tuple[Path, ...] = ()
-    """The paths of properties that are not documented. A server may refuse them."""
+    """The paths of properties that are not documented, apart from `is_priority: false`. A server may refuse them."""
 
     @property
     def is_valid(self) -> bool:
@@ -138,12 +138,12 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     if without_place:
         places.append(())
     ambiguities = (*diagnostics.ambiguities, *without_place)
-    unknown = tuple(path for path in diagnostics.unknown if not _is_sent_by_clients(operation, body, path))
+    unknown = tuple(path for path in diagnostics.unknown_properties if not _is_sent_by_clients(operation, body, path))
     return ParsedRequest(operation, body, value, tuple(diagnostics.invalid_parts), ambiguities, tuple(places), unknown)
 
 
 def _is_sent_by_clients(operation: str, body: Mapping[str, Any], path: Path) -> bool:
-    """Whether the published client sends this property, though the document does not have it."""
+    """Whether the published client sends this property, so that no server may refuse it."""
     return operation in CREATES and path == ("is_priority",) and body["is_priority"] is False
 
 

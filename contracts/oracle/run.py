@@ -83,15 +83,15 @@ def _first_difference(one: Any, other: Any) -> tuple[Any, Any, Any] | None:
     return None
 
 
-def _is_same_large_number(expected: Any, got: Any) -> bool:
+def _is_same_large_number(one: Any, other: Any) -> bool:
     """Whether an integer and a double are equal, and so large that every double is an integer: 1e16 may come back as
     10000000000000000, as PostgreSQL and JavaScript write it. For 1e23, PostgreSQL writes the decimal number, not the
     double that is nearest to it.
     """
-    if {type(expected), type(got)} != {int, float}:
+    if {type(one), type(other)} != {int, float} or abs(one) < 2**53:
         return False
-    is_decimal = type(expected) is float and Decimal(repr(expected)) == got
-    return abs(expected) >= 2**53 and (is_decimal or bool(expected == got))
+    double, integer = (one, other) if type(one) is float else (other, one)
+    return bool(double == integer or Decimal(repr(double)) == integer)
 
 
 def _change_in_words(one: Any, other: Any) -> str:

@@ -19,8 +19,8 @@ _FEW_FIELDS: Final = ("fields", "session_id")
 """Keeps the pages small."""
 _SAMPLE: Final = 10
 _MAX_PAGES: Final = 40
-_FEW_PAGES: Final = 4
-"""As many are read early in a check: an organisation with many runs would delay what comes after."""
+_MAX_PAGES_EARLY: Final = 4
+"""At most this many pages are read early in a check: those of an organisation with many runs would delay the rest."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
     before = _page(context, 0, 1)
     total = before.pages[0].total
     assume(isinstance(total, int), "a list has no total")
-    max_pages = _MAX_PAGES if case.is_at_end else _FEW_PAGES
+    max_pages = _MAX_PAGES if case.is_at_end else _MAX_PAGES_EARLY
     whole = _page(context, 0, MAX_LIMIT)
     while whole.pages[-1].is_full and len(whole.pages) < max_pages:  # whatever the total says
         whole += _page(context, len(whole.pages) * MAX_LIMIT, MAX_LIMIT)
@@ -49,7 +49,7 @@ def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
     assume(not was_changed(context, before), "the list of all runs changed while it was read")
     for pages in (whole, with_included, *(one + other for one, other in single)):
         _judge_pages(context, pages)
-    if total <= max_pages * MAX_LIMIT:
+    if not whole.pages[-1].is_full:
         _judge_complete(context, whole, created)
     if case.is_at_end:
         _judge_unreported(context, whole)

@@ -83,7 +83,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             sent = _take_file(remaining, index, described[-1].body, downloaded.answer.body)
             is_last = run is runs[-1] and index == len(ids) - 1
             judge.judge_description(sent, described[-1])
-            is_right = judge.judge_content(sent, downloaded, repeats=ids[index] if is_last else None)
+            is_right = judge.judge_content(sent, downloaded, download_again=ids[index] if is_last else None)
             if is_right and index in {0, 1, len(ids) - 1} and run is runs[0]:
                 contents.append((ids[index], base64.b64decode(sent["content"])))
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
@@ -144,9 +144,8 @@ def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResu
 def _take_file(
     files: dict[int, dict[str, Any]], position: int, description: Mapping[str, Any], content: bytes
 ) -> Mapping[str, Any]:
-    """Remove and return the file, of those that were sent, that an attachment is: the ids need not be in their order.
-
-    `files` are by position. That of the attachment decides where several files fit its description and content.
+    """Remove and return the sent file that fits an attachment best: by filename, target_path, then content. If several
+    fit equally, it is the one at the position of the attachment. `files` are by position.
     """
 
     def fit(number: int) -> tuple[bool, ...]:
@@ -211,8 +210,10 @@ class _FileJudge:
     def download(self, attachment: str) -> CallResult:
         return self._read("download_run_attachment", attachment)
 
-    def judge_content(self, sent: Mapping[str, Any], read: CallResult, *, repeats: str | None = None) -> bool:
-        """Return whether the bytes are those that were sent. The attachment `repeats` is then downloaded again."""
+    def judge_content(self, sent: Mapping[str, Any], read: CallResult, *, download_again: str | None = None) -> bool:
+        """Return whether the bytes are those that were sent. `download_again`: the id of the attachment, if its second
+        download is to be the same.
+        """
         content = base64.b64decode(sent["content"])
         expected = f"{counted(len(content), 'byte')}, as sent"
         coding = read.answer.header("content-encoding") or "identity"
@@ -221,8 +222,8 @@ class _FileJudge:
             problem = f"bytes that cannot be decoded from Content-Encoding {excerpt(coding.encode())}"
         wrong = [Violation("ATTACHMENTS", "other bytes", expected, problem)] if problem else []
         is_right = self.context.judge("ATTACHMENTS", wrong, self.created, read, is_proof=True)
-        if is_right and repeats is not None:
-            again = self.context.call_valid("download_run_attachment", repeats, after=[self.created, read])
+        if is_right and download_again is not None:
+            again = self.context.call_valid("download_run_attachment", download_again, after=[self.created, read])
             problem, cause = _difference(content, again.answer.body), "other bytes the second time"
             self._require(not problem, cause, "the same bytes again", read, again, got=problem)
         return is_right

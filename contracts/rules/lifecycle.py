@@ -13,7 +13,7 @@ from contracts.data.files import file
 from contracts.data.json_values import SAMPLE
 from contracts.engine import CaseContext, CheckContext, Inconclusive, Scenario, WriteResult, assume
 from contracts.engine.request_building import request_for
-from contracts.openapi.schemas import moment_of
+from contracts.openapi.schemas import exact_moment_of
 from contracts.oracle import read_body
 from contracts.oracle.known_run import RESULTS
 from contracts.rules.deletes import judge_not_listed
@@ -131,8 +131,8 @@ def _create_first(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
 def _in_order(context: CaseContext, written: WriteResult) -> list[TrackedRun]:
     """Return the runs of a bulk create in the order of their creation: its answer may have them in another one."""
 
-    def created_at(run: TrackedRun) -> datetime:
-        return moment_of(run.known.view.get("created_at")) or datetime.min.replace(tzinfo=UTC)
+    def created_at(run: TrackedRun) -> tuple[datetime, str]:
+        return exact_moment_of(run.known.view.get("created_at")) or (datetime.min.replace(tzinfo=UTC), "")
 
     return sorted(TrackedRun.all_of(context, written), key=created_at)
 
@@ -279,8 +279,8 @@ def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
 
 
 def _cancel_last_waiting(polled: PolledRuns) -> None:
-    """Cancel the last waiting run of a session each time that another one is running. No waiting run may start sooner
-    for it: whether that shows depends on how long the running run still takes.
+    """Cancel the last waiting run of a session each time that another one is running. The cancel must not let a waiting
+    run start early. That shows only if the running run goes on long enough, so the cancel is repeated.
     """
     seen: set[str] = set()
     for _ in polled.until_ended():

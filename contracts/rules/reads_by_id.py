@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from contracts.core.counting import counted
 from contracts.core.findings import Rule
@@ -130,13 +130,12 @@ _MALFORMED: Final = (
 
 @dataclass(frozen=True)
 class UnknownIdCase(Case):
-    """An operation with an id that no resource of its kind has: unknown, malformed, or of another kind of resource. One
-    that is similar to a known id may exist, where ids are consecutive numbers.
-    """
+    """An operation with an id that no resource of its kind should have."""
 
     operation: str
     id: str
-    kind: str = "unknown"
+    kind: Literal["unknown", "similar", "malformed", "another resource"] = "unknown"
+    """One that is similar to a known id may exist, where ids are consecutive numbers."""
 
 
 _BODIES: Final[Mapping[str, Any]] = {"update_run": {"release_session_after": True}, "retry_run": {}}
@@ -147,15 +146,11 @@ def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
     if case.kind in {"unknown", "similar"}:
         context.check.guard.allow_unknown(identity)
     if case.kind == "similar" and case.operation in {*_BODIES, "delete_run"}:
-        _assume_absent(context.call("get_run", identity), identity)
+        assume(context.call("get_run", identity).status == 404, "an id that is similar to that of a run may exist")
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
-    if case.kind == "similar":
-        _assume_absent(result, identity)
+    exists = case.kind == "similar" and (result.resource or {}).get("id") == identity
+    assume(not exists, "an id that is similar to a known one exists")
     judge_absent_id(context, case.operation, result, is_malformed=case.kind == "malformed")
-
-
-def _assume_absent(result: CallResult, identity: str) -> None:
-    assume((result.resource or {}).get("id") != identity, "an id that is similar to a known one exists")
 
 
 def judge_absent_id(context: CaseContext, operation: str, result: CallResult, *, is_malformed: bool) -> None:

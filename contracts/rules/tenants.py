@@ -276,14 +276,14 @@ class _ForeignRun:
         """Require that the session does not give a machine of its organisation to a run of the other one."""
         machine, offers = self.run.get("machine_id"), self.context.check.offers
         runs = joined.resource.get("created_runs") or () if joined.resource is not None else ()
-        if machine is not None and offers("list_machines") and any(run.get("machine_id") == machine for run in runs):
+        if machine is not None and offers("get_machine") and any(run.get("machine_id") == machine for run in runs):
             tokens = (self.owner, self.other)
-            lists = [self.context.call("list_machines", query=[WHOLE_PAGE], token=token) for token in tokens]
-            is_theirs, is_own = (listed_item(listed, machine) is not None for listed in lists)
+            reads = [self.context.call("get_machine", machine, token=token) for token in tokens]
+            is_theirs, is_own = (read.accepted for read in reads)
             cause, expected = "a session gives another organisation its machine", "no machine, or one of its own"
             was_asked_for = machine.encode() in (self.created.exchange.request.body or b"")
             holds = is_own or not (is_theirs or was_asked_for)  # the machine of a session may be any id
-            self._require(holds, cause, expected, self.created, *lists, joined, got=f"machine {machine}")
+            self._require(holds, cause, expected, self.created, *reads, joined, got=f"machine {machine}")
 
     def list_runs(self) -> None:
         context, foreign = self.context, ListCandidate.of(self.run, None, FOREIGN)

@@ -181,7 +181,7 @@ class TrackedRun:
             self.judge_retry(written.parsed, result)
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
             cause, expected = "a retry of an ended run is refused", "a success, since the run has ended"
-            holds = bool(written.parsed.unknown_properties)
+            holds = bool(written.parsed.unknown_properties) and result.status in {400, 422}
             self.require(holds, "RETRY-RULES", cause, expected, *before, result)
         return written
 

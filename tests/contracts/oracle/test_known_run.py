@@ -36,9 +36,10 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads differently")]),
         ({"input_values": {"a": [1e16, -1e22]}}, {"input_values": {"a": [10**16, -(10**22)]}}, []),
         ({"input_values": {"a": [1e23, -1e100]}}, {"input_values": {"a": [10**23, -(10**100)]}}, []),
+        ({"input_values": {"a": 10**23}}, {"input_values": {"a": 1e23}}, []),
         (
-            {"input_values": {"a": 10**23}},  # the double is another number
-            {"input_values": {"a": 1e23}},
+            {"input_values": {"a": 2**53 + 1}},
+            {"input_values": {"a": float(2**53)}},
             [("READ-BACK", "input_values reads differently")],
         ),
         (
