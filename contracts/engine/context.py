@@ -373,23 +373,23 @@ class CaseContext:
         return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Return whether a valid request may be refused: for an unknown property, for the status of the run, for a name
-        that is in use, or for an id that the target may not know.
+        """Return whether a valid request may be refused: for the status of the run, for a name that is in use, or for
+        one of its fields.
         """
-        if parsed.unknown_properties and result.status in {400, 422}:
-            return True
         if result.status == 409 and parsed.operation in {"create_pool", "create_workflow"}:
             return True
         if result.status in {404, 409} and (
             parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
         ):
             return True  # refused for the status of the run
-        return self.may_refuse_its_ids(parsed, result)
+        return self.may_refuse_fields(parsed, result)
 
-    def may_refuse_its_ids(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Return whether a request may be refused for an id in its body that the target may not know. Also true if the
-        request has neither token of the check.
+    def may_refuse_fields(self, parsed: ParsedRequest, result: CallResult) -> bool:
+        """Return whether a request may be refused for a property that is not documented, or for an id in its body that
+        the target may not know. Also true if the request has neither token of the check.
         """
+        if parsed.unknown_properties and result.status in {400, 422}:
+            return True
         check = self.check
         if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
             return True

@@ -40,10 +40,6 @@ def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] 
     return RunCase(**more, events=(CANCEL, *updates, Event("retry", body or {})))
 
 
-def _ids_of_retry(identity: str) -> dict[str, Any]:
-    return {"machine_id": identity, "session_id": identity, "pool_ids": [identity]}
-
-
 _LARGE_INPUTS: Final = tuple({"text": letter * MAX_TEXT} for letter in "ab")
 
 
@@ -90,8 +86,9 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case({"start_session": True, "reuse_session": False}, fields={"start_session": True})
     for body in foreign_bodies(check, "retry_run"):
         yield retry_case(body, filled=filled)
-    for form in OTHER_FORMS_OF_IDS[:2]:  # they may be refused, but not stored as they were written
-        yield from (retry_case({name: value}) for name, value in _ids_of_retry(form).items())
+    for form in OTHER_FORMS_OF_IDS[:2]:  # upper case, no dashes: may be refused, but not stored as they were written
+        for body in ({"machine_id": form}, {"session_id": form}, {"pool_ids": [form]}):
+            yield retry_case(body)
     if check.machines.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"machine_id": "«machine»"})
     if check.machines.available and check.pools.available:

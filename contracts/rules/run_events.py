@@ -3,7 +3,6 @@
 Each answer, and each read after an event, is judged by the model of the run (`tracked_run`).
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -111,7 +110,7 @@ def _retry_early(run: TrackedRun, body: Mapping[str, Any]) -> None:
     if result.accepted:
         raise RetriedTooEarly(run, result)
     parsed = read_body("retry_run", body)
-    if parsed.is_valid and not run.context.may_refuse_its_ids(parsed, result):
+    if parsed.is_valid and not run.context.may_refuse_fields(parsed, result):
         run.require(result.status in {409, 422}, "RETRY-RULES", *_RETRIED_EARLY, result)
     run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
     _judge_no_new_files(run, body, result)
@@ -155,9 +154,8 @@ def _judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     remaining = list(files)
     for attachment in ids[: len(files)]:
         cause, expected = "new files of a retry are missing", "200 with the bytes of the new file"
-        content = run.require_file(attachment, remaining, "ATTACHMENTS", cause, expected)
-        same = [sent for sent in remaining if base64.b64decode(sent["content"]) == content]
-        remaining.remove((same or remaining)[0])
+        found = run.require_file(attachment, remaining, "ATTACHMENTS", cause, expected)
+        remaining.remove(found or remaining[0])
     for result in run.list_files("input"):
         left = [item for item in items_of(result) if item.get("id") not in ids]
         cause, got = "old input files are still there", counted(len(left), "file") + " from before the retry"
