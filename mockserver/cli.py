@@ -25,6 +25,7 @@ from mockserver.app import MockApp, create_app
 from mockserver.commands.options import every_setting, refuse_misspelled_variables, settings_from
 from mockserver.commands.show import cards, faults, routes, spec
 from mockserver.commands.verify import verify
+from mockserver.descriptors import allow_descriptors, occupy_standard_descriptors
 from mockserver.errors import StartError
 from mockserver.log import Log, LogHandler, standard_error, write_warning
 from mockserver.ready_file import ReadyFile
@@ -139,8 +140,9 @@ MOCKSERVER_LOG_LEVEL=warning mockserver serve       logs no requests
 )
 def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     """Serve the API until it is interrupted."""
-    _occupy_standard_descriptors()
+    occupy_standard_descriptors()
     settings = settings_from(values)
+    allow_descriptors(settings.limits.max_connections)
     if open_page and not settings.admin:
         raise StartError("--open opens the page of the control API, and --no-admin turns it off: give one of them")
     if settings.workers > 1:
@@ -230,18 +232,6 @@ def _ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
 def _open(page: str) -> None:
     if not webbrowser.open(page):
         click.echo(f"mockserver: no browser was found to open {page}", err=True)
-
-
-def _occupy_standard_descriptors() -> None:
-    """Open those that were closed: else sockets would have their numbers, and libuv ends the process where it closes
-    one of these. A text for standard error would be sent to a client.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
-        pass
-    os.close(descriptor)
-
-
-_STANDARD_ERROR = 2
 
 
 def _print_startup_message(app: MockApp, listener: socket.socket) -> None:

@@ -25,18 +25,19 @@ def started(
     stdin: str = "shared",
     stdout: str = "read",
     stderr: str = "read",
-    max_files: int | None = None,
+    max_files: tuple[int, int] | None = None,
     max_memory: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A stream is `read` (a pipe), `unread` (a pipe whose reader is gone), `closed`, `shared` with us, or a path.
-    Standard input is `shared` or `closed`.
+    Standard input is `shared` or `closed`. `max_files` are the soft and the hard limit.
     """
 
     def limit() -> None:
-        for which, most in ((resource.RLIMIT_NOFILE, max_files), (resource.RLIMIT_AS, max_memory)):
-            if most is not None:
-                resource.setrlimit(which, (most, most))
+        if max_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, max_files)
+        if max_memory is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
         for descriptor, how in ((0, stdin), (1, stdout), (2, stderr)):
             if how == "closed":
                 os.close(descriptor)

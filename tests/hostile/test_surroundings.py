@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
 
-from tests.processes import PATIENCE_S, serving, started
+from tests.processes import PATIENCE_S, serving, started, wait_until
 
 TEST = {"Authorization": "Bearer test"}
 
@@ -145,17 +146,35 @@ def test_a_client_that_goes_away_at_any_byte_leaves_no_trace(size: int):
     assert (code, err) == (0, "")
 
 
+def connected(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+
 def test_when_the_descriptors_are_used_up_it_serves_again_as_soon_as_some_are_free():
-    with serving("--max-connections", "100000", max_files=64) as (process, url):
-        host, port = url.removeprefix("http://").split(":")
-        held = [socket.create_connection((host, int(port)), timeout=PATIENCE_S) for _ in range(100)]
+    with serving("--max-connections", "100000", max_files=(64, 64)) as (process, url):
+        held = [connected(url) for _ in range(100)]
         for each in held:
             each.close()
-        with httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=PATIENCE_S) as client:
-            assert client.get(f"{url}/v1/health").status_code == 200
+
+        def is_served() -> bool:
+            # Until the server has seen that some are closed, it closes new connections.
+            with suppress(httpx.TransportError):
+                return httpx.get(f"{url}/v1/health", timeout=PATIENCE_S).status_code == 200
+            return False
+
+        wait_until(is_served)
         code, err = ended(process, signal.SIGTERM)
     assert code == 0
     assert "Traceback" not in err
+
+
+def test_a_low_soft_limit_of_descriptors_is_raised_to_what_the_connections_need():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving("--max-connections", "200", max_files=(64, hard)) as (_, url), ExitStack() as held:
+        for _ in range(199):
+            held.enter_context(connected(url)).sendall(b"GET /v1/health HTTP/1.1\r\n")
+        assert httpx.get(f"{url}/v1/health", timeout=PATIENCE_S).status_code == 200
 
 
 def test_memory_that_runs_out_in_one_request_is_a_503_and_the_server_lives():
