@@ -156,7 +156,10 @@ KEYS: Final[dict[str, ValueClass]] = {
         "JavaScript loses or filters them against prototype pollution",
         ("__proto__", "constructor", "prototype", "__class__", "toString"),
     ),
-    "numbers": ValueClass("PHP and JavaScript make them indexes, and sort them first", ("10", "0", "1", "-1", "7")),
+    "numbers": ValueClass(
+        "PHP and JavaScript make them indexes, and sort them first; others write the number anew",
+        ("10", "0", "1", "-1", "7", "007", "1.0", "1e3"),
+    ),
     "constants": ValueClass("YAML and typed maps read another type", ("null", "true", "None")),
     "names of the contract": ValueClass(
         "flattening or merging mixes them up with the fields of a run",

@@ -306,6 +306,7 @@ class _FileJudge:
             for url, raw in urls:
                 self._follow(url, raw, results)
             if urls and seconds == 3600:
+                self._follow(*urls[-1], results)  # again: a url works until it expires
                 self._follow_altered(urls[-1][0], results)
         for wrong in ("9", "3601", "x") if expires else ():
             query = [("expires_in", wrong)]

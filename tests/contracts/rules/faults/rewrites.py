@@ -430,3 +430,19 @@ class OneMachineIsReadWithoutToken(Standin):
         if operation == "get_machine" and authorization is None:
             return next(iter(self.organisations.values()))
         return super().authorize(authorization, operation)
+
+
+class ADownloadUrlWorksOnce(Standin):
+    def signed_download(self, signature):
+        answer = super().signed_download(signature)
+        del self.signed[signature]
+        return answer
+
+
+class NamesThatAreNumbersAreRewrittenInChains(Standin):
+    """The shared inputs go through a map with integers as its keys."""
+
+    def merged(self, shared, own):
+        return super().merged(
+            shared and {str(int(name)) if name.isdecimal() else name: shared[name] for name in shared}, own
+        )

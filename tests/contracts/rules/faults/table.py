@@ -409,6 +409,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (rewrites.SearchesHaveTwentyByDefault, "large lists with filters", "LIST-PAGE"),
     (rewrites.TextsOfHistoryAreWrapped, "invalid requests", "REQ-TYPES"),
     (rewrites.DownloadUrlsGiveTheFirstBuffer, "attachments", "ATTACHMENTS"),
+    (rewrites.ADownloadUrlWorksOnce, "attachments", "ATTACHMENTS"),
+    (rewrites.NamesThatAreNumbersAreRewrittenInChains, VALUES, "CHAIN-RULES"),
     (rewrites.FilesOfAGivenSessionAreOfItsFirstRun, "attachments", "ATTACHMENTS"),
     (rewrites.InputsAreFilledIntoTemplates, VALUES, "BULK-ECHO"),
     (rewrites.RetryOfPoolsTakesNoMachine, "retries", "RETRY-RULES"),
