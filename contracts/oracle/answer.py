@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from contracts.core.counting import counted
 from contracts.core.exchange import Answer, Request, retry_after_of
 from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
@@ -38,6 +39,20 @@ def universal_violations(
         for violation in answer_violations(operation, answer):
             if refuses(answer) or is_well_formed(operation, request):
                 yield violation
+    if accepts(answer) and (overfull := _overfull_page(operation, answer)) is not None:
+        yield overfull
+
+
+def _overfull_page(operation: str | None, answer: Answer) -> Violation | None:
+    """Return a violation if a list has more items than the limit in the same answer, whatever was asked for."""
+    if operation is None or not operation.startswith("list_"):
+        return None
+    body = answer.json_or_none()
+    items, limit = (body.get("items"), body.get("limit")) if isinstance(body, dict) else (None, None)
+    if not isinstance(items, list) or type(limit) is not int or len(items) <= limit:
+        return None
+    cause = f"a page of {operation} has more items than its limit"
+    return Violation("LIST-PAGE", cause, f"at most {counted(max(0, limit), 'item')}", counted(len(items), "item"))
 
 
 _SHOW_THE_RESOURCE_OF_THE_PATH: Final = frozenset(

@@ -364,6 +364,15 @@ class TestAnswersToAnything:
         assert not self.rules(answer({"a": "another"}, 200), [b"mark"])
 
     @pytest.mark.parametrize(
+        ("items", "limit", "rules"),
+        [(2, 1, ["LIST-PAGE"]), (1, 0, ["LIST-PAGE"]), (2, 2, []), (0, 0, []), (2, None, []), (2, True, [])],
+    )
+    def test_a_page_has_no_more_items_than_its_own_limit(self, items: int, limit: Any, rules: list[str]) -> None:
+        page = answer({"items": [{}] * items, "total": 9, "skip": 0, "limit": limit}, 200)
+        found = universal_violations("list_pools", Request("GET", "/v1/pools"), page, [], judges_form=False)
+        assert [each.rule for each in found] == rules
+
+    @pytest.mark.parametrize(
         ("told", "got"),
         [
             (answer({"a": ["mark"]}, 200), "200 with a sensitive value in a.0"),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from tests.contracts.rules.faults.combinations import raw_body
 from tests.contracts.rules.faults.lifecycles import WorksLong
@@ -471,3 +471,11 @@ class SkipEndsAt1000(Standin):
         answer = super().list_runs(call, query.model_copy(update={"skip": min(1000, query.skip)}))
         answer.content["skip"] = query.skip
         return answer
+
+
+class LimitOfZeroIsNoLimit(Standin):
+    class RunQuery(models.RunQuery):
+        limit: int = Field(default=100, ge=0, le=1000)
+
+    def page(self, found, query):
+        return super().page(found, query) if query.limit else found[query.skip :]

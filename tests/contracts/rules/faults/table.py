@@ -36,6 +36,7 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
     (stores.TotalsEndAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
+    (stores.LimitOfZeroIsNoLimit, (EACH, "invalid parameters"), "LIST-PAGE"),
     (stores.SkipEndsAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
     (rewrites.FieldsOmitFalse, "lists with selected fields", "READ-BACK"),
     (rewrites.TotalOfMachinesIgnoresStatus, "filters of other lists", "LIST-PAGE"),
