@@ -57,6 +57,8 @@ _OTHER_SCHEMES: Final = tuple(
 )
 _BASIC: Final = ("Basic base64($TOKEN:)", "Basic base64(:$TOKEN)")
 """Basic authentication with the token as the name or as the password, as some APIs take their keys."""
+_COMMON_SCHEMES: Final = ("Token $TOKEN", "$TOKEN", "Basic $TOKEN", _BASIC[0])
+"""Schemes that many APIs take. Each is tried with every operation, since one route may have a check of its own."""
 
 
 _UNSIGNED_TOKENS: Final = tuple(f"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.{signature}" for signature in ("", "x" * 43))
@@ -237,7 +239,7 @@ _MAX_HEADERS: Final = 12
 @in_turn_by_kind
 def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     """Yield, for each operation, no credentials and headers of each kind. The operations of a method have all headers
-    between them.
+    between them, and each operation has the common schemes.
     """
     no_credentials, schemes, (bearer, empty, *wrong) = invalid_headers(check)
     groups = (no_credentials, schemes, (bearer, empty), tuple(wrong))
@@ -248,7 +250,8 @@ def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     for names in of_method.values():
         for number, operation in enumerate(names):
             shares = (group[number :: len(names)] or (group[number % len(group)],) for group in groups[1:])
-            for headers in batches(itertools.chain(no_credentials, *shares), _MAX_HEADERS):
+            headers_of_operation = dict.fromkeys(itertools.chain(no_credentials, _COMMON_SCHEMES, *shares))
+            for headers in batches(headers_of_operation, _MAX_HEADERS):
                 yield CredentialsCase(operation, tuple(headers))
     one_of_each = tuple(group[0] for group in groups)
     if check.offers(_MAY_NOT_BE_SENT):

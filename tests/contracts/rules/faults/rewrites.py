@@ -161,6 +161,13 @@ class BasicWithTheTokenAsNameReads(Standin):
         return super().token_in(authorization, operation)
 
 
+class AttachmentsTakeAnOlderScheme(Standin):
+    def token_in(self, authorization, operation):
+        if operation == "list_run_attachments" and authorization is not None:
+            authorization = authorization.replace("Token ", "Bearer ")
+        return super().token_in(authorization, operation)
+
+
 class RunningRunsOfASessionAreNotListed(Standin):
     """The list of running runs comes from the machines, which do not know the runs of a session."""
 

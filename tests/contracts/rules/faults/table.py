@@ -391,6 +391,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (tenants.PoolsOfAnyOrganisationGiveMachines, "resources of another organisation", "AUTH-TENANT"),
     (tenants.KeysOfDeletesAreOfAllOrganisations, "idempotency keys of two organisations", "IDEM-SCOPE"),
     (rewrites.BasicWithTheTokenAsNameReads, "missing and invalid credentials", "AUTH-SCHEME"),
+    (rewrites.AttachmentsTakeAnOlderScheme, "missing and invalid credentials", "AUTH-SCHEME"),
     (rewrites.RunningRunsOfASessionAreNotListed, "lifecycles of runs", "LIST-FILTER"),
     (tenants.MachinesAreAddedByIdAlone, "resources of another organisation", "AUTH-TENANT"),
     (tenants.AttachmentsOfNamedOutputsAreReadable, "runs given to another organisation", "AUTH-TENANT"),
