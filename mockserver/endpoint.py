@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +19,7 @@ from mockserver.answer_budget import AnswerBudget
 from mockserver.behaviour.context import NO_PREFERENCES, Context, MakeContext, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.clock import SECOND, Instant
+from mockserver.documented_reply import documented_reply
 from mockserver.errors import (
     BadRequest,
     Forbidden,
@@ -39,19 +40,19 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, LARGE_BYTES, WITHOUT_CONTENT, BytesContent, JSONContent, Reply, phrase
+from mockserver.reply import JSON, LARGE_BYTES, Reply
 from mockserver.request_lint import joined_values, lint, texts_of_numbers, wrong_content_type
 from mockserver.response import reply_to, send_reply
 from mockserver.routes import Routes
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY, FAULT_KEY, JOURNAL_KEY, PAGE_WARNING_KEY, STALE_S_KEY
 from mockserver.settings import MEBIBYTE, RateLimit, Settings
-from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
-from mockserver.spec import reply as reply_from_spec
+from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
 from mockserver.store import Transaction, retried
 from mockserver.suggestions import NearPaths
 from mockserver.time_slice import TimeSlice
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
+_T = TypeVar("_T")
 
 _STORING = frozenset({"POST", "PUT", "PATCH"})
 _WRITES = _STORING | {"DELETE"}
@@ -227,23 +228,27 @@ class Endpoint:
         reply = reply_to(error, state.scope)
         if isinstance(error, BadRequest):
             state.extra.pop("Preference-Applied", None)
-        reason = "an error of the mock: see its log"
-        if isinstance(error, Invalid):
-            reason = error.reason
-        elif isinstance(error, NoRoute):
-            reason = self._near_paths.why_not_found(state.path)
-        elif isinstance(error, MethodNotAllowed):
-            reason = f"{error.detail}; allowed: {error.headers['Allow']}"
-        elif isinstance(error, HTTPError):
-            reason = error.detail
-        entry = state.entry
-        if entry is not None:
-            entry.reason = reason
-            entry.is_valid = not isinstance(error, _INVALID_REQUEST_ERRORS)
+        reason = self._reason(error, state.path)
+        if state.entry is not None:
+            state.entry.reason = reason
+            state.entry.is_valid = not isinstance(error, _INVALID_REQUEST_ERRORS)
         state.warnings.append(f"{reply.status}: {reason}")
         # The document describes no failures of the mock, and need not list what clients do wrong.
         is_listed = state.operation is not None and reply.status in state.operation.responses
         return reply._replace(is_documented=reply.status < 500 and is_listed)
+
+    def _reason(self, error: Exception, path: str) -> str:
+        """Say why a request has failed, in more detail than its answer if that is possible."""
+        match error:
+            case Invalid():
+                return error.reason
+            case NoRoute():
+                return self._near_paths.why_not_found(path)
+            case MethodNotAllowed():
+                return f"{error.detail}; allowed: {error.headers['Allow']}"
+            case HTTPError():
+                return error.detail
+        return "an error of the mock: see its log"
 
     def _record_warnings(self, warnings: Sequence[str], state: _RequestState) -> None:
         if state.entry is not None:
@@ -305,12 +310,7 @@ class Endpoint:
     ) -> Call:
         """Validate a request, and warn of what is odd in it. Raises Invalid."""
         try:
-            if len(raw.body) <= LARGE_BODY:
-                call = operation.decode(raw)
-            else:
-                # In a thread, so that a large body does not block the event loop.
-                loop = asyncio.get_running_loop()
-                call = await loop.run_in_executor(self._decoders, operation.decode, raw)
+            call = await self._run(partial(operation.decode, raw), raw.body)
         except Invalid as invalid:
             warnings = lint(operation, state.headers, state.query, invalid.sent, preferences.unused)
             causes = (*wrong_content_type(raw, invalid), *joined_values(invalid), *texts_of_numbers(invalid))
@@ -320,6 +320,12 @@ class Endpoint:
         if warnings:
             self._record_warnings(warnings, state)
         return call
+
+    async def _run(self, function: Callable[[], _T], body: bytes) -> _T:
+        """Call a function that reads a body: in a thread if it is large, so that it does not block the event loop."""
+        if len(body) <= LARGE_BODY:
+            return function()
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, function)
 
     async def _apply_rate_limit(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
         """Count the request and set the rate-limit headers. Raises TooManyRequests."""
@@ -393,37 +399,10 @@ class Endpoint:
         call, space, preferences, now, state = request
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(call.operation, preferences, space, state.path)
+            seed = f"{self._seed} {space.organisation} {call.operation.operation_id} {state.path}"
+            return documented_reply(call.operation, preferences, seed=seed)
         context = self._make_context(space, preferences, now, state.scope)
         return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
-
-    def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, path: str) -> Reply:
-        """Make a reply from the document. Raises BadRequest if it lacks the example, or no reply can be generated."""
-        status = preferences.code or operation.success_status
-        seed = f"{self._seed} {space.organisation} {operation.operation_id} {path}"
-        try:
-            media_type, value = reply_from_spec(
-                operation, status, name=preferences.example, dynamic=preferences.dynamic, seed=seed
-            )
-        except KeyError:
-            if preferences.example is None and status not in operation.responses:
-                content = None if status in WITHOUT_CONTENT else JSONContent({"detail": phrase(status)})
-                return Reply(status, content, is_documented=False)
-            known = ", ".join(str(each) for each in sorted(operation.responses))
-            names = ", ".join(operation.responses[status].examples) if status in operation.responses else ""
-            asked = f"example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
-            hint = f"; its examples of {status}: {names}" if names else ""
-            raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None
-        except SpecError as error:
-            raise BadRequest(f"Cannot generate a response for {operation.operation_id}: {error}") from error
-        if media_type is None:
-            return Reply(status)
-        headers = {"Retry-After": "1"} if status == 429 else {}
-        if media_type == JSON or media_type.endswith("+json"):
-            return Reply(status, JSONContent(value), media_type, headers)
-        return Reply(
-            status, BytesContent(value if isinstance(value, bytes) else str(value).encode()), media_type, headers
-        )
 
     async def _self_checked(
         self, operation: Operation, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState
@@ -431,32 +410,33 @@ class Endpoint:
         """Return the reply and its body, or a 500 if they do not match the document. A very large body is not checked:
         as a whole it would not fit into memory.
         """
-        if isinstance(body, bytes):
-            payload = body
-        else:
-            parts, size, time_slice = [], 0, TimeSlice()
-            for part in body:
-                parts.append(part)
-                size += len(part)
-                if size > _MAX_CHECKED_BYTES:
-                    return reply, chain(parts, body)
-                if time_slice.is_over:
-                    await time_slice.give_way()
-            payload = b"".join(parts)
-            if size > LARGE_BYTES and not state.held_answer:
-                state.held_answer = await self._answer_budget.take(size)
-        if len(payload) > _MAX_CHECKED_BYTES:
-            return reply, payload
-        check = partial(operation.check_reply, reply.status, reply.media_type if reply.content is not None else None)
-        if len(payload) <= LARGE_BODY:
-            problem = check(payload)
-        else:
-            problem = await asyncio.get_running_loop().run_in_executor(self._decoders, check, payload)
+        body = await self._joined(body, state)
+        if not isinstance(body, bytes) or len(body) > _MAX_CHECKED_BYTES:
+            return reply, body
+        media_type = reply.media_type if reply.content is not None else None
+        problem = await self._run(partial(operation.check_reply, reply.status, media_type, body), body)
         if problem is None:
-            return reply, payload
+            return reply, body
         _log.error("self-check: %s answers %d: %s", operation.operation_id, reply.status, problem)
         text = f"self-check: the answer of {operation.operation_id} does not fit the spec: {problem}"
         return Reply(500), render_json({"detail": text})
+
+    async def _joined(self, body: bytes | Iterator[bytes], state: _RequestState) -> bytes | Iterator[bytes]:
+        """Join the parts of a body, unless it is too large to be checked."""
+        if isinstance(body, bytes):
+            return body
+        parts, size, time_slice = [], 0, TimeSlice()
+        for part in body:
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_CHECKED_BYTES:
+                return chain(parts, body)
+            if time_slice.is_over:
+                await time_slice.give_way()
+        joined = b"".join(parts)
+        if size > LARGE_BYTES and not state.held_answer:
+            state.held_answer = await self._answer_budget.take(size)
+        return joined
 
 
 def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:
