@@ -124,19 +124,14 @@ class RunIndex:
         return bool(self._due_blocks or self._due_sessions)
 
     async def _take_block(self, store: UnitStore, timelines_of: ReadSession, key: str) -> None:
+        """Take in a ledger block: remove the batches that it no longer has, add new ones, update those that changed."""
         block: Block = (await store.load(LEDGER, key)).value or Block(0, ())
         name = str(block.next_number // BLOCK) if key == OPEN else key
         known = self._blocks.setdefault(name, {})
-        tails = dict.fromkeys(block.tails)
-        for tail in known.keys() - tails.keys():
+        for tail in known.keys() - set(block.tails):
             self._remove(known.pop(tail))
-        units = await store.load_many(*((BATCH, tail) for tail in tails if tail not in known))
-        new: list[Batch] = [unit.value for unit in units if unit.value is not None]
-        if new and new[0].block is not None:
-            newest = max(batch.created for batch in new)
-            self._ranks.setdefault(name, (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2])))
-        changes = zip(tails, await store.load_many(*((CHANGES, tail) for tail in tails)), strict=True)
-        changed = {tail for tail, unit in changes if unit.version != self._versions.get(tail, 0)}
+        new = await self._load_new(store, block, name)
+        changed = await self._changed(store, block)
         unchanged: list[Batch] = []
         time_slice = TimeSlice()
         for batch in (*known.values(), *new):
@@ -152,6 +147,23 @@ class RunIndex:
         known.update((batch.tail, batch) for batch in unchanged)
         if not known:
             self._blocks.pop(name, None)
+
+    async def _load_new(self, store: UnitStore, block: Block, name: str) -> list[Batch]:
+        """Return the batches of a block that are not known yet. If they are seeds, the block gets its rank."""
+        known = self._blocks[name]
+        new = dict.fromkeys(tail for tail in block.tails if tail not in known)
+        units = await store.load_many(*((BATCH, tail) for tail in new))
+        batches: list[Batch] = [unit.value for unit in units if unit.value is not None]
+        if batches and batches[0].block is not None:
+            newest = max(batch.created for batch in batches)
+            self._ranks.setdefault(name, (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2])))
+        return batches
+
+    async def _changed(self, store: UnitStore, block: Block) -> set[str]:
+        """Return the tails of the batches whose changes have another version than the one taken in."""
+        units = await store.load_many(*((CHANGES, tail) for tail in block.tails))
+        both = zip(block.tails, units, strict=True)
+        return {tail for tail, unit in both if unit.version != self._versions.get(tail, 0)}
 
     async def _take_session(self, store: UnitStore, timelines_of: ReadSession, session_id: str) -> None:
         session: Session | None = (await store.load(SESSION, session_id)).value
@@ -222,9 +234,8 @@ class RunIndex:
     def _remove(self, batch: Batch) -> None:
         before = {place: self.states.state(batch, place) for place in range(batch.ids.size)}
         self._replace(batch, before, dict.fromkeys(before))
-        machines = {batch.placement.machine_id, *(state.machine_id for state in before.values() if state is not None)}
         self._versions.pop(batch.tail, None)
-        for key in {key for machine_id in machines for key in _keys(batch.workflow_id, machine_id)}:
+        for key in _keys(batch.workflow_id, batch.placement.machine_id, *_machines(before)):
             self._discard(key, batch)
         self.states.forget(batch)
 
@@ -232,26 +243,23 @@ class RunIndex:
         """Move the runs of a batch between sequences, and from one timeline to another."""
         removed: defaultdict[_Key, list[Timeline]] = defaultdict(list)
         added: defaultdict[_Key, list[Timeline]] = defaultdict(list)
+        keys = {each: _keys(batch.workflow_id, each) for each in _machines(before) | _machines(after)}
         for place, old in before.items():
             new = after[place]
             if old is not None and new is not None and old[:2] == new[:2]:
                 continue
             for state, into in ((old, removed), (new, added)):
                 if state is not None:
-                    for key in _keys(batch.workflow_id, state.machine_id):
+                    for key in keys[state.machine_id]:
                         into[key].append(state.timeline)
         for key in removed.keys() | added.keys():
             self._opened(key).change(batch, removed[key], added[key])
-        machines = {state.machine_id for state in (*before.values(), *after.values()) if state is not None}
-        for key in {key for each in machines for key in _keys(batch.workflow_id, each)}:
-            if key in self._sequences:
-                self._sequences[key].forget_texts(batch)
-        left = {state.machine_id for state in before.values() if state is not None} - {batch.placement.machine_id}
-        for machine_id in left:
+        for key in _keys(batch.workflow_id, *keys) & self._sequences.keys():
+            self._sequences[key].forget_texts(batch)
+        for machine_id in _machines(before) - {batch.placement.machine_id, None}:
             if not self.states.places(batch, machine_id, None, self.folded_until):
-                for key in _keys(batch.workflow_id, machine_id):
-                    if key[1] is not None:
-                        self._discard(key, batch)
+                for workflow_id in (None, batch.workflow_id):
+                    self._discard((workflow_id, machine_id), batch)
 
     def _opened(self, key: _Key) -> RunSequence:
         """The sequence of a key, which is kept from now on."""
@@ -279,10 +287,13 @@ class _Part:
         self.bounds = NO_RUNS
 
 
-def _keys(workflow_id: str, machine_id: str | None) -> list[_Key]:
-    """The keys of the sequences in which a run of a workflow on a machine is."""
-    machines = (None,) if machine_id is None else (None, machine_id)
-    return [(workflow, machine) for machine in machines for workflow in (None, workflow_id)]
+def _keys(workflow_id: str, *machines: str | None) -> set[_Key]:
+    """The keys of the sequences that have runs of a workflow on these machines (None: on no machine)."""
+    return {(workflow, machine) for machine in (None, *machines) for workflow in (None, workflow_id)}
+
+
+def _machines(states: StatesByPlace) -> set[str | None]:
+    return {state.machine_id for state in states.values() if state is not None}
 
 
 def _age(key: str) -> tuple[int, int]:
