@@ -4,7 +4,8 @@
 needs only `Limits` and the key of a scope from the rest of the mock.
 """
 
-from mockserver.http11.connection import Connection, ConnectionFactory
+from mockserver.http11.connection import Connection
+from mockserver.http11.factory import ConnectionFactory
 from mockserver.http11.room import Delay
 
 __all__ = ["Connection", "ConnectionFactory", "Delay"]

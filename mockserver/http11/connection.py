@@ -2,24 +2,22 @@
 
 A request is read only when the one before it has been answered. Pipelined data waits in the buffer, and reading is
 paused. Every wait for the client has a timeout: for a head, for the next bytes of a body, for the next request, and for
-the client to read more of an answer. One timer checks the deadlines of all connections.
+the client to read more of an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import math
 import socket
 import struct
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from mockserver.http11.abandoned import AbandonedRequests
 from mockserver.http11.address import address
 from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
 from mockserver.http11.errors import RequestError
@@ -28,7 +26,9 @@ from mockserver.http11.flow_control import FlowControl, unacknowledged_bytes
 from mockserver.http11.head import Head, HeadReader, split_target
 from mockserver.http11.room import Delay, make_room
 from mockserver.scope_keys import CONNECTION_KEY
-from mockserver.settings import Limits
+
+if TYPE_CHECKING:
+    from mockserver.http11.factory import ConnectionFactory
 
 _log = logging.getLogger("mockserver.http")
 
@@ -36,44 +36,9 @@ _SLICE_BYTES = 65_536
 """A chunked body is decoded in slices of this size, so that the event loop can serve others between them."""
 _MAX_JOINED_BYTES = 8_192
 """A longer body is not joined with its head into one buffer."""
-_CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
 """How long a client that has the last answer may go on sending before its connection is aborted."""
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
-
-
-class ConnectionFactory:
-    """Makes the connections of one server. Replaces a protocol class: uvicorn.Config(app, http=factory)."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.connections: set[Connection] = set()
-        self.abandoned = AbandonedRequests(limits.max_connections)
-        self.context = contextvars.copy_context()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __call__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> Connection:
-        return Connection(self, config, server_state, app_state, _loop or asyncio.get_running_loop())
-
-    def add(self, connection: Connection) -> None:
-        self.connections.add(connection)
-        if self._timer is None:
-            self._timer = connection.loop.call_later(_CHECK_EVERY_S, self._check, connection.loop)
-
-    def check(self, now: float) -> None:
-        """Handle the deadlines that have passed."""
-        for connection in list(self.connections):
-            connection.check(now)
-
-    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.check(loop.time())
-        self._timer = loop.call_later(_CHECK_EVERY_S, self._check, loop) if self.connections else None
 
 
 class Connection(asyncio.Protocol):
@@ -97,16 +62,12 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.loop = loop
         self._factory = factory
-        self._limits = limits = factory.limits
-        self._app = config.loaded_app
-        self._root_path = config.root_path
-        self._max_connections = min(limits.max_connections, config.limit_concurrency or limits.max_connections)
-        self._state = server_state
+        self._limits = factory.limits
+        self._config = config
+        self._server_state = server_state
         self._app_state = app_state
         self._buffer = b""
         self._head_reader = self._new_head_reader()
-        self._default_headers: list[tuple[bytes, bytes]] = []
-        self._default_lines = b""
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None  # handles the last request
         self.delay: Delay | None = None  # of the exchange
@@ -126,19 +87,25 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.max_response_buffer)
         self.flow = FlowControl(self._transport, self._limits.send_timeout)
-        self._server = address(transport.get_extra_info("sockname"))
-        self._client = address(transport.get_extra_info("peername"))
-        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self.is_refused = not make_room(self._factory.connections, self._max_connections)
+        self._same_in_all_scopes = {
+            "type": "http",
+            "asgi": _ASGI,
+            "server": address(transport.get_extra_info("sockname")),
+            "client": address(transport.get_extra_info("peername")),
+            "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
+            "root_path": self._config.root_path,
+        }
+        most = min(self._limits.max_connections, self._config.limit_concurrency or self._limits.max_connections)
+        self.is_refused = not make_room(self._factory.connections, most)
         # uvicorn only calls its `shutdown`.
-        self._state.connections.add(self)  # type: ignore[arg-type]
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
         self._factory.add(self)
         self._read_deadline = self.loop.time() + self._limits.head_timeout
         if self.is_refused:
-            self._refuse(RequestError(503, f"{self._max_connections} connections are open, and no more are taken"))
+            self._refuse(RequestError(503, f"{most} connections are open, and no more are taken"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state.connections.discard(self)
+        self._server_state.connections.discard(self)
         self._factory.connections.discard(self)
         self._is_closing = True
         self._buffer = b""
@@ -187,9 +154,29 @@ class Connection(asyncio.Protocol):
         else:
             exchange.keep_alive = False
 
+    # --- Called by the timer of the factory
+
     @property
     def deadline(self) -> float:
         return min(self._read_deadline, self.flow.deadline)
+
+    def check(self, now: float) -> None:
+        """Handle the deadlines that have passed."""
+        flow = self.flow
+        flow.extend_deadline(now)
+        lingers = self._is_closing and not self._transport.is_closing()
+        if lingers and not flow.unacknowledged and self._read_deadline == math.inf:
+            self._read_deadline = now + _LINGER_S
+        if self.deadline > now:
+            return
+        if self._is_closing or flow.deadline <= now:
+            self.abort()
+        elif self.is_idle:
+            self._close(lingers=False)
+        else:
+            self._refuse(RequestError(408, "The rest of the request did not come in time"))
+
+    # --- Asked when another connection needs its place (`room.py`)
 
     @property
     def is_idle(self) -> bool:
@@ -222,25 +209,6 @@ class Connection(asyncio.Protocol):
     def has_sent_everything(self) -> bool:
         """Whether closing the connection would lose nothing: the system sends what it has."""
         return not self._transport.get_write_buffer_size()
-
-    def check(self, now: float) -> None:
-        """Handle the deadlines that have passed."""
-        flow = self.flow
-        flow.extend_deadline(now)
-        lingers = self._is_closing and not self._transport.is_closing()
-        if lingers and not flow.unacknowledged and self._read_deadline == math.inf:
-            self._read_deadline = now + _LINGER_S
-        if self.deadline > now:
-            return
-        if self._is_closing or flow.deadline <= now:
-            self.abort()
-        elif self.is_idle:
-            self._close(lingers=False)
-        else:
-            self._refuse(RequestError(408, "The rest of the request did not come in time"))
-
-    def abort(self) -> None:
-        self._transport.abort()
 
     # --- Reading
 
@@ -276,32 +244,37 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self) -> None:
         reader, buffer = self._head_reader, self._buffer
-        is_first = not reader.has_begun
+        is_first_part = not reader.has_begun
         taken = reader.feed(buffer)
-        head = reader.head
-        if head is None:
-            if is_first:
-                self._read_deadline = self.loop.time() + self._limits.head_timeout
+        if reader.head is None:
             self._buffer = b""
+            if is_first_part:
+                self._read_deadline = self.loop.time() + self._limits.head_timeout
             return
-        exchange = self._exchange = Exchange(self, head, self._scope(head))
+        exchange = self._exchange = Exchange(self, reader.head, self._scope(reader.head))
         self._head_reader = self._new_head_reader()
+        self._begin_body(exchange, buffer, taken)
+        # A copy per request: later requests must not see the context variables that this one sets.
+        context = self._factory.context.copy()
+        self._task = task = self.loop.create_task(exchange.run(self._config.loaded_app), context=context)
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
+
+    def _begin_body(self, exchange: Exchange, buffer: bytes, at: int) -> None:
+        """Take the body, which begins at this place of the buffer, if all of it has arrived; else begin to read it."""
+        head = exchange.head
         length = head.content_length or 0
-        if head.is_chunked or length > len(buffer) - taken:
-            self._buffer = buffer[taken:]
+        if head.is_chunked or length > len(buffer) - at:
+            self._buffer = buffer[at:]
             most = self._limits.max_header_bytes
             exchange.body_reader = ChunkedBody(max_trailer_bytes=most) if head.is_chunked else SizedBody(length)
             exchange.body_since = self.loop.time()
             self._read_deadline = exchange.body_since + self._limits.body_timeout
         else:
             # Fast path for nearly every request: the body has arrived with the head.
-            self._buffer = buffer[taken + length :]
+            self._buffer = buffer[at + length :]
             self._read_deadline = math.inf
-            exchange.add_body(buffer[taken : taken + length])
-        # A copy per request: later requests must not see the context variables that this one sets.
-        self._task = task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+            exchange.add_body(buffer[at : at + length])
 
     def _read_body(self, exchange: Exchange, reader: BodyReader) -> None:
         part, taken = reader.feed(self._buffer[:_SLICE_BYTES] if exchange.head.is_chunked else self._buffer)
@@ -347,17 +320,13 @@ class Connection(asyncio.Protocol):
     def _scope(self, head: Head) -> dict[str, Any]:
         path, query, headers = split_target(head)
         text = path.decode("ascii")
+        root_path = self._config.root_path
         scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": _ASGI,
+            **self._same_in_all_scopes,
             "http_version": head.version,
-            "server": self._server,
-            "client": self._client,
-            "scheme": self._scheme,
             "method": head.method,
-            "root_path": self._root_path,
-            "path": self._root_path + (unquote(text) if "%" in text else text),
-            "raw_path": self._root_path.encode() + path,
+            "path": root_path + (unquote(text) if "%" in text else text),
+            "raw_path": root_path.encode() + path,
             "query_string": query,
             "headers": headers,
             CONNECTION_KEY: self,
@@ -370,12 +339,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def default_lines(self) -> bytes:
-        """The default headers of every answer, rendered; the server renews them every second."""
-        headers = self._state.default_headers
-        if headers is not self._default_headers:
-            self._default_headers = headers
-            self._default_lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        return self._default_lines
+        return self._factory.default_lines(self._server_state.default_headers)
 
     def write(self, parts: list[bytes]) -> None:
         if self._transport.is_closing():
@@ -386,7 +350,7 @@ class Connection(asyncio.Protocol):
             self._transport.writelines(parts)
 
     def has_answered(self, exchange: Exchange) -> None:
-        self._state.total_requests += 1
+        self._server_state.total_requests += 1
         if not exchange.keep_alive:
             self._close()
             return
@@ -421,6 +385,9 @@ class Connection(asyncio.Protocol):
         self._close()
 
     # --- Closing
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def _refuse(self, error: RequestError) -> None:
         """Answer with an error and close: where the next request begins is unknown.

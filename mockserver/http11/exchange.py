@@ -53,7 +53,7 @@ class Exchange:
     _is_bodiless = False
     _start: Any = None
     _length_left: int | None = None
-    """The bytes of the body still to be sent, by its content-length."""
+    """The bytes of the body still to be sent, by its content-length; None if it has none, or is not sent."""
     _event: asyncio.Event | None = None
     """Set when `receive` can continue."""
 
@@ -113,8 +113,7 @@ class Exchange:
             # The head was sent already: abort, so that the client sees that the answer is incomplete.
             self._connection.abort()
             return
-        # The head may have failed after its content-length was read.
-        self._start = self._length_left = None
+        self._start = None
         self.keep_alive = False
         await self.send({"type": "http.response.start", "status": status, "headers": [JSON_TYPE]})
         await self.send({"type": "http.response.body", "body": error_body(detail)})
@@ -165,7 +164,7 @@ class Exchange:
                 parts.append(b"0\r\n\r\n")
         elif body and not self._is_bodiless:
             parts.append(body)
-        if self._length_left is not None and not self._is_bodiless:
+        if self._length_left is not None:
             self._length_left -= len(body)
             if self._length_left < 0 or (is_last and self._length_left):
                 raise RuntimeError("the answer is not as long as its content-length")
@@ -182,10 +181,11 @@ class Exchange:
         head = self.head
         status: int = self._start["status"]
         lines = [_STATUS_LINES[status], self._connection.default_lines]
+        length_left: int | None = None
         for header in self._start.get("headers", ()):
             name, value = header
             if name == b"content-length":
-                self._length_left = int(value)
+                length_left = int(value)
             elif name != b"content-type" and (_NOT_IN_TOKEN.search(name) or _CONTROL.search(value)):
                 raise RuntimeError(f"{name!r}: {value!r} cannot be a header")
             elif name == b"connection":
@@ -193,15 +193,18 @@ class Exchange:
                 continue
             lines.append(b"%b: %b\r\n" % header)
         self._is_bodiless = head.method == "HEAD" or status in _BODILESS
-        if self._length_left is None and not self._is_bodiless:
+        if self._is_bodiless:
+            length_left = None
+        elif length_left is None:
             if length is not None:
-                self._length_left = length
+                length_left = length
                 lines.append(b"content-length: %d\r\n" % length)
             elif head.version == "1.1":
                 self._is_chunked = True
                 lines.append(b"transfer-encoding: chunked\r\n")
             else:
                 self.keep_alive = False
+        self._length_left = length_left
         if not self.is_body_read and (head.content_length or 0) > MAX_DISCARDED_BYTES:
             self.keep_alive = False
         lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
