@@ -111,18 +111,18 @@ class SharedNamespaces(Namespaces):
                 namespace.version = saved  # None: it is not known what is stored, so the next request loads it
 
     async def space(self, namespace: Namespace, organisation: str) -> Space:
-        space = namespace.spaces.get(organisation)
-        if space is None:
-            key = await self._records.organisation_key(namespace.name, namespace.epoch, organisation)
-            await self._make_room(namespace)
-            space = self._make_space(namespace, organisation, key)
-            if key is None:
-                with suppress(VersionConflict):  # another server has seeded it
-                    await self._seed_space(space)
-                epoch = self._records.epoch(namespace.name, namespace.epoch)
-                await self._records.add_organisation(namespace.name, epoch, organisation, space.key)
-            space = self._added(namespace, space)
-        return space
+        known = namespace.spaces.get(organisation)
+        if known is not None:
+            return known
+        key = await self._records.organisation_key(namespace.name, namespace.epoch, organisation)
+        await self._make_room(namespace)
+        space = self._make_space(namespace, organisation, key)
+        if key is None:  # it is not in the store yet
+            with suppress(VersionConflict):  # another server has seeded it
+                await self._seed_space(space)
+            epoch = self._records.epoch(namespace.name, namespace.epoch)
+            await self._records.add_organisation(namespace.name, epoch, organisation, space.key)
+        return self._added(namespace, space)
 
     async def drop(self, name: str) -> bool:
         removed = await self._records.remove(name)

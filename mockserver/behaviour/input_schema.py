@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.behaviour.schema_costs import MEMBERS_OF_CHECK, CheckingCost, compiling_cost, values_in
@@ -80,24 +80,36 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs, *, most: int, 
 
 
 def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:
-    """Give the violations their locations in the request. Those of sensitive inputs do not show a value."""
+    """Give the violations their locations in the request, and leave out those of inputs that are not checked."""
     secrets = (inputs.secrets or {}).keys() | inputs.shared_secrets.keys()
     for violation in violations:
-        loc, shown = list(violation["loc"]), violation["input"]
-        at = _place_of_secret(loc, secrets)
-        if at is not None:
-            if inputs.secrets is not None:
-                where = [*inputs.secrets_at, loc[at][1:], *loc[at + 1 :]]
-                yield {**violation, "loc": where, "msg": _without_value(violation), "input": MASK, "ctx": {}}
-            continue
-        if isinstance(shown, dict):
-            if inputs.chained and shown.keys() == {"$ref"}:
-                continue
-            shown = {name: value for name, value in shown.items() if not name.startswith("$")}
-        yield {**violation, "loc": [*inputs.values_at, *loc], "input": shown}
+        at = _place_of_secret(violation["loc"], secrets)
+        if at is None:
+            if not (inputs.chained and _is_reference(violation["input"])):
+                yield _of_value(violation, inputs)
+        elif inputs.secrets is not None:
+            yield _of_secret(violation, at, inputs)
 
 
-def _place_of_secret(loc: list[Any], secrets: Collection[str]) -> int | None:
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"$ref"}
+
+
+def _of_value(violation: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
+    shown = violation["input"]
+    if isinstance(shown, dict):
+        shown = {name: value for name, value in shown.items() if not name.startswith("$")}
+    return {**violation, "loc": [*inputs.values_at, *violation["loc"]], "input": shown}
+
+
+def _of_secret(violation: dict[str, Any], at: int, inputs: Inputs) -> dict[str, Any]:
+    """`at` is the place of the name in the location. The violation does not show a value."""
+    loc = violation["loc"]
+    where = [*inputs.secrets_at, loc[at][1:], *loc[at + 1 :]]
+    return {**violation, "loc": where, "msg": _without_value(violation), "input": MASK, "ctx": {}}
+
+
+def _place_of_secret(loc: Sequence[Any], secrets: Collection[str]) -> int | None:
     """Return where a location has the name of a sensitive input, if it has one."""
     for place, part in enumerate(loc):
         # With a choice between schemas, pydantic puts a label into the location before the name.
