@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from contracts.report import FORMATS
 from mockserver import MockServer
 from mockserver.behaviour import world
+from mockserver.faults.parsing import _MAKERS
 from mockserver.settings import LIMITS, SETTINGS
 from tests.documents import control_document
 
@@ -52,6 +54,19 @@ def test_the_table_of_the_world_names_every_key_of_a_workflow():
     table = (ROOT / "docs" / "world.md").read_text(encoding="utf-8").partition("| a machine")[0]
     named = [name for row in rows(table) for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(named) == sorted((*world._WORKFLOW, *world._PROFILE))
+
+
+def test_the_table_of_reports_names_every_format():
+    section = (
+        (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8").partition("## Reports")[2].partition("\n## ")[0]
+    )
+    assert {row[0].strip("`") for row in rows(section)} == set(FORMATS)
+
+
+def test_the_documents_of_the_control_api_name_every_kind_of_fault():
+    for path in (ROOT / "docs" / "control.md", ROOT / "mockserver" / "admin" / "openapi.yaml"):
+        text = path.read_text(encoding="utf-8")
+        assert [name for name in _MAKERS if f'"{name}"' not in text and f"`{name}`" not in text] == [], path.name
 
 
 def test_the_world_in_the_documentation_can_be_served(tmp_path: Path):
