@@ -290,13 +290,12 @@ class Endpoint:
         raw = RawRequest(parameters, query, headers.text, content_type, body)
         call = await self._decoded(operation, raw, preferences, state)
         request = _DecodedRequest(call, space, preferences, now, state)
-        if b"idempotency-key" in headers and operation.method in _WRITES:
-            key = headers.text("idempotency-key")
-            if key:
-                what = f"{operation.method} {state.path}?{query}"
-                fingerprint = self._idempotency.fingerprint(space.secret, what, body)
-                return await self._handle_once(key, fingerprint, request)
-        return await self._handle(request)
+        has_key = b"idempotency-key" in headers and operation.method in _WRITES
+        key = headers.text("idempotency-key") if has_key else None
+        if not key:
+            return await self._handle(request)
+        target = f"{operation.method} {state.path}?{query}"
+        return await self._handle_once(key, self._idempotency.fingerprint(space.secret, target, body), request)
 
     def _preferences(self, operation: Operation, state: _RequestState) -> Preferences:
         lines = [value.decode("latin-1") for name, value in state.scope["headers"] if name == b"prefer"]
