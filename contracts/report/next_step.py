@@ -13,7 +13,7 @@ _STEPS: Final = {
     "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
     "budget does not cover": "Give the check a larger budget with --max-runs and --max-requests.",
     " allows ": "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
-    "second token": "Give the token of another organisation with --second-token.",
+    "second token": "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
     "kept answering 429": "Send fewer requests with --rate 1/s, say, or raise the rate limit of the target.",
 }
 """What to do about a rule that was skipped, by a part of the reason."""

@@ -25,7 +25,7 @@ RULES = (
         SCHEMA_RULE,
         "api",
         "minor",
-        "Every answer has the documented schema",
+        "Answers about machines, pools, workflows and health have the documented schema",
         "An accepted request to machines, pools, workflows or health has the documented status, application/json, and "
         "each field of the documented type and form, also in every item of a list. Further properties are allowed.",
         "HTTP",

@@ -143,7 +143,7 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
         ),
         (
             {"verdict": "incomplete", "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),)},
-            "Give the token of another organisation with --second-token.",
+            "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
         ),
         (
             {
@@ -158,7 +158,7 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
                 "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),),
                 "scenarios": (ScenarioProgress("other organisations", 2, 9, finished=False),),
             },
-            "Give the token of another organisation with --second-token.",
+            "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
         ),
         (
             {"spent": dataclasses.replace(samples.RESULT.spent, runs_left=None)},
