@@ -396,7 +396,7 @@ def require_second_token(target: Target, check_options: CheckOptions, known_rule
         return
     selected = selected_rules(check_options, known_rules) or tuple(known_rules)
     of_two = [rule for rule in selected if known_rules[rule].needs_second_token]
-    step = "give the token of another organisation with --second-token"
+    step = "give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token"
     if len(of_two) == len(selected):
         raise click.UsageError(f"{' and '.join(of_two)} cannot be judged without a second token: {step}.")
     for rule in check_options.required:

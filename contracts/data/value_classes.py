@@ -157,7 +157,7 @@ KEYS: Final[dict[str, ValueClass]] = {
         ("__proto__", "constructor", "prototype", "__class__", "toString"),
     ),
     "numbers": ValueClass(
-        "PHP and JavaScript make them indexes, and sort them first; others write the number anew",
+        "PHP and JavaScript make them indexes, and sort them first; typed maps write them as numbers",
         ("10", "0", "1", "-1", "7", "007", "1.0", "1e3"),
     ),
     "constants": ValueClass("YAML and typed maps read another type", ("null", "true", "None")),

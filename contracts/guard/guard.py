@@ -274,7 +274,7 @@ class Guard:
                 "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
             )
         if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
-            raise NotAllowed("no second token was given (give one with --second-token)")
+            raise NotAllowed("no second token was given (give one in CONTRACTS_SECOND_TOKEN, or with --second-token)")
         if self._detector is not None and effect.runs:
             kind, charge = self._admit_watched(self._detector, masked, effect)
         else:

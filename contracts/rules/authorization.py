@@ -58,7 +58,7 @@ _OTHER_SCHEMES: Final = tuple(
 _BASIC: Final = ("Basic base64($TOKEN:)", "Basic base64(:$TOKEN)")
 """Basic authentication with the token as the name or as the password, as some APIs take their keys."""
 _COMMON_SCHEMES: Final = ("Token $TOKEN", "$TOKEN", "Basic $TOKEN", _BASIC[0])
-"""Schemes that many APIs take. Each is tried with every operation, since one route may have a check of its own."""
+"""Schemes that many APIs take. Each is tried with every operation, since a route may check the header itself."""
 
 
 _UNSIGNED_TOKENS: Final = tuple(f"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.{signature}" for signature in ("", "x" * 43))

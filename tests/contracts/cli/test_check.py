@@ -276,7 +276,7 @@ def test_a_required_rule_that_needs_a_second_token_is_refused_without_one_before
 def test_a_check_of_nothing_but_rules_that_need_a_second_token_is_refused_without_one(check, engine):
     status, _, err = check("--rule", "AUTH-TENANT")
     assert (status, engine.targets) == (2, [])
-    assert "AUTH-TENANT cannot be judged without a second token: give the token of another organisation with" in err
+    assert "AUTH-TENANT cannot be judged without a second token: give the token of another organisation in" in err
     assert check("--rule", "AUTH-TENANT", "--rule", "REQ-COUNT")[0] == 0
 
 
