@@ -17,7 +17,7 @@ from contracts.core.json_tree import map_texts
 from tests.contracts.rules.faults.combinations import ResultWindow
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.models import RunUpdate, SortMode, Status
-from tests.standin.store import TERMINAL
+from tests.standin.store import TERMINAL, Lifecycle
 from tests.standin.variations import UnknownMachineRefused, UnknownWorkflowRefused
 
 
@@ -177,7 +177,11 @@ class RunningRunsOfASessionAreNotListed(Standin):
 
 
 class RetryAfterAnErrorKeepsOneNewFile(Standin):
-    """Runs that failed have a branch of their own, which attaches the first file only."""
+    """Runs that failed have a branch of their own, which attaches the first file only. None fails by itself."""
+
+    class Lifecycle(Lifecycle):
+        def outcome(self, run):
+            return Status.ERROR if run.error else Status.SUCCESS
 
     def take_over(self, org, run, body):
         if run.status == Status.ERROR and body.file_inputs:
