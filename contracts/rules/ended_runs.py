@@ -27,7 +27,7 @@ def judge_ended(polled: PolledRuns) -> None:
     last = polled.runs[-1]
     _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
     _judge_access_to_output(polled)
-    _judge_size_of_output(polled)
+    _judge_download_of_output(polled)
 
 
 def look_for_secrets(polled: PolledRuns) -> None:
@@ -87,14 +87,18 @@ def _judge_access_to_output(polled: PolledRuns) -> None:
             run.require(not result.accepted, "AUTH-TENANT", cause, expected, *run.read_before, result)
 
 
-def _judge_size_of_output(polled: PolledRuns) -> None:
-    """Require that the download of an output attachment has as many bytes as the attachment says."""
+def _judge_download_of_output(polled: PolledRuns) -> None:
+    """Require that an output attachment can be downloaded, and has as many bytes as its description says."""
     context, outputs = polled.context, [one for run in polled.runs for one in run.files("output")]
     if outputs and context.check.offers("get_run_attachment", "download_run_attachment"):
         shown = context.call("get_run_attachment", outputs[0])
         content = context.call("download_run_attachment", outputs[0])
-        size = (shown.resource or {}).get("size_bytes")
-        is_right = not content.accepted or size in (None, len(content.answer.body))
+        if shown.resource is None:
+            return
+        cause, expected = "an output file cannot be downloaded", "200, since the attachment can be read"
+        context.require(content.status == 200, "ATTACHMENTS", cause, expected, shown, content)
+        size = shown.resource.get("size_bytes")
+        is_right = content.status != 200 or size in (None, len(content.answer.body))
         cause, expected = "an output file of another size", f"{size} bytes, which is the size_bytes of the attachment"
         got = counted(len(content.answer.body), "byte")
         context.require(is_right, "ATTACHMENTS", cause, expected, shown, content, got=got)
@@ -153,7 +157,7 @@ def _retry_ended(polled: PolledRuns) -> None:
 
 
 def _of_each_status(ended: Sequence[TrackedRun]) -> list[TrackedRun]:
-    """Return a run of each final status. If no run happens to have failed, let an update fail one, where that is allowed:
+    """Return a run of each final status. If none happens to have failed, let an update fail one where that is allowed:
     the contract does not say which statuses an update can set.
     """
     by_status = {run.known.status: run for run in ended}

@@ -235,7 +235,8 @@ _OTHER_OBJECTS: Final[tuple[dict[str, Any], ...]] = tuple(
     )
 )
 _OBJECT_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
-    ({"a": "x" * 2**16 + "1"}, {"a": "x" * 2**16 + "2"}),
+    # A server may compare only the start or the end of a body.
+    *(({"a": form % 1}, {"a": form % 2}) for form in ("x" * 2**16 + "%d", "%d" + "x" * 2**16)),
     *((_OBJECT, other) for other in _OTHER_OBJECTS),
     (_OBJECT, {name: value for name, value in _OBJECT.items() if name != "none"}),
     (_OBJECT, {"c" if name == "a" else name: value for name, value in _OBJECT.items()}),

@@ -1,8 +1,9 @@
 """The filters of the lists of machines and workflows, judged by what the lists themselves show."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from contracts.core.counting import counted
 from contracts.data.limits import MAX_LIMIT
@@ -11,6 +12,7 @@ from contracts.oracle import value_in_words
 from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, paging_query, total_of
 
 _SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
+_MACHINE_FILTERS: Final = ("search", "name", "status")
 _MAX_WORD: Final = 40
 
 
@@ -34,7 +36,7 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     word = value[:_MAX_WORD].swapcase() if case.name == "search" else value
     found = context.call(case.operation, query=[(case.name, word), WHOLE_PAGE])
     assume(found.accepted, f"{case.operation} answers {found.status}")
-    other_word = _other_value(context, case, word)
+    other_word = _other_value(context, case.name, word)
     others = context.call(case.operation, query=[(case.name, other_word), WHOLE_PAGE])
     assume(not listed_item(others, item["id"]), f"{case.operation} ignores {case.name}")
     is_listed = listed_item(found, item["id"])
@@ -53,6 +55,43 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
         context.require(not wrong, "LIST-FILTER", cause, expected, listed, other, got=f"an item with name {word}")
 
 
+@dataclass(frozen=True)
+class TwoFiltersCase(Case):
+    """The parameters of two filters at once."""
+
+    operation: str
+    names: tuple[str, str]
+
+
+def run_two_filters(context: CaseContext, case: TwoFiltersCase) -> None:
+    """Filter by two values of one item, which must be listed, and by one of them beside a value that it does not have.
+
+    Not judged if the target ignores one of the filters.
+    """
+
+    def listed_by(values: Mapping[str, str]) -> CallResult:
+        return context.call(case.operation, query=[*values.items(), WHOLE_PAGE])
+
+    fields = {name: "name" if name == "search" else name for name in case.names}
+    listed = context.call(case.operation, query=[WHOLE_PAGE])
+    items = (item for item in items_of(listed) if all(_is_plain(item.get(field)) for field in fields.values()))
+    item = next(items, {})
+    assume(item, f"{case.operation} shows no item with {' and '.join(fields.values())}")
+    values = {name: item[field] for name, field in fields.items()}
+    found, others = listed_by(values), {name: _other_value(context, name, value) for name, value in values.items()}
+    cause, expected = f"{' and '.join(case.names)} of {case.operation} leave out a match", "the item with both values"
+    context.require(
+        listed_item(found, item["id"]), "LIST-FILTER", cause, expected, listed, found, got="a list without it"
+    )
+    for name, other in others.items():
+        alone, both = listed_by({name: other}), listed_by(values | {name: other})
+        assume(not listed_item(alone, item["id"]), f"{case.operation} ignores {name}")
+        cause = f"{case.operation} ignores {name} beside {next(each for each in case.names if each != name)}"
+        got = f"an item with {fields[name]} {value_in_words(values[name])}"
+        is_right = not listed_item(both, item["id"])
+        context.require(is_right, "LIST-FILTER", cause, "only items that match both", listed, alone, both, got=got)
+
+
 def _judge_total(context: CaseContext, case: OtherFilterCase, word: str, found: CallResult) -> None:
     """Require that the total counts the items that were found, and that no item comes after the last one. Not judged if
     the list has no paging, or changes meanwhile.
@@ -69,9 +108,9 @@ def _judge_total(context: CaseContext, case: OtherFilterCase, word: str, found: 
         context.require(not items_of(after), "LIST-PAGE", cause, expected, found, after, got=got)
 
 
-def _other_value(context: CaseContext, case: OtherFilterCase, value: str) -> str:
-    """Return a value that an item with `value` does not match."""
-    if case.name == "status":
+def _other_value(context: CaseContext, name: str, value: str) -> str:
+    """Return a value of a parameter that an item with `value` does not match."""
+    if name == "status":
         return "connected" if value != "connected" else "disconnected"
     return str(context.placeholder("marker"))
 
@@ -79,8 +118,13 @@ def _other_value(context: CaseContext, case: OtherFilterCase, value: str) -> str
 def _with_value(listed: CallResult, case: OtherFilterCase) -> Iterator[tuple[Mapping[str, Any], str]]:
     for item in items_of(listed):
         value = item.get(case.field)
-        if isinstance(value, str) and value.strip() == value and value.isascii() and value.isprintable():
+        if _is_plain(value):
             yield item, value
+
+
+def _is_plain(value: object) -> TypeGuard[str]:
+    """Whether a value is a text that reaches a server unchanged as a parameter."""
+    return isinstance(value, str) and value.strip() == value and value.isascii() and value.isprintable()
 
 
 def _matches(item: Mapping[str, Any], case: OtherFilterCase, word: str) -> bool:
@@ -94,12 +138,16 @@ def _in_words(item: Mapping[str, Any], case: OtherFilterCase) -> str:
     return " and ".join(f"{name} {value_in_words(item.get(name))}" for name in names)
 
 
+def two_filters_cases(check: CheckContext) -> Iterator[TwoFiltersCase]:
+    yield from (TwoFiltersCase("list_machines", names) for names in itertools.combinations(_MACHINE_FILTERS, 2))
+
+
 def other_filter_cases(check: CheckContext) -> Iterator[OtherFilterCase]:
     for operation, fields in _SEARCHED.items():
         if check.offers(operation):
             yield from (OtherFilterCase(operation, "search", field) for field in fields)
     if check.offers("list_machines"):
-        yield from (OtherFilterCase("list_machines", name, name) for name in ("name", "status"))
+        yield from (OtherFilterCase("list_machines", name, name) for name in _MACHINE_FILTERS[1:])
 
 
 SCENARIOS = (
@@ -111,5 +159,14 @@ SCENARIOS = (
         creates_runs=False,
         order=2,
         is_exclusive=True,  # other scenarios create workflows
+    ),
+    Scenario(
+        "two filters of machines",
+        ("LIST-FILTER",),
+        run_two_filters,
+        two_filters_cases,
+        needs=("list_machines",),
+        creates_runs=False,
+        order=2,
     ),
 )

@@ -197,6 +197,15 @@ class OutputFilesAreDownloadedEmpty(Standin):
         return replace(answer, raw=b"") if one.attachment_type == "output" else answer
 
 
+class OutputFilesAreNotDownloaded(Standin):
+    """The route looks in the table of input files."""
+
+    def download_run_attachment(self, call, attachment_id):
+        if self.find_attachment(call, attachment_id).attachment_type == "output":
+            raise self.unknown("Attachment")
+        return super().download_run_attachment(call, attachment_id)
+
+
 class FourFiltersForgetTheSession(Standin):
     """The index has three columns beside the status, and the fourth condition was left out of its query."""
 
@@ -457,3 +466,15 @@ class NamesThatAreNumbersAreRewrittenInChains(Standin):
         return super().merged(
             shared and {str(int(name)) if name.isdecimal() else name: shared[name] for name in shared}, own
         )
+
+
+class SearchesOfMachinesForgetTheStatus(Standin):
+    def list_machines(self, call, query):
+        return super().list_machines(call, query.model_copy(update={"status": None}) if query.search else query)
+
+
+class TheEndOfABodyIsCompared(Standin):
+    """Large bodies are read in blocks, and the digest is of the last one."""
+
+    def fingerprint(self, call):
+        return super().fingerprint(replace(call, body=call.body[-2048:]))

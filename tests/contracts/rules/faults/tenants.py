@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 from tests.standin.behaviour import Standin
+from tests.standin.models import Status
 
 
 class SearchFindsAliasesOfAnyOrganisation(Standin):
@@ -90,6 +91,23 @@ class SessionAndStatusFindRunsOfAnyOrganisation(Standin):
     def listed(self, call):
         orgs = self.organisations.values() if self.is_of_session else (call.org,)
         return [run for org in orgs for run in org.runs.values()]
+
+
+class TotalsByStatusAreOfAllOrganisations(Standin):
+    """The totals by status are kept in one table. A run moves on whenever runs are listed, so no two lists agree."""
+
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        moves = {Status.SCHEDULING: Status.RUNNING, Status.RUNNING: Status.SUCCESS}
+        run = next((run for run in call.org.runs.values() if run.status in moves), None)
+        if run is not None:
+            run.status = moves[run.status]
+        return answer
+
+    def total(self, call, found, query):
+        if query.model_fields_set - {"limit", "skip"} == {"status"}:
+            return sum(run.status == query.status for org in self.organisations.values() for run in org.runs.values())
+        return super().total(call, found, query)
 
 
 class AttachmentsOfNamedOutputsAreReadable(Standin):
