@@ -23,7 +23,7 @@ class Placeholders(dict[str, Any]):
     - `check-marker`: the guard's ownership marker, by which runs of this check are known
     - `marker`: a word to search for
     - `secret`, `secret-int`, `secret-real`, `secret-large`: sensitive values, which no answer may show
-    - `number`, `key` (an idempotency key), `short` (a few letters)
+    - `number`, `large-number` (one that no double holds), `key` (an idempotency key), `short` (a few letters)
 
     A name may end with a number (`workflow:2`), for several values of a kind. A scenario may add others by name.
     """
@@ -87,6 +87,8 @@ class Placeholders(dict[str, Any]):
                 return check.search_word(made_up)
             case "number":
                 return made_up.randrange(10**14, 10**15)
+            case "large-number":
+                return 2 * made_up.randrange(2**53, 2**61) + 1
             case "key":
                 return f"key-{made_up.uuid()}"
             case "short":

@@ -20,7 +20,14 @@ from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.rules.list_reads import NEWEST_FIRST, has_filter_value, items_of
 from contracts.rules.reads_by_id import judge_listed, read_back
 from contracts.rules.tracked_run import TrackedRun
-from contracts.rules.writes import create_resource, foreign_bodies, offered_creates, their_workflow, with_available_ids
+from contracts.rules.writes import (
+    add_machines,
+    create_resource,
+    foreign_bodies,
+    offered_creates,
+    their_workflow,
+    with_available_ids,
+)
 
 GROUP = "The answer of a create"
 RULES = (
@@ -305,16 +312,21 @@ class PickCase(Case):
     token: str = TOKEN
     retried_in: tuple[int, ...] = ()
     """Other pools, in which the run is then retried."""
+    filled: int = 0
+    """How many new pools are named too, each with a machine of the organisation."""
     and_new: bool = False
-    """Whether a new pool without machines is named too."""
+    """Whether a new pool without machines is named too, as the last one."""
 
 
 def run_pick(context: CaseContext, case: PickCase) -> None:
     """Judge that the machine of the run, if it gets one, belongs to its organisation and to all of its pools."""
-    most = max(case.pools + case.retried_in)
+    most = max(case.pools + case.retried_in, default=-1)
     ids = _pools_of(context, case.token, most + 1)
     assume(len(ids) > most, "the organisation has too few pools")
     pools = [ids[place] for place in case.pools]
+    for _ in range(case.filled):
+        pools.append(create_resource(context, "create_pool").body["id"])
+        add_machines(context, pools[-1], context.check.machines.known[:1])
     if case.and_new:
         pools.append(create_resource(context, "create_pool").body["id"])
     workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
@@ -369,6 +381,8 @@ def pick_cases(check: CheckContext) -> Iterator[PickCase]:
     if check.offers("create_pool"):
         yield PickCase(and_new=True)
         yield PickCase((0, 1), and_new=True)
+        if check.offers("add_machine_to_pool") and check.machines.known:
+            yield from (PickCase((), filled=filled, and_new=True) for filled in (2, 10))
     if check.offers("retry_run", "update_run"):
         yield from (PickCase((one,), retried_in=(other,)) for one, other in ((0, 1), (1, 0), (0, 2), (2, 0)))
 

@@ -80,6 +80,7 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "k«marker:60»": 1,
     "o«marker:60»": {"l«marker:60»": [1]},
     "number": "«number:0»",
+    "large number": "«large-number:0»",
     "long": "x " * 2000 + "«marker:65»",
     "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": "«marker:61»"}]}}]}}]],
     "second": ["x", "«marker:66»", "y"],
@@ -119,6 +120,7 @@ _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
 """Place → a text in it. A search must find the text, a part of it, and both in upper and lower case."""
 _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "a number": "«number:0»",
+    "a number that no double holds": "«large-number:0»",
     "a number with zeros before it": "00«number:0»",
     "the end of a long text": "«marker:65»",
     "many levels down": "«marker:61»",
@@ -216,6 +218,8 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     # While a run is active, it may get the status by itself and change the pages.
     ended = [[Filter("status", "cancelled")], [Filter("status", "cancelled"), Filter("search", _WORD)]]
     yield FilterCase([{"count": 5, "input_values": {"who": _WORD}}], ended, limits=[2], changes=(CANCEL_ALL,))
+    deep = [Filter("search", _SEARCHED_TEXTS["run_message_history"]), _DEEP]
+    yield FilterCase([{"count": 3}], [deep], limits=[2], changes=(CANCEL_ALL, "run_message_history"))
     large = [{"count": 1, "input_values": inputs} for inputs in _LARGE_INPUTS]
     yield FilterCase(large, [[Filter("search", f"«marker:{number}»")] for number in range(1, len(large) + 1)])
     for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):

@@ -154,7 +154,7 @@ UPDATED_TEXTS: Final[Mapping[str, Any]] = {
 CANCEL_ALL: Final = "cancel all"
 CHANGE_KINDS: Final = ("cancel", *UPDATED_TEXTS, "retry", "delete")
 """Every third run is cancelled. Of these, the first gets a text in each of the fields, and the second is retried.
-Another run, of the second create, is cancelled and deleted. With CANCEL_ALL, every run is cancelled, and nothing else.
+Another run, of the second create, is cancelled and deleted. With CANCEL_ALL, every run is cancelled and gets the texts.
 """
 
 
@@ -164,8 +164,9 @@ def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence
     cancelled = isolated.runs if CANCEL_ALL in changes else isolated.runs[::3]
     cancels = not {"cancel", CANCEL_ALL}.isdisjoint(changes)
     updates = [(run["id"], {"status": "cancelled"}) for run in cancelled if cancels]
-    texts = {name: value for name, value in UPDATED_TEXTS.items() if name in changes}
-    updates += [(cancelled[0]["id"], {name: context.fill(value)}) for name, value in texts.items()]
+    texts = [{name: context.fill(value)} for name, value in UPDATED_TEXTS.items() if name in changes]
+    with_texts = cancelled if CANCEL_ALL in changes else cancelled[:1]
+    updates += [(run["id"], text) for run in with_texts for text in texts]
     for run_id, body in updates:
         isolated.change(context.call("update_run", run_id, body=body))
     if "retry" in changes and len(cancelled) > 1 and context.check.offers("retry_run"):

@@ -334,8 +334,8 @@ _SECRETS: Final = {"sensitive_input_values": {"password": "«secret»", "nested"
 
 def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     session = {"start_session": True}
-    # The first cases run from the beginning, so they have most features. A case is not shrunk, since each try would take
-    # seconds, so none has both secrets and large inputs.
+    # The first cases run from the beginning, so they have most features. None has both secrets and large inputs: a case
+    # that waits is not shrunk, so a finding about secrets would show the inputs.
     yield LifecycleCase({"file_inputs": [file()]} | _SECRETS, 8)
     inputs = {"input_values": SAMPLE, "file_inputs": [file()]}
     yield LifecycleCase(inputs, 20, change="retry ended")  # so many that some have output files

@@ -148,6 +148,12 @@ def _require_hidden(context: CaseContext, get: str, listing: str, created: CallR
         listed = context.call(listing, query=[*query, WHOLE_PAGE], token=SECOND_TOKEN)
         found = listed_item(listed, created.body["id"])
         context.require(found is None, "AUTH-TENANT", cause, expected, created, listed, got="a list with the item")
+    if listing == "list_pools" and context.check.offers("list_machines", "add_machine_to_pool"):
+        machines = context.call("list_machines", query=[("limit", "1")], token=SECOND_TOKEN)
+        body = {"machine_ids": [item["id"] for item in items_of(machines)]}
+        added = context.call("add_machine_to_pool", created.body["id"], body=body, token=SECOND_TOKEN)
+        cause, expected = "another organisation adds machines to a pool", "404, as for any unknown id"
+        context.require(not added.accepted, "AUTH-TENANT", cause, expected, created, machines, added)
 
 
 def _require_another(context: CaseContext, operation: str, sent: Mapping[str, Any], created: CallResult) -> None:

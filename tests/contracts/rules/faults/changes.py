@@ -393,3 +393,14 @@ class RetryKeepsOldAliases(Standin):
         super().take_over(org, run, body)
         if body.sensitive_input_values:
             run.sensitive_input_aliases = {**old, **run.sensitive_input_aliases}
+
+
+class RetryNamesTheWholeSession(Standin):
+    """The alias is stored with the session."""
+
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.session_alias is not None and run.session_id is not None:
+            for other in org.runs.values():
+                if other.session_id == run.session_id:
+                    other.session_alias = body.session_alias

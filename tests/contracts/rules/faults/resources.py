@@ -3,13 +3,10 @@
 import contextlib
 import json
 import time
-import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.behaviour import Standin
 from tests.standin.defects.json_values import mapped
-from tests.standin.variations import PickedMachine
 
 
 class FirstMachineIncluded(Standin):
@@ -51,19 +48,6 @@ class FieldsLeaveOutIncluded(Standin):
 class IncludedOfTheFirstTen(Standin):
     def included(self, org, runs, include):
         return super().included(org, runs[:10], include)
-
-
-class MachinesOfAllOrganisationsPicked(Standin):
-    known: tuple[str, ...] = ()
-
-    def machine_of(self, org, body, index, of):
-        self.known = tuple(dict.fromkeys((*self.known, *org.machines)))
-        return super().machine_of(org, body, index, of) or (self.known[0] if body.pool_ids else None)
-
-
-class AnyMachinePicked(Standin):
-    def machine_of(self, org, body, index, of):
-        return super().machine_of(org, body, index, of) or (list(org.machines)[-1] if body.pool_ids else None)
 
 
 class IncludesOfTheFirstPage(Standin):
@@ -116,43 +100,9 @@ class CreatedWorkflowsForgotten(Standin):
         return answer
 
 
-class NewPoolsUnlisted(Standin):
-    def list_pools(self, call, query):
-        pools = call.org.pools
-        call.org.pools = dict(list(pools.items())[:2])
-        try:
-            return super().list_pools(call, query)
-        finally:
-            call.org.pools = pools
-
-
-class DescriptionOfPoolsLost(Standin):
-    def get_pool(self, call, pool_id):
-        answer = super().get_pool(call, pool_id)
-        answer.content["description"] = None
-        return answer
-
-
 class NamesOfWorkflowsInAscii(Standin):
     def create_workflow(self, call, body):
         return super().create_workflow(call, body.model_copy(update={"name": body.name and ascii(body.name)}))
-
-
-class MachinesNotAdded(Standin):
-    def add_machine_to_pool(self, call, pool_id, body):
-        return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": []}))
-
-
-class MachineCountNotKept(Standin):
-    def pool_shown(self, org, pool):
-        return super().pool_shown(org, pool) | {"machine_count": 0}
-
-
-class RetryKeepsThePickedMachine(Standin):
-    def machine_of(self, org, body, index, of):
-        wanted = set(map(str, body.pool_ids or ()))
-        fits = [name for name, machine in org.machines.items() if wanted and wanted <= set(machine["pools"])]
-        return super().machine_of(org, body, index, of) or (fits[-1] if fits else None)
 
 
 class ListedForEachPool(Standin):
@@ -162,13 +112,6 @@ class ListedForEachPool(Standin):
             pools = {name: len(machine["pools"]) for name, machine in call.org.machines.items()}
             items = answer.content["items"]
             answer.content["items"] = [item for item in items for _ in range(pools.get(item["machine_id"], 1))]
-        return answer
-
-
-class NewPoolsHaveAllMachines(Standin):
-    def create_pool(self, call, body):
-        answer = super().create_pool(call, body)
-        answer.content["machine_count"] = len(call.org.machines)
         return answer
 
 
@@ -186,13 +129,6 @@ class IncludedMachinesHaveNoPools(Standin):
     def included(self, org, runs, include):
         found = super().included(org, runs, include)
         return [one | ({"pools": []} if one["type"] == "machine" else {}) for one in found]
-
-
-class MachinesAreAddedOneByOne(Standin):
-    def add_machine_to_pool(self, call, pool_id, body):
-        for machine in body.machine_ids:
-            answer = super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": [machine]}))
-        return answer
 
 
 class FirstMachineIsIncluded(Standin):
@@ -221,56 +157,10 @@ class FilesOfASessionAreKeptByName(Standin):
         return made
 
 
-class MachinesLoseTheirOtherPools(Standin):
-    def add_machine_to_pool(self, call, pool_id, body):
-        for machine in map(call.org.machines.get, map(str, body.machine_ids)):
-            if machine:
-                machine["pools"].clear()
-        return super().add_machine_to_pool(call, pool_id, body)
-
-
-class AddedMachinesReplaceOthers(Standin):
-    def add_machine_to_pool(self, call, pool_id, body):
-        for machine in call.org.machines.values():
-            machine["pools"] = [one for one in machine["pools"] if one != pool_id]
-        return super().add_machine_to_pool(call, pool_id, body)
-
-
-class PickedFromTheFirstPool(PickedMachine):
-    """If no machine is in all pools, one of the first pool is picked."""
-
-    def machine_of(self, org, body, index, of):
-        picked = super().machine_of(org, body, index, of)
-        first = body.pool_ids and str(body.pool_ids[0])
-        return picked or next((one["id"] for one in org.machines.values() if first in one["pools"]), None)
-
-
-class PickedFromTwoOfThreePools(PickedMachine):
-    """A machine that is in two of three pools is picked."""
-
-    def machine_of(self, org, body, index, of):
-        pools = [str(pool) for pool in body.pool_ids or ()]
-        in_two = (one["id"] for one in org.machines.values() if len({*pools} & {*one["pools"]}) >= 2)
-        return super().machine_of(org, body, index, of) or (next(in_two, None) if len(pools) > 2 else None)
-
-
 class WorkflowsOfAllOrganisationsListed(Standin):
     def list_workflows(self, call, query):
         every = {name: one for org in self.organisations.values() for name, one in org.workflows.items()}
         return super().list_workflows(replace(call, org=replace(call.org, workflows=every)), query)
-
-
-class PoolsOfAllOrganisationsRead(Standin):
-    def get_pool(self, call, pool_id):
-        owners = [org for org in self.organisations.values() if pool_id in org.pools]
-        return super().get_pool(replace(call, org=owners[0]) if owners else call, pool_id)
-
-
-class NamesOfPoolsAreUniqueOverAll(Standin):
-    def create_pool(self, call, body):
-        if any(one["name"] == body.name for org in self.organisations.values() for one in org.pools.values()):
-            raise Problem(409, "There is a pool with this name.")
-        return super().create_pool(call, body)
 
 
 class ListsOfResourcesAreCached(Standin):
@@ -326,18 +216,6 @@ class SecretsOfTheLastRetryAreSearched(Standin):
     def texts(self, run, *, deep):
         yield from super().texts(run, deep=deep)
         yield from self.leaves(vars(self).get("secrets_of_retries", {}).get(run.id))
-
-
-class PoolGetsTheFirstMachine(Standin):
-    def __init__(self, *args, **more):
-        super().__init__(*args, **more)
-        for org in self.organisations.values():
-            known = next(iter(org.machines.values()))
-            third = str(uuid.uuid4())
-            org.machines[third] = known | {"id": third, "pools": []}
-
-    def add_machine_to_pool(self, call, pool_id, body):
-        return super().add_machine_to_pool(call, pool_id, body.model_copy(update={"machine_ids": body.machine_ids[:1]}))
 
 
 class UrlsLiveMilliseconds(Standin):
@@ -419,23 +297,12 @@ class MachineIsReadWithItsKey(Standin):
         return replace(answer, content={**answer.content, "name": answer.content["unkey_key_id"]})
 
 
-class PoolIsReadAsCreatedNow(Standin):
-    def get_pool(self, call, pool_id):
-        answer = super().get_pool(call, pool_id)
-        return replace(answer, content={**answer.content, "created_at": self.written(datetime.now(UTC))})
-
-
 class ListedFilesHaveNoType(Standin):
     def list_run_attachments(self, call, query):
         answer = super().list_run_attachments(call, query)
         for item in answer.content["items"]:
             item["content_type"] = "application/octet-stream"
         return answer
-
-
-class KeysOfAdditionsAreIgnored(Standin):
-    async def once(self, call, handle):
-        return await super().once(replace(call, key=None) if call.path.endswith("/machines") else call, handle)
 
 
 class WholeParametersAreIntegers(Standin):
@@ -474,14 +341,6 @@ class PathsAreTrimmed(Standin):
         return super().attachment(org, run, file.model_copy(update={"target_path": (file.target_path or "").strip()}))
 
 
-class PoolOfANameIsFound(Standin):
-    """The create of a pool whose name is taken answers with the pool that has it."""
-
-    def create_pool(self, call, body):
-        found = [one for one in call.org.pools.values() if one["name"] == body.name]
-        return Answer(201, self.pool_shown(call.org, found[0])) if found else super().create_pool(call, body)
-
-
 class NamesInAnyCapitals(Standin):
     def list_machines(self, call, query):
         names = {one["name"].lower(): one["name"] for one in call.org.machines.values()}
@@ -492,25 +351,3 @@ class NamesInAnyCapitals(Standin):
 class SearchesHaveNoIds(Standin):
     def having(self, items, text, *names):
         return super().having(items, text, *(name for name in names if name != "id" or not text))
-
-
-class PoolShowsNewMachinesOnly(Standin):
-    def add_machine_to_pool(self, call, pool_id, body):
-        answer = super().add_machine_to_pool(call, pool_id, body)
-        added = [call.org.machines[str(one)] for one in body.machine_ids]
-        answer.content["machines"] = [self.machine_shown(call.org, one) for one in added]
-        return answer
-
-
-class NumbersAreNamesOfPools(Standin):
-    def parse(self, body):
-        parsed = super().parse(body)
-        is_pool = isinstance(parsed, dict) and "workflow_id" not in parsed and isinstance(parsed.get("name"), int)
-        return parsed | {"name": str(parsed["name"])} if is_pool else parsed
-
-
-class AnyMachineIdsAreNone(Standin):
-    def parse(self, body):
-        parsed = super().parse(body)
-        is_wrong = isinstance(parsed, dict) and not isinstance(parsed.get("machine_ids", []), list)
-        return parsed | {"machine_ids": []} if is_wrong else parsed
