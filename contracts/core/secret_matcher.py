@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from contracts.core.common_prefix import common_prefix_length
 from contracts.core.printable import replace_unprintable
 
 SENSITIVE_KEY: Final = re.compile(r"(?!sensitive_input_aliases(?![\w.-]))[\w.-]*sensitive[\w.-]*", re.IGNORECASE)
@@ -152,14 +153,10 @@ class _Block:
 
     def part_at(self, text: str, position: int) -> tuple[int, int]:
         """Return where the longest part of the secret around this block, which is at `position`, starts and ends."""
-        before = _common_length(text[max(0, position - self.start) : position][::-1], self.secret[: self.start][::-1])
-        after = _common_length(text[position : position + len(self.secret)], self.secret[self.start :])
+        text_before = text[max(0, position - self.start) : position]
+        before = common_prefix_length(text_before[::-1], self.secret[: self.start][::-1])
+        after = common_prefix_length(text[position : position + len(self.secret)], self.secret[self.start :])
         return position - before, position + after
-
-
-def _common_length(one: str, other: str) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((length for length, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.core.common_prefix import common_prefix_length
 from contracts.core.counting import counted
 from contracts.engine.neighbour import ABSENT, KEY_OF, ComparableRequest, Neighbour, RequestDifference, is_number
 
@@ -210,18 +211,13 @@ def _guess_at_feature(place: str, words: str, has: Callable[[str], Any]) -> _Gue
 
 def _differ_only_in(has: Callable[[str], Any], failing: str, passing: str) -> bool:
     """Return whether only characters that the feature is about were replaced or removed."""
-    start = _same_at_start(failing, passing)
-    end = _same_at_start(failing[start:][::-1], passing[start:][::-1])
+    start = common_prefix_length(failing, passing)
+    end = common_prefix_length(failing[start:][::-1], passing[start:][::-1])
     replaced, new = failing[start : len(failing) - end], passing[start : len(passing) - end]
     if not replaced or len(new) > len(replaced):
         return not failing
     is_one_character = len(unicodedata.normalize("NFC", replaced)) == 1
     return bool(has(replaced)) if is_one_character else all(map(has, replaced))
-
-
-def _same_at_start(one: str, other: str) -> int:
-    """Return how many characters at the start of two texts are the same."""
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 _FEATURES: Final[Mapping[str, Callable[[str], Any]]] = {

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from contracts.core.common_prefix import common_prefix_length
 from contracts.core.counting import counted
 from contracts.core.statuses import ACTIVE, TERMINAL
 from contracts.openapi.schemas import exact_moment_of, resolved, success_schema
@@ -136,8 +137,7 @@ def _change_of_scalar(expected: Any, got: Any) -> str:
         return f"{value_in_words(got)} instead of {value_in_words(expected)}"
     if len(expected) != len(got) and (expected.startswith(got) or got.startswith(expected)):
         return f"with {counted(len(got), 'character')} instead of {len(expected):,}"
-    pairs = enumerate(zip(expected, got, strict=False))
-    start = max(0, next((at for at, (one, other) in pairs if one != other), 0) - 5)
+    start = max(0, common_prefix_length(expected, got) - 5)
     one, other = (value_in_words(text[start : start + 20]) for text in (expected, got))
     lengths = "" if len(expected) == len(got) else f" ({counted(len(got), 'character')} instead of {len(expected):,})"
     return f"{other} instead of {one} at character {start + 1:,}{lengths}"
