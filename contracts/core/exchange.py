@@ -55,6 +55,11 @@ class Request:
     def path_without_query(self) -> str:
         return self.path.partition("?")[0]
 
+    @property
+    def has_own_token(self) -> bool:
+        """Whether it has one of the two tokens of the check."""
+        return self.header("Authorization") in (TOKEN, SECOND_TOKEN)
+
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
 

@@ -182,6 +182,13 @@ class CheckContext:
             rule == violation.rule and cause.refines(known) for rule, known in tuple(self.known_violations)
         )
 
+    def knows_cause(self, violation: Violation) -> bool:
+        """Return whether a violation with this cause is already known, of whatever rule."""
+        return any(cause == violation.cause for _, cause in tuple(self.known_violations))
+
+    def note_known(self, violation: Violation) -> None:
+        self.known_violations.add((violation.rule, violation.cause))
+
     def saw(self, violation: Violation) -> None:
         with self.lock:
             self.seen_violations[violation.rule, violation.cause] += 1

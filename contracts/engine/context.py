@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request, is_nested_too_deeply
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request, is_nested_too_deeply
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.placeholders import Placeholders
@@ -192,10 +192,10 @@ class CaseContext:
         """Judge a read that gets 401 with a token of the check: it must get it again, or else it was refused by chance.
         Raises Inconclusive in the second case, since other rules would only judge the same 401.
         """
-        is_ours = exchange.request.is_read and exchange.request.header("Authorization") in (TOKEN, SECOND_TOKEN)
-        if exchange.answer.status != 401 or not is_ours:
+        request = exchange.request
+        if exchange.answer.status != 401 or not request.is_read or not request.has_own_token:
             return
-        again = self.check.guard.send(exchange.request)
+        again = self.check.guard.send(request)
         if again.answer.status == 401:
             return
         got = f"{answer_in_words(exchange.answer)}, and {again.answer.status} when it was sent again"
@@ -391,7 +391,7 @@ class CaseContext:
         if parsed.unknown_properties and result.status in {400, 422}:
             return True
         check = self.check
-        if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
+        if not result.exchange.request.has_own_token:
             return True
         if not isinstance(parsed.body, dict) or result.status == 401:
             return False

@@ -70,7 +70,7 @@ class FoundViolations:
 
     def keep_unrepeated(self, violated: RuleViolated, *, stable: bool, why: str) -> None:
         """Keep a finding without repeating it, with the reason."""
-        self._check.known_violations.add((violated.rule, violated.cause))
+        self._check.note_known(violated.violation)
         intermittent = not stable and violated.is_proof
         recorded = self._check.guard.exchanges
         finding = finding_of(violated, violated.exchanges, recorded=recorded, stable=stable, intermittent=intermittent)

@@ -202,7 +202,7 @@ class Runner:
         if self._found.is_known(found[0], violated):
             return
         if self._found.has_enough_of(violated.rule):
-            self.check.known_violations.add((violated.rule, violated.cause))
+            self.check.note_known(violated.violation)
         elif violated.must_not_repeat:
             self._found.keep_unrepeated(violated, stable=violated.is_certain, why="that would leave more runs behind")
         else:

@@ -1,7 +1,7 @@
 """Runs that the target created but no answer reported: the kinds of requests, and the rule that is violated."""
 
 from contracts.core.counting import counted
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.exchange import Request
 from contracts.guard import RequestKind, UnreportedRuns
 from contracts.openapi.router import operation_at
 from contracts.oracle import CREATES, Violation, read_request
@@ -15,7 +15,7 @@ def kind_of(request: Request) -> RequestKind:
     operation = operation_at(request.method, request.path)
     if operation is None:
         return RequestKind.by_path(request)
-    if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+    if not request.has_own_token:
         return RequestKind(operation, "credentials")
     if operation not in {*CREATES, "retry_run"}:
         return RequestKind(operation)

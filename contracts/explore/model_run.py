@@ -18,7 +18,7 @@ TOKENS: Final = (TOKEN, SECOND_TOKEN)
 
 def fail(context: CaseContext, violation: Violation, *evidence: CallResult) -> NoReturn:
     """Raises RuleViolated, or Inconclusive if a violation with this cause is known already, whatever its rule."""
-    if context.only is not None or all(cause != violation.cause for _, cause in context.check.known_violations):
+    if context.only is not None or not context.check.knows_cause(violation):
         context.report_violation(violation, *evidence)
     raise Inconclusive(f"{violation.rule} is known to be broken")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.exchange import Exchange, Request
 from contracts.core.statuses import STATUSES
 from contracts.data.limits import MAX_KEY_LENGTH
 from contracts.engine import CallResult, Case, CaseContext, Inconclusive, Scenario, assume
@@ -200,7 +200,7 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
         return
     if operation == "health_check" or result.status == 429:
         return
-    if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+    if not request.has_own_token:
         _judge_unauthorized(context, result)
         return
     if request.method != "GET" and request.header(_KEY) in known_resources.keys:

@@ -238,7 +238,7 @@ def _judge_exchanges(
         if (exchange.request.header("user-agent") or "").startswith("schemathesis"):
             violated = _first_wanted(check, exchange, known_resources, wanted)
             # One cause is one finding: a field that is wrong in every answer is reported by the first rule that saw it.
-            if violated is not None and all(cause != violated.cause for _, cause in check.known_violations):
+            if violated is not None and not check.knows_cause(violated.violation):
                 runner.investigate(RECORDED, record.case_at(position), violated)
         known_resources.learn(exchange)
 
@@ -258,7 +258,7 @@ def _first_wanted(
         except RuleViolated as violated:
             if violated.rule in wanted:
                 return violated
-            check.known_violations.add((violated.rule, violated.cause))
+            check.note_known(violated.violation)
         except NOT_JUDGED:
             return None
     return None

@@ -170,7 +170,7 @@ def exploring_step_sequences(
         if violated.rule in wanted:
             runner.investigate(SEQUENCES, case, violated)
         else:
-            check.known_violations.add((violated.rule, violated.cause))
+            check.note_known(violated.violation)
 
     if not round_number:
         runner.run([CaseGroup(SEQUENCES, check.in_shard(steps.fixed_sequences()))], until=until)

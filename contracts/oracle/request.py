@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.exchange import Request
 from contracts.core.json_tree import Path, is_json
 from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
@@ -109,7 +109,7 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
 
 def is_well_formed(operation: str | None, request: Request) -> bool:
     """Whether the credentials, the ids in the path and the body of a request are of the documented form."""
-    if operation is None or request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+    if operation is None or not request.has_own_token:
         return False
     segments = request.path_without_query.strip("/").split("/")
     template = operations()[operation][1].strip("/").split("/")
