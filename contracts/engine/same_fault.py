@@ -1,25 +1,7 @@
 """Groups the findings of one fault: one of them is the main finding, and the others are part of it.
 
-Two findings show the same fault only if the answers prove it:
-
-- one answer shows both, in the same field;
-- both show the same change within one field, or the same change of its form;
-- a list and a read show the same wrong value in the same field;
-- answers of several operations break the same requirement of the schema in the same field, with a value of one type;
-- successes of several operations show a secret in the same field;
-- one operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding;
-- several operations sometimes answer with the same 5xx, whose body says more than its status: when a pool of
-  connections is exhausted, for example;
-- several operations get the same 502, 503 or 504, as from a gateway whose server is down;
-- an invalid value is accepted, and a later answer shows a value of the same field that violates the schema: the
-  accepted request is then the main finding;
-- one operation succeeds for several kinds of invalid credentials, or several operations for one kind;
-- one operation ignores idempotency keys, so that repeats, conflicts and concurrent requests are all handled wrongly;
-- both show an outdated state: READ-BACK is then the main finding if it is among them;
-- both have the same guess at the cause. Under two rules, both must also be of the same field, and have the same wrong
-  value or a guess about values of that field.
-
-Otherwise, findings of different fields stay apart, since each may be a fault of its own.
+Two findings show the same fault only if the answers prove it: `_is_same_fault` has the kinds of proof. Otherwise,
+findings of different fields stay apart, since each may be a fault of its own.
 """
 
 import dataclasses
@@ -80,41 +62,61 @@ def _main_first(findings: Sequence[Finding], group: Sequence[int], rank: Callabl
 
 
 def _is_same_fault(one: Finding, other: Finding) -> bool:
-    same_field = bool(one.field) and one.field == other.field
-    # A filter that is broken lists runs whose fields may be right, so it shows no fault of the field.
-    only_one_is_of_a_filter = (one.rule == "LIST-FILTER") != (other.rule == "LIST-FILTER")
-    in_one_answer = (one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer
-    if same_field and in_one_answer and not only_one_is_of_a_filter:
+    both, rules = (one, other), {one.rule, other.rule}
+    if one.field and one.field == other.field and _is_same_fault_of_field(one, other):
         return True
-    if same_field and one.change and _ID.sub("id", one.change) == _ID.sub("id", other.change):
+    # One operation answers both with a 5xx, which NO-5XX reports too: this is then the main finding.
+    if "NO-5XX" in rules and all(map(_gets_5xx, both)) and _path_of(one) == _path_of(other):
         return True
-    is_list_and_read = one.rule == other.rule and same_field and _is_list_and_read(one, other)
-    if is_list_and_read and _without_ids_and_position(one) == _without_ids_and_position(other):
-        return True
-    if same_field and all(each.rule == "SECRET-LEAK" and _is_success(each) for each in (one, other)):
-        return True
-    if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
-        return True
+    # Several operations sometimes answer with the same 5xx: when a pool of connections is exhausted, for example.
     if one.intermittent and other.intermittent and (_explained_5xx(one) == _explained_5xx(other) is not None):
         return True
-    if _is_down(one) and _is_down(other) and one.exchanges[-1].answer.status == other.exchanges[-1].answer.status:
+    # Several operations get the same 502, 503 or 504, as from a gateway whose server is down.
+    if _status_of(one) == _status_of(other) and _status_of(one) in {502, 503, 504}:
         return True
-    if {one.rule, other.rule} <= _RULES_OF_CREDENTIALS and _is_success(one) and _is_success(other):
+    # One operation accepts several kinds of invalid credentials, or several operations accept one kind.
+    if rules <= _RULES_OF_CREDENTIALS and all(map(_is_success, both)):
         return one.rule == other.rule or _operation_of(one) == _operation_of(other)
+    # One operation ignores idempotency keys, so it handles repeats, conflicts and concurrent requests wrongly.
+    is_of_keys = rules <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
+    if is_of_keys and _keyed_operation(one) == _keyed_operation(other):
+        return True
+    return one.guess != "" and one.guess == other.guess and _may_share_a_guess(one, other)
+
+
+def _is_same_fault_of_field(one: Finding, other: Finding) -> bool:
+    """Return whether two findings of the same field show the same fault."""
+    # One answer shows both. (A filter that is broken lists runs whose fields may be right.)
+    in_one_answer = (one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer
+    if in_one_answer and (one.rule == "LIST-FILTER") == (other.rule == "LIST-FILTER"):
+        return True
+    # Both show the same change within the field, or the same change of its form.
+    if one.change and _ID.sub("id", one.change) == _ID.sub("id", other.change):
+        return True
+    # A list and a read show the same wrong value.
+    is_list_and_read = one.rule == other.rule and _is_list_and_read(one, other)
+    if is_list_and_read and _without_ids_and_position(one) == _without_ids_and_position(other):
+        return True
+    # Successes of several operations show a secret.
+    if one.rule == other.rule == "SECRET-LEAK" and _is_success(one) and _is_success(other):
+        return True
+    # Answers of several operations break the same requirement of the schema, with a value of one type.
     broken, broken_by_other = _broken_requirement(one), _broken_requirement(other)
-    if same_field and (broken == broken_by_other is not None):
+    if broken == broken_by_other is not None:
         return True
-    if same_field and (_accepts_invalid_value(one) and broken_by_other is not None):
-        return True
-    if same_field and (_accepts_invalid_value(other) and broken is not None):
-        return True
-    are_of_keys = {one.rule, other.rule} <= _RULES_OF_KEYS and KEY_IS_IGNORED in {one.cause, other.cause}
-    if are_of_keys and _keyed_operation(one) == _keyed_operation(other):
-        return True
-    if not one.guess or one.guess != other.guess:
-        return False
+    # An invalid value is accepted, which is the main finding, and a later answer shows one that violates the schema.
+    return (_accepts_invalid_value(one) and broken_by_other is not None) or (
+        _accepts_invalid_value(other) and broken is not None
+    )
+
+
+def _may_share_a_guess(one: Finding, other: Finding) -> bool:
+    """Return whether an equal guess at the cause shows the same fault. Under two rules, both findings must also be of
+    the same field, and have the same wrong value or a guess about values of that field.
+    """
     if one.guess == OUTDATED:
-        return True
+        return True  # READ-BACK is then the main finding if it is among them
+    same_field = one.field != "" and one.field == other.field
     if one.rule == other.rule:
         return same_field or not (one.field and other.field) or _accepts_invalid_value(one)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
@@ -147,12 +149,16 @@ def _broken_requirement(finding: Finding) -> tuple[str, str] | None:
     return strict.success_requirements(operation, body).get(path, ""), type(value).__name__
 
 
+def _status_of(finding: Finding) -> int:
+    return finding.exchanges[-1].answer.status
+
+
 def _is_success(finding: Finding) -> bool:
-    return finding.exchanges[-1].answer.status < 400
+    return _status_of(finding) < 400
 
 
 def _gets_5xx(finding: Finding) -> bool:
-    return finding.exchanges[-1].answer.status >= 500
+    return _status_of(finding) >= 500
 
 
 def _explained_5xx(finding: Finding) -> bytes | None:
@@ -160,10 +166,6 @@ def _explained_5xx(finding: Finding) -> bytes | None:
     answer = finding.exchanges[-1].answer
     is_phrase = any(answer.status == status and status.phrase.encode() in answer.body for status in HTTPStatus)
     return None if answer.status < 500 or is_phrase or not answer.body else answer.body
-
-
-def _is_down(finding: Finding) -> bool:
-    return finding.exchanges[-1].answer.status in {502, 503, 504}
 
 
 def _is_list_and_read(one: Finding, other: Finding) -> bool:
